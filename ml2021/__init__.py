@@ -1,0 +1,1 @@
+"""Train small neural networks on tables, from a YAML file and a CSV."""

@@ -1,0 +1,1 @@
+"""From a file to tensors: tables, columns, splits, preprocessing, batches."""

@@ -1,0 +1,1 @@
+"""The function, its derivatives, and better parameters."""

@@ -1,0 +1,71 @@
+"""What can go wrong, and the exit code of each.
+
+    Ml2021Error
+    ├── ConfigError        2   the config or the command line
+    ├── DataError          3   the data
+    ├── CheckpointError    4   what a checkpoint or a run directory holds
+    ├── ResourceError      5   disk, device or environment
+    ├── DivergenceError    6   training diverged
+    └── RunInUseError      7   the run directory is busy or already used
+
+An error carries one line for each thing that is wrong: where, what, what to do. Anything else
+that is raised is a bug of ours. Mapping errors to exit codes is left to `ml2021.cli`.
+"""
+
+ECHO_LIMIT = 80
+"""The longest piece of a user's text that a message repeats, in characters."""
+
+
+class Ml2021Error(Exception):
+    """Something that a user can cause and can mend; `lines` says what, a line for each."""
+
+    exit_code = 1
+
+    def __init__(self, *lines: str) -> None:
+        assert lines, "an error says at least one thing"
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+class ConfigError(Ml2021Error):
+    """The config file, an override or the command line asks for something that cannot be."""
+
+    exit_code = 2
+
+
+class DataError(Ml2021Error):
+    """A data file cannot be read, or does not hold what the config or the model needs."""
+
+    exit_code = 3
+
+
+class CheckpointError(Ml2021Error):
+    """A checkpoint or a run directory is damaged, foreign or of another version."""
+
+    exit_code = 4
+
+
+class ResourceError(Ml2021Error):
+    """The machine cannot do it: disk, memory, permissions, device."""
+
+    exit_code = 5
+
+
+class DivergenceError(Ml2021Error):
+    """Training reached a loss that is not a finite number."""
+
+    exit_code = 6
+
+
+class RunInUseError(Ml2021Error):
+    """Another process holds the run directory, or it holds another run."""
+
+    exit_code = 7
+
+
+def echo(value: object) -> str:
+    """Return a user's text or value for a message: escaped, and cut to `ECHO_LIMIT` characters."""
+    text = "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value)
+    )
+    return text if len(text) <= ECHO_LIMIT else text[: ECHO_LIMIT - 1] + "…"
