@@ -1,0 +1,193 @@
+"""The three families of function, forward, and their derivatives from back to front.
+
+All are chains of a linear map and an elementwise activation, so the derivative fits on a page
+(Hung-yi Lee, Machine Learning 2021, lecture 1). Losses are left to `ml2021.engine.losses`, better
+parameters to `ml2021.engine.optimizers`.
+
+Legend: K members, N rows, B rows of a batch, F features, H units of a layer, T outputs,
+P parameters.
+Rows are (K, N, F + 1) with a last column of ones. Inside the network a batch lies on its side,
+(K, H + 1, B) with a last row of ones: every activation is then contiguous, and the elementwise
+kernels run over it at full width (at W2 this order takes 0.92 of the time of (K, B, H + 1)).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, assert_never
+
+import torch
+from torch import Tensor, nn
+
+from ml2021.engine.layout import Layout
+
+Activation = Literal["relu", "sigmoid", "hard_sigmoid"]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A function up to its parameters: the layer sizes, and what follows each hidden layer."""
+
+    layout: Layout
+    activation: Activation
+
+
+def linear(inputs: int, outputs: int) -> Network:
+    """Return y = b + Σⱼ wⱼxⱼ."""
+    return Network(Layout((inputs, outputs)), "relu")  # no hidden layer: the activation is not used
+
+
+def sigmoid_sum(
+    inputs: int, outputs: int, units: int, activation: Literal["sigmoid", "hard_sigmoid"]
+) -> Network:
+    """Return y = b + Σᵢ cᵢ·activation(bᵢ + Σⱼ wᵢⱼxⱼ), over `units` sigmoids."""
+    return Network(Layout((inputs, units, outputs)), activation)
+
+
+def relu_stack(inputs: int, outputs: int, widths: Sequence[int]) -> Network:
+    """Layers of max(0, b + Wx), one for each width, then a linear output."""
+    return Network(Layout((inputs, *widths, outputs)), "relu")
+
+
+def initial_parameters(
+    network: Network, generators: Sequence[torch.Generator], dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """Draw θ of shape (K, P) on the CPU, member k from generators[k] alone.
+
+    Hidden layers that end in a ReLU: weights N(0, 2 / fan_in) (He et al. 2015, arXiv:1502.01852).
+    Sigmoids: U(±√(6 / (fan_in + fan_out))), four times that for the logistic function (Glorot and
+    Bengio 2010), whose slope at 0 is 1/4. The output: U(±1/√fan_in). Biases of hidden units are
+    U(±1/√fan_in), so that units of a single feature do not all bend at the same place.
+    """
+    members = [_draw_member(network, generator) for generator in generators]
+    return torch.stack(members).to(dtype)
+
+
+def _draw_member(network: Network, generator: torch.Generator) -> Tensor:
+    """Return one member's parameters, shape (P,), float64."""
+
+    def uniform(bound: float, *shape: int) -> Tensor:
+        return (torch.rand(shape, generator=generator, dtype=torch.float64) * 2 - 1) * bound
+
+    layers = []
+    last = len(network.layout.shapes) - 1
+    for index, (fan_out, columns) in enumerate(network.layout.shapes):
+        fan_in = columns - 1
+        bias = uniform(fan_in**-0.5, fan_out, 1)
+        if index == last:
+            weight = uniform(fan_in**-0.5, fan_out, fan_in)
+        elif network.activation == "relu":
+            weight = torch.randn(fan_out, fan_in, generator=generator, dtype=torch.float64)
+            weight *= (2 / fan_in) ** 0.5
+        else:
+            weight = uniform(4 * (6 / (fan_in + fan_out)) ** 0.5, fan_out, fan_in)
+        layers.append(torch.cat([weight, bias], dim=1).flatten())
+    return torch.cat(layers)
+
+
+class Pass:
+    """Forward and backward for batches of one size, every buffer made once and used again.
+
+    Bound to θ (K, P), and where `gradient` is given, to that buffer of the same shape.
+    """
+
+    def __init__(
+        self, network: Network, theta: Tensor, batch_size: int, gradient: Tensor | None = None
+    ) -> None:
+        layout = network.layout
+        members = theta.shape[0]
+        self._activate, self._pull_back = _activation_functions(network.activation)
+        self._weights = layout.views(theta)
+        self._hidden = [theta.new_ones(members, h + 1, batch_size) for h in layout.hidden]
+        self._values = [hidden[:, :-1] for hidden in self._hidden]
+        self._rows = [hidden.mT for hidden in self._hidden]
+        self._outputs = theta.new_empty(members, batch_size, layout.outputs)
+        self._output_weight = self._weights[-1].mT
+        if gradient is not None:
+            assert gradient.shape == theta.shape
+            self._gradients = layout.views(gradient)
+            self._weights_back = [weight[:, :, :-1].mT for weight in self._weights]
+            self._deltas = [theta.new_empty(members, h, batch_size) for h in layout.hidden]
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the outputs (K, B, T) for rows (K, B, F + 1); the next call overwrites them."""
+        columns = inputs.mT
+        for weight, values, hidden in zip(self._weights, self._values, self._hidden, strict=False):
+            torch.bmm(weight, columns, out=values)
+            self._activate(values)
+            columns = hidden
+        return torch.bmm(columns.mT, self._output_weight, out=self._outputs)
+
+    def backward(self, inputs: Tensor, output_gradient: Tensor) -> None:
+        """Write ∂loss/∂θ into the gradient buffer, given ∂loss/∂outputs of shape (K, B, T).
+
+        `inputs` are those of the last `forward`, whose activations are still in the buffers.
+        """
+        delta = output_gradient.mT
+        for layer in reversed(range(len(self._hidden))):
+            torch.bmm(delta, self._rows[layer], out=self._gradients[layer + 1])
+            back = torch.bmm(self._weights_back[layer + 1], delta, out=self._deltas[layer])
+            self._pull_back(back, self._values[layer])
+            delta = back
+        torch.bmm(delta, inputs, out=self._gradients[0])
+
+
+def _activation_functions(
+    activation: Activation,
+) -> tuple[Callable[[Tensor], object], Callable[[Tensor, Tensor], object]]:
+    """Return z -> a(z) in place, and (∂/∂a, a) -> ∂/∂z in place of its first argument.
+
+    The derivatives are taken from the activated value: it is all that forward keeps.
+    """
+    aten = torch.ops.aten
+    match activation:
+        case "relu":
+            relu_back = aten.threshold_backward.grad_input
+            return torch.relu_, lambda g, a: relu_back(g, a, 0, grad_input=g)
+        case "sigmoid":
+            sigmoid_back = aten.sigmoid_backward.grad_input
+            return torch.sigmoid_, lambda g, a: sigmoid_back(g, a, grad_input=g)
+        case "hard_sigmoid":  # clamp(z / 6 + 1/2, 0, 1), as nn.Hardsigmoid
+            clamp_back = aten.hardtanh_backward.grad_input
+            hard_sigmoid_ = aten.hardsigmoid_.default
+            return hard_sigmoid_, lambda g, a: clamp_back(g, a, 0, 1, grad_input=g).div_(6)
+        case _:
+            assert_never(activation)
+
+
+BLOCK_BYTES = 4 << 20
+"""The size that `outputs` gives the activations of one block of rows: about a core's cache."""
+
+
+@torch.inference_mode()
+def outputs(network: Network, theta: Tensor, inputs: Tensor) -> Tensor:
+    """Return the outputs (K, N, T) of θ (K, P) for shared rows (N, F + 1), in blocks of rows.
+
+    The engine's only forward: training, evaluation and prediction all end in `Pass.forward`.
+    """
+    members, rows = theta.shape[0], inputs.shape[0]
+    result = theta.new_empty(members, rows, network.layout.outputs)
+    width = members * (sum(network.layout.sizes) + 1) * theta.element_size()
+    block = max(1, min(rows, max(256, BLOCK_BYTES // width)))
+    passes: dict[int, Pass] = {}
+    for start in range(0, rows, block):
+        batch = inputs[start : start + block].expand(members, -1, -1)
+        size = batch.shape[1]
+        if size not in passes:
+            passes[size] = Pass(network, theta, size)
+        result[:, start : start + block] = passes[size].forward(batch)
+    return result
+
+
+def to_module(network: Network, member: Tensor) -> nn.Sequential:
+    """Copy one member's parameters (P,) into an ordinary module, for tests and for export."""
+    activations = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "hard_sigmoid": nn.Hardsigmoid}
+    module = nn.Sequential()
+    for index, view in enumerate(network.layout.views(member[None])):
+        if index:
+            module.append(activations[network.activation]())
+        layer = nn.Linear(view.shape[2] - 1, view.shape[1], dtype=member.dtype)
+        with torch.no_grad():
+            layer.weight.copy_(view[0, :, :-1])
+            layer.bias.copy_(view[0, :, -1])
+        module.append(layer)
+    return module

@@ -1,0 +1,249 @@
+"""The update rules: from a gradient to better parameters, in place.
+
+Legend: K members, P parameters; θ, its gradient g and every slot are (K, P). t counts updates
+from 1. η is the learning rate, already multiplied by its schedule; λ is the weight decay, which all
+rules but AdamW add to the gradient as λθ. Each rule is held to `torch.optim`, whose definitions it
+follows; we do not use that package, since constructing any of its optimizers costs two seconds of
+imports.
+
+A hyperparameter is a number, or a tensor (K, 1) with a value for each member.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import assert_never
+
+import torch
+from torch import Tensor
+
+Hyperparameter = float | Tensor
+
+
+@dataclass(frozen=True)
+class Sgd:
+    """v ← μv + g (v = g at t = 1); θ ← θ − ηv, or − η(g + μv) with Nesterov's look-ahead."""
+
+    lr: Hyperparameter
+    momentum: Hyperparameter = 0.0
+    nesterov: bool = False
+    weight_decay: Hyperparameter = 0.0
+
+
+@dataclass(frozen=True)
+class Adagrad:
+    """s ← s + g²; θ ← θ − ηg / (√s + ε) (Duchi, Hazan and Singer 2011)."""
+
+    lr: Hyperparameter
+    eps: Hyperparameter = 1e-10
+    weight_decay: Hyperparameter = 0.0
+
+
+@dataclass(frozen=True)
+class Rmsprop:
+    """s ← αs + (1 − α)g²; v ← μv + g / (√s + ε); θ ← θ − ηv (Hinton, Coursera lecture 6, 2012)."""
+
+    lr: Hyperparameter
+    alpha: Hyperparameter = 0.99
+    eps: Hyperparameter = 1e-8
+    momentum: Hyperparameter = 0.0
+    weight_decay: Hyperparameter = 0.0
+
+
+@dataclass(frozen=True)
+class Adam:
+    """m ← β₁m + (1 − β₁)g; s ← β₂s + (1 − β₂)g²; θ ← θ − η·m̂ / (√ŝ + ε) (arXiv:1412.6980).
+
+    m̂ = m / (1 − β₁ᵗ) and ŝ = s / (1 − β₂ᵗ). With `decoupled`, the decay is θ ← θ − ηλθ before
+    the step instead of λθ in the gradient: AdamW (arXiv:1711.05101).
+    """
+
+    lr: Hyperparameter
+    beta1: Hyperparameter = 0.9
+    beta2: Hyperparameter = 0.999
+    eps: Hyperparameter = 1e-8
+    weight_decay: Hyperparameter = 0.0
+    decoupled: bool = False
+
+
+Optimizer = Sgd | Adagrad | Rmsprop | Adam
+
+Update = Callable[[int, float], None]
+"""update(t, factor): change θ in place; t counts from 1, `factor` is the schedule's share of lr."""
+
+
+def slot_names(optimizer: Optimizer) -> tuple[str, ...]:
+    """Return the names of the tensors (K, P) that the rule remembers from update to update."""
+    match optimizer:
+        case Sgd(momentum=momentum):
+            return ("velocity",) if _is_used(momentum) else ()
+        case Adagrad():
+            return ("squares",)
+        case Rmsprop(momentum=momentum):
+            return ("squares", "velocity") if _is_used(momentum) else ("squares",)
+        case Adam():
+            return ("mean", "squares")
+        case _:
+            assert_never(optimizer)
+
+
+def build_update(
+    optimizer: Optimizer, theta: Tensor, gradient: Tensor, slots: dict[str, Tensor]
+) -> Update:
+    """Return the rule bound to θ, g and its slots; g may be overwritten by each update."""
+    assert theta.shape == gradient.shape
+    assert set(slots) == set(slot_names(optimizer))
+    match optimizer:
+        case Sgd():
+            return _sgd(optimizer, theta, gradient, slots)
+        case Adagrad():
+            return _adagrad(optimizer, theta, gradient, slots)
+        case Rmsprop():
+            return _rmsprop(optimizer, theta, gradient, slots)
+        case Adam():
+            if hasattr(torch, "_fused_adam_") and _is_uniform(optimizer):
+                return _fused_adam(optimizer, theta, gradient, slots)
+            return _adam(optimizer, theta, gradient, slots)
+        case _:
+            assert_never(optimizer)
+
+
+def build_clip(gradient: Tensor, clip_norm: float) -> Callable[[], None]:
+    """Return a function that scales each member's gradient to a norm of at most `clip_norm`.
+
+    As torch.nn.utils.clip_grad_norm_: g ← g · min(1, c / (‖g‖₂ + 1e-6)).
+    """
+    norm = gradient.new_empty(gradient.shape[0], 1)
+
+    def clip() -> None:
+        torch.linalg.vector_norm(gradient, dim=1, keepdim=True, out=norm)
+        torch.div(clip_norm, norm.add_(1e-6), out=norm)
+        gradient.mul_(norm.clamp_(max=1.0))
+
+    return clip
+
+
+def _is_used(value: Hyperparameter) -> bool:
+    """Whether a hyperparameter is other than 0 for any member."""
+    return bool((value != 0).any()) if isinstance(value, Tensor) else value != 0
+
+
+def _is_uniform(optimizer: Optimizer) -> bool:
+    """Whether every hyperparameter is one number for all members."""
+    return not any(isinstance(getattr(optimizer, f.name), Tensor) for f in fields(optimizer))
+
+
+def _number(value: Hyperparameter) -> float:
+    """Return a hyperparameter that is known to be one number for all members."""
+    assert not isinstance(value, Tensor)
+    return value
+
+
+def _decayed(theta: Tensor, gradient: Tensor, weight_decay: Hyperparameter) -> Callable[[], Tensor]:
+    """Return g ← g + λθ as a function, which does nothing where λ is 0."""
+    if not _is_used(weight_decay):
+        return lambda: gradient
+    if isinstance(weight_decay, Tensor):
+        return lambda: gradient.addcmul_(theta, weight_decay)
+    return lambda: gradient.add_(theta, alpha=weight_decay)
+
+
+def _sgd(rule: Sgd, theta: Tensor, gradient: Tensor, slots: dict[str, Tensor]) -> Update:
+    decayed = _decayed(theta, gradient, rule.weight_decay)
+    velocity = slots.get("velocity")
+    step = torch.empty_like(theta)
+
+    def update(t: int, factor: float) -> None:
+        direction = decayed()
+        if velocity is not None:
+            if t == 1:
+                velocity.copy_(direction)
+            else:
+                velocity.mul_(rule.momentum).add_(direction)
+            if rule.nesterov:
+                torch.mul(velocity, rule.momentum, out=step)
+                direction = step.add_(direction)
+            else:
+                direction = velocity
+        theta.sub_(torch.mul(direction, rule.lr * factor, out=step))
+
+    return update
+
+
+def _adagrad(rule: Adagrad, theta: Tensor, gradient: Tensor, slots: dict[str, Tensor]) -> Update:
+    decayed = _decayed(theta, gradient, rule.weight_decay)
+    squares = slots["squares"]
+    root = torch.empty_like(theta)
+
+    def update(t: int, factor: float) -> None:
+        g = decayed()
+        squares.addcmul_(g, g)
+        torch.sqrt(squares, out=root).add_(rule.eps)
+        theta.sub_(g.mul_(rule.lr * factor).div_(root))
+
+    return update
+
+
+def _rmsprop(rule: Rmsprop, theta: Tensor, gradient: Tensor, slots: dict[str, Tensor]) -> Update:
+    decayed = _decayed(theta, gradient, rule.weight_decay)
+    squares, velocity = slots["squares"], slots.get("velocity")
+    root = torch.empty_like(theta)
+
+    def update(t: int, factor: float) -> None:
+        g = decayed()
+        torch.mul(g, g, out=root)
+        squares.mul_(rule.alpha).add_(root.mul_(1 - rule.alpha))
+        torch.sqrt(squares, out=root).add_(rule.eps)
+        step = torch.div(g, root, out=root)
+        if velocity is not None:
+            step.copy_(velocity.mul_(rule.momentum).add_(step))
+        theta.sub_(step.mul_(rule.lr * factor))
+
+    return update
+
+
+def _adam(rule: Adam, theta: Tensor, gradient: Tensor, slots: dict[str, Tensor]) -> Update:
+    """Adam in tensor operations, for hyperparameters that differ from member to member."""
+    decayed = _decayed(theta, gradient, 0.0 if rule.decoupled else rule.weight_decay)
+    mean, squares = slots["mean"], slots["squares"]
+    root = torch.empty_like(theta)
+
+    def update(t: int, factor: float) -> None:
+        lr = rule.lr * factor
+        if rule.decoupled:
+            theta.mul_(1 - lr * rule.weight_decay)
+        g = decayed()
+        torch.mul(g, g, out=root)
+        squares.mul_(rule.beta2).add_(root.mul_(1 - rule.beta2))
+        mean.mul_(rule.beta1).add_(g.mul_(1 - rule.beta1))
+        torch.sqrt(squares, out=root).div_((1 - rule.beta2**t) ** 0.5).add_(rule.eps)
+        theta.sub_(torch.div(mean, root, out=root).mul_(lr / (1 - rule.beta1**t)))
+
+    return update
+
+
+def _fused_adam(rule: Adam, theta: Tensor, gradient: Tensor, slots: dict[str, Tensor]) -> Update:
+    """Adam as one kernel: 4 µs where `_adam` takes 17 at W1, 11 against 32 at W2."""
+    fused = torch._fused_adamw_ if rule.decoupled else torch._fused_adam_
+    mean, squares = slots["mean"], slots["squares"]
+    lr, beta1, beta2 = _number(rule.lr), _number(rule.beta1), _number(rule.beta2)
+    weight_decay, eps = _number(rule.weight_decay), _number(rule.eps)
+    count = torch.zeros((), dtype=torch.float32, device=theta.device)
+
+    def update(t: int, factor: float) -> None:
+        fused(
+            [theta],
+            [gradient],
+            [mean],
+            [squares],
+            [],
+            [count.fill_(t)],
+            lr=lr * factor,
+            beta1=beta1,
+            beta2=beta2,
+            weight_decay=weight_decay,
+            eps=eps,
+            amsgrad=False,
+            maximize=False,
+        )
+
+    return update

@@ -1,0 +1,132 @@
+"""Every model × loss × depth: outputs and gradients against autograd through an ordinary module."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from ml2021.engine import losses
+from ml2021.engine.networks import (
+    Network,
+    Pass,
+    initial_parameters,
+    linear,
+    outputs,
+    relu_stack,
+    sigmoid_sum,
+)
+from tests.oracle import oracle_module
+
+FEATURES, TARGETS, ROWS, MEMBERS = 5, 3, 17, 2
+
+NETWORKS: dict[str, Network] = {
+    "linear": linear(FEATURES, TARGETS),
+    "sigmoid_sum": sigmoid_sum(FEATURES, TARGETS, 7, "sigmoid"),
+    "hard_sigmoid_sum": sigmoid_sum(FEATURES, TARGETS, 7, "hard_sigmoid"),
+    "relu_stack_1": relu_stack(FEATURES, TARGETS, [6]),
+    "relu_stack_2": relu_stack(FEATURES, TARGETS, [6, 4]),
+    "relu_stack_4": relu_stack(FEATURES, TARGETS, [6, 4, 8, 5]),
+}
+LOSSES: dict[str, tuple[losses.Loss, Callable[[Tensor, Tensor], Tensor]]] = {
+    "mae": (losses.Mae(), torch.nn.functional.l1_loss),
+    "mse": (losses.Mse(), torch.nn.functional.mse_loss),
+    "huber": (losses.Huber(0.7), lambda o, t: torch.nn.functional.huber_loss(o, t, delta=0.7)),
+    "cross_entropy": (losses.CrossEntropy(), torch.nn.functional.cross_entropy),
+}
+
+
+def draw(network: Network, loss: losses.Loss, scale: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
+    """Return θ (K, P), rows (K, N, F + 1) and targets, float64."""
+    generator = torch.Generator().manual_seed(0)
+    theta = initial_parameters(network, [generator] * MEMBERS, torch.float64) * scale
+    features = torch.randn(MEMBERS, ROWS, FEATURES, generator=generator, dtype=torch.float64)
+    rows = torch.cat([features, torch.ones(MEMBERS, ROWS, 1, dtype=torch.float64)], 2)
+    if isinstance(loss, losses.CrossEntropy):
+        return theta, rows, torch.randint(TARGETS, (MEMBERS, ROWS), generator=generator)
+    return theta, rows, torch.randn(MEMBERS, ROWS, TARGETS, generator=generator).double()
+
+
+def backpropagate(
+    network: Network, loss: losses.Loss, theta: Tensor, rows: Tensor, targets: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the mean loss (K,) and the gradient (K, P) of the engine."""
+    gradient = torch.full_like(theta, torch.nan)
+    chain = Pass(network, theta, rows.shape[1], gradient)
+    output_gradient = theta.new_empty(len(theta), rows.shape[1], network.layout.outputs)
+    total = theta.new_empty(len(theta), 1, 1)
+    with torch.inference_mode():
+        result = chain.forward(rows)
+        losses.build_loss(loss, result)(result, targets, output_gradient, total)
+        chain.backward(rows, output_gradient)
+    return total.flatten() / rows.shape[1], gradient
+
+
+@pytest.mark.parametrize("loss_name", LOSSES)
+@pytest.mark.parametrize("network_name", NETWORKS)
+@pytest.mark.parametrize("scale", [1.0, 200.0], ids=["ordinary", "saturated"])
+def test_value_and_gradient_are_those_of_autograd(
+    network_name: str, loss_name: str, scale: float
+) -> None:
+    network, (loss, reference) = NETWORKS[network_name], LOSSES[loss_name]
+    theta, rows, targets = draw(network, loss, scale)
+    value, gradient = backpropagate(network, loss, theta, rows, targets)
+    for member in range(MEMBERS):
+        module = oracle_module(network, theta[member])
+        expected = reference(module(rows[member, :, :-1]), targets[member])
+        torch.autograd.backward(expected)
+        pieces = []
+        for layer in module:
+            if isinstance(layer, torch.nn.Linear):
+                assert layer.weight.grad is not None
+                assert layer.bias.grad is not None
+                pieces.append(torch.cat([layer.weight.grad, layer.bias.grad[:, None]], 1).flatten())
+        torch.testing.assert_close(value[member], expected.detach(), rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(gradient[member], torch.cat(pieces), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("network_name", NETWORKS)
+def test_outputs_do_not_depend_on_the_block_size(
+    network_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = NETWORKS[network_name]
+    theta, rows, _ = draw(network, losses.Mse())
+    many = torch.cat([rows[0]] * 40)
+    whole = outputs(network, theta, many)
+    monkeypatch.setattr("ml2021.engine.networks.BLOCK_BYTES", 0)
+    torch.testing.assert_close(outputs(network, theta, many), whole, rtol=1e-12, atol=1e-12)
+    for member in range(MEMBERS):
+        expected = oracle_module(network, theta[member])(many[:, :-1]).detach()
+        torch.testing.assert_close(whole[member], expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("loss_name", LOSSES)
+def test_mean_loss_is_the_loss_of_all_rows(loss_name: str) -> None:
+    loss, reference = LOSSES[loss_name]
+    network = NETWORKS["linear"]
+    _, rows, targets = draw(network, loss)
+    result = rows[:, :, :TARGETS].clone()
+    shared = targets[0]
+    expected = torch.stack([reference(result[member], shared) for member in range(MEMBERS)])
+    torch.testing.assert_close(losses.mean_loss(loss, result, shared), expected)
+
+
+def test_huge_outputs_give_a_finite_loss_and_gradient() -> None:
+    """Softmax and sigmoid at ±1e4: no NaN, no infinity."""
+    network = NETWORKS["sigmoid_sum"]
+    loss = losses.CrossEntropy()
+    theta, rows, targets = draw(network, loss, scale=1e4)
+    for pair in map(torch.isfinite, backpropagate(network, loss, theta, rows, targets)):
+        assert bool(pair.all())
+
+
+def test_two_relus_make_one_hard_sigmoid() -> None:
+    """hard(z) = (ReLU(z + 3) − ReLU(z − 3)) / 6, exactly: the lecture's construction."""
+    hard = sigmoid_sum(1, 1, 1, "hard_sigmoid")
+    pair = relu_stack(1, 1, [2])
+    z = torch.linspace(-10, 10, 401, dtype=torch.float64)
+    rows = torch.stack([z, torch.ones_like(z)], 1)
+    of_hard = outputs(hard, torch.tensor([[1.0, 0.0, 1.0, 0.0]], dtype=torch.float64), rows)
+    relus = [[1.0, 3.0, 1.0, -3.0, 1 / 6, -1 / 6, 0.0]]
+    of_pair = outputs(pair, torch.tensor(relus, dtype=torch.float64), rows)
+    torch.testing.assert_close(of_pair, of_hard, rtol=0, atol=1e-15)

@@ -1,0 +1,300 @@
+"""The update rules and the training loop against `torch.optim` and autograd."""
+
+import copy
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from ml2021.data.datasets import Dataset, epoch_order
+from ml2021.engine import optimizers, schedules
+from ml2021.engine.fit import Progress, Training, TrainingState, fit, start
+from ml2021.engine.losses import CrossEntropy, Huber, Loss, Mae, Mse
+from ml2021.engine.networks import Network, linear, outputs, relu_stack, sigmoid_sum
+from ml2021.errors import DivergenceError
+from tests.oracle import oracle_module
+
+Parameters = Iterable[torch.nn.Parameter]
+OPTIMIZERS: dict[
+    str, tuple[optimizers.Optimizer, Callable[[Parameters], torch.optim.Optimizer]]
+] = {
+    "sgd": (optimizers.Sgd(0.05), lambda p: torch.optim.SGD(p, 0.05)),
+    "sgd_decay": (
+        optimizers.Sgd(0.05, weight_decay=0.01),
+        lambda p: torch.optim.SGD(p, 0.05, weight_decay=0.01),
+    ),
+    "momentum": (
+        optimizers.Sgd(0.02, momentum=0.9),
+        lambda p: torch.optim.SGD(p, 0.02, momentum=0.9),
+    ),
+    "nesterov": (
+        optimizers.Sgd(0.02, momentum=0.9, nesterov=True, weight_decay=0.01),
+        lambda p: torch.optim.SGD(p, 0.02, momentum=0.9, nesterov=True, weight_decay=0.01),
+    ),
+    "adagrad": (
+        optimizers.Adagrad(0.05, weight_decay=0.01),
+        lambda p: torch.optim.Adagrad(p, 0.05, weight_decay=0.01),
+    ),
+    "rmsprop": (
+        optimizers.Rmsprop(0.005, weight_decay=0.01),
+        lambda p: torch.optim.RMSprop(p, 0.005, weight_decay=0.01),
+    ),
+    "rmsprop_momentum": (
+        optimizers.Rmsprop(0.005, momentum=0.8),
+        lambda p: torch.optim.RMSprop(p, 0.005, momentum=0.8),
+    ),
+    "adam": (
+        optimizers.Adam(0.01, weight_decay=0.01),
+        lambda p: torch.optim.Adam(p, 0.01, weight_decay=0.01),
+    ),
+    "adamw": (
+        optimizers.Adam(0.01, weight_decay=0.1, decoupled=True),
+        lambda p: torch.optim.AdamW(p, 0.01, weight_decay=0.1),
+    ),
+}
+NETWORKS: dict[str, Network] = {
+    "linear": linear(4, 3),
+    "sigmoid_sum": sigmoid_sum(4, 3, 6, "sigmoid"),
+    "hard_sigmoid_sum": sigmoid_sum(4, 3, 6, "hard_sigmoid"),
+    "relu_stack": relu_stack(4, 3, [6, 5]),
+}
+LOSSES: dict[str, tuple[Loss, Callable[[Tensor, Tensor], Tensor]]] = {
+    "mae": (Mae(), torch.nn.functional.l1_loss),
+    "mse": (Mse(), torch.nn.functional.mse_loss),
+    "huber": (Huber(1.0), torch.nn.functional.huber_loss),
+    "cross_entropy": (CrossEntropy(), torch.nn.functional.cross_entropy),
+}
+ROWS, BATCH, EPOCHS = 26, 8, 50  # 4 updates an epoch, the last of 2 rows; 200 updates
+TRAINING = Training(
+    loss=Mse(),
+    optimizer=optimizers.Adam(0.01),
+    schedule=schedules.Cosine(),
+    epochs=EPOCHS,
+    batch_size=BATCH,
+    clip_norm=None,
+    patience=None,
+    seeds=(3,),
+)
+
+
+def rows_for(loss: Loss, rows: int = ROWS, dtype: torch.dtype = torch.float64) -> Dataset:
+    """Return a learnable problem of 4 features and 3 targets, or 3 classes."""
+    generator = torch.Generator().manual_seed(1)
+    features = torch.randn(rows, 4, generator=generator, dtype=torch.float64)
+    signal = torch.sin(features @ torch.randn(4, 3, generator=generator, dtype=torch.float64))
+    inputs = torch.cat([features, torch.ones(rows, 1, dtype=torch.float64)], 1).to(dtype)
+    if isinstance(loss, CrossEntropy):
+        return Dataset(inputs, signal.argmax(1))
+    return Dataset(inputs, signal.to(dtype))
+
+
+def train(
+    network: Network, training: Training, data: Dataset, validation: Dataset | None = None
+) -> TrainingState:
+    """Train to the end and return the state."""
+    state = start(network, training, len(data), data.inputs)
+    for _ in fit(network, training, state, data, validation):
+        pass
+    return state
+
+
+def train_with_torch(
+    network: Network,
+    training: Training,
+    data: Dataset,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    build: Callable[[Parameters], torch.optim.Optimizer],
+) -> Tensor:
+    """Return the parameters (P,) after the same training with autograd and torch.optim."""
+    theta = start(network, training, len(data), data.inputs).theta[0]
+    module = oracle_module(network, theta)
+    optimizer = build(module.parameters())
+    lr, update = optimizer.param_groups[0]["lr"], 0
+    size = training.batch_size or len(data)
+    for epoch in range(training.epochs):
+        for rows in torch.split(epoch_order(training.seeds[0], epoch, len(data)), size):
+            factor = schedules.lr_factor(
+                training.schedule, update, training.batches(len(data)), training.epochs
+            )
+            optimizer.param_groups[0]["lr"] = lr * factor
+            optimizer.zero_grad()
+            torch.autograd.backward(loss(module(data.inputs[rows, :-1]), data.targets[rows]))
+            if training.clip_norm is not None:
+                torch.nn.utils.clip_grad_norm_(module.parameters(), training.clip_norm)
+            optimizer.step()
+            update += 1
+    layers = [layer for layer in module if isinstance(layer, torch.nn.Linear)]
+    flat = [torch.cat([layer.weight, layer.bias[:, None]], 1).flatten() for layer in layers]
+    return torch.cat(flat).detach()
+
+
+@pytest.mark.parametrize("optimizer_name", OPTIMIZERS)
+@pytest.mark.parametrize("loss_name", LOSSES)
+@pytest.mark.parametrize("network_name", NETWORKS)
+def test_200_updates_are_those_of_torch_optim(
+    network_name: str, loss_name: str, optimizer_name: str
+) -> None:
+    network, (loss, reference) = NETWORKS[network_name], LOSSES[loss_name]
+    optimizer, build = OPTIMIZERS[optimizer_name]
+    training = replace(TRAINING, loss=loss, optimizer=optimizer)
+    data = rows_for(loss)
+    expected = train_with_torch(network, training, data, reference, build)
+    theta = train(network, training, data).theta[0]
+    torch.testing.assert_close(theta, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("optimizer_name", OPTIMIZERS)
+def test_one_float32_update_is_that_of_torch_optim(optimizer_name: str) -> None:
+    optimizer, build = OPTIMIZERS[optimizer_name]
+    network, training = NETWORKS["relu_stack"], replace(TRAINING, optimizer=optimizer, epochs=1)
+    training = replace(training, batch_size=None)
+    data = rows_for(Mse(), dtype=torch.float32)
+    expected = train_with_torch(network, training, data, torch.nn.functional.mse_loss, build)
+    theta = train(network, training, data).theta[0]
+    torch.testing.assert_close(theta, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("batch_size", [None, 1, ROWS, 100])
+def test_clipping_and_batch_sizes_are_those_of_torch(batch_size: int | None) -> None:
+    training = replace(TRAINING, batch_size=batch_size, clip_norm=0.1, epochs=8)
+    data = rows_for(Mse())
+    loss, build = torch.nn.functional.mse_loss, OPTIMIZERS["momentum"][1]
+    training = replace(training, optimizer=OPTIMIZERS["momentum"][0])
+    expected = train_with_torch(NETWORKS["relu_stack"], training, data, loss, build)
+    theta = train(NETWORKS["relu_stack"], training, data).theta[0]
+    torch.testing.assert_close(theta, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("optimizer_name", OPTIMIZERS)
+def test_a_member_is_the_run_trained_alone(optimizer_name: str) -> None:
+    """Own seed, own order; and hyperparameters given as (K, 1) tensors act like numbers."""
+    optimizer, _ = OPTIMIZERS[optimizer_name]
+    lr = torch.tensor([[float(optimizer.lr)], [float(optimizer.lr) / 2]], dtype=torch.float64)
+    pack = replace(TRAINING, optimizer=replace(optimizer, lr=lr), seeds=(3, 4))
+    data = rows_for(Mse())
+    together = train(NETWORKS["relu_stack"], pack, data)
+    for member, seed in enumerate(pack.seeds):
+        own = replace(optimizer, lr=float(lr[member]))
+        alone = train(NETWORKS["relu_stack"], replace(TRAINING, optimizer=own, seeds=(seed,)), data)
+        torch.testing.assert_close(together.theta[member], alone.theta[0], rtol=1e-9, atol=1e-9)
+
+
+def test_full_batch_gradient_descent_finds_least_squares() -> None:
+    data = rows_for(Mse())
+    training = replace(
+        TRAINING,
+        optimizer=optimizers.Sgd(0.3),
+        schedule=schedules.Constant(),
+        batch_size=None,
+        epochs=2000,
+    )
+    network = NETWORKS["linear"]
+    state = train(network, training, data)
+    solution = torch.linalg.lstsq(data.inputs, data.targets).solution
+    result = outputs(network, state.theta, data.inputs)[0]
+    torch.testing.assert_close(result, data.inputs @ solution, rtol=1e-8, atol=1e-8)
+
+
+def test_train_loss_is_the_mean_over_all_rows_of_the_epoch() -> None:
+    """With a learning rate of nearly 0 it is the loss of the initial parameters."""
+    data = rows_for(Mse())
+    training = replace(TRAINING, optimizer=optimizers.Sgd(1e-30), epochs=1)
+    network = NETWORKS["relu_stack"]
+    state = start(network, training, ROWS, data.inputs)
+    initial = outputs(network, state.theta, data.inputs)[0]
+    (progress,) = fit(network, training, state, data, None)
+    expected = (initial - data.targets).square().mean()
+    torch.testing.assert_close(progress.train_loss[0], expected)
+
+
+def test_early_stopping_keeps_the_best_by_validation_loss() -> None:
+    data, validation = rows_for(Mse()), rows_for(Mse(), rows=12)
+    noise = torch.randn(12, 3, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    validation = Dataset(validation.inputs, validation.targets + noise)
+    training = replace(TRAINING, patience=3, epochs=500, schedule=schedules.Constant())
+    network = NETWORKS["relu_stack"]
+    state = start(network, training, ROWS, data.inputs)
+    seen: list[tuple[float, Tensor]] = []
+    for progress in fit(network, training, state, data, validation):
+        if progress.is_epoch_end:
+            assert progress.validation_loss is not None
+            seen.append((float(progress.validation_loss), state.theta.clone()))
+    losses = [loss for loss, _ in seen]
+    best = min(range(len(seen)), key=losses.__getitem__)
+    assert len(seen) == best + 1 + 3 < 500
+    assert int(state.best_epoch) == best + 1
+    assert float(state.best_loss) == losses[best]
+    assert torch.equal(state.best, seen[best][1])
+
+
+def clone(state: TrainingState) -> TrainingState:
+    """Return a copy that shares no memory with the original, as a checkpoint would."""
+    return copy.deepcopy(state)
+
+
+@pytest.mark.parametrize("optimizer_name", OPTIMIZERS)
+def test_going_on_from_any_report_is_as_if_never_stopped(
+    optimizer_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report after every update; training continued from each ends bit-identical."""
+    monkeypatch.setattr("ml2021.engine.fit.REPORT_SECONDS", -1.0)
+    training = replace(TRAINING, optimizer=OPTIMIZERS[optimizer_name][0], epochs=3)
+    data, validation = rows_for(Mse()), rows_for(Mse(), rows=9)
+    network = NETWORKS["relu_stack"]
+    state = start(network, training, ROWS, data.inputs)
+    saved, reports = [clone(state)], []
+    for progress in fit(network, training, state, data, validation):
+        saved.append(clone(state))
+        reports.append(progress)
+    assert [p.updates for p in reports] == list(range(1, 13))
+    for number, again in enumerate(saved):
+        rest = list(fit(network, training, again, data, validation))
+        assert [key(p) for p in rest] == [key(p) for p in reports[number:]]
+        assert torch.equal(again.theta, state.theta)
+        assert torch.equal(again.best, state.best)
+        assert torch.equal(again.best_loss, state.best_loss)
+
+
+def key(progress: Progress) -> tuple[object, ...]:
+    """Return all of a report that can be compared, exactly."""
+    loss = progress.validation_loss
+    return progress.updates, float(progress.train_loss), None if loss is None else float(loss)
+
+
+def test_same_seed_same_bits_other_seed_other_bits() -> None:
+    data = rows_for(Mse(), dtype=torch.float32)
+    network = NETWORKS["relu_stack"]
+    first, second = train(network, TRAINING, data), train(network, TRAINING, data)
+    other = train(network, replace(TRAINING, seeds=(4,)), data)
+    assert torch.equal(first.theta, second.theta)
+    assert not torch.equal(first.theta, other.theta)
+
+
+def test_divergence_is_an_error_that_names_the_update() -> None:
+    data = rows_for(Mse())
+    training = replace(TRAINING, optimizer=optimizers.Sgd(1e200))
+    with pytest.raises(DivergenceError, match=r"epoch 1, update [23]; try a smaller optimizer\.lr"):
+        train(NETWORKS["linear"], training, data)
+
+
+def test_every_row_is_visited_once_an_epoch() -> None:
+    orders = [epoch_order(7, epoch, 1000) for epoch in range(3)]
+    for order in orders:
+        assert torch.equal(order.sort().values, torch.arange(1000))
+    assert not torch.equal(orders[0], orders[1])
+    assert torch.equal(orders[1], epoch_order(7, 1, 1000))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        (schedules.Constant(), [1, 1, 1, 1]),
+        (schedules.Cosine(), [1, 0.5 + 0.5 * 0.5**0.5, 0.5, 0.5 - 0.5 * 0.5**0.5]),
+        (schedules.Step(every=1, factor=0.1), [1, 1, 0.1, 0.1]),
+    ],
+)
+def test_schedules(schedule: schedules.Schedule, expected: list[float]) -> None:
+    factors = [schedules.lr_factor(schedule, u, updates_per_epoch=2, epochs=2) for u in range(4)]
+    assert factors == pytest.approx(expected)
