@@ -1,0 +1,211 @@
+"""A config file and `--set` overrides turned into a checked `Config`, and back into YAML.
+
+Everything that is wrong is said at once, a line each: `file:line:column: what; what to do`.
+Whether the columns, files and devices that a config names exist is left to later stages, which
+ask `LoadedConfig.locate` where to point.
+"""
+
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ml2021.config.documents import (
+    NESTING_LIMIT,
+    Node,
+    Place,
+    Problem,
+    find_wrong_character,
+    line_and_column,
+    parse_document,
+)
+from ml2021.config.documents import Path as KeyPath
+from ml2021.config.messages import describe, dotted
+from ml2021.config.scalars import dump_document
+from ml2021.config.schema import Config
+from ml2021.config.structure import models_at, tag_of
+from ml2021.errors import ConfigError, echo
+
+SIZE_LIMIT = 1 << 20
+"""The largest config file, in bytes."""
+
+
+@dataclass(frozen=True)
+class LoadedConfig:
+    """A config that passed all checks which need neither data nor device."""
+
+    config: Config
+    text: str
+    """The file as the user wrote it."""
+    nodes: Mapping[KeyPath, Node]
+    """Where each key and value stands."""
+
+    def locate(self, *keys: str | int) -> str:
+        """Return what a message about the value at `keys` starts with.
+
+        That is `file:line:column`, or `--set KEY` for a value from an override. A key that the
+        user left out is reported where the nearest mapping around it stands.
+        """
+        return _place_of(self.nodes, keys).prefix
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig:
+    """Read a config file, apply `overrides`, and check the whole.
+
+    An override is `KEY=VALUE` with a dotted key and a YAML value: `optimizer.lr=0.01`. Where a
+    key is set twice the last one wins. Raises ConfigError with a line for each thing wrong.
+    """
+    return load_config_text(_read_text(path), str(path), overrides)
+
+
+def load_config_text(text: str, source: str, overrides: Sequence[str] = ()) -> LoadedConfig:
+    """Do what `load_config` does for a text that stands at `source`."""
+    source = _printable(source)
+    document = parse_document(text, source)
+    problems = document.problems
+    start = Place(0, 1, 1, source)
+    tree = document.value
+    if document.is_complete and document.value is None and not problems:
+        message = "the config is empty; it needs at least data.path and data.target"
+        problems.append(Problem(start, None, message))
+    elif document.is_complete and not isinstance(tree, dict):
+        message = f"the config must be a mapping (key: value), not {_kind(tree)}"
+        problems.append(Problem(start, None, message))
+    mapping = tree if isinstance(tree, dict) else {}
+    nodes = document.nodes
+    nodes[()] = Node(start, start, start)
+    for rank, override in enumerate(overrides, start=1):
+        problems += _apply_override(override, rank, mapping, nodes)
+    if document.is_complete and isinstance(tree, dict):
+        try:
+            config = Config.model_validate(mapping)
+        except ValidationError as error:
+            problems += _schema_problems(error, nodes, {p.path for p in problems})
+    if problems:
+        problems.sort(key=lambda problem: problem.place)
+        raise ConfigError(*(f"{p.place.prefix}: {p.message}" for p in problems))
+    return LoadedConfig(config, text, nodes)
+
+
+def to_plain(config: Config) -> dict[str, Any]:
+    """Return a config with every default, as plain values in the order of the schema."""
+    return config.model_dump()
+
+
+def dump_yaml(config: Config) -> str:
+    """Return a config with every default as YAML, which loads as an equal config."""
+    return dump_document(to_plain(config))
+
+
+def _read_text(path: Path) -> str:
+    place = _printable(str(path.absolute()))
+    try:
+        # Opening a FIFO would wait for its other end.
+        if not stat.S_ISREG(path.stat().st_mode):
+            kind = "a directory" if path.is_dir() else "not a regular file"
+            raise ConfigError(f"{place}: {kind}; give the path of a YAML file")
+        with path.open("rb") as file:
+            content = file.read(SIZE_LIMIT + 1)
+    except FileNotFoundError:
+        raise ConfigError(f"{place}: no such file; check the path and the folder") from None
+    except ValueError:
+        raise ConfigError(f"{place}: not a path; it must not hold a NUL character") from None
+    except OSError as error:
+        reason = error.strerror or "input/output error"
+        raise ConfigError(f"{place}: cannot be read ({reason}); check the path") from None
+    source = _printable(str(path))
+    if len(content) > SIZE_LIMIT:
+        raise ConfigError(
+            f"{source}: larger than 1 MiB; a config is a few lines, is this the data?"
+        )
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = content[: error.start].decode("utf-8-sig")
+        line, column = line_and_column(before)
+        what = f"not UTF-8 (byte 0x{content[error.start]:02x}); save the file as UTF-8"
+        if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            what = "UTF-16, not UTF-8; save the file as UTF-8"
+        raise ConfigError(f"{source}:{line}:{column}: {what}") from None
+
+
+def _apply_override(
+    override: str, rank: int, tree: dict[str, Any], nodes: dict[KeyPath, Node]
+) -> list[Problem]:
+    """Put an override's value into `tree`, and its place into `nodes`."""
+    name, equals, text = override.partition("=")
+    name = name.strip()
+    place = Place(rank, 0, 0, f"--set {echo(name or override)}")
+    keys = name.split(".")
+    if not equals:
+        return [Problem(place, None, "no value; write --set KEY=VALUE")]
+    if not all(keys):
+        return [Problem(place, None, "not a dotted key; write one such as optimizer.lr")]
+    if wrong := find_wrong_character(name):
+        return [Problem(place, None, wrong)]
+    if len(keys) > NESTING_LIMIT:
+        return [Problem(place, None, "too many dots; write a key such as optimizer.lr")]
+    path: KeyPath = tuple(keys)
+    document = parse_document(text, place.source, rank)
+    if document.is_complete and document.is_empty:
+        return [Problem(place, path, "no value after '='; write null for none, '\"\"' for no text")]
+    own = Node(place, place, place)
+    inner: Any = tree
+    for depth, key in enumerate(keys[:-1], start=1):
+        above = path[:depth]
+        child = inner.get(key)
+        if child is None:
+            child = {}
+            nodes[above] = own
+        elif isinstance(child, str) and len(union := models_at(above)) > 1:
+            tag = tag_of(union)
+            nodes[(*above, tag)] = nodes[above]
+            nodes[above] = nodes[above]._replace(inside=nodes[above].key)
+            child = {tag: child}
+        if not isinstance(child, dict):
+            message = f"{dotted(above)} is {_kind(child)} without keys; set {dotted(above)} itself"
+            return [*document.problems, Problem(place, path, message)]
+        inner[key] = child
+        inner = child
+    inner[keys[-1]] = document.value
+    for old in [old for old in nodes if old[: len(path)] == path]:
+        del nodes[old]
+    nodes[path] = own
+    nodes.update(((*path, *below), own) for below in document.nodes)
+    return [p._replace(path=(*path, *(p.path or ()))) for p in document.problems]
+
+
+def _schema_problems(
+    error: ValidationError, nodes: Mapping[KeyPath, Node], broken: set[KeyPath | None]
+) -> list[Problem]:
+    problems = []
+    for details in error.errors(include_url=False):
+        finding = describe(details)
+        path = next((path for path in finding.paths if path in nodes), finding.paths[0])
+        if any(path[:length] in broken for length in range(len(path) + 1)):
+            continue  # what stands there could not be read, which has been said
+        place = nodes[path].key if finding.is_at_key else _place_of(nodes, path)
+        problems.append(Problem(place, path, finding.message))
+    return problems
+
+
+def _place_of(nodes: Mapping[KeyPath, Node], path: KeyPath) -> Place:
+    if path in nodes:
+        return nodes[path].value
+    while path not in nodes:
+        path = path[:-1]
+    return nodes[path].inside
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, list):
+        return "a list"
+    return "a mapping" if isinstance(value, dict) else f"'{echo(value)}'"
+
+
+def _printable(path: str) -> str:
+    """Escape what would break a line; a path is never cut."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in path)

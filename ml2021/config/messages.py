@@ -1,0 +1,222 @@
+"""The schema's errors in the words of somebody who writes configs.
+
+Where in the file an error stands is left to `loading`.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+from ml2021.config.documents import Path
+from ml2021.config.scalars import resolve_scalar
+from ml2021.config.structure import homes, members, models_at, resolve, tag_of, takes_null
+from ml2021.config.values import CONFLICT, WRONG_VALUE
+from ml2021.errors import echo
+from ml2021.suggestions import closest, suggest
+
+KEY_SYNONYMS = {
+    "learning_rate": "lr", "learning_rate_init": "lr", "eta": "lr", "step_size": "lr",
+    "n_epochs": "epochs", "num_epochs": "epochs", "max_epochs": "epochs", "n_iter": "epochs",
+    "max_iter": "epochs", "iterations": "epochs",
+    "batch": "batch_size", "minibatch": "batch_size", "minibatch_size": "batch_size",
+    "hidden_layers": "widths", "hidden_layer_sizes": "widths", "layers": "widths",
+    "hidden": "widths", "hidden_sizes": "widths", "layer_sizes": "widths", "neurons": "units",
+    "hidden_units": "units", "hidden_size": "units", "width": "units",
+    "l2": "weight_decay", "alpha": "weight_decay", "decay": "weight_decay",
+    "epsilon": "eps", "beta_1": "beta1", "beta_2": "beta2", "rho": "alpha",
+    "random_state": "seed", "random_seed": "seed", "manual_seed": "seed",
+    "label": "target", "labels": "target", "y": "target", "output": "target",
+    "outputs": "target", "output_features": "target", "targets": "target",
+    "inputs": "features", "input_features": "features", "x": "features", "columns": "features",
+    "drop": "exclude", "ignore": "exclude", "csv": "path", "file": "path", "filename": "path",
+    "train_path": "path", "test_file": "test_path", "test": "test_path",
+    "sep": "separator", "delimiter": "separator", "na_values": "missing",
+    "window": "lags", "lookback": "lags", "lag": "lags", "steps_ahead": "horizon",
+    "validation_split": "validation", "validation_fraction": "validation", "val": "validation",
+    "valid": "validation", "valid_size": "validation", "val_size": "validation",
+    "test_size": "test", "test_fraction": "test", "shuffle": "method", "strategy": "method",
+    "name": "type", "kind": "type", "tolerance": "patience", "early_stop": "early_stopping",
+    "clip": "clip_norm", "grad_clip": "clip_norm", "gradient_clipping": "clip_norm",
+    "max_norm": "clip_norm", "scheduler": "schedule", "lr_scheduler": "schedule",
+    "gamma": "factor", "step_epochs": "every", "optim": "optimizer", "solver": "optimizer",
+    "training": "train", "trainer": "train", "dataset": "data", "network": "model", "net": "model",
+    "criterion": "loss", "objective": "loss", "problem": "task", "accelerator": "device",
+}  # fmt: skip
+"""What other programs call our keys."""
+
+CHOICE_SYNONYMS = {
+    "mlp": "relu_stack", "relu": "relu_stack", "dense": "relu_stack", "nn": "relu_stack",
+    "sigmoid": "sigmoid_sum", "logistic": "linear", "softmax": "linear",
+    "l1": "mae", "mean_absolute_error": "mae", "absolute_error": "mae", "l1_loss": "mae",
+    "l2": "mse", "mean_squared_error": "mse", "squared_error": "mse", "rmse": "mse",
+    "smooth_l1": "huber", "log_loss": "cross_entropy", "bce": "cross_entropy",
+    "categorical_crossentropy": "cross_entropy", "binary_crossentropy": "cross_entropy",
+    "momentum": "sgd", "gradient_descent": "sgd",
+    "classify": "classification", "binary": "classification", "multiclass": "classification",
+    "time_series": "sequential", "ordered": "sequential", "shuffle": "random",
+    "cosine_annealing": "cosine", "step_lr": "step", "none": "constant", "fixed": "constant",
+    "piecewise_linear": "hard_sigmoid",
+}  # fmt: skip
+"""What other programs call our choices."""
+
+_WANTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "model_type": "a mapping",
+}
+
+_BOUNDS = {
+    "greater_than": ("greater than", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than": ("less than", "lt"),
+    "less_than_equal": ("at most", "le"),
+}
+
+
+class Finding(NamedTuple):
+    """What is wrong at one of `paths`: the first that the user wrote."""
+
+    paths: tuple[Path, ...]
+    is_at_key: bool
+    message: str
+
+
+def describe(error: ErrorDetails) -> Finding:
+    """Say what a validation error of `Config` is about, in the user's terms."""
+    kind, location, context = error["type"], error["loc"], error.get("ctx", {})
+    path, models = resolve(location)
+    if kind == "extra_forbidden":
+        (model,) = resolve(location[:-1])[1]
+        chosen = str(location[-2]) if len(location) > 1 else ""
+        return Finding((path,), True, _unknown_key(path, model, chosen))
+    if kind == "missing":
+        message = f"missing key '{path[-1]}' {_within(path[:-1])}; add it"
+        return Finding((path,), False, message)
+    if kind == "union_tag_not_found":
+        tag = tag_of(models)
+        choices = _listed(members(models))
+        message = f"missing key '{tag}' {_within(path)}; add it, as one of {choices}"
+        return Finding(((*path, tag),), False, message)
+    if kind == "union_tag_invalid":
+        tag = tag_of(models)
+        message = f"{dotted(path)} {tag} {_not_a_choice(members(models), error['input'][tag])}"
+        return Finding(((*path, tag),), False, message)
+    if kind == CONFLICT:
+        paths = tuple((*path, *keys) for keys in context["keys"])
+        return Finding(paths, False, error["msg"])
+    return Finding((path,), False, f"{dotted(path)} {_wrong_value(error, path, models)}")
+
+
+def dotted(path: Path) -> str:
+    """Return a path as people write it: `model.widths[1]`."""
+    parts = (f"[{part}]" if isinstance(part, int) else f".{echo(part)}" for part in path)
+    return "".join(parts).removeprefix(".")
+
+
+def _wrong_value(error: ErrorDetails, path: Path, models: Sequence[type[BaseModel]]) -> str:
+    kind, value, context = error["type"], error["input"], error.get("ctx", {})
+    shown = _shown(value)
+    if kind in _BOUNDS:
+        words, limit = _BOUNDS[kind]
+        return f"must be {words} {_limit(context[limit])}, not {shown}"
+    if kind == "finite_number":
+        return f"must be a finite number, not {shown}"
+    if kind in ("too_short", "string_too_short"):
+        return "must not be empty"
+    if kind == "literal_error":
+        return _not_a_choice(re.findall("'([^']*)'", context["expected"]), value)
+    or_null = " or null" if takes_null(path) else ""
+    if kind == "model_attributes_type":
+        names = _listed(members(list(models)))
+        return f"must be one of {names}, or a mapping{or_null}, not {shown}"
+    wanted = error["msg"] if kind == WRONG_VALUE else f"must be {_WANTED[kind]}"
+    return f"{wanted}{or_null}, not {shown}{_advice(wanted, value)}"
+
+
+def _advice(wanted: str, value: object) -> str:
+    """Say what to do about a value of the wrong kind, where that is not plain from the kind."""
+    if isinstance(value, str) and "number" in wanted and _looks_like_number(value):
+        return "; remove the quotes"
+    if isinstance(value, str) and wanted == "must be a list":
+        return f"; write [{echo(value)}]"
+    if isinstance(value, float) and "whole number" in wanted and value.is_integer():
+        return f"; write {value:.0f}"
+    if isinstance(value, bool | int | float | None) and ("text" in wanted or "name" in wanted):
+        return "; put it in quotes if it is meant as text"
+    return ""
+
+
+def _looks_like_number(text: str) -> bool:
+    try:
+        value = resolve_scalar(text)
+    except ValueError:
+        return False
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _not_a_choice(choices: Iterable[str], wrong: object) -> str:
+    hint = suggest(wrong, choices, CHOICE_SYNONYMS) if isinstance(wrong, str) else ""
+    return f"must be one of {_listed(choices)}, not {_shown(wrong)}{hint}"
+
+
+def _unknown_key(path: Path, model: type[BaseModel], chosen: str) -> str:
+    *above, key = path
+    assert isinstance(key, str), "a mapping's key is text"
+    where = tuple(above)
+    union = models_at(where)
+    if len(union) > 1:
+        tag = tag_of(union)
+        others = [name for name, m in members(union).items() if key in m.model_fields]
+        if others:
+            wrong = f"{dotted(where)} {tag} {chosen} has no key '{key}'"
+            choices = " or ".join(filter(None, (", ".join(others[:-1]), others[-1])))
+            return f"{wrong}; remove it, or choose {tag} {choices}"
+    named = f"unknown key '{echo(key)}' {_within(where)}"
+    if key in homes():
+        places = " or ".join(dotted(home) or "the top level" for home in homes()[key])
+        return f"{named}; it belongs under {places}"
+    near = suggest(key, model.model_fields, KEY_SYNONYMS)
+    if near:
+        return named + near
+    far = closest(key, homes(), KEY_SYNONYMS)
+    if far is not None:
+        return f"{named}; did you mean '{far}' {_within(homes()[far][0])}?"
+    return f"{named}; its keys are {', '.join(model.model_fields)}"
+
+
+def _within(where: Path) -> str:
+    return f"in {dotted(where)}" if where else "at the top level"
+
+
+def _limit(value: int | float) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _listed(choices: Iterable[str]) -> str:
+    return ", ".join(c if c.replace("_", "").isalnum() else f"'{c}'" for c in choices)
+
+
+def _shown(value: object) -> str:
+    """Return a value as it would stand in a YAML file."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case str():
+            return f"'{echo(value)}'"
+        case float():
+            text = repr(value)
+            return {"inf": ".inf", "-inf": "-.inf", "nan": ".nan"}.get(text, text)
+        case list():
+            return "a list"
+        case dict():
+            return "a mapping"
+        case _:
+            return echo(value)
