@@ -6,7 +6,8 @@
     ├── CheckpointError    4   what a checkpoint or a run directory holds
     ├── ResourceError      5   disk, device or environment
     ├── DivergenceError    6   training diverged
-    └── RunInUseError      7   the run directory is busy or already used
+    ├── RunInUseError      7   the run directory is busy or already used
+    └── RunInterruptedError    stopped by a signal, after saving: 130 SIGINT, 143 SIGTERM
 
 An error carries one line for each thing that is wrong: where, what, what to do. Anything else
 that is raised is a bug of ours. Mapping errors to exit codes is left to `ml2021.cli`.
@@ -61,6 +62,14 @@ class RunInUseError(Ml2021Error):
     """Another process holds the run directory, or it holds another run."""
 
     exit_code = 7
+
+
+class RunInterruptedError(Ml2021Error):
+    """A signal asked training to stop, and the run has been saved."""
+
+    def __init__(self, signal_number: int, *lines: str) -> None:
+        super().__init__(*lines)
+        self.exit_code = 128 + signal_number
 
 
 def echo(value: object) -> str:

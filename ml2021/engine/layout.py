@@ -56,4 +56,6 @@ class Layout:
         assert theta.ndim == 2
         assert theta.shape[1] == self.parameters, (theta.shape, self.parameters)
         layers = torch.split(theta, [rows * columns for rows, columns in self.shapes], dim=1)
-        return [layer.view(len(theta), *shape) for layer, shape in zip(layers, self.shapes, strict=True)]
+        return [
+            layer.view(len(theta), *shape) for layer, shape in zip(layers, self.shapes, strict=True)
+        ]

@@ -1,0 +1,147 @@
+"""Where a config meets the engine: one `match` over each union, and the machine it runs on.
+
+The engine takes plain arguments and knows nothing of configs; configs know nothing of torch.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, assert_never
+
+import torch
+
+from ml2021.config import schema
+from ml2021.data.preprocessing import Preprocessing
+from ml2021.engine import losses, networks, optimizers, schedules
+from ml2021.engine.fit import Training
+from ml2021.errors import ConfigError, ResourceError
+
+_WORK_OF_A_THREAD = 4e6
+"""Floating-point operations of an update from which a second thread helps: at W1 (1.1 million) two
+threads take 1.06 of the time of one, at W2 (34 million) 0.76, at W3 0.57."""
+
+
+def build_network(model: schema.Model, preprocessing: Preprocessing) -> networks.Network:
+    """Return the function that the config asks for, of the size that the data gives."""
+    inputs, width = len(preprocessing.inputs), preprocessing.target.width
+    match model:
+        case schema.Linear():
+            return networks.linear(inputs, width)
+        case schema.SigmoidSum():
+            return networks.sigmoid_sum(inputs, width, model.units, model.activation)
+        case schema.ReluStack():
+            return networks.relu_stack(inputs, width, model.widths)
+        case _:
+            assert_never(model)
+
+
+def build_loss(loss: schema.Loss) -> losses.Loss:
+    """Return the engine's loss."""
+    match loss:
+        case schema.Mae():
+            return losses.Mae()
+        case schema.Mse():
+            return losses.Mse()
+        case schema.Huber():
+            return losses.Huber(loss.delta)
+        case schema.CrossEntropy():
+            return losses.CrossEntropy()
+        case _:
+            assert_never(loss)
+
+
+def build_optimizer(optimizer: schema.Optimizer) -> optimizers.Optimizer:
+    """Return the engine's update rule; the config's fields bear the names of its parameters."""
+    values: Mapping[str, Any] = optimizer.model_dump(exclude={"type"})
+    match optimizer:
+        case schema.Sgd():
+            return optimizers.Sgd(**values)
+        case schema.Adagrad():
+            return optimizers.Adagrad(**values)
+        case schema.Rmsprop():
+            return optimizers.Rmsprop(**values)
+        case schema.Adam():
+            return optimizers.Adam(**values)
+        case schema.Adamw():
+            return optimizers.Adam(**values, decoupled=True)
+        case _:
+            assert_never(optimizer)
+
+
+def build_schedule(schedule: schema.Schedule) -> schedules.Schedule:
+    """Return the engine's schedule."""
+    match schedule:
+        case schema.Constant():
+            return schedules.Constant()
+        case schema.Cosine():
+            return schedules.Cosine()
+        case schema.Step():
+            return schedules.Step(schedule.every, schedule.factor)
+        case _:
+            assert_never(schedule)
+
+
+def build_training(config: schema.Config) -> Training:
+    """Return how to train. The loss is resolved by then."""
+    assert config.loss is not None
+    train = config.train
+    return Training(
+        loss=build_loss(config.loss),
+        optimizer=build_optimizer(config.optimizer),
+        schedule=build_schedule(train.schedule),
+        epochs=train.epochs,
+        batch_size=None if train.batch_size == "full" else train.batch_size,
+        clip_norm=train.clip_norm,
+        patience=None if train.early_stopping is None else train.early_stopping.patience,
+        seeds=(config.seed,),
+    )
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device; `auto` is cuda where there is one.
+
+    Raises ResourceError when one is asked for by name and is not there: never the CPU in silence.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            found = f"torch {torch.__version__} finds {count} CUDA devices"
+            raise ResourceError(f"device: {name} is not to be had, {found}; set device: cpu")
+    return device
+
+
+def choose_threads(network: networks.Network, batch_rows: int) -> int:
+    """Return the number of CPU threads for an update of this shape, at most one per core."""
+    work = 6 * batch_rows * network.layout.parameters
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(cores or 1, round(work / _WORK_OF_A_THREAD)))
+
+
+def check_memory(network: networks.Network, training: Training, rows: int, where: str) -> None:
+    """Refuse a network that cannot fit, before anything is allocated.
+
+    Raises ConfigError that names what is needed and what is free.
+    """
+    batch = rows if training.batch_size is None else min(training.batch_size, rows)
+    copies = 3 + len(optimizers.slot_names(training.optimizer))  # θ, its gradient, the best; slots
+    values = copies * network.layout.parameters + 2 * batch * sum(network.layout.sizes)
+    needed, free = 4 * values, _free_memory()
+    if free is not None and needed > free:
+        raise ConfigError(
+            f"{where}: {network.layout.parameters:,} parameters and batches of {batch:,} rows need "
+            f"{needed / 2**30:,.1f} GiB of memory, and {free / 2**30:,.1f} GiB are free; "
+            "make the widths or train.batch_size smaller"
+        )
+
+
+def _free_memory() -> int | None:
+    """Return the bytes of memory that are free, or None where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    sizes = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
+    return int(sizes[0]) * 1024 if sizes else None

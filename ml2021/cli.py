@@ -1,0 +1,159 @@
+"""The command line: parse, call, print, and map errors to exit codes.
+
+What a command does is left to the module of its name, which is imported when it is called.
+"""
+
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ml2021 import __version__
+from ml2021.console import Console, bulleted, score_table
+from ml2021.errors import Ml2021Error
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Find the function from some columns of a table to others, with a small neural network.",
+)
+
+RunOption = Annotated[
+    Path | None, typer.Option(help="Run directory; left out, the newest under runs/.")
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="Print only errors.")]
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        print(f"ml2021 {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Find the function from some columns of a table to others, with a small neural network."""
+
+
+@app.command()
+def train(
+    config: Annotated[
+        Path | None, typer.Option(help="YAML file that says what to train on, and how.")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Run directory to go on with, instead of --config.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a key: optimizer.lr=0.01."),
+    ] = None,
+    run_dir: Annotated[
+        Path | None, typer.Option(help="Where to put the run; default runs/<config name>-<n>.")
+    ] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Train on a table, score the result, and keep both in a run directory."""
+    from ml2021 import train as command
+
+    if (config is None) == (resume is None):
+        raise typer.BadParameter("give one of --config FILE and --resume RUN")
+    if resume is not None and run_dir is not None:
+        raise typer.BadParameter("--run-dir belongs to --config; --resume stays where the run is")
+    console = Console(quiet=quiet)
+    if config is not None:
+        path = command.train(config, set_ or [], run_dir, console)
+    else:
+        assert resume is not None
+        path = command.resume(resume, set_ or [], console)
+    print(path)
+
+
+@app.command()
+def evaluate(
+    csv: Annotated[
+        Path | None, typer.Argument(help="CSV to score; left out, the run's own test rows.")
+    ] = None,
+    run: RunOption = None,
+    json_: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object on stdout, nothing else.")
+    ] = False,
+) -> None:
+    """Score a run, beside the trivial answers on the same rows."""
+    from ml2021 import evaluate as command
+
+    result = command.evaluate(csv, run)
+    report = result.report
+    Console().say(f"run {result.run}", *bulleted(result.notes))
+    if json_:
+        print(json.dumps(result.to_json(), allow_nan=False, ensure_ascii=False))
+        return
+    title = f"{report.rows:,} rows, {result.split}"
+    for line in score_table(title, {"network": report.scores, **report.baselines}):
+        print(line)
+    if len(report.targets) > 1:
+        print()
+        for line in score_table("network, by target", report.targets):
+            print(line)
+
+
+@app.command()
+def predict(
+    csv: Annotated[list[Path], typer.Argument(help="CSVs to predict; they need no target.")],
+    run: RunOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="File to write, - for stdout, or for several CSVs a folder."),
+    ] = None,
+    id_: Annotated[
+        list[str] | None,
+        typer.Option("--id", metavar="COLUMN", help="Column to carry over, first."),
+    ] = None,
+    ahead: Annotated[
+        int, typer.Option(min=0, help="With lags: rows to forecast after the last one.")
+    ] = 0,
+) -> None:
+    """Apply a run to new CSVs: as many rows out as in, in the same order."""
+    from ml2021 import predict as command
+
+    path, files = command.predict(csv, run, output, id_ or [], ahead)
+    console = Console()
+    console.say(f"run {path}")
+    for file in files:
+        to = "stdout" if file.output == command.STDOUT else file.output
+        console.say(f"{file.source}: {file.rows:,} rows to {to}", *bulleted(file.notes))
+
+
+def main() -> None:
+    """Run the command line and exit with the code that the errors module names."""
+    try:
+        app()
+    except Ml2021Error as error:
+        for line in error.lines:
+            print(line, file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output has gone; what is still buffered has nowhere to go either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except MemoryError:
+        print("out of memory; use fewer columns or rows, or a smaller model", file=sys.stderr)
+        sys.exit(5)
+    except Exception:
+        traceback.print_exc()
+        print("this is a bug of ml2021; please report it with the lines above", file=sys.stderr)
+        sys.exit(1)

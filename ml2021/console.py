@@ -1,0 +1,128 @@
+"""What a person sees while a command works: lines, a progress bar, and tables of scores.
+
+Everything here goes to stderr; results that a program reads go to stdout, from `ml2021.cli`.
+"""
+
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
+
+from ml2021.metrics import Scores
+
+LINE_SECONDS = 10.0
+"""Off a terminal there is no bar, but a line at most this often."""
+
+_HEADINGS = {
+    "mae": "MAE",
+    "rmse": "RMSE",
+    "r2": "R2",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced",
+    "macro_f1": "macro F1",
+    "log_loss": "log loss",
+    "auroc": "AUROC",
+}
+_HIGHER_IS_BETTER = {"r2", "accuracy", "balanced_accuracy", "macro_f1", "auroc"}
+
+
+class Console:
+    """Says things on stderr, or with `quiet` only warnings."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.quiet = quiet
+
+    def say(self, *lines: str) -> None:
+        """Print lines."""
+        if not self.quiet:
+            for line in lines:
+                print(line, file=sys.stderr, flush=True)
+
+
+class ProgressBar:
+    """Progress over epochs: a bar on a terminal, now and then a line elsewhere."""
+
+    def __init__(self, console: Console, epochs: int, done: float) -> None:
+        self._console = console
+        self._epochs = epochs
+        self._said = time.monotonic()
+        self._bar = None
+        if sys.stderr.isatty() and not console.quiet:
+            from tqdm import tqdm
+
+            form = "{l_bar}{bar}| {n:.1f}/{total} epochs [{elapsed}<{remaining}{postfix}]"
+            self._bar = tqdm(total=epochs, initial=done, bar_format=form, leave=False)
+
+    def __enter__(self) -> "ProgressBar":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def show(self, done: float, losses: str) -> None:
+        """Show how many epochs are done, and the losses."""
+        if self._bar is not None:
+            self._bar.n = done
+            self._bar.set_postfix_str(losses)
+        elif time.monotonic() - self._said >= LINE_SECONDS:
+            self._said = time.monotonic()
+            self._console.say(f"epoch {done:.1f} of {self._epochs}: {losses}")
+
+
+def number(value: float | None) -> str:
+    """Return four significant digits, without an exponent where that is readable."""
+    if value is None:
+        return "-"
+    if value != 0 and not 1e-4 <= abs(value) < 1e7:
+        return f"{value:.3e}"
+    digits = max(0, 4 - len(str(int(abs(value)))) if abs(value) >= 1 else 4)
+    return f"{value:,.{digits}f}"
+
+
+def score_table(title: str, rows: Mapping[str, Scores]) -> list[str]:
+    """Return a table with a line for each name; columns that are undefined for all are left out."""
+    keys = [
+        key for key in next(iter(rows.values())) if any(r[key] is not None for r in rows.values())
+    ]
+    body = [[name.replace("_", " "), *(number(r[key]) for key in keys)] for name, r in rows.items()]
+    return align([[title, *(_HEADINGS.get(key, key) for key in keys)], *body])
+
+
+def align(cells: Sequence[Sequence[str]]) -> list[str]:
+    """Return lines of cells, the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if index == 0 else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in cells
+    ]
+
+
+def verdict(key: str, network: Scores, trivial: Mapping[str, Scores]) -> str:
+    """Say in a sentence whether the network beats every trivial answer by the score `key`."""
+    sign = -1 if key in _HIGHER_IS_BETTER else 1
+    known = {name: s[key] for name, s in trivial.items() if s[key] is not None}
+    own = network[key]
+    heading = _HEADINGS[key]
+    if own is None or not known:
+        return f"{heading} is undefined on these rows: they do not tell whether the network is good"
+    best = min(known, key=lambda name: sign * (known[name] or 0.0))
+    name, value = best.replace("_", " "), known[best]
+    assert value is not None
+    compared = f"{heading} {number(own)} against {number(value)} of {name}"
+    if sign * own < sign * value:
+        return f"The network beats every trivial answer: {compared}."
+    return f"The network does NOT beat the trivial answers: {compared}."
+
+
+def bulleted(lines: Iterable[str]) -> list[str]:
+    """Return the lines as a list under a heading."""
+    return [f"  - {line}" for line in lines]

@@ -1,0 +1,148 @@
+"""Learning the preprocessing from the training rows: means, scales, fills, categories, classes.
+
+What is learned, and how it is applied, is in `ml2021.data.preprocessing`. All in float64.
+
+Legend: N rows, T outputs.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml2021.data.columns import FeatureColumn, is_number
+from ml2021.data.preprocessing import (
+    CategoryFeature,
+    ClassTarget,
+    Floats,
+    NumberFeature,
+    RealTargets,
+    value_text,
+)
+from ml2021.errors import DataError, echo
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_EXACT_IN_FLOAT32 = 2.0**24
+
+
+def fit_features(
+    frame: "pd.DataFrame", features: Sequence[FeatureColumn], rows: NDArray[np.int64]
+) -> tuple[list[NumberFeature | CategoryFeature], list[str]]:
+    """Learn means, scales, fills and categories from the training rows; also return notes."""
+    notes: list[str] = []
+    fitted: list[NumberFeature | CategoryFeature] = []
+    constant: list[str] = []
+    group_scales = _group_scales(frame, features, rows)
+    for feature in features:
+        values = frame[feature.name].iloc[rows]
+        if feature.kind == "category":
+            storage, categories = _distinct(values.dropna())
+            fitted.append(
+                CategoryFeature(name=feature.name, storage=storage, categories=categories)
+            )
+            continue
+        numbers = values.to_numpy(np.float64)
+        known = numbers[~np.isnan(numbers)]
+        if known.size == 0:
+            known = np.zeros(1)
+        mean, scale = _moments(known)
+        if scale == 0 and feature.group is None:
+            constant.append(feature.name)
+        if np.ptp(known) > _EXACT_IN_FLOAT32 and bool((known == np.round(known)).all()):
+            notes.append(
+                f"{echo(feature.name)}: whole numbers this far apart lose digits in float32"
+            )
+        fitted.append(
+            NumberFeature(
+                name=feature.name,
+                mean=mean,
+                scale=group_scales.get(feature.group or "", scale) or 1.0,
+                fill=float(np.median(known)),
+                has_indicator=known.size < numbers.size,
+                minimum=float(known.min()),
+                maximum=float(known.max()),
+            )
+        )
+    if constant:
+        notes.append(f"constant in the training rows: {', '.join(map(echo, constant))}")
+    return fitted, notes
+
+
+def fit_real_targets(
+    values: Floats,
+    names: Sequence[str],
+    labels: Sequence[str],
+    shape: Sequence[int] | None,
+    *,
+    one_scale: bool,
+) -> tuple[RealTargets, list[str]]:
+    """Learn means and scales from the training rows' values (N, T); also return notes.
+
+    With `one_scale` the outputs share the root mean square of their deviations. Raises DataError
+    where a target is beyond what standardising can hold.
+    """
+    moments = [_moments(column) for column in values.T]
+    scales = [scale for _, scale in moments]
+    notes = []
+    if not any(scales):
+        notes.append(f"the target is constant in the training rows; R2 is undefined: {labels[0]}")
+    if one_scale:
+        scales = [float(np.sqrt(np.mean(np.square(scales))))] * len(scales)
+    return (
+        RealTargets(
+            names=tuple(names),
+            labels=tuple(labels),
+            means=tuple(mean for mean, _ in moments),
+            scales=tuple(scale or 1.0 for scale in scales),
+            shape=None if shape is None else tuple(shape),
+        ),
+        notes,
+    )
+
+
+def fit_class_target(values: "pd.Series", name: str, label: str) -> ClassTarget:
+    """Learn the classes, sorted, from the training rows' values (N,), none missing.
+
+    Raises DataError where there is only one.
+    """
+    storage, classes = _distinct(values)
+    if len(classes) == 1:
+        raise DataError(
+            f"column '{echo(label)}': every training row is of the class "
+            f"'{echo(value_text(classes[0]))}'; classification needs two"
+        )
+    return ClassTarget(name=name, label=label, storage=storage, classes=classes)
+
+
+def _distinct(
+    values: "pd.Series",
+) -> tuple[Literal["number", "text"], tuple[str, ...] | tuple[float, ...]]:
+    """Return how the values are stored, and the different ones, sorted."""
+    if is_number(values):
+        return "number", tuple(sorted(float(value) for value in values.unique()))
+    return "text", tuple(sorted(str(value) for value in values.unique()))
+
+
+def _moments(values: Floats) -> tuple[float, float]:
+    """Return mean and deviation, in float64; the deviation of equal values is exactly 0."""
+    mean = float(values.mean())
+    scale = float(np.sqrt(np.mean(np.square(values - mean))))
+    if np.ptp(values) == 0:
+        return float(values[0]), 0.0
+    return mean, scale
+
+
+def _group_scales(
+    frame: "pd.DataFrame", features: Sequence[FeatureColumn], rows: NDArray[np.int64]
+) -> dict[str, float]:
+    """Return for each group the root mean square of its columns' deviations."""
+    groups: dict[str, list[float]] = {}
+    for feature in features:
+        if feature.group is not None:
+            values = frame[feature.name].iloc[rows].to_numpy(np.float64)
+            known = values[~np.isnan(values)]
+            groups.setdefault(feature.group, []).append(_moments(known)[1] if known.size else 0.0)
+    return {group: float(np.sqrt(np.mean(np.square(s)))) for group, s in groups.items()}

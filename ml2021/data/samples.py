@@ -1,0 +1,178 @@
+"""Rows of a table as numbers: the inputs of a fitted model, and the targets to score it by.
+
+A file that is not the training file is read here too: columns by name, kinds as training had them.
+
+Legend: N rows of the table, S samples, F inputs, T outputs.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml2021.data import preprocessing as prep
+from ml2021.data.columns import explain_missing, sort_keys
+from ml2021.data.tables import Header, StorageKind, TableFormat, read_header, read_table
+from ml2021.data.windows import complete_windows, futures
+from ml2021.errors import ConfigError, DataError, echo
+from ml2021.suggestions import suggest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Rows = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Rows of a table, ready for the engine and for scoring.
+
+    inputs: (S, F + 1) float32. targets: (S, T) float64, in the units of the data; for classes
+    (S,) int64, the index of the class, −1 for one that training never saw. previous: (S,) float64,
+    the value before each row of a series. notes: what was odd about the inputs.
+    """
+
+    inputs: NDArray[np.float32]
+    targets: Floats | NDArray[np.int64]
+    previous: Floats | None
+    notes: tuple[str, ...]
+
+    @property
+    def values(self) -> Floats:
+        """The targets (S, T), where they are numbers."""
+        assert self.targets.ndim == 2
+        return np.asarray(self.targets, np.float64)
+
+    @property
+    def classes(self) -> NDArray[np.int64]:
+        """The targets (S,), where they are classes."""
+        assert self.targets.ndim == 1
+        return np.asarray(self.targets, np.int64)
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+
+class FittedTable:
+    """A table under the names of the training file, its rows in the order of the series.
+
+    file_order: (N,) int64, where each row of the file has come to stand.
+    """
+
+    def __init__(self, frame: "pd.DataFrame", preprocessing: prep.Preprocessing) -> None:
+        order = series_order(
+            frame, preprocessing.history.order_by if preprocessing.history else None
+        )
+        self.frame = frame.take(order).reset_index(drop=True)
+        self.file_order = np.argsort(order)
+        self._preprocessing = preprocessing
+
+    @cached_property
+    def series(self) -> Floats | None:
+        """The target's values (N,) where the model has a history."""
+        if self._preprocessing.history is None:
+            return None
+        (name,) = set(self._preprocessing.target_columns)
+        values: Floats = self.frame[name].to_numpy(np.float64)
+        return values
+
+    def scorable_rows(self) -> Rows:
+        """Return the rows with a target, and with a history where the model has one."""
+        history = self._preprocessing.history
+        if history is not None:
+            assert self.series is not None
+            return complete_windows(self.series, history.lags, history.horizon)
+        present = self.frame[list(self._preprocessing.target_columns)].notna().all(axis=1)
+        return np.flatnonzero(present.to_numpy())
+
+    def samples(self, rows: Rows) -> Samples:
+        """Return those rows, each of them scorable."""
+        encoded = prep.encode_inputs(self._preprocessing, self.frame, rows, self.series)
+        target = self._preprocessing.target
+        previous = None if self.series is None else self.series[rows - 1]
+        targets: Floats | NDArray[np.int64]
+        if isinstance(target, prep.ClassTarget):
+            targets = prep.encode_classes(target, self.frame[target.name].iloc[rows])
+        elif self.series is not None:
+            targets = futures(self.series, rows, target.width)
+        else:
+            targets = self.frame[list(target.names)].to_numpy(np.float64)[rows]
+        return Samples(encoded.inputs, targets, previous, tuple(encoded.notes()))
+
+
+def read_matching(
+    preprocessing: prep.Preprocessing,
+    path: Path,
+    table_format: TableFormat,
+    purpose: Literal["scored", "predicted"],
+    carried: tuple[str, ...] = (),
+) -> tuple[FittedTable, "pd.DataFrame"]:
+    """Read a file that is not the training file: columns by name, kinds as training had them.
+
+    To be scored it needs the target, to be predicted only where that is the model's history. The
+    columns `carried` are returned as they stand, in the order of the file. Raises DataError.
+    """
+    header = read_header(path, table_format)
+    positions = prep.match_columns(preprocessing, sources_of(header))
+    kinds: dict[str, StorageKind] = {
+        f.name: "number" if isinstance(f, prep.NumberFeature) else f.storage
+        for f in preprocessing.features
+    }
+    history, target = preprocessing.history, preprocessing.target
+    if history is not None or purpose == "scored":
+        storage = target.storage if isinstance(target, prep.ClassTarget) else "number"
+        kinds |= dict.fromkeys(preprocessing.target_columns, storage)
+    needed = dict.fromkeys(kinds)
+    if history is not None and history.order_by is not None:
+        needed[history.order_by] = None
+    if absent := [name for name in needed if name not in positions]:
+        raise DataError(*(_explain_absent(path, header, preprocessing, name) for name in absent))
+    if unknown := [name for name in carried if name not in header.names]:
+        raise ConfigError(*(f"--id: {explain_missing(header, name)}" for name in unknown))
+    names = {header.names[positions[name]]: name for name in needed}
+    # A carried column is read as text, so that it is written as it stands; one that is also an
+    # input is read once, as an input.
+    storage_of = {header.names[positions[name]]: kind for name, kind in kinds.items()}
+    texts: dict[str, StorageKind] = {name: "text" for name in carried if name not in names}
+    table = read_table(path, table_format, columns=[*names, *texts], kinds={**texts, **storage_of})
+    kept = table.frame[list(carried)]
+    frame = table.frame[list(names)].rename(columns=names)
+    return FittedTable(frame, preprocessing), kept
+
+
+def sources_of(header: Header) -> list[prep.Source]:
+    """Return each column of a header as its name there and which of that name it is."""
+    seen: dict[str, int] = {}
+    sources = []
+    for raw in header.raw:
+        sources.append(prep.Source(raw=raw, occurrence=seen.get(raw, 0)))
+        seen[raw] = seen.get(raw, 0) + 1
+    return sources
+
+
+def _explain_absent(
+    path: Path, header: Header, preprocessing: prep.Preprocessing, name: str
+) -> str:
+    raw = preprocessing.sources[name].raw
+    if raw in header.repeated or raw in header.raw:
+        count = header.raw.count(raw)
+        return f"{path}: column '{echo(name)}' is missing; '{echo(raw)}' occurs {count} times there"
+    return f"{path}: column '{echo(name)}' is missing{suggest(raw, header.raw)}"
+
+
+def series_order(frame: "pd.DataFrame", order_by: str | None) -> Rows:
+    """Return the order (N,) of the rows by that column, equal ones as they stand."""
+    if order_by is None:
+        return np.arange(len(frame))
+    keys = sort_keys(frame[order_by], "data.order_by")
+    missing = keys == "" if keys.dtype.kind == "U" else np.isnan(keys)
+    if missing.any():
+        raise DataError(
+            f"column '{echo(order_by)}', used as data.order_by, is missing in {missing.sum()} "
+            "rows; fill it in, or order the file itself"
+        )
+    return np.argsort(keys, kind="stable")

@@ -1,0 +1,170 @@
+"""Which rows train, validate and test.
+
+A split is drawn from its own seed and from nothing else, so that runs with other seeds, models and
+losses are scored on the same rows. Legend: S samples, given by their row numbers in the table.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml2021.errors import DataError, echo
+
+Rows = NDArray[np.int64]
+Part = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Disjoint rows of one table, each sorted. `left_out` counts the others, by reason."""
+
+    train: Rows
+    validation: Rows
+    test: Rows
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+    def sizes(self) -> dict[str, int]:
+        """Return how many rows each part has."""
+        return {
+            "train": len(self.train),
+            "validation": len(self.validation),
+            "test": len(self.test),
+        }
+
+
+def split_by_fraction(
+    rows: Rows,
+    method: Literal["random", "stratified", "sequential"],
+    *,
+    validation: float,
+    test: float,
+    seed: int,
+    classes: NDArray[np.int64] | None = None,
+) -> Split:
+    """Give the fractions of `rows` (S,) to validation and test, and the rest to training.
+
+    random: by a permutation. stratified: so that each class of `classes` (S,) has its share of each
+    part, to within a row. sequential: the last rows test, the ones before them validate.
+    Raises DataError where a fraction above 0 gives no row, or none is left to train.
+    """
+    count = len(rows)
+    n_test, n_validation = round(count * test), round(count * validation)
+    for name, fraction, n in (("test", test, n_test), ("validation", validation, n_validation)):
+        if fraction > 0 and n == 0:
+            raise DataError(
+                f"data.split.{name}: {fraction} of {count} rows is no row; "
+                "raise it, or set it to 0.0"
+            )
+    if count - n_test - n_validation < 1:
+        raise DataError(f"{count} usable rows leave none to train; lower data.split.validation")
+    match method:
+        case "sequential":
+            order = np.arange(count)[::-1]
+        case "random":
+            order = np.random.default_rng(seed).permutation(count)
+        case "stratified":
+            assert classes is not None
+            order = _stratified_order(classes, seed)
+    return Split(
+        train=np.sort(rows[order[n_test + n_validation :]]),
+        validation=np.sort(rows[order[n_test : n_test + n_validation]]),
+        test=np.sort(rows[order[:n_test]]),
+    )
+
+
+def _stratified_order(classes: NDArray[np.int64], seed: int) -> Rows:
+    """Return an order (S,) in which every stretch holds each class in its share.
+
+    Row number i of the n of a class, in random order, stands at (i + 1/2) / n of the way.
+    """
+    shuffled = np.random.default_rng(seed).permutation(len(classes))
+    by_class = shuffled[np.argsort(classes[shuffled], kind="stable")]
+    _, counts = np.unique(classes, return_counts=True)
+    place = np.concatenate([(np.arange(n) + 0.5) / n for n in counts])
+    return by_class[np.argsort(place, kind="stable")]
+
+
+def split_by_label(rows: Rows, labels: NDArray[np.object_], column: str) -> Split:
+    """Split by a column that holds train, validation or test for each of `rows` (S,)."""
+    split = Split(
+        train=rows[labels == "train"],
+        validation=rows[labels == "validation"],
+        test=rows[labels == "test"],
+    )
+    if sum(split.sizes().values()) < len(rows):
+        odd = next(label for label in labels if label not in split.sizes())
+        raise DataError(
+            f"column '{echo(column)}', used as data.split.column, holds '{echo(odd)}'; it takes "
+            "train, validation or test, or set data.split.validation_from and test_from"
+        )
+    return _checked(split, column)
+
+
+def split_by_threshold(
+    rows: Rows,
+    keys: np.ndarray,
+    column: str,
+    validation_from: str | float | None,
+    test_from: str | float | None,
+) -> Split:
+    """Split by a column's values `keys` (S,), float64 or text: from a threshold on, and below it.
+
+    Rows without a value are left out, counted.
+    """
+    is_text = keys.dtype.kind == "U"
+    for name, value in (("validation_from", validation_from), ("test_from", test_from)):
+        if value is not None and isinstance(value, str) != is_text:
+            kind = "dates" if is_text else "numbers"
+            raise DataError(
+                f"data.split.{name} is '{echo(value)}', and column '{echo(column)}' holds {kind}; "
+                "give it in the same form"
+            )
+    known = keys != "" if is_text else ~np.isnan(keys)
+    in_test = known & (keys >= test_from) if test_from is not None else np.zeros(len(rows), bool)
+    in_validation = known & ~in_test
+    if validation_from is None:
+        in_validation &= False
+    else:
+        in_validation &= keys >= validation_from
+    split = Split(
+        train=rows[known & ~in_test & ~in_validation],
+        validation=rows[in_validation],
+        test=rows[in_test],
+        left_out={f"no value in {echo(column)}": int((~known).sum())},
+    )
+    if validation_from is not None and len(split.validation) == 0:
+        raise DataError(f"data.split.validation_from: no row from '{echo(validation_from)}' on")
+    if test_from is not None and len(split.test) == 0:
+        raise DataError(f"data.split.test_from: no row from '{echo(test_from)}' on")
+    return _checked(split, column)
+
+
+def _checked(split: Split, column: str) -> Split:
+    if len(split.train) == 0:
+        raise DataError(f"data.split: column '{echo(column)}' gives no row to training")
+    return split
+
+
+def without_overlap(split: Split, horizon: int) -> Split:
+    """Leave out the samples whose target reaches into the rows of a later part.
+
+    The target of row t is rows t to t + horizon − 1; without this, a training target would hold
+    values that validation or test is scored on.
+    """
+    if horizon == 1:
+        return split
+
+    def before(rows: Rows, later: Rows) -> Rows:
+        reached = np.searchsorted(later, rows + horizon - 1, side="right")
+        begun = np.searchsorted(later, rows, side="left")
+        kept: Rows = rows[reached == begun]
+        return kept
+
+    later = np.sort(np.concatenate([split.validation, split.test]))
+    train, validation = before(split.train, later), before(split.validation, split.test)
+    dropped = len(split.train) + len(split.validation) - len(train) - len(validation)
+    left_out = {**split.left_out, "target reaches into the next part": dropped}
+    return _checked(Split(train, validation, split.test, left_out), "data.split")

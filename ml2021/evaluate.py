@@ -1,0 +1,68 @@
+"""The command `evaluate`: the scores of a run, beside those of the trivial answers."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ml2021.config.loading import load_config
+from ml2021.data.samples import Samples, read_matching
+from ml2021.errors import DataError
+from ml2021.problem import load_problem
+from ml2021.runs.directory import RunDirectory, open_run
+from ml2021.scoring import Report, full_report
+
+if TYPE_CHECKING:
+    from ml2021.model import Model
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was scored, and how. `split` is a part of the run's own rows, or the CSV's path."""
+
+    run: Path
+    split: str
+    task: str
+    report: Report
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the one JSON object that `--json` prints."""
+        plain = self.report.to_json()
+        rows = plain.pop("rows")
+        head = {"run": str(self.run), "split": self.split, "rows": rows, "task": self.task}
+        return {**head, **plain}
+
+
+def evaluate(csv: Path | None, run_path: Path | None) -> Evaluation:
+    """Score a run's best parameters on a CSV, or on the run's own test or validation rows."""
+    run = open_run(run_path)
+
+    from ml2021.model import load_model
+
+    model = load_model(run.best)
+    if csv is None:
+        split, samples = _own_rows(run, model)
+    else:
+        table, _ = read_matching(model.preprocessing, csv, model.table_format, "scored")
+        split, samples = str(csv), table.samples(table.scorable_rows())
+        if not len(samples):
+            raise DataError(f"{csv}: no row can be scored; the target is missing in all of them")
+    predictions = model.predict(samples.inputs)
+    report = full_report(model.preprocessing, model.answers, samples, predictions)
+    notes = list(samples.notes)
+    if report.confusion is not None and (unseen := int((samples.classes < 0).sum())):
+        notes.append(f"rows of a class never seen in training, counted as wrong: {unseen}")
+    return Evaluation(run.path, split, model.preprocessing.task, report, tuple(notes))
+
+
+def _own_rows(run: RunDirectory, model: "Model") -> tuple[str, Samples]:
+    """Return the run's test rows, validation rows where there are none, else training rows."""
+    loaded = load_config(run.resolved_config)
+    problem = load_problem(loaded.config, loaded.locate)
+    if problem.data_sha256 != model.data_sha256:
+        raise DataError(
+            f"{problem.data_path}: has changed since the run was trained, so its test rows are "
+            "no longer known; name a CSV to score"
+        )
+    parts = {"test": problem.test, "validation": problem.validation, "train": problem.train}
+    return next((name, samples) for name, samples in parts.items() if len(samples))

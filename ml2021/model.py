@@ -1,0 +1,75 @@
+"""A trained model as it is applied: a checkpoint, its network, and the format of its files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from ml2021 import assembly
+from ml2021.config.schema import Config
+from ml2021.data.preprocessing import Preprocessing
+from ml2021.data.tables import TableFormat
+from ml2021.engine.networks import Network, outputs
+from ml2021.errors import CheckpointError
+from ml2021.problem import table_format_of
+from ml2021.runs.checkpoints import load_checkpoint
+from ml2021.scoring import Answers, to_predictions
+
+
+@dataclass(frozen=True)
+class Model:
+    """A fitted function from inputs to predictions, and what the trivial answers were."""
+
+    config: Config
+    preprocessing: Preprocessing
+    network: Network
+    theta: torch.Tensor
+    answers: Answers
+    data_sha256: str
+
+    @property
+    def table_format(self) -> TableFormat:
+        """How the training file was written, and so how others are read."""
+        return table_format_of(self.config.data)
+
+    def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return predictions (N, T) in the units of the data, or probabilities (N, C)."""
+        rows = torch.from_numpy(inputs).to(self.theta.device)
+        raw = outputs(self.network, self.theta, rows)[0].cpu().numpy()
+        return to_predictions(self.preprocessing, raw)
+
+
+def load_model(path: Path) -> Model:
+    """Read a model from its checkpoint alone. Raises CheckpointError where it does not fit."""
+    checkpoint = load_checkpoint(path)
+    described = checkpoint.description
+    try:
+        plain = {**described.config, "data": {**described.config["data"], "path": "-"}}
+        config = Config.model_validate(plain)
+    except (ValidationError, KeyError, TypeError):
+        raise CheckpointError(f"{path}: holds no config that this ml2021 reads") from None
+    network = assembly.build_network(config.model, described.preprocessing)
+    theta = checkpoint.tensors.get("theta")
+    expected = (1, network.layout.parameters)
+    if theta is None or theta.shape != expected or theta.dtype != torch.float32:
+        raise CheckpointError(f"{path}: its parameters are not those of its config")
+    if not bool(theta.isfinite().all()):
+        raise CheckpointError(f"{path}: its parameters are not finite numbers")
+    prefix = "answers."
+    answers = {
+        name.removeprefix(prefix): tensor.numpy()
+        for name, tensor in checkpoint.tensors.items()
+        if name.startswith(prefix)
+    }
+    device = assembly.choose_device(config.device if config.device != "cuda" else "auto")
+    return Model(
+        config,
+        described.preprocessing,
+        network,
+        theta.to(device),
+        answers,
+        described.data_sha256,
+    )

@@ -1,0 +1,220 @@
+"""The command `predict`: a trained model applied to new CSVs, a row out for each row in."""
+
+import csv
+import io
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml2021.data.preprocessing import ClassTarget, encode_inputs
+from ml2021.data.samples import FittedTable, read_matching
+from ml2021.data.windows import histories, known_histories
+from ml2021.errors import ConfigError, DataError, ResourceError, echo
+from ml2021.runs.checkpoints import replace_file
+from ml2021.runs.directory import open_run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ml2021.model import Model
+
+Floats = NDArray[np.float64]
+STDOUT = Path("-")
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Where one file's predictions went, how many, and what was odd."""
+
+    source: Path
+    output: Path
+    rows: int
+    notes: tuple[str, ...]
+
+
+def predict(
+    sources: Sequence[Path],
+    run_path: Path | None,
+    output: Path | None,
+    carried: Sequence[str],
+    ahead: int,
+) -> tuple[Path, list[Predicted]]:
+    """Predict each CSV. Returns the run and what was written; nothing is, when any file is off."""
+    run = open_run(run_path)
+    places = _output_places(sources, output)
+
+    from ml2021.model import load_model
+
+    model = load_model(run.best)
+    if ahead and model.preprocessing.history is None:
+        raise ConfigError("--ahead: this run has no data.lags, so there is nothing to go on from")
+    done, texts = [], []
+    for source, place in zip(sources, places, strict=True):
+        text, rows, notes = _predict_file(model, source, tuple(carried), ahead)
+        texts.append(text)
+        done.append(Predicted(source, place, rows, tuple(notes)))
+    for item, text in zip(done, texts, strict=True):
+        if item.output == STDOUT:
+            sys.stdout.write(text)
+        else:
+            replace_file(item.output, text.encode())
+    return run.path, done
+
+
+def _output_places(sources: Sequence[Path], output: Path | None) -> list[Path]:
+    """Return where each file's predictions go; refuse to overwrite what was not asked for."""
+    names = [
+        re.sub(r"\.(csv|gz|parquet|tsv|txt)$", "", re.sub(r"\.gz$", "", s.name)) for s in sources
+    ]
+    if output is None:
+        places = [Path(f"{name}.predictions.csv") for name in names]
+        if taken := [place for place in places if place.exists()]:
+            raise ConfigError(
+                f"{taken[0].absolute()}: is there already; move it, or name it with --output"
+            )
+    elif len(sources) == 1 and not output.is_dir():
+        places = [output]
+    elif output == STDOUT:
+        raise ConfigError("--output -: takes one CSV; name a folder for several")
+    else:
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ResourceError(f"{output}: cannot be made ({error.strerror})") from None
+        places = [output / f"{name}.predictions.csv" for name in names]
+    if len(set(places)) < len(places):
+        raise ConfigError("two of the CSVs have one name; predict them one after the other")
+    for place in places:
+        if any(place.exists() and place.samefile(source) for source in sources if source.exists()):
+            raise ConfigError(f"--output {place}: is an input; name another file")
+    return places
+
+
+def _predict_file(
+    model: "Model", source: Path, carried: tuple[str, ...], ahead: int
+) -> tuple[str, int, list[str]]:
+    """Return the predictions as CSV text, the number of rows, and notes."""
+    table, kept = read_matching(
+        model.preprocessing, source, model.table_format, "predicted", carried
+    )
+    if model.preprocessing.history is None:
+        rows = np.arange(len(table.frame))
+        encoded = encode_inputs(model.preprocessing, table.frame, rows)
+        predictions, notes = model.predict(encoded.inputs), encoded.notes()
+    else:
+        predictions, notes = _forecast(model, table, ahead, source)
+        added = np.arange(len(table.frame), len(predictions))
+        predictions = predictions[np.concatenate([table.file_order, added])]
+    columns = {name: _carried_column(kept[name], ahead) for name in carried}
+    columns |= _prediction_columns(model, predictions, columns)
+    return _to_csv(columns), len(predictions), notes
+
+
+def _forecast(
+    model: "Model", table: FittedTable, ahead: int, source: Path
+) -> tuple[Floats, list[str]]:
+    """Return predictions for every row of a series, NaN where the history has a gap.
+
+    Rows after the last known value, and `ahead` rows more, are predicted one after the other, each
+    from the predictions before it.
+    """
+    preprocessing = model.preprocessing
+    history = preprocessing.history
+    assert history is not None
+    assert table.series is not None
+    if ahead and preprocessing.features:
+        raise DataError(
+            f"{source}: --ahead needs the values of {echo(preprocessing.features[0].name)} in rows "
+            "that are not there; add the rows, with an empty target, instead"
+        )
+    series = np.append(table.series, np.full(ahead, np.nan))
+    known = np.flatnonzero(~np.isnan(series))
+    end = int(known[-1]) + 1 if known.size else 0
+    predictions = np.full((len(series), preprocessing.target.width), np.nan)
+    rows = known_histories(series[:end], history.lags)
+    encoded = encode_inputs(preprocessing, table.frame, rows, series)
+    if len(rows):
+        predictions[rows] = model.predict(encoded.inputs)
+    notes = encoded.notes()
+    for row in range(end, len(series)):
+        if row < history.lags or np.isnan(series[row - history.lags : row]).any():
+            continue
+        one = _inputs_of_row(model, table, series, row)
+        predictions[row] = model.predict(one)[0]
+        series[row] = predictions[row, 0]
+    if without := int(np.isnan(predictions[:, 0]).sum()):
+        notes.append(f"rows without a complete history of {history.lags}, left empty: {without}")
+    if len(series) > end:
+        notes.append(f"rows forecast, each from the ones before it: {len(series) - end}")
+    return predictions, notes
+
+
+def _inputs_of_row(
+    model: "Model", table: FittedTable, series: Floats, row: int
+) -> NDArray[np.float32]:
+    """Return the inputs (1, F + 1) of one row of the series, maybe after the table's end."""
+    rows = np.array([row])
+    if model.preprocessing.features:
+        return encode_inputs(model.preprocessing, table.frame, rows, series).inputs
+    history = model.preprocessing.history
+    assert history is not None
+    values = histories(series, rows, history.lags)
+    inputs = np.ones((1, history.lags + 1), np.float32)
+    inputs[:, :-1] = (values - history.mean) / history.scale
+    return inputs
+
+
+def _carried_column(column: "pd.Series", ahead: int) -> list[str]:
+    """Return a carried-over column as text; dates a day apart go on for the rows that are added."""
+    texts = ["" if value is None or value != value else str(value) for value in column]
+    return texts + _next_dates(texts[-2:], ahead)
+
+
+def _next_dates(last: list[str], ahead: int) -> list[str]:
+    try:
+        first, second = map(date.fromisoformat, last)
+    except ValueError:
+        return [""] * ahead
+    step: timedelta = second - first
+    return [(second + step * (i + 1)).isoformat() for i in range(ahead)]
+
+
+def _prediction_columns(
+    model: "Model", predictions: Floats, carried: dict[str, list[str]]
+) -> dict[str, list[str]]:
+    """Return the predictions under the names that the file's header gives the target."""
+    target = model.preprocessing.target
+    columns: dict[str, list[str]] = {}
+    if isinstance(target, ClassTarget):
+        chosen = predictions.argmax(axis=1)
+        columns[target.label] = [target.labels[index] for index in chosen]
+        for index, label in enumerate(target.labels):
+            columns[f"{target.label}_probability_{label}"] = _numbers(predictions[:, index])
+    else:
+        for index, label in enumerate(target.labels):
+            columns[label] = _numbers(predictions[:, index])
+    if clash := set(columns) & set(carried):
+        raise ConfigError(
+            f"--id {echo(min(clash))}: is also the name of a prediction; leave it out"
+        )
+    return columns
+
+
+def _numbers(values: Floats) -> list[str]:
+    """Return numbers in the digits that float32 holds, missing ones empty."""
+    return ["" if np.isnan(value) else f"{value:.9g}" for value in values]
+
+
+def _to_csv(columns: dict[str, list[str]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    return text.getvalue()

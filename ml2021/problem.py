@@ -1,0 +1,316 @@
+"""Where a config meets a table: the rows to train on, to validate and to test, as numbers.
+
+`load_problem` serves training and the scoring of a run's own rows; `read_matching` reads any other
+file for a model that is already fitted. What is done with the rows is left to the commands.
+
+Legend: N rows of the table, S samples, T outputs.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml2021.config import schema
+from ml2021.data import fitting
+from ml2021.data import preprocessing as prep
+from ml2021.data.columns import (
+    ColumnPlan,
+    Problem,
+    Selection,
+    is_number,
+    plan_columns,
+    select_columns,
+    sort_keys,
+)
+from ml2021.data.samples import FittedTable, Samples, read_matching, series_order, sources_of
+from ml2021.data.splits import (
+    Split,
+    split_by_fraction,
+    split_by_label,
+    split_by_threshold,
+    without_overlap,
+)
+from ml2021.data.tables import Header, TableFormat, read_header, read_table
+from ml2021.data.windows import complete_windows
+from ml2021.errors import ConfigError, DataError, echo
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Rows = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Locate = Callable[..., str]
+"""locate("data", "target") is where that key stands, for the start of a message."""
+
+
+@dataclass(frozen=True)
+class LoadedProblem:
+    """All that training needs from the data. `config` has no default left to resolve."""
+
+    config: schema.Config
+    preprocessing: prep.Preprocessing
+    split: Split
+    data_path: Path
+    data_sha256: str
+    notes: tuple[str, ...]
+    train: Samples
+    validation: Samples
+    test: Samples
+
+
+def check_columns(config: schema.Config, locate: Locate) -> tuple[Header, Selection]:
+    """Hold the config's column names against the header of the file; reads no more than that.
+
+    Raises ConfigError with a line for each name that is wrong.
+    """
+    data = config.data
+    header = read_header(Path(data.path), table_format_of(data))
+    selection, problems = _select(config, header)
+    if problems:
+        raise ConfigError(*(f"{locate(*p.keys)}: {p.text}" for p in problems))
+    return header, selection
+
+
+def load_problem(config: schema.Config, locate: Locate) -> LoadedProblem:
+    """Read the table, choose columns and rows, and fit the preprocessing on training rows.
+
+    Raises ConfigError for column names that the file does not have, DataError for what it holds.
+    """
+    data, table_format = config.data, table_format_of(config.data)
+    path = Path(data.path)
+    header, selection = check_columns(config, locate)
+    table = read_table(path, table_format, columns=selection.used)
+    frame = table.frame.take(series_order(table.frame, data.order_by)).reset_index(drop=True)
+    plan = plan_columns(frame, selection, task=config.task, lags=data.lags)
+    resolved = _resolve(config, plan, locate)
+    rows, left_out = _usable_rows(frame, selection, data)
+    split = _split(resolved, frame, selection, rows)
+    preprocessing, notes = _fit(resolved, header, frame, selection, plan, split)
+    fitted = FittedTable(frame, preprocessing)
+    if data.test_path is None:
+        test = fitted.samples(split.test)
+    else:
+        other, _ = read_matching(preprocessing, Path(data.test_path), table_format, "scored")
+        test = other.samples(other.scorable_rows())
+        split = replace(split, test=np.arange(len(test)))
+    counted = {**left_out, **split.left_out}
+    counts = [f"rows left out, {reason}: {count}" for reason, count in counted.items() if count]
+    return LoadedProblem(
+        config=resolved,
+        preprocessing=preprocessing,
+        split=split,
+        data_path=path.absolute(),
+        data_sha256=table.sha256,
+        notes=(*plan.notes, *notes, *counts),
+        train=fitted.samples(split.train),
+        validation=fitted.samples(split.validation),
+        test=test,
+    )
+
+
+def table_format_of(data: schema.Data) -> TableFormat:
+    """Return how the file is written."""
+    return TableFormat(
+        separator=data.separator,
+        decimal=data.decimal,
+        encoding=data.encoding,
+        header=data.header,
+        missing=tuple(data.missing),
+    )
+
+
+def _select(config: schema.Config, header: Header) -> tuple[Selection, list[Problem]]:
+    data = config.data
+    extra: dict[tuple[str, ...], str] = {}
+    if data.order_by is not None:
+        extra["data", "order_by"] = data.order_by
+    if isinstance(data.split, schema.ColumnSplit):
+        extra["data", "split", "column"] = data.split.column
+    selection, problems = select_columns(
+        header,
+        target=data.target,
+        features=data.features,
+        exclude=data.exclude,
+        extra=extra,
+    )
+    if problems:
+        return selection, problems
+    outputs = len(selection.targets) * data.horizon
+    if data.target_shape is not None and int(np.prod(data.target_shape)) != outputs:
+        shape = " x ".join(map(str, data.target_shape))
+        text = f"{shape} is not the {outputs} targets that data.target names; make them agree"
+        problems.append(Problem(("data", "target_shape"), text))
+    if data.lags and len(selection.targets) > 1:
+        text = f"data.lags wants one target, and this names {len(selection.targets)}; choose one"
+        problems.append(Problem(("data", "target"), text))
+    if outputs > 1 and config.task in ("regression", "classification"):
+        text = f"{config.task} has one target, and there are {outputs}; set task: structured"
+        problems.append(Problem(("task",), text))
+    return selection, problems
+
+
+def _resolve(config: schema.Config, plan: ColumnPlan, locate: Locate) -> schema.Config:
+    """Return the config with task, loss and split method as the data decides them."""
+    task = "structured" if config.data.horizon > 1 else plan.task
+    is_classification = task == "classification"
+    if is_classification and config.data.lags:
+        raise ConfigError(
+            f"{locate('data', 'lags')}: the target holds classes, and data.lags is for numbers; "
+            "leave data.lags out"
+        )
+    loss = config.loss or (schema.CrossEntropy() if is_classification else schema.Mse())
+    if is_classification != isinstance(loss, schema.CrossEntropy):
+        fitting = "cross_entropy" if is_classification else "mse, mae or huber"
+        raise ConfigError(f"{locate('loss')}: {loss.type} does not fit {task}; use {fitting}")
+    split = config.data.split
+    if isinstance(split, schema.FractionSplit):
+        method = split.method
+        if method == "stratified" and not is_classification:
+            raise ConfigError(
+                f"{locate('data', 'split', 'method')}: stratified needs classes, and this is "
+                f"{task}; use random or sequential"
+            )
+        if method == "auto":
+            by_task: Literal["stratified", "random"] = (
+                "stratified" if is_classification else "random"
+            )
+            method = "sequential" if config.data.lags else by_task
+        test = 0.0 if config.data.test_path is not None else split.test
+        split = split.model_copy(update={"method": method, "test": test})
+    data = config.data.model_copy(update={"split": split})
+    return config.model_copy(update={"task": task, "loss": loss, "data": data})
+
+
+def _usable_rows(
+    frame: "pd.DataFrame", selection: Selection, data: schema.Data
+) -> tuple[Rows, Mapping[str, int]]:
+    """Return the rows that can be samples, and how many are left out, by reason."""
+    if data.lags:
+        series = frame[selection.targets[0]].to_numpy(np.float64)
+        rows = complete_windows(series, data.lags, data.horizon)
+        ends = min(data.lags + data.horizon - 1, len(series))
+        reasons = {
+            f"too near the ends for {data.lags} lags": ends,
+            "a gap in the history or the target": len(series) - ends - len(rows),
+        }
+    else:
+        present = frame[list(selection.targets)].notna().all(axis=1).to_numpy()
+        rows = np.flatnonzero(present)
+        reasons = {"no target": len(frame) - len(rows)}
+    if len(rows) < 2:
+        counted = ", ".join(f"{reason}: {n}" for reason, n in reasons.items() if n)
+        raise DataError(
+            f"{len(rows)} of {len(frame)} rows can be used ({counted or 'there are no more'}); "
+            "training needs at least 2"
+        )
+    return rows, reasons
+
+
+def _split(config: schema.Config, frame: "pd.DataFrame", selection: Selection, rows: Rows) -> Split:
+    data, method = config.data, config.data.split
+    if isinstance(method, schema.FractionSplit):
+        assert method.method != "auto"
+        classes = None
+        if method.method == "stratified":
+            import pandas as pd
+
+            codes, _ = pd.factorize(frame[selection.targets[0]].iloc[rows], sort=True)
+            classes = codes.astype(np.int64)
+        split = split_by_fraction(
+            rows,
+            method.method,
+            validation=method.validation,
+            test=method.test,
+            seed=method.seed,
+            classes=classes,
+        )
+    else:
+        column = frame[method.column].iloc[rows]
+        if method.validation_from is None and method.test_from is None:
+            if is_number(column):
+                raise DataError(
+                    f"column '{echo(method.column)}', used as data.split.column, holds numbers; "
+                    "set data.split.validation_from and test_from"
+                )
+            split = split_by_label(rows, column.to_numpy(object), method.column)
+        else:
+            keys = sort_keys(column, "data.split.column")
+            split = split_by_threshold(
+                rows, keys, method.column, method.validation_from, method.test_from
+            )
+    return without_overlap(split, data.horizon)
+
+
+def _fit(
+    config: schema.Config,
+    header: Header,
+    frame: "pd.DataFrame",
+    selection: Selection,
+    plan: ColumnPlan,
+    split: Split,
+) -> tuple[prep.Preprocessing, list[str]]:
+    """Fit the preprocessing on training rows."""
+    data = config.data
+    features, notes = fitting.fit_features(frame, plan.features, split.train)
+    sources = dict(zip(header.names, sources_of(header), strict=True))
+    history: prep.History | None = None
+    target: prep.RealTargets | prep.ClassTarget
+    labels = _target_labels(selection, sources)
+    if config.task == "classification":
+        (name,) = selection.targets
+        target = fitting.fit_class_target(frame[name].iloc[split.train], name, labels[0])
+    elif data.lags:
+        (name,) = selection.targets
+        series = frame[name].to_numpy(np.float64)
+        # Standardised by the training rows' own values, and so is the history.
+        one, more = fitting.fit_real_targets(
+            series[split.train][:, None], [name], labels, None, one_scale=False
+        )
+        notes += more
+        mean, scale = one.means[0], one.scales[0]
+        steps = (
+            [f"{labels[0]}+{step}" for step in range(1, data.horizon + 1)]
+            if data.horizon > 1
+            else labels
+        )
+        target = prep.RealTargets(
+            names=(name,) * data.horizon,
+            labels=tuple(steps),
+            means=(mean,) * data.horizon,
+            scales=(scale,) * data.horizon,
+            shape=None if data.target_shape is None else tuple(data.target_shape),
+        )
+        history = prep.History(
+            lags=data.lags, horizon=data.horizon, mean=mean, scale=scale, order_by=data.order_by
+        )
+    else:
+        values = frame[list(selection.targets)].to_numpy(np.float64)[split.train]
+        target, more = fitting.fit_real_targets(
+            values,
+            selection.targets,
+            labels,
+            data.target_shape,
+            one_scale=data.target_shape is not None,
+        )
+        notes += more
+    used = [feature.name for feature in features] + list(selection.targets)
+    if history is not None and history.order_by is not None:
+        used.append(history.order_by)
+    fitted = prep.Preprocessing(
+        task=plan.task if data.horizon == 1 else "structured",
+        features=tuple(features),
+        history=history,
+        target=target,
+        sources={name: sources[name] for name in used},
+    )
+    return fitted, notes
+
+
+def _target_labels(selection: Selection, sources: Mapping[str, prep.Source]) -> list[str]:
+    """Return the targets' names as the header has them, where that tells them apart."""
+    raw = [sources[name].raw for name in selection.targets]
+    return raw if len(set(raw)) == len(raw) else list(selection.targets)

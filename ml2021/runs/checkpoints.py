@@ -1,0 +1,137 @@
+"""A checkpoint: one safetensors file that is enough to predict, checked when read, replaced whole.
+
+Its metadata has one key, whose value is one canonical JSON string with a SHA-256 over that JSON,
+the tensors' names, dtypes and shapes, and their bytes. It holds no clock, path, host, run name or
+thread count, so two runs of one config write the same bytes. Nothing in it is ever executed.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ml2021.data.preprocessing import Preprocessing
+from ml2021.errors import CheckpointError, ResourceError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FORMAT_VERSION = 1
+_METADATA_KEY = "ml2021"
+_LARGEST_HEADER = 100 << 20
+
+
+class Description(BaseModel):
+    """What a checkpoint says of itself.
+
+    config: the resolved config as plain values, without the paths of the data.
+    data_sha256: of the training file. epoch, batch: how far training had come.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    format_version: int
+    config: dict[str, Any]
+    preprocessing: Preprocessing
+    data_sha256: str
+    epoch: int
+    batch: int
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The description and the tensors, by name."""
+
+    description: Description
+    tensors: Mapping[str, "Tensor"]
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write the file whole or not at all. Raises ResourceError when the disk refuses it."""
+    from safetensors.torch import save
+
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
+    description = checkpoint.description.model_dump(mode="json")
+    signed = {**description, "sha256": _digest(description, tensors)}
+    replace_file(path, save(tensors, {_METADATA_KEY: _canonical(signed)}))
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read and check a checkpoint, onto the CPU. Raises CheckpointError where anything is off."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise CheckpointError(f"{path.absolute()}: no such checkpoint") from None
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from None
+    damaged = CheckpointError(f"{path}: damaged or not a checkpoint of ml2021; train the run again")
+    length = int.from_bytes(content[:8], "little")
+    if len(content) < 8 or length > min(len(content) - 8, _LARGEST_HEADER):
+        raise damaged
+    try:
+        header = json.loads(content[8 : 8 + length])
+        signed = json.loads(header["__metadata__"][_METADATA_KEY])
+        version, digest = signed["format_version"], signed.pop("sha256")
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise damaged from None
+    if version != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path}: checkpoint format {version!r}, and this ml2021 reads {FORMAT_VERSION}; "
+            "use the version that wrote it, or train again"
+        )
+    try:
+        tensors = load(content)
+        description = Description.model_validate_json(json.dumps(signed))
+    except (SafetensorError, ValidationError, ValueError, KeyError, TypeError):
+        raise damaged from None
+    if digest != _digest(signed, tensors):
+        raise damaged
+    return Checkpoint(description, tensors)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Put `content` at `path`, durably, in one step: old or new, never half of either."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise ResourceError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def _canonical(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def _digest(description: Mapping[str, Any], tensors: Mapping[str, "Tensor"]) -> str:
+    """Return the SHA-256 over the description and all tensors, in the order of their names."""
+    digest = hashlib.sha256(_canonical(description).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(_canonical([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        digest.update(tensor.contiguous().flatten().view(_byte_type()).numpy().data)
+    return digest.hexdigest()
+
+
+def _byte_type() -> Any:
+    import torch
+
+    return torch.uint8

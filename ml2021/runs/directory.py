@@ -1,0 +1,205 @@
+"""A run directory: its layout, its lock, and the small files in it.
+
+Made before the first update and never overwritten. What the files say is left to the commands.
+"""
+
+import fcntl
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ml2021.errors import CheckpointError, ResourceError, RunInUseError, echo
+from ml2021.runs.checkpoints import replace_file
+
+RUNS = Path("runs")
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """The paths inside one run directory."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The config as the user wrote it."""
+        return self.path / "config.yaml"
+
+    @property
+    def resolved_config(self) -> Path:
+        """The config with every default."""
+        return self.path / "config.resolved.yaml"
+
+    @property
+    def environment(self) -> Path:
+        """Versions, command line, device, threads, and where the data was."""
+        return self.path / "environment.json"
+
+    @property
+    def metrics(self) -> Path:
+        """One line an epoch."""
+        return self.path / "metrics.csv"
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint that is the best by validation loss."""
+        return self.path / "checkpoints" / "best.safetensors"
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint to resume from."""
+        return self.path / "checkpoints" / "last.safetensors"
+
+    @property
+    def summary(self) -> Path:
+        """Scores, baselines and sizes; written when training has ended."""
+        return self.path / "summary.json"
+
+
+def create_run(path: Path | None, name: str) -> RunDirectory:
+    """Make an empty run directory: `path`, or the next free runs/<name>-<n>.
+
+    Raises RunInUseError where `path` holds something already, ResourceError where it cannot be
+    made.
+    """
+    try:
+        if path is None:
+            chosen = _make_numbered(name)
+        else:
+            chosen = path
+            path.mkdir(parents=True, exist_ok=True)
+            if any(path.iterdir()):
+                raise RunInUseError(
+                    f"{path}: not an empty directory; choose another --run-dir, "
+                    f"or go on with its run by --resume {path}"
+                )
+        (chosen / "checkpoints").mkdir()
+    except OSError as error:
+        where = error.filename or path or RUNS
+        raise ResourceError(f"{where}: cannot be made ({error.strerror})") from None
+    return RunDirectory(chosen)
+
+
+def _make_numbered(name: str) -> Path:
+    RUNS.mkdir(exist_ok=True)
+    pattern = re.compile(re.escape(name) + r"-(\d+)")
+    taken = [int(m[1]) for entry in RUNS.iterdir() if (m := pattern.fullmatch(entry.name))]
+    number = max(taken, default=0) + 1
+    while True:
+        chosen = RUNS / f"{name}-{number}"
+        try:
+            chosen.mkdir()
+        except FileExistsError:  # another process took the number
+            number += 1
+        else:
+            return chosen
+
+
+def open_run(path: Path | None) -> RunDirectory:
+    """Return the run at `path`, or the newest under runs/; CheckpointError if there is none."""
+    if path is None:
+        newest = _newest()
+        if newest is None:
+            raise CheckpointError(f"{RUNS.absolute()}: no run here; name one with --run")
+        return RunDirectory(newest)
+    run = RunDirectory(path)
+    if not run.resolved_config.is_file():
+        what = "not a run directory" if path.exists() else "no such run directory"
+        raise CheckpointError(f"{path.absolute()}: {what}")
+    return run
+
+
+def _newest() -> Path | None:
+    """Return the run under runs/ whose config was written last."""
+    configs = list(RUNS.glob("*/config.resolved.yaml"))
+    if not configs:
+        return None
+    return max(configs, key=lambda config: (config.stat().st_mtime_ns, config)).parent
+
+
+@contextmanager
+def locked(run: RunDirectory) -> Iterator[None]:
+    """Hold the run for this process; the kernel lets go of it however the process ends."""
+    try:
+        handle = os.open(run.path, os.O_RDONLY)
+    except OSError as error:
+        raise ResourceError(f"{run.path}: cannot be opened ({error.strerror})") from None
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RunInUseError(f"{run.path}: another process is training this run") from None
+        yield
+    finally:
+        os.close(handle)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a small text file whole."""
+    replace_file(path, text.encode())
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Replace a JSON file whole; numbers that JSON has no form for are a bug of ours."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return a JSON object of the run. Raises CheckpointError where it is missing or damaged."""
+    try:
+        value = json.loads(path.read_bytes())
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError:
+        raise CheckpointError(f"{path}: damaged, it holds no JSON; train the run again") from None
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path}: damaged, it holds {echo(value)}; train the run again")
+    return value
+
+
+class MetricsFile:
+    """metrics.csv, a line an epoch, in full precision and without a clock."""
+
+    def __init__(self, path: Path, columns: Sequence[str], epochs: int) -> None:
+        """Open for appending after the first `epochs` epochs; what came later is cut off."""
+        self._path = path
+        self._columns = columns
+        kept = [",".join(columns)]
+        if epochs:
+            try:
+                lines = path.read_text().splitlines()
+            except (OSError, UnicodeDecodeError):
+                lines = []
+            if len(lines) <= epochs or lines[0] != kept[0]:
+                raise CheckpointError(
+                    f"{path}: does not hold the {epochs} epochs of the checkpoint"
+                )
+            kept = lines[: epochs + 1]
+        write_text(path, "\n".join(kept) + "\n")
+        self._file = path.open("a")
+
+    def append(self, row: Mapping[str, int | float | None]) -> None:
+        """Add an epoch; None is an empty cell."""
+        cells = ["" if row[name] is None else repr(row[name]) for name in self._columns]
+        try:
+            self._file.write(",".join(cells) + "\n")
+        except OSError as error:
+            raise ResourceError(f"{self._path}: cannot be written ({error.strerror})") from None
+
+    def flush(self) -> None:
+        """Hand what was appended to the disk, ahead of the checkpoint that counts on it."""
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise ResourceError(f"{self._path}: cannot be written ({error.strerror})") from None
+
+    def close(self) -> None:
+        """Flush and close."""
+        self.flush()
+        self._file.close()

@@ -1,0 +1,339 @@
+"""One session of training: the engine runs, and what it does is saved, logged and shown.
+
+The command around it, and its messages before the first update, are in `ml2021.train`.
+"""
+
+import platform
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ml2021 import __version__, assembly
+from ml2021.config.loading import to_plain
+from ml2021.config.schema import Config
+from ml2021.console import Console, ProgressBar, number
+from ml2021.data.datasets import Dataset
+from ml2021.data.preprocessing import ClassTarget, Preprocessing, RealTargets
+from ml2021.data.samples import Samples
+from ml2021.engine.fit import Progress, Training, TrainingState, fit, start
+from ml2021.engine.networks import Network, outputs
+from ml2021.errors import CheckpointError, DivergenceError, ResourceError, RunInterruptedError
+from ml2021.problem import LoadedProblem
+from ml2021.runs.checkpoints import FORMAT_VERSION, Checkpoint, Description, save_checkpoint
+from ml2021.runs.directory import MetricsFile, RunDirectory, write_json
+from ml2021.scoring import Answers, Report, full_report, learn_answers, score, to_predictions
+
+
+@dataclass
+class Session:
+    """A problem, the network for it, and where its run stands."""
+
+    problem: LoadedProblem
+    network: Network
+    training: Training
+    state: TrainingState
+    answers: Answers
+    train: Dataset
+    validation: Dataset | None
+    threads: int
+
+
+def start_session(
+    problem: LoadedProblem, where: str, last: Checkpoint | None, threads: int | None
+) -> Session:
+    """Build the network and its state: new ones, or those of the checkpoint `last`.
+
+    `where` stands at the start of a message about the size of the model.
+    """
+    config, preprocessing = problem.config, problem.preprocessing
+    network = assembly.build_network(config.model, preprocessing)
+    training = assembly.build_training(config)
+    rows = len(problem.train)
+    assembly.check_memory(network, training, rows, where)
+    device = assembly.choose_device(config.device)
+    chosen = threads or assembly.choose_threads(network, training.batch_size or rows)
+    torch.set_num_threads(chosen)
+    train = _dataset(preprocessing, problem.train).to(device)
+    validation = None
+    if len(problem.validation):
+        validation = _dataset(preprocessing, problem.validation).to(device)
+    state = start(network, training, rows, train.inputs)
+    if last is not None:
+        _restore(state, last)
+    answers = learn_answers(preprocessing, problem.train)
+    return Session(problem, network, training, state, answers, train, validation, chosen)
+
+
+def environment(session: Session) -> dict[str, Any]:
+    """Return what the result depends on beside config and data."""
+    device = session.state.theta.device
+    is_cuda = device.type == "cuda"
+    return {
+        "ml2021": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+        "command": sys.argv,
+        "seed": session.problem.config.seed,
+        "device": torch.cuda.get_device_name(device) if is_cuda else str(device),
+        "threads": session.threads,
+        "data": str(session.problem.data_path),
+        "data_sha256": session.problem.data_sha256,
+    }
+
+
+def train_session(session: Session, run: RunDirectory, console: Console) -> dict[str, Report]:
+    """Train to the end, then score the best parameters on every part and write summary.json.
+
+    Raises DivergenceError, ResourceError, or RunInterruptedError after a signal; the run is saved.
+    """
+    problem, state = session.problem, session.state
+    begun, updates_before = time.perf_counter(), _updates(session)
+    columns = ["epoch", "updates", "lr", "train_loss", "validation_loss"]
+    if session.validation is not None:
+        columns += [f"validation_{name}" for name in _score_names(problem.preprocessing)]
+    metrics = MetricsFile(run.metrics, columns, state.epoch)
+    try:
+        with _memory_errors(problem.config), _stop_signals() as stop_signal:
+            _advance(session, run, console, metrics, stop_signal)
+    finally:
+        metrics.close()
+    seconds = time.perf_counter() - begun
+    reports = _final_reports(session)
+    rows_seen = (_updates(session) - updates_before) * len(problem.train)
+    rows_seen //= session.training.batches(len(problem.train))
+    summary: dict[str, Any] = {
+        "task": problem.config.task,
+        "parameters": session.network.layout.parameters,
+        "split": {"method": problem.config.data.split.method, **problem.split.sizes()},
+        "left_out": dict(problem.split.left_out),
+        "epochs": state.epoch,
+        "stopped_early": state.epoch < session.training.epochs,
+        "best_epoch": int(state.best_epoch),
+        "seconds": round(seconds, 3),
+        "rows_per_second": round(rows_seen / seconds) if seconds else None,
+        "scores": {part: report.to_json() for part, report in reports.items()},
+    }
+    if isinstance(problem.preprocessing.target, ClassTarget):
+        summary["classes"] = list(problem.preprocessing.target.labels)
+    write_json(run.summary, summary)
+    return reports
+
+
+def _advance(
+    session: Session,
+    run: RunDirectory,
+    console: Console,
+    metrics: MetricsFile,
+    stop_signal: Callable[[], int | None],
+) -> None:
+    """Run the engine; save every `save_seconds`, at a signal, and at the end."""
+    state, training, config = session.state, session.training, session.problem.config
+    loss_name, factor = loss_unit(config, session.problem.preprocessing)
+    saved = time.monotonic()
+    lr = float(config.optimizer.lr)
+    done = state.epoch + state.batch / training.batches(len(session.train))
+    with ProgressBar(console, training.epochs, done) as bar:
+        try:
+            for progress in fit(
+                session.network, training, state, session.train, session.validation
+            ):
+                if progress.is_epoch_end:
+                    metrics.append(_metrics_row(session, progress, lr, factor))
+                losses = f"{loss_name} {_losses(progress, factor)}"
+                done = state.epoch + state.batch / progress.batches
+                bar.show(done, losses)
+                number_of_signal = stop_signal()
+                if number_of_signal is not None or (
+                    time.monotonic() - saved >= config.train.save_seconds
+                ):
+                    metrics.flush()
+                    save(session, run)
+                    saved = time.monotonic()
+                if number_of_signal is not None:
+                    raise RunInterruptedError(
+                        number_of_signal,
+                        f"stopped at epoch {done:.1f} of {training.epochs} and saved; "
+                        f"go on with: ml2021 train --resume {run.path}",
+                    )
+        except DivergenceError as error:
+            kept = "; the last good checkpoint is kept" if run.last.exists() else ""
+            raise DivergenceError(*(line + kept for line in error.lines)) from None
+    metrics.flush()
+    save(session, run)
+
+
+def save(session: Session, run: RunDirectory) -> None:
+    """Write best.safetensors, then last.safetensors."""
+    state = session.state
+    answers = {f"answers.{name}": torch.from_numpy(a) for name, a in session.answers.items()}
+    slots = {f"slots.{name}": slot for name, slot in state.slots.items()}
+    best = {"theta": state.best, **answers}
+    last = {
+        "theta": state.theta,
+        "best": state.best,
+        "best_loss": state.best_loss,
+        "best_epoch": state.best_epoch,
+        "batch_losses": state.batch_losses,
+        **slots,
+        **answers,
+    }
+    best_epoch = int(state.best_epoch)
+    save_checkpoint(run.best, Checkpoint(_describe(session, best_epoch, 0), best))
+    description = _describe(session, state.epoch, state.batch)
+    save_checkpoint(run.last, Checkpoint(description, last))
+
+
+def _describe(session: Session, epoch: int, batch: int) -> Description:
+    return Description(
+        format_version=FORMAT_VERSION,
+        config=config_without_paths(session.problem.config),
+        preprocessing=session.problem.preprocessing,
+        data_sha256=session.problem.data_sha256,
+        epoch=epoch,
+        batch=batch,
+    )
+
+
+def config_without_paths(config: Config) -> dict[str, Any]:
+    """Return the config as a checkpoint keeps it: the data is named by its SHA-256."""
+    plain = to_plain(config)
+    return {**plain, "data": {**plain["data"], "path": "", "test_path": None}}
+
+
+def _restore(state: TrainingState, last: Checkpoint) -> None:
+    """Put the checkpoint's tensors and counters into a state of the same shape."""
+    places: dict[str, Tensor] = {
+        "theta": state.theta,
+        "best": state.best,
+        "best_loss": state.best_loss,
+        "best_epoch": state.best_epoch,
+        "batch_losses": state.batch_losses,
+        **{f"slots.{name}": slot for name, slot in state.slots.items()},
+    }
+    for name, place in places.items():
+        tensor = last.tensors.get(name)
+        if tensor is None or tensor.shape != place.shape or tensor.dtype != place.dtype:
+            raise CheckpointError(
+                f"last.safetensors: tensor '{name}' is missing or of another shape"
+            )
+        place.copy_(tensor)
+    state.epoch, state.batch = last.description.epoch, last.description.batch
+
+
+def _dataset(preprocessing: Preprocessing, samples: Samples) -> Dataset:
+    """Return the samples as the engine wants them, standardised, on the CPU."""
+    inputs = torch.from_numpy(samples.inputs)
+    target = preprocessing.target
+    if isinstance(target, RealTargets):
+        return Dataset(inputs, torch.from_numpy(target.standardise(samples.values)).float())
+    # A class that only validation has counts as the first: its loss says no more than that.
+    return Dataset(inputs, torch.from_numpy(np.maximum(samples.classes, 0)))
+
+
+def loss_unit(config: Config, preprocessing: Preprocessing) -> tuple[str, float]:
+    """Return the loss's name, and the factor from standardised units to those of the data."""
+    assert config.loss is not None
+    name = config.loss.type
+    if isinstance(preprocessing.target, ClassTarget):
+        return name, 1.0
+    scale = preprocessing.target.common_scale
+    if scale is None:
+        return f"{name} (standardised)", 1.0
+    return name, scale if name == "mae" else scale**2
+
+
+def _losses(progress: Progress, factor: float) -> str:
+    text = f"train {number(float(progress.train_loss) * factor)}"
+    if progress.validation_loss is not None:
+        text += f", validation {number(float(progress.validation_loss) * factor)}"
+    return text
+
+
+def _score_names(preprocessing: Preprocessing) -> tuple[str, ...]:
+    if isinstance(preprocessing.target, ClassTarget):
+        return ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "auroc")
+    return ("mae", "rmse", "r2")
+
+
+def _metrics_row(
+    session: Session, progress: Progress, lr: float, factor: float
+) -> Mapping[str, int | float | None]:
+    """Return the epoch's line of metrics.csv, losses and scores in the units of the data."""
+    row: dict[str, int | float | None] = {
+        "epoch": progress.epoch,
+        "updates": progress.updates,
+        "lr": lr * progress.lr_factor,
+        "train_loss": float(progress.train_loss) * factor,
+        "validation_loss": None,
+    }
+    if progress.validation_loss is not None:
+        assert progress.validation_outputs is not None
+        row["validation_loss"] = float(progress.validation_loss) * factor
+        preprocessing = session.problem.preprocessing
+        predictions = to_predictions(preprocessing, progress.validation_outputs[0].cpu().numpy())
+        scores = score(preprocessing, session.problem.validation, predictions)
+        row |= {f"validation_{name}": value for name, value in scores.items()}
+    return row
+
+
+def _final_reports(session: Session) -> dict[str, Report]:
+    """Score the best parameters on every part that has rows."""
+    problem, theta = session.problem, session.state.best
+    reports = {}
+    parts = {"train": problem.train, "validation": problem.validation, "test": problem.test}
+    for part, samples in parts.items():
+        if len(samples):
+            inputs = torch.from_numpy(samples.inputs).to(theta.device)
+            raw = outputs(session.network, theta, inputs)[0].cpu().numpy()
+            predictions = to_predictions(problem.preprocessing, raw)
+            reports[part] = full_report(
+                problem.preprocessing, session.answers, samples, predictions
+            )
+    return reports
+
+
+def _updates(session: Session) -> int:
+    batches = session.training.batches(len(session.problem.train))
+    return session.state.epoch * batches + session.state.batch
+
+
+@contextmanager
+def _stop_signals() -> Iterator[Callable[[], int | None]]:
+    """Note the first SIGINT, SIGTERM or SIGHUP instead of dying of it; a second one kills."""
+    caught: list[int] = []
+    watched = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def note(signal_number: int, frame: FrameType | None) -> None:
+        caught.append(signal_number)
+        for each in watched:
+            signal.signal(each, signal.SIG_DFL)
+
+    previous = {each: signal.signal(each, note) for each in watched}
+    try:
+        yield lambda: caught[0] if caught else None
+    finally:
+        for each, handler in previous.items():
+            signal.signal(each, handler)
+
+
+@contextmanager
+def _memory_errors(config: Config) -> Iterator[None]:
+    """Turn running out of memory, on the host or on a GPU, into a line that says what to do."""
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError):
+        raise ResourceError(
+            f"out of memory with train.batch_size {config.train.batch_size} and model "
+            f"{config.model.model_dump()}; make one of them smaller"
+        ) from None

@@ -1,0 +1,132 @@
+"""The command `train`: config, table and network in, a run directory out.
+
+torch is imported once config and column names are known to be right, so that a mistake in them is
+answered at once. The training itself is left to `ml2021.session`.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ml2021.config.loading import LoadedConfig, dump_yaml, load_config, load_config_text
+from ml2021.console import Console, bulleted, score_table, verdict
+from ml2021.data.preprocessing import describe_columns
+from ml2021.errors import CheckpointError, ConfigError
+from ml2021.problem import LoadedProblem, check_columns, load_problem
+from ml2021.runs.directory import (
+    RunDirectory,
+    create_run,
+    locked,
+    open_run,
+    read_json,
+    write_json,
+    write_text,
+)
+
+if TYPE_CHECKING:
+    from ml2021.config.schema import Config
+    from ml2021.session import Session
+
+
+def train(config: Path, overrides: Sequence[str], run_dir: Path | None, console: Console) -> Path:
+    """Train as the config file says. Returns the run directory that was made."""
+    loaded = load_config(config, overrides)
+    check_columns(loaded.config, loaded.locate)
+    problem = load_problem(loaded.config, loaded.locate)
+    _say_problem(console, problem)
+
+    from ml2021.session import environment, start_session
+
+    where = loaded.locate("model")
+    session = start_session(problem, where, last=None, threads=None)
+    run = create_run(run_dir, config.stem)
+    with locked(run):
+        write_text(run.config, loaded.text)
+        write_json(run.environment, environment(session))
+        write_text(run.resolved_config, dump_yaml(problem.config))
+        _train(session, run, console)
+    return run.path
+
+
+def resume(path: Path, overrides: Sequence[str], console: Console) -> Path:
+    """Go on with a run, bit for bit as if it had not stopped. Only `train.epochs` may be raised."""
+    run = open_run(path)
+    if odd := [text for text in overrides if not text.startswith("train.epochs=")]:
+        raise ConfigError(f"--set {odd[0]}: a run goes on with its own config but for train.epochs")
+    text = run.resolved_config.read_text()
+    loaded = load_config_text(text, str(run.resolved_config), overrides)
+    with locked(run):
+        _resume(run, loaded, console)
+    return run.path
+
+
+def _resume(run: RunDirectory, loaded: LoadedConfig, console: Console) -> None:
+    from ml2021.runs.checkpoints import load_checkpoint
+    from ml2021.session import config_without_paths, start_session
+
+    recorded = read_json(run.environment)
+    problem = load_problem(loaded.config, loaded.locate)
+    if problem.data_sha256 != recorded.get("data_sha256"):
+        raise CheckpointError(
+            f"{run.path}: {problem.data_path} has changed since the run began; "
+            "restore the file, or train anew"
+        )
+    last = load_checkpoint(run.last) if run.last.exists() else None
+    if last is not None:
+        own, kept = config_without_paths(problem.config), dict(last.description.config)
+        own["train"] = {**own["train"], "epochs": kept.get("train", {}).get("epochs")}
+        if own != kept:
+            changed = ", ".join(sorted(key for key in own if own[key] != kept.get(key)))
+            raise CheckpointError(
+                f"{run.resolved_config}: is not the config that the checkpoint was trained with; "
+                f"it differs in {changed}"
+            )
+    threads = recorded.get("threads")
+    session = start_session(
+        problem, loaded.locate("model"), last, threads if isinstance(threads, int) else None
+    )
+    if session.state.is_finished(session.training) and run.summary.exists():
+        console.say(f"{run.path}: finished after {session.state.epoch} epochs; nothing to do")
+        return
+    done = session.state.epoch
+    console.say(f"going on with {run.path} after {done} of {session.training.epochs} epochs")
+    write_text(run.resolved_config, dump_yaml(problem.config))
+    _train(session, run, console)
+
+
+def _train(session: "Session", run: RunDirectory, console: Console) -> None:
+    from ml2021.session import train_session
+
+    network, config = session.network, session.problem.config
+    console.say(
+        f"training {config.model.type}, {' → '.join(map(str, network.layout.sizes))} "
+        f"({network.layout.parameters:,} parameters), on {session.state.theta.device}, "
+        f"{session.training.batches(len(session.train))} updates an epoch"
+    )
+    reports = train_session(session, run, console)
+    part = "test" if "test" in reports else "validation" if "validation" in reports else "train"
+    report = reports[part]
+    epoch, best = session.state.epoch, int(session.state.best_epoch)
+    console.say(f"{epoch} epochs; best parameters from epoch {best}", "")
+    title = f"{report.rows:,} {part} rows"
+    console.say(*score_table(title, {"network": report.scores, **report.baselines}), "")
+    console.say(*score_table("network on", {name: r.scores for name, r in reports.items()}), "")
+    console.say(verdict(_deciding_score(config), report.scores, report.baselines))
+
+
+def _deciding_score(config: "Config") -> str:
+    """Return the score that the verdict rests on: the one nearest to the loss."""
+    assert config.loss is not None
+    by_loss = {"cross_entropy": "accuracy", "mae": "mae"}
+    return by_loss.get(config.loss.type, "rmse")
+
+
+def _say_problem(console: Console, problem: LoadedProblem) -> None:
+    """Say what was understood of config and table, before the time is spent."""
+    console.say("config, with every default:")
+    console.say(*(f"  {line}" for line in dump_yaml(problem.config).splitlines()))
+    sizes = problem.split.sizes()
+    target = problem.preprocessing.target
+    rows = ", ".join(f"{count:,} {part}" for part, count in sizes.items())
+    console.say(f"{problem.config.task} of {', '.join(target.labels[:8])}: rows {rows}")
+    console.say(*bulleted([*describe_columns(problem.preprocessing), *problem.notes]))
