@@ -7,8 +7,10 @@ import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from ml2021.metrics import Scores
+if TYPE_CHECKING:
+    from ml2021.metrics import Scores
 
 LINE_SECONDS = 10.0
 """Off a terminal there is no bar, but a line at most this often."""
@@ -85,7 +87,7 @@ def number(value: float | None) -> str:
     return f"{value:,.{digits}f}"
 
 
-def score_table(title: str, rows: Mapping[str, Scores]) -> list[str]:
+def score_table(title: str, rows: Mapping[str, "Scores"]) -> list[str]:
     """Return a table with a line for each name; columns that are undefined for all are left out."""
     keys = [
         key for key in next(iter(rows.values())) if any(r[key] is not None for r in rows.values())
@@ -106,7 +108,7 @@ def align(cells: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def verdict(key: str, network: Scores, trivial: Mapping[str, Scores]) -> str:
+def verdict(key: str, network: "Scores", trivial: Mapping[str, "Scores"]) -> str:
     """Say in a sentence whether the network beats every trivial answer by the score `key`."""
     sign = -1 if key in _HIGHER_IS_BETTER else 1
     known = {name: s[key] for name, s in trivial.items() if s[key] is not None}

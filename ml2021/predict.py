@@ -17,8 +17,8 @@ from ml2021.data.preprocessing import ClassTarget, encode_inputs
 from ml2021.data.samples import FittedTable, read_matching
 from ml2021.data.windows import histories, known_histories
 from ml2021.errors import ConfigError, DataError, ResourceError, echo
-from ml2021.runs.checkpoints import replace_file
 from ml2021.runs.directory import open_run
+from ml2021.runs.files import replace_file
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,7 +1,8 @@
 """The command `train`: config, table and network in, a run directory out.
 
-torch is imported once config and column names are known to be right, so that a mistake in them is
-answered at once. The training itself is left to `ml2021.session`.
+What costs time to import comes in when it is needed: numpy once the config is known to be right,
+torch once the column names are, so that a mistake in them is answered at once. The training itself
+is left to `ml2021.session`.
 """
 
 from collections.abc import Sequence
@@ -10,9 +11,7 @@ from typing import TYPE_CHECKING
 
 from ml2021.config.loading import LoadedConfig, dump_yaml, load_config, load_config_text
 from ml2021.console import Console, bulleted, score_table, verdict
-from ml2021.data.preprocessing import describe_columns
 from ml2021.errors import CheckpointError, ConfigError
-from ml2021.problem import LoadedProblem, check_columns, load_problem
 from ml2021.runs.directory import (
     RunDirectory,
     create_run,
@@ -25,12 +24,15 @@ from ml2021.runs.directory import (
 
 if TYPE_CHECKING:
     from ml2021.config.schema import Config
+    from ml2021.problem import LoadedProblem
     from ml2021.session import Session
 
 
 def train(config: Path, overrides: Sequence[str], run_dir: Path | None, console: Console) -> Path:
     """Train as the config file says. Returns the run directory that was made."""
     loaded = load_config(config, overrides)
+    from ml2021.problem import check_columns, load_problem
+
     check_columns(loaded.config, loaded.locate)
     problem = load_problem(loaded.config, loaded.locate)
     _say_problem(console, problem)
@@ -61,6 +63,7 @@ def resume(path: Path, overrides: Sequence[str], console: Console) -> Path:
 
 
 def _resume(run: RunDirectory, loaded: LoadedConfig, console: Console) -> None:
+    from ml2021.problem import load_problem
     from ml2021.runs.checkpoints import load_checkpoint
     from ml2021.session import config_without_paths, start_session
 
@@ -121,8 +124,10 @@ def _deciding_score(config: "Config") -> str:
     return by_loss.get(config.loss.type, "rmse")
 
 
-def _say_problem(console: Console, problem: LoadedProblem) -> None:
+def _say_problem(console: Console, problem: "LoadedProblem") -> None:
     """Say what was understood of config and table, before the time is spent."""
+    from ml2021.data.preprocessing import describe_columns
+
     console.say("config, with every default:")
     console.say(*(f"  {line}" for line in dump_yaml(problem.config).splitlines()))
     sizes = problem.split.sizes()

@@ -5,10 +5,8 @@ the tensors' names, dtypes and shapes, and their bytes. It holds no clock, path,
 thread count, so two runs of one config write the same bytes. Nothing in it is ever executed.
 """
 
-import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ml2021.data.preprocessing import Preprocessing
-from ml2021.errors import CheckpointError, ResourceError
+from ml2021.errors import CheckpointError
+from ml2021.runs.files import replace_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -96,26 +95,6 @@ def load_checkpoint(path: Path) -> Checkpoint:
     if digest != _digest(signed, tensors):
         raise damaged
     return Checkpoint(description, tensors)
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Put `content` at `path`, durably, in one step: old or new, never half of either."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise ResourceError(f"{path}: cannot be written ({error.strerror})") from None
 
 
 def _canonical(value: object) -> str:

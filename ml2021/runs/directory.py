@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ml2021.errors import CheckpointError, ResourceError, RunInUseError, echo
-from ml2021.runs.checkpoints import replace_file
+from ml2021.runs.files import replace_file
 
 RUNS = Path("runs")
 

@@ -1,0 +1,37 @@
+"""The README's commands run as shown, and its two set-up commands are those that CI runs."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ml2021.cli import app
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+SHELL_BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+COMMANDS = [line for block in SHELL_BLOCKS for line in block.splitlines()]
+
+
+def test_every_command_runs_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("configs", "data"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    monkeypatch.chdir(tmp_path)
+    ours = [line.removeprefix("ml2021 ") for line in COMMANDS if line.startswith("ml2021 ")]
+    assert len(ours) >= 6
+    for line in ours:
+        result = CliRunner().invoke(app, line.split())
+        assert result.exit_code == 0, (line, result.output, result.exception)
+
+
+def test_the_two_set_up_commands_are_whole() -> None:
+    train, test = (line for line in COMMANDS if line.startswith("python3 -m venv"))
+    assert train.endswith(".venv/bin/ml2021 train --config configs/views_relu.yaml")
+    assert test in (ROOT / ".ci" / "run").read_text().splitlines()
+
+
+@pytest.mark.parametrize("name", re.findall(r"\]\((?!https?:)([^)#]+)\)", README))
+def test_links_lead_somewhere(name: str) -> None:
+    assert (ROOT / name).exists()
