@@ -4,7 +4,6 @@ What a command does is left to the module of its name, which is imported when it
 """
 
 import json
-import os
 import sys
 import traceback
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Annotated
 import typer
 
 from ml2021 import __version__
-from ml2021.console import Console, bulleted, score_table
+from ml2021.console import Console, bulleted, score_table, write_message, write_result
 from ml2021.errors import Ml2021Error
 
 app = typer.Typer(
@@ -27,6 +26,8 @@ app = typer.Typer(
 RunOption = Annotated[
     Path | None, typer.Option(help="Run directory; left out, the newest under runs/.")
 ]
+_SHOWN_TARGETS = 20
+
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Print only errors.")]
 
 
@@ -78,7 +79,7 @@ def train(
     else:
         assert resume is not None
         path = command.resume(resume, set_ or [], console)
-    print(path)
+    write_result(f"{path}\n")
 
 
 @app.command()
@@ -98,15 +99,17 @@ def evaluate(
     report = result.report
     Console().say(f"run {result.run}", *bulleted(result.notes))
     if json_:
-        print(json.dumps(result.to_json(), allow_nan=False, ensure_ascii=False))
+        write_result(json.dumps(result.to_json(), allow_nan=False, ensure_ascii=False) + "\n")
         return
     title = f"{report.rows:,} rows, {result.split}"
-    for line in score_table(title, {"network": report.scores, **report.baselines}):
-        print(line)
+    lines = score_table(title, {"network": report.scores, **report.baselines})
     if len(report.targets) > 1:
-        print()
-        for line in score_table("network, by target", report.targets):
-            print(line)
+        shown = dict(list(report.targets.items())[:_SHOWN_TARGETS])
+        kind = "target" if report.confusion is None else "class"
+        lines += ["", *score_table(f"network, by {kind}", shown)]
+        if more := len(report.targets) - len(shown):
+            lines.append(f"and {more:,} more; --json has them all")
+    write_result("\n".join(lines) + "\n")
 
 
 @app.command()
@@ -142,18 +145,18 @@ def main() -> None:
         app()
     except Ml2021Error as error:
         for line in error.lines:
-            print(line, file=sys.stderr)
+            write_message(line)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:
-        # The reader of our output has gone; what is still buffered has nowhere to go either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename is not None else ""
+        write_message(f"{where}{error.strerror or error}")
+        sys.exit(5)
     except MemoryError:
-        print("out of memory; use fewer columns or rows, or a smaller model", file=sys.stderr)
+        write_message("out of memory; use fewer columns or rows, or a smaller model")
         sys.exit(5)
     except Exception:
         traceback.print_exc()
-        print("this is a bug of ml2021; please report it with the lines above", file=sys.stderr)
+        write_message("this is a bug of ml2021; please report it with the lines above")
         sys.exit(1)

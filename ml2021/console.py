@@ -1,13 +1,14 @@
 """What a person sees while a command works: lines, a progress bar, and tables of scores.
 
-Everything here goes to stderr; results that a program reads go to stdout, from `ml2021.cli`.
+All of it goes to stderr but for results that a program reads, which `write_result` puts on stdout.
 """
 
+import os
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from ml2021.metrics import Scores
@@ -28,8 +29,29 @@ _HEADINGS = {
 _HIGHER_IS_BETTER = {"r2", "accuracy", "balanced_accuracy", "macro_f1", "auroc"}
 
 
+def write_result(text: str) -> None:
+    """Write what a command was asked for to stdout."""
+    _write(sys.stdout, text)
+
+
+def write_message(line: str) -> None:
+    """Write a line to stderr."""
+    _write(sys.stderr, line + "\n")
+
+
+def _write(stream: TextIO | None, text: str) -> None:
+    if stream is None:  # closed before we began
+        return
+    try:
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError:
+        # The reader has gone, as in `| head`: what follows has nowhere to go either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 class Console:
-    """Says things on stderr, or with `quiet` only warnings."""
+    """Says things on stderr, or with `quiet` nothing: errors are not said, they are raised."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet
@@ -38,7 +60,7 @@ class Console:
         """Print lines."""
         if not self.quiet:
             for line in lines:
-                print(line, file=sys.stderr, flush=True)
+                write_message(line)
 
 
 class ProgressBar:
@@ -49,7 +71,7 @@ class ProgressBar:
         self._epochs = epochs
         self._said = time.monotonic()
         self._bar = None
-        if sys.stderr.isatty() and not console.quiet:
+        if sys.stderr is not None and sys.stderr.isatty() and not console.quiet:
             from tqdm import tqdm
 
             form = "{l_bar}{bar}| {n:.1f}/{total} epochs [{elapsed}<{remaining}{postfix}]"
@@ -81,10 +103,11 @@ def number(value: float | None) -> str:
     """Return four significant digits, without an exponent where that is readable."""
     if value is None:
         return "-"
-    if value != 0 and not 1e-4 <= abs(value) < 1e7:
-        return f"{value:.3e}"
-    digits = max(0, 4 - len(str(int(abs(value)))) if abs(value) >= 1 else 4)
-    return f"{value:,.{digits}f}"
+    if value == 0:
+        return "0"
+    scientific = f"{value:.3e}"
+    exponent = int(scientific.partition("e")[2])
+    return f"{value:,.{max(0, 3 - exponent)}f}" if -4 <= exponent < 7 else scientific
 
 
 def score_table(title: str, rows: Mapping[str, "Scores"]) -> list[str]:

@@ -16,7 +16,7 @@ from ml2021.engine.networks import Network, outputs
 from ml2021.errors import CheckpointError
 from ml2021.problem import table_format_of
 from ml2021.runs.checkpoints import load_checkpoint
-from ml2021.scoring import Answers, to_predictions
+from ml2021.scoring import Answers, answer_shapes, to_predictions
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,11 @@ def load_model(path: Path) -> Model:
         for name, tensor in checkpoint.tensors.items()
         if name.startswith(prefix)
     }
-    device = assembly.choose_device(config.device if config.device != "cuda" else "auto")
+    shapes = {name: answer.shape for name, answer in answers.items()}
+    if shapes != answer_shapes(described.preprocessing):
+        raise CheckpointError(f"{path}: its trivial answers are not those of its preprocessing")
+    # What was trained on a GPU is applied without one too.
+    device = assembly.choose_device("cpu" if config.device == "cpu" else "auto")
     return Model(
         config,
         described.preprocessing,

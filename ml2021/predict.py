@@ -3,16 +3,17 @@
 import csv
 import io
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ml2021.console import write_result
 from ml2021.data.preprocessing import ClassTarget, encode_inputs
 from ml2021.data.samples import FittedTable, read_matching
 from ml2021.data.windows import histories, known_histories
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 STDOUT = Path("-")
+_SPACED_DATES = 8  # as many of the last dates are looked at to tell how they go on
 
 
 @dataclass(frozen=True)
@@ -60,12 +62,32 @@ def predict(
         text, rows, notes = _predict_file(model, source, tuple(carried), ahead)
         texts.append(text)
         done.append(Predicted(source, place, rows, tuple(notes)))
+    if output is not None and len(sources) > 1:
+        _make_folder(output)
     for item, text in zip(done, texts, strict=True):
-        if item.output == STDOUT:
-            sys.stdout.write(text)
-        else:
-            replace_file(item.output, text.encode())
+        _write(item.output, text)
     return run.path, done
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ResourceError(f"{path}: cannot be made ({error.strerror})") from None
+
+
+def _write(place: Path, text: str) -> None:
+    """Put the predictions at their place; what is no file, such as /dev/null, is written into."""
+    if place == STDOUT:
+        write_result(text)
+        return
+    if place.is_file() or not place.exists():
+        replace_file(place.resolve(), text.encode())  # a link stays one
+        return
+    try:
+        place.write_text(text)
+    except OSError as error:
+        raise ResourceError(f"{place}: cannot be written ({error.strerror})") from None
 
 
 def _output_places(sources: Sequence[Path], output: Path | None) -> list[Path]:
@@ -84,10 +106,8 @@ def _output_places(sources: Sequence[Path], output: Path | None) -> list[Path]:
     elif output == STDOUT:
         raise ConfigError("--output -: takes one CSV; name a folder for several")
     else:
-        try:
-            output.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ResourceError(f"{output}: cannot be made ({error.strerror})") from None
+        if output.exists() and not output.is_dir():
+            raise ConfigError(f"--output {output}: is a file; name a folder for several CSVs")
         places = [output / f"{name}.predictions.csv" for name in names]
     if len(set(places)) < len(places):
         raise ConfigError("two of the CSVs have one name; predict them one after the other")
@@ -112,7 +132,8 @@ def _predict_file(
         predictions, notes = _forecast(model, table, ahead, source)
         added = np.arange(len(table.frame), len(predictions))
         predictions = predictions[np.concatenate([table.file_order, added])]
-    columns = {name: _carried_column(kept[name], ahead) for name in carried}
+    latest = np.argsort(table.file_order)  # the rows of the file, in the order of the series
+    columns = {name: _carried_column(kept[name], latest, ahead) for name in carried}
     columns |= _prediction_columns(model, predictions, columns)
     return _to_csv(columns), len(predictions), notes
 
@@ -171,19 +192,23 @@ def _inputs_of_row(
     return inputs
 
 
-def _carried_column(column: "pd.Series", ahead: int) -> list[str]:
-    """Return a carried-over column as text; dates a day apart go on for the rows that are added."""
+def _carried_column(column: "pd.Series", order: NDArray[np.int64], ahead: int) -> list[str]:
+    """Return a carried-over column as text; evenly spaced dates go on for rows that are added."""
     texts = ["" if value is None or value != value else str(value) for value in column]
-    return texts + _next_dates(texts[-2:], ahead)
+    return texts + _next_dates([texts[row] for row in order[-_SPACED_DATES:]], ahead)
 
 
 def _next_dates(last: list[str], ahead: int) -> list[str]:
+    """Return the dates after the last ones, empty where those are no dates or unevenly spaced."""
     try:
-        first, second = map(date.fromisoformat, last)
+        days = [date.fromisoformat(text) for text in last]
     except ValueError:
         return [""] * ahead
-    step: timedelta = second - first
-    return [(second + step * (i + 1)).isoformat() for i in range(ahead)]
+    steps = {later - earlier for earlier, later in pairwise(days)}
+    if len(steps) != 1:
+        return [""] * ahead
+    (step,) = steps
+    return [(days[-1] + step * (i + 1)).isoformat() for i in range(ahead)]
 
 
 def _prediction_columns(

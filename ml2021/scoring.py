@@ -63,6 +63,15 @@ def learn_answers(preprocessing: Preprocessing, train: Samples) -> Answers:
     }
 
 
+def answer_shapes(preprocessing: Preprocessing) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each of the trivial answers that go with a preprocessing."""
+    width = preprocessing.target.width
+    coefficients = (len(preprocessing.inputs) + 1, width)
+    if isinstance(preprocessing.target, ClassTarget):
+        return {"frequencies": (width,), "least_squares": coefficients}
+    return {"mean": (width,), "median": (width,), "least_squares": coefficients}
+
+
 def to_predictions(preprocessing: Preprocessing, outputs: NDArray[np.floating[Any]]) -> Floats:
     """Return outputs (N, T) in the units of the data, or as probabilities (N, C)."""
     wide = outputs.astype(np.float64)

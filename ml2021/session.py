@@ -312,13 +312,15 @@ def _updates(session: Session) -> int:
 def _stop_signals() -> Iterator[Callable[[], int | None]]:
     """Note the first SIGINT, SIGTERM or SIGHUP instead of dying of it; a second one kills."""
     caught: list[int] = []
-    watched = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    watched = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
     def note(signal_number: int, frame: FrameType | None) -> None:
         caught.append(signal_number)
         for each in watched:
             signal.signal(each, signal.SIG_DFL)
 
+    # What is ignored already stays so: SIGHUP under nohup, SIGINT in the background of a script.
+    watched = [each for each in watched if signal.getsignal(each) != signal.SIG_IGN]
     previous = {each: signal.signal(each, note) for each in watched}
     try:
         yield lambda: caught[0] if caught else None

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml2021.config.loading import LoadedConfig, dump_yaml, load_config, load_config_text
+from ml2021.config.loading import LoadedConfig, dump_yaml, load_config
 from ml2021.console import Console, bulleted, score_table, verdict
-from ml2021.errors import CheckpointError, ConfigError
+from ml2021.errors import CheckpointError, ConfigError, echo
 from ml2021.runs.directory import (
     RunDirectory,
     create_run,
@@ -55,8 +55,7 @@ def resume(path: Path, overrides: Sequence[str], console: Console) -> Path:
     run = open_run(path)
     if odd := [text for text in overrides if not text.startswith("train.epochs=")]:
         raise ConfigError(f"--set {odd[0]}: a run goes on with its own config but for train.epochs")
-    text = run.resolved_config.read_text()
-    loaded = load_config_text(text, str(run.resolved_config), overrides)
+    loaded = load_config(run.resolved_config, overrides)
     with locked(run):
         _resume(run, loaded, console)
     return run.path
@@ -85,9 +84,9 @@ def _resume(run: RunDirectory, loaded: LoadedConfig, console: Console) -> None:
                 f"it differs in {changed}"
             )
     threads = recorded.get("threads")
-    session = start_session(
-        problem, loaded.locate("model"), last, threads if isinstance(threads, int) else None
-    )
+    if not (isinstance(threads, int) and threads > 0):
+        raise CheckpointError(f"{run.environment}: damaged, it names no number of threads")
+    session = start_session(problem, loaded.locate("model"), last, threads)
     if session.state.is_finished(session.training) and run.summary.exists():
         console.say(f"{run.path}: finished after {session.state.epoch} epochs; nothing to do")
         return
@@ -126,12 +125,17 @@ def _deciding_score(config: "Config") -> str:
 
 def _say_problem(console: Console, problem: "LoadedProblem") -> None:
     """Say what was understood of config and table, before the time is spent."""
-    from ml2021.data.preprocessing import describe_columns
+    from ml2021.data.preprocessing import ClassTarget, describe_columns
 
     console.say("config, with every default:")
     console.say(*(f"  {line}" for line in dump_yaml(problem.config).splitlines()))
     sizes = problem.split.sizes()
     target = problem.preprocessing.target
     rows = ", ".join(f"{count:,} {part}" for part, count in sizes.items())
-    console.say(f"{problem.config.task} of {', '.join(target.labels[:8])}: rows {rows}")
+    names = ", ".join(map(echo, target.labels[:8]))
+    if (more := len(target.labels) - 8) > 0:
+        names += f" and {more:,} more"
+    if isinstance(target, ClassTarget):
+        names = f"{echo(target.label)} ({names})"
+    console.say(f"{problem.config.task} of {names}: rows {rows}")
     console.say(*bulleted([*describe_columns(problem.preprocessing), *problem.notes]))

@@ -1,8 +1,8 @@
 """A file -> a table of columns, strictly: whatever is not clearly a table is refused by its line.
 
 pandas' C engine parses, while a thread reads the next block of the file and checks its structure;
-where pandas takes what is no number, or lets pass what is wrong, `ml2021.data.cells` says no and a
-second, careful pass says where. Which columns are features is left to `ml2021.data.columns`.
+where pandas takes what is no number, or lets pass what is wrong, `ml2021.data.files.cells` says no
+and a second, careful pass says where. Which columns are features is left to `ml2021.data.columns`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ml2021.data.cells import (
+from ml2021.data.files.cells import (
     CellRules,
     JudgedColumn,
     StorageKind,
@@ -21,10 +21,10 @@ from ml2021.data.cells import (
     judge_texts,
     texts_for_parser,
 )
-from ml2021.data.headers import Header, TableFormat, begin_table, make_header, open_scan
-from ml2021.data.text_parser import parse_blocks
-from ml2021.data.text_scan import Block
-from ml2021.data.text_source import show_path
+from ml2021.data.files.headers import Header, TableFormat, begin_table, make_header, open_scan
+from ml2021.data.files.parser import parse_blocks
+from ml2021.data.files.scan import Block
+from ml2021.data.files.source import show_path
 from ml2021.errors import DataError, echo
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def read_header(path: Path, format: TableFormat) -> Header:
         DataError: the file cannot be read, its header cannot serve, or it has no rows.
     """
     if path.suffix == ".parquet":
-        from ml2021.data.parquet import ParquetSource
+        from ml2021.data.files.parquet import ParquetSource
 
         return make_header(path, ParquetSource(path).names)
     with open_scan(path, format) as scan:
@@ -93,7 +93,7 @@ def read_table(
     """
     rules = CellRules(format.decimal, format.missing)
     if path.suffix == ".parquet":
-        from ml2021.data.parquet import ParquetSource
+        from ml2021.data.files.parquet import ParquetSource
 
         parquet = ParquetSource(path)
         header = make_header(path, parquet.names)

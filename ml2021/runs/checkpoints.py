@@ -10,9 +10,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ml2021.data.preprocessing import Preprocessing
 from ml2021.errors import CheckpointError
@@ -39,8 +39,8 @@ class Description(BaseModel):
     config: dict[str, Any]
     preprocessing: Preprocessing
     data_sha256: str
-    epoch: int
-    batch: int
+    epoch: Annotated[int, Field(ge=0)]
+    batch: Annotated[int, Field(ge=0)]
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
+    if path.exists() and not path.is_file():
+        raise CheckpointError(f"{path}: not a file")
     try:
         content = path.read_bytes()
     except FileNotFoundError:

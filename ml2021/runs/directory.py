@@ -105,7 +105,7 @@ def open_run(path: Path | None) -> RunDirectory:
     if path is None:
         newest = _newest()
         if newest is None:
-            raise CheckpointError(f"{RUNS.absolute()}: no run here; name one with --run")
+            raise CheckpointError(f"{RUNS.absolute()}: no trained run here; name one with --run")
         return RunDirectory(newest)
     run = RunDirectory(path)
     if not run.resolved_config.is_file():
@@ -115,8 +115,11 @@ def open_run(path: Path | None) -> RunDirectory:
 
 
 def _newest() -> Path | None:
-    """Return the run under runs/ whose config was written last."""
-    configs = list(RUNS.glob("*/config.resolved.yaml"))
+    """Return the run under runs/ that has a model, and whose config was written last."""
+    runs = [
+        RunDirectory(best.parent.parent) for best in RUNS.glob("*/checkpoints/best.safetensors")
+    ]
+    configs = [run.resolved_config for run in runs if run.resolved_config.is_file()]
     if not configs:
         return None
     return max(configs, key=lambda config: (config.stat().st_mtime_ns, config)).parent
@@ -181,7 +184,10 @@ class MetricsFile:
                 )
             kept = lines[: epochs + 1]
         write_text(path, "\n".join(kept) + "\n")
-        self._file = path.open("a")
+        try:
+            self._file = path.open("a")
+        except OSError as error:
+            raise ResourceError(f"{path}: cannot be written ({error.strerror})") from None
 
     def append(self, row: Mapping[str, int | float | None]) -> None:
         """Add an epoch; None is an empty cell."""

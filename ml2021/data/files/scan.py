@@ -3,7 +3,7 @@
 A fast branch (numpy, a block at a time) accepts what is perfectly regular. Whatever it does not
 accept goes to `split_records`, field by field, which alone decides and alone names the line at
 fault. Memory is bounded by `RECORD_LIMIT`, whatever the file holds. Reading and decoding the file
-is left to `ml2021.data.text_source`, what the cells mean to `ml2021.data.cells`.
+is left to `ml2021.data.files.source`, what the cells mean to `ml2021.data.files.cells`.
 """
 
 import re
@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ml2021.data.records import (
+from ml2021.data.files.records import (
     Record,
     count_lines,
     likely_separator,
@@ -21,7 +21,7 @@ from ml2021.data.records import (
     regular_records,
     split_records,
 )
-from ml2021.data.text_source import (
+from ml2021.data.files.source import (
     HashedFile,
     UndecodableError,
     changed_error,

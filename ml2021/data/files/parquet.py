@@ -1,6 +1,6 @@
 """A Parquet file -> a DataFrame like the one that a file of text gives.
 
-It needs pyarrow, an extra of this package. Judging the cells is left to `ml2021.data.cells`.
+It needs pyarrow, an extra of this package. Judging the cells is left to `ml2021.data.files.cells`.
 """
 
 from collections.abc import Collection, Sequence
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ml2021.data.text_source import CHUNK, HashedFile, file_error
+from ml2021.data.files.source import CHUNK, HashedFile, file_error
 from ml2021.errors import echo
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """The grammar of a table in text: where its fields and records end, fast and carefully.
 
 `regular_records` is vectorised and accepts only what is perfectly regular; `split_records` goes
-field by field and decides the rest. Files and line counts are left to `ml2021.data.text_scan`.
+field by field and decides the rest. Files and line counts are left to `ml2021.data.files.scan`.
 
 The rules are those of pandas' C parser and of Python's csv module: a quote is special only at the
 start of a field, and doubled inside one that starts with it. Text after a closing quote, which
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ml2021.data.text_source import show_path
+from ml2021.data.files.source import show_path
 from ml2021.errors import DataError
 
 COLUMN_LIMIT = 100_000

@@ -1,4 +1,4 @@
-"""`ml2021.data.text_scan` against Python's csv module: equal records, or refused by the line."""
+"""`ml2021.data.files.scan` against Python's csv module: equal records, or refused by the line."""
 
 import csv
 import gzip
@@ -13,10 +13,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ml2021.data import text_scan, text_source
-from ml2021.data.records import count_lines, regular_records
+from ml2021.data.files import scan, source
+from ml2021.data.files.records import count_lines, regular_records
+from ml2021.data.files.scan import TextScan
 from ml2021.data.tables import TableFormat, read_table
-from ml2021.data.text_scan import TextScan
 from ml2021.errors import DataError
 
 TEXT = TableFormat(missing=())
@@ -76,7 +76,7 @@ PIECES = st.lists(
 @settings(max_examples=500, deadline=None)
 def test_any_text(scratch: Path, pieces: list[str], chunk: int, encoding: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(text_source, "CHUNK", chunk)
+        patch.setattr(source, "CHUNK", chunk)
         check(scratch / "t.csv", "x,y\n" + "".join(pieces), encoding=encoding)
 
 
@@ -127,7 +127,7 @@ def test_written_and_damaged_tables(
         at = chance.randrange(text.index(ending), len(text))
         text = text[:at] + '"' + text[at:]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(text_source, "CHUNK", chunk)
+        patch.setattr(source, "CHUNK", chunk)
         accepted = check(scratch / "w.csv", text, separator)
     if damage == 0:
         assert accepted
@@ -194,9 +194,9 @@ ENDLESS = {
 @pytest.mark.parametrize("case", ENDLESS)
 def test_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
     start, repeated, expected = ENDLESS[case]
-    monkeypatch.setattr(text_source, "CHUNK", 1 << 16)
-    monkeypatch.setattr(text_scan, "RECORD_LIMIT", 8 << 20)
-    monkeypatch.setattr("ml2021.data.records.COLUMN_LIMIT", 1000)
+    monkeypatch.setattr(source, "CHUNK", 1 << 16)
+    monkeypatch.setattr(scan, "RECORD_LIMIT", 8 << 20)
+    monkeypatch.setattr("ml2021.data.files.records.COLUMN_LIMIT", 1000)
     path = tmp_path / "t.csv.gz"
     with gzip.open(path, "wb", compresslevel=1) as packed:
         packed.write(start)

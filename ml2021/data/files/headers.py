@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ml2021.data.cells import CellRules
-from ml2021.data.text_scan import Block, TextScan
-from ml2021.data.text_source import file_error, show_path
+from ml2021.data.files.cells import CellRules
+from ml2021.data.files.scan import Block, TextScan
+from ml2021.data.files.source import file_error, show_path
 from ml2021.errors import DataError, echo
 
 _NEVER_SEPARATORS = '"\n\r\0+-'

@@ -1,7 +1,7 @@
 """Blocks of text -> a DataFrame, by pandas' C engine, while a thread prepares the next block.
 
-The blocks are checked by `ml2021.data.text_scan`; what pandas made of the cells is judged by
-`ml2021.data.cells`.
+The blocks are checked by `ml2021.data.files.scan`; what pandas made of the cells is judged by
+`ml2021.data.files.cells`.
 """
 
 import io
@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from ml2021.data.text_scan import Block
+from ml2021.data.files.scan import Block
 
 if TYPE_CHECKING:
     import pandas as pd

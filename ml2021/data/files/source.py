@@ -1,6 +1,6 @@
 """A file on disk -> chunks of UTF-8: opened with care, hashed, unpacked and decoded on the way.
 
-Where records begin and end in the text is left to `ml2021.data.text_scan`.
+Where records begin and end in the text is left to `ml2021.data.files.scan`.
 """
 
 import codecs

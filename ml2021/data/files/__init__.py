@@ -1,0 +1,1 @@
+"""How a file becomes a table: opened, hashed, decoded, cut into records, parsed and judged."""
