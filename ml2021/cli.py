@@ -23,11 +23,11 @@ app = typer.Typer(
     help="Find the function from some columns of a table to others, with a small neural network.",
 )
 
+_SHOWN_TARGETS = 20
+
 RunOption = Annotated[
     Path | None, typer.Option(help="Run directory; left out, the newest under runs/.")
 ]
-_SHOWN_TARGETS = 20
-
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Print only errors.")]
 
 

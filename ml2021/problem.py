@@ -95,8 +95,12 @@ def load_problem(config: schema.Config, locate: Locate) -> LoadedProblem:
         test = fitted.samples(split.test)
     else:
         other, _ = read_matching(preprocessing, Path(data.test_path), table_format, "scored")
-        test = other.samples(other.scorable_rows())
+        test_rows = other.scorable_rows()
+        if len(test_rows) == 0:
+            raise DataError(f"{data.test_path}: no row has {_what_is_scored(data)}; add some")
+        test = other.samples(test_rows)
         split = replace(split, test=np.arange(len(test)))
+        left_out[f"no {_what_is_scored(data)} in data.test_path"] = len(other.frame) - len(test)
     counted = {**left_out, **split.left_out}
     counts = [f"rows left out, {reason}: {count}" for reason, count in counted.items() if count]
     return LoadedProblem(
@@ -155,13 +159,14 @@ def _select(config: schema.Config, header: Header) -> tuple[Selection, list[Prob
 
 def _resolve(config: schema.Config, plan: ColumnPlan, locate: Locate) -> schema.Config:
     """Return the config with task, loss and split method as the data decides them."""
-    task = "structured" if config.data.horizon > 1 else plan.task
-    is_classification = task == "classification"
-    if is_classification and config.data.lags:
+    if plan.task == "classification" and config.data.lags:
+        number = "structured" if config.data.horizon > 1 else "regression"
         raise ConfigError(
             f"{locate('data', 'lags')}: the target holds classes, and data.lags is for numbers; "
-            "leave data.lags out"
+            f"leave data.lags out, or set task: {number} if they are numbers"
         )
+    task = "structured" if config.data.horizon > 1 else plan.task
+    is_classification = task == "classification"
     loss = config.loss or (schema.CrossEntropy() if is_classification else schema.Mse())
     if is_classification != isinstance(loss, schema.CrossEntropy):
         fitting = "cross_entropy" if is_classification else "mse, mae or huber"
@@ -187,7 +192,7 @@ def _resolve(config: schema.Config, plan: ColumnPlan, locate: Locate) -> schema.
 
 def _usable_rows(
     frame: "pd.DataFrame", selection: Selection, data: schema.Data
-) -> tuple[Rows, Mapping[str, int]]:
+) -> tuple[Rows, dict[str, int]]:
     """Return the rows that can be samples, and how many are left out, by reason."""
     if data.lags:
         series = frame[selection.targets[0]].to_numpy(np.float64)
@@ -208,6 +213,10 @@ def _usable_rows(
             "training needs at least 2"
         )
     return rows, reasons
+
+
+def _what_is_scored(data: schema.Data) -> str:
+    return "target and complete history" if data.lags else "target"
 
 
 def _split(config: schema.Config, frame: "pd.DataFrame", selection: Selection, rows: Rows) -> Split:

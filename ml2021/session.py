@@ -15,10 +15,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ml2021 import __version__, assembly
-from ml2021.config.loading import to_plain
 from ml2021.config.schema import Config
 from ml2021.console import Console, ProgressBar, number
 from ml2021.data.datasets import Dataset
@@ -26,10 +24,11 @@ from ml2021.data.preprocessing import ClassTarget, Preprocessing, RealTargets
 from ml2021.data.samples import Samples
 from ml2021.engine.fit import Progress, Training, TrainingState, fit, start
 from ml2021.engine.networks import Network, outputs
-from ml2021.errors import CheckpointError, DivergenceError, ResourceError, RunInterruptedError
+from ml2021.errors import DivergenceError, ResourceError, RunInterruptedError
 from ml2021.problem import LoadedProblem
-from ml2021.runs.checkpoints import FORMAT_VERSION, Checkpoint, Description, save_checkpoint
+from ml2021.runs.checkpoints import Checkpoint
 from ml2021.runs.directory import MetricsFile, RunDirectory, write_json
+from ml2021.saving import restore_state, save_state
 from ml2021.scoring import Answers, Report, full_report, learn_answers, score, to_predictions
 
 
@@ -68,7 +67,7 @@ def start_session(
         validation = _dataset(preprocessing, problem.validation).to(device)
     state = start(network, training, rows, train.inputs)
     if last is not None:
-        _restore(state, last)
+        restore_state(state, last)
     answers = learn_answers(preprocessing, problem.train)
     return Session(problem, network, training, state, answers, train, validation, chosen)
 
@@ -158,7 +157,7 @@ def _advance(
                     time.monotonic() - saved >= config.train.save_seconds
                 ):
                     metrics.flush()
-                    save(session, run)
+                    save_state(run, session.problem, session.state, session.answers)
                     saved = time.monotonic()
                 if number_of_signal is not None:
                     raise RunInterruptedError(
@@ -170,65 +169,7 @@ def _advance(
             kept = "; the last good checkpoint is kept" if run.last.exists() else ""
             raise DivergenceError(*(line + kept for line in error.lines)) from None
     metrics.flush()
-    save(session, run)
-
-
-def save(session: Session, run: RunDirectory) -> None:
-    """Write best.safetensors, then last.safetensors."""
-    state = session.state
-    answers = {f"answers.{name}": torch.from_numpy(a) for name, a in session.answers.items()}
-    slots = {f"slots.{name}": slot for name, slot in state.slots.items()}
-    best = {"theta": state.best, **answers}
-    last = {
-        "theta": state.theta,
-        "best": state.best,
-        "best_loss": state.best_loss,
-        "best_epoch": state.best_epoch,
-        "batch_losses": state.batch_losses,
-        **slots,
-        **answers,
-    }
-    best_epoch = int(state.best_epoch)
-    save_checkpoint(run.best, Checkpoint(_describe(session, best_epoch, 0), best))
-    description = _describe(session, state.epoch, state.batch)
-    save_checkpoint(run.last, Checkpoint(description, last))
-
-
-def _describe(session: Session, epoch: int, batch: int) -> Description:
-    return Description(
-        format_version=FORMAT_VERSION,
-        config=config_without_paths(session.problem.config),
-        preprocessing=session.problem.preprocessing,
-        data_sha256=session.problem.data_sha256,
-        epoch=epoch,
-        batch=batch,
-    )
-
-
-def config_without_paths(config: Config) -> dict[str, Any]:
-    """Return the config as a checkpoint keeps it: the data is named by its SHA-256."""
-    plain = to_plain(config)
-    return {**plain, "data": {**plain["data"], "path": "", "test_path": None}}
-
-
-def _restore(state: TrainingState, last: Checkpoint) -> None:
-    """Put the checkpoint's tensors and counters into a state of the same shape."""
-    places: dict[str, Tensor] = {
-        "theta": state.theta,
-        "best": state.best,
-        "best_loss": state.best_loss,
-        "best_epoch": state.best_epoch,
-        "batch_losses": state.batch_losses,
-        **{f"slots.{name}": slot for name, slot in state.slots.items()},
-    }
-    for name, place in places.items():
-        tensor = last.tensors.get(name)
-        if tensor is None or tensor.shape != place.shape or tensor.dtype != place.dtype:
-            raise CheckpointError(
-                f"last.safetensors: tensor '{name}' is missing or of another shape"
-            )
-        place.copy_(tensor)
-    state.epoch, state.batch = last.description.epoch, last.description.batch
+    save_state(run, session.problem, session.state, session.answers)
 
 
 def _dataset(preprocessing: Preprocessing, samples: Samples) -> Dataset:

@@ -64,7 +64,8 @@ def resume(path: Path, overrides: Sequence[str], console: Console) -> Path:
 def _resume(run: RunDirectory, loaded: LoadedConfig, console: Console) -> None:
     from ml2021.problem import load_problem
     from ml2021.runs.checkpoints import load_checkpoint
-    from ml2021.session import config_without_paths, start_session
+    from ml2021.saving import config_without_paths
+    from ml2021.session import start_session
 
     recorded = read_json(run.environment)
     problem = load_problem(loaded.config, loaded.locate)

@@ -8,6 +8,7 @@ categories, classes, is left to `ml2021.data.preprocessing`.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -29,7 +30,7 @@ _DATE_OR_TIME = re.compile(
     r"|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?:[ T]\d{1,2}[:.]\d{2}(?:[:.]\d{2})?)?"
     r"|\d{1,2}[:.]\d{2}[:.]\d{2}|\d{1,2}:\d{2}"
 )
-_ISO = re.compile(_ISO_DATE)  # its order as text is its order in time
+_ISO = re.compile(_ISO_DATE, re.ASCII)
 _SAMPLE = 1000  # how many different values of a text column are looked at to call it dates
 _FEW_CLASSES = 20
 _FEWEST_PIXELS = 16
@@ -168,7 +169,7 @@ def plan_columns(
     dropped: dict[str, list[str]] = {}
     pixels = _pixel_groups(frame, selection.features)
     for group in dict.fromkeys(pixels.values()):
-        notes.append(f"{group}* are taken for pixels: numbers that share one scale")
+        notes.append(f"{echo(group)}* are taken for pixels: numbers that share one scale")
     for name in selection.features:
         if name in pixels:
             features.append(FeatureColumn(name, "number", pixels[name]))
@@ -272,9 +273,9 @@ def _infer_task(
     (name,) = selection.targets
     column = frame[name]
     if texts:
-        if task == "regression":
+        if task in ("regression", "structured"):
             raise DataError(
-                f"column '{echo(name)}' is text and task: regression predicts a number; "
+                f"column '{echo(name)}' is text and task: {task} predicts numbers; "
                 "set task: classification, or leave the key out"
             )
         return "classification"
@@ -293,20 +294,37 @@ def _infer_task(
 
 
 def sort_keys(column: "pd.Series", what: str) -> np.ndarray:
-    """Return values (N,) whose order is the order of the column: float64, or text for ISO dates.
+    """Return values (N,) whose order is the order of the column: float64, or `date_key` of dates.
 
     A missing value is NaN, or "". Raises DataError for text that is no ISO date.
     """
     if is_number(column):
         return column.to_numpy(np.float64)
     texts = column.fillna("").to_numpy(object)
-    for text in texts:
-        if text and not _ISO.fullmatch(text):
-            raise DataError(
-                f"column '{echo(column.name)}', used as {what}, holds '{echo(text)}', which is "
-                "neither a number nor a date like 2021-03-31; rewrite the column so"
-            )
-    return texts.astype(str)
+    keys = [date_key(text) if text else "" for text in texts]
+    if None in keys:
+        raise DataError(
+            f"column '{echo(column.name)}', used as {what}, holds "
+            f"'{echo(texts[keys.index(None)])}', which is neither a number nor a date like "
+            "2021-03-31; rewrite the column so"
+        )
+    return np.array(keys, dtype=str)
+
+
+def date_key(text: str) -> str | None:
+    """Return an ISO date, or date and time, as text in whose order the dates stand; else None.
+
+    With an offset it is turned into UTC; without one it is taken for UTC.
+    """
+    if not _ISO.fullmatch(text):
+        return None
+    try:
+        moment = datetime.fromisoformat(text.replace("/", "-"))
+        if moment.tzinfo is not None:
+            moment = moment.astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):
+        return None  # no such day, or none in UTC
+    return moment.isoformat(" ")
 
 
 def _some(names: Sequence[str], limit: int = 6) -> str:

@@ -46,10 +46,13 @@ def fit_features(
             continue
         numbers = values.to_numpy(np.float64)
         known = numbers[~np.isnan(numbers)]
+        has_missing = known.size < numbers.size
         if known.size == 0:
             known = np.zeros(1)
         mean, scale = _moments(known)
-        if scale == 0 and feature.group is None:
+        if feature.group is not None:
+            scale = group_scales[feature.group]
+        elif scale == 0:
             constant.append(feature.name)
         if np.ptp(known) > _EXACT_IN_FLOAT32 and bool((known == np.round(known)).all()):
             notes.append(
@@ -59,9 +62,9 @@ def fit_features(
             NumberFeature(
                 name=feature.name,
                 mean=mean,
-                scale=group_scales.get(feature.group or "", scale) or 1.0,
+                scale=scale or 1.0,
                 fill=float(np.median(known)),
-                has_indicator=known.size < numbers.size,
+                has_indicator=has_missing,
                 minimum=float(known.min()),
                 maximum=float(known.max()),
             )
@@ -120,9 +123,18 @@ def fit_class_target(values: "pd.Series", name: str, label: str) -> ClassTarget:
 def _distinct(
     values: "pd.Series",
 ) -> tuple[Literal["number", "text"], tuple[str, ...] | tuple[float, ...]]:
-    """Return how the values are stored, and the different ones, sorted."""
+    """Return how the values are stored, and the different ones, sorted.
+
+    Raises DataError for whole numbers that float64 does not tell apart.
+    """
     if is_number(values):
-        return "number", tuple(sorted(float(value) for value in values.unique()))
+        distinct = {float(value) for value in values.unique()}
+        if len(distinct) < values.nunique():
+            raise DataError(
+                f"column '{echo(values.name)}': whole numbers above 2^53 cannot be told apart as "
+                "categories; put a letter before them, so that they are text"
+            )
+        return "number", tuple(sorted(distinct))
     return "text", tuple(sorted(str(value) for value in values.unique()))
 
 

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ml2021.data.columns import date_key
 from ml2021.errors import DataError, echo
 
 Rows = NDArray[np.int64]
@@ -46,8 +47,9 @@ def split_by_fraction(
 ) -> Split:
     """Give the fractions of `rows` (S,) to validation and test, and the rest to training.
 
-    random: by a permutation. stratified: so that each class of `classes` (S,) has its share of each
-    part, to within a row. sequential: the last rows test, the ones before them validate.
+    random: by a permutation. stratified: so that each class of `classes` (S,) has about its share
+    of each part, of two classes to within a row. sequential: the last rows test, the ones before
+    them validate.
     Raises DataError where a fraction above 0 gives no row, or none is left to train.
     """
     count = len(rows)
@@ -59,7 +61,10 @@ def split_by_fraction(
                 "raise it, or set it to 0.0"
             )
     if count - n_test - n_validation < 1:
-        raise DataError(f"{count} usable rows leave none to train; lower data.split.validation")
+        raise DataError(
+            f"{count} usable rows leave none to train; lower data.split.validation or "
+            "data.split.test"
+        )
     match method:
         case "sequential":
             order = np.arange(count)[::-1]
@@ -76,9 +81,10 @@ def split_by_fraction(
 
 
 def _stratified_order(classes: NDArray[np.int64], seed: int) -> Rows:
-    """Return an order (S,) in which every stretch holds each class in its share.
+    """Return an order (S,) in which every stretch holds each class in about its share.
 
-    Row number i of the n of a class, in random order, stands at (i + 1/2) / n of the way.
+    Row number i of the n of a class, in random order, stands at (i + 1/2) / n of the way. Of a
+    class with only a row or two, a small part at the beginning gets none.
     """
     shuffled = np.random.default_rng(seed).permutation(len(classes))
     by_class = shuffled[np.argsort(classes[shuffled], kind="stable")]
@@ -88,14 +94,19 @@ def _stratified_order(classes: NDArray[np.int64], seed: int) -> Rows:
 
 
 def split_by_label(rows: Rows, labels: NDArray[np.object_], column: str) -> Split:
-    """Split by a column that holds train, validation or test for each of `rows` (S,)."""
+    """Split by a column that holds train, validation or test for each of `rows` (S,).
+
+    Rows without a value are left out, counted.
+    """
+    known = np.array([isinstance(label, str) for label in labels], bool)
     split = Split(
         train=rows[labels == "train"],
         validation=rows[labels == "validation"],
         test=rows[labels == "test"],
+        left_out={f"no value in {echo(column)}": int((~known).sum())},
     )
-    if sum(split.sizes().values()) < len(rows):
-        odd = next(label for label in labels if label not in split.sizes())
+    if sum(split.sizes().values()) < known.sum():
+        odd = next(label for label in labels[known] if label not in split.sizes())
         raise DataError(
             f"column '{echo(column)}', used as data.split.column, holds '{echo(odd)}'; it takes "
             "train, validation or test, or set data.split.validation_from and test_from"
@@ -110,25 +121,27 @@ def split_by_threshold(
     validation_from: str | float | None,
     test_from: str | float | None,
 ) -> Split:
-    """Split by a column's values `keys` (S,), float64 or text: from a threshold on, and below it.
+    """Split by a column's `sort_keys` (S,): from a threshold on, and below it.
 
     Rows without a value are left out, counted.
     """
     is_text = keys.dtype.kind == "U"
+    known = keys != "" if is_text else ~np.isnan(keys)
+    reached = {}
     for name, value in (("validation_from", validation_from), ("test_from", test_from)):
-        if value is not None and isinstance(value, str) != is_text:
-            kind = "dates" if is_text else "numbers"
+        if value is None:
+            reached[name] = np.zeros(len(rows), bool)
+            continue
+        threshold = date_key(value) if isinstance(value, str) else value
+        if threshold is None or isinstance(threshold, str) != is_text:
+            kind = "dates like 2021-03-31" if is_text else "numbers"
             raise DataError(
                 f"data.split.{name} is '{echo(value)}', and column '{echo(column)}' holds {kind}; "
                 "give it in the same form"
             )
-    known = keys != "" if is_text else ~np.isnan(keys)
-    in_test = known & (keys >= test_from) if test_from is not None else np.zeros(len(rows), bool)
-    in_validation = known & ~in_test
-    if validation_from is None:
-        in_validation &= False
-    else:
-        in_validation &= keys >= validation_from
+        reached[name] = known & (keys >= threshold)
+    in_test = reached["test_from"]
+    in_validation = reached["validation_from"] & ~in_test
     split = Split(
         train=rows[known & ~in_test & ~in_validation],
         validation=rows[in_validation],
@@ -149,22 +162,31 @@ def _checked(split: Split, column: str) -> Split:
 
 
 def without_overlap(split: Split, horizon: int) -> Split:
-    """Leave out the samples whose target reaches into the rows of a later part.
+    """Leave out the samples whose target shares a row with the target of a later part.
 
     The target of row t is rows t to t + horizon − 1; without this, a training target would hold
-    values that validation or test is scored on.
+    values that validation or test is scored on. Raises DataError where nothing is left of a part.
     """
     if horizon == 1:
         return split
 
     def before(rows: Rows, later: Rows) -> Rows:
-        reached = np.searchsorted(later, rows + horizon - 1, side="right")
-        begun = np.searchsorted(later, rows, side="left")
+        begun = np.searchsorted(later, rows - horizon, side="right")
+        reached = np.searchsorted(later, rows + horizon, side="left")
         kept: Rows = rows[reached == begun]
         return kept
 
     later = np.sort(np.concatenate([split.validation, split.test]))
     train, validation = before(split.train, later), before(split.validation, split.test)
     dropped = len(split.train) + len(split.validation) - len(train) - len(validation)
+    for name, full, kept in (
+        ("training", split.train, train),
+        ("validation", split.validation, validation),
+    ):
+        if len(full) and not len(kept):
+            raise DataError(
+                f"data.split: the {horizon} values of each {name} row's target reach into the next "
+                f"part; give {name} more rows in a row, or lower data.horizon"
+            )
     left_out = {**split.left_out, "target reaches into the next part": dropped}
-    return _checked(Split(train, validation, split.test, left_out), "data.split")
+    return Split(train, validation, split.test, left_out)

@@ -20,21 +20,21 @@ def complete_windows(series: NDArray[np.float64], lags: int, horizon: int) -> ND
 
 def known_histories(series: NDArray[np.float64], lags: int) -> NDArray[np.int64]:
     """Return the rows whose history is complete, whatever their own value."""
-    return (
-        complete_windows(np.append(series, 0.0), lags, 0)[:-1] if lags else np.arange(len(series))
-    )
+    rows = complete_windows(series, lags, 0)
+    return rows[rows < len(series)]  # the last history may be that of a row after the end
 
 
 def histories(
     series: NDArray[np.float64], rows: NDArray[np.int64], lags: int
 ) -> NDArray[np.float64]:
     """Return the histories (S, L), the latest value first."""
-    windows = np.lib.stride_tricks.sliding_window_view(series, lags)
-    return windows[rows - lags, ::-1]
+    values: NDArray[np.float64] = series[rows[:, None] - np.arange(1, lags + 1)]
+    return values
 
 
 def futures(
     series: NDArray[np.float64], rows: NDArray[np.int64], horizon: int
 ) -> NDArray[np.float64]:
     """Return the values (S, horizon) from each row on."""
-    return np.lib.stride_tricks.sliding_window_view(series, horizon)[rows]
+    values: NDArray[np.float64] = series[rows[:, None] + np.arange(horizon)]
+    return values
