@@ -27,10 +27,16 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """Return the one JSON object that `--json` prints."""
-        plain = self.report.to_json()
-        rows = plain.pop("rows")
-        head = {"run": str(self.run), "split": self.split, "rows": rows, "task": self.task}
-        return {**head, **plain}
+        report = self.report
+        return {
+            "run": str(self.run),
+            "split": self.split,
+            "rows": report.rows,
+            "task": self.task,
+            "scores": report.scores,
+            "targets": report.targets,
+            "baselines": report.baselines,
+        }
 
 
 def evaluate(csv: Path | None, run_path: Path | None) -> Evaluation:
@@ -43,7 +49,7 @@ def evaluate(csv: Path | None, run_path: Path | None) -> Evaluation:
     if csv is None:
         split, samples = _own_rows(run, model)
     else:
-        table, _ = read_matching(model.preprocessing, csv, model.table_format, "scored")
+        table = read_matching(model.preprocessing, csv, model.table_format, "scored").table
         split, samples = str(csv), table.samples(table.scorable_rows())
         if not len(samples):
             raise DataError(f"{csv}: no row can be scored; the target is missing in all of them")

@@ -121,9 +121,8 @@ def _predict_file(
     model: "Model", source: Path, carried: tuple[str, ...], ahead: int
 ) -> tuple[str, int, list[str]]:
     """Return the predictions as CSV text, the number of rows, and notes."""
-    table, kept = read_matching(
-        model.preprocessing, source, model.table_format, "predicted", carried
-    )
+    matched = read_matching(model.preprocessing, source, model.table_format, "predicted", carried)
+    table = matched.table
     if model.preprocessing.history is None:
         rows = np.arange(len(table.frame))
         encoded = encode_inputs(model.preprocessing, table.frame, rows)
@@ -133,9 +132,9 @@ def _predict_file(
         added = np.arange(len(table.frame), len(predictions))
         predictions = predictions[np.concatenate([table.file_order, added])]
     latest = np.argsort(table.file_order)  # the rows of the file, in the order of the series
-    columns = {name: _carried_column(kept[name], latest, ahead) for name in carried}
+    columns = {name: _carried_column(matched.carried[name], latest, ahead) for name in carried}
     columns |= _prediction_columns(model, predictions, columns)
-    return _to_csv(columns), len(predictions), notes
+    return _to_csv(columns), len(predictions), [*matched.notes(), *notes]
 
 
 def _forecast(

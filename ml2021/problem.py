@@ -94,13 +94,14 @@ def load_problem(config: schema.Config, locate: Locate) -> LoadedProblem:
     if data.test_path is None:
         test = fitted.samples(split.test)
     else:
-        other, _ = read_matching(preprocessing, Path(data.test_path), table_format, "scored")
+        other = read_matching(preprocessing, Path(data.test_path), table_format, "scored").table
         test_rows = other.scorable_rows()
+        needed = "target or history" if data.lags else "target"
         if len(test_rows) == 0:
-            raise DataError(f"{data.test_path}: no row has {_what_is_scored(data)}; add some")
+            raise DataError(f"{data.test_path}: every row lacks its {needed}; add rows to score")
         test = other.samples(test_rows)
         split = replace(split, test=np.arange(len(test)))
-        left_out[f"no {_what_is_scored(data)} in data.test_path"] = len(other.frame) - len(test)
+        left_out[f"no {needed} in data.test_path"] = len(other.frame) - len(test)
     counted = {**left_out, **split.left_out}
     counts = [f"rows left out, {reason}: {count}" for reason, count in counted.items() if count]
     return LoadedProblem(
@@ -186,7 +187,11 @@ def _resolve(config: schema.Config, plan: ColumnPlan, locate: Locate) -> schema.
             method = "sequential" if config.data.lags else by_task
         test = 0.0 if config.data.test_path is not None else split.test
         split = split.model_copy(update={"method": method, "test": test})
-    data = config.data.model_copy(update={"split": split})
+    # Absolute, so that the run finds its data from another working directory too.
+    paths = {"path": str(Path(config.data.path).absolute())}
+    if config.data.test_path is not None:
+        paths["test_path"] = str(Path(config.data.test_path).absolute())
+    data = config.data.model_copy(update={"split": split, **paths})
     return config.model_copy(update={"task": task, "loss": loss, "data": data})
 
 
@@ -213,10 +218,6 @@ def _usable_rows(
             "training needs at least 2"
         )
     return rows, reasons
-
-
-def _what_is_scored(data: schema.Data) -> str:
-    return "target and complete history" if data.lags else "target"
 
 
 def _split(config: schema.Config, frame: "pd.DataFrame", selection: Selection, rows: Rows) -> Split:

@@ -91,17 +91,26 @@ def environment(session: Session) -> dict[str, Any]:
     }
 
 
-def train_session(session: Session, run: RunDirectory, console: Console) -> dict[str, Report]:
+def open_metrics(session: Session, run: RunDirectory) -> MetricsFile:
+    """Open metrics.csv to go on after the epochs that are done.
+
+    Raises CheckpointError where it does not hold them.
+    """
+    columns = ["epoch", "updates", "lr", "train_loss", "validation_loss"]
+    if session.validation is not None:
+        columns += [f"validation_{name}" for name in _score_names(session.problem.preprocessing)]
+    return MetricsFile(run.metrics, columns, session.state.epoch)
+
+
+def train_session(
+    session: Session, run: RunDirectory, metrics: MetricsFile, console: Console
+) -> dict[str, Report]:
     """Train to the end, then score the best parameters on every part and write summary.json.
 
     Raises DivergenceError, ResourceError, or RunInterruptedError after a signal; the run is saved.
     """
     problem, state = session.problem, session.state
     begun, updates_before = time.perf_counter(), _updates(session)
-    columns = ["epoch", "updates", "lr", "train_loss", "validation_loss"]
-    if session.validation is not None:
-        columns += [f"validation_{name}" for name in _score_names(problem.preprocessing)]
-    metrics = MetricsFile(run.metrics, columns, state.epoch)
     try:
         with _memory_errors(problem.config), _stop_signals() as stop_signal:
             _advance(session, run, console, metrics, stop_signal)

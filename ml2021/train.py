@@ -18,6 +18,7 @@ from ml2021.runs.directory import (
     locked,
     open_run,
     read_json,
+    refuse_used,
     write_json,
     write_text,
 )
@@ -31,9 +32,11 @@ if TYPE_CHECKING:
 def train(config: Path, overrides: Sequence[str], run_dir: Path | None, console: Console) -> Path:
     """Train as the config file says. Returns the run directory that was made."""
     loaded = load_config(config, overrides)
-    from ml2021.problem import check_columns, load_problem
+    if run_dir is not None:
+        refuse_used(run_dir)
 
-    check_columns(loaded.config, loaded.locate)
+    from ml2021.problem import load_problem
+
     problem = load_problem(loaded.config, loaded.locate)
     _say_problem(console, problem)
 
@@ -45,7 +48,6 @@ def train(config: Path, overrides: Sequence[str], run_dir: Path | None, console:
     with locked(run):
         write_text(run.config, loaded.text)
         write_json(run.environment, environment(session))
-        write_text(run.resolved_config, dump_yaml(problem.config))
         _train(session, run, console)
     return run.path
 
@@ -85,7 +87,7 @@ def _resume(run: RunDirectory, loaded: LoadedConfig, console: Console) -> None:
                 f"it differs in {changed}"
             )
     threads = recorded.get("threads")
-    if not (isinstance(threads, int) and threads > 0):
+    if type(threads) is not int or threads < 1:
         raise CheckpointError(f"{run.environment}: damaged, it names no number of threads")
     session = start_session(problem, loaded.locate("model"), last, threads)
     if session.state.is_finished(session.training) and run.summary.exists():
@@ -93,20 +95,21 @@ def _resume(run: RunDirectory, loaded: LoadedConfig, console: Console) -> None:
         return
     done = session.state.epoch
     console.say(f"going on with {run.path} after {done} of {session.training.epochs} epochs")
-    write_text(run.resolved_config, dump_yaml(problem.config))
     _train(session, run, console)
 
 
 def _train(session: "Session", run: RunDirectory, console: Console) -> None:
-    from ml2021.session import train_session
+    from ml2021.session import open_metrics, train_session
 
+    metrics = open_metrics(session, run)
+    write_text(run.resolved_config, dump_yaml(session.problem.config))
     network, config = session.network, session.problem.config
     console.say(
         f"training {config.model.type}, {' → '.join(map(str, network.layout.sizes))} "
         f"({network.layout.parameters:,} parameters), on {session.state.theta.device}, "
         f"{session.training.batches(len(session.train))} updates an epoch"
     )
-    reports = train_session(session, run, console)
+    reports = train_session(session, run, metrics, console)
     part = "test" if "test" in reports else "validation" if "validation" in reports else "train"
     report = reports[part]
     epoch, best = session.state.epoch, int(session.state.best_epoch)

@@ -102,6 +102,9 @@ def test_the_same_content_gives_the_same_bytes(path: Path, tmp_path: Path) -> No
     reversed_order = dict(reversed(list(tensors().items())))
     save_checkpoint(tmp_path / "again", Checkpoint(description(), reversed_order))
     assert (tmp_path / "again").read_bytes() == path.read_bytes()
+    config = dict(reversed(description().config.items()))
+    save_checkpoint(tmp_path / "keys", Checkpoint(description(config=config), tensors()))
+    assert (tmp_path / "keys").read_bytes() == path.read_bytes()
     save_checkpoint(tmp_path / "other", Checkpoint(description(epoch=4), tensors()))
     assert (tmp_path / "other").read_bytes() != path.read_bytes()
 

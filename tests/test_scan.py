@@ -186,7 +186,7 @@ ENDLESS = {
         ":3: the quote that opens here is not closed within 8 MiB",
     ),
     "line": (b"a,b\n1,2\n", b"x" * 100, ":3: a line longer than 8 MiB"),
-    "fields": (b"a,b\n1,2\n", b"1,", ":3: more than 1,000 fields"),
+    "fields": (b"a,b\n1,2\n", b"1,", ":3: a line longer than 8 MiB"),
     "names": (b"", b"a,", ":1: a line longer than 8 MiB"),
 }
 
@@ -196,7 +196,6 @@ def test_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case
     start, repeated, expected = ENDLESS[case]
     monkeypatch.setattr(source, "CHUNK", 1 << 16)
     monkeypatch.setattr(scan, "RECORD_LIMIT", 8 << 20)
-    monkeypatch.setattr("ml2021.data.files.records.COLUMN_LIMIT", 1000)
     path = tmp_path / "t.csv.gz"
     with gzip.open(path, "wb", compresslevel=1) as packed:
         packed.write(start)
@@ -210,6 +209,14 @@ def test_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case
     tracemalloc.stop()
     assert str(raised.value).startswith(f"{path}{expected}")
     assert peak < 48 << 20
+
+
+def test_too_many_fields(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ml2021.data.files.records.COLUMN_LIMIT", 1000)
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"a,b\n1,2\n" + b"1," * 2000 + b"1\n")
+    with pytest.raises(DataError, match=r":3: more than 1,000 fields; leave columns out"):
+        read_table(path, TEXT)
 
 
 def test_a_file_that_changes(tmp_path: Path) -> None:

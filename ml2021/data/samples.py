@@ -104,17 +104,38 @@ class FittedTable:
         return Samples(encoded.inputs, targets, previous, tuple(encoded.notes()))
 
 
+@dataclass(frozen=True)
+class MatchedTable:
+    """A file read for a fitted model.
+
+    carried: the columns to carry over, as text as it stands, in the order of the file. ignored: the
+    columns that the model has no use for.
+    """
+
+    table: FittedTable
+    carried: "pd.DataFrame"
+    ignored: tuple[str, ...]
+
+    def notes(self) -> list[str]:
+        """Say what was ignored."""
+        if not self.ignored:
+            return []
+        shown = ", ".join(echo(name) for name in self.ignored[:8])
+        more = f" and {len(self.ignored) - 8} more" if len(self.ignored) > 8 else ""
+        return [f"columns ignored, the model has no use for them: {shown}{more}"]
+
+
 def read_matching(
     preprocessing: prep.Preprocessing,
     path: Path,
     table_format: TableFormat,
     purpose: Literal["scored", "predicted"],
     carried: tuple[str, ...] = (),
-) -> tuple[FittedTable, "pd.DataFrame"]:
+) -> MatchedTable:
     """Read a file that is not the training file: columns by name, kinds as training had them.
 
-    To be scored it needs the target, to be predicted only where that is the model's history. The
-    columns `carried` are returned as they stand, in the order of the file. Raises DataError.
+    To be scored it needs the target, to be predicted only where that is the model's history.
+    Raises DataError, or ConfigError for a name in `carried` that the file does not have.
     """
     header = read_header(path, table_format)
     positions = prep.match_columns(preprocessing, sources_of(header))
@@ -134,14 +155,20 @@ def read_matching(
     if unknown := [name for name in carried if name not in header.names]:
         raise ConfigError(*(f"--id: {explain_missing(header, name)}" for name in unknown))
     names = {header.names[positions[name]]: name for name in needed}
-    # A carried column is read as text, so that it is written as it stands; one that is also an
-    # input is read once, as an input.
     storage_of = {header.names[positions[name]]: kind for name, kind in kinds.items()}
-    texts: dict[str, StorageKind] = {name: "text" for name in carried if name not in names}
-    table = read_table(path, table_format, columns=[*names, *texts], kinds={**texts, **storage_of})
-    kept = table.frame[list(carried)]
-    frame = table.frame[list(names)].rename(columns=names)
-    return FittedTable(frame, preprocessing), kept
+    # A carried column is read as text, so that it is written as it stands; where it is an input
+    # too, the file is read twice.
+    texts: dict[str, StorageKind] = dict.fromkeys(carried, "text")
+    twice = bool(names.keys() & texts.keys())
+    columns, together = ([*names], storage_of) if twice else ([*names, *texts], texts | storage_of)
+    frame = read_table(path, table_format, columns=columns, kinds=together).frame
+    kept = read_table(path, table_format, columns=carried, kinds=texts).frame if twice else frame
+    known = {header.names[position] for position in positions.values()} | set(carried)
+    return MatchedTable(
+        table=FittedTable(frame[list(names)].rename(columns=names), preprocessing),
+        carried=kept[list(carried)],
+        ignored=tuple(name for name in header.names if name not in known),
+    )
 
 
 def sources_of(header: Header) -> list[prep.Source]:

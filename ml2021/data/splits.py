@@ -139,7 +139,7 @@ def split_by_threshold(
                 f"data.split.{name} is '{echo(value)}', and column '{echo(column)}' holds {kind}; "
                 "give it in the same form"
             )
-        reached[name] = known & (keys >= threshold)
+        reached[name] = keys >= threshold  # which no missing value is
     in_test = reached["test_from"]
     in_validation = reached["validation_from"] & ~in_test
     split = Split(

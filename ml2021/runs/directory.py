@@ -73,16 +73,21 @@ def create_run(path: Path | None, name: str) -> RunDirectory:
         else:
             chosen = path
             path.mkdir(parents=True, exist_ok=True)
-            if any(path.iterdir()):
-                raise RunInUseError(
-                    f"{path}: not an empty directory; choose another --run-dir, "
-                    f"or go on with its run by --resume {path}"
-                )
+            refuse_used(path)
         (chosen / "checkpoints").mkdir()
     except OSError as error:
         where = error.filename or path or RUNS
         raise ResourceError(f"{where}: cannot be made ({error.strerror})") from None
     return RunDirectory(chosen)
+
+
+def refuse_used(path: Path) -> None:
+    """Raise RunInUseError where `path` is a directory that holds something."""
+    if path.is_dir() and any(path.iterdir()):
+        raise RunInUseError(
+            f"{path}: not an empty directory; choose another --run-dir, "
+            f"or go on with its run by --resume {path}"
+        )
 
 
 def _make_numbered(name: str) -> Path:

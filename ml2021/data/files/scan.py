@@ -166,8 +166,12 @@ class TextScan:
         return block
 
     def _careful(self, data: bytes, cut_off: bool) -> tuple[int, int, bytes]:
-        """Return the length and number of the whole records, and their bytes without blanks."""
+        """Return the length and number of the whole records, and their bytes without blanks.
+
+        The first record of all comes alone: once it has said the width, the fast branch can go on.
+        """
         kept: list[bytes] = []
+        is_first = not self.width
         stop = 0
         for record in self.split(data, self._line):
             stop = record.stop
@@ -185,6 +189,8 @@ class TextScan:
                 raise self._error(self._blank_line, f'{what}; write "" in it, or take it out')
             self._blank_line = 0
             kept.append(data[record.start : stop])
+            if is_first:
+                break
         return stop, len(kept), b"".join(kept)
 
     def _check_separator(self, record: Record, data: bytes) -> None:

@@ -1,0 +1,141 @@
+"""Commands run in this process or in one of their own, and small tables to run them on."""
+
+import contextlib
+import csv
+import hashlib
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+
+from ml2021.cli import main
+
+PROGRAM = [sys.executable, "-m", "ml2021"]
+Rows = list[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command left: its exit code, and what it wrote."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+@contextlib.contextmanager
+def arguments_of(*arguments: object) -> Iterator[None]:
+    with patch.object(sys, "argv", ["ml2021", *map(str, arguments)]):
+        yield
+
+
+def run(folder: Path, *arguments: object) -> Outcome:
+    """Run a command in this process, in `folder`, up to and with the mapping of errors."""
+    stdout, stderr = io.StringIO(), io.StringIO()
+    code: object = 0
+    with (
+        contextlib.chdir(folder),
+        arguments_of(*arguments),
+        contextlib.redirect_stdout(stdout),
+        contextlib.redirect_stderr(stderr),
+    ):
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code
+    assert code is None or isinstance(code, int)
+    return Outcome(code or 0, stdout.getvalue(), stderr.getvalue())
+
+
+def run_well(folder: Path, *arguments: object) -> Outcome:
+    """Run a command that has to succeed."""
+    outcome = run(folder, *arguments)
+    assert outcome.code == 0, outcome.stderr
+    return outcome
+
+
+def refusal(folder: Path, *arguments: object) -> tuple[int, str]:
+    """Run a command that has to fail; return its exit code and its only line."""
+    outcome = run(folder, *arguments)
+    assert outcome.stdout == ""
+    assert outcome.stderr.count("\n") == 1, outcome.stderr
+    return outcome.code, outcome.stderr.rstrip("\n")
+
+
+def run_apart(folder: Path, *arguments: object) -> Outcome:
+    """Run a command in a process of its own, in `folder`."""
+    done = subprocess.run(
+        [*PROGRAM, *map(str, arguments)],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+def environment() -> dict[str, str]:
+    """Return this process's environment, but that output is buffered as a person's is."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+
+
+def write_rows(path: Path, columns: Mapping[str, Sequence[object]]) -> Path:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+    return path
+
+
+def read_rows(path: Path) -> Rows:
+    return parse_rows(path.read_text())
+
+
+def parse_rows(text: str) -> Rows:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def table(rows: int, seed: int = 0) -> dict[str, list[object]]:
+    """Return columns of numbers, one of text, and a number y, a class kind and pixels p0 to p5."""
+    random = np.random.default_rng(seed)
+    a, b = random.normal(size=(2, rows)).round(3)
+    colours = random.choice(["red", "green", "blue"], rows)
+    noise = random.normal(size=rows) * 0.1
+    columns: dict[str, list[object]] = {
+        "id": [f"row-{row:04d}" for row in range(rows)],
+        "a": a.tolist(),
+        "b": b.tolist(),
+        "colour": colours.tolist(),
+        "y": (100 + 20 * (a - b + (colours == "red") + noise)).round(3).tolist(),
+        "kind": np.array(["low", "middle", "high"])[
+            np.digitize(a + b + noise, [-0.5, 0.5])
+        ].tolist(),
+    }
+    for pixel in range(6):
+        columns[f"p{pixel}"] = (np.sin(a + pixel) * 50 + b).round(3).tolist()
+    return columns
+
+
+def series(rows: int) -> dict[str, list[object]]:
+    """Return a date a day and a weekly wave with a trend."""
+    days = np.datetime64("2021-01-01") + np.arange(rows)
+    steps = np.arange(rows)
+    views = 1000 + 2 * steps + 100 * np.sin(steps * 2 * np.pi / 7)
+    return {"date": [str(day) for day in days], "views": views.round(2).tolist()}
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of every file below a folder."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }

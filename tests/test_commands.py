@@ -1,0 +1,595 @@
+"""The commands as a person runs them: what they leave, say and return, and how they refuse."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from ml2021.errors import echo
+from tests import commands
+from tests.commands import contents, refusal, run, run_apart, run_well, write_rows
+
+ROOT = Path(__file__).parent.parent
+CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
+
+SMALL = "model: {type: relu_stack, widths: [8]}\ntrain: {epochs: 3}\n"
+REGRESSION = f"data: {{path: train.csv, target: y, exclude: [id, kind, p*]}}\n{SMALL}"
+CLASSES = f"data: {{path: train.csv, target: kind, exclude: [id, y, p*]}}\n{SMALL}"
+STRUCTURED = f"""data:
+  path: train.csv
+  target: "p*"
+  target_shape: [2, 3]
+  exclude: [id, y, kind]
+{SMALL}"""
+LAGS = f"""data: {{path: series.csv, target: views, exclude: [date], lags: 7, horizon: 3}}
+loss: mae
+{SMALL}"""
+
+RUN_FILES = {
+    "config.yaml",
+    "config.resolved.yaml",
+    "environment.json",
+    "metrics.csv",
+    "summary.json",
+    "checkpoints/best.safetensors",
+    "checkpoints/last.safetensors",
+}
+RUNS = ("regression", "classes", "structured", "lags")
+
+
+def prepare(folder: Path) -> Path:
+    write_rows(folder / "train.csv", commands.table(120))
+    write_rows(folder / "new.csv", commands.table(30, seed=1))
+    write_rows(folder / "series.csv", commands.series(80))
+    texts = {"regression": REGRESSION, "classes": CLASSES, "structured": STRUCTURED, "lags": LAGS}
+    for name, text in texts.items():
+        (folder / f"{name}.yaml").write_text(text)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with four configs, their tables, and a run of each."""
+    folder = prepare(tmp_path_factory.mktemp("trained"))
+    for name in RUNS:
+        outcome = run_well(folder, "train", "--config", f"{name}.yaml")
+        assert outcome.stdout == f"runs/{name}-1\n"
+    return folder
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Path:
+    return prepare(tmp_path)
+
+
+def summary_of(folder: Path, name: str) -> dict[str, object]:
+    summary = json.loads((folder / "runs" / f"{name}-1" / "summary.json").read_text())
+    assert isinstance(summary, dict)
+    return summary
+
+
+# What a run leaves.
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_leaves_the_files_of_the_design(trained: Path, name: str) -> None:
+    run_folder = trained / "runs" / f"{name}-1"
+    assert set(contents(run_folder)) - {"report.html"} == RUN_FILES
+    assert (run_folder / "config.yaml").read_text() == (trained / f"{name}.yaml").read_text()
+    environment = json.loads((run_folder / "environment.json").read_text())
+    data = "series.csv" if name == "lags" else "train.csv"
+    assert environment["data"] == str(trained / data)
+    assert environment["data_sha256"] == contents(trained)[data]
+    assert environment["command"][1:] == ["train", "--config", f"{name}.yaml"]
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_summary_says_what_was_trained(trained: Path, name: str) -> None:
+    summary = summary_of(trained, name)
+    expected = {
+        "task",
+        "parameters",
+        "split",
+        "left_out",
+        "epochs",
+        "stopped_early",
+        "best_epoch",
+        "seconds",
+        "rows_per_second",
+        "scores",
+    }
+    assert set(summary) == (expected | {"classes"} if name == "classes" else expected)
+    tasks = {"regression": "regression", "classes": "classification"}
+    assert summary["task"] == tasks.get(name, "structured")
+    assert summary["epochs"] == 3
+    split, scores = summary["split"], summary["scores"]
+    assert isinstance(split, dict)
+    assert isinstance(scores, dict)
+    assert list(scores) == ["train", "validation", "test"]
+    assert [scores[part]["rows"] for part in scores] == [split[part] for part in scores]
+    if name == "classes":
+        assert summary["classes"] == ["high", "low", "middle"]
+        assert split["method"] == "stratified"
+    if name == "lags":
+        # 71 windows: 14 test, 7 validate, and 2 before each part would reach into it.
+        assert split == {"method": "sequential", "train": 48, "validation": 5, "test": 14}
+        assert "previous_value" in scores["test"]["baselines"]
+
+
+def test_metrics_have_a_line_an_epoch(trained: Path) -> None:
+    rows = commands.read_rows(trained / "runs" / "classes-1" / "metrics.csv")
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert list(rows[0]) == [
+        *("epoch", "updates", "lr", "train_loss", "validation_loss"),
+        *("validation_accuracy", "validation_balanced_accuracy", "validation_macro_f1"),
+        *("validation_log_loss", "validation_auroc"),
+    ]
+    assert {row["validation_auroc"] for row in rows} == {""}
+    # Both are the cross-entropy, one computed in float32.
+    assert [float(row["validation_loss"]) for row in rows] == pytest.approx(
+        [float(row["validation_log_loss"]) for row in rows], rel=1e-5
+    )
+
+
+def test_losses_are_in_the_units_of_the_data(trained: Path) -> None:
+    rows = commands.read_rows(trained / "runs" / "regression-1" / "metrics.csv")
+    for row in rows:
+        squared = float(row["validation_rmse"]) ** 2
+        assert float(row["validation_loss"]) == pytest.approx(squared, rel=1e-5)
+
+
+def test_training_says_what_it_understood_and_how_good_it_got(fresh: Path) -> None:
+    lines = run_well(fresh, "train", "--config", "classes.yaml").stderr.splitlines()
+    assert lines[0] == "config, with every default:"
+    assert "    target: kind" in lines
+    said = "classification of kind (high, low, middle): rows 84 train, 12 validation, 24 test"
+    assert said in lines
+    assert "  - standardised: a, b" in lines
+    assert "  - one-hot: colour (3)" in lines
+    device = "cuda:0" if torch.cuda.is_available() else "cpu"
+    assert (
+        f"training relu_stack, 5 → 8 → 3 (75 parameters), on {device}, 3 updates an epoch" in lines
+    )
+    assert lines[-1].startswith("The network ")
+
+
+def test_quiet_says_nothing_but_the_result(fresh: Path) -> None:
+    outcome = run_well(fresh, "train", "--config", "regression.yaml", "--quiet")
+    assert (outcome.stdout, outcome.stderr) == ("runs/regression-1\n", "")
+
+
+def test_a_second_run_gets_the_next_number_and_a_named_one_its_name(fresh: Path) -> None:
+    train = ("train", "--quiet", "--config", "regression.yaml", "--set", "train.epochs=1")
+    assert run_well(fresh, *train).stdout == "runs/regression-1\n"
+    before = contents(fresh / "runs" / "regression-1")
+    assert run_well(fresh, *train).stdout == "runs/regression-2\n"
+    assert run_well(fresh, *train, "--run-dir", "deep/here").stdout == "deep/here\n"
+    assert contents(fresh / "runs" / "regression-1") == before
+    assert set(contents(fresh / "deep" / "here")) - {"report.html"} == RUN_FILES
+
+
+# Determinism.
+
+
+def test_the_same_seed_gives_the_same_bytes_wherever_it_is_run(
+    trained: Path, tmp_path: Path
+) -> None:
+    elsewhere = prepare(tmp_path)
+    (elsewhere / "renamed.csv").write_bytes((elsewhere / "train.csv").read_bytes())
+    for name, path in (("regression", "renamed.csv"), ("classes", "train.csv")):
+        override = f"data.path={path}"
+        run_well(elsewhere, "train", "--quiet", "--config", f"{name}.yaml", "--set", override)
+        first = contents(trained / "runs" / f"{name}-1")
+        again = contents(elsewhere / "runs" / f"{name}-1")
+        for file in ("checkpoints/best.safetensors", "checkpoints/last.safetensors", "metrics.csv"):
+            assert again[file] == first[file], (name, file)
+
+
+def test_another_seed_gives_other_bytes_on_the_same_rows(trained: Path, tmp_path: Path) -> None:
+    folder = prepare(tmp_path)
+    run_well(folder, "train", "--quiet", "--config", "regression.yaml", "--set", "seed=1")
+    first = contents(trained / "runs" / "regression-1")
+    other = contents(folder / "runs" / "regression-1")
+    for file in ("checkpoints/best.safetensors", "checkpoints/last.safetensors", "metrics.csv"):
+        assert other[file] != first[file]
+    baselines = [
+        json.loads((place / "runs" / "regression-1" / "summary.json").read_text())["scores"][
+            "test"
+        ]["baselines"]
+        for place in (trained, folder)
+    ]
+    assert baselines[0] == baselines[1]
+
+
+# Scoring a run.
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_evaluate_prints_one_json_object(trained: Path, name: str) -> None:
+    outcome = run_well(trained, "evaluate", "--run", f"runs/{name}-1", "--json")
+    assert outcome.stdout.count("\n") == 1
+    result = json.loads(outcome.stdout)
+    keys = ["run", "split", "rows", "task", "scores", "targets", "baselines"]
+    assert list(result) == keys
+    assert (result["run"], result["split"]) == (f"runs/{name}-1", "test")
+    scores = ["mae", "rmse", "r2"]
+    if name == "classes":
+        scores = ["accuracy", "balanced_accuracy", "macro_f1", "log_loss", "auroc"]
+        assert result["scores"]["auroc"] is None
+    assert list(result["scores"]) == scores
+    recorded = summary_of(trained, name)["scores"]
+    assert isinstance(recorded, dict)
+    test = recorded["test"]
+    assert {key: result[key] for key in test if key in result} == {
+        key: value for key, value in test.items() if key != "confusion"
+    }
+    assert outcome.stderr.splitlines()[0] == f"run runs/{name}-1"
+
+
+def test_evaluate_prints_a_table_for_people(trained: Path) -> None:
+    outcome = run_well(trained, "evaluate", "--run", "runs/structured-1")
+    lines = outcome.stdout.splitlines()
+    assert lines[0].split() == ["24", "rows,", "test", "MAE", "RMSE", "R2"]
+    assert [line.split()[0] for line in lines[1:5]] == ["network", "mean", "median", "least"]
+    assert lines[6].startswith("network, by target")
+    assert [line.split()[0] for line in lines[7:]] == [f"p{pixel}" for pixel in range(6)]
+
+
+def test_evaluate_without_a_run_takes_the_newest(trained: Path) -> None:
+    outcome = run_well(trained, "evaluate")
+    assert outcome.stderr == "run runs/lags-1\n"
+
+
+def test_evaluate_scores_another_csv(trained: Path) -> None:
+    arguments = ("evaluate", "new.csv", "--run", "runs/regression-1", "--json")
+    result = json.loads(run_well(trained, *arguments).stdout)
+    assert (result["split"], result["rows"]) == ("new.csv", 30)
+    # The same predictions as `predict` makes, scored by hand.
+    predicting = ("predict", "new.csv", "--run", "runs/regression-1", "--output", "-")
+    predicted = [
+        float(row["y"]) for row in commands.parse_rows(run_well(trained, *predicting).stdout)
+    ]
+    truth = [float(row["y"]) for row in commands.read_rows(trained / "new.csv")]
+    errors = [abs(p - t) for p, t in zip(predicted, truth, strict=True)]
+    assert result["scores"]["mae"] == pytest.approx(sum(errors) / 30, rel=1e-6)
+
+
+def test_a_class_never_seen_in_training_is_counted(trained: Path) -> None:
+    columns = commands.table(30, seed=1)
+    columns["kind"][:4] = ["purple"] * 4
+    write_rows(trained / "unseen.csv", columns)
+    outcome = run_well(trained, "evaluate", "unseen.csv", "--run", "runs/classes-1", "--json")
+    result = json.loads(outcome.stdout)
+    note = "  - rows of a class never seen in training, counted as wrong: 4"
+    assert note in outcome.stderr.splitlines()
+    assert result["scores"]["log_loss"] is None
+    assert result["scores"]["accuracy"] <= 26 / 30
+
+
+def test_evaluate_needs_the_target(trained: Path) -> None:
+    columns = commands.table(5)
+    del columns["y"]
+    write_rows(trained / "bare.csv", columns)
+    code, line = refusal(trained, "evaluate", "bare.csv", "--run", "runs/regression-1")
+    assert (code, line) == (3, "bare.csv: column 'y' is missing")
+
+
+def test_own_rows_are_known_only_while_the_file_is_the_same(fresh: Path) -> None:
+    run_well(fresh, "train", "--quiet", "--config", "regression.yaml")
+    write_rows(fresh / "train.csv", commands.table(120, seed=9))
+    code, line = refusal(fresh, "evaluate")
+    assert code == 3
+    assert line == (
+        f"{fresh}/train.csv: has changed since the run was trained, so its test rows are no "
+        "longer known; name a CSV to score"
+    )
+    assert run_well(fresh, "evaluate", "train.csv").code == 0
+
+
+def test_validation_rows_stand_in_for_test_rows(fresh: Path) -> None:
+    run_well(
+        fresh, "train", "--quiet", "--config", "regression.yaml", "--set", "data.split.test=0.0"
+    )
+    assert json.loads(run_well(fresh, "evaluate", "--json").stdout)["split"] == "validation"
+
+
+# Every command in a process of its own, from the installed package.
+
+
+def test_the_commands_in_their_own_process(fresh: Path) -> None:
+    train = run_apart(fresh, "train", "--config", "regression.yaml", "--quiet")
+    assert (train.code, train.stdout, train.stderr) == (0, "runs/regression-1\n", "")
+    evaluate = run_apart(fresh, "evaluate", "--json")
+    assert (evaluate.code, evaluate.stderr.splitlines()[0]) == (0, "run runs/regression-1")
+    assert json.loads(evaluate.stdout)["task"] == "regression"
+    predict = run_apart(fresh, "predict", "new.csv")
+    assert (predict.code, predict.stdout) == (0, "")
+    assert predict.stderr.splitlines()[:2] == [
+        "run runs/regression-1",
+        "new.csv: 30 rows to new.predictions.csv",
+    ]
+    assert len(commands.read_rows(fresh / "new.predictions.csv")) == 30
+
+
+def test_a_reader_that_stops_reading_is_no_error(trained: Path) -> None:
+    write_rows(trained / "long.csv", commands.table(20_000, seed=3))
+    arguments = ["predict", "long.csv", "--run", "runs/regression-1", "--output", "-"]
+    done = subprocess.Popen(
+        [*commands.PROGRAM, *arguments],
+        cwd=trained,
+        env=commands.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert done.stdout is not None
+    assert done.stderr is not None
+    assert done.stdout.readline() == "y\n"
+    done.stdout.close()
+    said = done.stderr.read()
+    done.stderr.close()
+    assert done.wait(timeout=60) == 0
+    assert said.splitlines()[:2] == ["run runs/regression-1", "long.csv: 20,000 rows to stdout"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "never"),
+    [
+        (["--help"], 0, ["torch", "pandas", "matplotlib", "pydantic", "numpy", "yaml"]),
+        (["train", "--help"], 0, ["torch", "pandas", "matplotlib", "numpy", "yaml"]),
+        (["--version"], 0, ["torch", "pandas", "matplotlib", "pydantic"]),
+        (["train", "--config", "wrong.yaml"], 2, ["torch", "pandas", "matplotlib"]),
+        (["train", "--config", "name.yaml"], 2, ["torch", "pandas", "matplotlib"]),
+        (["evaluate", "--run", "nowhere"], 4, ["torch", "pandas", "matplotlib"]),
+    ],
+)
+def test_what_needs_no_torch_does_not_wait_for_it(
+    fresh: Path, arguments: list[str], code: int, never: list[str]
+) -> None:
+    (fresh / "wrong.yaml").write_text(REGRESSION + "optimizer: {learning_rate: 1}\n")
+    (fresh / "name.yaml").write_text(REGRESSION.replace("target: y", "target: z"))
+    program = f"""
+import sys
+from ml2021.cli import main
+sys.argv = ["ml2021", *{arguments!r}]
+try:
+    main()
+finally:
+    print(sorted(set({never!r}) & set(sys.modules)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=fresh,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+# Refusals: an exit code, a line, and nothing left behind.
+
+
+def refused_training(
+    folder: Path, *arguments: object, config: str = "regression"
+) -> tuple[int, str]:
+    before = contents(folder)
+    outcome = refusal(folder, "train", "--quiet", "--config", f"{config}.yaml", *arguments)
+    assert contents(folder) == before
+    assert not (folder / "runs").exists()
+    return outcome
+
+
+def test_2_a_key_that_is_none(fresh: Path) -> None:
+    (fresh / "regression.yaml").write_text(REGRESSION + "optimizer: {learning_rate: 1}\n")
+    code, line = refused_training(fresh)
+    assert code == 2
+    assert line.startswith("regression.yaml:4:13: ")
+    assert "learning_rate" in line
+    assert "lr" in line
+
+
+def test_2_a_column_that_is_none(fresh: Path) -> None:
+    (fresh / "regression.yaml").write_text(f"data:\n  path: train.csv\n  target: colur\n{SMALL}")
+    assert refused_training(fresh) == (
+        2,
+        "regression.yaml:3:11: no column 'colur' in train.csv; did you mean 'colour'?",
+    )
+
+
+def test_2_several_mistakes_are_a_line_each(fresh: Path) -> None:
+    (fresh / "wrong.yaml").write_text(
+        "data:\n  path: train.csv\n  target: z\n  exclude: [idd]\n  order_by: when\n"
+    )
+    outcome = run(fresh, "train", "--config", "wrong.yaml")
+    assert outcome.code == 2
+    places = [line.split(": ")[0] for line in outcome.stderr.splitlines()]
+    assert sorted(places) == ["wrong.yaml:3:11", "wrong.yaml:4:13", "wrong.yaml:5:13"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train"],
+        ["train", "--config", "regression.yaml", "--resume", "runs/x"],
+        ["train", "--resume", "runs/x", "--run-dir", "y"],
+        ["predict"],
+        ["train", "--confg", "regression.yaml"],
+        ["trian"],
+        ["predict", "new.csv", "--ahead", "-1"],
+    ],
+    ids=" ".join,
+)
+def test_2_a_command_line_that_is_none(fresh: Path, arguments: list[str]) -> None:
+    outcome = run(fresh, *arguments)
+    assert outcome.code == 2
+    assert outcome.stdout == ""
+    assert "Traceback" not in outcome.stderr
+    assert not (fresh / "runs").exists()
+
+
+def test_2_a_width_that_no_memory_holds(fresh: Path) -> None:
+    code, line = refused_training(fresh, "--set", "model.widths=[3000000, 3000000]")
+    assert code == 2
+    assert line.startswith(("--set model.widths: ", "regression.yaml:2:8: "))
+    assert "9,000,024,000,001 parameters" in line
+    assert "GiB of memory, and " in line
+    assert line.endswith("GiB are free; make the widths or train.batch_size smaller")
+
+
+def test_3_a_cell_that_is_no_number(fresh: Path) -> None:
+    columns = commands.table(120)
+    columns["a"][41] = "oops"
+    write_rows(fresh / "train.csv", columns)
+    code, line = refused_training(fresh)
+    assert code == 3
+    assert line.startswith("train.csv:43: column 'a': 'oops'")
+
+
+def test_3_a_file_that_is_not_there_is_named_as_it_was_tried(fresh: Path) -> None:
+    code, line = refused_training(fresh, "--set", "data.path=deep/no.csv")
+    assert code == 3
+    assert line.startswith(f"{fresh}/deep/no.csv: ")
+
+
+def test_3_a_single_class(fresh: Path) -> None:
+    columns = commands.table(120)
+    columns["kind"] = ["low"] * 120
+    write_rows(fresh / "train.csv", columns)
+    code, line = refused_training(fresh, config="classes")
+    assert code == 3
+    assert "low" in line
+
+
+def test_4_a_run_that_is_none(fresh: Path) -> None:
+    tried = f"{fresh}/nowhere"
+    line = f"{tried}: no such run directory"
+    assert refusal(fresh, "train", "--resume", "nowhere") == (4, line)
+    assert refusal(fresh, "evaluate", "--run", "nowhere") == (4, line)
+    assert refusal(fresh, "predict", "new.csv", "--run", "nowhere") == (4, line)
+    line = f"{fresh}/runs: no trained run here; name one with --run"
+    assert refusal(fresh, "evaluate") == (4, line)
+
+
+def test_4_a_damaged_checkpoint(fresh: Path) -> None:
+    run_well(fresh, "train", "--quiet", "--config", "regression.yaml")
+    best = fresh / "runs" / "regression-1" / "checkpoints" / "best.safetensors"
+    content = bytearray(best.read_bytes())
+    content[-1] ^= 1
+    best.write_bytes(content)
+    what = "damaged or not a checkpoint of ml2021; train the run again"
+    expected = (4, f"runs/regression-1/checkpoints/best.safetensors: {what}")
+    assert refusal(fresh, "evaluate") == expected
+    assert refusal(fresh, "predict", "new.csv") == expected
+    assert not (fresh / "new.predictions.csv").exists()
+
+
+def test_5_a_run_directory_that_cannot_be_made(fresh: Path) -> None:
+    assert refused_training(fresh, "--run-dir", "train.csv/run") == (
+        5,
+        "train.csv/run: cannot be made (Not a directory)",
+    )
+
+
+def test_5_a_name_that_no_disk_takes(fresh: Path) -> None:
+    code, line = refusal(fresh, "evaluate", "--run", "x" * 300)
+    assert code in (4, 5)
+    assert line.endswith(("File name too long", "no such run directory"))
+
+
+def test_5_cuda_where_there_is_none(fresh: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device here")
+    assert refused_training(fresh, "--set", "device=cuda") == (
+        5,
+        f"device: cuda is not to be had, torch {torch.__version__} finds 0 CUDA devices; "
+        "set device: cpu",
+    )
+
+
+def test_6_divergence(fresh: Path) -> None:
+    overrides = ("--set", "optimizer={type: sgd, lr: 1e30}", "--run-dir", "run")
+    outcome = run(fresh, "train", "--quiet", "--config", "regression.yaml", *overrides)
+    assert outcome.code == 6
+    assert outcome.stdout == ""
+    assert outcome.stderr == (
+        "training diverged: the loss is not a finite number in epoch 1, update 2; "
+        "try a smaller optimizer.lr, or train.clip_norm\n"
+    )
+    assert set(contents(fresh / "run")) == {
+        "config.yaml",
+        "config.resolved.yaml",
+        "environment.json",
+        "metrics.csv",
+    }
+    assert (fresh / "run" / "metrics.csv").read_text().count("\n") == 1
+    code, line = refusal(fresh, "evaluate", "--run", "run")
+    assert (code, line) == (4, f"{fresh}/run/checkpoints/best.safetensors: no such checkpoint")
+
+
+def test_6_divergence_keeps_the_last_good_checkpoint(fresh: Path) -> None:
+    # Momentum near 1 takes some epochs to blow up; until then every epoch is saved.
+    overrides = (
+        *("--set", "optimizer={type: sgd, lr: 1.0, momentum: 0.99}"),
+        *("--set", "train={epochs: 500, save_seconds: 1e-9, early_stopping: null}"),
+        *("--run-dir", "run"),
+    )
+    outcome = run(fresh, "train", "--quiet", "--config", "regression.yaml", *overrides)
+    assert outcome.code == 6, outcome
+    assert outcome.stderr.endswith("; the last good checkpoint is kept\n")
+    assert outcome.stderr.count("\n") == 1
+    assert json.loads(run_well(fresh, "evaluate", "--run", "run", "--json").stdout)["rows"] == 24
+
+
+def test_7_a_run_directory_that_is_used(trained: Path) -> None:
+    before = contents(trained / "runs" / "regression-1")
+    arguments = (
+        "train",
+        "--quiet",
+        "--config",
+        "regression.yaml",
+        "--run-dir",
+        "runs/regression-1",
+    )
+    assert refusal(trained, *arguments) == (
+        7,
+        "runs/regression-1: not an empty directory; choose another --run-dir, "
+        "or go on with its run by --resume runs/regression-1",
+    )
+    assert contents(trained / "runs" / "regression-1") == before
+
+
+def test_no_error_echoes_control_characters(fresh: Path) -> None:
+    columns = commands.table(120)
+    columns["a"][3] = "\x1b[31mred\x1b[0m" * 20
+    write_rows(fresh / "train.csv", columns)
+    code, line = refused_training(fresh)
+    assert code == 3
+    assert "\x1b" not in line
+    assert echo("\x1b") in line
+    assert len(line) < 250
+
+
+# What ships.
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_shipped_config_trains(path: Path, tmp_path: Path) -> None:
+    place = tmp_path / "run"
+    options = ("--set", "train.epochs=1", "--run-dir", place, "--quiet")
+    outcome = run(ROOT, "train", "--config", path.relative_to(ROOT), *options)
+    assert outcome.code == 0, outcome.stderr
+    summary = json.loads((place / "summary.json").read_text())
+    assert summary["epochs"] == 1
+    assert summary["scores"]["train"]["rows"] > 0
+
+
+def test_configs_ship() -> None:
+    assert len(CONFIGS) >= 10
+    assert os.path.commonpath(CONFIGS) == str(ROOT / "configs")

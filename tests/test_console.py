@@ -1,0 +1,155 @@
+"""Numbers, tables and verdicts as people read them, and who hears what."""
+
+import contextlib
+import io
+import os
+import subprocess
+import sys
+
+import pytest
+
+from ml2021 import console
+from ml2021.console import Console, ProgressBar, align, bulleted, number, score_table, verdict
+from ml2021.metrics import Scores
+
+NUMBERS = {
+    None: "-",
+    0.0: "0",
+    0.9984: "0.9984",
+    0.99999: "1.000",
+    0.05: "0.05000",
+    0.000672: "0.0006720",
+    0.00004: "4.000e-05",
+    -0.00002: "-2.000e-05",
+    1.2716: "1.272",
+    -1.2716: "-1.272",
+    999.96: "1,000",
+    12345.6: "12,346",
+    9999999.0: "1.000e+07",
+    9999000.0: "9,999,000",
+    1e7: "1.000e+07",
+    1e300: "1.000e+300",
+}
+
+
+@pytest.mark.parametrize("value", NUMBERS)
+def test_a_number_has_four_digits(value: float | None) -> None:
+    assert number(value) == NUMBERS[value]
+
+
+def test_a_table_is_aligned_and_leaves_out_what_nobody_has() -> None:
+    rows = {
+        "network": {"accuracy": 0.5, "log_loss": 0.25, "auroc": None},
+        "majority_class": {"accuracy": 0.125, "log_loss": None, "auroc": None},
+    }
+    assert score_table("20 test rows", rows) == [
+        "20 test rows    accuracy  log loss",
+        "network           0.5000    0.2500",
+        "majority class    0.1250         -",
+    ]
+
+
+def test_cells_are_aligned_without_spaces_at_the_end() -> None:
+    assert align([["a", "b"], ["long", ""]]) == ["a     b", "long"]
+    assert bulleted(["one", "two"]) == ["  - one", "  - two"]
+
+
+def test_the_verdict_compares_with_the_best_trivial_answer() -> None:
+    trivial: dict[str, Scores] = {
+        "mean": {"rmse": 3.0, "accuracy": 0.5},
+        "least_squares": {"rmse": 2.0, "accuracy": 0.75},
+    }
+    beats = verdict("rmse", {"rmse": 1.0}, trivial)
+    assert beats == (
+        "The network beats every trivial answer: RMSE 1.000 against 2.000 of least squares."
+    )
+    loses = verdict("rmse", {"rmse": 2.5}, trivial)
+    assert loses == (
+        "The network does NOT beat the trivial answers: RMSE 2.500 against 2.000 of least squares."
+    )
+    assert verdict("rmse", {"rmse": 2.0}, trivial).startswith("The network does NOT beat")
+
+
+def test_more_accuracy_is_better() -> None:
+    trivial: dict[str, Scores] = {
+        "majority_class": {"accuracy": 0.5},
+        "least_squares": {"accuracy": 0.75},
+    }
+    assert verdict("accuracy", {"accuracy": 0.8}, trivial) == (
+        "The network beats every trivial answer: accuracy 0.8000 against 0.7500 of least squares."
+    )
+    assert "NOT" in verdict("accuracy", {"accuracy": 0.6}, trivial)
+
+
+def test_a_verdict_on_nothing_says_so() -> None:
+    undefined = "R2 is undefined on these rows: they do not tell whether the network is good"
+    assert verdict("r2", {"r2": None}, {"mean": {"r2": 0.0}}) == undefined
+    assert verdict("r2", {"r2": 0.5}, {"mean": {"r2": None}}) == undefined
+
+
+def test_messages_go_to_stderr_and_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    Console().say("one", "two")
+    Console(quiet=True).say("three")
+    console.write_result("result\n")
+    captured = capsys.readouterr()
+    assert captured.err == "one\ntwo\n"
+    assert captured.out == "result\n"
+
+
+def test_off_a_terminal_progress_is_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    stderr = io.StringIO()
+    with contextlib.redirect_stderr(stderr), ProgressBar(Console(), 10, 0.0) as bar:
+        bar.show(1.0, "mse train 2")
+        assert stderr.getvalue() == ""
+        monkeypatch.setattr(console, "LINE_SECONDS", 0.0)
+        bar.show(1.5, "mse train 1")
+    assert stderr.getvalue() == "epoch 1.5 of 10: mse train 1\n"
+
+
+def test_on_a_terminal_progress_is_a_bar() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    stderr = Terminal()
+    with contextlib.redirect_stderr(stderr), ProgressBar(Console(), 10, 2.0) as bar:
+        bar.show(5.0, "mse train 2")
+    assert "5.0/10 epochs" in stderr.getvalue()
+    assert "mse train 2" in stderr.getvalue()
+    quiet = Terminal()
+    with (
+        contextlib.redirect_stderr(quiet),
+        ProgressBar(Console(quiet=True), 10, 0.0) as bar,
+    ):
+        bar.show(5.0, "mse train 2")
+    assert quiet.getvalue() == ""
+
+
+def test_a_reader_that_has_gone_is_no_error() -> None:
+    code = """
+from ml2021.console import Console, write_result
+for _ in range(3):
+    write_result("x" * 100_000)
+    Console().say("y" * 100_000)
+"""
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code], stdout=write, stderr=write, timeout=60, check=False
+        )
+    finally:
+        os.close(write)
+    assert done.returncode == 0
+
+
+def test_streams_that_are_closed_swallow_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    stdout = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", stdout)
+    monkeypatch.setattr(sys, "stderr", None)
+    Console().say("lost")
+    with ProgressBar(Console(), 10, 0.0) as bar:
+        bar.show(1.0, "lost")
+    monkeypatch.setattr(sys, "stdout", None)
+    console.write_result("lost")
+    assert stdout.getvalue() == ""

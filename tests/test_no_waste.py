@@ -1,0 +1,230 @@
+"""Speed guarded without a clock: what is not imported, not allocated, not gathered, not awaited."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from torch.autograd.profiler_util import FunctionEvent
+from torch.profiler import ProfilerActivity, profile
+
+from ml2021.data.datasets import Dataset
+from ml2021.engine import optimizers
+from ml2021.engine.fit import Progress, Training, fit, start
+from ml2021.engine.losses import CrossEntropy, Huber, Loss, LossFunction, Mae, Mse, build_loss
+from ml2021.engine.networks import Network, linear, relu_stack, sigmoid_sum
+from ml2021.engine.schedules import Cosine
+
+FEATURES, OUTPUTS, BATCH = 7, 3, 64
+FEW_BATCHES, MANY_BATCHES = 4, 16
+
+NETWORKS = {
+    "linear": linear(FEATURES, OUTPUTS),
+    "sigmoid_sum": sigmoid_sum(FEATURES, OUTPUTS, 11, "sigmoid"),
+    "hard_sigmoid_sum": sigmoid_sum(FEATURES, OUTPUTS, 11, "hard_sigmoid"),
+    "relu_stack": relu_stack(FEATURES, OUTPUTS, (11, 9)),
+}
+LOSSES: dict[str, Loss] = {
+    "mae": Mae(),
+    "mse": Mse(),
+    "huber": Huber(),
+    "cross_entropy": CrossEntropy(),
+}
+OPTIMIZERS: dict[str, optimizers.Optimizer] = {
+    "sgd": optimizers.Sgd(0.01, weight_decay=0.01),
+    "nesterov": optimizers.Sgd(0.01, momentum=0.9, nesterov=True),
+    "adagrad": optimizers.Adagrad(0.01),
+    "rmsprop": optimizers.Rmsprop(0.01, momentum=0.9),
+    "adam": optimizers.Adam(0.001, weight_decay=0.01),
+    "adamw": optimizers.Adam(0.001, weight_decay=0.01, decoupled=True),
+    "adam_of_tensors": optimizers.Adam(torch.full((1, 1), 0.001)),
+}
+TRAINING = Training(
+    loss=Mse(),
+    optimizer=optimizers.Adam(0.001),
+    schedule=Cosine(),
+    epochs=100,
+    batch_size=BATCH,
+    clip_norm=None,
+    patience=100,
+    seeds=(0,),
+)
+
+
+@pytest.fixture(autouse=True)
+def _no_reports_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let epochs end without a report on the way, however slow the machine is."""
+    monkeypatch.setattr("ml2021.engine.fit.REPORT_SECONDS", float("inf"))
+
+
+def make_dataset(rows: int, training: Training, device: str) -> Dataset:
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(rows, FEATURES + 1, generator=generator)
+    inputs[:, -1] = 1
+    if isinstance(training.loss, CrossEntropy):
+        targets = torch.randint(OUTPUTS, (rows,), generator=generator)
+    else:
+        targets = torch.randn(rows, OUTPUTS, generator=generator)
+    return Dataset(inputs, targets).to(torch.device(device))
+
+
+def warm_fit(
+    network: Network, training: Training, batches: int, device: str = "cpu"
+) -> Iterator[Progress]:
+    """Return a fit that has done an epoch, whose last batch is ragged."""
+    train = make_dataset(batches * BATCH - 10, training, device)
+    validation = make_dataset(50, training, device)
+    state = start(network, training, len(train), train.inputs)
+    progress = fit(network, training, state, train, validation)
+    next_epoch(progress)
+    return progress
+
+
+def next_epoch(progress: Iterator[Progress]) -> None:
+    while not next(progress).is_epoch_end:
+        pass
+
+
+@dataclass(frozen=True)
+class Traced:
+    """What an epoch did. allocations: bytes of each. gathered: shapes that index_select read.
+
+    reads: how often it waited for a value (`.item()`, `bool()`).
+    """
+
+    allocations: list[int]
+    gathered: list[tuple[int, ...]]
+    reads: int
+
+
+def trace_epoch(network: Network, training: Training, batches: int, device: str = "cpu") -> Traced:
+    """Trace an epoch that is not the first, with what happens inside of operations."""
+    progress = warm_fit(network, training, batches, device)
+    with profile(
+        activities=[ProfilerActivity.CPU], profile_memory=True, record_shapes=True
+    ) as profiler:
+        next_epoch(progress)
+    assert profiler.profiler is not None
+    results = profiler.profiler.kineto_results
+    assert results is not None
+    events = profiler.events()
+    assert events is not None
+    sizes = [event.nbytes() for event in results.events() if event.name() == "[memory]"]
+    gathered = [tuple(e.input_shapes[0]) for e in events if e.name == "aten::index_select"]
+    reads = [e for e in events if e.name == "aten::_local_scalar_dense"]
+    return Traced(sizes, gathered, sum(not is_in_fused_kernel(event) for event in reads))
+
+
+def is_in_fused_kernel(event: FunctionEvent | None) -> bool:
+    """Whether an event is part of torch's Adam, which on the CPU reads its count from memory."""
+    while event is not None and "_fused_adam" not in event.name:
+        event = event.cpu_parent
+    return event is not None
+
+
+def growth(network: Network, training: Training, device: str = "cpu") -> tuple[int, int]:
+    """Return how many more large allocations and reads there are in an epoch of 12 updates more.
+
+    An allocation is large when it holds a batch's column of outputs.
+    """
+    least = BATCH * torch.float32.itemsize
+    few, many = (
+        trace_epoch(network, training, batches, device) for batches in (FEW_BATCHES, MANY_BATCHES)
+    )
+    few_large, many_large = (sum(size >= least for size in t.allocations) for t in (few, many))
+    return many_large - few_large, many.reads - few.reads
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_pass_allocates_nothing_and_waits_for_nothing(network: str, loss: str) -> None:
+    training = replace(TRAINING, loss=LOSSES[loss])
+    assert growth(NETWORKS[network], training) == (0, 0)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_an_optimizer_allocates_nothing_and_waits_for_nothing(optimizer: str) -> None:
+    training = replace(TRAINING, optimizer=OPTIMIZERS[optimizer], clip_norm=0.1)
+    assert growth(NETWORKS["relu_stack"], training) == (0, 0)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_on_cuda_no_update_waits_for_a_value(optimizer: str) -> None:
+    training = replace(TRAINING, optimizer=OPTIMIZERS[optimizer], clip_norm=0.1)
+    _, reads = growth(NETWORKS["relu_stack"], training, "cuda")
+    assert reads == 0
+
+
+def test_waste_in_an_update_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests above can fail: here every update makes a copy, and reads a value."""
+
+    def build_wasteful_loss(loss: Loss, like: Tensor) -> LossFunction:
+        function = build_loss(loss, like)
+
+        def call(outputs: Tensor, targets: Tensor, gradient: Tensor, total: Tensor) -> None:
+            function(outputs.clone(), targets, gradient, total)
+            total.item()
+
+        return call
+
+    monkeypatch.setattr("ml2021.engine.fit.build_loss", build_wasteful_loss)
+    more = MANY_BATCHES - FEW_BATCHES
+    assert growth(NETWORKS["relu_stack"], TRAINING) == (more, more)
+
+
+@pytest.mark.parametrize("batches", [FEW_BATCHES, MANY_BATCHES])
+def test_an_epoch_gathers_its_rows_once(batches: int) -> None:
+    rows = batches * BATCH - 10
+    traced = trace_epoch(NETWORKS["relu_stack"], TRAINING, batches)
+    assert traced.gathered == [(rows, FEATURES + 1), (rows, OUTPUTS)]
+
+
+def modules_after(arguments: list[str], folder: Path, expected: int) -> set[str]:
+    """Run the command in a process of its own; return the modules that it has imported."""
+    code = (
+        "import json, sys\n"
+        "from ml2021.cli import main\n"
+        "try:\n"
+        "    main()\n"
+        "finally:\n"
+        "    print('\\n' + json.dumps(sorted(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == expected, done.stderr
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_help_imports_nothing_large(tmp_path: Path) -> None:
+    modules = modules_after(["--help"], tmp_path, 0)
+    assert not modules & {"torch", "pandas", "matplotlib", "numpy", "pydantic", "yaml", "tqdm"}
+
+
+def test_a_config_error_imports_neither_torch_nor_pandas(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("data: {path: table.csv, targt: y}\n")
+    modules = modules_after(["train", "--config", "bad.yaml"], tmp_path, 2)
+    assert not modules & {"torch", "pandas", "matplotlib", "numpy"}
+
+
+def test_training_imports_nothing_that_it_does_not_need(tmp_path: Path) -> None:
+    rows = "".join(f"{i},{i % 7},{3 * i + 1}\n" for i in range(60))
+    (tmp_path / "table.csv").write_text("a,b,y\n" + rows)
+    (tmp_path / "small.yaml").write_text(
+        "data: {path: table.csv, target: y}\ntrain: {epochs: 2}\ndevice: cpu\n"
+    )
+    modules = modules_after(["train", "--config", "small.yaml"], tmp_path, 0)
+    assert "torch" in modules
+    # torch itself imports torch.utils.data, and pandas imports pyarrow where it is installed
+    unneeded = {"torch._dynamo", "torch._inductor", "sympy", "matplotlib", "sklearn", "scipy"}
+    assert not modules & unneeded

@@ -1,0 +1,287 @@
+"""Going on with a run: bit for bit as if it had not stopped, and with nothing else."""
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ml2021.runs.checkpoints import load_checkpoint
+from tests import commands
+from tests.commands import PROGRAM, Outcome, contents, refusal, run, run_well, write_rows
+
+COMPARED = ("checkpoints/best.safetensors", "checkpoints/last.safetensors", "metrics.csv")
+DATA = "data: {path: train.csv, target: y, exclude: [id, kind, p*]}\n"
+# Many epochs, saved after every one; and one epoch that takes a second or more.
+MANY = f"""{DATA}model: {{type: relu_stack, widths: [8]}}
+train: {{epochs: 150, batch_size: 16, save_seconds: 1e-9, early_stopping: null}}
+"""
+LONG = f"""{DATA}model: {{type: relu_stack, widths: [8]}}
+optimizer: {{type: sgd, momentum: 0.9, nesterov: true}}
+train: {{epochs: 1, batch_size: 1, save_seconds: 1e-9}}
+"""
+SHORT = f"{DATA}model: {{type: relu_stack, widths: [8]}}\ntrain: {{epochs: 4}}\n"
+
+
+def prepare(folder: Path) -> Path:
+    write_rows(folder / "train.csv", commands.table(200))
+    write_rows(folder / "long.csv", commands.table(60_000))
+    (folder / "many.yaml").write_text(MANY)
+    (folder / "long.yaml").write_text(LONG.replace("train.csv", "long.csv"))
+    (folder / "short.yaml").write_text(SHORT)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with runs that were never stopped."""
+    folder = prepare(tmp_path_factory.mktemp("whole"))
+    for name in ("many", "long", "short"):
+        run_well(folder, "train", "--quiet", "--config", f"{name}.yaml", "--run-dir", name)
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return prepare(tmp_path)
+
+
+def stop(folder: Path, name: str, is_time: Callable[[], bool], number: int) -> Outcome:
+    """Train in a process of its own until it is time, and then send it a signal."""
+    process = subprocess.Popen(
+        [*PROGRAM, "train", "--quiet", "--config", f"{name}.yaml", "--run-dir", name],
+        cwd=folder,
+        env=commands.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while process.poll() is None and not is_time():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=60)
+    return Outcome(process.returncode, stdout, stderr)
+
+
+def has_saved_some(folder: Path, name: str, epochs: int) -> Callable[[], bool]:
+    metrics = folder / name / "metrics.csv"
+    last = folder / name / "checkpoints" / "last.safetensors"
+    return lambda: last.exists() and metrics.read_text().count("\n") > epochs
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    first, second = contents(one), contents(other)
+    for file in COMPARED:
+        assert first[file] == second[file], file
+    summaries = [json.loads((path / "summary.json").read_text()) for path in (one, other)]
+    for summary in summaries:
+        del summary["seconds"], summary["rows_per_second"]
+    assert summaries[0] == summaries[1]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(
+    whole: Path, folder: Path, number: int, code: int
+) -> None:
+    outcome = stop(folder, "many", has_saved_some(folder, "many", 10), number)
+    assert (outcome.code, outcome.stdout) == (code, "")
+    (line,) = outcome.stderr.splitlines()
+    assert line.startswith("stopped at epoch ")
+    assert line.endswith(" of 150 and saved; go on with: ml2021 train --resume many")
+    assert not (folder / "many" / "summary.json").exists()
+    epochs = load_checkpoint(folder / "many/checkpoints/last.safetensors").description.epoch
+    assert 10 <= epochs < 150
+    resumed = run_well(folder, "train", "--resume", "many")
+    assert resumed.stdout == "many\n"
+    assert resumed.stderr.startswith(f"going on with many after {epochs} of 150 epochs\n")
+    assert_same_run(folder / "many", whole / "many")
+
+
+def test_a_run_that_was_killed_ends_as_one_that_was_not(whole: Path, folder: Path) -> None:
+    outcome = stop(folder, "many", has_saved_some(folder, "many", 10), signal.SIGKILL)
+    assert (outcome.code, outcome.stdout, outcome.stderr) == (-signal.SIGKILL, "", "")
+    run_well(folder, "train", "--quiet", "--resume", "many")
+    assert_same_run(folder / "many", whole / "many")
+
+
+def test_a_run_that_was_stopped_within_an_epoch_goes_on_there(whole: Path, folder: Path) -> None:
+    last = folder / "long" / "checkpoints" / "last.safetensors"
+    outcome = stop(folder, "long", last.exists, signal.SIGHUP)
+    assert outcome.code == 129
+    assert load_checkpoint(last).description.batch > 0
+    run_well(folder, "train", "--quiet", "--resume", "long")
+    assert_same_run(folder / "long", whole / "long")
+
+
+def test_a_run_without_a_checkpoint_yet_starts_anew(whole: Path, folder: Path) -> None:
+    run_well(folder, "train", "--quiet", "--config", "short.yaml", "--run-dir", "short")
+    (folder / "short/checkpoints/best.safetensors").unlink()
+    (folder / "short/checkpoints/last.safetensors").unlink()
+    (folder / "short/summary.json").unlink()
+    run_well(folder, "train", "--quiet", "--resume", "short")
+    assert_same_run(folder / "short", whole / "short")
+
+
+def test_a_finished_run_is_not_touched(whole: Path) -> None:
+    path = whole / "short"
+    before = contents(path), {p: p.stat().st_mtime_ns for p in path.rglob("*")}
+    outcome = run_well(whole, "train", "--resume", "short")
+    assert outcome.stdout == "short\n"
+    assert outcome.stderr == "short: finished after 4 epochs; nothing to do\n"
+    fewer = run_well(whole, "train", "--resume", "short", "--set", "train.epochs=2")
+    assert fewer.stderr == "short: finished after 4 epochs; nothing to do\n"
+    assert (contents(path), {p: p.stat().st_mtime_ns for p in path.rglob("*")}) == before
+
+
+def test_a_finished_run_takes_more_epochs(whole: Path, folder: Path) -> None:
+    run_well(folder, "train", "--quiet", "--config", "short.yaml", "--run-dir", "short")
+    run_well(folder, "train", "--quiet", "--resume", "short", "--set", "train.epochs=6")
+    assert json.loads((folder / "short/summary.json").read_text())["epochs"] == 6
+    lines = (folder / "short/metrics.csv").read_text().splitlines()
+    assert len(lines) == 7
+    assert lines[:5] == (whole / "short/metrics.csv").read_text().splitlines()
+    assert run_well(folder, "train", "--resume", "short").stderr == (
+        "short: finished after 6 epochs; nothing to do\n"
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = prepare(tmp_path_factory.mktemp("finished"))
+    run_well(folder, "train", "--quiet", "--config", "short.yaml", "--run-dir", "run")
+    return folder
+
+
+def refused(folder: Path, *arguments: object) -> tuple[int, str]:
+    before = contents(folder / "run")
+    outcome = refusal(folder, "train", "--resume", "run", *arguments)
+    assert contents(folder / "run") == before
+    return outcome
+
+
+@pytest.mark.parametrize("override", ["seed=1", "optimizer.lr=0.1", "train.batch_size=8", "train"])
+def test_only_the_epochs_can_be_set(finished: Path, override: str) -> None:
+    assert refused(finished, "--set", "train.epochs=9", "--set", override) == (
+        2,
+        f"--set {override}: a run goes on with its own config but for train.epochs",
+    )
+
+
+def test_epochs_are_checked_as_ever(finished: Path) -> None:
+    code, line = refused(finished, "--set", "train.epochs=0")
+    assert code == 2
+    assert line.startswith("--set train.epochs: ")
+
+
+def changed(path: Path, content: bytes) -> Callable[[], None]:
+    """Write other content, and return what puts the old one back."""
+    kept = path.read_bytes()
+    path.write_bytes(content)
+
+    def restore() -> None:
+        path.write_bytes(kept)
+
+    return restore
+
+
+def test_other_data_is_refused(finished: Path) -> None:
+    data = finished / "train.csv"
+    restore = changed(data, data.read_bytes().replace(b"row-0001", b"row-9999"))
+    said = refused(finished)
+    restore()
+    assert said == (
+        4,
+        f"run: {data} has changed since the run began; restore the file, or train anew",
+    )
+
+
+def test_another_config_is_refused(finished: Path) -> None:
+    path = finished / "run" / "config.resolved.yaml"
+    text = path.read_bytes()
+    restore = changed(
+        path, text.replace(b"widths: [8]", b"widths: [9]").replace(b"seed: 0", b"seed: 1")
+    )
+    said = refused(finished)
+    restore()
+    assert said == (
+        4,
+        "run/config.resolved.yaml: is not the config that the checkpoint was trained with; "
+        "it differs in data, model, seed",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code", "line"),
+    [
+        ("config.resolved.yaml", b"\xff", 2, "run/config.resolved.yaml:1:1: not UTF-8"),
+        ("environment.json", b"{", 4, "run/environment.json: damaged, it holds no JSON"),
+        ("checkpoints/last.safetensors", b"x", 4, "run/checkpoints/last.safetensors: damaged"),
+    ],
+)
+def test_a_damaged_run_is_refused(
+    finished: Path, name: str, content: bytes, code: int, line: str
+) -> None:
+    restore = changed(finished / "run" / name, content)
+    said = refused(finished)
+    restore()
+    assert said[0] == code
+    assert said[1].startswith(line)
+
+
+@pytest.mark.parametrize("threads", [0, -1, "1", None, True])
+def test_a_number_of_threads_that_is_none_is_refused(finished: Path, threads: object) -> None:
+    path = finished / "run" / "environment.json"
+    recorded = json.loads(path.read_text())
+    restore = changed(path, json.dumps({**recorded, "threads": threads}).encode())
+    said = refused(finished)
+    restore()
+    assert said == (4, "run/environment.json: damaged, it names no number of threads")
+
+
+def test_metrics_that_were_cut_are_refused(finished: Path) -> None:
+    path = finished / "run" / "metrics.csv"
+    restore = changed(path, b"".join(path.read_bytes().splitlines(keepends=True)[:2]))
+    said = refused(finished, "--set", "train.epochs=9", "--quiet")
+    restore()
+    assert said == (4, "run/metrics.csv: does not hold the 4 epochs of the checkpoint")
+
+
+def test_a_run_that_is_being_trained_is_busy(folder: Path) -> None:
+    said: list[Outcome] = []
+
+    def try_to_resume() -> bool:
+        if not has_saved_some(folder, "many", 1)():
+            return False
+        said.append(run(folder, "train", "--resume", "many"))
+        return True
+
+    stop(folder, "many", try_to_resume, signal.SIGKILL)
+    assert said == [Outcome(7, "", "many: another process is training this run\n")]
+
+
+def test_signals_that_are_ignored_stay_ignored(folder: Path) -> None:
+    program = """
+import os, signal, sys, threading, time
+from ml2021.cli import main
+from pathlib import Path
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+def hang_up():
+    while not Path("run/metrics.csv").exists():
+        time.sleep(0.001)
+    for _ in range(50):
+        os.kill(os.getpid(), signal.SIGHUP)
+        time.sleep(0.001)
+threading.Thread(target=hang_up, daemon=True).start()
+sys.argv = ["ml2021", *"train --config many.yaml --run-dir run --set train.epochs=60".split()]
+main()
+"""
+    done = subprocess.run(
+        [PROGRAM[0], "-c", program], cwd=folder, capture_output=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (folder / "run" / "summary.json").exists()

@@ -1,0 +1,324 @@
+"""Splits: disjoint and complete by property, shares and thresholds worked out by hand."""
+
+from typing import Literal
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from ml2021.data.columns import sort_keys
+from ml2021.data.splits import (
+    Rows,
+    Split,
+    split_by_fraction,
+    split_by_label,
+    split_by_threshold,
+    without_overlap,
+)
+from ml2021.errors import DataError
+from tests.tables import Cell, frame_of
+
+Method = Literal["random", "stratified", "sequential"]
+
+
+def rows_of(*rows: int) -> Rows:
+    return np.array(rows, np.int64)
+
+
+def fractions(
+    rows: Rows,
+    method: Method = "random",
+    validation: float = 0.1,
+    test: float = 0.2,
+    seed: int = 0,
+    classes: NDArray[np.int64] | None = None,
+) -> Split:
+    return split_by_fraction(
+        rows, method, validation=validation, test=test, seed=seed, classes=classes
+    )
+
+
+def parts(split: Split) -> list[list[int]]:
+    return [split.train.tolist(), split.validation.tolist(), split.test.tolist()]
+
+
+def assert_partition(split: Split, rows: Rows) -> None:
+    for part in parts(split):
+        assert part == sorted(part)
+    assert sorted(row for part in parts(split) for row in part) == rows.tolist()
+
+
+@given(
+    st.sets(st.integers(0, 500), min_size=20, max_size=200),
+    st.sampled_from(["random", "stratified", "sequential"]),
+    st.sampled_from([0.0, 0.1, 0.3]),
+    st.sampled_from([0.0, 0.05, 0.2, 0.5]),
+    st.integers(0, 2**32),
+)
+def test_parts_are_disjoint_and_complete_and_of_the_right_size(
+    chosen: set[int], method: Method, validation: float, test: float, seed: int
+) -> None:
+    rows = rows_of(*sorted(chosen))
+    split = fractions(rows, method, validation, test, seed, classes=rows % 3)
+    assert_partition(split, rows)
+    assert split.sizes()["validation"] == round(len(rows) * validation)
+    assert split.sizes()["test"] == round(len(rows) * test)
+    assert dict(split.left_out) == {}
+
+
+def test_sequential_is_in_order() -> None:
+    split = fractions(rows_of(*range(10, 30, 2)), "sequential", 0.2, 0.3)
+    assert parts(split) == [[10, 12, 14, 16, 18], [20, 22], [24, 26, 28]]
+
+
+def test_a_split_depends_on_its_seed_alone() -> None:
+    rows, classes = np.arange(100), np.arange(100) % 3
+    for method in ("random", "stratified"):
+        split = fractions(rows, method, seed=5, classes=classes)
+        state = np.random.get_state()
+        np.random.seed(99)
+        again = fractions(rows, method, seed=5, classes=classes)
+        np.random.set_state(state)
+        assert parts(again) == parts(split)
+        assert parts(fractions(rows, method, seed=6, classes=classes)) != parts(split)
+
+
+def test_a_random_split_does_not_look_at_the_classes_or_the_row_numbers() -> None:
+    split = fractions(np.arange(100), seed=3)
+    shifted = fractions(np.arange(1000, 1100), seed=3, classes=np.arange(100) % 2)
+    assert parts(shifted) == [[row + 1000 for row in part] for part in parts(split)]
+    sets = [set(fractions(np.arange(100), seed=seed).test.tolist()) for seed in range(40)]
+    assert set.union(*sets) == set(range(100))  # no row is never tested
+
+
+def shares(classes: NDArray[np.int64], split: Split) -> dict[str, float]:
+    """Return how far, in rows, any class is from its share of each part."""
+    counts = np.bincount(classes)
+    named = {"train": split.train, "validation": split.validation, "test": split.test}
+    return {
+        name: float(
+            np.abs(
+                np.bincount(classes[rows], minlength=len(counts))
+                - counts * len(rows) / len(classes)
+            ).max()
+        )
+        for name, rows in named.items()
+    }
+
+
+def mixed(counts: list[int], seed: int) -> NDArray[np.int64]:
+    classes = np.repeat(np.arange(len(counts)), counts)
+    return np.random.default_rng(seed).permutation(classes)
+
+
+@given(
+    st.lists(st.integers(1, 300), min_size=2, max_size=2).filter(lambda n: sum(n) >= 20),
+    st.sampled_from([0.0, 0.1, 0.25]),
+    st.sampled_from([0.0, 0.1, 0.5]),
+    st.integers(0, 1000),
+)
+def test_two_classes_have_their_share_of_each_part_to_within_a_row(
+    counts: list[int], validation: float, test: float, seed: int
+) -> None:
+    classes = mixed(counts, seed)
+    split = fractions(np.arange(len(classes)), "stratified", validation, test, seed, classes)
+    off = shares(classes, split)
+    assert off["train"] <= 0.5 + 1e-9
+    assert off["test"] <= 0.5 + 1e-9
+    assert off["validation"] <= 1 + 1e-9
+
+
+@given(
+    st.lists(st.integers(1, 60), min_size=3, max_size=12).filter(lambda n: sum(n) >= 20),
+    st.integers(0, 1000),
+)
+def test_many_classes_have_about_their_share(counts: list[int], seed: int) -> None:
+    classes = mixed(counts, seed)
+    off = shares(classes, fractions(np.arange(len(classes)), "stratified", classes=classes))
+    # Each class is off by half a row at a place between 0 and 1, and they make the place together.
+    bound = 0.5 * (1 + max(counts) / sum(counts) * (len(counts) - 2))
+    assert off["train"] <= bound + 1e-9
+    assert off["test"] <= bound + 1e-9
+    assert off["validation"] <= 2 * bound + 1e-9
+
+
+def test_a_class_of_a_single_row_trains() -> None:
+    classes = rows_of(*[0] * 50, *[1] * 50, 2, 3, 4)
+    for seed in range(20):
+        split = fractions(np.arange(103), "stratified", seed=seed, classes=classes)
+        assert {100, 101, 102} <= set(split.train.tolist())
+
+
+def test_which_rows_of_a_class_are_tested_is_random() -> None:
+    classes = np.arange(100) % 2
+    sets = [
+        set(fractions(np.arange(100), "stratified", seed=s, classes=classes).test.tolist())
+        for s in range(40)
+    ]
+    assert set.union(*sets) == set(range(100))
+
+
+def test_a_fraction_that_gives_no_row_is_refused_and_0_is_not() -> None:
+    rows = np.arange(4)
+    with pytest.raises(DataError) as caught:
+        fractions(rows, validation=0.25, test=0.1)
+    assert str(caught.value) == (
+        "data.split.test: 0.1 of 4 rows is no row; raise it, or set it to 0.0"
+    )
+    with pytest.raises(DataError) as caught:
+        fractions(rows, validation=0.1, test=0.25)
+    assert str(caught.value) == (
+        "data.split.validation: 0.1 of 4 rows is no row; raise it, or set it to 0.0"
+    )
+    assert fractions(rows, validation=0.0, test=0.0).sizes() == {
+        "train": 4,
+        "validation": 0,
+        "test": 0,
+    }
+
+
+def test_a_split_that_leaves_no_row_to_train_is_refused() -> None:
+    with pytest.raises(DataError) as caught:
+        fractions(np.arange(2), validation=0.4, test=0.4)
+    assert str(caught.value) == (
+        "2 usable rows leave none to train; lower data.split.validation or data.split.test"
+    )
+
+
+def labels_of(*labels: str | None) -> NDArray[np.object_]:
+    return np.array([np.nan if label is None else label for label in labels], object)
+
+
+def test_a_column_of_labels() -> None:
+    labels = labels_of("test", "train", None, "validation", "train", "test")
+    split = split_by_label(rows_of(0, 2, 4, 6, 8, 9), labels, "part")
+    assert parts(split) == [[2, 8], [6], [0, 9]]
+    assert dict(split.left_out) == {"no value in part": 1}
+
+
+@pytest.mark.parametrize("odd", ["Train", "valid", "", "nan"])
+def test_an_odd_label_is_named(odd: str) -> None:
+    with pytest.raises(DataError) as caught:
+        split_by_label(rows_of(0, 1, 2), labels_of(None, "train", odd), "part")
+    assert str(caught.value) == (
+        f"column 'part', used as data.split.column, holds '{odd}'; it takes train, validation or "
+        "test, or set data.split.validation_from and test_from"
+    )
+
+
+def test_labels_without_training_rows_are_refused() -> None:
+    with pytest.raises(DataError) as caught:
+        split_by_label(rows_of(0, 1), labels_of("test", "validation"), "part")
+    assert str(caught.value) == "data.split: column 'part' gives no row to training"
+
+
+def threshold(
+    cells: list[Cell], validation_from: str | float | None, test_from: str | float | None
+) -> Split:
+    keys = sort_keys(frame_of({"when": cells})["when"], "data.split.column")
+    return split_by_threshold(np.arange(len(cells)), keys, "when", validation_from, test_from)
+
+
+def test_thresholds_of_numbers() -> None:
+    split = threshold([5, 1, None, 3, 4, 2, 4.5], 3, 4.5)
+    assert parts(split) == [[1, 5], [3, 4], [0, 6]]
+    assert dict(split.left_out) == {"no value in when": 1}
+    assert parts(threshold([1, 2, 3, 4], None, 3)) == [[0, 1], [], [2, 3]]
+    assert parts(threshold([1, 2, 3, 4], 3, None)) == [[0, 1], [2, 3], []]
+
+
+def test_thresholds_of_dates() -> None:
+    days: list[Cell] = ["2020-12-31", "2021-01-01", None, "2020-06-30", "2020-07-01 00:00", ""]
+    split = threshold(days, "2020-07-01", "2021-01-01")
+    assert parts(split) == [[3], [0, 4], [1]]
+    assert dict(split.left_out) == {"no value in when": 2}
+
+
+def test_a_threshold_need_not_be_written_as_the_column_is() -> None:
+    days: list[Cell] = ["2021/06/30", "2021/07/01", "2021/10/01"]
+    assert parts(threshold(days, None, "2021-07-01")) == [[0], [], [1, 2]]
+    assert parts(threshold(days, None, "2021-07-01T00:00:00Z")) == [[0], [], [1, 2]]
+
+
+@pytest.mark.parametrize("wrong", ["2021-7-1", "July", 2021])
+def test_a_threshold_that_is_no_date_is_refused(wrong: str | int) -> None:
+    with pytest.raises(DataError) as caught:
+        threshold(["2021-06-30", "2021-10-01"], None, wrong)
+    assert str(caught.value) == (
+        f"data.split.test_from is '{wrong}', and column 'when' holds dates like 2021-03-31; "
+        "give it in the same form"
+    )
+
+
+def test_a_threshold_that_is_no_number_is_refused() -> None:
+    with pytest.raises(DataError) as caught:
+        threshold([1, 2, 3], "2021-07-01", 3)
+    assert str(caught.value) == (
+        "data.split.validation_from is '2021-07-01', and column 'when' holds numbers; "
+        "give it in the same form"
+    )
+
+
+def test_a_threshold_that_no_row_reaches_is_refused() -> None:
+    with pytest.raises(DataError) as caught:
+        threshold([1, 2, 3], 2, 4)
+    assert str(caught.value) == "data.split.test_from: no row from '4' on"
+    with pytest.raises(DataError) as caught:
+        threshold([1, 2, 3], 3, 2)
+    assert str(caught.value) == "data.split.validation_from: no row from '3' on"
+    with pytest.raises(DataError) as caught:
+        threshold([1, 2, 3], 1, 2)
+    assert str(caught.value) == "data.split: column 'when' gives no row to training"
+
+
+def target_rows(rows: Rows, horizon: int) -> set[int]:
+    return {int(row) + step for row in rows for step in range(horizon)}
+
+
+@given(st.data(), st.integers(1, 6))
+def test_no_training_target_holds_a_value_of_a_later_part(
+    data: st.DataObject, horizon: int
+) -> None:
+    labels = data.draw(st.lists(st.sampled_from("tvx-"), min_size=3, max_size=60))
+    train, validation, test = (
+        rows_of(*(i for i, label in enumerate(labels) if label == part)) for part in "tvx"
+    )
+    kept_train = disjoint_rows(train, [validation, test], horizon)
+    kept_validation = disjoint_rows(validation, [test], horizon)
+    if (len(train) and not kept_train) or (len(validation) and not kept_validation):
+        with pytest.raises(DataError, match="reach into the next part"):
+            without_overlap(Split(train, validation, test), horizon)
+        return
+    split = without_overlap(Split(train, validation, test), horizon)
+    # And no more is left out than has to be.
+    assert parts(split) == [kept_train, kept_validation, test.tolist()]
+    if horizon > 1:
+        dropped = len(train) + len(validation) - len(split.train) - len(split.validation)
+        assert split.left_out["target reaches into the next part"] == dropped
+
+
+def disjoint_rows(rows: Rows, later: list[Rows], horizon: int) -> list[int]:
+    taken = set[int]().union(*(target_rows(part, horizon) for part in later))
+    return [int(row) for row in rows if not target_rows(rows_of(row), horizon) & taken]
+
+
+def test_overlap_at_the_seams_of_a_sequential_split() -> None:
+    split = fractions(np.arange(20), "sequential", 0.25, 0.25)
+    kept = without_overlap(split, 3)
+    assert parts(kept) == [[*range(8)], [10, 11, 12], [15, 16, 17, 18, 19]]
+    assert dict(kept.left_out) == {"target reaches into the next part": 4}
+    assert without_overlap(split, 1) is split
+
+
+def test_a_part_that_overlap_empties_is_refused() -> None:
+    with pytest.raises(DataError) as caught:
+        without_overlap(Split(np.arange(10), rows_of(10, 11), rows_of(12, 13)), 4)
+    assert str(caught.value) == (
+        "data.split: the 4 values of each validation row's target reach into the next part; "
+        "give validation more rows in a row, or lower data.horizon"
+    )
+    with pytest.raises(DataError) as caught:
+        without_overlap(Split(rows_of(0, 2), rows_of(), rows_of(1, 3)), 2)
+    assert str(caught.value).startswith("data.split: the 2 values of each training row's target")
