@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from ml2021.metrics import Scores
 
+BAR_SECONDS = 0.1
+"""How often the bar on a terminal is drawn again: an epoch can take a hundredth of that."""
 LINE_SECONDS = 10.0
 """Off a terminal there is no bar, but a line at most this often."""
 
@@ -91,11 +93,13 @@ class ProgressBar:
 
     def show(self, done: float, losses: str) -> None:
         """Show how many epochs are done, and the losses."""
+        if time.monotonic() - self._said < (LINE_SECONDS if self._bar is None else BAR_SECONDS):
+            return
+        self._said = time.monotonic()
         if self._bar is not None:
             self._bar.n = done
             self._bar.set_postfix_str(losses)
-        elif time.monotonic() - self._said >= LINE_SECONDS:
-            self._said = time.monotonic()
+        else:
             self._console.say(f"epoch {done:.1f} of {self._epochs}: {losses}")
 
 

@@ -233,7 +233,10 @@ def _prediction_columns(
 
 def _numbers(values: Floats) -> list[str]:
     """Return numbers in the digits that float32 holds, missing ones empty."""
-    return ["" if np.isnan(value) else f"{value:.9g}" for value in values]
+    texts = list(map("%.9g".__mod__, values.tolist()))  # half the time of an f-string each
+    for row in np.flatnonzero(np.isnan(values)):
+        texts[row] = ""
+    return texts
 
 
 def _to_csv(columns: dict[str, list[str]]) -> str:

@@ -106,13 +106,16 @@ def test_off_a_terminal_progress_is_a_line_now_and_then(monkeypatch: pytest.Monk
     assert stderr.getvalue() == "epoch 1.5 of 10: mse train 1\n"
 
 
-def test_on_a_terminal_progress_is_a_bar() -> None:
+def test_on_a_terminal_progress_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
 
     stderr = Terminal()
     with contextlib.redirect_stderr(stderr), ProgressBar(Console(), 10, 2.0) as bar:
+        bar.show(4.0, "mse train 3")
+        assert "4.0/10" not in stderr.getvalue()  # too soon after the first drawing
+        monkeypatch.setattr(console, "BAR_SECONDS", 0.0)
         bar.show(5.0, "mse train 2")
     assert "5.0/10 epochs" in stderr.getvalue()
     assert "mse train 2" in stderr.getvalue()

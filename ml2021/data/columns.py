@@ -226,15 +226,28 @@ def _pixel_groups(frame: "pd.DataFrame", names: Sequence[str]) -> dict[str, str]
             groups.setdefault(match[1], []).append(name)
     found = {}
     for stem, members in groups.items():
-        if len(members) < _FEWEST_PIXELS:
-            continue
-        values = np.unique(frame[members].to_numpy(np.float64))
-        values = values[~np.isnan(values)]
-        if values.size <= 2 or values[0] < 0:
-            continue
-        if values[-1] <= 1 or (values[-1] <= 255 and bool((values == np.round(values)).all())):
+        if len(members) >= _FEWEST_PIXELS and _are_pixels(frame, members):
             found.update(dict.fromkeys(members, stem))
     return found
+
+
+def _are_pixels(frame: "pd.DataFrame", members: Sequence[str]) -> bool:
+    """Whether the columns hold pixels, looked at one by one until one of them does not."""
+    are_whole = are_shares = True
+    seen: set[float] = set()
+    for name in members:
+        values = frame[name].to_numpy(np.float64)
+        known = values[~np.isnan(values)]
+        if known.size == 0:
+            continue
+        highest = known.max()
+        are_shares = are_shares and highest <= 1
+        are_whole = are_whole and highest <= 255 and bool((known == np.floor(known)).all())
+        if known.min() < 0 or not (are_whole or are_shares):
+            return False
+        if len(seen) <= 2:
+            seen.update(np.unique(known)[:3].tolist())
+    return len(seen) > 2
 
 
 def is_number(column: "pd.Series") -> bool:

@@ -1,0 +1,1 @@
+"""Scripts that measure ml2021 beside its peers; pytest does not collect them."""
