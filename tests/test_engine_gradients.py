@@ -57,7 +57,7 @@ def backpropagate(
     total = theta.new_empty(len(theta), 1, 1)
     with torch.inference_mode():
         result = chain.forward(rows)
-        losses.build_loss(loss, result)(result, targets, output_gradient, total)
+        losses.build_loss(loss, output_gradient)(result, targets, total)
         chain.backward(rows, output_gradient)
     return total.flatten() / rows.shape[1], gradient
 

@@ -164,11 +164,11 @@ def test_on_cuda_no_update_waits_for_a_value(optimizer: str) -> None:
 def test_waste_in_an_update_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests above can fail: here every update makes a copy, and reads a value."""
 
-    def build_wasteful_loss(loss: Loss, like: Tensor) -> LossFunction:
-        function = build_loss(loss, like)
+    def build_wasteful_loss(loss: Loss, gradient: Tensor) -> LossFunction:
+        function = build_loss(loss, gradient)
 
-        def call(outputs: Tensor, targets: Tensor, gradient: Tensor, total: Tensor) -> None:
-            function(outputs.clone(), targets, gradient, total)
+        def call(outputs: Tensor, targets: Tensor, total: Tensor) -> None:
+            function(outputs.clone(), targets, total)
             total.item()
 
         return call

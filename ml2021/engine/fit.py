@@ -134,7 +134,7 @@ def fit(
     clip = None if training.clip_norm is None else build_clip(gradient, training.clip_norm)
     visit = _EpochBatches(train, training.batch_size, training.seeds)
     steps = {
-        size: _Step(network, state.theta, gradient, size, training.loss) for size in visit.sizes
+        size: BatchStep(network, state.theta, gradient, size, training.loss) for size in visit.sizes
     }
     totals = state.batch_losses.view(batches, -1, 1, 1).unbind()
     factor = 1.0
@@ -165,7 +165,7 @@ def fit(
         reported = time.perf_counter()
 
 
-class _Step:
+class BatchStep:
     """Loss and gradient of one batch size: forward, the loss, and back."""
 
     def __init__(
@@ -176,8 +176,9 @@ class _Step:
         self._loss = build_loss(loss, self._output_gradient)
 
     def __call__(self, inputs: Tensor, targets: Tensor, total: Tensor) -> None:
+        """Write the gradient of the batch's mean loss to the buffer, and B · mean to `total`."""
         outputs = self._pass.forward(inputs)
-        self._loss(outputs, targets, self._output_gradient, total)
+        self._loss(outputs, targets, total)
         self._pass.backward(inputs, self._output_gradient)
 
 

@@ -41,93 +41,111 @@ Loss = Mae | Mse | Huber | CrossEntropy
 
 
 class LossFunction(Protocol):
-    """Value and gradient for batches of one shape."""
+    """Value and gradient for batches of one shape, bound to a gradient buffer (K, B, T)."""
 
-    def __call__(self, outputs: Tensor, targets: Tensor, gradient: Tensor, total: Tensor) -> None:
-        """Write ∂mean/∂outputs to `gradient` (K, B, T) and B · mean to `total` (K, 1, 1)."""
+    def __call__(self, outputs: Tensor, targets: Tensor, total: Tensor) -> None:
+        """Write ∂mean/∂outputs to the buffer, and B · mean to `total` (K, 1, 1)."""
 
 
-def build_loss(loss: Loss, like: Tensor) -> LossFunction:
-    """Return the loss with its scratch memory, for outputs of the shape and dtype of `like`."""
+def build_loss(loss: Loss, gradient: Tensor) -> LossFunction:
+    """Return the loss with its scratch memory, bound to the buffer `gradient` (K, B, T)."""
     match loss:
         case Mae():
-            return _AbsoluteError(like)
+            return _AbsoluteError(gradient)
         case Mse():
-            return _SquaredError()
+            return _SquaredError(gradient)
         case Huber(delta):
-            return _HuberError(like, delta)
+            return _HuberError(gradient, delta)
         case CrossEntropy():
-            return _CrossEntropy(like)
+            return _CrossEntropy(gradient)
         case _:
             assert_never(loss)
 
 
-def _inner(a: Tensor, b: Tensor, total: Tensor) -> None:
-    """Write Σ a·b of each member to `total` (K, 1, 1), as one product."""
-    members = a.shape[0]
-    torch.bmm(a.view(members, 1, -1), b.view(members, -1, 1), out=total)
+class _Batch:
+    """What the losses of real values share.
+
+    Views and factors are made once: a factor that is a tensor costs a third of a Python number
+    (0.8 against 2.4 µs at W1), and a view as much as the product that it is for.
+    """
+
+    def __init__(self, gradient: Tensor) -> None:
+        members, rows, width = gradient.shape
+        self.gradient = gradient
+        self.mean = gradient.new_tensor(1 / (rows * width))
+        self._as_row = gradient.view(members, 1, -1)
+        self._per_output = gradient.new_tensor(1 / width) if width > 1 else None
+
+    def sum_of_products(self, other: Tensor, total: Tensor) -> None:
+        """Write Σ gradient · other over a member's rows, its mean over the outputs, to `total`."""
+        torch.bmm(self._as_row, other, out=total)
+        if self._per_output is not None:
+            total.mul_(self._per_output)
 
 
-class _SquaredError:
-    def __call__(self, outputs: Tensor, targets: Tensor, gradient: Tensor, total: Tensor) -> None:
+class _SquaredError(_Batch):
+    def __init__(self, gradient: Tensor) -> None:
+        super().__init__(gradient)
+        self._as_column = gradient.view(len(gradient), -1, 1)
+        self._twice_mean = 2 * self.mean
+
+    def __call__(self, outputs: Tensor, targets: Tensor, total: Tensor) -> None:
         assert outputs.shape == targets.shape
-        torch.sub(outputs, targets, out=gradient)
-        _inner(gradient, gradient, total)
-        width = outputs.shape[2]
-        if width > 1:
-            total.div_(width)
-        gradient.mul_(2 / (outputs.shape[1] * width))
+        torch.sub(outputs, targets, out=self.gradient)
+        self.sum_of_products(self._as_column, total)
+        self.gradient.mul_(self._twice_mean)
 
 
-class _AbsoluteError:
-    def __init__(self, like: Tensor) -> None:
-        self._difference = torch.empty_like(like)
+class _AbsoluteError(_Batch):
+    def __init__(self, gradient: Tensor) -> None:
+        super().__init__(gradient)
+        self._difference = torch.empty_like(gradient)
+        self._as_column = self._difference.view(len(gradient), -1, 1)
 
-    def __call__(self, outputs: Tensor, targets: Tensor, gradient: Tensor, total: Tensor) -> None:
+    def __call__(self, outputs: Tensor, targets: Tensor, total: Tensor) -> None:
         assert outputs.shape == targets.shape
         torch.sub(outputs, targets, out=self._difference)
-        torch.sign(self._difference, out=gradient)
-        _inner(self._difference, gradient, total)
-        width = outputs.shape[2]
-        if width > 1:
-            total.div_(width)
-        gradient.div_(outputs.shape[1] * width)
+        torch.sign(self._difference, out=self.gradient)
+        self.sum_of_products(self._as_column, total)
+        self.gradient.mul_(self.mean)
 
 
-class _HuberError:
-    def __init__(self, like: Tensor, delta: float) -> None:
-        self._difference = torch.empty_like(like)
+class _HuberError(_Batch):
+    def __init__(self, gradient: Tensor, delta: float) -> None:
+        super().__init__(gradient)
+        self._difference = torch.empty_like(gradient)
+        self._as_column = self._difference.view(len(gradient), -1, 1)
         self._delta = delta
 
-    def __call__(self, outputs: Tensor, targets: Tensor, gradient: Tensor, total: Tensor) -> None:
+    def __call__(self, outputs: Tensor, targets: Tensor, total: Tensor) -> None:
         assert outputs.shape == targets.shape
         torch.sub(outputs, targets, out=self._difference)
-        torch.clamp(self._difference, -self._delta, self._delta, out=gradient)
+        torch.clamp(self._difference, -self._delta, self._delta, out=self.gradient)
         # With g the clamped d, the loss is g·(d − g/2) on both sides of δ.
-        self._difference.sub_(gradient, alpha=0.5)
-        _inner(self._difference, gradient, total)
-        width = outputs.shape[2]
-        if width > 1:
-            total.div_(width)
-        gradient.div_(outputs.shape[1] * width)
+        self._difference.sub_(self.gradient, alpha=0.5)
+        self.sum_of_products(self._as_column, total)
+        self.gradient.mul_(self.mean)
 
 
 class _CrossEntropy:
-    def __init__(self, like: Tensor) -> None:
-        self._log_probability = torch.empty_like(like)
-        self._picked = like.new_empty(*like.shape[:2], 1)
-        self._minus_one = like.new_full((1, 1, 1), -1.0).expand(*like.shape[:2], 1)
+    def __init__(self, gradient: Tensor) -> None:
+        members, rows, _ = gradient.shape
+        self._gradient = gradient
+        self._log_probability = torch.empty_like(gradient)
+        self._picked = gradient.new_empty(members, rows, 1)
+        self._minus_one = gradient.new_full((1, 1, 1), -1.0).expand(members, rows, 1)
+        self._mean = gradient.new_tensor(1 / rows)
 
-    def __call__(self, outputs: Tensor, targets: Tensor, gradient: Tensor, total: Tensor) -> None:
+    def __call__(self, outputs: Tensor, targets: Tensor, total: Tensor) -> None:
         assert outputs.shape[:2] == targets.shape
         index = targets.unsqueeze(2)
         torch.log_softmax(outputs, 2, out=self._log_probability)
         torch.gather(self._log_probability, 2, index, out=self._picked)
         torch.sum(self._picked, (1, 2), keepdim=True, out=total)
         total.neg_()
-        torch.exp(self._log_probability, out=gradient)
-        gradient.scatter_add_(2, index, self._minus_one)
-        gradient.div_(outputs.shape[1])
+        torch.exp(self._log_probability, out=self._gradient)
+        self._gradient.scatter_add_(2, index, self._minus_one)
+        self._gradient.mul_(self._mean)
 
 
 @torch.inference_mode()
@@ -141,5 +159,5 @@ def mean_loss(loss: Loss, outputs: Tensor, targets: Tensor) -> Tensor:
     shared = targets if isinstance(loss, CrossEntropy) else targets.double()
     expanded = shared.expand(members, *shared.shape)
     total = wide.new_empty(members, 1, 1)
-    build_loss(loss, wide)(wide, expanded, torch.empty_like(wide), total)
+    build_loss(loss, torch.empty_like(wide))(wide, expanded, total)
     return total.view(members) / rows

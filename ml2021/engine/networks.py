@@ -115,7 +115,8 @@ class Pass:
             torch.bmm(weight, columns, out=values)
             self._activate(values)
             columns = hidden
-        return torch.bmm(columns.mT, self._output_weight, out=self._outputs)
+        rows = self._rows[-1] if self._rows else inputs
+        return torch.bmm(rows, self._output_weight, out=self._outputs)
 
     def backward(self, inputs: Tensor, output_gradient: Tensor) -> None:
         """Write ∂loss/∂θ into the gradient buffer, given ∂loss/∂outputs of shape (K, B, T).

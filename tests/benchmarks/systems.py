@@ -11,9 +11,7 @@ import torch
 from torch import Tensor
 
 from ml2021.data.datasets import Dataset, epoch_order
-from ml2021.engine.fit import Training, fit, start
-from ml2021.engine.losses import build_loss
-from ml2021.engine.networks import Pass
+from ml2021.engine.fit import BatchStep, Training, fit, start
 from ml2021.engine.optimizers import Adam, build_update
 from ml2021.engine.schedules import Cosine
 from tests.benchmarks.workloads import LR, Workload
@@ -99,15 +97,6 @@ class _FloorBuffers:
         return found
 
 
-class _BatchSize:
-    """What the engine needs for batches of one size."""
-
-    def __init__(self, workload: Workload, theta: Tensor, gradient: Tensor, size: int) -> None:
-        self.passes = Pass(workload.network, theta, size, gradient)
-        self.output_gradient = theta.new_empty(len(theta), size, workload.outputs)
-        self.loss = build_loss(workload.loss, self.output_gradient)
-
-
 def build_engine(
     workload: Workload, train: Dataset, seeds: Sequence[int] = (0,)
 ) -> Callable[[], None]:
@@ -130,8 +119,8 @@ def build_engine(
             strict=True,
         )
     )
-    sizes = {
-        size: _BatchSize(workload, state.theta, gradient, size)
+    steps = {
+        size: BatchStep(workload.network, state.theta, gradient, size, workload.loss)
         for size in {batch.shape[1] for batch, _, _ in batches}
     }
 
@@ -143,10 +132,7 @@ def build_engine(
             torch.index_select(train.targets, 0, order, out=targets[member])
         done = state.epoch * len(batches)
         for number, (rows, answers, total) in enumerate(batches, 1):
-            size = sizes[rows.shape[1]]
-            outputs = size.passes.forward(rows)
-            size.loss(outputs, answers, size.output_gradient, total)
-            size.passes.backward(rows, size.output_gradient)
+            steps[rows.shape[1]](rows, answers, total)
             update(done + number, 1.0)
         state.epoch += 1
 
