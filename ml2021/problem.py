@@ -26,7 +26,7 @@ from ml2021.data.columns import (
     select_columns,
     sort_keys,
 )
-from ml2021.data.samples import FittedTable, Samples, read_matching, series_order, sources_of
+from ml2021.data.samples import FittedTable, Samples, in_series_order, read_matching, sources_of
 from ml2021.data.splits import (
     Split,
     split_by_fraction,
@@ -84,13 +84,13 @@ def load_problem(config: schema.Config, locate: Locate) -> LoadedProblem:
     path = Path(data.path)
     header, selection = check_columns(config, locate)
     table = read_table(path, table_format, columns=selection.used)
-    frame = table.frame.take(series_order(table.frame, data.order_by)).reset_index(drop=True)
+    frame, file_order = in_series_order(table.frame, data.order_by)
     plan = plan_columns(frame, selection, task=config.task, lags=data.lags)
     resolved = _resolve(config, plan, locate)
     rows, left_out = _usable_rows(frame, selection, data)
     split = _split(resolved, frame, selection, rows)
     preprocessing, notes = _fit(resolved, header, frame, selection, plan, split)
-    fitted = FittedTable(frame, preprocessing)
+    fitted = FittedTable(frame, file_order, preprocessing)
     if data.test_path is None:
         test = fitted.samples(split.test)
     else:

@@ -63,12 +63,11 @@ class FittedTable:
     file_order: (N,) int64, where each row of the file has come to stand.
     """
 
-    def __init__(self, frame: "pd.DataFrame", preprocessing: prep.Preprocessing) -> None:
-        order = series_order(
-            frame, preprocessing.history.order_by if preprocessing.history else None
-        )
-        self.frame = frame.take(order).reset_index(drop=True)
-        self.file_order = np.argsort(order)
+    def __init__(
+        self, frame: "pd.DataFrame", file_order: Rows, preprocessing: prep.Preprocessing
+    ) -> None:
+        self.frame = frame
+        self.file_order = file_order
         self._preprocessing = preprocessing
 
     @cached_property
@@ -164,8 +163,11 @@ def read_matching(
     frame = read_table(path, table_format, columns=columns, kinds=together).frame
     kept = read_table(path, table_format, columns=carried, kinds=texts).frame if twice else frame
     known = {header.names[position] for position in positions.values()} | set(carried)
+    ordered, file_order = in_series_order(
+        frame[list(names)].rename(columns=names), history.order_by if history else None
+    )
     return MatchedTable(
-        table=FittedTable(frame[list(names)].rename(columns=names), preprocessing),
+        table=FittedTable(ordered, file_order, preprocessing),
         carried=kept[list(carried)],
         ignored=tuple(name for name in header.names if name not in known),
     )
@@ -191,10 +193,14 @@ def _explain_absent(
     return f"{path}: column '{echo(name)}' is missing{suggest(raw, header.raw)}"
 
 
-def series_order(frame: "pd.DataFrame", order_by: str | None) -> Rows:
-    """Return the order (N,) of the rows by that column, equal ones as they stand."""
+def in_series_order(frame: "pd.DataFrame", order_by: str | None) -> tuple["pd.DataFrame", Rows]:
+    """Return the rows ordered by that column, equal ones as they stand, and the file order.
+
+    The second is (N,) int64: where each row of the file has come to stand. Raises DataError where
+    the column is missing in a row, or has no order.
+    """
     if order_by is None:
-        return np.arange(len(frame))
+        return frame, np.arange(len(frame))
     keys = sort_keys(frame[order_by], "data.order_by")
     missing = keys == "" if keys.dtype.kind == "U" else np.isnan(keys)
     if missing.any():
@@ -202,4 +208,5 @@ def series_order(frame: "pd.DataFrame", order_by: str | None) -> Rows:
             f"column '{echo(order_by)}', used as data.order_by, is missing in {missing.sum()} "
             "rows; fill it in, or order the file itself"
         )
-    return np.argsort(keys, kind="stable")
+    order = np.argsort(keys, kind="stable")
+    return frame.take(order).reset_index(drop=True), np.argsort(order)
