@@ -585,3 +585,29 @@ def test_numbers_are_those_of_the_reference(scratch: Path, cells: list[str]) -> 
     odd = [index + 2 for index, number in enumerate(expected) if number is None]
     lines = [int(line.removeprefix(f"{path}:").split(":")[0]) for line in raised.value.lines]
     assert lines == odd[:3]
+
+
+def test_a_column_that_looks_otherwise_further_down(tmp_path: Path) -> None:
+    """Further down than the piece of the file that pandas looks at for the kind of a column."""
+    rows, late = 600_000, 550_000
+    cells = {
+        "flag": ["true"] * late + ["1"] * (rows - late),
+        "code": ["007"] * late + ["x7"] * (rows - late),
+        "whole": ["3"] * late + ["2.5"] * (rows - late),
+        "none": [""] * late + ["4"] * (rows - late),
+        "big": ["9007199254740993"] * rows,
+    }
+    lines = [",".join(cells), *map(",".join, zip(*cells.values(), strict=True))]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(lines) + "\n")
+    frame = read_table(path, TableFormat(), kinds={"code": "text"}).frame
+    assert frame["flag"].tolist() == cells["flag"]
+    assert frame["code"].tolist() == cells["code"]
+    assert frame["whole"].tolist() == [3.0] * late + [2.5] * (rows - late)
+    assert frame["none"].isna().sum() == late
+    assert frame["none"].dropna().unique().tolist() == [4.0]
+    assert frame["big"].unique().tolist() == [9007199254740993]
+    path.write_text("\n".join([*lines, "1,007,odd,4,5"]) + "\n")
+    with pytest.raises(DataError) as caught:
+        read_table(path, TableFormat(), columns=["whole"])
+    assert str(caught.value).startswith(f"{path}:{rows + 2}: column 'whole'")
