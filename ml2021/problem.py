@@ -17,15 +17,9 @@ from numpy.typing import NDArray
 from ml2021.config import schema
 from ml2021.data import fitting
 from ml2021.data import preprocessing as prep
-from ml2021.data.columns import (
-    ColumnPlan,
-    Problem,
-    Selection,
-    is_number,
-    plan_columns,
-    select_columns,
-    sort_keys,
-)
+from ml2021.data.columns import Problem, Selection, select_columns
+from ml2021.data.dates import sort_keys
+from ml2021.data.kinds import ColumnPlan, plan_columns
 from ml2021.data.samples import FittedTable, Samples, in_series_order, read_matching, sources_of
 from ml2021.data.splits import (
     Split,
@@ -34,7 +28,7 @@ from ml2021.data.splits import (
     split_by_threshold,
     without_overlap,
 )
-from ml2021.data.tables import Header, TableFormat, read_header, read_table
+from ml2021.data.tables import Header, TableFormat, is_number, read_header, read_table
 from ml2021.data.windows import complete_windows
 from ml2021.errors import ConfigError, DataError, echo
 

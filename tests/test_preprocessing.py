@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from ml2021.data import fitting
-from ml2021.data.columns import FeatureColumn
+from ml2021.data.kinds import FeatureColumn
 from ml2021.data.preprocessing import (
     CategoryFeature,
     ClassTarget,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ml2021.data.columns import FeatureColumn, is_number
+from ml2021.data.kinds import FeatureColumn
 from ml2021.data.preprocessing import (
     CategoryFeature,
     ClassTarget,
@@ -20,6 +20,7 @@ from ml2021.data.preprocessing import (
     RealTargets,
     value_text,
 )
+from ml2021.data.tables import is_number
 from ml2021.errors import DataError, echo
 
 if TYPE_CHECKING:

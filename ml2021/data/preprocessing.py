@@ -1,7 +1,7 @@
 """From columns to the numbers that a network sees, and from its outputs back to what people read.
 
 Everything is fitted on training rows only, in float64, and is a plain record that a checkpoint
-keeps as JSON. Which columns there are, and of what kind, comes from `ml2021.data.columns`.
+keeps as JSON. Which columns there are, and of what kind, comes from `ml2021.data.kinds`.
 
 Legend: N rows, F inputs, T outputs, L lags.
 """
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from ml2021.data.columns import Task
+from ml2021.data.kinds import Task
 from ml2021.data.windows import histories
 from ml2021.errors import echo
 

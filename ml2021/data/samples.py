@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml2021.data import preprocessing as prep
-from ml2021.data.columns import explain_missing, sort_keys
+from ml2021.data.columns import explain_missing
+from ml2021.data.dates import sort_keys
 from ml2021.data.tables import Header, StorageKind, TableFormat, read_header, read_table
 from ml2021.data.windows import complete_windows, futures
 from ml2021.errors import ConfigError, DataError, echo

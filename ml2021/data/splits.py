@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ml2021.data.columns import date_key
+from ml2021.data.dates import date_key
 from ml2021.errors import DataError, echo
 
 Rows = NDArray[np.int64]

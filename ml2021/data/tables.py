@@ -36,6 +36,7 @@ __all__ = [
     "Table",
     "TableFormat",
     "find_lines",
+    "is_number",
     "read_header",
     "read_table",
 ]
@@ -119,6 +120,11 @@ def read_table(
     judged = _judge(frame, rules, kinds)
     _refuse_odd(path, format, rules, judged, _line_finder(path, format, header, scan.state))
     return Table(header, _assemble(frame, judged), scan.sha256)
+
+
+def is_number(column: "pd.Series") -> bool:
+    """Whether the table stores the column as numbers."""
+    return column.dtype.kind in "iuf"
 
 
 def find_lines(path: Path, format: TableFormat, rows: Iterable[int]) -> dict[int, int]:
