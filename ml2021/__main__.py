@@ -30,13 +30,15 @@ def run() -> NoReturn:
         os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
     gc.set_threshold(COLLECTION_THRESHOLD)
 
-    from ml2021.cli import main
-
     code: object = 0
     try:
+        from ml2021.cli import main
+
         main()
     except SystemExit as leaving:
         code = leaving.code
+    except KeyboardInterrupt:  # before the command line could take it
+        code = 130
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             with contextlib.suppress(OSError):

@@ -13,7 +13,7 @@ import typer
 
 from ml2021 import __version__
 from ml2021.console import Console, bulleted, score_table, write_message, write_result
-from ml2021.errors import Ml2021Error
+from ml2021.errors import Ml2021Error, printable
 
 app = typer.Typer(
     add_completion=False,
@@ -145,9 +145,10 @@ def main() -> None:
         app()
     except Ml2021Error as error:
         for line in error.lines:
-            write_message(line)
+            write_message(printable(line))
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
+        write_message("interrupted; nothing was saved")
         sys.exit(130)
     except OSError as error:
         where = f"{error.filename}: " if error.filename is not None else ""

@@ -100,7 +100,7 @@ class ProgressBar:
             self._bar.n = done
             self._bar.set_postfix_str(losses)
         else:
-            self._console.say(f"epoch {done:.1f} of {self._epochs}: {losses}")
+            self._console.say(f"epoch {round(done, 1):g} of {self._epochs}: {losses}")
 
 
 def number(value: float | None) -> str:

@@ -72,9 +72,12 @@ class RunInterruptedError(Ml2021Error):
         self.exit_code = 128 + signal_number
 
 
+def printable(text: str) -> str:
+    """Return text with what no terminal should be sent, such as control characters, escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def echo(value: object) -> str:
     """Return a user's text or value for a message: escaped, and cut to `ECHO_LIMIT` characters."""
-    text = "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value)
-    )
+    text = printable(str(value))
     return text if len(text) <= ECHO_LIMIT else text[: ECHO_LIMIT - 1] + "…"

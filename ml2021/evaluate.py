@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ml2021.config.loading import load_config
 from ml2021.data.samples import Samples, read_matching
-from ml2021.errors import DataError
+from ml2021.errors import CheckpointError, DataError
 from ml2021.problem import load_problem
 from ml2021.runs.directory import RunDirectory, open_run
 from ml2021.scoring import Report, full_report
@@ -46,16 +46,21 @@ def evaluate(csv: Path | None, run_path: Path | None) -> Evaluation:
     from ml2021.model import load_model
 
     model = load_model(run.best)
+    notes: list[str] = []
     if csv is None:
         split, samples = _own_rows(run, model)
     else:
-        table = read_matching(model.preprocessing, csv, model.table_format, "scored").table
-        split, samples = str(csv), table.samples(table.scorable_rows())
-        if not len(samples):
-            raise DataError(f"{csv}: no row can be scored; the target is missing in all of them")
+        matched = read_matching(model.preprocessing, csv, model.table_format, "scored")
+        rows = matched.table.scorable_rows()
+        if not len(rows):
+            raise DataError(f"{csv}: every row lacks its target or history; add rows to score")
+        split, samples = str(csv), matched.table.samples(rows)
+        notes += matched.notes()
+        if unscored := len(matched.table.frame) - len(rows):
+            notes.append(f"rows without a target or history, left out: {unscored}")
     predictions = model.predict(samples.inputs)
     report = full_report(model.preprocessing, model.answers, samples, predictions)
-    notes = list(samples.notes)
+    notes += samples.notes
     if report.confusion is not None and (unseen := int((samples.classes < 0).sum())):
         notes.append(f"rows of a class never seen in training, counted as wrong: {unseen}")
     return Evaluation(run.path, split, model.preprocessing.task, report, tuple(notes))
@@ -69,6 +74,11 @@ def _own_rows(run: RunDirectory, model: "Model") -> tuple[str, Samples]:
         raise DataError(
             f"{problem.data_path}: has changed since the run was trained, so its test rows are "
             "no longer known; name a CSV to score"
+        )
+    if problem.config.data.split != model.config.data.split:
+        raise CheckpointError(
+            f"{run.resolved_config}: its data.split is not the one that the run was trained with; "
+            "put it back, or name a CSV to score"
         )
     parts = {"test": problem.test, "validation": problem.validation, "train": problem.train}
     return next((name, samples) for name, samples in parts.items() if len(samples))

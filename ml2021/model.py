@@ -16,7 +16,8 @@ from ml2021.engine.networks import Network, outputs
 from ml2021.errors import CheckpointError
 from ml2021.problem import table_format_of
 from ml2021.runs.checkpoints import load_checkpoint
-from ml2021.scoring import Answers, answer_shapes, to_predictions
+from ml2021.saving import saved_answers
+from ml2021.scoring import Answers, to_predictions
 
 
 @dataclass(frozen=True)
@@ -58,15 +59,7 @@ def load_model(path: Path) -> Model:
         raise CheckpointError(f"{path}: its parameters are not those of its config")
     if not bool(theta.isfinite().all()):
         raise CheckpointError(f"{path}: its parameters are not finite numbers")
-    prefix = "answers."
-    answers = {
-        name.removeprefix(prefix): tensor.numpy()
-        for name, tensor in checkpoint.tensors.items()
-        if name.startswith(prefix)
-    }
-    shapes = {name: answer.shape for name, answer in answers.items()}
-    if shapes != answer_shapes(described.preprocessing):
-        raise CheckpointError(f"{path}: its trivial answers are not those of its preprocessing")
+    answers = saved_answers(checkpoint, path)
     # What was trained on a GPU is applied without one too.
     device = assembly.choose_device("cpu" if config.device == "cpu" else "auto")
     return Model(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ml2021.console import write_result
 from ml2021.data.preprocessing import ClassTarget, encode_inputs
 from ml2021.data.samples import FittedTable, read_matching
-from ml2021.data.windows import histories, known_histories
+from ml2021.data.windows import known_histories
 from ml2021.errors import ConfigError, DataError, ResourceError, echo
 from ml2021.runs.directory import open_run
 from ml2021.runs.files import replace_file
@@ -166,29 +166,14 @@ def _forecast(
     for row in range(end, len(series)):
         if row < history.lags or np.isnan(series[row - history.lags : row]).any():
             continue
-        one = _inputs_of_row(model, table, series, row)
-        predictions[row] = model.predict(one)[0]
+        one = encode_inputs(preprocessing, table.frame, np.array([row]), series)
+        predictions[row] = model.predict(one.inputs)[0]
         series[row] = predictions[row, 0]
     if without := int(np.isnan(predictions[:, 0]).sum()):
         notes.append(f"rows without a complete history of {history.lags}, left empty: {without}")
-    if len(series) > end:
-        notes.append(f"rows forecast, each from the ones before it: {len(series) - end}")
+    if forecast := int((~np.isnan(predictions[end:, 0])).sum()):
+        notes.append(f"rows forecast, each from the ones before it: {forecast}")
     return predictions, notes
-
-
-def _inputs_of_row(
-    model: "Model", table: FittedTable, series: Floats, row: int
-) -> NDArray[np.float32]:
-    """Return the inputs (1, F + 1) of one row of the series, maybe after the table's end."""
-    rows = np.array([row])
-    if model.preprocessing.features:
-        return encode_inputs(model.preprocessing, table.frame, rows, series).inputs
-    history = model.preprocessing.history
-    assert history is not None
-    values = histories(series, rows, history.lags)
-    inputs = np.ones((1, history.lags + 1), np.float32)
-    inputs[:, :-1] = (values - history.mean) / history.scale
-    return inputs
 
 
 def _carried_column(column: "pd.Series", order: NDArray[np.int64], ahead: int) -> list[str]:

@@ -1,7 +1,7 @@
 """Where a config meets a table: the rows to train on, to validate and to test, as numbers.
 
-`load_problem` serves training and the scoring of a run's own rows; `read_matching` reads any other
-file for a model that is already fitted. What is done with the rows is left to the commands.
+`load_problem` serves training, and the scoring of a run's own rows; any other file is read by
+`ml2021.data.samples`. What is done with the rows is left to the commands.
 
 Legend: N rows of the table, S samples, T outputs.
 """
@@ -18,8 +18,8 @@ from ml2021.config import schema
 from ml2021.data import fitting
 from ml2021.data import preprocessing as prep
 from ml2021.data.columns import Problem, Selection, select_columns
-from ml2021.data.dates import sort_keys
-from ml2021.data.kinds import ColumnPlan, plan_columns
+from ml2021.data.dates import series_notes, sort_keys
+from ml2021.data.kinds import ColumnPlan, is_date, plan_columns
 from ml2021.data.samples import FittedTable, Samples, in_series_order, read_matching, sources_of
 from ml2021.data.splits import (
     Split,
@@ -85,6 +85,9 @@ def load_problem(config: schema.Config, locate: Locate) -> LoadedProblem:
     split = _split(resolved, frame, selection, rows)
     preprocessing, notes = _fit(resolved, header, frame, selection, plan, split)
     fitted = FittedTable(frame, file_order, preprocessing)
+    if isinstance(preprocessing.target, prep.ClassTarget):
+        split = _without_unseen(split, preprocessing.target, frame)
+    validation = fitted.samples(split.validation)
     if data.test_path is None:
         test = fitted.samples(split.test)
     else:
@@ -94,8 +97,12 @@ def load_problem(config: schema.Config, locate: Locate) -> LoadedProblem:
         if len(test_rows) == 0:
             raise DataError(f"{data.test_path}: every row lacks its {needed}; add rows to score")
         test = other.samples(test_rows)
+        left_out["marked as test, where data.test_path is given"] = len(split.test)
         split = replace(split, test=np.arange(len(test)))
         left_out[f"no {needed} in data.test_path"] = len(other.frame) - len(test)
+    is_class = isinstance(preprocessing.target, prep.ClassTarget)
+    if is_class and (unseen := int((test.classes < 0).sum())):
+        notes.append(f"test rows of a class that no training row has, counted wrong: {unseen}")
     counted = {**left_out, **split.left_out}
     counts = [f"rows left out, {reason}: {count}" for reason, count in counted.items() if count]
     return LoadedProblem(
@@ -104,9 +111,15 @@ def load_problem(config: schema.Config, locate: Locate) -> LoadedProblem:
         split=split,
         data_path=path.absolute(),
         data_sha256=table.sha256,
-        notes=(*plan.notes, *notes, *counts),
+        notes=(
+            *_name_notes(header),
+            *plan.notes,
+            *_series_notes(frame, selection, data),
+            *notes,
+            *counts,
+        ),
         train=fitted.samples(split.train),
-        validation=fitted.samples(split.validation),
+        validation=validation,
         test=test,
     )
 
@@ -187,6 +200,41 @@ def _resolve(config: schema.Config, plan: ColumnPlan, locate: Locate) -> schema.
         paths["test_path"] = str(Path(config.data.test_path).absolute())
     data = config.data.model_copy(update={"split": split, **paths})
     return config.model_copy(update={"task": task, "loss": loss, "data": data})
+
+
+def _without_unseen(split: Split, target: prep.ClassTarget, frame: "pd.DataFrame") -> Split:
+    """Leave out validation rows of a class that no training row has: they have no loss."""
+    seen = prep.encode_classes(target, frame[target.name].iloc[split.validation]) >= 0
+    reason = "validation rows of a class that no training row has"
+    left_out = {**split.left_out, reason: int((~seen).sum())}
+    return replace(split, validation=split.validation[seen], left_out=left_out)
+
+
+def _name_notes(header: Header) -> list[str]:
+    """Say how names that occur several times are told apart."""
+    if not header.repeated:
+        return []
+    names = next(iter(header.repeated.values()))
+    more = f", and {len(header.repeated) - 1} more" if len(header.repeated) > 1 else ""
+    return [f"repeated column names are told apart: {', '.join(map(echo, names))}{more}"]
+
+
+def _series_notes(frame: "pd.DataFrame", selection: Selection, data: schema.Data) -> list[str]:
+    """Say where the rows are not one step apart, or not in the order of a date column."""
+    if not data.lags:
+        return []
+    if data.order_by is not None:
+        keys = sort_keys(frame[data.order_by], "data.order_by")
+        return series_notes(keys, data.order_by, is_sorted_by=True)
+    notes = []
+    for name in (*selection.features, *selection.extra):
+        if not is_number(frame[name]) and is_date(frame[name].dropna().unique()):
+            try:
+                keys = sort_keys(frame[name], "a date")
+            except DataError:
+                continue
+            notes += series_notes(keys, name, is_sorted_by=False)
+    return notes
 
 
 def _usable_rows(

@@ -1,5 +1,6 @@
 """A session's state as checkpoints, and back: what the engine holds meets what the disk holds."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,29 +13,42 @@ from ml2021.errors import CheckpointError
 from ml2021.problem import LoadedProblem
 from ml2021.runs.checkpoints import FORMAT_VERSION, Checkpoint, Description, save_checkpoint
 from ml2021.runs.directory import RunDirectory
-from ml2021.scoring import Answers
+from ml2021.scoring import Answers, answer_shapes
+
+_ANSWERS = "answers."  # what the names of their tensors begin with
 
 
 def save_state(
     run: RunDirectory, problem: LoadedProblem, state: TrainingState, answers: Answers
 ) -> None:
     """Write best.safetensors, enough to predict, then last.safetensors, enough to go on."""
-    learned = {f"answers.{name}": torch.from_numpy(values) for name, values in answers.items()}
+    save_best(run, problem, state, answers)
+    last = {**_tensors(state), **_answer_tensors(answers)}
+    save_checkpoint(run.last, Checkpoint(_describe(problem, state.epoch, state.batch), last))
 
-    def describe(epoch: int, batch: int) -> Description:
-        return Description(
-            format_version=FORMAT_VERSION,
-            config=config_without_paths(problem.config),
-            preprocessing=problem.preprocessing,
-            data_sha256=problem.data_sha256,
-            epoch=epoch,
-            batch=batch,
-        )
 
-    best = Checkpoint(describe(int(state.best_epoch), 0), {"theta": state.best, **learned})
-    save_checkpoint(run.best, best)
-    last = Checkpoint(describe(state.epoch, state.batch), {**_tensors(state), **learned})
-    save_checkpoint(run.last, last)
+def save_best(
+    run: RunDirectory, problem: LoadedProblem, state: TrainingState, answers: Answers
+) -> None:
+    """Write best.safetensors alone."""
+    best = {"theta": state.best, **_answer_tensors(answers)}
+    description = _describe(problem, int(state.best_epoch), 0)
+    save_checkpoint(run.best, Checkpoint(description, best))
+
+
+def _describe(problem: LoadedProblem, epoch: int, batch: int) -> Description:
+    return Description(
+        format_version=FORMAT_VERSION,
+        config=config_without_paths(problem.config),
+        preprocessing=problem.preprocessing,
+        data_sha256=problem.data_sha256,
+        epoch=epoch,
+        batch=batch,
+    )
+
+
+def _answer_tensors(answers: Answers) -> dict[str, Tensor]:
+    return {f"{_ANSWERS}{name}": torch.from_numpy(values) for name, values in answers.items()}
 
 
 def restore_state(state: TrainingState, last: Checkpoint) -> None:
@@ -50,6 +64,24 @@ def restore_state(state: TrainingState, last: Checkpoint) -> None:
             )
         place.copy_(tensor)
     state.epoch, state.batch = last.description.epoch, last.description.batch
+
+
+def saved_answers(checkpoint: Checkpoint, path: Path) -> Answers:
+    """Return the trivial answers of a checkpoint, read from `path`.
+
+    Raises CheckpointError where they are not those of its preprocessing.
+    """
+    answers = {
+        name.removeprefix(_ANSWERS): tensor.numpy()
+        for name, tensor in checkpoint.tensors.items()
+        if name.startswith(_ANSWERS)
+    }
+    shapes = {name: answer.shape for name, answer in answers.items()}
+    if shapes != answer_shapes(checkpoint.description.preprocessing):
+        raise CheckpointError(
+            f"{path}: its trivial answers are not those of its preprocessing; train the run again"
+        )
+    return answers
 
 
 def _tensors(state: TrainingState) -> dict[str, Tensor]:

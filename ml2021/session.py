@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -28,7 +29,7 @@ from ml2021.errors import DivergenceError, ResourceError, RunInterruptedError
 from ml2021.problem import LoadedProblem
 from ml2021.runs.checkpoints import Checkpoint
 from ml2021.runs.directory import MetricsFile, RunDirectory, write_json
-from ml2021.saving import restore_state, save_state
+from ml2021.saving import restore_state, save_best, save_state, saved_answers
 from ml2021.scoring import Answers, Report, full_report, learn_answers, score, to_predictions
 
 
@@ -59,16 +60,21 @@ def start_session(
     rows = len(problem.train)
     assembly.check_memory(network, training, rows, where)
     device = assembly.choose_device(config.device)
-    chosen = threads or assembly.choose_threads(network, training.batch_size or rows)
+    batch_rows = min(training.batch_size or rows, rows)
+    chosen = threads or assembly.choose_threads(network, batch_rows)
     torch.set_num_threads(chosen)
-    train = _dataset(preprocessing, problem.train).to(device)
-    validation = None
-    if len(problem.validation):
-        validation = _dataset(preprocessing, problem.validation).to(device)
-    state = start(network, training, rows, train.inputs)
-    if last is not None:
-        restore_state(state, last)
-    answers = learn_answers(preprocessing, problem.train)
+    with _memory_errors(config):
+        train = _dataset(preprocessing, problem.train).to(device)
+        validation = None
+        if len(problem.validation):
+            validation = _dataset(preprocessing, problem.validation).to(device)
+        state = start(network, training, rows, train.inputs)
+        # Learned once: on another number of cores least squares may differ in its last bits.
+        if last is None:
+            answers = learn_answers(preprocessing, problem.train)
+        else:
+            answers = saved_answers(last, Path("last.safetensors"))
+            restore_state(state, last)
     return Session(problem, network, training, state, answers, train, validation, chosen)
 
 
@@ -117,7 +123,8 @@ def train_session(
     finally:
         metrics.close()
     seconds = time.perf_counter() - begun
-    reports = _final_reports(session)
+    with _memory_errors(problem.config):
+        reports = _final_reports(session)
     rows_seen = (_updates(session) - updates_before) * len(problem.train)
     rows_seen //= session.training.batches(len(problem.train))
     summary: dict[str, Any] = {
@@ -175,7 +182,10 @@ def _advance(
                         f"go on with: ml2021 train --resume {run.path}",
                     )
         except DivergenceError as error:
-            kept = "; the last good checkpoint is kept" if run.last.exists() else ""
+            kept = ""
+            if int(state.best_epoch):
+                save_best(run, session.problem, state, session.answers)
+                kept = f"; the best parameters, of epoch {int(state.best_epoch)}, are kept"
             raise DivergenceError(*(line + kept for line in error.lines)) from None
     metrics.flush()
     save_state(run, session.problem, session.state, session.answers)
@@ -187,8 +197,7 @@ def _dataset(preprocessing: Preprocessing, samples: Samples) -> Dataset:
     target = preprocessing.target
     if isinstance(target, RealTargets):
         return Dataset(inputs, torch.from_numpy(target.standardise(samples.values)).float())
-    # A class that only validation has counts as the first: its loss says no more than that.
-    return Dataset(inputs, torch.from_numpy(np.maximum(samples.classes, 0)))
+    return Dataset(inputs, torch.from_numpy(samples.classes))
 
 
 def loss_unit(config: Config, preprocessing: Preprocessing) -> tuple[str, float]:
@@ -246,6 +255,11 @@ def _final_reports(session: Session) -> dict[str, Report]:
         if len(samples):
             inputs = torch.from_numpy(samples.inputs).to(theta.device)
             raw = outputs(session.network, theta, inputs)[0].cpu().numpy()
+            if not np.isfinite(raw).all():
+                raise DivergenceError(
+                    f"training diverged: the network's output on {part} rows is not a finite "
+                    "number; try a smaller optimizer.lr, or train.clip_norm"
+                )
             predictions = to_predictions(problem.preprocessing, raw)
             reports[part] = full_report(
                 problem.preprocessing, session.answers, samples, predictions
@@ -284,7 +298,11 @@ def _memory_errors(config: Config) -> Iterator[None]:
     """Turn running out of memory, on the host or on a GPU, into a line that says what to do."""
     try:
         yield
-    except (MemoryError, torch.OutOfMemoryError):
+    except (MemoryError, RuntimeError) as error:  # torch raises either, and its own on a GPU
+        if isinstance(error, RuntimeError) and not any(
+            text in str(error) for text in ("out of memory", "can't allocate memory")
+        ):
+            raise
         raise ResourceError(
             f"out of memory with train.batch_size {config.train.batch_size} and model "
             f"{config.model.model_dump()}; make one of them smaller"

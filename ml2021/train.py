@@ -90,11 +90,14 @@ def _resume(run: RunDirectory, loaded: LoadedConfig, console: Console) -> None:
     if type(threads) is not int or threads < 1:
         raise CheckpointError(f"{run.environment}: damaged, it names no number of threads")
     session = start_session(problem, loaded.locate("model"), last, threads)
+    done, epochs = session.state.epoch, session.training.epochs
+    if epochs < done:
+        raise ConfigError(f"--set train.epochs={epochs}: the run has done {done}; name more")
     if session.state.is_finished(session.training) and run.summary.exists():
-        console.say(f"{run.path}: finished after {session.state.epoch} epochs; nothing to do")
+        early = ", where early stopping ended it" if done < epochs else ""
+        console.say(f"{run.path}: finished after {done} epochs{early}; nothing to do")
         return
-    done = session.state.epoch
-    console.say(f"going on with {run.path} after {done} of {session.training.epochs} epochs")
+    console.say(f"going on with {run.path} after {done} of {epochs} epochs")
     _train(session, run, console)
 
 
@@ -102,6 +105,7 @@ def _train(session: "Session", run: RunDirectory, console: Console) -> None:
     from ml2021.session import open_metrics, train_session
 
     metrics = open_metrics(session, run)
+    run.summary.unlink(missing_ok=True)  # until this training has ended, there is none
     write_text(run.resolved_config, dump_yaml(session.problem.config))
     network, config = session.network, session.problem.config
     console.say(
@@ -117,7 +121,10 @@ def _train(session: "Session", run: RunDirectory, console: Console) -> None:
     title = f"{report.rows:,} {part} rows"
     console.say(*score_table(title, {"network": report.scores, **report.baselines}), "")
     console.say(*score_table("network on", {name: r.scores for name, r in reports.items()}), "")
-    console.say(verdict(_deciding_score(config), report.scores, report.baselines))
+    if part == "train":
+        console.say("No row was held out, so these scores say nothing about new data.")
+    else:
+        console.say(verdict(_deciding_score(config), report.scores, report.baselines))
 
 
 def _deciding_score(config: "Config") -> str:

@@ -337,7 +337,7 @@ def test_weights_of_another_shape_make_no_model(path: Path, theta: torch.Tensor 
 
 @pytest.mark.parametrize("name", ["mean", "median", "least_squares"])
 def test_answers_that_are_missing_or_of_another_shape_make_no_model(path: Path, name: str) -> None:
-    line = "its trivial answers are not those of its preprocessing"
+    line = "its trivial answers are not those of its preprocessing; train the run again"
     kept = tensors()
     kept[f"answers.{name}"] = torch.zeros(3, 3, dtype=torch.float64)
     assert refused_model(path, Checkpoint(description(), kept)) == line

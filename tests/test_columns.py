@@ -304,7 +304,7 @@ CYCLE = list(range(ROWS))
     [
         (["ab"[i % 2] for i in CYCLE], "classification", ()),
         ([str(i % 2 == 0) for i in CYCLE], "classification", ()),
-        ([f"class {i}" for i in CYCLE], "classification", ()),
+        ([f"class {i % 20}" for i in CYCLE], "classification", ()),
         (
             [i % 2 for i in CYCLE],
             "classification",

@@ -555,3 +555,86 @@ def test_unnamed_columns_are_numbered(tmp_path: Path) -> None:
     problem = load(path, "  header: false", "  target: 1")
     assert problem.preprocessing.inputs == ("0",)
     assert real(problem).labels == ("1",)
+
+
+def dates(*days: int) -> list[Cell]:
+    return [str(np.datetime64("2021-01-01") + day) for day in days]
+
+
+@pytest.mark.parametrize(
+    ("days", "order_by", "expected"),
+    [
+        (range(40), True, []),
+        (range(40), False, []),
+        (
+            [*range(20), *range(23, 43)],
+            True,
+            [
+                "day has gaps: 1 of 39 steps are not as long as the others, and lags count rows; "
+                "add rows with an empty target"
+            ],
+        ),
+        (
+            [day // 2 for day in range(40)],
+            True,
+            [
+                "day repeats the value of the row before 20 times: lags count rows, and several "
+                "series in one file are read as one"
+            ],
+        ),
+        (
+            [*range(20, 40), *range(20)],
+            False,
+            ["rows are not in the order of day; set data.order_by"],
+        ),
+    ],
+)
+def test_a_series_that_is_none_is_noted(
+    tmp_path: Path, days: Sequence[int], order_by: bool, expected: list[str]
+) -> None:
+    columns: dict[str, list[Cell]] = {"day": dates(*days), "y": [*wave(40)]}
+    lines = ["  target: y", "  lags: 3", *(["  order_by: day"] if order_by else [])]
+    notes = load_table(tmp_path, columns, *lines).notes
+    assert [note for note in notes if "day" in note and "left out" not in note] == expected
+
+
+def test_a_column_that_is_numbers_for_the_most_part_is_noted(tmp_path: Path) -> None:
+    columns = table()
+    columns["hp"] = ["unknown" if i % 4 == 0 else i % 9 for i in range(50)]
+    notes = load_table(tmp_path, columns, "  target: y").notes
+    assert (
+        "37 of 50 values of hp are numbers, and it is taken for text; list the others in "
+        "data.missing if they mean missing"
+    ) in notes
+
+
+def test_a_text_with_nearly_a_class_per_row_is_no_target(tmp_path: Path) -> None:
+    columns: dict[str, list[Cell]] = {**table(), "code": [f"C{i}" for i in range(50)]}
+    assert data_error(tmp_path, columns, "  target: code") == (
+        "column 'code' has 50 different texts in 50 rows, too many to be classes; choose another "
+        "data.target"
+    )
+
+
+def test_rows_of_a_class_without_a_training_row(tmp_path: Path) -> None:
+    """Those that would validate have no loss and are left out; those that test count as wrong."""
+    part = ["train"] * 30 + ["validation"] * 10 + ["test"] * 10
+    kind: list[Cell] = [["p", "q"][i % 2] for i in range(50)]
+    kind[35], kind[36], kind[45] = "r", "r", "r"
+    columns: dict[str, list[Cell]] = {**table(), "part": [*part], "kind": kind}
+    problem = load_table(
+        tmp_path, columns, "  target: kind", "  split: {method: column, column: part}"
+    )
+    assert len(problem.validation) == len(problem.split.validation) == 8
+    assert problem.test.classes.tolist().count(-1) == 1
+    assert "test rows of a class that no training row has, counted wrong: 1" in problem.notes
+    left_out = "rows left out, validation rows of a class that no training row has: 2"
+    assert left_out in problem.notes
+
+
+def test_names_that_occur_several_times_are_noted(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    rows = [f"{i},{i * i % 7},{i * 3 % 11}" for i in range(30)]
+    path.write_text("\n".join(["x,x,y", *rows]) + "\n")
+    notes = load(path, "  target: y").notes
+    assert notes[0] == "repeated column names are told apart: x.0, x.1"

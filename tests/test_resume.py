@@ -133,8 +133,10 @@ def test_a_finished_run_is_not_touched(whole: Path) -> None:
     outcome = run_well(whole, "train", "--resume", "short")
     assert outcome.stdout == "short\n"
     assert outcome.stderr == "short: finished after 4 epochs; nothing to do\n"
-    fewer = run_well(whole, "train", "--resume", "short", "--set", "train.epochs=2")
-    assert fewer.stderr == "short: finished after 4 epochs; nothing to do\n"
+    assert refusal(whole, "train", "--resume", "short", "--set", "train.epochs=2") == (
+        2,
+        "--set train.epochs=2: the run has done 4; name more",
+    )
     assert (contents(path), {p: p.stat().st_mtime_ns for p in path.rglob("*")}) == before
 
 

@@ -267,7 +267,10 @@ def test_a_threshold_that_no_row_reaches_is_refused() -> None:
     assert str(caught.value) == "data.split.test_from: no row from '4' on"
     with pytest.raises(DataError) as caught:
         threshold([1, 2, 3], 3, 2)
-    assert str(caught.value) == "data.split.validation_from: no row from '3' on"
+    assert str(caught.value) == (
+        "data.split.validation_from '3' comes after test_from '2'; the validation rows stand "
+        "before the test rows"
+    )
     with pytest.raises(DataError) as caught:
         threshold([1, 2, 3], 1, 2)
     assert str(caught.value) == "data.split: column 'when' gives no row to training"

@@ -183,7 +183,14 @@ REFUSED: dict[str, tuple[bytes, TableFormat, list[str]]] = {
         [":1: numbers where the column names belong; write a header, or set data.header: false"],
     ),
     "nameless": (b"\na,,c\n1,2,3\n", CSV, [":2: column 2 has no name; give it one"]),
-    "nameless index": (b",0,1\n0,2,3\n", CSV, [":1: column 1 has no name; give it one"]),
+    "nameless index": (
+        b",0,1\n0,2,3\n",
+        CSV,
+        [
+            ":1: column 1 has no name; give it one (pandas writes its index so; index=False leaves "
+            "it out)"
+        ],
+    ),
     "short": (
         b"a,b,c\n1,2,3\n4,5\n6,7,8\n",
         CSV,

@@ -85,8 +85,7 @@ def fit_real_targets(
 ) -> tuple[RealTargets, list[str]]:
     """Learn means and scales from the training rows' values (N, T); also return notes.
 
-    With `one_scale` the outputs share the root mean square of their deviations. Raises DataError
-    where a target is beyond what standardising can hold.
+    With `one_scale` the outputs share the root mean square of their deviations.
     """
     moments = [_moments(column) for column in values.T]
     scales = [scale for _, scale in moments]

@@ -31,6 +31,7 @@ _SAMPLE = 1000  # how many different values of a text column are looked at to ca
 _FEW_CLASSES = 20
 _FEWEST_PIXELS = 16
 _NUMBERED = re.compile(r"(.*?)\d+")
+_NUMBER = r"\s*[+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][+-]?\d+)?\s*"
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,12 @@ def plan_columns(
             features.append(FeatureColumn(name, kind))
     for reason, names in dropped.items():
         notes.append(f"left out: {_some(names)} ({reason})")
+    for name in selection.features:
+        if (count := _numbers_in_text(frame[name])) > 0:
+            notes.append(
+                f"{count} of {frame[name].count()} values of {echo(name)} are numbers, and it is "
+                "taken for text; list the others in data.missing if they mean missing"
+            )
     if identifiers := [f.name for f in features if f.kind == "number" and _counts(frame[f.name])]:
         notes.append(
             f"{_some(identifiers)} counts the rows; if it only names them, add it to data.exclude"
@@ -110,6 +117,15 @@ def _feature_kind(column: "pd.Series") -> tuple[Kind | None, str]:
     if len(values) > _FEW_CLASSES and len(values) > 0.5 * len(present):
         return None, "text with nearly a value per row"
     return "category", ""
+
+
+def _numbers_in_text(column: "pd.Series") -> int:
+    """Return how many cells of a text column are numbers, 0 where it is fewer than half."""
+    if is_number(column):
+        return 0
+    present = column.dropna()
+    count = int(present.str.fullmatch(_NUMBER).sum())
+    return count if count >= 0.5 * len(present) else 0
 
 
 def _pixel_groups(frame: "pd.DataFrame", names: Sequence[str]) -> dict[str, str]:
@@ -161,6 +177,17 @@ def _counts(column: "pd.Series") -> bool:
     return len(values) > _FEW_CLASSES and bool((np.diff(values) == 1).all())
 
 
+def _check_classes(column: "pd.Series") -> None:
+    """Refuse a text target with nearly a class per row. Raises DataError."""
+    present = column.dropna()
+    classes = present.nunique()
+    if classes > _FEW_CLASSES and classes > 0.5 * len(present):
+        raise DataError(
+            f"column '{echo(column.name)}' has {classes} different texts in {len(present)} rows, "
+            "too many to be classes; choose another data.target"
+        )
+
+
 def _infer_task(
     frame: "pd.DataFrame",
     selection: Selection,
@@ -184,6 +211,7 @@ def _infer_task(
                 f"column '{echo(name)}' is text and task: {task} predicts numbers; "
                 "set task: classification, or leave the key out"
             )
+        _check_classes(column)
         return "classification"
     if task in ("regression", "classification", "structured"):
         return task

@@ -16,13 +16,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ml2021.data.kinds import Task
 from ml2021.data.windows import histories
-from ml2021.errors import echo
+from ml2021.errors import DataError, echo
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Floats = NDArray[np.float64]
 Positive = Annotated[float, Field(gt=0)]
+
+_FARTHEST = 1e18  # deviations from the mean, whose square float32 still holds
 
 
 class Record(BaseModel):
@@ -247,7 +249,15 @@ def _encode_numbers(
     outside = int(((values < feature.minimum) | (values > feature.maximum)).sum())
     if outside:
         encoded.outside[feature.name] = outside
-    block[:, 0] = (values - feature.mean) / feature.scale
+    standardised = (values - feature.mean) / feature.scale
+    if len(values) and np.abs(standardised).max() > _FARTHEST:
+        odd = values[np.abs(standardised).argmax()]
+        raise DataError(
+            f"column '{echo(feature.name)}': {odd:g} is too far from the training rows, whose mean "
+            f"is {feature.mean:g} and deviation {feature.scale:g}; correct it, or add it to "
+            "data.missing"
+        )
+    block[:, 0] = standardised
     if feature.has_indicator:
         block[:, 1] = missing
 

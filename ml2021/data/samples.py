@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
+_MOST_ABSENT = 5  # with more columns missing, it is another table, and one line says so
+
 
 @dataclass(frozen=True)
 class Samples:
@@ -150,7 +152,13 @@ def read_matching(
     needed = dict.fromkeys(kinds)
     if history is not None and history.order_by is not None:
         needed[history.order_by] = None
-    if absent := [name for name in needed if name not in positions]:
+    absent = [name for name in needed if name not in positions]
+    if len(absent) > _MOST_ABSENT:
+        raise DataError(
+            f"{path}: {len(absent)} of the {len(needed)} columns that the model needs are missing: "
+            f"{', '.join(map(echo, absent[:_MOST_ABSENT]))}, ...; is this the right run?"
+        )
+    if absent:
         raise DataError(*(_explain_absent(path, header, preprocessing, name) for name in absent))
     if unknown := [name for name in carried if name not in header.names]:
         raise ConfigError(*(f"--id: {explain_missing(header, name)}" for name in unknown))

@@ -15,7 +15,6 @@ from ml2021.data.dates import date_key
 from ml2021.errors import DataError, echo
 
 Rows = NDArray[np.int64]
-Part = Literal["train", "validation", "test"]
 
 
 @dataclass(frozen=True)
@@ -141,6 +140,11 @@ def split_by_threshold(
             )
         reached[name] = keys >= threshold  # which no missing value is
     in_test = reached["test_from"]
+    if validation_from is not None and bool((in_test & ~reached["validation_from"]).any()):
+        raise DataError(
+            f"data.split.validation_from '{echo(validation_from)}' comes after test_from "
+            f"'{echo(test_from)}'; the validation rows stand before the test rows"
+        )
     in_validation = reached["validation_from"] & ~in_test
     split = Split(
         train=rows[known & ~in_test & ~in_validation],

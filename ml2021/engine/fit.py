@@ -229,6 +229,8 @@ def _end_epoch(
     if validation is not None:
         validation_outputs = outputs(network, state.theta, validation.inputs)
         validation_loss = mean_loss(training.loss, validation_outputs, validation.targets)
+        if not bool(validation_loss.isfinite().all()):
+            raise _diverged(state.epoch + 1, (state.epoch + 1) * batches)
         improved = patient & (validation_loss < state.best_loss)
     state.epoch += 1
     state.batch = 0
@@ -264,8 +266,12 @@ def _epoch_loss(state: TrainingState, train: Dataset, training: Training, batche
         finite = totals.isfinite().all(1)
         first = batches if bool(finite.all()) else int(finite.logical_not().nonzero()[0]) + 1
         update = state.epoch * training.batches(len(train)) + first
-        raise DivergenceError(
-            f"training diverged: the loss is not a finite number in epoch {state.epoch + 1}, "
-            f"update {update}; try a smaller optimizer.lr, or train.clip_norm"
-        )
+        raise _diverged(state.epoch + 1, update)
     return loss
+
+
+def _diverged(epoch: int, update: int) -> DivergenceError:
+    return DivergenceError(
+        f"training diverged: the loss is not a finite number in epoch {epoch}, update {update}; "
+        "try a smaller optimizer.lr, or train.clip_norm"
+    )

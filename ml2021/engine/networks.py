@@ -54,9 +54,9 @@ def initial_parameters(
     """Draw θ of shape (K, P) on the CPU, member k from generators[k] alone.
 
     Hidden layers that end in a ReLU: weights N(0, 2 / fan_in) (He et al. 2015, arXiv:1502.01852).
-    Sigmoids: U(±√(6 / (fan_in + fan_out))), four times that for the logistic function (Glorot and
-    Bengio 2010), whose slope at 0 is 1/4. The output: U(±1/√fan_in). Biases of hidden units are
-    U(±1/√fan_in), so that units of a single feature do not all bend at the same place.
+    Sigmoids: U(±4·√(6 / (fan_in + fan_out))), four times the bound of Glorot and Bengio (2010),
+    since the slope of the logistic function at 0 is 1/4. The output: U(±1/√fan_in). Biases of
+    hidden units are U(±1/√fan_in), so that units of one feature do not all bend at the same place.
     """
     members = [_draw_member(network, generator) for generator in generators]
     return torch.stack(members).to(dtype)

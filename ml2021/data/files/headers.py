@@ -104,7 +104,8 @@ def begin_table(
         what = "numbers where the column names belong"
         raise DataError(f"{where}: {what}; write a header, or set data.header: false")
     if "" in raw:
-        raise DataError(f"{where}: column {raw.index('') + 1} has no name; give it one")
+        remedy = "" if raw[0] else " (pandas writes its index so; index=False leaves it out)"
+        raise DataError(f"{where}: column {raw.index('') + 1} has no name; give it one{remedy}")
     if sum(block.rows for block in first) < least:
         raise file_error(scan.path, "a header and no rows; add the data")
     return make_header(scan.path, raw), first
