@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ml2021.data.datasets import Dataset, epoch_order, generator
 from ml2021.engine.losses import Loss, build_loss, mean_loss
-from ml2021.engine.networks import Network, Pass, initial_parameters, outputs
+from ml2021.engine.networks import Forward, Network, Pass, initial_parameters
 from ml2021.engine.optimizers import Optimizer, build_clip, build_update, slot_names
 from ml2021.engine.schedules import Schedule, lr_factor
 from ml2021.errors import DivergenceError
@@ -137,6 +137,7 @@ def fit(
         size: BatchStep(network, state.theta, gradient, size, training.loss) for size in visit.sizes
     }
     totals = state.batch_losses.view(batches, -1, 1, 1).unbind()
+    forward = None if validation is None else Forward(network, state.theta, len(validation))
     factor = 1.0
     reported = time.perf_counter()
 
@@ -161,7 +162,7 @@ def fit(
                     train_loss=train_loss,
                 )
                 reported = time.perf_counter()
-        yield _end_epoch(network, training, state, train, validation, factor)
+        yield _end_epoch(forward, training, state, train, validation, factor)
         reported = time.perf_counter()
 
 
@@ -213,7 +214,7 @@ class _EpochBatches:
 
 
 def _end_epoch(
-    network: Network,
+    forward: Forward | None,
     training: Training,
     state: TrainingState,
     train: Dataset,
@@ -227,7 +228,8 @@ def _end_epoch(
     validation_loss = validation_outputs = None
     improved = patient
     if validation is not None:
-        validation_outputs = outputs(network, state.theta, validation.inputs)
+        assert forward is not None
+        validation_outputs = forward(validation.inputs)
         validation_loss = mean_loss(training.loss, validation_outputs, validation.targets)
         if not bool(validation_loss.isfinite().all()):
             raise _diverged(state.epoch + 1, (state.epoch + 1) * batches)

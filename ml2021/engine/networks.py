@@ -156,27 +156,38 @@ def _activation_functions(
 
 
 BLOCK_BYTES = 4 << 20
-"""The size that `outputs` gives the activations of one block of rows: about a core's cache."""
+"""The size that `Forward` gives the activations of one block of rows: about a core's cache."""
 
 
-@torch.inference_mode()
-def outputs(network: Network, theta: Tensor, inputs: Tensor) -> Tensor:
-    """Return the outputs (K, N, T) of θ (K, P) for shared rows (N, F + 1), in blocks of rows.
+class Forward:
+    """The outputs for a number of rows, in blocks; bound to θ (K, P), every buffer made once.
 
     The engine's only forward: training, evaluation and prediction all end in `Pass.forward`.
     """
-    members, rows = theta.shape[0], inputs.shape[0]
-    result = theta.new_empty(members, rows, network.layout.outputs)
-    width = members * (sum(network.layout.sizes) + 1) * theta.element_size()
-    block = max(1, min(rows, max(256, BLOCK_BYTES // width)))
-    passes: dict[int, Pass] = {}
-    for start in range(0, rows, block):
-        batch = inputs[start : start + block].expand(members, -1, -1)
-        size = batch.shape[1]
-        if size not in passes:
-            passes[size] = Pass(network, theta, size)
-        result[:, start : start + block] = passes[size].forward(batch)
-    return result
+
+    def __init__(self, network: Network, theta: Tensor, rows: int) -> None:
+        self._theta = theta
+        self._outputs = network.layout.outputs
+        width = len(theta) * (sum(network.layout.sizes) + 1) * theta.element_size()
+        self._block = max(1, min(rows, max(256, BLOCK_BYTES // width)))
+        sizes = {self._block, rows % self._block} - {0}
+        self._passes = {size: Pass(network, theta, size) for size in sizes}
+
+    @torch.inference_mode()
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Return the outputs (K, N, T) for rows (N, F + 1) that the members share."""
+        members, rows = len(self._theta), len(inputs)
+        result = self._theta.new_empty(members, rows, self._outputs)
+        for start in range(0, rows, self._block):
+            batch = inputs[start : start + self._block].expand(members, -1, -1)
+            stop = start + batch.shape[1]
+            result[:, start:stop] = self._passes[stop - start].forward(batch)
+        return result
+
+
+def outputs(network: Network, theta: Tensor, inputs: Tensor) -> Tensor:
+    """Return the outputs (K, N, T) of θ (K, P) for rows (N, F + 1), once."""
+    return Forward(network, theta, len(inputs))(inputs)
 
 
 def to_module(network: Network, member: Tensor) -> nn.Sequential:
