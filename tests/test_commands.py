@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from ml2021.assembly import choose_threads
+from ml2021.engine.networks import relu_stack
 from ml2021.errors import echo
 from tests import commands
 from tests.commands import contents, refusal, run, run_apart, run_well, write_rows
@@ -633,3 +635,29 @@ def test_a_shipped_config_trains(path: Path, tmp_path: Path) -> None:
 def test_configs_ship() -> None:
     assert len(CONFIGS) >= 10
     assert os.path.commonpath(CONFIGS) == str(ROOT / "configs")
+
+
+@pytest.mark.parametrize(("loss", "score", "power"), [("mae", "mae", 1), ("mse", "rmse", 2)])
+def test_the_losses_of_metrics_csv_are_in_the_units_of_the_data(
+    fresh: Path, loss: str, score: str, power: int
+) -> None:
+    settings = ("--set", f"loss={loss}", "--run-dir", "run")
+    run_well(fresh, "train", "--quiet", "--config", "regression.yaml", *settings)
+    lines = (fresh / "run" / "metrics.csv").read_text().splitlines()
+    names = lines[0].split(",")
+    for line in lines[1:]:
+        row = dict(zip(names, map(float, line.split(",")), strict=True))
+        assert row["validation_loss"] == pytest.approx(row[f"validation_{score}"] ** power, 1e-5)
+
+
+def test_the_verdict_rests_on_the_score_nearest_to_the_loss(fresh: Path) -> None:
+    for loss, heading in (("mae", "MAE"), ("mse", "RMSE")):
+        settings = ("--set", f"loss={loss}")
+        outcome = run_well(fresh, "train", "--config", "regression.yaml", *settings)
+        assert re.search(rf"trivial answers?: {heading} ", outcome.stderr.splitlines()[-1])
+
+
+def test_a_small_update_takes_one_thread_and_a_large_one_every_core() -> None:
+    cores = len(os.sched_getaffinity(0))
+    assert choose_threads(relu_stack(56, 1, [100]), 32) == 1
+    assert choose_threads(relu_stack(28, 1, [256] * 3), 4096) == cores

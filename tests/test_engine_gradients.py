@@ -130,3 +130,11 @@ def test_two_relus_make_one_hard_sigmoid() -> None:
     relus = [[1.0, 3.0, 1.0, -3.0, 1 / 6, -1 / 6, 0.0]]
     of_pair = outputs(pair, torch.tensor(relus, dtype=torch.float64), rows)
     torch.testing.assert_close(of_pair, of_hard, rtol=0, atol=1e-15)
+
+
+def test_hidden_sigmoids_start_within_four_times_the_bound_of_glorot() -> None:
+    network = sigmoid_sum(50, 1, 400, "sigmoid")
+    theta = initial_parameters(network, [torch.Generator().manual_seed(0)])
+    weights = network.layout.views(theta)[0][0, :, :-1]
+    bound = 4 * (6 / 450) ** 0.5
+    assert 0.99 * bound < float(weights.abs().max()) <= bound

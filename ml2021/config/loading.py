@@ -27,7 +27,7 @@ from ml2021.config.messages import describe, dotted
 from ml2021.config.scalars import dump_document
 from ml2021.config.schema import Config
 from ml2021.config.structure import models_at, tag_of
-from ml2021.errors import ConfigError, echo
+from ml2021.errors import ConfigError, echo, printable
 
 SIZE_LIMIT = 1 << 20
 """The largest config file, in bytes."""
@@ -63,7 +63,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig:
 
 def load_config_text(text: str, source: str, overrides: Sequence[str] = ()) -> LoadedConfig:
     """Do what `load_config` does for a text that stands at `source`."""
-    source = _printable(source)
+    source = printable(source)
     document = parse_document(text, source)
     problems = document.problems
     start = Place(0, 1, 1, source)
@@ -101,7 +101,7 @@ def dump_yaml(config: Config) -> str:
 
 
 def _read_text(path: Path) -> str:
-    place = _printable(str(path.absolute()))
+    place = printable(str(path.absolute()))
     try:
         # Opening a FIFO would wait for its other end.
         if not stat.S_ISREG(path.stat().st_mode):
@@ -116,7 +116,7 @@ def _read_text(path: Path) -> str:
     except OSError as error:
         reason = error.strerror or "input/output error"
         raise ConfigError(f"{place}: cannot be read ({reason}); check the path") from None
-    source = _printable(str(path))
+    source = printable(str(path))
     if len(content) > SIZE_LIMIT:
         raise ConfigError(
             f"{source}: larger than 1 MiB; a config is a few lines, is this the data?"
@@ -204,8 +204,3 @@ def _kind(value: object) -> str:
     if isinstance(value, list):
         return "a list"
     return "a mapping" if isinstance(value, dict) else f"'{echo(value)}'"
-
-
-def _printable(path: str) -> str:
-    """Escape what would break a line; a path is never cut."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in path)

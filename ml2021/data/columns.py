@@ -27,7 +27,6 @@ class Selection:
     targets: tuple[str, ...]
     features: tuple[str, ...]
     extra: tuple[str, ...]
-    excluded: tuple[str, ...]
 
     @property
     def used(self) -> tuple[str, ...]:
@@ -81,7 +80,6 @@ def select_columns(
         targets=tuple(targets),
         features=chosen,
         extra=tuple(dict.fromkeys(e for e in extras if e not in targets and e not in chosen)),
-        excluded=tuple(excluded),
     )
     return selection, problems
 

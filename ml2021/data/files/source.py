@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from ml2021.errors import DataError
+from ml2021.errors import DataError, printable
 
 CHUNK = 1 << 20
 """Bytes read at a time: with this many, the arrays of the scan fit the cache."""
@@ -32,7 +32,7 @@ _NOT_TEXT = (
 
 def show_path(path: Path) -> str:
     """Return a path for a message: whole, its control characters escaped."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(path))
+    return printable(str(path))
 
 
 def file_error(path: Path, what: str) -> DataError:
