@@ -1,0 +1,1 @@
+"""Pictures: arrays and names in, a figure out."""
