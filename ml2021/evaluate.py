@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ml2021.config.differences import differences
 from ml2021.config.loading import load_config
 from ml2021.data.samples import Samples, read_matching
 from ml2021.errors import CheckpointError, DataError
@@ -68,17 +69,25 @@ def evaluate(csv: Path | None, run_path: Path | None) -> Evaluation:
 
 def _own_rows(run: RunDirectory, model: "Model") -> tuple[str, Samples]:
     """Return the run's test rows, validation rows where there are none, else training rows."""
+    from ml2021.saving import config_without_paths
+
     loaded = load_config(run.resolved_config)
     problem = load_problem(loaded.config, loaded.locate)
-    if problem.data_sha256 != model.data_sha256:
-        raise DataError(
-            f"{problem.data_path}: has changed since the run was trained, so its test rows are "
-            "no longer known; name a CSV to score"
-        )
-    if problem.config.data.split != model.config.data.split:
-        raise CheckpointError(
-            f"{run.resolved_config}: its data.split is not the one that the run was trained with; "
-            "put it back, or name a CSV to score"
-        )
+    for path, now, then in (
+        (problem.data_path, problem.data_sha256, model.data_sha256),
+        (problem.config.data.test_path, problem.test_sha256, model.test_sha256),
+    ):
+        if now != then:
+            raise DataError(
+                f"{path}: has changed since the run was trained, so its test rows are "
+                "no longer known; name a CSV to score"
+            )
+    own, kept = config_without_paths(problem.config), config_without_paths(model.config)
+    if changed := [
+        f"{loaded.locate(*keys)}: {what}; put it back, or name a CSV to score"
+        for keys, what in differences(own, kept)
+        if keys[0] in ("data", "task")
+    ]:
+        raise CheckpointError(*changed)
     parts = {"test": problem.test, "validation": problem.validation, "train": problem.train}
     return next((name, samples) for name, samples in parts.items() if len(samples))

@@ -30,6 +30,7 @@ class Model:
     theta: torch.Tensor
     answers: Answers
     data_sha256: str
+    test_sha256: str | None
 
     @property
     def table_format(self) -> TableFormat:
@@ -69,4 +70,5 @@ def load_model(path: Path) -> Model:
         theta.to(device),
         answers,
         described.data_sha256,
+        described.test_sha256,
     )

@@ -36,13 +36,17 @@ Locate = Callable[..., str]
 
 @dataclass(frozen=True)
 class LoadedProblem:
-    """All that training needs from the data. `config` has no default left to resolve."""
+    """All that training needs from the data. `config` has no default left to resolve.
+
+    data_sha256: of the bytes of `data.path`; test_sha256: of `data.test_path`, where there is one.
+    """
 
     config: schema.Config
     preprocessing: prep.Preprocessing
     split: Split
     data_path: Path
     data_sha256: str
+    test_sha256: str | None
     notes: tuple[str, ...]
     train: Samples
     validation: Samples
@@ -81,10 +85,12 @@ def load_problem(config: schema.Config, locate: Locate) -> LoadedProblem:
     if isinstance(preprocessing.target, prep.ClassTarget):
         split = without_unseen(split, preprocessing.target, frame)
     validation = fitted.samples(split.validation)
+    test_sha256 = None
     if data.test_path is None:
         test = fitted.samples(split.test)
     else:
-        other = read_matching(preprocessing, Path(data.test_path), table_format, "scored").table
+        matched = read_matching(preprocessing, Path(data.test_path), table_format, "scored")
+        other, test_sha256 = matched.table, matched.sha256
         test_rows = other.scorable_rows()
         needed = "target or history" if data.lags else "target"
         if len(test_rows) == 0:
@@ -104,6 +110,7 @@ def load_problem(config: schema.Config, locate: Locate) -> LoadedProblem:
         split=split,
         data_path=path.absolute(),
         data_sha256=table.sha256,
+        test_sha256=test_sha256,
         notes=(
             *_name_notes(header),
             *plan.notes,

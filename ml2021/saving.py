@@ -42,6 +42,7 @@ def _describe(problem: LoadedProblem, epoch: int, batch: int) -> Description:
         config=config_without_paths(problem.config),
         preprocessing=problem.preprocessing,
         data_sha256=problem.data_sha256,
+        test_sha256=problem.test_sha256,
         epoch=epoch,
         batch=batch,
     )

@@ -80,8 +80,6 @@ def start_session(
 
 def environment(session: Session) -> dict[str, Any]:
     """Return what the result depends on beside config and data."""
-    device = session.state.theta.device
-    is_cuda = device.type == "cuda"
     return {
         "ml2021": __version__,
         "python": platform.python_version(),
@@ -90,11 +88,18 @@ def environment(session: Session) -> dict[str, Any]:
         "platform": platform.platform(),
         "command": sys.argv,
         "seed": session.problem.config.seed,
-        "device": torch.cuda.get_device_name(device) if is_cuda else str(device),
+        "device": device_name(session),
         "threads": session.threads,
         "data": str(session.problem.data_path),
         "data_sha256": session.problem.data_sha256,
+        "test_sha256": session.problem.test_sha256,
     }
+
+
+def device_name(session: Session) -> str:
+    """Return what a session computes on: the model of the GPU, or cpu."""
+    device = session.state.theta.device
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
 
 
 def open_metrics(session: Session, run: RunDirectory) -> MetricsFile:

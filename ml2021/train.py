@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ml2021.config.differences import differences
 from ml2021.config.loading import LoadedConfig, dump_yaml, load_config
 from ml2021.console import Console, bulleted, score_table, verdict
 from ml2021.errors import CheckpointError, ConfigError, echo
@@ -67,25 +68,28 @@ def _resume(run: RunDirectory, loaded: LoadedConfig, console: Console) -> None:
     from ml2021.problem import load_problem
     from ml2021.runs.checkpoints import load_checkpoint
     from ml2021.saving import config_without_paths
-    from ml2021.session import start_session
+    from ml2021.session import device_name, start_session
 
     recorded = read_json(run.environment)
     problem = load_problem(loaded.config, loaded.locate)
-    if problem.data_sha256 != recorded.get("data_sha256"):
-        raise CheckpointError(
-            f"{run.path}: {problem.data_path} has changed since the run began; "
-            "restore the file, or train anew"
-        )
+    for file, now, then in (
+        (problem.data_path, problem.data_sha256, recorded.get("data_sha256")),
+        (problem.config.data.test_path, problem.test_sha256, recorded.get("test_sha256")),
+    ):
+        if now != then:
+            raise CheckpointError(
+                f"{run.path}: {file} has changed since the run began, its SHA-256 is "
+                f"{str(now)[:8]}… and was {str(then)[:8]}…; restore the file, or train anew"
+            )
     last = load_checkpoint(run.last) if run.last.exists() else None
     if last is not None:
-        own, kept = config_without_paths(problem.config), dict(last.description.config)
-        own["train"] = {**own["train"], "epochs": kept.get("train", {}).get("epochs")}
-        if own != kept:
-            changed = ", ".join(sorted(key for key in own if own[key] != kept.get(key)))
-            raise CheckpointError(
-                f"{run.resolved_config}: is not the config that the checkpoint was trained with; "
-                f"it differs in {changed}"
-            )
+        own, kept = config_without_paths(problem.config), last.description.config
+        if changed := [
+            f"{loaded.locate(*keys)}: {what}; put it back, or train anew"
+            for keys, what in differences(own, kept)
+            if keys != ("train", "epochs")
+        ]:
+            raise CheckpointError(*changed)
     threads = recorded.get("threads")
     if type(threads) is not int or threads < 1:
         raise CheckpointError(f"{run.environment}: damaged, it names no number of threads")
@@ -98,6 +102,11 @@ def _resume(run: RunDirectory, loaded: LoadedConfig, console: Console) -> None:
         console.say(f"{run.path}: finished after {done} epochs{early}; nothing to do")
         return
     console.say(f"going on with {run.path} after {done} of {epochs} epochs")
+    if (device := device_name(session)) != (before := recorded.get("device")):
+        console.say(
+            f"it goes on on {device}, and was trained on {echo(before)} so far: it will not end "
+            "with the same bits as a run on one device"
+        )
     _train(session, run, console)
 
 

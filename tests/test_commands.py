@@ -572,7 +572,9 @@ def test_evaluate_refuses_another_split_than_the_one_trained_with(fresh: Path) -
     assert "seed: 0}" in text
     resolved.write_text(text.replace("seed: 0}", "seed: 5}"))
     code, line = refusal(fresh, "evaluate", "--run", "run")
-    assert (code, "data.split is not the one" in line) == (4, True)
+    assert code == 4
+    assert line.startswith("run/config.resolved.yaml:")
+    assert line.endswith(": data.split.seed is 5, and was 0; put it back, or name a CSV to score")
 
 
 def test_6_divergence_keeps_the_last_good_checkpoint(fresh: Path) -> None:

@@ -61,6 +61,19 @@ def dump_document(value: object) -> str:
     )
 
 
+def dump_value(value: object) -> str:
+    """Return a value as it stands on one line of YAML."""
+    text = yaml.dump(
+        value,
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        default_flow_style=True,
+        width=float("inf"),
+    )
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
 class _Dumper(yaml.SafeDumper):
     """Quotes what either version of YAML takes for something other than text."""
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ml2021.data import preprocessing as prep
 from ml2021.data.columns import explain_missing
 from ml2021.data.dates import sort_keys
+from ml2021.data.files.source import changed_error
 from ml2021.data.tables import Header, StorageKind, TableFormat, read_header, read_table
 from ml2021.data.windows import complete_windows, futures
 from ml2021.errors import ConfigError, DataError, echo
@@ -111,12 +112,13 @@ class MatchedTable:
     """A file read for a fitted model.
 
     carried: the columns to carry over, as text as it stands, in the order of the file. ignored: the
-    columns that the model has no use for.
+    columns that the model has no use for. sha256: of the file's bytes.
     """
 
     table: FittedTable
     carried: "pd.DataFrame"
     ignored: tuple[str, ...]
+    sha256: str
 
     def notes(self) -> list[str]:
         """Say what was ignored."""
@@ -169,16 +171,19 @@ def read_matching(
     texts: dict[str, StorageKind] = dict.fromkeys(carried, "text")
     twice = bool(names.keys() & texts.keys())
     columns, together = ([*names], storage_of) if twice else ([*names, *texts], texts | storage_of)
-    frame = read_table(path, table_format, columns=columns, kinds=together).frame
-    kept = read_table(path, table_format, columns=carried, kinds=texts).frame if twice else frame
+    read = read_table(path, table_format, columns=columns, kinds=together)
+    again = read_table(path, table_format, columns=carried, kinds=texts) if twice else read
+    if again.sha256 != read.sha256:
+        raise changed_error(path)
     known = {header.names[position] for position in positions.values()} | set(carried)
     ordered, file_order = in_series_order(
-        frame[list(names)].rename(columns=names), history.order_by if history else None
+        read.frame[list(names)].rename(columns=names), history.order_by if history else None
     )
     return MatchedTable(
         table=FittedTable(ordered, file_order, preprocessing),
-        carried=kept[list(carried)],
+        carried=again.frame[list(carried)],
         ignored=tuple(name for name in header.names if name not in known),
+        sha256=read.sha256,
     )
 
 

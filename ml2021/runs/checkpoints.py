@@ -30,7 +30,8 @@ class Description(BaseModel):
     """What a checkpoint says of itself.
 
     config: the resolved config as plain values, without the paths of the data.
-    data_sha256: of the training file. epoch, batch: how far training had come.
+    data_sha256: of the training file. test_sha256: of the file at data.test_path, where there is
+    one. epoch, batch: how far training had come.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -39,6 +40,7 @@ class Description(BaseModel):
     config: dict[str, Any]
     preprocessing: Preprocessing
     data_sha256: str
+    test_sha256: str | None = None
     epoch: Annotated[int, Field(ge=0)]
     batch: Annotated[int, Field(ge=0)]
 
