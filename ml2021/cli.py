@@ -127,11 +127,15 @@ def predict(
     ahead: Annotated[
         int, typer.Option(min=0, help="With lags: rows to forecast after the last one.")
     ] = 0,
+    interval: Annotated[
+        float | None,
+        typer.Option(metavar="LEVEL", help="Add intervals that hold this share of the truth: 0.9."),
+    ] = None,
 ) -> None:
     """Apply a run to new CSVs: as many rows out as in, in the same order."""
     from ml2021 import predict as command
 
-    path, files = command.predict(csv, run, output, id_ or [], ahead)
+    path, files = command.predict(csv, run, output, id_ or [], ahead, interval)
     console = Console()
     console.say(f"run {path}")
     for file in files:

@@ -16,19 +16,24 @@ from ml2021.engine.networks import Network, outputs
 from ml2021.errors import CheckpointError
 from ml2021.problem import table_format_of
 from ml2021.runs.checkpoints import load_checkpoint
-from ml2021.saving import saved_answers
+from ml2021.saving import saved_answers, saved_residuals
 from ml2021.scoring import Answers, to_predictions
 
 
 @dataclass(frozen=True)
 class Model:
-    """A fitted function from inputs to predictions, and what the trivial answers were."""
+    """A fitted function from inputs to predictions, and what the trivial answers were.
+
+    residuals: (N, T) of the rows that calibrate intervals, see `ml2021.conformal`; None for classes
+    and without such rows.
+    """
 
     config: Config
     preprocessing: Preprocessing
     network: Network
     theta: torch.Tensor
     answers: Answers
+    residuals: NDArray[np.float64] | None
     data_sha256: str
     test_sha256: str | None
 
@@ -69,6 +74,7 @@ def load_model(path: Path) -> Model:
         network,
         theta.to(device),
         answers,
+        saved_residuals(checkpoint, path),
         described.data_sha256,
         described.test_sha256,
     )

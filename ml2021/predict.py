@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ml2021 import conformal
 from ml2021.console import write_result
 from ml2021.data.preprocessing import ClassTarget, encode_inputs
 from ml2021.data.samples import FittedTable, read_matching
@@ -47,8 +49,14 @@ def predict(
     output: Path | None,
     carried: Sequence[str],
     ahead: int,
+    interval: float | None,
 ) -> tuple[Path, list[Predicted]]:
-    """Predict each CSV. Returns the run and what was written; nothing is, when any file is off."""
+    """Predict each CSV. Returns the run and what was written; nothing is, when any file is off.
+
+    `interval` is the level of the intervals beside the predictions, None for none.
+    """
+    if interval is not None and not 0 < interval < 1:
+        raise ConfigError(f"--interval {interval:g}: name a share between 0 and 1, such as 0.9")
     run = open_run(run_path)
     places = _output_places(sources, output)
 
@@ -57,9 +65,10 @@ def predict(
     model = load_model(run.best)
     if ahead and model.preprocessing.history is None:
         raise ConfigError("--ahead: this run has no data.lags, so there is nothing to go on from")
+    half_widths = None if interval is None else _half_widths(model, interval)
     done, texts = [], []
     for source, place in zip(sources, places, strict=True):
-        text, rows, notes = _predict_file(model, source, tuple(carried), ahead)
+        text, rows, notes = _predict_file(model, source, tuple(carried), ahead, half_widths)
         texts.append(text)
         done.append(Predicted(source, place, rows, tuple(notes)))
     if output is not None and len(sources) > 1:
@@ -67,6 +76,29 @@ def predict(
     for item, text in zip(done, texts, strict=True):
         _write(item.output, text)
     return run.path, done
+
+
+def _half_widths(model: "Model", level: float) -> Floats:
+    """Return half the width (T,) of each target's interval; ConfigError where there is none."""
+    if isinstance(model.preprocessing.target, ClassTarget):
+        raise ConfigError(
+            "--interval: is for numbers, and this run predicts classes, which have probabilities; "
+            "leave it out"
+        )
+    if model.residuals is None:
+        raise ConfigError(
+            "--interval: this run had no validation rows to learn the width from; "
+            "train with data.split.validation above 0"
+        )
+    half_widths = conformal.half_widths(model.residuals, level)
+    if half_widths is None:
+        rows = len(model.residuals)
+        raise ConfigError(
+            f"--interval {level:g}: needs {conformal.fewest_rows(level):,} validation rows, and "
+            f"this run keeps {rows:,}, enough for {math.floor(1000 * rows / (rows + 1)) / 1000:g}; "
+            "ask for less, or train with more"
+        )
+    return half_widths
 
 
 def _make_folder(path: Path) -> None:
@@ -118,7 +150,11 @@ def _output_places(sources: Sequence[Path], output: Path | None) -> list[Path]:
 
 
 def _predict_file(
-    model: "Model", source: Path, carried: tuple[str, ...], ahead: int
+    model: "Model",
+    source: Path,
+    carried: tuple[str, ...],
+    ahead: int,
+    half_widths: Floats | None,
 ) -> tuple[str, int, list[str]]:
     """Return the predictions as CSV text, the number of rows, and notes."""
     matched = read_matching(model.preprocessing, source, model.table_format, "predicted", carried)
@@ -127,23 +163,34 @@ def _predict_file(
         rows = np.arange(len(table.frame))
         encoded = encode_inputs(model.preprocessing, table.frame, rows)
         predictions, notes = model.predict(encoded.inputs), encoded.notes()
+        half = None if half_widths is None else np.tile(half_widths, (len(rows), 1))
     else:
-        predictions, notes = _forecast(model, table, ahead, source)
+        predictions, end, notes = _forecast(model, table, ahead, source)
+        half = None
+        if half_widths is not None:
+            # What was calibrated is one step from known values, and not a forecast from forecasts.
+            half = np.tile(half_widths, (len(predictions), 1))
+            half[end + 1 :] = np.nan
+            if end + 1 < len(half):
+                notes.append(
+                    f"rows forecast from forecasts, without an interval: {len(half) - end - 1}"
+                )
         added = np.arange(len(table.frame), len(predictions))
-        predictions = predictions[np.concatenate([table.file_order, added])]
+        order = np.concatenate([table.file_order, added])
+        predictions, half = predictions[order], None if half is None else half[order]
     latest = np.argsort(table.file_order)  # the rows of the file, in the order of the series
     columns = {name: _carried_column(matched.carried[name], latest, ahead) for name in carried}
-    columns |= _prediction_columns(model, predictions, columns)
+    columns |= _prediction_columns(model, predictions, half, columns)
     return _to_csv(columns), len(predictions), [*matched.notes(), *notes]
 
 
 def _forecast(
     model: "Model", table: FittedTable, ahead: int, source: Path
-) -> tuple[Floats, list[str]]:
+) -> tuple[Floats, int, list[str]]:
     """Return predictions for every row of a series, NaN where the history has a gap.
 
-    Rows after the last known value, and `ahead` rows more, are predicted one after the other, each
-    from the predictions before it.
+    The second is the first row after the last known value. From there on, and for `ahead` rows
+    more, rows are predicted one after the other, each from the predictions before it.
     """
     preprocessing = model.preprocessing
     history = preprocessing.history
@@ -173,7 +220,7 @@ def _forecast(
         notes.append(f"rows without a complete history of {history.lags}, left empty: {without}")
     if forecast := int((~np.isnan(predictions[end:, 0])).sum()):
         notes.append(f"rows forecast, each from the ones before it: {forecast}")
-    return predictions, notes
+    return predictions, end, notes
 
 
 def _carried_column(column: "pd.Series", order: NDArray[np.int64], ahead: int) -> list[str]:
@@ -196,19 +243,37 @@ def _next_dates(last: list[str], ahead: int) -> list[str]:
 
 
 def _prediction_columns(
-    model: "Model", predictions: Floats, carried: dict[str, list[str]]
+    model: "Model",
+    predictions: Floats,
+    half_widths: Floats | None,
+    carried: dict[str, list[str]],
 ) -> dict[str, list[str]]:
-    """Return the predictions under the names that the file's header gives the target."""
+    """Return the predictions under the names that the file's header gives the target.
+
+    half_widths: (N, T), half the width of each row's interval, NaN where it has none.
+    """
     target = model.preprocessing.target
-    columns: dict[str, list[str]] = {}
+    named: list[tuple[str, list[str]]] = []
     if isinstance(target, ClassTarget):
         chosen = predictions.argmax(axis=1)
-        columns[target.label] = [target.labels[index] for index in chosen]
+        named.append((target.label, [target.labels[index] for index in chosen]))
         for index, label in enumerate(target.labels):
-            columns[f"{target.label}_probability_{label}"] = _numbers(predictions[:, index])
+            named.append((f"{target.label}_probability_{label}", _numbers(predictions[:, index])))
     else:
         for index, label in enumerate(target.labels):
-            columns[label] = _numbers(predictions[:, index])
+            middle = predictions[:, index]
+            named.append((label, _numbers(middle)))
+            if half_widths is not None:
+                named.append((f"{label}_low", _numbers(middle - half_widths[:, index])))
+                named.append((f"{label}_high", _numbers(middle + half_widths[:, index])))
+    columns = dict(named)
+    if len(columns) < len(named):
+        names = [name for name, _ in named]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ConfigError(
+            f"'{echo(twice)}' is a target, and would be the bound of another one's interval too; "
+            "leave --interval out"
+        )
     if clash := set(columns) & set(carried):
         raise ConfigError(
             f"--id {echo(min(clash))}: is also the name of a prediction; leave it out"

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ml2021.config.loading import to_plain
@@ -15,23 +17,36 @@ from ml2021.runs.checkpoints import FORMAT_VERSION, Checkpoint, Description, sav
 from ml2021.runs.directory import RunDirectory
 from ml2021.scoring import Answers, answer_shapes
 
+Floats = NDArray[np.float64]
+
 _ANSWERS = "answers."  # what the names of their tensors begin with
+_RESIDUALS = "residuals"
 
 
 def save_state(
-    run: RunDirectory, problem: LoadedProblem, state: TrainingState, answers: Answers
+    run: RunDirectory,
+    problem: LoadedProblem,
+    state: TrainingState,
+    answers: Answers,
+    residuals: Floats | None,
 ) -> None:
     """Write best.safetensors, enough to predict, then last.safetensors, enough to go on."""
-    save_best(run, problem, state, answers)
+    save_best(run, problem, state, answers, residuals)
     last = {**_tensors(state), **_answer_tensors(answers)}
     save_checkpoint(run.last, Checkpoint(_describe(problem, state.epoch, state.batch), last))
 
 
 def save_best(
-    run: RunDirectory, problem: LoadedProblem, state: TrainingState, answers: Answers
+    run: RunDirectory,
+    problem: LoadedProblem,
+    state: TrainingState,
+    answers: Answers,
+    residuals: Floats | None,
 ) -> None:
-    """Write best.safetensors alone."""
+    """Write best.safetensors alone; `residuals` are those that calibrate intervals."""
     best = {"theta": state.best, **_answer_tensors(answers)}
+    if residuals is not None:
+        best[_RESIDUALS] = torch.from_numpy(residuals)
     description = _describe(problem, int(state.best_epoch), 0)
     save_checkpoint(run.best, Checkpoint(description, best))
 
@@ -83,6 +98,22 @@ def saved_answers(checkpoint: Checkpoint, path: Path) -> Answers:
             f"{path}: its trivial answers are not those of its preprocessing; train the run again"
         )
     return answers
+
+
+def saved_residuals(checkpoint: Checkpoint, path: Path) -> Floats | None:
+    """Return the sorted residuals (N, T) of a checkpoint, None where no rows calibrated it.
+
+    Raises CheckpointError where they are not those of its targets.
+    """
+    tensor = checkpoint.tensors.get(_RESIDUALS)
+    if tensor is None:
+        return None
+    width = checkpoint.description.preprocessing.target.width
+    fits = tensor.ndim == 2 and tensor.shape[1] == width and tensor.dtype == torch.float64
+    if not fits or not len(tensor) or not bool((tensor >= 0).all() & tensor.isfinite().all()):
+        raise CheckpointError(f"{path}: its residuals are not those of its targets")
+    residuals: Floats = tensor.numpy()
+    return residuals
 
 
 def _tensors(state: TrainingState) -> dict[str, Tensor]:

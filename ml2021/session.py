@@ -4,20 +4,18 @@ The command around it, and its messages before the first update, are in `ml2021.
 """
 
 import platform
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from ml2021 import __version__, assembly
+from ml2021 import __version__, assembly, conformal
 from ml2021.config.schema import Config
 from ml2021.console import Console, ProgressBar, number
 from ml2021.data.datasets import Dataset
@@ -25,12 +23,15 @@ from ml2021.data.preprocessing import ClassTarget, Preprocessing, RealTargets
 from ml2021.data.samples import Samples
 from ml2021.engine.fit import Progress, Training, TrainingState, fit, start
 from ml2021.engine.networks import Network, outputs
-from ml2021.errors import DivergenceError, ResourceError, RunInterruptedError
+from ml2021.errors import DivergenceError, RunInterruptedError
+from ml2021.interruptions import memory_errors, stop_signals
 from ml2021.problem import LoadedProblem
 from ml2021.runs.checkpoints import Checkpoint
 from ml2021.runs.directory import MetricsFile, RunDirectory, write_json
 from ml2021.saving import restore_state, save_best, save_state, saved_answers
 from ml2021.scoring import Answers, Report, full_report, learn_answers, score, to_predictions
+
+Floats = NDArray[np.float64]
 
 
 @dataclass
@@ -63,7 +64,7 @@ def start_session(
     batch_rows = min(training.batch_size or rows, rows)
     chosen = threads or assembly.choose_threads(network, batch_rows)
     torch.set_num_threads(chosen)
-    with _memory_errors(config):
+    with memory_errors(config):
         train = _dataset(preprocessing, problem.train).to(device)
         validation = None
         if len(problem.validation):
@@ -123,13 +124,17 @@ def train_session(
     problem, state = session.problem, session.state
     begun, updates_before = time.perf_counter(), _updates(session)
     try:
-        with _memory_errors(problem.config), _stop_signals() as stop_signal:
+        with memory_errors(problem.config), stop_signals() as stop_signal:
             _advance(session, run, console, metrics, stop_signal)
     finally:
         metrics.close()
     seconds = time.perf_counter() - begun
-    with _memory_errors(problem.config):
-        reports = _final_reports(session)
+    with memory_errors(problem.config):
+        predictions = _final_predictions(session)
+        reports = {
+            part: full_report(problem.preprocessing, session.answers, samples, predictions[part])
+            for part, samples in _parts(problem).items()
+        }
     rows_seen = (_updates(session) - updates_before) * len(problem.train)
     rows_seen //= session.training.batches(len(problem.train))
     summary: dict[str, Any] = {
@@ -146,6 +151,14 @@ def train_session(
     }
     if isinstance(problem.preprocessing.target, ClassTarget):
         summary["classes"] = list(problem.preprocessing.target.labels)
+    if (residuals := _residuals(session)) is not None:
+        test = (problem.test.values, predictions["test"]) if "test" in predictions else None
+        labels = problem.preprocessing.target.labels
+        summary["interval"] = {
+            "calibrated_on": "validation",
+            "rows": len(residuals),
+            "levels": conformal.describe(residuals, labels, test),
+        }
     write_json(run.summary, summary)
     return reports
 
@@ -178,7 +191,7 @@ def _advance(
                     time.monotonic() - saved >= config.train.save_seconds
                 ):
                     metrics.flush()
-                    save_state(run, session.problem, session.state, session.answers)
+                    save_state(run, session.problem, state, session.answers, _residuals(session))
                     saved = time.monotonic()
                 if number_of_signal is not None:
                     raise RunInterruptedError(
@@ -189,11 +202,11 @@ def _advance(
         except DivergenceError as error:
             kept = ""
             if int(state.best_epoch):
-                save_best(run, session.problem, state, session.answers)
+                save_best(run, session.problem, state, session.answers, _residuals(session))
                 kept = f"; the best parameters, of epoch {int(state.best_epoch)}, are kept"
             raise DivergenceError(*(line + kept for line in error.lines)) from None
     metrics.flush()
-    save_state(run, session.problem, session.state, session.answers)
+    save_state(run, session.problem, state, session.answers, _residuals(session))
 
 
 def _dataset(preprocessing: Preprocessing, samples: Samples) -> Dataset:
@@ -251,64 +264,46 @@ def _metrics_row(
     return row
 
 
-def _final_reports(session: Session) -> dict[str, Report]:
-    """Score the best parameters on every part that has rows."""
-    problem, theta = session.problem, session.state.best
-    reports = {}
+def _parts(problem: LoadedProblem) -> dict[str, Samples]:
+    """Return the parts that have rows."""
     parts = {"train": problem.train, "validation": problem.validation, "test": problem.test}
-    for part, samples in parts.items():
-        if len(samples):
-            inputs = torch.from_numpy(samples.inputs).to(theta.device)
-            raw = outputs(session.network, theta, inputs)[0].cpu().numpy()
-            if not np.isfinite(raw).all():
-                raise DivergenceError(
-                    f"training diverged: the network's output on {part} rows is not a finite "
-                    "number; try a smaller optimizer.lr, or train.clip_norm"
-                )
-            predictions = to_predictions(problem.preprocessing, raw)
-            reports[part] = full_report(
-                problem.preprocessing, session.answers, samples, predictions
+    return {part: samples for part, samples in parts.items() if len(samples)}
+
+
+def _final_predictions(session: Session) -> dict[str, Floats]:
+    """Return what the best parameters predict for every part that has rows."""
+    predictions = {}
+    for part, samples in _parts(session.problem).items():
+        raw = _outputs(session, samples)
+        if not np.isfinite(raw).all():
+            raise DivergenceError(
+                f"training diverged: the network's output on {part} rows is not a finite "
+                "number; try a smaller optimizer.lr, or train.clip_norm"
             )
-    return reports
+        predictions[part] = to_predictions(session.problem.preprocessing, raw)
+    return predictions
+
+
+def _outputs(session: Session, samples: Samples) -> NDArray[np.float32]:
+    """Return the outputs (N, T) of the best parameters for those rows."""
+    theta = session.state.best
+    inputs = torch.from_numpy(samples.inputs).to(theta.device)
+    raw: NDArray[np.float32] = outputs(session.network, theta, inputs)[0].cpu().numpy()
+    return raw
+
+
+def _residuals(session: Session) -> Floats | None:
+    """Return the sorted residuals of the best parameters on the validation rows.
+
+    None where these are classes or there are no such rows, and so nothing to calibrate with.
+    """
+    preprocessing, samples = session.problem.preprocessing, session.problem.validation
+    if session.validation is None or isinstance(preprocessing.target, ClassTarget):
+        return None
+    predictions = to_predictions(preprocessing, _outputs(session, samples))
+    return conformal.residuals(samples.values, predictions)
 
 
 def _updates(session: Session) -> int:
     batches = session.training.batches(len(session.problem.train))
     return session.state.epoch * batches + session.state.batch
-
-
-@contextmanager
-def _stop_signals() -> Iterator[Callable[[], int | None]]:
-    """Note the first SIGINT, SIGTERM or SIGHUP instead of dying of it; a second one kills."""
-    caught: list[int] = []
-    watched = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-
-    def note(signal_number: int, frame: FrameType | None) -> None:
-        caught.append(signal_number)
-        for each in watched:
-            signal.signal(each, signal.SIG_DFL)
-
-    # What is ignored already stays so: SIGHUP under nohup, SIGINT in the background of a script.
-    watched = [each for each in watched if signal.getsignal(each) != signal.SIG_IGN]
-    previous = {each: signal.signal(each, note) for each in watched}
-    try:
-        yield lambda: caught[0] if caught else None
-    finally:
-        for each, handler in previous.items():
-            signal.signal(each, handler)
-
-
-@contextmanager
-def _memory_errors(config: Config) -> Iterator[None]:
-    """Turn running out of memory, on the host or on a GPU, into a line that says what to do."""
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:  # torch raises either, and its own on a GPU
-        if isinstance(error, RuntimeError) and not any(
-            text in str(error) for text in ("out of memory", "can't allocate memory")
-        ):
-            raise
-        raise ResourceError(
-            f"out of memory with train.batch_size {config.train.batch_size} and model "
-            f"{config.model.model_dump()}; make one of them smaller"
-        ) from None

@@ -105,7 +105,7 @@ def test_the_summary_says_what_was_trained(trained: Path, name: str) -> None:
         "rows_per_second",
         "scores",
     }
-    assert set(summary) == (expected | {"classes"} if name == "classes" else expected)
+    assert set(summary) == expected | {"classes" if name == "classes" else "interval"}
     tasks = {"regression": "regression", "classes": "classification"}
     assert summary["task"] == tasks.get(name, "structured")
     assert summary["epochs"] == 3
