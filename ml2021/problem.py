@@ -9,7 +9,7 @@ Legend: N rows of the table, S samples, T outputs.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,7 @@ class LoadedProblem:
     """All that training needs from the data. `config` has no default left to resolve.
 
     data_sha256: of the bytes of `data.path`; test_sha256: of `data.test_path`, where there is one.
+    unused: the columns of the file that are neither features nor targets, nor order or split rows.
     """
 
     config: schema.Config
@@ -48,6 +49,7 @@ class LoadedProblem:
     data_sha256: str
     test_sha256: str | None
     notes: tuple[str, ...]
+    unused: tuple[str, ...]
     train: Samples
     validation: Samples
     test: Samples
@@ -84,10 +86,11 @@ def load_problem(config: schema.Config, locate: Locate) -> LoadedProblem:
     fitted = FittedTable(frame, file_order, preprocessing)
     if isinstance(preprocessing.target, prep.ClassTarget):
         split = without_unseen(split, preprocessing.target, frame)
-    validation = fitted.samples(split.validation)
+    order = _order_column(data)
+    validation = fitted.samples(split.validation, order)
     test_sha256 = None
     if data.test_path is None:
-        test = fitted.samples(split.test)
+        test = fitted.samples(split.test, order)
     else:
         matched = read_matching(preprocessing, Path(data.test_path), table_format, "scored")
         other, test_sha256 = matched.table, matched.sha256
@@ -95,7 +98,7 @@ def load_problem(config: schema.Config, locate: Locate) -> LoadedProblem:
         needed = "target or history" if data.lags else "target"
         if len(test_rows) == 0:
             raise DataError(f"{data.test_path}: every row lacks its {needed}; add rows to score")
-        test = other.samples(test_rows)
+        test = other.samples(test_rows, order)
         left_out["marked as test, where data.test_path is given"] = len(split.test)
         split = replace(split, test=np.arange(len(test)))
         left_out[f"no {needed} in data.test_path"] = len(other.frame) - len(test)
@@ -118,10 +121,32 @@ def load_problem(config: schema.Config, locate: Locate) -> LoadedProblem:
             *notes,
             *counts,
         ),
-        train=fitted.samples(split.train),
+        unused=_unused(header, selection, preprocessing),
+        train=fitted.samples(split.train, order),
         validation=validation,
         test=test,
     )
+
+
+def _order_column(data: schema.Data) -> str | None:
+    """Return the column that says which rows come after which, if there is one."""
+    if data.order_by is not None:
+        return data.order_by
+    match data.split:
+        case schema.ColumnSplit(validation_from=None, test_from=None) | schema.FractionSplit():
+            return None
+        case schema.ColumnSplit(column=column):
+            return column
+        case _:
+            assert_never(data.split)
+
+
+def _unused(
+    header: Header, selection: Selection, preprocessing: prep.Preprocessing
+) -> tuple[str, ...]:
+    used = {feature.name for feature in preprocessing.features}
+    used |= {*selection.targets, *selection.extra}
+    return tuple(name for name in header.names if name not in used)
 
 
 def table_format_of(data: schema.Data) -> TableFormat:

@@ -229,6 +229,20 @@ def test_order_by_without_lags_keeps_rows_together(tmp_path: Path) -> None:
     assert a.mean == pytest.approx(2 * target.means[0])
 
 
+def test_rows_know_their_place_in_the_file_and_what_orders_them(tmp_path: Path) -> None:
+    columns: Columns = {**series(20), "note": [f"free text {i}" for i in range(20)]}
+    backwards = {name: cells[::-1] for name, cells in columns.items()}
+    problem = load_table(
+        tmp_path, backwards, "  target: y", "  order_by: day", "  lags: 2", "  exclude: [note]"
+    )
+    for _, samples in samples_of(problem).values():
+        assert samples.order is not None
+        assert samples.values[:, 0].tolist() == [backwards["y"][i] for i in samples.places]
+        assert samples.order.tolist() == [backwards["day"][i] for i in samples.places]
+    assert problem.unused == ("note",)
+    assert load_table(tmp_path, backwards, "  target: y").train.order is None
+
+
 def test_equal_times_stay_in_the_order_of_the_file(tmp_path: Path) -> None:
     columns = series(40)
     columns["day"] = [f"2021-01-{2 - i // 20:02}" for i in range(40)]

@@ -38,7 +38,7 @@ def samples(
 ) -> Samples:
     inputs = np.ones((len(x), 2), np.float32)
     inputs[:, 0] = x
-    return Samples(inputs, targets, previous, ())
+    return Samples(inputs, targets, previous, (), places=np.arange(len(inputs)))
 
 
 TRAIN = samples([0, 1, 2, 3], np.array([[0.0, 1], [2, 1], [4, 1], [6, 1]]))

@@ -37,13 +37,17 @@ class Samples:
 
     inputs: (S, F + 1) float32. targets: (S, T) float64, in the units of the data; for classes
     (S,) int64, the index of the class, −1 for one that training never saw. previous: (S,) float64,
-    the value before each row of a series. notes: what was odd about the inputs.
+    the value before each row of a series. notes: what was odd about the inputs. places: (S,) int64,
+    where each row stands in its file, counted from 0. order: (S,) the values of the column that the
+    rows are ordered or split by, as they stand in the file.
     """
 
     inputs: NDArray[np.float32]
     targets: Floats | NDArray[np.int64]
     previous: Floats | None
     notes: tuple[str, ...]
+    places: Rows
+    order: "pd.Series | None" = None
 
     @property
     def values(self) -> Floats:
@@ -92,8 +96,15 @@ class FittedTable:
         present = self.frame[list(self._preprocessing.target_columns)].notna().all(axis=1)
         return np.flatnonzero(present.to_numpy())
 
-    def samples(self, rows: Rows) -> Samples:
-        """Return those rows, each of them scorable."""
+    @cached_property
+    def _places(self) -> Rows:
+        """Where in the file each row of the table stands (N,): the inverse of `file_order`."""
+        places = np.empty_like(self.file_order)
+        places[self.file_order] = np.arange(len(self.file_order))
+        return places
+
+    def samples(self, rows: Rows, order: str | None = None) -> Samples:
+        """Return those rows, each of them scorable; the column `order` goes along as it stands."""
         encoded = prep.encode_inputs(self._preprocessing, self.frame, rows, self.series)
         target = self._preprocessing.target
         previous = None if self.series is None else self.series[rows - 1]
@@ -104,7 +115,14 @@ class FittedTable:
             targets = futures(self.series, rows, target.width)
         else:
             targets = self.frame[list(target.names)].to_numpy(np.float64)[rows]
-        return Samples(encoded.inputs, targets, previous, tuple(encoded.notes()))
+        return Samples(
+            inputs=encoded.inputs,
+            targets=targets,
+            previous=previous,
+            notes=tuple(encoded.notes()),
+            places=self._places[rows],
+            order=self.frame[order].iloc[rows] if order in self.frame else None,
+        )
 
 
 @dataclass(frozen=True)
