@@ -1,5 +1,7 @@
 """A session's state as checkpoints, and back: what the engine holds meets what the disk holds."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,32 +25,64 @@ _ANSWERS = "answers."  # what the names of their tensors begin with
 _RESIDUALS = "residuals"
 
 
-def save_state(
-    run: RunDirectory,
-    problem: LoadedProblem,
-    state: TrainingState,
-    answers: Answers,
-    residuals: Floats | None,
-) -> None:
-    """Write best.safetensors, enough to predict, then last.safetensors, enough to go on."""
-    save_best(run, problem, state, answers, residuals)
-    last = {**_tensors(state), **_answer_tensors(answers)}
-    save_checkpoint(run.last, Checkpoint(_describe(problem, state.epoch, state.batch), last))
+class Saver:
+    """Saves a run while it is trained, so that no more than `seconds` of it can ever be lost.
 
+    `residuals` gives those of the best parameters, that calibrate intervals.
+    """
 
-def save_best(
-    run: RunDirectory,
-    problem: LoadedProblem,
-    state: TrainingState,
-    answers: Answers,
-    residuals: Floats | None,
-) -> None:
-    """Write best.safetensors alone; `residuals` are those that calibrate intervals."""
-    best = {"theta": state.best, **_answer_tensors(answers)}
-    if residuals is not None:
-        best[_RESIDUALS] = torch.from_numpy(residuals)
-    description = _describe(problem, int(state.best_epoch), 0)
-    save_checkpoint(run.best, Checkpoint(description, best))
+    def __init__(
+        self,
+        run: RunDirectory,
+        problem: LoadedProblem,
+        answers: Answers,
+        residuals: Callable[[], Floats | None],
+        seconds: float,
+    ) -> None:
+        self._run = run
+        self._problem = problem
+        self._answers = answers
+        self._residuals = residuals
+        self._seconds = seconds
+        self._written: Tensor | None = None  # best_epoch of the best.safetensors that we wrote
+        self._captured = self._asked = time.monotonic()
+        self._step = self._took = 0.0
+
+    def is_due(self) -> bool:
+        """Whether the next time that this is asked would be too late.
+
+        That is after a step as long as those before, and when a save then takes what the last took.
+        """
+        now = time.monotonic()
+        self._step = max(now - self._asked, 0.9 * self._step)  # a slow one is forgotten in time
+        self._asked = now
+        return now + self._step + self._took >= self._captured + self._seconds
+
+    def save(self, state: TrainingState) -> None:
+        """Write best.safetensors, enough to predict, then last.safetensors, enough to go on.
+
+        Raises ResourceError when the disk refuses one of them, which is then as it was.
+        """
+        self._captured = time.monotonic()
+        self.save_best(state)
+        last = {**_tensors(state), **_answer_tensors(self._answers)}
+        description = _describe(self._problem, state.epoch, state.batch)
+        save_checkpoint(self._run.last, Checkpoint(description, last))
+        self._asked = time.monotonic()
+        self._took = self._asked - self._captured
+
+    def save_best(self, state: TrainingState) -> None:
+        """Write best.safetensors alone, where there is a best that is not written yet."""
+        if not bool(state.best_epoch.any()):
+            return
+        if self._written is not None and torch.equal(self._written, state.best_epoch):
+            return
+        best = {"theta": state.best, **_answer_tensors(self._answers)}
+        if (residuals := self._residuals()) is not None:
+            best[_RESIDUALS] = torch.from_numpy(residuals)
+        description = _describe(self._problem, int(state.best_epoch), 0)
+        save_checkpoint(self._run.best, Checkpoint(description, best))
+        self._written = state.best_epoch.clone()
 
 
 def _describe(problem: LoadedProblem, epoch: int, batch: int) -> Description:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from ml2021.interruptions import memory_errors, stop_signals
 from ml2021.problem import LoadedProblem
 from ml2021.runs.checkpoints import Checkpoint
 from ml2021.runs.directory import MetricsFile, RunDirectory, write_json
-from ml2021.saving import restore_state, save_best, save_state, saved_answers
+from ml2021.saving import Saver, restore_state, saved_answers
 from ml2021.scoring import Answers, Report, full_report, learn_answers, score, to_predictions
 
 Floats = NDArray[np.float64]
@@ -173,7 +174,13 @@ def _advance(
     """Run the engine; save every `save_seconds`, at a signal, and at the end."""
     state, training, config = session.state, session.training, session.problem.config
     loss_name, factor = loss_unit(config, session.problem.preprocessing)
-    saved = time.monotonic()
+    saver = Saver(
+        run,
+        session.problem,
+        session.answers,
+        partial(_residuals, session),
+        config.train.save_seconds,
+    )
     lr = float(config.optimizer.lr)
     done = state.epoch + state.batch / training.batches(len(session.train))
     with ProgressBar(console, training.epochs, done) as bar:
@@ -187,12 +194,9 @@ def _advance(
                 done = state.epoch + state.batch / progress.batches
                 bar.show(done, losses)
                 number_of_signal = stop_signal()
-                if number_of_signal is not None or (
-                    time.monotonic() - saved >= config.train.save_seconds
-                ):
-                    metrics.flush()
-                    save_state(run, session.problem, state, session.answers, _residuals(session))
-                    saved = time.monotonic()
+                if saver.is_due() or number_of_signal is not None:
+                    metrics.flush()  # ahead of the checkpoint that counts on it
+                    saver.save(state)
                 if number_of_signal is not None:
                     raise RunInterruptedError(
                         number_of_signal,
@@ -202,11 +206,11 @@ def _advance(
         except DivergenceError as error:
             kept = ""
             if int(state.best_epoch):
-                save_best(run, session.problem, state, session.answers, _residuals(session))
+                saver.save_best(state)
                 kept = f"; the best parameters, of epoch {int(state.best_epoch)}, are kept"
             raise DivergenceError(*(line + kept for line in error.lines)) from None
     metrics.flush()
-    save_state(run, session.problem, state, session.answers, _residuals(session))
+    saver.save(state)
 
 
 def _dataset(preprocessing: Preprocessing, samples: Samples) -> Dataset:

@@ -20,9 +20,11 @@ from ml2021.runs.directory import (
     open_run,
     read_json,
     refuse_used,
+    remove_leftovers,
     write_json,
     write_text,
 )
+from ml2021.runs.files import is_there
 
 if TYPE_CHECKING:
     from ml2021.config.schema import Config
@@ -47,6 +49,7 @@ def train(config: Path, overrides: Sequence[str], run_dir: Path | None, console:
     session = start_session(problem, where, last=None, threads=None)
     run = create_run(run_dir, config.stem)
     with locked(run):
+        refuse_used(run.path)  # by a process that was quicker than we were
         write_text(run.config, loaded.text)
         write_json(run.environment, environment(session))
         _train(session, run, console)
@@ -81,7 +84,7 @@ def _resume(run: RunDirectory, loaded: LoadedConfig, console: Console) -> None:
                 f"{run.path}: {file} has changed since the run began, its SHA-256 is "
                 f"{str(now)[:8]}… and was {str(then)[:8]}…; restore the file, or train anew"
             )
-    last = load_checkpoint(run.last) if run.last.exists() else None
+    last = load_checkpoint(run.last) if is_there(run.last) else None
     if last is not None:
         own, kept = config_without_paths(problem.config), last.description.config
         if changed := [
@@ -90,6 +93,10 @@ def _resume(run: RunDirectory, loaded: LoadedConfig, console: Console) -> None:
             if keys != ("train", "epochs")
         ]:
             raise CheckpointError(*changed)
+        if last.description.data_sha256 != problem.data_sha256:
+            raise CheckpointError(
+                f"{run.last}: was trained on other data than {problem.data_path}; train anew"
+            )
     threads = recorded.get("threads")
     if type(threads) is not int or threads < 1:
         raise CheckpointError(f"{run.environment}: damaged, it names no number of threads")
@@ -97,7 +104,7 @@ def _resume(run: RunDirectory, loaded: LoadedConfig, console: Console) -> None:
     done, epochs = session.state.epoch, session.training.epochs
     if epochs < done:
         raise ConfigError(f"--set train.epochs={epochs}: the run has done {done}; name more")
-    if session.state.is_finished(session.training) and run.summary.exists():
+    if session.state.is_finished(session.training) and is_there(run.summary):
         early = ", where early stopping ended it" if done < epochs else ""
         console.say(f"{run.path}: finished after {done} epochs{early}; nothing to do")
         return
@@ -114,6 +121,7 @@ def _train(session: "Session", run: RunDirectory, console: Console) -> None:
     from ml2021.session import open_metrics, train_session
 
     metrics = open_metrics(session, run)
+    remove_leftovers(run)
     run.summary.unlink(missing_ok=True)  # until this training has ended, there is none
     write_text(run.resolved_config, dump_yaml(session.problem.config))
     network, config = session.network, session.problem.config

@@ -62,7 +62,10 @@ def test_a_number_taken_between_looking_and_making_is_left_alone() -> None:
 def test_a_folder_is_used_only_where_it_is_empty(tmp_path: Path) -> None:
     assert create_run(tmp_path / "deep" / "run", "c").path == tmp_path / "deep" / "run"
     (tmp_path / "empty").mkdir()
-    assert create_run(tmp_path / "empty", "c").best.parent.is_dir()
+    made = create_run(tmp_path / "empty", "c")
+    assert made.best.parent.is_dir()
+    assert create_run(Path("empty"), "c").path == Path("empty")  # no run has begun in it
+    made.resolved_config.write_text("")
     with pytest.raises(RunInUseError) as caught:
         create_run(Path("empty"), "c")
     assert caught.value.lines == (
@@ -196,7 +199,9 @@ def test_metrics_that_lack_the_epochs_of_the_checkpoint_are_refused(content: str
     Path("metrics.csv").write_text(content)
     with pytest.raises(CheckpointError) as caught:
         metrics(2)
-    line = "metrics.csv: does not hold the 2 epochs of the checkpoint"
+    line = (
+        "metrics.csv: does not hold the 2 epochs of the checkpoint; restore the file, or train anew"
+    )
     assert caught.value.lines == (line,)
     assert Path("metrics.csv").read_text() == content
 
@@ -213,7 +218,7 @@ def test_json_comes_back_and_holds_no_nan() -> None:
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        (None, "cannot be read (No such file or directory)"),
+        (None, "missing; train the run again"),
         (b"", "damaged, it holds no JSON; train the run again"),
         (b'{"a": 1', "damaged, it holds no JSON; train the run again"),
         (b"\xff\xfe\xfd", "damaged, it holds no JSON; train the run again"),
@@ -225,4 +230,5 @@ def test_json_that_is_missing_or_damaged_is_refused(content: bytes | None, what:
         Path("x.json").write_bytes(content)
     with pytest.raises(CheckpointError) as caught:
         read_json(Path("x.json"))
-    assert caught.value.lines == (f"x.json: {what}",)
+    path = Path("x.json") if content is not None else Path("x.json").absolute()
+    assert caught.value.lines == (f"{path}: {what}",)

@@ -292,7 +292,56 @@ def test_metrics_that_were_cut_are_refused(finished: Path) -> None:
     restore = changed(path, b"".join(path.read_bytes().splitlines(keepends=True)[:2]))
     said = refused(finished, "--set", "train.epochs=9", "--quiet")
     restore()
-    assert said == (4, "run/metrics.csv: does not hold the 4 epochs of the checkpoint")
+    assert said == (
+        4,
+        "run/metrics.csv: does not hold the 4 epochs of the checkpoint; "
+        "restore the file, or train anew",
+    )
+
+
+def test_the_checkpoint_of_a_run_on_other_data_is_refused(finished: Path) -> None:
+    write_rows(finished / "other.csv", commands.table(200, seed=1))
+    config = f"{SHORT}".replace("train.csv", "other.csv")
+    (finished / "other.yaml").write_text(config)
+    run_well(finished, "train", "--quiet", "--config", "other.yaml", "--run-dir", "other")
+    last = "checkpoints/last.safetensors"
+    restore = changed(finished / "run" / last, (finished / "other" / last).read_bytes())
+    said = refused(finished)
+    restore()
+    data = finished / "train.csv"
+    assert said == (4, f"run/{last}: was trained on other data than {data}; train anew")
+
+
+def test_what_a_killed_process_left_is_undone(whole: Path, folder: Path) -> None:
+    """Lines of epochs that no checkpoint has, half a line, and files that were being written."""
+    run_well(folder, "train", "--quiet", "--config", "short.yaml", "--run-dir", "short")
+    path = folder / "short"
+    (path / "summary.json").unlink()
+    with (path / "metrics.csv").open("a") as file:
+        file.write("5,50,0.001,1.0,1.0,1.0,1.0,1.0\n6,6")
+    for name in (".metrics.csv.7", "checkpoints/.last.safetensors.123"):
+        (path / name).write_bytes(b"half a fi")
+    run_well(folder, "train", "--quiet", "--resume", "short")
+    assert_same_run(path, whole / "short")
+    assert contents(path).keys() == contents(whole / "short").keys()
+
+
+def test_a_run_that_was_killed_before_it_began_is_started_again(whole: Path, folder: Path) -> None:
+    begin = ["train", "--quiet", "--config", "short.yaml", "--run-dir", "short"]
+    (folder / "short" / "checkpoints").mkdir(parents=True)
+    (folder / "short" / "config.yaml").write_text(SHORT)
+    (folder / "short" / ".environment.json.99").write_text("{")
+    assert refusal(folder, "train", "--resume", "short") == (
+        4,
+        f"{folder / 'short'}: stopped before it began; "
+        "start it again with --config FILE --run-dir DIR",
+    )
+    run_well(folder, *begin)
+    assert_same_run(folder / "short", whole / "short")
+    assert contents(folder / "short").keys() == contents(whole / "short").keys()
+    code, line = refusal(folder, *begin)
+    assert code == 7
+    assert line.startswith("short: not an empty directory; ")
 
 
 def test_a_run_that_is_being_trained_is_busy(folder: Path) -> None:

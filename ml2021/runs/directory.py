@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ml2021.errors import CheckpointError, ResourceError, RunInUseError, echo
-from ml2021.runs.files import replace_file
+from ml2021.runs.files import is_temporary, replace_file
 
 RUNS = Path("runs")
 
@@ -74,7 +74,7 @@ def create_run(path: Path | None, name: str) -> RunDirectory:
             chosen = path
             path.mkdir(parents=True, exist_ok=True)
             refuse_used(path)
-        (chosen / "checkpoints").mkdir()
+        (chosen / "checkpoints").mkdir(exist_ok=True)
     except OSError as error:
         where = error.filename or path or RUNS
         raise ResourceError(f"{where}: cannot be made ({error.strerror})") from None
@@ -82,12 +82,26 @@ def create_run(path: Path | None, name: str) -> RunDirectory:
 
 
 def refuse_used(path: Path) -> None:
-    """Raise RunInUseError where `path` is a directory that holds something."""
-    if path.is_dir() and any(path.iterdir()):
+    """Raise RunInUseError where `path` is a directory that holds something.
+
+    What a process left that was killed before its run had begun is nothing.
+    """
+    if path.is_dir() and any(path.iterdir()) and not _has_not_begun(path):
         raise RunInUseError(
             f"{path}: not an empty directory; choose another --run-dir, "
             f"or go on with its run by --resume {path}"
         )
+
+
+def _has_not_begun(path: Path) -> bool:
+    """Whether a run was being made here, and its process ended before the config was resolved."""
+    folder = path / "checkpoints"
+    before = {"checkpoints", "config.yaml", "environment.json", "metrics.csv"}
+    return (
+        folder.is_dir()
+        and not any(folder.iterdir())
+        and all(entry.name in before or is_temporary(entry.name) for entry in path.iterdir())
+    )
 
 
 def _make_numbered(name: str) -> Path:
@@ -115,6 +129,8 @@ def open_run(path: Path | None) -> RunDirectory:
     run = RunDirectory(path)
     if not run.resolved_config.is_file():
         what = "not a run directory" if path.exists() else "no such run directory"
+        if path.is_dir() and _has_not_begun(path):
+            what = "stopped before it began; start it again with --config FILE --run-dir DIR"
         raise CheckpointError(f"{path.absolute()}: {what}")
     return run
 
@@ -147,6 +163,14 @@ def locked(run: RunDirectory) -> Iterator[None]:
         os.close(handle)
 
 
+def remove_leftovers(run: RunDirectory) -> None:
+    """Remove what a process that was killed while it wrote a file has left; the lock is held."""
+    for folder in (run.path, run.best.parent):
+        for entry in folder.iterdir():
+            if is_temporary(entry.name):
+                entry.unlink()
+
+
 def write_text(path: Path, text: str) -> None:
     """Replace a small text file whole."""
     replace_file(path, text.encode())
@@ -161,9 +185,11 @@ def read_json(path: Path) -> dict[str, Any]:
     """Return a JSON object of the run. Raises CheckpointError where it is missing or damaged."""
     try:
         value = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise CheckpointError(f"{path.absolute()}: missing; train the run again") from None
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from None
-    except ValueError:
+        raise ResourceError(f"{path}: cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError):
         raise CheckpointError(f"{path}: damaged, it holds no JSON; train the run again") from None
     if not isinstance(value, dict):
         raise CheckpointError(f"{path}: damaged, it holds {echo(value)}; train the run again")
@@ -181,11 +207,14 @@ class MetricsFile:
         if epochs:
             try:
                 lines = path.read_text().splitlines()
-            except (OSError, UnicodeDecodeError):
+            except (FileNotFoundError, UnicodeDecodeError):
                 lines = []
+            except OSError as error:
+                raise ResourceError(f"{path}: cannot be read ({error.strerror})") from None
             if len(lines) <= epochs or lines[0] != kept[0]:
                 raise CheckpointError(
-                    f"{path}: does not hold the {epochs} epochs of the checkpoint"
+                    f"{path}: does not hold the {epochs} epochs of the checkpoint; "
+                    "restore the file, or train anew"
                 )
             kept = lines[: epochs + 1]
         write_text(path, "\n".join(kept) + "\n")

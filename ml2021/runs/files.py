@@ -2,17 +2,24 @@
 
 import contextlib
 import os
+import re
 from pathlib import Path
 
 from ml2021.errors import ResourceError
 
+_TEMPORARY = re.compile(r"\..+\.\d+")
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Put `content` at `path`, durably, in one step: old or new, never half of either."""
+
+def replace_file(path: Path, *content: bytes | memoryview) -> None:
+    """Put the pieces at `path`, durably, in one step: old or new, never half of either.
+
+    Raises ResourceError when the disk refuses it; the old file stands then.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("wb") as file:
-            file.write(content)
+            for piece in content:
+                file.write(piece)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -25,3 +32,17 @@ def replace_file(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise ResourceError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file of that name is what a process that was killed left of `replace_file`."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is a file; a disk that fails is an OSError, and never a file that is not."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    return True
