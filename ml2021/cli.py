@@ -143,6 +143,32 @@ def predict(
         console.say(f"{file.source}: {file.rows:,} rows to {to}", *bulleted(file.notes))
 
 
+@app.command()
+def piecewise(
+    csv: Annotated[Path, typer.Argument(help="CSV of two columns: x, and the curve's y there.")],
+    pieces: Annotated[
+        int | None,
+        typer.Option(min=1, help="Come near with so many straight pieces; left out, be exact."),
+    ] = None,
+    relu: Annotated[
+        bool, typer.Option("--relu", help="Of pairs of ReLUs instead of hard sigmoids.")
+    ] = False,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="How the CSV is written: data.separator=;"),
+    ] = None,
+    run_dir: Annotated[
+        Path | None, typer.Option(help="Where to put the run; default runs/<CSV name>-<n>.")
+    ] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Build a piecewise-linear curve as a network, without training, and keep it as a run."""
+    from ml2021 import piecewise as command
+
+    path = command.piecewise(csv, pieces, relu, set_ or [], run_dir, Console(quiet=quiet))
+    write_result(f"{path}\n")
+
+
 def main() -> None:
     """Run the command line and exit with the code that the errors module names."""
     try:

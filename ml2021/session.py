@@ -122,7 +122,7 @@ def train_session(
 
     Raises DivergenceError, ResourceError, or RunInterruptedError after a signal; the run is saved.
     """
-    problem, state = session.problem, session.state
+    problem = session.problem
     begun, updates_before = time.perf_counter(), _updates(session)
     try:
         with memory_errors(problem.config), stop_signals() as stop_signal:
@@ -130,14 +130,26 @@ def train_session(
     finally:
         metrics.close()
     seconds = time.perf_counter() - begun
+    reports, summary = summarise(session, seconds, _updates(session) - updates_before)
+    write_json(run.summary, summary)
+    return reports
+
+
+def summarise(
+    session: Session, seconds: float, updates: int
+) -> tuple[dict[str, Report], dict[str, Any]]:
+    """Score the best parameters on every part; return the reports and what summary.json holds.
+
+    `seconds` and `updates` are those of this session alone.
+    """
+    problem, state = session.problem, session.state
     with memory_errors(problem.config):
         predictions = _final_predictions(session)
         reports = {
             part: full_report(problem.preprocessing, session.answers, samples, predictions[part])
             for part, samples in _parts(problem).items()
         }
-    rows_seen = (_updates(session) - updates_before) * len(problem.train)
-    rows_seen //= session.training.batches(len(problem.train))
+    rows_seen = updates * len(problem.train) // session.training.batches(len(problem.train))
     summary: dict[str, Any] = {
         "task": problem.config.task,
         "parameters": session.network.layout.parameters,
@@ -160,8 +172,7 @@ def train_session(
             "rows": len(residuals),
             "levels": conformal.describe(residuals, labels, test),
         }
-    write_json(run.summary, summary)
-    return reports
+    return reports, summary
 
 
 def _advance(

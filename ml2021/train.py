@@ -85,6 +85,11 @@ def _resume(run: RunDirectory, loaded: LoadedConfig, console: Console) -> None:
                 f"{str(now)[:8]}… and was {str(then)[:8]}…; restore the file, or train anew"
             )
     last = load_checkpoint(run.last) if is_there(run.last) else None
+    if last is None and is_there(run.summary):  # as piecewise leaves it
+        raise CheckpointError(
+            f"{run.path}: was not trained, or its {run.last.name} is gone, so there is nothing to "
+            f"go on with; start from its parameters with train --config FILE --init-from {run.path}"
+        )
     if last is not None:
         own, kept = config_without_paths(problem.config), last.description.config
         if changed := [

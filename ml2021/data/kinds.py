@@ -110,7 +110,8 @@ def _feature_kind(column: "pd.Series") -> tuple[Kind | None, str]:
         values = np.unique(present.to_numpy(np.float64))
         if values.size == 0:
             return None, "no value at all"
-        return ("category", "") if values.size == 2 else ("number", "")
+        is_category = values.size == 2 and len(present) > 2  # of two rows, nothing tells
+        return ("category", "") if is_category else ("number", "")
     values = present.unique()
     if is_date(values):
         return None, "dates or times"

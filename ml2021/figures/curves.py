@@ -1,0 +1,130 @@
+"""Pictures of functions of one number: a curve and the parts that it is the sum of.
+
+Legend: M points, G places along x.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ml2021.figures.style import INK, PREDICTION, SERIES, TRIVIAL, TRUTH, label_axes, new_figure
+
+Floats = NDArray[np.float64]
+Line = tuple[Floats, Floats]
+"""x and y (G,) of a line, straight between its places."""
+
+_FEW_POINTS = 60
+_NUMBERED_PARTS = 16
+_DASHES: tuple[tuple[int, tuple[int, ...]], ...] = ((0, ()), (0, (5, 1)), (0, (3, 1, 1, 1)))
+
+
+def curve_and_parts(
+    points: Line,
+    total: Line,
+    constant: float,
+    parts: Sequence[Line],
+    pairs: Sequence[tuple[Line, Line]],
+    names: tuple[str, str],
+    titles: tuple[str, str],
+) -> Figure:
+    """Draw a curve with the sum that stands for it, and below it the parts of the sum.
+
+    points: of the curve. total: the sum, over the whole of the picture. parts: without the
+    constant; pairs: the two ReLUs that each part is the sum of, or none. names: of x and of y.
+    titles: of the curve, and of the parts.
+    """
+    figure = new_figure(6.4, 6.0)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.1))
+    _draw_curve(upper, points, total)
+    if len(parts) <= _NUMBERED_PARTS:
+        _number_the_climbs(upper, total, parts)
+    label_axes(upper, "", names[1])
+    upper.set_title(titles[0])
+    upper.legend()
+    _draw_parts(lower, total[0], constant, parts, pairs)
+    label_axes(lower, names[0], names[1])
+    lower.set_title(titles[1])
+    lower.set_xlim(total[0][0], total[0][-1])
+    return figure
+
+
+def _draw_curve(axes: Axes, points: Line, total: Line) -> None:
+    is_few = len(points[0]) <= _FEW_POINTS
+    axes.plot(
+        *points,
+        color=TRUTH if is_few else TRIVIAL,
+        linestyle="none" if is_few else "-",
+        marker="o" if is_few else "",
+        markersize=4.5,
+        linewidth=4,
+        label=f"the curve, {len(points[0]):,} points",
+        zorder=4 if is_few else 2,
+    )
+    axes.plot(*total, color=PREDICTION, linewidth=1.8, label="the sum of the parts", zorder=3)
+
+
+def _number_the_climbs(axes: Axes, total: Line, parts: Sequence[Line]) -> None:
+    """Write each part's number at the sum where it is steepest."""
+    for index, (x, y) in enumerate(parts):
+        step = int(np.abs(np.diff(y) / np.diff(x)).argmax())
+        middle = (x[step] + x[step + 1]) / 2
+        axes.annotate(
+            str(index + 1),
+            (middle, float(np.interp(middle, *total))),
+            xytext=(5, 5 if y[step + 1] < y[step] else -11),
+            textcoords="offset points",
+            color=SERIES[index % len(SERIES)],
+            fontweight="bold",
+        )
+
+
+def _draw_parts(
+    axes: Axes,
+    x: Floats,
+    constant: float,
+    parts: Sequence[Line],
+    pairs: Sequence[tuple[Line, Line]],
+) -> None:
+    is_numbered = len(parts) <= _NUMBERED_PARTS
+    heights = np.concatenate([[0.0, constant], *(y for _, y in parts)])
+    margin = 0.12 * float(np.ptp(heights)) or 1.0
+    axes.set_ylim(heights.min() - margin, heights.max() + margin)
+    axes.axhline(0, color=TRIVIAL, linewidth=0.8, zorder=1)
+    axes.plot(x[[0, -1]], [constant, constant], color=INK)
+    ends: list[tuple[str, float, str]] = [("0", constant, INK)]
+    for index, part in enumerate(parts):
+        colour = SERIES[index % len(SERIES)]
+        dashes = _DASHES[index // len(SERIES) % len(_DASHES)]
+        axes.plot(*part, color=colour, linestyle=dashes, linewidth=1.9 if is_numbered else 0.8)
+        if pairs:
+            for relu in pairs[index]:
+                axes.plot(*relu, color=colour, linestyle=":", linewidth=1.2)
+        ends.append((str(index + 1), float(part[1][-1]), colour))
+    if is_numbered:
+        _number_the_ends(axes, ends)
+
+
+def _number_the_ends(axes: Axes, ends: Sequence[tuple[str, float, str]]) -> None:
+    """Write each part's number at its right end, those of one height beside each other."""
+    low, high = axes.get_ylim()
+    taken: list[tuple[float, int]] = []
+    for text, height, colour in sorted(ends, key=lambda end: end[1]):
+        if taken and height - taken[-1][0] < 0.05 * (high - low):
+            taken.append((taken[-1][0], taken[-1][1] + 1))
+        else:
+            taken.append((height, 0))
+        place, column = taken[-1]
+        axes.annotate(
+            text,
+            (1, place),
+            xycoords=("axes fraction", "data"),
+            xytext=(5 + 15 * column, 0),
+            textcoords="offset points",
+            color=colour,
+            va="center",
+            fontweight="bold",
+            annotation_clip=False,
+        )

@@ -1,0 +1,173 @@
+"""`ml2021 piecewise`: the run that it leaves, what the other commands make of it, its refusals."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ml2021.figures.curves import curve_and_parts
+from tests.commands import contents, parse_rows, refusal, run, run_well, write_rows
+
+Floats = NDArray[np.float64]
+
+X = [4.0, 0.0, 6.0, 1.0, 3.0, 2.5]
+Y = [1400.0, 1100.0, 1200.0, 1300.0, 1050.0, 1050.0]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder with a curve, out of order and with a flat piece, and places to ask for."""
+    write_rows(tmp_path / "curve.csv", {"day": X, "views": Y})
+    x = np.linspace(-3, 9, 97).round(3)
+    write_rows(tmp_path / "places.csv", {"day": x.tolist()})
+    return tmp_path
+
+
+def predicted(folder: Path, run_folder: str) -> Floats:
+    rows = parse_rows(
+        run_well(folder, "predict", "places.csv", "--run", run_folder, "--output", "-").stdout
+    )
+    return np.array([float(row["views"]) for row in rows])
+
+
+def expected() -> Floats:
+    order = np.argsort(X)
+    x = np.linspace(-3, 9, 97).round(3)
+    return np.asarray(np.interp(x, np.array(X)[order], np.array(Y)[order]))
+
+
+def facts(folder: Path, run_folder: str) -> dict[str, float]:
+    summary = json.loads((folder / run_folder / "summary.json").read_text())
+    assert summary["epochs"] == summary["best_epoch"] == 0
+    found = summary["piecewise"]
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.mark.parametrize("options", [[], ["--relu"]])
+def test_the_run_is_the_curve_and_serves_as_any_other(folder: Path, options: list[str]) -> None:
+    outcome = run_well(folder, "piecewise", "curve.csv", *options)
+    assert outcome.stdout == "runs/curve-1\n"
+    assert set(contents(folder / "runs" / "curve-1")) - {"report.html"} == {
+        *("config.yaml", "config.resolved.yaml", "environment.json", "metrics.csv"),
+        *("summary.json", "piecewise.png", "checkpoints/best.safetensors"),
+    }
+    np.testing.assert_allclose(predicted(folder, "runs/curve-1"), expected(), atol=1e-6 * 350)
+    result = json.loads(run_well(folder, "evaluate", "--json").stdout)
+    assert (result["rows"], result["split"]) == (6, "train")
+    assert result["scores"]["rmse"] < 1e-6 * 350
+    said = facts(folder, "runs/curve-1")
+    assert (said["points"], said["pieces"], said["hard_sigmoids"]) == (6, 5, 4)
+    assert said["rms_difference"] == 0.0
+    assert said["largest_rounding_of_float32"] < 1e-6 * 350
+
+
+def test_the_config_of_the_run_trains(folder: Path) -> None:
+    run_well(folder, "piecewise", "curve.csv")
+    config = "runs/curve-1/config.yaml"
+    outcome = run_well(folder, "train", "--config", config, "--set", "train.epochs=1", "--quiet")
+    assert outcome.stdout == "runs/config-1\n"
+
+
+def test_fewer_pieces_are_near_and_say_how_near(folder: Path) -> None:
+    x = np.linspace(0, 6, 200)
+    write_rows(folder / "wave.csv", {"day": x.tolist(), "views": (1000 * np.sin(x)).tolist()})
+    outcome = run_well(folder, "piecewise", "wave.csv", "--pieces", "12", "--run-dir", "w")
+    said = facts(folder, "w")
+    assert (said["points"], said["pieces"], said["hard_sigmoids"]) == (200, 12, 12)
+    assert said["rms_difference"] < 10 < said["rms_difference_of_even_pieces"]
+    assert "12 pieces: views is off by " in outcome.stderr
+    inside = (np.linspace(-3, 9, 97) > 0) & (np.linspace(-3, 9, 97) < 6)
+    network, sine = predicted(folder, "w"), 1000 * np.sin(np.linspace(-3, 9, 97).round(3))
+    assert np.sqrt(np.mean(np.square(network - sine)[inside])) < 10
+
+
+@pytest.mark.parametrize("options", [[], ["--pieces", "1"], ["--pieces", "9"]])
+def test_two_points_are_a_curve(folder: Path, options: list[str]) -> None:
+    write_rows(folder / "two.csv", {"day": [2, 0], "views": [1000, 5000]})
+    run_well(folder, "piecewise", "two.csv", *options)
+    x = np.linspace(-3, 9, 97).round(3)
+    ramp = np.interp(x, [0, 2], [5000, 1000])
+    np.testing.assert_allclose(predicted(folder, "runs/two-1"), ramp, atol=4e-3)
+    run_well(folder, "evaluate")
+
+
+def test_a_flat_curve_is_a_constant(folder: Path) -> None:
+    write_rows(folder / "flat.csv", {"day": [0, 1, 5], "views": [7, 7, 7]})
+    run_well(folder, "piecewise", "flat.csv")
+    assert set(predicted(folder, "runs/flat-1")) == {7.0}
+
+
+def test_points_of_another_format_are_read_as_set(folder: Path) -> None:
+    (folder / "comma.csv").write_text("1,5;100\n0,5;300\n")
+    options = ("data.separator=;", 'data.decimal=","', "data.header=false")
+    sets = [text for option in options for text in ("--set", option)]
+    run_well(folder, "piecewise", "comma.csv", *sets)
+    outcome = run_well(folder, "evaluate", "--json")
+    assert json.loads(outcome.stdout)["scores"]["mae"] < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("x,y,z\n1,2,3\n2,3,4\n", "t.csv: 3 columns; a curve has two, first x and then its y"),
+        ("x\n1\n2\n", "t.csv: 1 column; a curve has two, first x and then its y"),
+        ("x,y\n1,2\n", "t.csv: one point; a curve needs two or more"),
+        ("x,y\n1,2\n2,\n", "t.csv:3: column 'y' has no value; fill it in"),
+        ("x,y\n1,2\nNaN,2\n3,4\n", "t.csv:3: column 'x' has no value; fill it in"),
+        (
+            "x,y\n1,2\n2,three\n",
+            "t.csv:3: column 'y': 'three' is not a number; correct it, or list it in data.missing",
+        ),
+        (
+            "x,y\n3,2\n1,2\n\n3.0,4\n",
+            "t.csv:5: x 3 is also at t.csv:2; a curve has one y for each x",
+        ),
+        (
+            "x,y\n0,1\n1,2\n1.00000000001,3\n",
+            "t.csv: x 1 and 1.00000000001 are one number in float32, with which networks compute; "
+            "move them apart, or leave one of them out",
+        ),
+    ],
+)
+def test_what_is_no_curve_is_refused(tmp_path: Path, text: str, line: str) -> None:
+    (tmp_path / "t.csv").write_text(text)
+    assert refusal(tmp_path, "piecewise", "t.csv") == (3, line)
+    assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
+
+
+def test_wrong_options_are_refused(folder: Path) -> None:
+    code, line = refusal(folder, "piecewise", "curve.csv", "--set", "model.units=3")
+    assert code == 2
+    assert line.startswith("--set model.units: only how the file is written can be set here: data.")
+    assert run(folder, "piecewise", "curve.csv", "--pieces", "0").code == 2
+    code, line = refusal(folder, "piecewise", "nowhere.csv")
+    assert code == 3
+    assert str(folder / "nowhere.csv") in line
+
+
+def test_a_used_directory_and_a_resume_are_refused(folder: Path) -> None:
+    run_well(folder, "piecewise", "curve.csv")
+    before = contents(folder)
+    code, line = refusal(folder, "piecewise", "curve.csv", "--run-dir", "runs/curve-1")
+    assert code == 7
+    code, line = refusal(folder, "train", "--resume", "runs/curve-1")
+    assert (code, "nothing to go on with" in line) == (4, True)
+    assert contents(folder) == before
+
+
+def test_the_picture_has_the_curve_the_constant_the_parts_and_the_sum() -> None:
+    x = np.array([-1.0, 0.0, 2.0, 3.0])
+    up, down = (x, np.array([0.0, 0.0, 4.0, 4.0])), (x, np.array([0.0, 0.0, 0.0, -1.0]))
+    total = (x, 1 + up[1] + down[1])
+    points = (x[1:], total[1][1:])
+    plain = curve_and_parts(points, total, 1.0, [up, down], [], ("x", "y"), ("a", "b"))
+    upper, lower = plain.axes
+    assert [len(axes.lines) for axes in (upper, lower)] == [2, 4]  # zero, the constant, two parts
+    np.testing.assert_array_equal(upper.lines[1].get_ydata(), total[1])
+    assert [text.get_text() for text in lower.texts] == ["2", "0", "1"]
+    pairs = [(up, down), (down, up)]
+    paired = curve_and_parts(points, total, 1.0, [up, down], pairs, ("x", "y"), ("a", "b"))
+    assert len(paired.axes[1].lines) == 8
