@@ -321,7 +321,7 @@ def _write(
 ) -> None:
     """Fill the run directory. The resolved config comes last: without it there is no run."""
     from ml2021.runs.files import replace_file
-    from ml2021.saving import save_best
+    from ml2021.saving import write_best
     from ml2021.session import environment, open_metrics, summarise
 
     write_text(run.config, loaded.text)
@@ -330,5 +330,5 @@ def _write(
     _, summary = summarise(session, seconds=0.0, updates=0)
     write_json(run.summary, {**summary, "stopped_early": False, "piecewise": facts})
     replace_file(run.path / PICTURE, picture)
-    save_best(run, session.problem, session.state, session.answers, residuals=None)
+    write_best(run, session.problem, session.answers, None, session.state)
     write_text(run.resolved_config, dump_yaml(session.problem.config))

@@ -77,12 +77,23 @@ class Saver:
             return
         if self._written is not None and torch.equal(self._written, state.best_epoch):
             return
-        best = {"theta": state.best, **_answer_tensors(self._answers)}
-        if (residuals := self._residuals()) is not None:
-            best[_RESIDUALS] = torch.from_numpy(residuals)
-        description = _describe(self._problem, int(state.best_epoch), 0)
-        save_checkpoint(self._run.best, Checkpoint(description, best))
+        write_best(self._run, self._problem, self._answers, self._residuals(), state)
         self._written = state.best_epoch.clone()
+
+
+def write_best(
+    run: RunDirectory,
+    problem: LoadedProblem,
+    answers: Answers,
+    residuals: Floats | None,
+    state: TrainingState,
+) -> None:
+    """Write best.safetensors: the best parameters, and what it takes to predict with them."""
+    best = {"theta": state.best, **_answer_tensors(answers)}
+    if residuals is not None:
+        best[_RESIDUALS] = torch.from_numpy(residuals)
+    description = _describe(problem, int(state.best_epoch), 0)
+    save_checkpoint(run.best, Checkpoint(description, best))
 
 
 def _describe(problem: LoadedProblem, epoch: int, batch: int) -> Description:
