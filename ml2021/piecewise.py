@@ -1,8 +1,8 @@
 """The command `piecewise`: a curve, given as points, as a network, without any training.
 
 The curve and its parts are the matter of `ml2021.engine.piecewise`. The network is kept as a run
-that `evaluate`, `predict` and `train --init-from` take like any other. What a run holds is written
-by the same code as for `train`, but for last.safetensors: there is no training to go on with.
+that `evaluate` and `predict` take like any other. What a run holds is written by the same code as
+for `train`, but for last.safetensors: there is no training to go on with.
 """
 
 from collections.abc import Sequence

@@ -88,7 +88,7 @@ def _resume(run: RunDirectory, loaded: LoadedConfig, console: Console) -> None:
     if last is None and is_there(run.summary):  # as piecewise leaves it
         raise CheckpointError(
             f"{run.path}: was not trained, or its {run.last.name} is gone, so there is nothing to "
-            f"go on with; start from its parameters with train --config FILE --init-from {run.path}"
+            f"go on with; train anew with --config {run.config}"
         )
     if last is not None:
         own, kept = config_without_paths(problem.config), last.description.config
