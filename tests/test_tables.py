@@ -602,6 +602,8 @@ def test_a_column_that_looks_otherwise_further_down(tmp_path: Path) -> None:
         "code": ["007"] * late + ["x7"] * (rows - late),
         "whole": ["3"] * late + ["2.5"] * (rows - late),
         "none": [""] * late + ["4"] * (rows - late),
+        "word": [""] * late + ["x"] * (rows - late),
+        "gone": ["x"] * (rows - late) + [""] * late,
         "big": ["9007199254740993"] * rows,
     }
     lines = [",".join(cells), *map(",".join, zip(*cells.values(), strict=True))]
@@ -613,8 +615,10 @@ def test_a_column_that_looks_otherwise_further_down(tmp_path: Path) -> None:
     assert frame["whole"].tolist() == [3.0] * late + [2.5] * (rows - late)
     assert frame["none"].isna().sum() == late
     assert frame["none"].dropna().unique().tolist() == [4.0]
+    for name in ("word", "gone"):
+        assert frame[name].fillna("").tolist() == cells[name]
     assert frame["big"].unique().tolist() == [9007199254740993]
-    path.write_text("\n".join([*lines, "1,007,odd,4,5"]) + "\n")
+    path.write_text("\n".join([*lines, "1,007,odd,4,x,x,5"]) + "\n")
     with pytest.raises(DataError) as caught:
         read_table(path, TableFormat(), columns=["whole"])
     assert str(caught.value).startswith(f"{path}:{rows + 2}: column 'whole'")

@@ -1,8 +1,9 @@
 """A file -> a table of columns, strictly: whatever is not clearly a table is refused by its line.
 
-pandas' C engine parses, while a thread reads the next block of the file and checks its structure;
-where pandas takes what is no number, or lets pass what is wrong, `ml2021.data.files.cells` says no
-and a second, careful pass says where. Which columns are features is left to `ml2021.data.columns`.
+The file is read and its structure checked a block at a time, while threads parse the blocks before
+with pandas' C engine. Where pandas takes what is no number, or lets pass what is wrong,
+`ml2021.data.files.cells` says no, and a second, careful pass says where. Which columns are features
+is left to `ml2021.data.columns`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,8 +23,8 @@ from ml2021.data.files.cells import (
     texts_for_parser,
 )
 from ml2021.data.files.headers import Header, TableFormat, begin_table, make_header, open_scan
-from ml2021.data.files.parser import parse_blocks
-from ml2021.data.files.scan import Block
+from ml2021.data.files.parser import Parsed, Values, parse_blocks
+from ml2021.data.files.scan import Block, TextScan
 from ml2021.data.files.source import show_path
 from ml2021.errors import DataError, echo
 
@@ -101,25 +102,27 @@ def read_table(
         wanted = _wanted(header, columns)
         texts = [name for name in wanted if kinds.get(name) == "text"]
         indices = [header.names.index(name) for name in wanted]
-        frame = parquet.read(indices, wanted, texts=texts, missing=rules.missing_texts)
-        judged = _judge(frame, rules, kinds)
-        _refuse_odd(path, format, rules, judged, _row_finder(path, frame))
-        return Table(header, _assemble(frame, judged), parquet.sha256)
+        cells = parquet.read(indices, wanted, texts=texts, missing=rules.missing_texts)
+        judged = _judge(dict(cells), rules, kinds)
+        _refuse_odd(path, format, rules, judged, _row_finder(path, cells))
+        return Table(header, _assemble(wanted, judged, parquet.rows), parquet.sha256)
     with open_scan(path, format) as scan:
         blocks = scan.blocks()
         header, first = begin_table(scan, blocks, format)
         wanted = _wanted(header, columns)
         texts = [name for name in wanted if kinds.get(name) == "text"]
-        frame = _parse(chain(first, blocks), header, format, rules, wanted, texts)
-    # pandas has parsed these, and how they were written is lost
-    if again := [
-        str(n) for n, column in frame.items() if _lost_its_text(column, scan.spaced_exponent)
-    ]:
+        parsed = _parse(scan, chain(first, blocks), header, format, rules, wanted, texts)
+    values = parsed.columns
+    again = list(parsed.garbled)
+    if scan.spaced_exponent:
+        again += [name for name, column in values.items() if column.dtype.kind == "f"]
+    if again:
         with open_scan(path, format, scan.state) as second:
-            frame[again] = _parse(second.blocks(), header, format, rules, again, again)
-    judged = _judge(frame, rules, kinds)
+            blocks = second.blocks()
+            values |= _parse(second, blocks, header, format, rules, again, again).columns
+    judged = _judge(values, rules, kinds)
     _refuse_odd(path, format, rules, judged, _line_finder(path, format, header, scan.state))
-    return Table(header, _assemble(frame, judged), scan.sha256)
+    return Table(header, _assemble(wanted, judged, parsed.rows), scan.sha256)
 
 
 def is_number(column: "pd.Series") -> bool:
@@ -145,13 +148,14 @@ def _wanted(header: Header, columns: Sequence[str] | None) -> list[str]:
 
 
 def _parse(
+    scan: TextScan,
     blocks: Iterable[Block],
     header: Header,
     format: TableFormat,
     rules: CellRules,
     columns: Sequence[str],
     texts: Sequence[str],
-) -> "pd.DataFrame":
+) -> Parsed:
     return parse_blocks(
         blocks,
         header.names,
@@ -161,38 +165,36 @@ def _parse(
         header=format.header,
         missing=texts_for_parser(rules),
         texts=texts,
+        expected_rows=scan.expected_rows,
     )
 
 
-def _lost_its_text(column: "pd.Series", spaced_exponent: bool) -> bool:
-    """Return whether a column must be read again, as text, to tell how its cells are written."""
-    import pandas as pd
-
-    if column.dtype == np.object_:
-        return pd.api.types.infer_dtype(column, skipna=True) not in ("string", "empty")
-    return column.dtype.kind == "b" or (column.dtype.kind == "f" and spaced_exponent)
-
-
 def _judge(
-    frame: "pd.DataFrame", rules: CellRules, kinds: Mapping[str, StorageKind]
+    columns: dict[str, Values], rules: CellRules, kinds: Mapping[str, StorageKind]
 ) -> dict[str, JudgedColumn]:
+    """Judge the columns; what they were parsed as is let go of on the way."""
     judged = {}
-    for name, column in frame.items():
-        if column.dtype.kind in "iuf":
-            judged[str(name)] = judge_numbers(column.to_numpy(), rules)
+    for name in list(columns):
+        values = columns.pop(name)
+        if values.dtype == np.object_:
+            judged[name] = judge_texts(values.astype(object, copy=False), rules, kinds.get(name))
         else:
-            judged[str(name)] = judge_texts(column, rules, kinds.get(str(name)))
+            judged[name] = judge_numbers(values, rules)
     return judged
 
 
-def _assemble(frame: "pd.DataFrame", judged: Mapping[str, JudgedColumn]) -> "pd.DataFrame":
-    """Put what the judging changed into the frame."""
+def _assemble(
+    names: Sequence[str], judged: Mapping[str, JudgedColumn], rows: int
+) -> "pd.DataFrame":
+    """Return the columns as a table, without a copy of any."""
     import pandas as pd
 
-    for name, column in judged.items():
-        if column.changed:
-            frame[name] = pd.Series(column.values, index=frame.index, dtype=column.values.dtype)
-    return frame
+    index = pd.RangeIndex(rows)
+    columns = {
+        name: pd.Series(values := judged[name].values, index, dtype=values.dtype, copy=False)
+        for name in names
+    }
+    return pd.DataFrame(columns, index, copy=False)
 
 
 def _refuse_odd(
@@ -259,12 +261,12 @@ def _line_finder(
     return find
 
 
-def _row_finder(path: Path, frame: "pd.DataFrame") -> _Finder:
+def _row_finder(path: Path, columns: Mapping[str, Values]) -> _Finder:
     def find(rows: set[int]) -> dict[int, tuple[str, dict[str, str]]]:
         return {
             row: (
                 f"{show_path(path)}: row {row + 1}",
-                {str(name): str(frame[name].iloc[row]) for name in frame.columns},
+                {name: str(values[row]) for name, values in columns.items()},
             )
             for row in rows
         }

@@ -35,7 +35,7 @@ from tests.benchmarks.measure import (
 from tests.benchmarks.workloads import WORKLOADS, Workload, make_rows, write_csv
 
 ROOT = Path(__file__).resolve().parents[2]
-ML2021 = "from ml2021.cli import main; main()"
+ML2021 = "from ml2021.__main__ import run; run()"
 """What the console script `ml2021` runs."""
 UNTIL_TRAINING = """\
 import os, ml2021.session

@@ -9,15 +9,12 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml2021.errors import echo
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 StorageKind = Literal["number", "text"]
 
@@ -86,14 +83,12 @@ class CellRules:
 class JudgedColumn:
     """A column's values, and the rows (int64) of the cells that it must not hold.
 
-    `values` is int64, float64 (NaN is missing) or object (str, NaN is missing); `changed` says that
-    they are not those that were judged. `other_decimal` says that the odd cells are numbers with
-    the other decimal mark.
+    `values` is int64, float64 (NaN is missing) or object (str, NaN is missing). `other_decimal`
+    says that the odd cells are numbers with the other decimal mark.
     """
 
     values: NDArray[np.int64] | NDArray[np.float64] | NDArray[np.object_]
     odd: NDArray[np.int64]
-    changed: bool = True
     other_decimal: bool = False
 
 
@@ -105,21 +100,19 @@ def judge_numbers(values: NDArray[np.generic], rules: CellRules) -> JudgedColumn
     if values.dtype == np.int64:
         whole = values.astype(np.int64, copy=False)
         if not rules.missing_numbers.size or not np.isin(whole, rules.missing_numbers).any():
-            return JudgedColumn(whole, _NO_ROWS, changed=False)
+            return JudgedColumn(whole, _NO_ROWS)
     floats = values.astype(np.float64, copy=False)
-    changed = values.dtype != np.float64
     if rules.missing_numbers.size and (gone := np.isin(floats, rules.missing_numbers)).any():
         floats = np.where(gone, np.nan, floats)
-        changed = True
     # fmax and fmin pass over NaN; this is cheaper than an array of absolute values
     top = max(np.fmax.reduce(floats, initial=0.0), -np.fmin.reduce(floats, initial=0.0))
     if top < FLOAT32_BOUND:
-        return JudgedColumn(floats, _NO_ROWS, changed)
-    return JudgedColumn(floats, np.flatnonzero(np.abs(floats) >= FLOAT32_BOUND), changed)
+        return JudgedColumn(floats, _NO_ROWS)
+    return JudgedColumn(floats, np.flatnonzero(np.abs(floats) >= FLOAT32_BOUND))
 
 
 def judge_texts(
-    texts: "pd.Series", rules: CellRules, kind: StorageKind | None = None
+    texts: NDArray[np.object_], rules: CellRules, kind: StorageKind | None = None
 ) -> JudgedColumn:
     """Judge a column of str, NaN where missing: text, or numbers with odd cells among them.
 
@@ -127,10 +120,9 @@ def judge_texts(
     """
     import pandas as pd
 
-    cells = texts.to_numpy(dtype=object, na_value=np.nan)
-    codes, distinct = pd.factorize(cells)
+    codes, distinct = pd.factorize(texts)
     gone = _flags(distinct, rules.is_missing) if rules.searched else np.zeros(len(distinct), bool)
-    values = np.where(np.append(gone, True)[codes], np.nan, cells) if gone.any() else cells
+    values = np.where(np.append(gone, True)[codes], np.nan, texts) if gone.any() else texts
     if kind == "text":
         return JudgedColumn(values, _NO_ROWS)
     filled = ~gone & (distinct != "")

@@ -1,4 +1,4 @@
-"""A Parquet file -> a DataFrame like the one that a file of text gives.
+"""A Parquet file -> columns like those that a file of text gives.
 
 It needs pyarrow, an extra of this package. Judging the cells is left to `ml2021.data.files.cells`.
 """
@@ -6,19 +6,16 @@ It needs pyarrow, an extra of this package. Judging the cells is left to `ml2021
 from collections.abc import Collection, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml2021.data.files.source import CHUNK, HashedFile, file_error
 from ml2021.errors import echo
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 class ParquetSource:
-    """A Parquet file: the `names` of its columns as it has them, the `sha256` of its bytes.
+    """A Parquet file: the `names` of its columns, its number of `rows`, its `sha256`.
 
     Raises:
         DataError: pyarrow is not installed, the file is not Parquet, or it has no columns or rows.
@@ -47,7 +44,8 @@ class ParquetSource:
         self.names = tuple(self._file.schema_arrow.names)
         if not self.names:
             raise file_error(path, "a table without columns; it should hold some")
-        if not self._file.metadata.num_rows:
+        self.rows = int(self._file.metadata.num_rows)
+        if not self.rows:
             raise file_error(path, "a header and no rows; add the data")
         if "" in self.names:
             number = self.names.index("") + 1
@@ -60,7 +58,7 @@ class ParquetSource:
         *,
         texts: Collection[str],
         missing: Collection[str],
-    ) -> "pd.DataFrame":
+    ) -> dict[str, NDArray[np.generic]]:
         """Return the columns at `indices` under `names`: numbers, or object holding str and NaN.
 
         Booleans, dates and categories become text, as does every column that `texts` names; the
@@ -69,14 +67,12 @@ class ParquetSource:
         Raises:
             DataError: a column holds lists, bytes or other things that are neither.
         """
-        import pandas as pd
-
         pa = import_module("pyarrow")
         try:
             table = self._file.read()
         except (pa.ArrowException, OSError) as error:
             raise file_error(self._path, f"damaged Parquet: {echo(error)}; get it again") from None
-        columns: dict[str, object] = {}
+        columns: dict[str, NDArray[np.generic]] = {}
         for index, name in zip(indices, names, strict=True):
             column = table.column(index)
             if pa.types.is_dictionary(column.type):
@@ -97,5 +93,5 @@ class ParquetSource:
                     np.nan if cell is None or str(cell) in missing else str(cell)
                     for cell in column.to_pylist()
                 ]
-                columns[name] = pd.Series(cells, dtype=np.object_)
-        return pd.DataFrame(columns, index=pd.RangeIndex(table.num_rows))
+                columns[name] = np.array(cells, np.object_)
+        return columns

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml2021.data.files.source import show_path
 from ml2021.errors import DataError
@@ -62,38 +63,46 @@ def regular_records(data: bytes, separator: bytes, width: int) -> tuple[int, int
     no blank line, no lone carriage return. `data` begins at the start of a record.
     """
     chars = np.frombuffer(data, np.uint8)
-    mask = chars == separator[0]
-    mask |= chars == _NEWLINE
-    ends = np.flatnonzero(mask)
+    lines, marks = np.flatnonzero(chars == _NEWLINE), np.flatnonzero(chars == separator[0])
     quotes = np.flatnonzero(chars == _QUOTE) if b'"' in data else None
     if quotes is not None:
         # An opening quote follows the end of a field, a closing one precedes it; the two halves of
         # a doubled quote are neighbours. Where that holds, parity tells inside from outside.
-        around = np.zeros(chars.size + 2, bool)
-        around[1:-1] = mask | (chars == _QUOTE)
-        around[1:-1] |= chars == _RETURN
-        around[0] = around[-1] = True
+        around = np.ones(chars.size + 2, bool)
+        around[1:-1] = np.isin(chars, np.frombuffer(separator + b'"\n\r', np.uint8))
         if not (around[quotes[::2]].all() and around[quotes[1::2] + 2].all()):
             return 0, 0
-        ends = ends[np.searchsorted(quotes, ends) % 2 == 0]
+        lines, marks = _outside(lines, quotes), _outside(marks, quotes)
     if b"\r" in data:
         returns = np.flatnonzero(chars == _RETURN)
         if quotes is not None:
-            returns = returns[np.searchsorted(quotes, returns) % 2 == 0]
+            returns = _outside(returns, quotes)
         returns = returns[returns + 1 < chars.size]
         if not (chars[returns + 1] == _NEWLINE).all():
             return 0, 0
-    lines = np.flatnonzero(chars[ends] == _NEWLINE)
     rows = lines.size
-    if not rows or not np.array_equal(lines, np.arange(width - 1, rows * width, width)):
+    if not rows:
         return 0, 0
-    whole = rows * width
+    # As many separators as there have to be, and each row's last and next one around its end.
+    within = marks[: np.searchsorted(marks, lines[-1])]
+    if within.size != rows * (width - 1):
+        return 0, 0
     if width == 1:
-        starts = np.concatenate(([0], ends[: whole - 1] + 1))
-        size = ends[:whole] - starts
+        starts = np.concatenate(([0], lines[:-1] + 1))
+        size = lines - starts
         if ((size == 0) | ((size == 1) & (chars[starts] == _RETURN))).any():
             return 0, 0
-    return int(ends[whole - 1]) + 1, rows
+    else:
+        by_row = within.reshape(rows, width - 1)
+        if not ((by_row[:, -1] < lines).all() and (by_row[1:, 0] > lines[:-1]).all()):
+            return 0, 0
+    return int(lines[-1]) + 1, rows
+
+
+def _outside(places: NDArray[np.int64], quotes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the places outside of quotes."""
+    outside: NDArray[np.int64] = places[np.searchsorted(quotes, places) % 2 == 0]
+    return outside
 
 
 def _field_pattern(separator: bytes) -> bytes:

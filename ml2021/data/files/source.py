@@ -77,6 +77,12 @@ class HashedFile:
         now = os.fstat(self._file.fileno())
         return now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns
 
+    @property
+    def share_read(self) -> float:
+        """How much of the file has been read, above 0 and at most 1."""
+        size = self.state[2]
+        return min(1.0, max(1, self._file.tell()) / size) if size else 1.0
+
     def head(self, size: int = 4096) -> bytes:
         """Return the first bytes; only before any other reading."""
         data = self._file.read(size)
