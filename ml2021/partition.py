@@ -14,6 +14,7 @@ from ml2021.config import schema
 from ml2021.data import preprocessing as prep
 from ml2021.data.columns import Selection
 from ml2021.data.dates import series_notes, sort_keys
+from ml2021.data.encoding import encode_classes
 from ml2021.data.kinds import is_date
 from ml2021.data.splits import (
     Split,
@@ -97,7 +98,7 @@ def split_rows(
 
 def without_unseen(split: Split, target: prep.ClassTarget, frame: "pd.DataFrame") -> Split:
     """Leave out validation rows of a class that no training row has: they have no loss."""
-    seen = prep.encode_classes(target, frame[target.name].iloc[split.validation]) >= 0
+    seen = encode_classes(target, frame[target.name].iloc[split.validation]) >= 0
     reason = "validation rows of a class that no training row has"
     left_out = {**split.left_out, reason: int((~seen).sum())}
     return replace(split, validation=split.validation[seen], left_out=left_out)

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from ml2021 import conformal
 from ml2021.console import write_result
-from ml2021.data.preprocessing import ClassTarget, encode_inputs
+from ml2021.data.encoding import encode_inputs
+from ml2021.data.preprocessing import ClassTarget
 from ml2021.data.samples import FittedTable, read_matching
 from ml2021.data.windows import known_histories
 from ml2021.errors import ConfigError, DataError, ResourceError, echo

@@ -86,12 +86,14 @@ def load_problem(config: schema.Config, locate: Locate) -> LoadedProblem:
     fitted = FittedTable(frame, file_order, preprocessing)
     if isinstance(preprocessing.target, prep.ClassTarget):
         split = without_unseen(split, preprocessing.target, frame)
-    order = _order_column(data)
-    validation = fitted.samples(split.validation, order)
+    notes = [*_name_notes(header), *plan.notes, *notes_on_order(frame, selection, data), *notes]
+    data_sha256, order = table.sha256, _order_column(data)
+    del table, frame
+    own_test = split.test if data.test_path is None else split.test[:0]
+    parts = [split.train, split.validation, own_test]
+    train, validation, test = fitted.take_samples(parts, order)
     test_sha256 = None
-    if data.test_path is None:
-        test = fitted.samples(split.test, order)
-    else:
+    if data.test_path is not None:
         matched = read_matching(preprocessing, Path(data.test_path), table_format, "scored")
         other, test_sha256 = matched.table, matched.sha256
         test_rows = other.scorable_rows()
@@ -112,17 +114,11 @@ def load_problem(config: schema.Config, locate: Locate) -> LoadedProblem:
         preprocessing=preprocessing,
         split=split,
         data_path=path.absolute(),
-        data_sha256=table.sha256,
+        data_sha256=data_sha256,
         test_sha256=test_sha256,
-        notes=(
-            *_name_notes(header),
-            *plan.notes,
-            *notes_on_order(frame, selection, data),
-            *notes,
-            *counts,
-        ),
+        notes=(*notes, *counts),
         unused=_unused(header, selection, preprocessing),
-        train=fitted.samples(split.train, order),
+        train=train,
         validation=validation,
         test=test,
     )

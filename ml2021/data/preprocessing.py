@@ -1,30 +1,24 @@
 """From columns to the numbers that a network sees, and from its outputs back to what people read.
 
 Everything is fitted on training rows only, in float64, and is a plain record that a checkpoint
-keeps as JSON. Which columns there are, and of what kind, comes from `ml2021.data.kinds`.
+keeps as JSON. Which columns there are, and of what kind, comes from `ml2021.data.kinds`; turning
+rows of a table into inputs is left to `ml2021.data.encoding`.
 
 Legend: N rows, F inputs, T outputs, L lags.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from ml2021.data.kinds import Task
-from ml2021.data.windows import histories
-from ml2021.errors import DataError, echo
-
-if TYPE_CHECKING:
-    import pandas as pd
+from ml2021.errors import echo
 
 Floats = NDArray[np.float64]
 Positive = Annotated[float, Field(gt=0)]
-
-_FARTHEST = 1e18  # deviations from the mean, whose square float32 still holds
 
 
 class Record(BaseModel):
@@ -164,68 +158,11 @@ class Preprocessing(Record):
         return target.names if isinstance(target, RealTargets) else (target.name,)
 
 
-@dataclass
-class Encoded:
-    """Inputs (N, F + 1) float32, the last column 1, and what was odd about them, by column."""
-
-    inputs: NDArray[np.float32]
-    missing: dict[str, int] = field(default_factory=dict)
-    unseen: dict[str, int] = field(default_factory=dict)
-    outside: dict[str, int] = field(default_factory=dict)
-
-    def notes(self) -> list[str]:
-        """Say it in a line for each kind of oddity."""
-        texts = {
-            "missing values filled (a category: none of them)": self.missing,
-            "categories never seen in training, encoded as none": self.unseen,
-            "values outside the range of the training rows": self.outside,
-        }
-        return [
-            f"{what}: {', '.join(f'{echo(name)} {count}' for name, count in counts.items())}"
-            for what, counts in texts.items()
-            if counts
-        ]
-
-
 def value_text(value: str | float) -> str:
     """Return a category or class as people read it: 3.0 is 3."""
     if isinstance(value, str):
         return value
     return str(int(value)) if value == int(value) else repr(value)
-
-
-def encode_inputs(
-    preprocessing: Preprocessing,
-    frame: "pd.DataFrame",
-    rows: NDArray[np.int64],
-    series: Floats | None = None,
-) -> Encoded:
-    """Return the inputs of those rows of the table.
-
-    With a history, `series` holds the target's values in order, and each row's history is complete.
-    """
-    width = len(preprocessing.inputs)
-    encoded = Encoded(np.zeros((len(rows), width + 1), np.float32))
-    encoded.inputs[:, -1] = 1
-    start = 0
-    for feature in preprocessing.features:
-        block = encoded.inputs[:, start : start + len(feature.inputs)]
-        column = frame[feature.name].iloc[rows]
-        if isinstance(feature, NumberFeature):
-            _encode_numbers(feature, column, block, encoded)
-        else:
-            _encode_categories(feature, column, block, encoded)
-        start += len(feature.inputs)
-    if (history := preprocessing.history) is not None:
-        assert series is not None
-        values = histories(series, rows, history.lags)
-        encoded.inputs[:, start:-1] = (values - history.mean) / history.scale
-    return encoded
-
-
-def encode_classes(target: ClassTarget, values: "pd.Series") -> NDArray[np.int64]:
-    """Return the index (N,) of each row's class, −1 for one that training never saw."""
-    return _positions(target.classes, target.storage, values)
 
 
 def match_columns(preprocessing: Preprocessing, header: Sequence[Source]) -> Mapping[str, int]:
@@ -236,59 +173,6 @@ def match_columns(preprocessing: Preprocessing, header: Sequence[Source]) -> Map
         for name, source in preprocessing.sources.items()
         if (source.raw, source.occurrence) in positions
     }
-
-
-def _encode_numbers(
-    feature: NumberFeature, column: "pd.Series", block: NDArray[np.float32], encoded: Encoded
-) -> None:
-    values = column.to_numpy(np.float64)
-    missing = np.isnan(values)
-    if missing.any():
-        encoded.missing[feature.name] = int(missing.sum())
-        values = np.where(missing, feature.fill, values)
-    outside = int(((values < feature.minimum) | (values > feature.maximum)).sum())
-    if outside:
-        encoded.outside[feature.name] = outside
-    standardised = (values - feature.mean) / feature.scale
-    if len(values) and np.abs(standardised).max() > _FARTHEST:
-        odd = values[np.abs(standardised).argmax()]
-        raise DataError(
-            f"column '{echo(feature.name)}': {odd:g} is too far from the training rows, whose mean "
-            f"is {feature.mean:g} and deviation {feature.scale:g}; correct it, or add it to "
-            "data.missing"
-        )
-    block[:, 0] = standardised
-    if feature.has_indicator:
-        block[:, 1] = missing
-
-
-def _encode_categories(
-    feature: CategoryFeature, column: "pd.Series", block: NDArray[np.float32], encoded: Encoded
-) -> None:
-    positions = _positions(feature.categories, feature.storage, column)
-    known = np.flatnonzero(positions >= 0)
-    block[known, positions[known]] = 1
-    missing = int(column.isna().sum())
-    if missing:
-        encoded.missing[feature.name] = missing
-    unseen = len(column) - len(known) - missing
-    if unseen:
-        encoded.unseen[feature.name] = unseen
-
-
-def _positions(
-    known: tuple[str, ...] | tuple[float, ...],
-    storage: Literal["number", "text"],
-    column: "pd.Series",
-) -> NDArray[np.int64]:
-    """Return the index (N,) of each value among `known`, −1 for any other."""
-    import pandas as pd
-
-    if storage == "number":
-        index, values = pd.Index(known, dtype="float64"), pd.Index(column, dtype="float64")
-    else:
-        index, values = pd.Index(known, dtype="object"), pd.Index(column, dtype="object")
-    return index.get_indexer(values).astype(np.int64)
 
 
 def describe_columns(preprocessing: Preprocessing) -> list[str]:

@@ -5,6 +5,7 @@ A file that is not the training file is read here too: columns by name, kinds as
 Legend: N rows of the table, S samples, F inputs, T outputs.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from ml2021.data import preprocessing as prep
 from ml2021.data.columns import explain_missing
 from ml2021.data.dates import sort_keys
+from ml2021.data.encoding import Encoded, encode_classes, encode_inputs, encode_parts
 from ml2021.data.files.source import changed_error
 from ml2021.data.tables import Header, StorageKind, TableFormat, read_header, read_table
 from ml2021.data.windows import complete_windows, futures
@@ -105,16 +107,32 @@ class FittedTable:
 
     def samples(self, rows: Rows, order: str | None = None) -> Samples:
         """Return those rows, each of them scorable; the column `order` goes along as it stands."""
-        encoded = prep.encode_inputs(self._preprocessing, self.frame, rows, self.series)
+        encoded = encode_inputs(self._preprocessing, self.frame, rows, self.series)
+        return self._samples(rows, encoded, order)
+
+    def take_samples(self, parts: Sequence[Rows], order: str | None = None) -> list[Samples]:
+        """Return each part's rows as `samples` does; the features leave the table on the way."""
+        kept = {*self._preprocessing.target_columns, order}
+
+        def take(name: str) -> "pd.Series":
+            column: pd.Series = self.frame[name] if name in kept else self.frame.pop(name)
+            return column
+
+        encoded = encode_parts(self._preprocessing, take, parts, self.series)
+        return [self._samples(*part, order) for part in zip(parts, encoded, strict=True)]
+
+    def _samples(self, rows: Rows, encoded: Encoded, order: str | None) -> Samples:
         target = self._preprocessing.target
         previous = None if self.series is None else self.series[rows - 1]
         targets: Floats | NDArray[np.int64]
         if isinstance(target, prep.ClassTarget):
-            targets = prep.encode_classes(target, self.frame[target.name].iloc[rows])
+            targets = encode_classes(target, self.frame[target.name].iloc[rows])
         elif self.series is not None:
             targets = futures(self.series, rows, target.width)
         else:
-            targets = self.frame[list(target.names)].to_numpy(np.float64)[rows]
+            targets = np.empty((len(rows), target.width))
+            for index, name in enumerate(target.names):
+                targets[:, index] = self.frame[name].to_numpy(np.float64)[rows]
         return Samples(
             inputs=encoded.inputs,
             targets=targets,
