@@ -60,6 +60,8 @@ def predict(
         raise ConfigError(f"--interval {interval:g}: name a share between 0 and 1, such as 0.9")
     run = open_run(run_path)
     places = _output_places(sources, output)
+    if inside := [p for p in places if p.resolve().is_relative_to(run.path.resolve())]:
+        raise ConfigError(f"--output {inside[0]}: is in the run's directory; name a file elsewhere")
 
     from ml2021.model import load_model
 

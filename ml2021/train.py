@@ -36,7 +36,9 @@ def train(config: Path, overrides: Sequence[str], run_dir: Path | None, console:
     """Train as the config file says. Returns the run directory that was made."""
     loaded = load_config(config, overrides)
     if run_dir is not None:
-        refuse_used(run_dir)
+        data = loaded.config.data
+        tables = [Path(path) for path in (data.path, data.test_path) if path is not None]
+        refuse_used(run_dir, [config, *tables])
 
     from ml2021.problem import load_problem
 

@@ -15,6 +15,7 @@ from ml2021.config.scalars import resolve_scalar
 from ml2021.errors import echo
 
 NESTING_LIMIT = 32
+_TOO_DEEP = f"nested more than {NESTING_LIMIT} deep; remove brackets or indentation"
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -33,6 +34,7 @@ _SYNTAX = {
     "',' or ']'": "a list without its end; add the missing , or ]",
     "',' or '}'": "a mapping without its end; add the missing , or }",
     "end of stream": "a quote without its end; add the missing quote",
+    "Unicode character escape": "an escape that stands for no character; write the character",
     "escape character": "an unknown escape after \\; use single quotes for text with \\",
     "expected key": "a line that is not key: value; check the indentation and the quotes",
     "'-' indicator": "a line in a list without '-'; check the indentation",
@@ -158,8 +160,11 @@ class _Builder:
         rows = text.splitlines()
         if line < len(rows) and rows[line][column : column + 1] == "\t":
             problem = "tab character"
-        advice = next((a for words, a in _SYNTAX.items() if words in problem), error.problem)
         place = self._place(line + 1, column + 1)
+        if "nesting depth" in problem:  # some versions look 1,000 brackets ahead
+            self._report(place, (), _TOO_DEEP)
+            return
+        advice = next((a for words, a in _SYNTAX.items() if words in problem), error.problem)
         self.document.problems.append(Problem(place, (), f"not valid YAML: {advice}"))
 
     def _read_key(self, event: yaml.NodeEvent, frame: _Frame) -> None:
@@ -213,8 +218,7 @@ class _Builder:
             frame.key = None
         if isinstance(value, dict | list):
             if len(self._stack) >= NESTING_LIMIT:
-                message = f"nested more than {NESTING_LIMIT} deep; remove brackets or indentation"
-                self._stop(place, path, message)
+                self._stop(place, path, _TOO_DEEP)
             self._stack.append(_Frame(value, path))
 
     def _read_scalar(self, event: yaml.ScalarEvent, place: Place, path: Path) -> object:

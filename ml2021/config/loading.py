@@ -32,6 +32,9 @@ from ml2021.errors import ConfigError, echo, printable
 SIZE_LIMIT = 1 << 20
 """The largest config file, in bytes."""
 
+SHOWN_LIMIT = 20
+"""The most mistakes that are named at once."""
+
 
 @dataclass(frozen=True)
 class LoadedConfig:
@@ -86,7 +89,10 @@ def load_config_text(text: str, source: str, overrides: Sequence[str] = ()) -> L
             problems += _schema_problems(error, nodes, {p.path for p in problems})
     if problems:
         problems.sort(key=lambda problem: problem.place)
-        raise ConfigError(*(f"{p.place.prefix}: {p.message}" for p in problems))
+        lines = [f"{p.place.prefix}: {p.message}" for p in problems[:SHOWN_LIMIT]]
+        if (more := len(problems) - SHOWN_LIMIT) > 0:
+            lines.append(f"{source}: and {more:,} more mistakes; mend these first")
+        raise ConfigError(*lines)
     return LoadedConfig(config, text, nodes)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ml2021.errors import CheckpointError, ResourceError, RunInUseError, echo
+from ml2021.errors import CheckpointError, ConfigError, ResourceError, RunInUseError, echo
 from ml2021.runs.files import is_temporary, replace_file
 
 RUNS = Path("runs")
@@ -64,8 +64,8 @@ class RunDirectory:
 def create_run(path: Path | None, name: str) -> RunDirectory:
     """Make an empty run directory: `path`, or the next free runs/<name>-<n>.
 
-    Raises RunInUseError where `path` holds something already, ResourceError where it cannot be
-    made.
+    Raises RunInUseError where `path` holds something already, ConfigError where it is a file,
+    ResourceError where it cannot be made.
     """
     try:
         if path is None:
@@ -81,16 +81,24 @@ def create_run(path: Path | None, name: str) -> RunDirectory:
     return RunDirectory(chosen)
 
 
-def refuse_used(path: Path) -> None:
-    """Raise RunInUseError where `path` is a directory that holds something.
+def refuse_used(path: Path, inputs: Sequence[Path] = ()) -> None:
+    """Refuse a `path` that is there already, but for an empty directory.
 
+    Raises ConfigError where it is a file, or one of `inputs` lies in it; else RunInUseError.
     What a process left that was killed before its run had begun is nothing.
     """
-    if path.is_dir() and any(path.iterdir()) and not _has_not_begun(path):
-        raise RunInUseError(
-            f"{path}: not an empty directory; choose another --run-dir, "
-            f"or go on with its run by --resume {path}"
-        )
+    if path.exists() and not path.is_dir():
+        raise ConfigError(f"--run-dir {path}: is a file; name a folder that is new or empty")
+    if not path.is_dir() or not any(path.iterdir()) or _has_not_begun(path):
+        return
+    for each in inputs:
+        if each.resolve().is_relative_to(path.resolve()):
+            raise ConfigError(
+                f"--run-dir {path}: holds an input, {each}; name a folder that is new or empty"
+            )
+    is_run = RunDirectory(path).resolved_config.is_file()
+    remedy = f", or go on with its run by --resume {path}" if is_run else ""
+    raise RunInUseError(f"{path}: not an empty directory; choose another --run-dir{remedy}")
 
 
 def _has_not_begun(path: Path) -> bool:

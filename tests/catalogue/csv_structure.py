@@ -1,0 +1,5 @@
+"""."""
+
+from tests.catalogue.case import Case
+
+CASES: list[Case] = []
