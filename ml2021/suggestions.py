@@ -12,6 +12,10 @@ NO_SYNONYMS: Mapping[str, str] = {}
 WORD_LIMIT = 100
 """Longer words, in characters, get no suggestion: they are no slip of the keyboard."""
 
+CHOICE_LIMIT = 5_000
+"""Of more choices, only one that differs in case, spaces or punctuation is suggested: comparing a
+word with 100,000 others takes a minute."""
+
 
 def closest(
     wrong: str, choices: Iterable[str], synonyms: Mapping[str, str] = NO_SYNONYMS
@@ -32,7 +36,7 @@ def closest(
     for synonym, choice in synonyms.items():
         if _fold(synonym) == word and known.get(_fold(choice)) == choice:
             return choice
-    near = difflib.get_close_matches(word, known, n=1)
+    near = difflib.get_close_matches(word, known, n=1) if len(known) <= CHOICE_LIMIT else []
     return known[near[0]] if near else None
 
 

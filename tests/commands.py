@@ -7,7 +7,7 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
@@ -68,8 +68,10 @@ def refusal(folder: Path, *arguments: object) -> tuple[int, str]:
     return outcome.code, outcome.stderr.rstrip("\n")
 
 
-def run_apart(folder: Path, *arguments: object) -> Outcome:
-    """Run a command in a process of its own, in `folder`."""
+def run_apart(
+    folder: Path, *arguments: object, before: Callable[[], None] | None = None
+) -> Outcome:
+    """Run a command in a process of its own, in `folder`; `before` runs in it ahead of all else."""
     done = subprocess.run(
         [*PROGRAM, *map(str, arguments)],
         cwd=folder,
@@ -78,6 +80,7 @@ def run_apart(folder: Path, *arguments: object) -> Outcome:
         text=True,
         timeout=120,
         check=False,
+        preexec_fn=before,
     )
     return Outcome(done.returncode, done.stdout, done.stderr)
 

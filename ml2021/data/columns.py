@@ -50,15 +50,15 @@ def select_columns(
     problems: list[Problem] = []
 
     def resolve(key: str, patterns: str | Sequence[str]) -> list[str]:
-        found: list[str] = []
+        found: dict[str, None] = {}
         listed = [patterns] if isinstance(patterns, str) else patterns
         for index, pattern in enumerate(listed):
             keys = ("data", key) if isinstance(patterns, str) else ("data", key, index)
             matches = match_names(header, pattern)
             if not matches and not (key == "features" and pattern == "*"):
                 problems.append(Problem(keys, explain_missing(header, pattern)))
-            found.extend(name for name in matches if name not in found)
-        return found
+            found.update(dict.fromkeys(matches))
+        return list(found)
 
     targets = resolve("target", target)
     excluded = resolve("exclude", exclude)

@@ -19,7 +19,7 @@ Runner = Callable[[Path, Sequence[str]], Outcome]
 """Runs a command in the folder."""
 Check = Callable[[Path, Outcome], None]
 
-SMALL = "model: {type: relu_stack, widths: [8]}\ntrain: {epochs: 3}\n"
+SMALL = "model: {type: relu_stack, widths: [8]}\ntrain: {epochs: 3}\ndevice: cpu\n"
 CONFIGS = {
     "number": f"data: {{path: train.csv, target: y, exclude: [id, kind, p*]}}\n{SMALL}",
     "classes": f"data: {{path: train.csv, target: kind, exclude: [id, y, p*]}}\n{SMALL}",
@@ -72,8 +72,9 @@ def furnish(folder: Path) -> None:
     write_rows(folder / "series.csv", commands.series(80))
     for name, text in CONFIGS.items():
         (folder / f"{name}.yaml").write_text(text)
-        config = ("--config", f"{name}.yaml", "--run-dir", f"runs/{name}", "--set", "device=cpu")
-        run_well(folder, "train", "--quiet", *config)
+        run_well(
+            folder, "train", "--quiet", "--config", f"{name}.yaml", "--run-dir", f"runs/{name}"
+        )
 
 
 def play(case: Case, folder: Path) -> None:

@@ -1,5 +1,354 @@
-"""."""
+"""17 to 33: files that are no table, or only look odd."""
 
-from tests.catalogue.case import Case
+import gzip
+import os
+import resource
+import shlex
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
-CASES: list[Case] = []
+from tests import commands
+from tests.catalogue.case import Case, Step, change, put
+from tests.commands import Outcome
+
+TABLE = "data: {path: t.csv, target: y}\nmodel: linear\ndevice: cpu\n"
+TRAIN = "train --quiet --config c.yaml"
+
+
+def refused(
+    number: int, name: str, content: bytes, *lines: str, keys: str = "", code: int = 3
+) -> Case:
+    """Return the row of a file that is refused when it is trained on."""
+    config = TABLE.replace("target: y", f"target: y{', ' if keys else ''}{keys}")
+    given = (put("c.yaml", config), put("t.csv", content))
+    return Case(numbers=(number,), name=name, given=given, command=TRAIN, code=code, lines=lines)
+
+
+def accepted(
+    number: int, name: str, *given: Step, keys: Sequence[str] = (), lines: Sequence[str] = ()
+) -> Case:
+    """Return the row of train.csv written in another way: training on it goes as ever."""
+    settings = "".join(f" --set {shlex.quote(key)}" for key in keys)
+    return Case(
+        numbers=(number,),
+        name=name,
+        given=given,
+        command=f"train --config number.yaml --run-dir run{settings}",
+        code=0,
+        lines=tuple(lines),
+        leaves=("run",),
+        then=(trained_as_ever,),
+    )
+
+
+def trained_as_ever(folder: Path, outcome: Outcome) -> None:
+    """Check that the values were those of the plain file: each epoch's losses, to the last bit."""
+    ever = (folder / "runs" / "number" / "metrics.csv").read_bytes()
+    assert (folder / "run" / "metrics.csv").read_bytes() == ever
+
+
+def rewritten(old: str, new: str) -> Step:
+    return change("train.csv", lambda content: content.replace(old.encode(), new.encode()))
+
+
+def repeated_names(folder: Path) -> None:
+    columns = commands.table(120)
+    header = "y,x,y,x,y\n"
+    rows = zip(columns["a"], columns["b"], columns["p0"], columns["p1"], columns["y"], strict=True)
+    text = header + "".join(",".join(map(str, row)) + "\n" for row in rows)
+    (folder / "t.csv").write_text(text)
+
+
+def measured(folder: Path, arguments: Sequence[str]) -> Outcome:
+    """Run the command in a process of its own, under a limit of memory that it must not need."""
+    limit = 3 << 30  # of addresses, of which libraries take more than they use
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+    return commands.run_apart(folder, *arguments, before=limited)
+
+
+def endless(start: bytes, repeated: bytes, mebibytes: int) -> Step:
+    """Pack a line of that size, a mebibyte at a time."""
+
+    def step(folder: Path) -> None:
+        with (folder / "t.csv.gz").open("wb") as file:
+            file.write(gzip.compress(start))
+            piece = gzip.compress(repeated * ((1 << 20) // len(repeated)))
+            for _ in range(mebibytes):
+                file.write(piece)
+
+    return step
+
+
+def while_it_grows(folder: Path, arguments: Sequence[str]) -> Outcome:
+    """Run the command while rows are added to the table."""
+    with growing(folder / "t.csv", b"1,2\n"):
+        return commands.run(folder, *arguments)
+
+
+@contextmanager
+def growing(path: Path, row: bytes) -> Iterator[None]:
+    done = threading.Event()
+
+    def grow() -> None:
+        with path.open("ab", buffering=0) as file:
+            while not done.wait(0.0005):
+                file.write(row)
+
+    thread = threading.Thread(target=grow)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+ENDLESS = TABLE.replace("t.csv", "t.csv.gz")
+LINE_LIMIT = "a line longer than 16 MiB; is this a table of text?"
+
+CASES = [
+    refused(17, "zero bytes", b"", "t.csv: an empty file; it should hold a table"),
+    refused(17, "a mark alone", b"\xef\xbb\xbf", "t.csv: an empty file; it should hold a table"),
+    refused(18, "no rows", b"x,y\n", "t.csv: a header and no rows; add the data"),
+    refused(
+        19,
+        "numbers for names",
+        b"1.5,2\n3,4\n5,6\n",
+        "t.csv:1: numbers where the column names belong; write a header, or set data.header: false",
+    ),
+    Case(
+        numbers=(19,),
+        name="counted names",
+        given=(
+            lambda folder: (
+                (folder / "t.csv").write_text(
+                    "0,1\n" + "".join(f"{row % 7},{row % 7 * 2}\n" for row in range(40))
+                )
+                and None
+            ),
+            put("c.yaml", TABLE.replace("target: y", "target: 1")),
+        ),
+        command=f"{TRAIN} --run-dir run --set train.epochs=1",
+        code=0,
+        leaves=("run",),
+    ),
+    Case(
+        numbers=(20,),
+        name="repeated names are told apart",
+        given=(repeated_names, put("c.yaml", TABLE.replace("target: y", "target: y.2"))),
+        command="train --config c.yaml --run-dir run --set train.epochs=1",
+        code=0,
+        lines=(
+            "  - repeated column names are told apart: y.0, y.1, y.2, and 1 more",
+            "  - standardised: y.0, x.0, y.1, x.1",
+        ),
+        leaves=("run",),
+    ),
+    Case(
+        numbers=(20,),
+        name="the bare name of several",
+        given=(repeated_names, put("c.yaml", TABLE)),
+        command=TRAIN,
+        code=2,
+        lines=("c.yaml:1:29: column name 'y' occurs more than once; choose one of y.0, y.1, y.2",),
+    ),
+    refused(
+        21, "a nameless column", b"x,,y\n1,2,3\n", "t.csv:1: column 2 has no name; give it one"
+    ),
+    refused(
+        21,
+        "the index of pandas",
+        b",x,y\n0,1,2\n1,3,4\n",
+        "t.csv:1: column 1 has no name; give it one (pandas writes its index so; "
+        "index=False leaves it out)",
+    ),
+    refused(
+        22,
+        "a short row",
+        b"w,x,y\n1,2,3\n4,5\n6,7,8\n",
+        "t.csv:3: 2 fields where the header has 3; give the row a field for each column",
+    ),
+    refused(
+        23,
+        "a long row",
+        b"x,y\n1,2\n3,4,5\n6,7\n",
+        "t.csv:3: 3 fields where the header has 2; "
+        "quote the fields that hold the separator, or name every column",
+    ),
+    refused(
+        24,
+        "every row a field too long",
+        b"x,y\n1,2,3\n4,5,6\n",
+        "t.csv:2: 3 fields where the header has 2; "
+        "quote the fields that hold the separator, or name every column",
+    ),
+    refused(
+        24,
+        "the first row a field too long",
+        b"x,y\n1,2,3\n4,5\n6,7\n",
+        "t.csv:2: 3 fields where the header has 2; "
+        "quote the fields that hold the separator, or name every column",
+    ),
+    refused(
+        25,
+        "a last row that was cut off",
+        b"w,x,y\n1,2,3\n4,5,6\n7,8",
+        "t.csv:4: 2 fields where the header has 3; the file seems to be cut off here",
+    ),
+    refused(
+        26,
+        "a quote that is never closed",
+        b'x,y\n1,2\n3,"4\n5,6\n7,8\n',
+        "t.csv:3: the quote that opens here is never closed; close it or take it out",
+    ),
+    Case(
+        numbers=(26,),
+        name="a quote not closed in 1 GiB",
+        given=(
+            put("c.yaml", ENDLESS),
+            endless(b'x,y\n1,2\n3,"4\n', b"5,6\n", 1024),
+        ),
+        command=TRAIN,
+        code=3,
+        lines=(
+            "t.csv.gz:3: the quote that opens here is not closed within 16 MiB; "
+            "close it or take it out",
+        ),
+        run=measured,
+    ),
+    accepted(27, "a quoted newline", rewritten("row-0001", '"row\n0001"')),
+    refused(
+        27,
+        "the line after quoted newlines",
+        b'x,y\n1,"2"\n"3\n\n\n",4\n5\n',
+        "t.csv:7: 1 field where the header has 2; give the row a field for each column",
+    ),
+    accepted(28, "CRLF", rewritten("\n", "\r\n")),
+    accepted(28, "CR", rewritten("\n", "\r")),
+    accepted(28, "mixed endings", rewritten("\nrow-0007", "\r\nrow-0007")),
+    accepted(28, "blank lines", rewritten("\nrow-0007", "\n\n\r\nrow-0007")),
+    refused(
+        28,
+        "a blank line in a single column",
+        b"y\n1\n\n2\n",
+        't.csv:3: a blank line, which could be a missing value; write "" in it, or take it out',
+    ),
+    accepted(29, "a mark of UTF-8", change("train.csv", lambda content: b"\xef\xbb\xbf" + content)),
+    refused(
+        29,
+        "UTF-16",
+        "x,y\n1,2\n".encode("utf-16"),
+        "t.csv:1: not UTF-8, it looks like UTF-16; set data.encoding: utf-16",
+    ),
+    refused(
+        29,
+        "Latin-1",
+        "x,y\n1,2\ncafé,3\n".encode("latin-1"),
+        "t.csv:3: not UTF-8, it looks like Latin-1; set data.encoding: latin-1",
+    ),
+    refused(
+        29,
+        "NUL",
+        b"x,y\n1,2\n3,4\0\n",
+        "t.csv:3: a NUL character; take it out, or name the right data.encoding",
+    ),
+    refused(
+        30,
+        "semicolons and decimal commas",
+        b"x;y\n1,5;2\n2,5;3\n",
+        't.csv:1: the header is a single field; set data.separator: ";" and data.decimal: ","',
+    ),
+    refused(
+        30,
+        "tabs",
+        b"x\ty\n1\t2\n",
+        't.csv:1: the header is a single field; set data.separator: "\\t"',
+    ),
+    refused(
+        30,
+        "decimal commas alone",
+        b"x;y\n1,5;2\n2,5;3\n",
+        "t.csv:2: column 'x': '1,5' is not a number; write it with \".\" and without marks for "
+        'thousands, or set data.decimal: "," (and 1 more in this column)',
+        keys='separator: ";"',
+    ),
+    accepted(
+        30,
+        "semicolons and decimal commas, with the keys set",
+        change("train.csv", lambda c: c.replace(b",", b";").replace(b".", b",")),
+        keys=["data.separator=;", 'data.decimal=","'],
+    ),
+    accepted(
+        30,
+        "another encoding, with the key set",
+        change("train.csv", lambda c: c.replace(b"row-", b"r\xf6w-")),
+        keys=["data.encoding=latin-1"],
+    ),
+    accepted(
+        31,
+        "gzip",
+        change("train.csv", gzip.compress),
+        lambda folder: (folder / "train.csv").rename(folder / "train.csv.gz") and None,
+        keys=["data.path=train.csv.gz"],
+    ),
+    refused(
+        31,
+        "an Excel workbook",
+        b"PK\x03\x04" + bytes(26) + b"[Content_Types].xml",
+        "t.csv: an Excel workbook; save it as CSV",
+    ),
+    Case(
+        numbers=(31,),
+        name="a folder",
+        command="train --config number.yaml --set data.path=runs",
+        code=3,
+        lines=("runs: a directory; name a file in it",),
+    ),
+    Case(
+        numbers=(31,),
+        name="a pipe that nobody writes to",
+        given=(lambda folder: os.mkfifo(folder / "t.csv"), put("c.yaml", TABLE)),
+        command=TRAIN,
+        code=3,
+        lines=("t.csv: not a regular file; write its content to a file and name that",),
+    ),
+    Case(
+        numbers=(32,),
+        name="a line of 1 GiB",
+        given=(put("c.yaml", ENDLESS), endless(b"x,y\n1,2\n", b"x", 1024)),
+        command=TRAIN,
+        code=3,
+        lines=(f"t.csv.gz:3: {LINE_LIMIT}",),
+        run=measured,
+    ),
+    Case(
+        numbers=(32,),
+        name="a header of 1 GiB",
+        given=(put("c.yaml", ENDLESS), endless(b"", b"x,", 1024)),
+        command=TRAIN,
+        code=3,
+        lines=(f"t.csv.gz:1: {LINE_LIMIT}",),
+        run=measured,
+    ),
+    refused(
+        32,
+        "more than 100,000 columns",
+        b",".join(b"x%d" % i for i in range(100_001)) + b"\n" + b"1," * 100_000 + b"1\n",
+        "t.csv:1: more than 100,000 fields; leave columns out",
+    ),
+    Case(
+        numbers=(33,),
+        name="a file that grows",
+        given=(put("c.yaml", TABLE), put("t.csv", b"x,y\n" + b"1,2\n3,4\n" * 500_000)),
+        command=TRAIN,
+        code=3,
+        lines=("t.csv: changed while it was read; try again once it is complete",),
+        leaves=("t.csv",),
+        run=while_it_grows,
+    ),
+]

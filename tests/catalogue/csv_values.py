@@ -1,5 +1,133 @@
-"""."""
+"""34 to 43: cells."""
 
-from tests.catalogue.case import Case
+from collections.abc import Sequence
 
-CASES: list[Case] = []
+from tests.catalogue.case import Case, columns, put
+
+TRAIN = "train --quiet --config number.yaml"
+REMEDY = "correct it, or list it in data.missing"
+A = [0.5, -0.5, 1.5]  # the first cells of column a, before the odd one
+
+
+def refused(number: int, name: str, cell: object, line: str, *settings: str) -> Case:
+    """Return the row of a cell in a column of numbers, line 5 of the file, that is refused."""
+    return Case(
+        numbers=(number,),
+        name=name,
+        given=(columns("train.csv", 120, 0, a=[*A, cell]),),
+        command=" ".join([TRAIN, *settings]),
+        code=3,
+        lines=(f"train.csv:5: column 'a': {line}; {REMEDY}",),
+    )
+
+
+def noted(number: int, name: str, *lines: str, **cells: Sequence[object]) -> Case:
+    """Return the row of cells that are trained on, with a note."""
+    return Case(
+        numbers=(number,),
+        name=name,
+        given=(columns("train.csv", 120, 0, **cells),),
+        command="train --config number.yaml --run-dir run",
+        code=0,
+        lines=lines,
+        leaves=("run",),
+    )
+
+
+CASES = [
+    refused(34, "text among numbers", "oops", "'oops' is not a number"),
+    Case(
+        numbers=(34,),
+        name="text where training had numbers",
+        given=(columns("new.csv", a=["few"] * 20),),
+        command="predict new.csv --run runs/number",
+        code=3,
+        lines=(
+            f"new.csv:2: column 'a': 'few' is not a number; {REMEDY}",
+            f"new.csv:3: column 'a': 'few' is not a number; {REMEDY}",
+            f"new.csv:4: column 'a': 'few' is not a number; {REMEDY} (and 17 more in this column)",
+        ),
+    ),
+    noted(
+        35,
+        "what is missing",
+        "  - missing values filled with the median, and flagged: a",
+        "  - rows left out, no target: 3",
+        "regression of y: rows 82 train, 12 validation, 23 test",
+        a=["", "NA", "N/A", "null", "None", "NaN"],
+        y=[1.5, "", "NaN", 2.5, "null"],
+    ),
+    Case(
+        numbers=(35,),
+        name="what is missing in a table to score",
+        given=(columns("new.csv", a=["", "NA"], y=["", 2.5, "NaN", "None"]),),
+        command="evaluate new.csv --run runs/number",
+        code=0,
+        lines=(
+            "  - rows without a target or history, left out: 3",
+            "  - missing values filled (a category: none of them): a 1",
+        ),
+    ),
+    refused(36, "infinity", "-inf", "'-inf' is not a finite number"),
+    refused(
+        36,
+        "nan where it does not mean missing",
+        "nan",
+        "'nan' is not a finite number",
+        "--set data.missing=[NA]",
+    ),
+    refused(
+        37,
+        "infinite in 64 bits",
+        "1e400",
+        "'1e400' is too large, the largest number is about 3.4e38",
+    ),
+    refused(
+        37,
+        "infinite in 32 bits",
+        "-1e39",
+        "'-1e39' is too large, the largest number is about 3.4e38",
+    ),
+    noted(
+        38,
+        "whole numbers that lose digits",
+        "  - a: whole numbers this far apart lose digits in float32",
+        a=[2**24 + 2 * row + row % 3 for row in range(119)] + [1],
+    ),
+    refused(39, "a number as Python writes it", "1_000", "'1_000' is not a number"),
+    refused(39, "other digits", "١٢", "'١٢' is not a number"),
+    Case(
+        numbers=(40,),
+        name="a mark for thousands",
+        given=(columns("train.csv", 120, 0, a=[*A, "1,000"]),),
+        command=TRAIN,
+        code=3,
+        lines=(f"train.csv:5: column 'a': '1,000' is not a number; {REMEDY}",),
+    ),
+    refused(40, "to the base of 16", "0x10", "'0x10' is not a number"),
+    refused(40, "a share of 100", "5%", "'5%' is not a number"),
+    noted(41, "true and false", "  - one-hot: colour (2)", colour=["True", "False"] * 60),
+    refused(42, "a space that does not break", "\xa01.5", "'\\xa01.5' is not a number"),
+    Case(
+        numbers=(43,),
+        name="far down, and many",
+        given=(
+            put("c.yaml", "data: {path: t.csv, target: y}\n"),
+            put(
+                "t.csv",
+                "x,y\n"
+                + "".join(f"{row % 50},{row % 7}\n" for row in range(400_000))
+                + "bad,1\n" * 1_234
+                + "".join(f"{row % 50},{row % 7}\n" for row in range(100_000)),
+            ),
+        ),
+        command="train --quiet --config c.yaml",
+        code=3,
+        lines=(
+            f"t.csv:400002: column 'x': 'bad' is not a number; {REMEDY}",
+            f"t.csv:400003: column 'x': 'bad' is not a number; {REMEDY}",
+            f"t.csv:400004: column 'x': 'bad' is not a number; {REMEDY} "
+            "(and 1,231 more in this column)",
+        ),
+    ),
+]

@@ -1,5 +1,203 @@
-"""."""
+"""44 to 53: tables that are not the one that was trained on."""
 
-from tests.catalogue.case import Case
+import csv
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
-CASES: list[Case] = []
+from tests import commands
+from tests.catalogue.case import SMALL, Case, Step, change, columns, copy, put
+from tests.commands import Outcome, parse_rows, read_rows, write_rows
+
+PREDICT = "predict new.csv --run runs/number"
+OUTPUT = "new.predictions.csv"
+
+
+def refused(number: int, name: str, edit: Step, *lines: str, command: str = PREDICT) -> Case:
+    """Return the row of a table that cannot be predicted."""
+    return Case(numbers=(number,), name=name, given=(edit,), command=command, code=3, lines=lines)
+
+
+def predicted(
+    number: int, name: str, *given: Step, lines: Sequence[str] = (), run: str = "number"
+) -> Case:
+    """Return the row of a table for which the predictions are those of new.csv as it was."""
+    return Case(
+        numbers=(number,),
+        name=name,
+        given=(copy("new.csv", "plain.csv"), *given),
+        command=f"predict new.csv --run runs/{run}",
+        code=0,
+        lines=tuple(lines),
+        leaves=(OUTPUT,),
+        then=(as_for_the_plain_table,),
+    )
+
+
+def as_for_the_plain_table(folder: Path, outcome: Outcome) -> None:
+    run = outcome.stderr.splitlines()[0].removeprefix("run ")
+    plain = commands.run_well(folder, "predict", "plain.csv", "--run", run, "--output", "-")
+    assert (folder / OUTPUT).read_text() == plain.stdout
+
+
+def reordered(order: Callable[[list[str]], list[str]]) -> Step:
+    """Write new.csv with its columns in another order, or fewer or more of them."""
+
+    def step(folder: Path) -> None:
+        rows = read_rows(folder / "new.csv")
+        names = order(list(rows[0]))
+        write_rows(folder / "new.csv", {n: [row.get(n, "x") for row in rows] for n in names})
+
+    return step
+
+
+def rows_kept(folder: Path, outcome: Outcome) -> None:
+    rows = read_rows(folder / "new.csv")
+    out = read_rows(folder / OUTPUT)
+    assert [row["id"] for row in out] == [row["id"] for row in rows]
+    alone = commands.run_well(folder, *f"{PREDICT} --output -".split()).stdout
+    assert [row["y"] for row in out] == [row["y"] for row in parse_rows(alone)]
+
+
+def harmless(folder: Path, outcome: Outcome) -> None:
+    """Check that no cell but those carried over would be run, and numbers are as they were."""
+    header, *rows = csv.reader(io.StringIO(outcome.stdout))
+    assert header[:2] == ["id", "'=kind"]
+    assert all(row[0] == "=1+1" for row in rows)
+    assert {row[1] for row in rows} <= {"'=cmd", "'@x", "-1", "plain"}
+    assert "-1" in {row[1] for row in rows}
+    for row in rows:
+        assert sum(map(float, row[2:])) == 1 or abs(sum(map(float, row[2:])) - 1) < 1e-6
+
+
+def minus_signs(folder: Path, outcome: Outcome) -> None:
+    values = [row["y"] for row in parse_rows(outcome.stdout)]
+    assert any(value.startswith("-") for value in values)
+    assert all(float(value) == float(value) for value in values)
+
+
+def train_formulas(folder: Path) -> None:
+    """Train on classes that a spreadsheet would run, under a name that it would run too."""
+    table = commands.table(120)
+    labels = ["=cmd", "-1", "@x", "plain"]
+    classes = [labels[int(value > 0) * 2 + int(other > 0)] for value, other in pairs(table)]
+    columns_ = {"id": ["=1+1"] * 120, "a": table["a"], "b": table["b"], "=kind": classes}
+    write_rows(folder / "formulas.csv", columns_)
+    config = f"data: {{path: formulas.csv, target: =kind, exclude: [id]}}\n{SMALL}"
+    (folder / "formulas.yaml").write_text(config)
+    settings = ("--set", "train.epochs=40", "--set", "optimizer.lr=0.02", "--run-dir", "formulas")
+    commands.run_well(folder, "train", "--quiet", "--config", "formulas.yaml", *settings)
+
+
+def pairs(table: dict[str, list[object]]) -> list[tuple[float, float]]:
+    return [(float(str(a)), float(str(b))) for a, b in zip(table["a"], table["b"], strict=True)]
+
+
+CASES = [
+    refused(
+        44,
+        "a missing column",
+        reordered(lambda names: [n for n in names if n != "b"]),
+        "new.csv: column 'b' is missing",
+    ),
+    predicted(
+        45,
+        "extra columns",
+        reordered(lambda names: ["more", *names, "even more"]),
+        lines=(
+            "  - columns ignored, the model has no use for them: more, id, kind, p0, p1, p2, p3, "
+            "p4 and 2 more",
+        ),
+    ),
+    predicted(46, "columns in another order", reordered(lambda names: names[::-1])),
+    predicted(46, "classes, columns in another order", reordered(sorted), run="classes"),
+    refused(
+        47,
+        "a name off by case and a space",
+        change("new.csv", lambda content: content.replace(b"id,a,b", b"id,A ,b")),
+        "new.csv: column 'a' is missing; did you mean 'A '?",
+    ),
+    predicted(48, "no target", reordered(lambda names: [n for n in names if n != "y"])),
+    refused(
+        48,
+        "no target to score by",
+        reordered(lambda names: [n for n in names if n != "y"]),
+        "new.csv: column 'y' is missing",
+        command="evaluate new.csv --run runs/number",
+    ),
+    Case(
+        numbers=(49,),
+        name="a category never seen in training",
+        given=(columns("new.csv", colour=["purple"] * 3),),
+        command=PREDICT,
+        code=0,
+        lines=("  - categories never seen in training, encoded as none: colour 3",),
+        leaves=(OUTPUT,),
+    ),
+    Case(
+        numbers=(49,),
+        name="a class never seen in training",
+        given=(columns("new.csv", kind=["other"] * 4),),
+        command="evaluate new.csv --run runs/classes",
+        code=0,
+        lines=("  - rows of a class never seen in training, counted as wrong: 4",),
+    ),
+    Case(
+        numbers=(50,),
+        name="values outside the training range",
+        given=(columns("new.csv", a=[1e4, -1e4, 0.5] + [0.1] * 27),),
+        command=PREDICT,
+        code=0,
+        lines=("  - values outside the range of the training rows: a 2",),
+        leaves=(OUTPUT,),
+    ),
+    Case(
+        numbers=(51,),
+        name="as many rows out as in, in the same order",
+        given=(change("new.csv", lambda content: content + content.split(b"\n", 1)[1]),),
+        command=f"{PREDICT} --id id",
+        code=0,
+        lines=("new.csv: 60 rows to new.predictions.csv",),
+        leaves=(OUTPUT,),
+        then=(rows_kept,),
+    ),
+    Case(
+        numbers=(52,),
+        name="a failure midway",
+        given=(copy("new.csv", "good.csv"), columns("new.csv", a=[0.5] * 20 + ["bad"])),
+        command="predict good.csv new.csv --run runs/number --output out",
+        code=3,
+        lines=(
+            "new.csv:22: column 'a': 'bad' is not a number; correct it, or list it in data.missing",
+        ),
+    ),
+    Case(
+        numbers=(52,),
+        name="a failure midway, and predictions that are there",
+        given=(put("out.csv", "old\n"), columns("new.csv", a=[0.5] * 20 + ["bad"])),
+        command=f"{PREDICT} --output out.csv",
+        code=3,
+        lines=(
+            "new.csv:22: column 'a': 'bad' is not a number; correct it, or list it in data.missing",
+        ),
+    ),
+    Case(
+        numbers=(53,),
+        name="text that a spreadsheet would run",
+        given=(train_formulas,),
+        command="predict formulas.csv --run formulas --id id --output -",
+        code=0,
+        lines=(
+            "  - texts that a spreadsheet would run, written with ' before them: =kind, =cmd, @x",
+        ),
+        then=(harmless,),
+    ),
+    Case(
+        numbers=(53,),
+        name="numbers keep their minus sign",
+        given=(columns("new.csv", a=[-9.5] * 30),),
+        command=f"{PREDICT} --output -",
+        code=0,
+        then=(minus_signs,),
+    ),
+]

@@ -133,10 +133,10 @@ def split_records(path: Path, data: bytes, line: int, separator: bytes) -> Itera
         field, end = match.groups()
         fields.append(field)
         at = match.end()
+        if len(fields) > COLUMN_LIMIT:
+            what = f"more than {COLUMN_LIMIT:,} fields; leave columns out"
+            raise DataError(f"{show_path(path)}:{line}: {what}")
         if end == separator:
-            if len(fields) > COLUMN_LIMIT:
-                what = f"more than {COLUMN_LIMIT:,} fields; leave columns out"
-                raise DataError(f"{show_path(path)}:{line}: {what}")
             continue
         yield Record(line, start, at, tuple(fields))
         line += count_lines(data[start:at])
