@@ -9,7 +9,7 @@ from ml2021.config.loading import load_config
 from ml2021.data.samples import Samples, read_matching
 from ml2021.errors import CheckpointError, DataError
 from ml2021.problem import load_problem
-from ml2021.runs.directory import RunDirectory, open_run
+from ml2021.runs.directory import RunDirectory, chosen_run, open_run
 from ml2021.scoring import Report, full_report
 
 if TYPE_CHECKING:
@@ -48,23 +48,29 @@ def evaluate(csv: Path | None, run_path: Path | None) -> Evaluation:
 
     model = load_model(run.best)
     notes: list[str] = []
-    if csv is None:
-        split, samples = _own_rows(run, model)
-    else:
-        matched = read_matching(model.preprocessing, csv, model.table_format, "scored")
-        rows = matched.table.scorable_rows()
-        if not len(rows):
-            raise DataError(f"{csv}: every row lacks its target or history; add rows to score")
-        split, samples = str(csv), matched.table.samples(rows)
-        notes += matched.notes()
-        if unscored := len(matched.table.frame) - len(rows):
-            notes.append(f"rows without a target or history, left out: {unscored}")
-    predictions = model.predict(samples.inputs)
+    with chosen_run(run, run_path):
+        if csv is None:
+            split, samples = _own_rows(run, model)
+        else:
+            split, samples, notes = _rows_of(csv, model)
+        predictions = model.predict(samples.inputs)
     report = full_report(model.preprocessing, model.answers, samples, predictions)
     notes += samples.notes
     if report.confusion is not None and (unseen := int((samples.classes < 0).sum())):
         notes.append(f"rows of a class never seen in training, counted as wrong: {unseen}")
     return Evaluation(run.path, split, model.preprocessing.task, report, tuple(notes))
+
+
+def _rows_of(csv: Path, model: "Model") -> tuple[str, Samples, list[str]]:
+    """Return the rows of another file that can be scored, and notes."""
+    matched = read_matching(model.preprocessing, csv, model.table_format, "scored")
+    rows = matched.table.scorable_rows()
+    if not len(rows):
+        raise DataError(f"{csv}: every row lacks its target or history; add rows to score")
+    notes = matched.notes()
+    if unscored := len(matched.table.frame) - len(rows):
+        notes.append(f"rows without a target or history, left out: {unscored}")
+    return str(csv), matched.table.samples(rows), notes
 
 
 def _own_rows(run: RunDirectory, model: "Model") -> tuple[str, Samples]:

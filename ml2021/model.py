@@ -13,7 +13,7 @@ from ml2021.config.schema import Config
 from ml2021.data.preprocessing import Preprocessing
 from ml2021.data.tables import TableFormat
 from ml2021.engine.networks import Network, outputs
-from ml2021.errors import CheckpointError
+from ml2021.errors import CheckpointError, DataError
 from ml2021.problem import table_format_of
 from ml2021.runs.checkpoints import load_checkpoint
 from ml2021.saving import saved_answers, saved_residuals
@@ -43,9 +43,18 @@ class Model:
         return table_format_of(self.config.data)
 
     def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return predictions (N, T) in the units of the data, or probabilities (N, C)."""
+        """Return predictions (N, T) in the units of the data, or probabilities (N, C).
+
+        Raises DataError where an output is not a finite number.
+        """
         rows = torch.from_numpy(inputs).to(self.theta.device)
         raw = outputs(self.network, self.theta, rows)[0].cpu().numpy()
+        if odd := int((~np.isfinite(raw)).any(axis=1).sum()):
+            raise DataError(
+                f"the network's output is not a finite number in {odd:,} of {len(raw):,} rows, "
+                "whose values are too far from those of the training rows; correct them, or list "
+                "them in data.missing"
+            )
         return to_predictions(self.preprocessing, raw)
 
 

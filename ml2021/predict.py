@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from ml2021 import conformal
 from ml2021.console import write_result
 from ml2021.data.encoding import encode_inputs
-from ml2021.data.preprocessing import ClassTarget
+from ml2021.data.preprocessing import ClassTarget, RealTargets
 from ml2021.data.samples import FittedTable, read_matching
 from ml2021.data.windows import known_histories
 from ml2021.errors import ConfigError, DataError, ResourceError, echo
-from ml2021.runs.directory import open_run
+from ml2021.runs.directory import chosen_run, open_run
 from ml2021.runs.files import replace_file
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 STDOUT = Path("-")
+_FLOAT32_DIGITS = 9
 _SPACED_DATES = 8  # as many of the last dates are looked at to tell how they go on
 
 
@@ -70,10 +71,11 @@ def predict(
         raise ConfigError("--ahead: this run has no data.lags, so there is nothing to go on from")
     half_widths = None if interval is None else _half_widths(model, interval)
     done, texts = [], []
-    for source, place in zip(sources, places, strict=True):
-        text, rows, notes = _predict_file(model, source, tuple(carried), ahead, half_widths)
-        texts.append(text)
-        done.append(Predicted(source, place, rows, tuple(notes)))
+    with chosen_run(run, run_path):
+        for source, place in zip(sources, places, strict=True):
+            text, rows, notes = _predict_file(model, source, tuple(carried), ahead, half_widths)
+            texts.append(text)
+            done.append(Predicted(source, place, rows, tuple(notes)))
     if output is not None and len(sources) > 1:
         _make_folder(output)
     for item, text in zip(done, texts, strict=True):
@@ -184,6 +186,9 @@ def _predict_file(
     latest = np.argsort(table.file_order)  # the rows of the file, in the order of the series
     columns = {name: _carried_column(matched.carried[name], latest, ahead) for name in carried}
     columns |= _prediction_columns(model, predictions, half, columns)
+    if shielded := [text for text in _texts(model.preprocessing.target) if _shield(text) != text]:
+        named = ", ".join(map(echo, shielded))
+        notes.append(f"texts that a spreadsheet would run, written with ' before them: {named}")
     return _to_csv(columns), len(predictions), [*matched.notes(), *notes]
 
 
@@ -258,17 +263,20 @@ def _prediction_columns(
     target = model.preprocessing.target
     named: list[tuple[str, list[str]]] = []
     if isinstance(target, ClassTarget):
-        chosen = predictions.argmax(axis=1)
-        named.append((target.label, [target.labels[index] for index in chosen]))
+        classes = [_shield(label) for label in target.labels]
+        named.append((target.label, [classes[index] for index in predictions.argmax(axis=1)]))
         for index, label in enumerate(target.labels):
             named.append((f"{target.label}_probability_{label}", _numbers(predictions[:, index])))
     else:
         for index, label in enumerate(target.labels):
             middle = predictions[:, index]
-            named.append((label, _numbers(middle)))
+            digits = _digits(target.means[index], target.scales[index])
+            named.append((label, _numbers(middle, digits)))
             if half_widths is not None:
-                named.append((f"{label}_low", _numbers(middle - half_widths[:, index])))
-                named.append((f"{label}_high", _numbers(middle + half_widths[:, index])))
+                low, high = middle - half_widths[:, index], middle + half_widths[:, index]
+                named.append((f"{label}_low", _numbers(low, digits)))
+                named.append((f"{label}_high", _numbers(high, digits)))
+    named = [(_shield(name), texts) for name, texts in named]
     columns = dict(named)
     if len(columns) < len(named):
         names = [name for name, _ in named]
@@ -284,9 +292,35 @@ def _prediction_columns(
     return columns
 
 
-def _numbers(values: Floats) -> list[str]:
-    """Return numbers in the digits that float32 holds, missing ones empty."""
-    texts = list(map("%.9g".__mod__, values.tolist()))  # half the time of an f-string each
+def _texts(target: RealTargets | ClassTarget) -> tuple[str, ...]:
+    """Return what a prediction file holds that is no number: names of columns, and classes."""
+    return (target.label, *target.labels) if isinstance(target, ClassTarget) else target.labels
+
+
+def _shield(text: str) -> str:
+    """Return a text as no spreadsheet runs it, with ' before it where one would."""
+    if not text.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return text
+
+
+def _digits(mean: float, scale: float) -> int:
+    """Return how many digits show what float32 holds of a standardised value, once restored.
+
+    Nine, or more where the mean is large beside the scale and the first digits are always the same.
+    """
+    alike = math.log10(max(1.0, abs(mean) / scale))
+    return min(17, max(_FLOAT32_DIGITS, math.ceil(7.5 + alike)))
+
+
+def _numbers(values: Floats, digits: int = _FLOAT32_DIGITS) -> list[str]:
+    """Return numbers in so many digits, missing ones empty."""
+    # half the time of an f-string each
+    texts = list(map(f"%.{digits}g".__mod__, values.tolist()))
     for row in np.flatnonzero(np.isnan(values)):
         texts[row] = ""
     return texts

@@ -284,7 +284,7 @@ def test_evaluate_needs_the_target(trained: Path) -> None:
 def test_own_rows_are_known_only_while_the_file_is_the_same(fresh: Path) -> None:
     run_well(fresh, "train", "--quiet", "--config", "regression.yaml")
     write_rows(fresh / "train.csv", commands.table(120, seed=9))
-    code, line = refusal(fresh, "evaluate")
+    code, line = refusal(fresh, "evaluate", "--run", "runs/regression-1")
     assert code == 3
     assert line == (
         f"{fresh}/train.csv: has changed since the run was trained, so its test rows are no "

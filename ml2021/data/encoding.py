@@ -14,6 +14,7 @@ from ml2021.data.preprocessing import (
     CategoryFeature,
     ClassTarget,
     Floats,
+    History,
     NumberFeature,
     Preprocessing,
 )
@@ -94,7 +95,10 @@ def encode_parts(
         if (history := preprocessing.history) is not None:
             assert series is not None
             values_before = histories(series, rows, history.lags)
-            inputs[start:-1] = ((values_before - history.mean) / history.scale).T
+            standardised = (values_before - history.mean) / history.scale
+            (name,) = set(preprocessing.target_columns)
+            _refuse_far(name, values_before, standardised, history)
+            inputs[start:-1] = standardised.T
         inputs[-1] = 1
     by_column.clear()
     for encoded in found:
@@ -119,16 +123,22 @@ def _encode_numbers(
     if outside:
         encoded.outside[feature.name] = outside
     standardised = (values - feature.mean) / feature.scale
-    if len(values) and np.abs(standardised).max() > _FARTHEST:
-        odd = values[np.abs(standardised).argmax()]
-        raise DataError(
-            f"column '{echo(feature.name)}': {odd:g} is too far from the training rows, whose mean "
-            f"is {feature.mean:g} and deviation {feature.scale:g}; correct it, or add it to "
-            "data.missing"
-        )
+    _refuse_far(feature.name, values, standardised, feature)
     inputs[0] = standardised
     if feature.has_indicator:
         inputs[1] = missing
+
+
+def _refuse_far(
+    name: str, values: Floats, standardised: Floats, fitted: NumberFeature | History
+) -> None:
+    """Raise DataError for a value that is so far off that float32 does not hold its square."""
+    if standardised.size and max(standardised.max(), -standardised.min()) > _FARTHEST:
+        odd = values.flat[np.abs(standardised).argmax()]
+        raise DataError(
+            f"column '{echo(name)}': {odd:g} is too far from the training rows, whose mean is "
+            f"{fitted.mean:g} and deviation {fitted.scale:g}; correct it, or add it to data.missing"
+        )
 
 
 def _encode_categories(

@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ml2021.errors import CheckpointError, ConfigError, ResourceError, RunInUseError, echo
+from ml2021.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    ResourceError,
+    RunInUseError,
+    echo,
+)
 from ml2021.runs.files import is_temporary, replace_file
 
 RUNS = Path("runs")
@@ -141,6 +148,18 @@ def open_run(path: Path | None) -> RunDirectory:
             what = "stopped before it began; start it again with --config FILE --run-dir DIR"
         raise CheckpointError(f"{path.absolute()}: {what}")
     return run
+
+
+@contextmanager
+def chosen_run(run: RunDirectory, named: Path | None) -> Iterator[None]:
+    """Where nobody named the run, say in an error about a table which one it is held against."""
+    try:
+        yield
+    except (ConfigError, DataError) as error:
+        if named is not None:
+            raise
+        hint = f"the run is {run.path}, the newest; --run names another"
+        raise type(error)(*error.lines, hint) from None
 
 
 def _newest() -> Path | None:

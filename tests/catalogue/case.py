@@ -13,7 +13,7 @@ import torch
 from tests import commands
 from tests.commands import Outcome, run_well, write_rows
 
-Step = Callable[[Path], None]
+Step = Callable[[Path], object]
 """Puts something into the folder."""
 Runner = Callable[[Path, Sequence[str]], Outcome]
 """Runs a command in the folder."""

@@ -293,7 +293,7 @@ CASES = [
         31,
         "gzip",
         change("train.csv", gzip.compress),
-        lambda folder: (folder / "train.csv").rename(folder / "train.csv.gz") and None,
+        lambda folder: (folder / "train.csv").rename(folder / "train.csv.gz"),
         keys=["data.path=train.csv.gz"],
     ),
     refused(

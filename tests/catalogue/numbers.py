@@ -1,4 +1,4 @@
-"""."""
+"""Rows of this section are being written."""
 
 from tests.catalogue.case import Case
 
