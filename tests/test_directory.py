@@ -68,7 +68,10 @@ def test_a_folder_is_used_only_where_it_is_empty(tmp_path: Path) -> None:
     made.resolved_config.write_text("")
     with pytest.raises(RunInUseError) as caught:
         create_run(Path("empty"), "c")
-    assert caught.value.lines == ("empty: not an empty directory; choose another --run-dir",)
+    assert caught.value.lines == (
+        "empty: not an empty directory; choose another --run-dir, "
+        "or go on with its run by --resume empty",
+    )
 
 
 def test_a_folder_that_cannot_be_made_is_named() -> None:
