@@ -13,7 +13,7 @@ import torch
 from ml2021.config import schema
 from ml2021.data.preprocessing import Preprocessing
 from ml2021.engine import losses, networks, optimizers, schedules
-from ml2021.engine.fit import Training
+from ml2021.engine.state import Training
 from ml2021.errors import ConfigError, ResourceError
 
 _WORK_OF_A_THREAD = 4e6

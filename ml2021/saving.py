@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ml2021.config.loading import to_plain
 from ml2021.config.schema import Config
-from ml2021.engine.fit import TrainingState
+from ml2021.engine.path import TrainingPath
+from ml2021.engine.state import TrainingState
 from ml2021.errors import CheckpointError
 from ml2021.problem import LoadedProblem
 from ml2021.runs.checkpoints import FORMAT_VERSION, Checkpoint, Description, save_checkpoint
@@ -21,8 +22,11 @@ from ml2021.scoring import Answers, answer_shapes
 
 Floats = NDArray[np.float64]
 
-_ANSWERS = "answers."  # what the names of their tensors begin with
 _RESIDUALS = "residuals"
+# What the names of their tensors begin with.
+_ANSWERS = "answers."
+_PATH = "path."
+_PATH_TENSORS = ("updates", "points", "gradient_norms")
 
 
 class Saver:
@@ -65,7 +69,11 @@ class Saver:
         """
         self._captured = time.monotonic()
         self.save_best(state)
-        last = {**_tensors(state), **_answer_tensors(self._answers)}
+        last = {
+            **_tensors(state),
+            **_path_tensors(state.path),
+            **_answer_tensors(self._answers),
+        }
         description = _describe(self._problem, state.epoch, state.batch)
         save_checkpoint(self._run.last, Checkpoint(description, last))
         self._asked = time.monotonic()
@@ -108,6 +116,12 @@ def _describe(problem: LoadedProblem, epoch: int, batch: int) -> Description:
     )
 
 
+def _path_tensors(path: TrainingPath | None) -> dict[str, Tensor]:
+    if path is None:
+        return {}
+    return {f"{_PATH}{name}": getattr(path, name) for name in _PATH_TENSORS}
+
+
 def _answer_tensors(answers: Answers) -> dict[str, Tensor]:
     return {f"{_ANSWERS}{name}": torch.from_numpy(values) for name, values in answers.items()}
 
@@ -125,6 +139,16 @@ def restore_state(state: TrainingState, last: Checkpoint) -> None:
             )
         place.copy_(tensor)
     state.epoch, state.batch = last.description.epoch, last.description.batch
+    if state.path is not None:
+        _restore_path(state.path, last)
+
+
+def _restore_path(path: TrainingPath, last: Checkpoint) -> None:
+    kept = [last.tensors.get(f"{_PATH}{name}") for name in _PATH_TENSORS]
+    updates, points, norms = kept
+    if updates is None or points is None or norms is None or not path.takes(updates, points, norms):
+        raise CheckpointError("last.safetensors: the path of training is missing or damaged")
+    path.restore(updates, points, norms)
 
 
 def saved_answers(checkpoint: Checkpoint, path: Path) -> Answers:
@@ -169,6 +193,7 @@ def _tensors(state: TrainingState) -> dict[str, Tensor]:
         "best_loss": state.best_loss,
         "best_epoch": state.best_epoch,
         "batch_losses": state.batch_losses,
+        "diverged": state.diverged,
         **{f"slots.{name}": slot for name, slot in state.slots.items()},
     }
 

@@ -22,8 +22,9 @@ from ml2021.console import Console, ProgressBar, number
 from ml2021.data.datasets import Dataset
 from ml2021.data.preprocessing import ClassTarget, Preprocessing, RealTargets
 from ml2021.data.samples import Samples
-from ml2021.engine.fit import Progress, Training, TrainingState, fit, start
+from ml2021.engine.fit import Progress, fit
 from ml2021.engine.networks import Network, outputs
+from ml2021.engine.state import Training, TrainingState, start
 from ml2021.errors import DivergenceError, RunInterruptedError
 from ml2021.interruptions import memory_errors, stop_signals
 from ml2021.problem import LoadedProblem
@@ -70,7 +71,7 @@ def start_session(
         validation = None
         if len(problem.validation):
             validation = _dataset(preprocessing, problem.validation).to(device)
-        state = start(network, training, rows, train.inputs)
+        state = start(network, training, rows, train.inputs, keep_path=config.train.keep_path)
         # Learned once: on another number of cores least squares may differ in its last bits.
         if last is None:
             answers = learn_answers(preprocessing, problem.train)

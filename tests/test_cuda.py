@@ -4,8 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.profiler import ProfilerActivity, profile
 
+from ml2021.engine.fit import fit
 from ml2021.engine.networks import outputs
+from ml2021.engine.state import start
+from ml2021.engine.updates import Updates
 from tests.test_engine_updates import LOSSES, NETWORKS, OPTIMIZERS, TRAINING, rows_for, train
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
@@ -18,14 +22,17 @@ CUDA = torch.device("cuda")
 def test_training_on_a_gpu_is_training_on_the_cpu(
     network_name: str, loss_name: str, optimizer_name: str
 ) -> None:
-    """In float64, 200 updates: the same numbers but for the order of additions."""
+    """In float64, 200 updates: the same numbers but for the order of additions.
+
+    Adam's kernel on a GPU takes its learning rate in float32.
+    """
     network, loss = NETWORKS[network_name], LOSSES[loss_name][0]
     training = replace(TRAINING, loss=loss, optimizer=OPTIMIZERS[optimizer_name][0])
     data = rows_for(loss)
     here = train(network, training, data).theta
     there = train(network, training, data.to(CUDA)).theta
     assert there.device.type == "cuda"
-    torch.testing.assert_close(there.cpu(), here, rtol=1e-7, atol=1e-7)
+    torch.testing.assert_close(there.cpu(), here, rtol=1e-6, atol=1e-6)
 
 
 def test_one_float32_epoch_agrees_with_the_cpu() -> None:
@@ -36,6 +43,51 @@ def test_one_float32_epoch_agrees_with_the_cpu() -> None:
     on_gpu = data.to(CUDA)
     there = outputs(network, train(network, training, on_gpu).theta, on_gpu.inputs)
     torch.testing.assert_close(there.cpu(), here, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("optimizer_name", OPTIMIZERS)
+@pytest.mark.parametrize("batch_size", [8, None])
+def test_members_replayed_from_a_graph_are_those_updated_one_by_one(
+    optimizer_name: str, batch_size: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clipped, each with a learning rate of its own, and with points of the path in between."""
+    lr = torch.tensor([[0.01], [0.005]], dtype=torch.float64, device=CUDA)
+    training = replace(
+        TRAINING,
+        optimizer=replace(OPTIMIZERS[optimizer_name][0], lr=lr),
+        seeds=(3, 4),
+        clip_norm=0.1,
+        batch_size=batch_size,
+    )
+    data = rows_for(training.loss).to(CUDA)
+    network = NETWORKS["relu_stack"]
+    graphed = train(network, training, data, keep_path=True)
+    monkeypatch.setattr("ml2021.engine.updates.GraphedUpdates", Updates)
+    eager = train(network, training, data, keep_path=True)
+    torch.testing.assert_close(graphed.theta, eager.theta, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(graphed.batch_losses, eager.batch_losses)
+    assert graphed.path is not None
+    assert eager.path is not None
+    assert torch.equal(graphed.path.updates, eager.path.updates)
+    torch.testing.assert_close(graphed.path.points, eager.path.points, rtol=1e-6, atol=1e-6)
+
+
+def test_an_update_is_one_launch() -> None:
+    """From the third epoch on, each full batch is one replay of the graph, and launches nothing."""
+    training = replace(TRAINING, batch_size=1)
+    data = rows_for(training.loss, rows=200, dtype=torch.float32).to(CUDA)
+    state = start(NETWORKS["relu_stack"], training, len(data), data.inputs)
+    progress = fit(NETWORKS["relu_stack"], training, state, data, None)
+    next(progress)
+    next(progress)
+    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiler:
+        next(progress)
+    events = profiler.events()
+    assert events is not None
+    replays = sum("cudaGraphLaunch" in event.name for event in events)
+    launches = sum("cudaLaunchKernel" in event.name for event in events)
+    assert replays == 200
+    assert launches < 100  # gathering, and the end of the epoch
 
 
 def test_same_seed_same_bits() -> None:

@@ -3,16 +3,18 @@
 import copy
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from ml2021.data.datasets import Dataset, epoch_order
-from ml2021.engine import optimizers, schedules
-from ml2021.engine.fit import Progress, Training, TrainingState, fit, start
+from ml2021.engine import optimizers, schedules, updates
+from ml2021.engine.fit import Progress, fit
 from ml2021.engine.losses import CrossEntropy, Huber, Loss, Mae, Mse
 from ml2021.engine.networks import Network, linear, outputs, relu_stack, sigmoid_sum
+from ml2021.engine.state import Training, TrainingState, start
 from ml2021.errors import DivergenceError
 from tests.oracle import oracle_module
 
@@ -91,10 +93,15 @@ def rows_for(loss: Loss, rows: int = ROWS, dtype: torch.dtype = torch.float64) -
 
 
 def train(
-    network: Network, training: Training, data: Dataset, validation: Dataset | None = None
+    network: Network,
+    training: Training,
+    data: Dataset,
+    validation: Dataset | None = None,
+    *,
+    keep_path: bool = False,
 ) -> TrainingState:
     """Train to the end and return the state."""
-    state = start(network, training, len(data), data.inputs)
+    state = start(network, training, len(data), data.inputs, keep_path=keep_path)
     for _ in fit(network, training, state, data, validation):
         pass
     return state
@@ -165,20 +172,6 @@ def test_clipping_and_batch_sizes_are_those_of_torch(batch_size: int | None) -> 
     expected = train_with_torch(NETWORKS["relu_stack"], training, data, loss, build)
     theta = train(NETWORKS["relu_stack"], training, data).theta[0]
     torch.testing.assert_close(theta, expected, rtol=1e-9, atol=1e-9)
-
-
-@pytest.mark.parametrize("optimizer_name", OPTIMIZERS)
-def test_a_member_is_the_run_trained_alone(optimizer_name: str) -> None:
-    """Own seed, own order; and hyperparameters given as (K, 1) tensors act like numbers."""
-    optimizer, _ = OPTIMIZERS[optimizer_name]
-    lr = torch.tensor([[float(optimizer.lr)], [float(optimizer.lr) / 2]], dtype=torch.float64)
-    pack = replace(TRAINING, optimizer=replace(optimizer, lr=lr), seeds=(3, 4))
-    data = rows_for(Mse())
-    together = train(NETWORKS["relu_stack"], pack, data)
-    for member, seed in enumerate(pack.seeds):
-        own = replace(optimizer, lr=float(lr[member]))
-        alone = train(NETWORKS["relu_stack"], replace(TRAINING, optimizer=own, seeds=(seed,)), data)
-        torch.testing.assert_close(together.theta[member], alone.theta[0], rtol=1e-9, atol=1e-9)
 
 
 def test_full_batch_gradient_descent_finds_least_squares() -> None:
@@ -298,3 +291,41 @@ def test_every_row_is_visited_once_an_epoch() -> None:
 def test_schedules(schedule: schedules.Schedule, expected: list[float]) -> None:
     factors = [schedules.lr_factor(schedule, u, updates_per_epoch=2, epochs=2) for u in range(4)]
     assert factors == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("loss_name", "optimizer_name", "batch_size"),
+    [
+        *(("mse", optimizer_name, 8) for optimizer_name in OPTIMIZERS),
+        *((loss_name, "adamw", 8) for loss_name in LOSSES),
+        *(("mse", "adamw", batch_size) for batch_size in (ROWS, None, 100)),
+    ],
+)
+def test_updates_that_count_on_the_device_are_the_plain_ones(
+    loss_name: str, optimizer_name: str, batch_size: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a CUDA graph would replay, run here without being captured: its counters, its batches.
+
+    Adam's kernel takes a learning rate that is a tensor in float32.
+    """
+    training = replace(
+        TRAINING,
+        loss=LOSSES[loss_name][0],
+        optimizer=OPTIMIZERS[optimizer_name][0],
+        batch_size=batch_size,
+        clip_norm=0.1,
+        seeds=(3, 4),
+    )
+    data, network = rows_for(training.loss), NETWORKS["relu_stack"]
+    plain = train(network, training, data, keep_path=True)
+
+    def build_graphed(*arguments: Any) -> updates.Updates:
+        return updates.GraphedUpdates(*arguments)
+
+    monkeypatch.setattr("ml2021.engine.fit.build_updates", build_graphed)
+    monkeypatch.setattr(updates.GraphedUpdates, "_capture", lambda self: self._one_update)
+    monkeypatch.setattr("ml2021.engine.path.MOST_POINTS", 12)
+    counted = train(network, training, data, keep_path=True)
+    torch.testing.assert_close(counted.theta, plain.theta, rtol=1e-6, atol=1e-6)
+    assert counted.path is not None
+    assert counted.path.stride > 1  # most updates were not run one by one

@@ -15,10 +15,11 @@ from torch.profiler import ProfilerActivity, profile
 
 from ml2021.data.datasets import Dataset
 from ml2021.engine import optimizers
-from ml2021.engine.fit import Progress, Training, fit, start
+from ml2021.engine.fit import Progress, fit
 from ml2021.engine.losses import CrossEntropy, Huber, Loss, LossFunction, Mae, Mse, build_loss
 from ml2021.engine.networks import Network, linear, relu_stack, sigmoid_sum
 from ml2021.engine.schedules import Cosine
+from ml2021.engine.state import Training, start
 
 FEATURES, OUTPUTS, BATCH = 7, 3, 64
 FEW_BATCHES, MANY_BATCHES = 4, 16
@@ -173,7 +174,7 @@ def test_waste_in_an_update_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
 
         return call
 
-    monkeypatch.setattr("ml2021.engine.fit.build_loss", build_wasteful_loss)
+    monkeypatch.setattr("ml2021.engine.updates.build_loss", build_wasteful_loss)
     more = MANY_BATCHES - FEW_BATCHES
     assert growth(NETWORKS["relu_stack"], TRAINING) == (more, more)
 

@@ -363,6 +363,9 @@ class Train(_Section):
     """When to stop before the last epoch; null: never."""
     save_seconds: Positive = 30.0
     """Seconds between two saves of the run."""
+    keep_path: bool = True
+    """Whether the way that the parameters took is kept, for pictures: at most 200 points and
+    64 MB."""
 
 
 class Config(_Section):

@@ -150,14 +150,16 @@ class _CrossEntropy:
 
 @torch.inference_mode()
 def mean_loss(loss: Loss, outputs: Tensor, targets: Tensor) -> Tensor:
-    """Return the loss (K,), float64, of outputs (K, N, T) against targets shared by the members.
+    """Return the loss (K,), float64, of outputs (K, N, T) against targets.
 
-    Targets are (N, T), or (N,) int64 for classes. The mean is taken in float64.
+    Targets are (N, T), or (N,) int64 for classes, where the members share them; else they have a
+    leading dimension of K. The mean is taken in float64.
     """
     wide = outputs.double()
     members, rows = wide.shape[:2]
-    shared = targets if isinstance(loss, CrossEntropy) else targets.double()
-    expanded = shared.expand(members, *shared.shape)
+    is_class = isinstance(loss, CrossEntropy)
+    own = targets if is_class else targets.double()
+    expanded = own if own.ndim == (2 if is_class else 3) else own.expand(members, *own.shape)
     total = wide.new_empty(members, 1, 1)
     build_loss(loss, torch.empty_like(wide))(wide, expanded, total)
     return total.view(members) / rows

@@ -175,19 +175,19 @@ class Forward:
 
     @torch.inference_mode()
     def __call__(self, inputs: Tensor) -> Tensor:
-        """Return the outputs (K, N, T) for rows (N, F + 1) that the members share."""
-        members, rows = len(self._theta), len(inputs)
+        """Return the outputs (K, N, T) for rows (N, F + 1), or each member's (K, N, F + 1)."""
+        members, rows = len(self._theta), inputs.shape[-2]
         result = self._theta.new_empty(members, rows, self._outputs)
         for start in range(0, rows, self._block):
-            batch = inputs[start : start + self._block].expand(members, -1, -1)
+            batch = inputs[..., start : start + self._block, :].expand(members, -1, -1)
             stop = start + batch.shape[1]
             result[:, start:stop] = self._passes[stop - start].forward(batch)
         return result
 
 
 def outputs(network: Network, theta: Tensor, inputs: Tensor) -> Tensor:
-    """Return the outputs (K, N, T) of θ (K, P) for rows (N, F + 1), once."""
-    return Forward(network, theta, len(inputs))(inputs)
+    """Return the outputs (K, N, T) of θ (K, P) for rows (N, F + 1) or (K, N, F + 1), once."""
+    return Forward(network, theta, inputs.shape[-2])(inputs)
 
 
 def to_module(network: Network, member: Tensor) -> nn.Sequential:

@@ -10,8 +10,8 @@ A hyperparameter is a number, or a tensor (K, 1) with a value for each member.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import assert_never
+from dataclasses import dataclass, fields, replace
+from typing import Any, assert_never
 
 import torch
 from torch import Tensor
@@ -21,7 +21,7 @@ Hyperparameter = float | Tensor
 
 @dataclass(frozen=True)
 class Sgd:
-    """v ← μv + g (v = g at t = 1); θ ← θ − ηv, or − η(g + μv) with Nesterov's look-ahead."""
+    """v ← μv + g; θ ← θ − ηv, or − η(g + μv) with Nesterov's look-ahead."""
 
     lr: Hyperparameter
     momentum: Hyperparameter = 0.0
@@ -67,7 +67,10 @@ class Adam:
 
 Optimizer = Sgd | Adagrad | Rmsprop | Adam
 
-Update = Callable[[int, float], None]
+Scalar = float | Tensor
+"""A number, or where an update is captured for a GPU, a tensor () that holds it there."""
+
+Update = Callable[[Scalar, Scalar], None]
 """update(t, factor): change θ in place; t counts from 1, `factor` is the schedule's share of lr."""
 
 
@@ -86,6 +89,12 @@ def slot_names(optimizer: Optimizer) -> tuple[str, ...]:
             assert_never(optimizer)
 
 
+def select_members(optimizer: Optimizer, members: Tensor) -> Optimizer:
+    """Return the rule for these members, given by their indices (k,), alone."""
+    chosen: dict[str, Any] = {n: getattr(optimizer, n)[members] for n in _own_numbers(optimizer)}
+    return replace(optimizer, **chosen)
+
+
 def build_update(
     optimizer: Optimizer, theta: Tensor, gradient: Tensor, slots: dict[str, Tensor]
 ) -> Update:
@@ -100,9 +109,12 @@ def build_update(
         case Rmsprop():
             return _rmsprop(optimizer, theta, gradient, slots)
         case Adam():
-            if hasattr(torch, "_fused_adam_") and _is_uniform(optimizer):
-                return _fused_adam(optimizer, theta, gradient, slots)
-            return _adam(optimizer, theta, gradient, slots)
+            own = _own_numbers(optimizer)
+            if not hasattr(torch, "_fused_adam_") or own - {"lr", "weight_decay"}:
+                return _adam(optimizer, theta, gradient, slots)
+            if own:
+                return _scaled_adam(optimizer, theta, gradient, slots)
+            return _fused_adam(optimizer, theta, gradient, slots)
         case _:
             assert_never(optimizer)
 
@@ -127,9 +139,9 @@ def _is_used(value: Hyperparameter) -> bool:
     return bool((value != 0).any()) if isinstance(value, Tensor) else value != 0
 
 
-def _is_uniform(optimizer: Optimizer) -> bool:
-    """Whether every hyperparameter is one number for all members."""
-    return not any(isinstance(getattr(optimizer, f.name), Tensor) for f in fields(optimizer))
+def _own_numbers(optimizer: Optimizer) -> set[str]:
+    """Return the names of the hyperparameters that differ from member to member."""
+    return {f.name for f in fields(optimizer) if isinstance(getattr(optimizer, f.name), Tensor)}
 
 
 def _number(value: Hyperparameter) -> float:
@@ -152,13 +164,10 @@ def _sgd(rule: Sgd, theta: Tensor, gradient: Tensor, slots: dict[str, Tensor]) -
     velocity = slots.get("velocity")
     step = torch.empty_like(theta)
 
-    def update(t: int, factor: float) -> None:
+    def update(t: Scalar, factor: Scalar) -> None:
         direction = decayed()
         if velocity is not None:
-            if t == 1:
-                velocity.copy_(direction)
-            else:
-                velocity.mul_(rule.momentum).add_(direction)
+            velocity.mul_(rule.momentum).add_(direction)
             if rule.nesterov:
                 torch.mul(velocity, rule.momentum, out=step)
                 direction = step.add_(direction)
@@ -174,7 +183,7 @@ def _adagrad(rule: Adagrad, theta: Tensor, gradient: Tensor, slots: dict[str, Te
     squares = slots["squares"]
     root = torch.empty_like(theta)
 
-    def update(t: int, factor: float) -> None:
+    def update(t: Scalar, factor: Scalar) -> None:
         g = decayed()
         squares.addcmul_(g, g)
         torch.sqrt(squares, out=root).add_(rule.eps)
@@ -188,7 +197,7 @@ def _rmsprop(rule: Rmsprop, theta: Tensor, gradient: Tensor, slots: dict[str, Te
     squares, velocity = slots["squares"], slots.get("velocity")
     root = torch.empty_like(theta)
 
-    def update(t: int, factor: float) -> None:
+    def update(t: Scalar, factor: Scalar) -> None:
         g = decayed()
         torch.mul(g, g, out=root)
         squares.mul_(rule.alpha).add_(root.mul_(1 - rule.alpha))
@@ -207,7 +216,7 @@ def _adam(rule: Adam, theta: Tensor, gradient: Tensor, slots: dict[str, Tensor])
     mean, squares = slots["mean"], slots["squares"]
     root = torch.empty_like(theta)
 
-    def update(t: int, factor: float) -> None:
+    def update(t: Scalar, factor: Scalar) -> None:
         lr = rule.lr * factor
         if rule.decoupled:
             theta.mul_(1 - lr * rule.weight_decay)
@@ -221,6 +230,29 @@ def _adam(rule: Adam, theta: Tensor, gradient: Tensor, slots: dict[str, Tensor])
     return update
 
 
+def _scaled_adam(rule: Adam, theta: Tensor, gradient: Tensor, slots: dict[str, Tensor]) -> Update:
+    """Adam as one kernel for all members at a learning rate of 1; each goes its own way along it.
+
+    It takes a quarter of the time of `_adam`, with 32 members at W1.
+    """
+    decayed = _decayed(theta, gradient, 0.0 if rule.decoupled else rule.weight_decay)
+    shrinks = rule.decoupled and _is_used(rule.weight_decay)
+    direction = torch.empty_like(theta)
+    unit = replace(rule, lr=1.0, weight_decay=0.0, decoupled=False)
+    descend = _fused_adam(unit, direction, gradient, slots)
+
+    def update(t: Scalar, factor: Scalar) -> None:
+        lr = rule.lr * factor
+        if shrinks:
+            theta.mul_(1 - lr * rule.weight_decay)
+        decayed()
+        direction.zero_()
+        descend(t, 1.0)
+        theta.add_(direction.mul_(lr))
+
+    return update
+
+
 def _fused_adam(rule: Adam, theta: Tensor, gradient: Tensor, slots: dict[str, Tensor]) -> Update:
     """Adam as one kernel: 4 µs where `_adam` takes 17 at W1, 11 against 32 at W2."""
     fused = torch._fused_adamw_ if rule.decoupled else torch._fused_adam_
@@ -229,15 +261,16 @@ def _fused_adam(rule: Adam, theta: Tensor, gradient: Tensor, slots: dict[str, Te
     weight_decay, eps = _number(rule.weight_decay), _number(rule.eps)
     count = torch.zeros((), dtype=torch.float32, device=theta.device)
 
-    def update(t: int, factor: float) -> None:
+    def update(t: Scalar, factor: Scalar) -> None:
+        now = lr * factor
         fused(
             [theta],
             [gradient],
             [mean],
             [squares],
             [],
-            [count.fill_(t)],
-            lr=lr * factor,
+            [count.copy_(t) if isinstance(t, Tensor) else count.fill_(t)],
+            lr=now.float() if isinstance(now, Tensor) else now,  # the kernel reads no float64
             beta1=beta1,
             beta2=beta2,
             weight_decay=weight_decay,

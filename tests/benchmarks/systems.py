@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from ml2021.data.datasets import Dataset, epoch_order
-from ml2021.engine.fit import BatchStep, Training, fit, start
+from ml2021.engine.fit import fit
 from ml2021.engine.optimizers import Adam, build_update
 from ml2021.engine.schedules import Cosine
+from ml2021.engine.state import Training, start
+from ml2021.engine.updates import BatchStep
 from tests.benchmarks.workloads import LR, Workload
 
 NEVER = 10**9
