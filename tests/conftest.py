@@ -1,7 +1,29 @@
-"""Settings that must come before torch is loaded."""
+"""Settings that must come before torch is loaded, and the figures that the soak ends with."""
 
 import os
+from collections.abc import Callable
+
+import pytest
 
 # As the program does: beside a busy process, threads that wait awake make an update take 20 times
 # as long.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+Record = Callable[[str, str], None]
+_FIGURES = pytest.StashKey[dict[str, str]]()
+
+
+@pytest.fixture
+def record(request: pytest.FixtureRequest) -> Record:
+    """Return what notes a figure of the soak under its name."""
+    return request.config.stash.setdefault(_FIGURES, {}).__setitem__
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Print the figures as a table in Markdown."""
+    if figures := config.stash.get(_FIGURES, {}):
+        lines = ["| what | figure |", "|---|---|"]
+        lines += [f"| {name} | {figure} |" for name, figure in figures.items()]
+        terminalreporter.write("\n" + "\n".join(lines) + "\n")

@@ -81,7 +81,7 @@ def test_a_folder_that_cannot_be_made_is_named() -> None:
     assert caught.value.lines == ("file: cannot be made (File exists)",)
     with pytest.raises(ResourceError) as caught:
         create_run(Path("file/run"), "c")
-    assert caught.value.lines == ("file/run: cannot be made (Not a directory)",)
+    assert caught.value.lines == ("file: cannot be made (File exists)",)
 
 
 def test_the_newest_run_is_the_one_whose_config_was_written_last() -> None:

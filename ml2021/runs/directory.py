@@ -21,7 +21,7 @@ from ml2021.errors import (
     RunInUseError,
     echo,
 )
-from ml2021.runs.files import is_temporary, replace_file
+from ml2021.runs.files import is_temporary, make_folder, replace_file
 
 RUNS = Path("runs")
 
@@ -79,9 +79,9 @@ def create_run(path: Path | None, name: str) -> RunDirectory:
             chosen = _make_numbered(name)
         else:
             chosen = path
-            path.mkdir(parents=True, exist_ok=True)
+            make_folder(path)
             refuse_used(path)
-        (chosen / "checkpoints").mkdir(exist_ok=True)
+        make_folder(chosen / "checkpoints")
     except OSError as error:
         where = error.filename or path or RUNS
         raise ResourceError(f"{where}: cannot be made ({error.strerror})") from None
@@ -183,8 +183,10 @@ def locked(run: RunDirectory) -> Iterator[None]:
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise RunInUseError(f"{run.path}: another process is training this run") from None
+        except OSError as error:
+            raise ResourceError(f"{run.path}: cannot be locked ({error.strerror})") from None
         yield
     finally:
         os.close(handle)

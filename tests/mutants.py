@@ -1,0 +1,208 @@
+"""Broken variants of the program: each suite must turn red on its own, or it tests nothing.
+
+A mutant changes functions of a process that is thrown away; none of this ships. `caught_by` names
+the test file whose suite has to notice it.
+"""
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """What is broken: `apply` breaks it in this process."""
+
+    caught_by: str
+    apply: Callable[[], None]
+
+
+def settings(*, report_seconds: float | None = None) -> None:
+    """Set what a test needs otherwise: below 0, the engine reports, and saves, at each update."""
+    from ml2021.engine import fit
+
+    if report_seconds is not None:
+        fit.REPORT_SECONDS = report_seconds
+
+
+def put(original: Callable[..., Any], broken: Callable[..., Any]) -> None:
+    """Put a broken function in place of the original, wherever a module has imported it."""
+    found = 0
+    for name, module in list(sys.modules.items()):
+        if name.split(".")[0] == "ml2021":
+            for key, value in list(vars(module).items()):
+                if value is original:
+                    setattr(module, key, broken)
+                    found += 1
+    assert found, original
+
+
+def _write_in_place() -> None:
+    from ml2021.errors import ResourceError
+    from ml2021.runs.files import replace_file
+
+    def broken(path: Path, *content: bytes | memoryview) -> None:
+        try:
+            with path.open("wb", buffering=0) as file:
+                file.write(b"".join(content))
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise ResourceError(f"{path}: cannot be written ({error.strerror})") from None
+
+    put(replace_file, broken)
+
+
+def _replace_without(*left_out: str) -> Callable[[], None]:
+    """Return what makes `replace_file` leave a step out, or do it after the rename."""
+
+    def apply() -> None:
+        from ml2021.runs.files import replace_file
+
+        def broken(path: Path, *content: bytes | memoryview) -> None:
+            temporary = path.with_name(f".{path.name}.{os.getpid()}")
+            with temporary.open("wb") as file:
+                for piece in content:
+                    file.write(piece)
+                file.flush()
+                if "late" in left_out:
+                    temporary.replace(path)
+                if "file" not in left_out:
+                    os.fsync(file.fileno())
+            if "late" not in left_out:
+                temporary.replace(path)
+            if "folder" not in left_out:
+                folder = os.open(path.parent, os.O_RDONLY)
+                os.fsync(folder)
+                os.close(folder)
+
+        put(replace_file, broken)
+
+    return apply
+
+
+def _swallow_disk_errors() -> None:
+    from ml2021.errors import ResourceError
+    from ml2021.runs.files import replace_file
+
+    def broken(path: Path, *content: bytes | memoryview) -> None:
+        with contextlib.suppress(ResourceError):
+            replace_file(path, *content)
+
+    put(replace_file, broken)
+
+
+def _metrics_unflushed() -> None:
+    from ml2021.runs.directory import MetricsFile
+
+    MetricsFile.flush = lambda self: None  # type: ignore[method-assign]
+
+
+def _metrics_not_cut_back() -> None:
+    from ml2021.runs import directory
+
+    whole = directory.MetricsFile.__init__
+
+    def broken(self: Any, path: Path, columns: Any, epochs: int) -> None:
+        if not epochs:
+            whole(self, path, columns, epochs)
+            return
+        self._path, self._columns, self._file = path, columns, path.open("a")
+
+    directory.MetricsFile.__init__ = broken  # type: ignore[method-assign]
+
+
+def _leftovers_stay() -> None:
+    from ml2021.runs.directory import remove_leftovers
+
+    put(remove_leftovers, lambda run: None)
+
+
+def _half_made_is_in_the_way() -> None:
+    from ml2021.runs import directory
+
+    put(directory._has_not_begun, lambda path: False)
+
+
+def _finished_without_a_summary() -> None:
+    from ml2021.runs.files import is_there
+
+    put(is_there, lambda path: path.name == "summary.json" or is_there(path))
+
+
+def _a_failing_disk_is_a_missing_file() -> None:
+    from ml2021.runs.files import is_there
+
+    def broken(path: Path) -> bool:
+        with contextlib.suppress(OSError):
+            return is_there(path)
+        return False
+
+    put(is_there, broken)
+
+
+def _order_from_a_stream() -> None:
+    import torch
+
+    from ml2021.data.datasets import epoch_order
+
+    stream = torch.Generator().manual_seed(0)
+    put(epoch_order, lambda seed, epoch, rows: torch.randperm(rows, generator=stream))
+
+
+def _restored_without(*names: str) -> Callable[[], None]:
+    """Return what leaves a part of the state as it was before the first update."""
+
+    def apply() -> None:
+        from ml2021.saving import restore_state
+
+        def broken(state: Any, last: Any) -> None:
+            from dataclasses import fields
+
+            before = {field.name: getattr(state, field.name) for field in fields(state)}
+            kept: dict[str, Any] = {}
+            for name in names:
+                value = before[name]
+                if name == "slots":
+                    kept[name] = {key: slot.clone() for key, slot in value.items()}
+                else:
+                    kept[name] = value.clone() if hasattr(value, "clone") else value
+            restore_state(state, last)
+            for name, value in kept.items():
+                setattr(state, name, value)
+
+        put(restore_state, broken)
+
+    return apply
+
+
+MUTANTS: dict[str, Mutant] = {
+    "a file is written in place": Mutant("test_kill_points", _write_in_place),
+    "metrics come after the checkpoint": Mutant("test_kill_points", _metrics_unflushed),
+    "metrics are not cut back": Mutant("test_kill_points", _metrics_not_cut_back),
+    "leftovers stay": Mutant("test_kill_points", _leftovers_stay),
+    "a half-made folder is in the way": Mutant("test_kill_points", _half_made_is_in_the_way),
+    "finished without a summary": Mutant("test_kill_points", _finished_without_a_summary),
+    "the order is drawn from a stream": Mutant("test_stops", _order_from_a_stream),
+    "the optimizer forgets": Mutant("test_stops", _restored_without("slots")),
+    "the losses so far are forgotten": Mutant("test_stops", _restored_without("batch_losses")),
+    "the best loss is forgotten": Mutant("test_stops", _restored_without("best_loss")),
+    "the best parameters are forgotten": Mutant("test_stops", _restored_without("best")),
+    "the epoch begins again": Mutant("test_stops", _restored_without("batch")),
+    "the file is not synced": Mutant("test_durability", _replace_without("file")),
+    "the folder is not synced": Mutant("test_durability", _replace_without("folder")),
+    "the file is synced after the rename": Mutant("test_durability", _replace_without("late")),
+    "disk errors are swallowed": Mutant("test_disk_errors", _swallow_disk_errors),
+    "a full disk destroys the old file": Mutant("test_disk_errors", _write_in_place),
+    "a failing disk is a missing file": Mutant(
+        "test_disk_errors", _a_failing_disk_is_a_missing_file
+    ),
+}
+
+
+def names(suite: str) -> list[str]:
+    """Return the mutants that a suite has to catch."""
+    return [name for name, mutant in MUTANTS.items() if mutant.caught_by == suite]
