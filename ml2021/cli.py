@@ -64,6 +64,9 @@ def train(
     run_dir: Annotated[
         Path | None, typer.Option(help="Where to put the run; default runs/<config name>-<n>.")
     ] = None,
+    no_report: Annotated[
+        bool, typer.Option("--no-report", help="Write no report.html to look at.")
+    ] = False,
     quiet: QuietOption = False,
 ) -> None:
     """Train on a table, score the result, and keep both in a run directory."""
@@ -75,10 +78,24 @@ def train(
         raise typer.BadParameter("--run-dir belongs to --config; --resume stays where the run is")
     console = Console(quiet=quiet)
     if config is not None:
-        path = command.train(config, set_ or [], run_dir, console)
+        path = command.train(config, set_ or [], run_dir, console, is_reported=not no_report)
     else:
         assert resume is not None
-        path = command.resume(resume, set_ or [], console)
+        path = command.resume(resume, set_ or [], console, is_reported=not no_report)
+    write_result(f"{path}\n")
+
+
+@app.command()
+def report(
+    run: RunOption = None,
+    plots: Annotated[
+        Path | None, typer.Option(help="Folder to write every figure to, as a PNG file.")
+    ] = None,
+) -> None:
+    """Draw a run as one page to look at: report.html in the run directory."""
+    from ml2021.report import command
+
+    path = command.report(run, plots)
     write_result(f"{path}\n")
 
 

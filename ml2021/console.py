@@ -120,7 +120,12 @@ def score_table(title: str, rows: Mapping[str, "Scores"]) -> list[str]:
         key for key in next(iter(rows.values())) if any(r[key] is not None for r in rows.values())
     ]
     body = [[name.replace("_", " "), *(number(r[key]) for key in keys)] for name, r in rows.items()]
-    return align([[title, *(_HEADINGS.get(key, key) for key in keys)], *body])
+    return align([[title, *map(heading, keys)], *body])
+
+
+def heading(key: str) -> str:
+    """Return a score's name as people read it."""
+    return _HEADINGS.get(key, key)
 
 
 def align(cells: Sequence[Sequence[str]]) -> list[str]:

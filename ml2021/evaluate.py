@@ -4,12 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml2021.config.differences import differences
-from ml2021.config.loading import load_config
 from ml2021.data.samples import Samples, read_matching
-from ml2021.errors import CheckpointError, DataError
-from ml2021.problem import load_problem
-from ml2021.runs.directory import RunDirectory, chosen_run, open_run
+from ml2021.errors import DataError
+from ml2021.runs.directory import chosen_run, open_run
 from ml2021.scoring import Report, full_report
 
 if TYPE_CHECKING:
@@ -44,13 +41,13 @@ def evaluate(csv: Path | None, run_path: Path | None) -> Evaluation:
     """Score a run's best parameters on a CSV, or on the run's own test or validation rows."""
     run = open_run(run_path)
 
-    from ml2021.model import load_model
+    from ml2021.model import load_model, load_own_problem
 
     model = load_model(run.best)
     notes: list[str] = []
     with chosen_run(run, run_path):
         if csv is None:
-            split, samples = _own_rows(run, model)
+            split, samples = load_own_problem(run, model).scored_part
         else:
             split, samples, notes = _rows_of(csv, model)
         predictions = model.predict(samples.inputs)
@@ -71,29 +68,3 @@ def _rows_of(csv: Path, model: "Model") -> tuple[str, Samples, list[str]]:
     if unscored := len(matched.table.frame) - len(rows):
         notes.append(f"rows without a target or history, left out: {unscored}")
     return str(csv), matched.table.samples(rows), notes
-
-
-def _own_rows(run: RunDirectory, model: "Model") -> tuple[str, Samples]:
-    """Return the run's test rows, validation rows where there are none, else training rows."""
-    from ml2021.saving import config_without_paths
-
-    loaded = load_config(run.resolved_config)
-    problem = load_problem(loaded.config, loaded.locate)
-    for path, now, then in (
-        (problem.data_path, problem.data_sha256, model.data_sha256),
-        (problem.config.data.test_path, problem.test_sha256, model.test_sha256),
-    ):
-        if now != then:
-            raise DataError(
-                f"{path}: has changed since the run was trained, so its test rows are "
-                "no longer known; name a CSV to score"
-            )
-    own, kept = config_without_paths(problem.config), config_without_paths(model.config)
-    if changed := [
-        f"{loaded.locate(*keys)}: {what}; put it back, or name a CSV to score"
-        for keys, what in differences(own, kept)
-        if keys[0] in ("data", "task")
-    ]:
-        raise CheckpointError(*changed)
-    parts = {"test": problem.test, "validation": problem.validation, "train": problem.train}
-    return next((name, samples) for name, samples in parts.items() if len(samples))

@@ -9,14 +9,17 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from ml2021 import assembly
+from ml2021.config.differences import differences
+from ml2021.config.loading import load_config
 from ml2021.config.schema import Config
 from ml2021.data.preprocessing import Preprocessing
 from ml2021.data.tables import TableFormat
 from ml2021.engine.networks import Network, outputs
 from ml2021.errors import CheckpointError, DataError
-from ml2021.problem import table_format_of
+from ml2021.problem import LoadedProblem, load_problem, table_format_of
 from ml2021.runs.checkpoints import load_checkpoint
-from ml2021.saving import saved_answers, saved_residuals
+from ml2021.runs.directory import RunDirectory
+from ml2021.saving import config_without_paths, saved_answers, saved_residuals
 from ml2021.scoring import Answers, to_predictions
 
 
@@ -87,3 +90,29 @@ def load_model(path: Path) -> Model:
         described.data_sha256,
         described.test_sha256,
     )
+
+
+def load_own_problem(run: RunDirectory, model: Model) -> LoadedProblem:
+    """Read again the rows that a run was trained and is scored on.
+
+    Raises DataError where a file has changed since, CheckpointError where the run's config has.
+    """
+    loaded = load_config(run.resolved_config)
+    problem = load_problem(loaded.config, loaded.locate)
+    for path, now, then in (
+        (problem.data_path, problem.data_sha256, model.data_sha256),
+        (problem.config.data.test_path, problem.test_sha256, model.test_sha256),
+    ):
+        if now != then:
+            raise DataError(
+                f"{path}: has changed since the run was trained, so its test rows are "
+                "no longer known; name a CSV to score"
+            )
+    own, kept = config_without_paths(problem.config), config_without_paths(model.config)
+    if changed := [
+        f"{loaded.locate(*keys)}: {what}; put it back, or name a CSV to score"
+        for keys, what in differences(own, kept)
+        if keys[0] in ("data", "task")
+    ]:
+        raise CheckpointError(*changed)
+    return problem

@@ -54,6 +54,12 @@ class LoadedProblem:
     validation: Samples
     test: Samples
 
+    @property
+    def scored_part(self) -> tuple[str, Samples]:
+        """The test rows, validation rows where there are none, else training rows."""
+        parts = {"test": self.test, "validation": self.validation, "train": self.train}
+        return next((name, samples) for name, samples in parts.items() if len(samples))
+
 
 def check_columns(config: schema.Config, locate: Locate) -> tuple[Header, Selection]:
     """Hold the config's column names against the header of the file; reads no more than that.

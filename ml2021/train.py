@@ -5,14 +5,21 @@ torch once the column names are, so that a mistake in them is answered at once. 
 is left to `ml2021.session`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml2021.config.differences import differences
 from ml2021.config.loading import LoadedConfig, dump_yaml, load_config
-from ml2021.console import Console, bulleted, score_table, verdict
-from ml2021.errors import CheckpointError, ConfigError, echo
+from ml2021.console import Console, bulleted, score_table, write_message
+from ml2021.errors import (
+    CheckpointError,
+    ConfigError,
+    Ml2021Error,
+    RunInterruptedError,
+    echo,
+    printable,
+)
 from ml2021.runs.directory import (
     RunDirectory,
     create_run,
@@ -27,13 +34,23 @@ from ml2021.runs.directory import (
 from ml2021.runs.files import is_there
 
 if TYPE_CHECKING:
-    from ml2021.config.schema import Config
     from ml2021.problem import LoadedProblem
+    from ml2021.scoring import Report
     from ml2021.session import Session
 
 
-def train(config: Path, overrides: Sequence[str], run_dir: Path | None, console: Console) -> Path:
-    """Train as the config file says. Returns the run directory that was made."""
+def train(
+    config: Path,
+    overrides: Sequence[str],
+    run_dir: Path | None,
+    console: Console,
+    *,
+    is_reported: bool,
+) -> Path:
+    """Train as the config file says. Returns the run directory that was made.
+
+    With `is_reported` the run gets a report to look at, once everything else is saved.
+    """
     loaded = load_config(config, overrides)
     if run_dir is not None:
         data = loaded.config.data
@@ -54,22 +71,24 @@ def train(config: Path, overrides: Sequence[str], run_dir: Path | None, console:
         refuse_used(run.path)  # by a process that was quicker than we were
         write_text(run.config, loaded.text)
         write_json(run.environment, environment(session))
-        _train(session, run, console)
+        _train(session, run, console, is_reported=is_reported)
     return run.path
 
 
-def resume(path: Path, overrides: Sequence[str], console: Console) -> Path:
+def resume(path: Path, overrides: Sequence[str], console: Console, *, is_reported: bool) -> Path:
     """Go on with a run, bit for bit as if it had not stopped. Only `train.epochs` may be raised."""
     run = open_run(path)
     if odd := [text for text in overrides if not text.startswith("train.epochs=")]:
         raise ConfigError(f"--set {odd[0]}: a run goes on with its own config but for train.epochs")
     loaded = load_config(run.resolved_config, overrides)
     with locked(run):
-        _resume(run, loaded, console)
+        _resume(run, loaded, console, is_reported=is_reported)
     return run.path
 
 
-def _resume(run: RunDirectory, loaded: LoadedConfig, console: Console) -> None:
+def _resume(
+    run: RunDirectory, loaded: LoadedConfig, console: Console, *, is_reported: bool
+) -> None:
     from ml2021.problem import load_problem
     from ml2021.runs.checkpoints import load_checkpoint
     from ml2021.saving import config_without_paths
@@ -114,6 +133,8 @@ def _resume(run: RunDirectory, loaded: LoadedConfig, console: Console) -> None:
     if session.state.is_finished(session.training) and is_there(run.summary):
         early = ", where early stopping ended it" if done < epochs else ""
         console.say(f"{run.path}: finished after {done} epochs{early}; nothing to do")
+        if is_reported and not is_there(run.report):
+            console.say(f"draw its report with: ml2021 report --run {run.path}")
         return
     console.say(f"going on with {run.path} after {done} of {epochs} epochs")
     if (device := device_name(session)) != (before := recorded.get("device")):
@@ -121,23 +142,38 @@ def _resume(run: RunDirectory, loaded: LoadedConfig, console: Console) -> None:
             f"it goes on on {device}, and was trained on {echo(before)} so far: it will not end "
             "with the same bits as a run on one device"
         )
-    _train(session, run, console)
+    _train(session, run, console, is_reported=is_reported)
 
 
-def _train(session: "Session", run: RunDirectory, console: Console) -> None:
+def _train(session: "Session", run: RunDirectory, console: Console, *, is_reported: bool) -> None:
+    from ml2021.interruptions import stop_signals
     from ml2021.session import open_metrics, train_session
 
     metrics = open_metrics(session, run)
     remove_leftovers(run)
     run.summary.unlink(missing_ok=True)  # until this training has ended, there is none
     write_text(run.resolved_config, dump_yaml(session.problem.config))
-    network, config = session.network, session.problem.config
+    network, model = session.network, session.problem.config.model
     console.say(
-        f"training {config.model.type}, {' → '.join(map(str, network.layout.sizes))} "
+        f"training {model.type}, {' → '.join(map(str, network.layout.sizes))} "
         f"({network.layout.parameters:,} parameters), on {session.state.theta.device}, "
         f"{session.training.batches(len(session.train))} updates an epoch"
     )
     reports = train_session(session, run, metrics, console)
+    with stop_signals() as stop_signal:  # all is saved: what follows is only said and drawn
+        _say_results(session, run, reports, console)
+        if is_reported:
+            _report(session, run, console, stop_signal)
+
+
+def _say_results(
+    session: "Session", run: RunDirectory, reports: Mapping[str, "Report"], console: Console
+) -> None:
+    """Print the scores, and what they say."""
+    from ml2021.report.diagnosis import diagnose, say
+    from ml2021.report.evidence import evidence_of
+    from ml2021.report.gathering import read_history
+
     part = "test" if "test" in reports else "validation" if "validation" in reports else "train"
     report = reports[part]
     epoch, best = session.state.epoch, int(session.state.best_epoch)
@@ -145,17 +181,37 @@ def _train(session: "Session", run: RunDirectory, console: Console) -> None:
     title = f"{report.rows:,} {part} rows"
     console.say(*score_table(title, {"network": report.scores, **report.baselines}), "")
     console.say(*score_table("network on", {name: r.scores for name, r in reports.items()}), "")
-    if part == "train":
-        console.say("No row was held out, so these scores say nothing about new data.")
+    problem, parameters = session.problem, session.network.layout.parameters
+    history = read_history(run)
+    evidence = evidence_of(problem.config, problem.preprocessing, reports, history, parameters)
+    console.say(*say(diagnose(evidence), run))
+
+
+def _report(
+    session: "Session",
+    run: RunDirectory,
+    console: Console,
+    stop_signal: Callable[[], int | None],
+) -> None:
+    """Write the report of a run that is saved: whatever befalls it, the run has ended well.
+
+    Raises RunInterruptedError after a signal.
+    """
+    from ml2021.report.gathering import from_training
+    from ml2021.report.writing import write_report
+
+    try:
+        write_report(run, from_training(run, session.problem), stop_signal)
+    except RunInterruptedError:
+        raise
+    except Exception as error:
+        what = str(error) if isinstance(error, Ml2021Error) else f"{type(error).__name__}: {error}"
+        write_message(
+            f"the run is saved, but its report could not be made ({printable(what)}); "
+            f"to see why: ml2021 report --run {run.path}"
+        )
     else:
-        console.say(verdict(_deciding_score(config), report.scores, report.baselines))
-
-
-def _deciding_score(config: "Config") -> str:
-    """Return the score that the verdict rests on: the one nearest to the loss."""
-    assert config.loss is not None
-    by_loss = {"cross_entropy": "accuracy", "mae": "mae"}
-    return by_loss.get(config.loss.type, "rmse")
+        console.say(f"to look at: {run.report}")
 
 
 def _say_problem(console: Console, problem: "LoadedProblem") -> None:

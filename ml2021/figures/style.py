@@ -67,6 +67,7 @@ _STYLE: Any = {
     "axes.formatter.use_mathtext": False,
     "svg.fonttype": "none",  # text stays text: small, sharp, and in the reader's own CJK font
     "svg.hashsalt": "ml2021",  # the same figure gives the same bytes
+    "date.converter": "concise",
     "figure.dpi": DOTS_PER_INCH,
     "figure.facecolor": "white",
     "font.size": 9.5,

@@ -67,6 +67,11 @@ class RunDirectory:
         """Scores, baselines and sizes; written when training has ended."""
         return self.path / "summary.json"
 
+    @property
+    def report(self) -> Path:
+        """The page to look at."""
+        return self.path / "report.html"
+
 
 def create_run(path: Path | None, name: str) -> RunDirectory:
     """Make an empty run directory: `path`, or the next free runs/<name>-<n>.

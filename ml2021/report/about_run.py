@@ -1,0 +1,232 @@
+"""Sections on the run itself: what was asked, the scores, how it learned, and the network."""
+
+from collections.abc import Mapping
+
+from ml2021.config import schema
+from ml2021.console import heading, number
+from ml2021.data.preprocessing import CategoryFeature, ClassTarget, NumberFeature
+from ml2021.errors import echo
+from ml2021.figures.learning import gradient_sizes, learning_curves, updates_of_an_epoch
+from ml2021.figures.networks import network
+from ml2021.metrics import Scores
+from ml2021.report.blocks import Block, Items, Listing, Picture, Section, Table, Text
+from ml2021.report.material import Material
+from ml2021.session import loss_unit
+
+_MOST_LISTED = 30
+
+
+def asked(material: Material) -> Section:
+    """Return what was asked: the config, the data, the columns used and left out."""
+    config, preprocessing = material.config, material.preprocessing
+    rows = [
+        ["data", config.data.path],
+        ["target", material.target_name],
+        ["task", preprocessing.task],
+        ["rows", ", ".join(f"{report.rows:,} {part}" for part, report in material.reports.items())],
+    ]
+    if preprocessing.features:
+        names = [echo(feature.name) for feature in preprocessing.features]
+        rows.append(["columns used", _some(names)])
+    if (history := preprocessing.history) is not None:
+        rows.append(["history", f"the previous {history.lags:,} values of the target"])
+    rows.append(["columns left out", _some([*map(echo, material.unused)]) or "none"])
+    blocks: list[Block] = [
+        Table(("", ""), rows, is_text=True),
+        Listing(material.config_text.strip(), "The config as it was written"),
+        Listing(material.resolved_text.strip(), "The config with every default"),
+    ]
+    if columns := _column_rows(material):
+        caption = (
+            ""
+            if len(columns) == len(preprocessing.features)
+            else (f"The first {len(columns)} of {len(preprocessing.features):,} columns.")
+        )
+        headings = ("column", "what is done with it", "from", "to", "mean", "deviation")
+        blocks.append(Table(headings, columns, caption=caption, folded="The columns, one by one"))
+    if material.notes:
+        blocks.append(Items([*material.notes[:_MOST_LISTED]]))
+    if material.no_rows:
+        blocks.append(
+            Text(
+                f"The rows are not at hand: {material.no_rows}. "
+                "What needs them is left out of this report."
+            )
+        )
+    return Section(
+        "asked",
+        "What was asked",
+        "The data, the columns that the function is of, and what was noticed about them: whether "
+        "this is the question that was meant.",
+        blocks,
+    )
+
+
+def _column_rows(material: Material) -> list[list[str]]:
+    rows = []
+    for feature in material.preprocessing.features[:_MOST_LISTED]:
+        match feature:
+            case NumberFeature():
+                what = "standardised"
+                if feature.has_indicator:
+                    what += f", missing: {number(feature.fill)} and a flag"
+                span = (feature.minimum, feature.maximum, feature.mean, feature.scale)
+                rows.append([echo(feature.name), what, *map(number, span)])
+            case CategoryFeature():
+                count = len(feature.categories)
+                rows.append([echo(feature.name), f"one-hot, {count:,} categories", "", "", "", ""])
+    return rows
+
+
+def _some(names: list[str], limit: int = 12) -> str:
+    text = ", ".join(names[:limit])
+    return text + (f" and {len(names) - limit:,} more" if len(names) > limit else "")
+
+
+def scores(material: Material) -> Section:
+    """Return the scores of the network beside those of the trivial answers."""
+    blocks: list[Block] = []
+    parts = [part for part in ("test", "validation", "train") if part in material.reports]
+    for part in parts[:1]:
+        report = material.reports[part]
+        blocks.append(
+            _score_table(
+                f"on {report.rows:,} {part} rows", {"network": report.scores, **report.baselines}
+            )
+        )
+    if parts:
+        each = {part: material.reports[part].scores for part in reversed(parts)}
+        blocks.append(_score_table("network on", each, strong=False))
+        targets = material.reports[parts[0]].targets
+        if len(targets) > 1:
+            what = "class" if material.reports[parts[0]].confusion is not None else "target"
+            shown = dict(list(targets.items())[:_MOST_LISTED])
+            more = len(targets) - len(shown)
+            caption = f"The first {_MOST_LISTED} of {len(targets):,}." if more else ""
+            blocks.append(
+                _score_table(f"by {what}", shown, strong=False, caption=caption, is_folded=True)
+            )
+    return Section(
+        "scores",
+        "Scores",
+        "The network should beat every trivial answer on rows that it has not seen, and not by "
+        "much less than on those that it was trained on.",
+        blocks,
+    )
+
+
+def _score_table(
+    title: str,
+    rows: Mapping[str, Scores],
+    *,
+    strong: bool = True,
+    caption: str = "",
+    is_folded: bool = False,
+) -> Table:
+    keys = [
+        key for key in next(iter(rows.values())) if any(r[key] is not None for r in rows.values())
+    ]
+    cells = [
+        [echo(name.replace("_", " ")), *(number(row[key]) for key in keys)]
+        for name, row in rows.items()
+    ]
+    return Table(
+        (title, *map(heading, keys)),
+        cells,
+        strong=frozenset({0}) if strong else frozenset(),
+        caption=caption,
+        folded=f"Scores {title}" if is_folded else None,
+    )
+
+
+def learning(material: Material) -> Section:
+    """Return how training went."""
+    history, config = material.history, material.config
+    blocks: list[Block] = []
+    if len(history.epochs):
+        name, _ = loss_unit(config, material.preprocessing)
+        figure = learning_curves(
+            history.epochs,
+            history.training,
+            history.validation,
+            history.lr,
+            history.best_epoch,
+            _loss_label(material, name),
+        )
+        last = int(history.epochs[-1])
+        caption = f"The loss of {last:,} epochs, and the learning rate below."
+        if history.validation is not None:
+            caption += f" The parameters of epoch {history.best_epoch:,} are kept."
+        blocks.append(Picture("learning_curves", figure, caption))
+    if "train" in material.reports:
+        rows = material.reports["train"].rows
+        size = config.train.batch_size
+        batch = rows if size == "full" else min(int(size), rows)
+        updates, epochs = -(-rows // batch), len(history.epochs)
+        blocks.append(
+            Picture(
+                "updates",
+                updates_of_an_epoch(rows, batch),
+                f"An epoch visits every training row once, in {updates:,} batches. Each batch is "
+                f"one update of the parameters: {updates * epochs:,} in {epochs:,} epochs.",
+            )
+        )
+    if material.gradients is not None and len(material.gradients.updates) > 1:
+        names = _layer_names(material)
+        blocks.append(
+            Picture(
+                "gradients",
+                gradient_sizes(material.gradients.updates, material.gradients.norms, names),
+                "How steep the loss is in the parameters of each layer, as back-propagation "
+                "finds it from back to front. A layer far below the others hardly learns.",
+            )
+        )
+    return Section(
+        "learning",
+        "How it learned",
+        "Training loss should fall and level off. Where validation loss rises while it still "
+        "falls, the network learns its rows by heart.",
+        blocks,
+    )
+
+
+def _loss_label(material: Material, name: str) -> str:
+    target = material.preprocessing.target
+    if isinstance(target, ClassTarget):
+        return "cross entropy, nats"
+    if target.common_scale is None:
+        return name.replace("(standardised)", "in deviations")
+    return f"{name}: {material.unit}" + ("" if name == "mae" else ", squared")
+
+
+def _layer_names(material: Material) -> list[str]:
+    shapes = material.model.network.layout.shapes
+    names = [f"layer {place}" for place in range(1, len(shapes) + 1)]
+    names[-1] = f"layer {len(shapes)}, the output"
+    return names
+
+
+def drawn_network(material: Material) -> Section:
+    """Return the network as a drawing."""
+    net, model = material.model.network, material.config.model
+    layout = net.layout
+    counts = [rows * columns for rows, columns in layout.shapes]
+    activation = net.activation.replace("_", " ")
+    is_class = isinstance(material.preprocessing.target, ClassTarget)
+    ends = ("inputs", "classes" if is_class else "outputs" if layout.outputs > 1 else "output")
+    formula = {
+        schema.Linear: "y = b + Wx",
+        schema.SigmoidSum: f"y = b + Σ c · {activation}(b + wx)",
+        schema.ReluStack: "each layer max(0, b + Wx), then y = b + Wx",
+    }[type(model)]
+    caption = f"{formula}. {layout.parameters:,} parameters: "
+    caption += " + ".join(
+        f"{rows:,} × ({columns - 1:,} + 1)" for rows, columns in layout.shapes[:8]
+    ) + (" + …" if len(layout.shapes) > 8 else "")
+    return Section(
+        "network",
+        "The network",
+        "What stands between the columns and the answer: every line is a weight, every unit has "
+        "a bias as well.",
+        [Picture("network", network(layout.sizes, counts, activation, ends), caption, wide=True)],
+    )

@@ -1,0 +1,183 @@
+"""From a run, just trained or on a disk, to all that its report is made from."""
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml2021.config.loading import dump_yaml, load_config
+from ml2021.config.schema import Config
+from ml2021.data.dates import sort_keys
+from ml2021.data.samples import Samples
+from ml2021.errors import CheckpointError, Ml2021Error
+from ml2021.model import Model, load_model, load_own_problem
+from ml2021.problem import LoadedProblem
+from ml2021.report.material import GradientSizes, History, Integers, Material, Rows
+from ml2021.runs.checkpoints import load_checkpoint
+from ml2021.runs.directory import RunDirectory, read_json
+from ml2021.scoring import Report, full_report
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_ROWS = 20_000
+_MOST_CELLS = 4_000_000
+"""Of more rows, or of wider ones, some are looked at."""
+_MOST_PRODUCTS = 4_000_000_000
+"""Multiplications of a forward over the rows that are looked at: some tenths of a second."""
+
+
+def from_training(run: RunDirectory, problem: LoadedProblem) -> Material:
+    """Gather a run that has just been trained and saved, its rows still in memory."""
+    return _gather(run, problem.config, load_model(run.best), problem, "")
+
+
+def from_disk(run: RunDirectory) -> Material:
+    """Read a run again, and its data where it still is what it was.
+
+    Raises CheckpointError where the run has no parameters yet, or is damaged.
+    """
+    model = load_model(run.best)
+    config = load_config(run.resolved_config).config
+    problem, missing = None, ""
+    try:
+        problem = load_own_problem(run, model)
+    except Ml2021Error as error:
+        missing = error.lines[0]
+    return _gather(run, config, model, problem, missing)
+
+
+def _gather(
+    run: RunDirectory,
+    config: Config,
+    model: Model,
+    problem: LoadedProblem | None,
+    no_rows: str,
+) -> Material:
+    if run.summary.exists():
+        reports = saved_reports(run)
+    else:  # the run was stopped before its end
+        reports = {} if problem is None else _score_parts(model, problem)
+    return Material(
+        name=run.path.absolute().name,
+        config=config,
+        config_text=_text(run.config),
+        resolved_text=dump_yaml(config),
+        model=model,
+        reports=reports,
+        history=read_history(run),
+        notes=() if problem is None else problem.notes,
+        unused=() if problem is None else problem.unused,
+        rows=None if problem is None else rows_to_look_at(model, problem),
+        no_rows=no_rows,
+        gradients=_gradient_sizes(run),
+    )
+
+
+def _gradient_sizes(run: RunDirectory) -> GradientSizes | None:
+    if not run.last.exists():
+        return None
+    tensors = load_checkpoint(run.last).tensors
+    if "path.gradient_norms" not in tensors:
+        return None
+    norms = tensors["path.gradient_norms"].double().numpy()
+    return GradientSizes(tensors["path.updates"].numpy(), norms)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def saved_reports(run: RunDirectory) -> dict[str, Report]:
+    """Return the scores of every part, from summary.json. Raises CheckpointError if damaged."""
+    summary = read_json(run.summary)
+    try:
+        return {
+            part: Report(**{"confusion": None, **plain})
+            for part, plain in summary["scores"].items()
+        }
+    except (KeyError, TypeError, AttributeError):
+        raise CheckpointError(
+            f"{run.summary}: damaged, its scores are not those of a run"
+        ) from None
+
+
+def read_history(run: RunDirectory) -> History:
+    """Read metrics.csv. Raises CheckpointError where it is missing or damaged."""
+    try:
+        with run.metrics.open(newline="") as file:
+            reader = csv.reader(file)
+            names = next(reader, [])
+            cells = [names.index(name) for name in ("epoch", "train_loss", "validation_loss", "lr")]
+            lines = [[float(line[cell] or "nan") for cell in cells] for line in reader]
+    except OSError as error:
+        raise CheckpointError(f"{run.metrics}: cannot be read ({error.strerror})") from None
+    except (ValueError, IndexError):
+        raise CheckpointError(f"{run.metrics}: damaged; train the run again") from None
+    table = np.array(lines, np.float64).reshape(-1, 4)
+    validation = None if np.isnan(table[:, 2]).all() else table[:, 2]
+    return History(table[:, 0].astype(np.int64), table[:, 1], validation, table[:, 3])
+
+
+def _score_parts(model: Model, problem: LoadedProblem) -> dict[str, Report]:
+    """Score the model on every part that has rows."""
+    parts = {"train": problem.train, "validation": problem.validation, "test": problem.test}
+    return {
+        name: full_report(
+            model.preprocessing, model.answers, samples, model.predict(samples.inputs)
+        )
+        for name, samples in parts.items()
+        if len(samples)
+    }
+
+
+def rows_to_look_at(model: Model, problem: LoadedProblem) -> Rows:
+    """Return the test rows, validation rows where there are none, else training rows."""
+    part, samples = problem.scored_part
+    is_ordered = samples.order is not None or problem.config.data.split.method == "sequential"
+    is_series = bool(problem.config.data.lags) or is_ordered
+    kept = _some_of(model, samples, is_series)
+    when, name = None, None
+    if samples.order is not None:
+        name = str(samples.order.name)
+        when = _moments(samples.order.iloc[kept])
+    inputs = samples.inputs[kept]
+    return Rows(
+        part=part,
+        total=len(samples),
+        inputs=inputs,
+        truth=samples.targets[kept],
+        predictions=model.predict(inputs),
+        places=samples.places[kept],
+        when=when,
+        when_name=name,
+        is_series=is_series,
+    )
+
+
+def _some_of(model: Model, samples: Samples, is_series: bool) -> Integers:
+    """Return the places of the rows to look at: all, every so many-th, or the last of a series."""
+    width = samples.inputs.shape[1] + model.preprocessing.target.width
+    most = min(
+        MOST_ROWS,
+        max(500, _MOST_CELLS // width),
+        max(500, _MOST_PRODUCTS // model.network.layout.parameters),
+    )
+    if len(samples) <= most:
+        return np.arange(len(samples))
+    if is_series:
+        return np.arange(len(samples) - most, len(samples))
+    return np.linspace(0, len(samples) - 1, most).round().astype(np.int64)
+
+
+def _moments(order: "pd.Series") -> NDArray[Any] | None:
+    """Return the values (N,) that rows are ordered by, as numbers or dates; None if one is none."""
+    keys = sort_keys(order, "data.order_by")
+    if keys.dtype.kind != "U":
+        return None if np.isnan(keys).any() else keys
+    return None if (keys == "").any() else keys.astype("datetime64[s]")

@@ -1,0 +1,144 @@
+"""All that a report is made from, as plain arrays: the meeting point of a training and of a disk.
+
+At the end of `train` the model and its rows are in memory; `ml2021 report` reads them again. Where
+they come from is in `ml2021.report.gathering`, what is drawn of them in the `about_` modules.
+
+Legend: N rows of the part that is looked at, F inputs, T outputs or classes, E epochs, L layers.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml2021.config.schema import Config
+from ml2021.data.preprocessing import ClassTarget, Preprocessing, RealTargets
+from ml2021.model import Model
+from ml2021.scoring import Floats, Report
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows that are looked at, with what the network says of them.
+
+    part: test, validation or train. total: how many rows that part has; of many, N are here.
+    inputs: (N, F + 1) float32. truth: (N, T) float64, or (N,) int64 for classes, −1 for an unknown
+    one. predictions: (N, T) in the units of the data, or probabilities (N, C).
+    places: (N,) where each row stands in its file, from 0. when: (N,) float64 or datetime64[s],
+    where the column `when_name` orders the rows. is_series: whether the rows follow each other.
+    """
+
+    part: str
+    total: int
+    inputs: NDArray[np.float32]
+    truth: Floats | Integers
+    predictions: Floats
+    places: Integers
+    when: NDArray[Any] | None
+    when_name: str | None
+    is_series: bool
+
+    @property
+    def values(self) -> Floats:
+        """The truth (N, T), where it is numbers."""
+        assert self.truth.ndim == 2
+        return np.asarray(self.truth, np.float64)
+
+    @property
+    def classes(self) -> Integers:
+        """The truth (N,), where it is classes."""
+        assert self.truth.ndim == 1
+        return np.asarray(self.truth, np.int64)
+
+    @property
+    def described(self) -> str:
+        """How many rows of which part these are."""
+        if len(self) == self.total:
+            return f"{self.total:,} {self.part} rows"
+        which = "the last " if self.is_series else ""
+        return f"{which}{len(self):,} of {self.total:,} {self.part} rows"
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+
+@dataclass(frozen=True)
+class History:
+    """How training went, epoch by epoch: columns of metrics.csv, each (E,).
+
+    The losses are in the unit that `ml2021.session.loss_unit` names.
+    """
+
+    epochs: Integers
+    training: Floats
+    validation: Floats | None
+    lr: Floats
+
+    @property
+    def best_epoch(self) -> int:
+        """The first epoch with the lowest validation loss, or without one the last; 0 for none."""
+        if not len(self.epochs):
+            return 0
+        if self.validation is None:
+            return int(self.epochs[-1])
+        return int(self.epochs[np.nanargmin(self.validation)])
+
+
+@dataclass(frozen=True)
+class GradientSizes:
+    """The length (n, L) of each layer's gradient at the updates (n,)."""
+
+    updates: Integers
+    norms: Floats
+
+
+@dataclass(frozen=True)
+class Material:
+    """A run, ready to be looked at.
+
+    name: of the run. config: with every default; config_text: as the user wrote it.
+    reports: the scores by part; none where a run was stopped and its data is gone.
+    notes: what was odd about the data; unused: columns of the file that serve nothing.
+    rows: None where the data is gone or has changed, and `no_rows` says so.
+    """
+
+    name: str
+    config: Config
+    config_text: str
+    resolved_text: str
+    model: Model
+    reports: Mapping[str, Report]
+    history: History
+    notes: tuple[str, ...]
+    unused: tuple[str, ...]
+    rows: Rows | None
+    no_rows: str
+    gradients: GradientSizes | None
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What is done with the columns."""
+        return self.model.preprocessing
+
+    @property
+    def target_name(self) -> str:
+        """What is predicted, in a few words."""
+        target = self.preprocessing.target
+        if isinstance(target, ClassTarget):
+            return target.label
+        if target.width == 1:
+            return target.labels[0]
+        return f"{target.labels[0]} to {target.labels[-1]}"
+
+    @property
+    def unit(self) -> str:
+        """The unit of what is drawn for all targets together."""
+        target = self.preprocessing.target
+        assert isinstance(target, RealTargets)
+        if target.width == 1 or target.common_scale is not None:
+            return target.labels[0] if target.width == 1 else self.target_name
+        return f"{self.target_name}, in deviations"

@@ -1,0 +1,100 @@
+"""Writing the report of a run: its sections one by one, as a page and as PNG files."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ml2021.data.preprocessing import ClassTarget
+from ml2021.errors import ResourceError, RunInterruptedError
+from ml2021.figures.style import to_png
+from ml2021.report import about_function, about_rows, about_run
+from ml2021.report.blocks import Picture, Section
+from ml2021.report.diagnosis import diagnose, say
+from ml2021.report.evidence import evidence_of
+from ml2021.report.influence import importance
+from ml2021.report.material import Material
+from ml2021.report.page import render
+from ml2021.runs.directory import RunDirectory, write_text
+from ml2021.runs.files import replace_file
+
+
+def write_report(
+    run: RunDirectory,
+    material: Material,
+    stop_signal: Callable[[], int | None],
+    plots: Path | None = None,
+) -> None:
+    """Write report.html into the run, whole or not at all, and its figures as PNG into `plots`.
+
+    Raises ResourceError where a file cannot be written, and
+    RunInterruptedError when `stop_signal` has a signal.
+    """
+    if plots is not None:
+        try:
+            plots.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ResourceError(f"{plots}: cannot be made ({error.strerror})") from None
+
+    def watched() -> Iterator[Section]:
+        for section in sections(material):
+            if (number_of_signal := stop_signal()) is not None:
+                raise RunInterruptedError(
+                    number_of_signal,
+                    "stopped while drawing the report; the run itself is saved; "
+                    f"draw it with: ml2021 report --run {run.path}",
+                )
+            if plots is not None:
+                for block in section.blocks:
+                    if isinstance(block, Picture):
+                        replace_file(plots / f"{block.name}.png", to_png(block.figure))
+            yield section
+
+    page = render(
+        f"{material.name}: {material.target_name}",
+        _subtitle(material),
+        _words(run, material),
+        watched(),
+        f"Made by ml2021 from the run {material.name}. Everything is in this one file.",
+    )
+    write_text(run.report, page)
+
+
+def _words(run: RunDirectory, material: Material) -> list[str]:
+    if "train" not in material.reports:
+        return ["The run has not ended, and its data is not at hand: there are no scores yet."]
+    evidence = evidence_of(
+        material.config,
+        material.preprocessing,
+        material.reports,
+        material.history,
+        material.model.network.layout.parameters,
+    )
+    return say(diagnose(evidence), run)
+
+
+def sections(material: Material) -> Iterator[Section]:
+    """Yield the sections of a report, each drawn when it is asked for."""
+    yield about_run.asked(material)
+    if material.reports:
+        yield about_run.scores(material)
+    yield about_run.learning(material)
+    influence = None
+    if (rows := material.rows) is not None:
+        influence = importance(material.model, rows)
+        yield about_rows.predictions(material, rows)
+        yield about_rows.worst(material, rows, influence.columns, influence.of)
+    yield about_function.function(material, influence)
+    yield about_run.drawn_network(material)
+
+
+def _subtitle(material: Material) -> str:
+    target, net = material.preprocessing.target, material.model.network
+    kind = material.preprocessing.task
+    classes = f", {target.width:,} classes" if isinstance(target, ClassTarget) else ""
+    sizes = net.layout.sizes
+    shown = [f"{size:,}" for size in (sizes if len(sizes) <= 8 else (*sizes[:4], *sizes[-3:]))]
+    if len(sizes) > 8:
+        shown.insert(4, "…")
+    return (
+        f"{kind}{classes} · {material.config.model.type}, {' → '.join(shown)} · "
+        f"{net.layout.parameters:,} parameters"
+    )

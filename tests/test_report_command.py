@@ -1,0 +1,230 @@
+"""`report.html` by `train` and by `ml2021 report`: what is in it, and what may go wrong."""
+
+import html
+import json
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ml2021.report import about_rows
+from tests import commands
+from tests.commands import PROGRAM, contents, environment, refusal, run, run_well, write_rows
+
+SMALL = "model: {type: relu_stack, widths: [8]}\ntrain: {epochs: 3}\n"
+CONFIGS = {
+    "regression": f"data: {{path: train.csv, target: y, exclude: [id, kind, p*]}}\n{SMALL}",
+    "linear": "data: {path: train.csv, target: y, exclude: [id, kind, p*]}\n"
+    "model: linear\ntrain: {epochs: 3}\n",
+    "classes": f"data: {{path: train.csv, target: kind, exclude: [id, y, p*]}}\n{SMALL}",
+    "linear_classes": "data: {path: train.csv, target: kind, exclude: [id, y, p*]}\n"
+    "model: linear\ntrain: {epochs: 3}\n",
+    "images": "data: {path: train.csv, target: 'p*', target_shape: [2, 3], "
+    f"exclude: [id, y, kind]}}\n{SMALL}",
+    "targets": f"data: {{path: train.csv, target: [y, p0], features: [a, b]}}\n{SMALL}",
+    "series": "data: {path: series.csv, target: views, lags: 7, horizon: 5, order_by: date}\n"
+    f"loss: mae\n{SMALL}",
+    "sigmoids": "data: {path: train.csv, target: y, features: [a]}\n"
+    "model: {type: sigmoid_sum, units: 20}\ntrain: {epochs: 3}\n",
+    "no_rows_held_out": "data: {path: train.csv, target: y, features: [a, b], "
+    f"split: {{method: random, validation: 0.0, test: 0.0}}}}\n{SMALL}",
+    "constant": f"data: {{path: constant.csv, target: y}}\n{SMALL}",
+}
+PICTURES = {
+    "regression": {"truth_prediction", "residuals", "importance", "dependence_1", "unit"},
+    "linear": {"truth_prediction", "residuals", "effects", "importance"},
+    "classes": {"confusion", "reliability", "importance", "dependence_1"},
+    "linear_classes": {"confusion", "reliability", "coefficients", "importance"},
+    "images": {"images", "targets", "truth_prediction", "residuals", "importance", "unit"},
+    "targets": {"targets", "truth_prediction", "residuals", "importance", "unit"},
+    "series": {"curves", "targets", "truth_prediction", "residuals", "importance", "unit"},
+    "sigmoids": {"truth_prediction", "residuals", "curve", "parts", "unit"},
+    "no_rows_held_out": {"truth_prediction", "residuals", "importance", "unit"},
+    "constant": {"truth_prediction", "residuals", "curve", "parts", "unit"},
+}
+ALWAYS = {"learning_curves", "updates", "network"}
+
+
+def prepare(folder: Path) -> Path:
+    write_rows(folder / "train.csv", commands.table(120))
+    write_rows(folder / "series.csv", commands.series(120))
+    write_rows(folder / "constant.csv", {"x": [7] * 40, "y": [3.5] * 40})
+    for name, text in CONFIGS.items():
+        (folder / f"{name}.yaml").write_text(text)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a run of each config, without reports."""
+    folder = prepare(tmp_path_factory.mktemp("trained"))
+    for name in CONFIGS:
+        run_well(folder, "train", "--quiet", "--config", f"{name}.yaml", "--run-dir", name)
+    return folder
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Path:
+    return prepare(tmp_path)
+
+
+def text_of(page: Path) -> str:
+    """Return the words of a page, without its tags and figures."""
+    plain = re.sub(r"<style>.*?</style>|<[^>]*>", " ", page.read_text(), flags=re.DOTALL)
+    return re.sub(r"\s+", " ", html.unescape(plain))
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_kind_of_run_has_its_pictures(trained: Path, name: str) -> None:
+    outcome = run_well(trained, "report", "--run", name, "--plots", f"plots/{name}")
+    assert outcome.stdout == f"{name}/report.html\n"
+    drawn = {path.stem for path in (trained / "plots" / name).iterdir()}
+    expected = PICTURES[name] | ALWAYS
+    assert expected <= drawn
+    assert drawn - expected <= {f"dependence_{place}" for place in range(1, 5)}
+    page = (trained / name / "report.html").read_text()
+    assert page.count("<img ") == len(drawn)
+    assert page.count("<section ") == 7
+    assert len(page) < 2_000_000
+
+
+def test_train_ends_with_the_report_that_the_command_makes(fresh: Path) -> None:
+    outcome = run_well(fresh, "train", "--config", "series.yaml", is_reported=True)
+    page = fresh / "runs" / "series-1" / "report.html"
+    assert f"to look at: {page.relative_to(fresh)}\n" in outcome.stderr
+    made = page.read_bytes()
+    page.unlink()
+    run_well(fresh, "report")
+    assert page.read_bytes() == made
+
+
+def test_no_report(fresh: Path) -> None:
+    run_well(fresh, "train", "--config", "linear.yaml", "--no-report")
+    assert not (fresh / "runs" / "linear-1" / "report.html").exists()
+
+
+def test_the_report_says_what_the_run_said(trained: Path) -> None:
+    run_well(trained, "report", "--run", "regression")
+    text = text_of(trained / "regression" / "report.html")
+    summary = json.loads((trained / "regression" / "summary.json").read_text())
+    assert f"{summary['scores']['test']['scores']['mae']:.4g}" in text
+    assert "The network does NOT beat" in text or "The network beats" in text
+    assert "For example: ml2021 train --config" in text
+    for word in ("columns left out", "id, kind, p0", "least squares", "colour", "84 train"):
+        assert word in text, word
+
+
+def test_the_worst_rows_are_those_of_the_file(trained: Path) -> None:
+    run_well(trained, "report", "--run", "regression")
+    page = (trained / "regression" / "report.html").read_text()
+    section = page[page.index('id="worst"') : page.index('id="function"')]
+    lines = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in section.split("<tr>")[2:]]
+    heads = re.findall(r"<th>(.*?)</th>", section)
+    assert len(lines) == 10
+    cells = commands.table(120)
+    for line in lines:
+        row = dict(zip(heads, line, strict=True))
+        place = int(row["row"]) - 1
+        assert float(row["truth"]) == pytest.approx(cells["y"][place], rel=1e-3)
+        for name in ("a", "b"):
+            assert float(row[name]) == pytest.approx(cells[name][place], abs=1e-3)
+        assert row["colour"] == cells["colour"][place]
+    errors = [abs(float(line[heads.index("error")])) for line in lines]
+    assert errors == sorted(errors, reverse=True)
+
+
+def remove(data: Path) -> None:
+    data.unlink()
+
+
+def change(data: Path) -> None:
+    data.write_text(data.read_text().replace("red", "RED", 1))
+
+
+@pytest.mark.parametrize(("harm", "why"), [(remove, "no such file"), (change, "has changed since")])
+def test_without_its_data_a_run_still_has_a_report(
+    fresh: Path, harm: Callable[[Path], None], why: str
+) -> None:
+    run_well(fresh, "train", "--quiet", "--config", "regression.yaml")
+    harm(fresh / "train.csv")
+    run_well(fresh, "report", "--plots", "plots")
+    text = text_of(fresh / "runs" / "regression-1" / "report.html")
+    assert "The rows are not at hand" in text
+    assert why in text.lower()
+    assert {path.stem for path in (fresh / "plots").iterdir()} == {*ALWAYS, "unit"}
+
+
+def test_a_run_that_was_stopped_has_a_report_too(fresh: Path) -> None:
+    run_well(fresh, "train", "--quiet", "--config", "linear.yaml")
+    (fresh / "runs" / "linear-1" / "summary.json").unlink()
+    run_well(fresh, "report")
+    assert "least squares" in text_of(fresh / "runs" / "linear-1" / "report.html")
+    (fresh / "train.csv").unlink()
+    run_well(fresh, "report")
+    assert "there are no scores yet" in text_of(fresh / "runs" / "linear-1" / "report.html")
+
+
+def test_refusals(trained: Path, tmp_path: Path) -> None:
+    assert refusal(tmp_path, "report")[0] == 4
+    code, line = refusal(trained, "report", "--run", "regression", "--plots", "train.csv")
+    assert (code, line) == (2, "--plots train.csv: not a folder")
+
+
+def test_a_failure_to_draw_does_not_lose_the_run(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise ValueError("no\x1bink")
+
+    monkeypatch.setattr(about_rows, "predictions", fail)
+    outcome = run(fresh, "train", "--quiet", "--config", "linear.yaml", is_reported=True)
+    assert outcome.code == 0
+    assert outcome.stdout == "runs/linear-1\n"
+    assert outcome.stderr == (
+        "the run is saved, but its report could not be made (ValueError: no\\x1bink); "
+        "to see why: ml2021 report --run runs/linear-1\n"
+    )
+    run_well(fresh, "evaluate")
+    assert not [*fresh.glob("runs/linear-1/*report*")]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_drawing_ends_cleanly(fresh: Path, number: int, code: int) -> None:
+    process = subprocess.Popen(
+        [*PROGRAM, "train", "--config", "regression.yaml"],
+        cwd=fresh,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("For example"):  # the last line before the report is begun
+            break
+    os.kill(process.pid, number)
+    _, stderr = process.communicate(timeout=60)
+    folder = fresh / "runs" / "regression-1"
+    left = {path.name for path in folder.iterdir()}
+    assert process.returncode == code, stderr
+    assert "the run itself is saved; draw it with: ml2021 report --run" in stderr
+    assert "report.html" not in left
+    assert not [name for name in left if name.startswith(".")]
+    run_well(fresh, "report")
+
+
+def test_a_resumed_run_is_drawn_again_and_a_finished_one_is_left_alone(fresh: Path) -> None:
+    run_well(fresh, "train", "--quiet", "--config", "linear.yaml", "--run-dir", "run")
+    before = contents(fresh / "run")
+    outcome = run_well(fresh, "train", "--resume", "run", is_reported=True)
+    assert outcome.stderr.endswith("nothing to do\ndraw its report with: ml2021 report --run run\n")
+    assert contents(fresh / "run") == before
+    arguments = ("train", "--quiet", "--resume", "run", "--set", "train.epochs=5")
+    run_well(fresh, *arguments, is_reported=True)
+    assert "The loss of 5 epochs" in text_of(fresh / "run" / "report.html")
+    outcome = run_well(fresh, "train", "--resume", "run", is_reported=True)
+    assert outcome.stderr.endswith("nothing to do\n")

@@ -1,0 +1,250 @@
+"""The diagnosis: from scores to what the course's guide says of them."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from ml2021.config.loading import load_config_text
+from ml2021.config.schema import Config
+from ml2021.report.diagnosis import Finding, diagnose, next_command
+from ml2021.report.evidence import Evidence, chance, deciding_score, how_much_harder
+from ml2021.scoring import Report
+
+RELU = "model: {type: relu_stack, widths: [40, 20]}\nloss: mae\n"
+LINEAR = "model: linear\nloss: mae\n"
+SIGMOIDS = "model: {type: sigmoid_sum, units: 10}\nloss: mae\n"
+CLASSES = "model: relu_stack\nloss: cross_entropy\n"
+
+Errors = tuple[float | None, float, float]
+"""Of the network, of the mean or the majority, of least squares."""
+
+
+def config_of(text: str) -> Config:
+    return load_config_text("data: {path: t.csv, target: y}\n" + text, "c.yaml").config
+
+
+def report_of(score: str, errors: Errors, rows: int = 400) -> Report:
+    network, constant, linear = errors
+    return Report(
+        rows=rows,
+        scores={score: network},
+        targets={},
+        baselines={"mean": {score: constant}, "least_squares": {score: linear}},
+        confusion=None,
+    )
+
+
+def evidence_of(
+    text: str,
+    parts: Mapping[str, Errors],
+    *,
+    rows: int = 400,
+    lowest: float | None = None,
+    is_falling: bool = False,
+) -> Evidence:
+    config = config_of(text)
+    score = deciding_score(config)
+    reports = {
+        part: report_of(score, errors, 400 if part == "train" else rows)
+        for part, errors in parts.items()
+    }
+    return Evidence(config, score, reports, 1234, 17, lowest, is_falling)
+
+
+CASES: dict[str, tuple[Evidence, Finding, str, tuple[str, ...]]] = {
+    "least squares has a lower training loss": (
+        evidence_of(RELU, {"train": (60, 90, 50), "test": (61, 90, 51)}),
+        "optimisation",
+        "MAE is 60.00, and 50.00 of least squares",
+        ("optimizer.lr=0.006",),
+    ),
+    "and training loss was still falling": (
+        evidence_of(RELU, {"train": (60, 90, 50), "test": (61, 90, 51)}, is_falling=True),
+        "optimisation",
+        "training did not find it",
+        ("train.epochs=300",),
+    ),
+    "a linear model that did not reach least squares": (
+        evidence_of(LINEAR, {"train": (60, 90, 50), "test": (61, 90, 51)}),
+        "optimisation",
+        "50.00 of least squares",
+        ("optimizer.lr=0.006",),
+    ),
+    "a linear model that did": (
+        evidence_of(LINEAR, {"train": (50, 90, 50), "test": (51, 90, 51)}),
+        "model bias",
+        "A linear model can hardly do better",
+        ("model=relu_stack",),
+    ),
+    "a flexible model that is only as good as a line": (
+        evidence_of(SIGMOIDS, {"train": (50, 90, 50), "test": (51, 90, 51)}),
+        "model bias or optimisation",
+        "If it reaches a lower training loss, this one was too simple",
+        ("model.units=20",),
+    ),
+    "training went low, and the best epoch was before that": (
+        evidence_of(RELU, {"train": (50, 90, 50), "validation": (51, 90, 51)}, lowest=20.0),
+        "overfitting",
+        "Training went on to 20.00, but from epoch 17 on",
+        ("model.widths=[10, 5]",),
+    ),
+    "low on training rows, high on validation rows": (
+        evidence_of(RELU, {"train": (10, 90, 50), "validation": (40, 90, 51)}),
+        "overfitting",
+        "10.00 on the rows that it trained on, and 40.00 on validation rows; least squares goes "
+        "from 50.00 to 51.00",
+        ("model.widths=[10, 5]",),
+    ),
+    "a linear model of many columns": (
+        evidence_of(LINEAR, {"train": (10, 90, 40), "test": (30, 90, 45)}),
+        "overfitting",
+        "fewer parameters (1,234 for 400 rows)",
+        ("optimizer.weight_decay=1",),
+    ),
+    "rows that are harder for every answer are no overfitting": (
+        evidence_of(RELU, {"train": (20, 90, 50), "validation": (31, 140, 80)}),
+        "fine",
+        "least squares goes from 50.00 to 80.00",
+        ("model.widths=[80, 40]",),
+    ),
+    "a gap that chance explains": (
+        evidence_of(RELU, {"train": (20, 90, 50), "validation": (26, 90, 50)}, rows=25),
+        "fine",
+        "Neither",
+        ("model.widths=[80, 40]",),
+    ),
+    "the same gap over more rows": (
+        evidence_of(RELU, {"train": (20, 90, 50), "validation": (26, 90, 50)}, rows=2_500),
+        "overfitting",
+        "26.00 on validation rows",
+        ("model.widths=[10, 5]",),
+    ),
+    "what it learned beyond a line does not carry over": (
+        evidence_of(RELU, {"train": (44, 90, 50), "test": (50, 90, 50)}, rows=80),
+        "overfitting",
+        "does not carry over",
+        ("model.widths=[10, 5]",),
+    ),
+    "hardly better in training, no better elsewhere": (
+        evidence_of(RELU, {"train": (48, 90, 50), "test": (51, 90, 50)}, rows=64),
+        "cannot tell",
+        "with 64 rows a difference of 10.20 is chance",
+        (),
+    ),
+    "the last epoch is the best": (
+        evidence_of(RELU, {"train": (20, 90, 50), "validation": (21, 90, 50)}, is_falling=True),
+        "fine",
+        "The last epoch was the best",
+        ("train.epochs=200",),
+    ),
+    "validation rows unlike the test rows": (
+        evidence_of(
+            RELU, {"train": (20, 90, 50), "validation": (21, 90, 50), "test": (40, 90, 50)}
+        ),
+        "mismatch",
+        "40.00 on test rows",
+        (),
+    ),
+    "nothing was held out": (
+        evidence_of(RELU, {"train": (20, 90, 50)}),
+        "cannot tell",
+        "without validation or test rows nothing shows overfitting",
+        (),
+    ),
+    "hardly anything was held out": (
+        evidence_of(RELU, {"train": (20, 90, 50), "validation": (25, 90, 50)}, rows=12),
+        "cannot tell",
+        "12 validation rows are too few",
+        (),
+    ),
+    "a score that is undefined": (
+        evidence_of(RELU, {"train": (None, 90, 50)}),
+        "cannot tell",
+        "MAE is undefined on the training rows",
+        (),
+    ),
+    "classes no better than least squares": (
+        evidence_of(CLASSES, {"train": (0.80, 0.5, 0.9), "test": (0.80, 0.5, 0.9)}),
+        "optimisation",
+        "accuracy is 0.8000, and 0.9000 of least squares",
+        ("optimizer.lr=0.006",),
+    ),
+    "classes known by heart": (
+        evidence_of(CLASSES, {"train": (1.0, 0.5, 0.8), "validation": (0.9, 0.5, 0.8)}),
+        "overfitting",
+        "accuracy is 1.000 on the rows that it trained on, and 0.9000 on validation rows",
+        ("model.widths=[25, 25]",),
+    ),
+    "classes all right": (
+        evidence_of(CLASSES, {"train": (0.97, 0.5, 0.8), "validation": (0.965, 0.5, 0.8)}),
+        "fine",
+        "Neither the training loss nor the gap stands out",
+        ("model.widths=[200, 200]",),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_scores_lead_to_a_finding(case: str) -> None:
+    evidence, finding, words, settings = CASES[case]
+    diagnosis = diagnose(evidence)
+    assert diagnosis.finding == finding, diagnosis.words
+    assert words in " ".join(diagnosis.words)
+    assert diagnosis.settings == settings
+    assert all(line.endswith((".", "good")) for line in diagnosis.words)
+
+
+@pytest.mark.parametrize("case", [name for name, (_, _, _, settings) in CASES.items() if settings])
+def test_what_to_try_is_a_config_that_loads(case: str) -> None:
+    evidence, _, _, settings = CASES[case]
+    text = {"mae": RELU, "cross_entropy": CLASSES}[evidence.config.loss.type]  # type: ignore[union-attr]
+    if evidence.config.model.type == "sigmoid_sum":
+        text = SIGMOIDS
+    loaded = load_config_text("data: {path: t.csv, target: y}\n" + text, "c.yaml", settings)
+    assert loaded.config != config_of(text)
+
+
+def test_the_first_sentence_is_the_verdict_on_unseen_rows() -> None:
+    evidence = evidence_of(RELU, {"train": (20, 90, 50), "test": (40, 90, 50)})
+    first = "The network beats every trivial answer: MAE 40.00 against 50.00 of least squares."
+    assert diagnose(evidence).words[0] == first
+    evidence = evidence_of(RELU, {"train": (20, 90, 50)})
+    assert diagnose(evidence).words[0].startswith("No row was held out")
+
+
+def test_chance_by_hand() -> None:
+    assert chance("accuracy", 0.5, 100) == pytest.approx(0.05)
+    assert chance("rmse", 10.0, 25) == pytest.approx(2.0)
+    assert chance("mae", 10.0, 64) == pytest.approx(1.0)
+
+
+def test_how_much_harder_is_what_the_least_affected_answer_suffers() -> None:
+    here, there = report_of("mae", (1, 10, 20)), report_of("mae", (1, 15, 22))
+    assert how_much_harder("mae", here, there) == pytest.approx(1.1)
+    assert how_much_harder("mae", there, here) == 1.0
+    assert how_much_harder("mae", report_of("mae", (1, 0, 0)), there) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        (
+            ["/bin/ml2021", "train", "--config", "a b.yaml", "--quiet"],
+            "ml2021 train --config 'a b.yaml' --set seed=1",
+        ),
+        (
+            ["ml2021", "train", "--config=c.yaml", "--set", "seed=5", "--set=train.epochs=9"],
+            "ml2021 train --config c.yaml --set train.epochs=9 --set seed=1",
+        ),
+        (["pytest"], "ml2021 train --config run/config.yaml --set seed=1"),
+        (["ml2021", "--config"], "ml2021 train --config run/config.yaml --set seed=1"),
+    ],
+)
+def test_the_next_command_is_the_last_with_other_settings(
+    command: list[str], expected: str
+) -> None:
+    text = next_command(command, str(Path("run") / "config.yaml"), ["seed=1"])
+    assert text == expected
+    assert shlex.split(text)[:2] == ["ml2021", "train"]
