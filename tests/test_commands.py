@@ -157,7 +157,8 @@ def test_training_says_what_it_understood_and_how_good_it_got(fresh: Path) -> No
     assert (
         f"training relu_stack, 5 → 8 → 3 (75 parameters), on {device}, 3 updates an epoch" in lines
     )
-    assert lines[-1].startswith("The network ")
+    assert any(line.startswith("The network ") for line in lines)
+    assert lines[-1].startswith("For example: ml2021 train --config classes.yaml --set ")
 
 
 def test_quiet_says_nothing_but_the_result(fresh: Path) -> None:
@@ -656,7 +657,7 @@ def test_the_verdict_rests_on_the_score_nearest_to_the_loss(fresh: Path) -> None
     for loss, heading in (("mae", "MAE"), ("mse", "RMSE")):
         settings = ("--set", f"loss={loss}")
         outcome = run_well(fresh, "train", "--config", "regression.yaml", *settings)
-        assert re.search(rf"trivial answers?: {heading} ", outcome.stderr.splitlines()[-1])
+        assert re.search(rf"trivial answers?: {heading} ", outcome.stderr)
 
 
 def test_a_small_update_takes_one_thread_and_a_large_one_every_core() -> None:
