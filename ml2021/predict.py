@@ -4,7 +4,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 STDOUT = Path("-")
 _FLOAT32_DIGITS = 9
+_NUMBERS_AT_ONCE = 1000
 _SPACED_DATES = 8  # as many of the last dates are looked at to tell how they go on
 
 
@@ -319,16 +320,31 @@ def _digits(mean: float, scale: float) -> int:
 
 def _numbers(values: Floats, digits: int = _FLOAT32_DIGITS) -> list[str]:
     """Return numbers in so many digits, missing ones empty."""
-    # half the time of an f-string each
-    texts = list(map(f"%.{digits}g".__mod__, values.tolist()))
+    texts: list[str] = []
+    for start in range(0, len(values), _NUMBERS_AT_ONCE):
+        some = values[start : start + _NUMBERS_AT_ONCE].tolist()
+        # one long template takes two thirds of the time of a short one for each of them
+        texts += (f"%.{digits}g " * len(some) % tuple(some)).split()
     for row in np.flatnonzero(np.isnan(values)):
         texts[row] = ""
     return texts
 
 
 def _to_csv(columns: dict[str, list[str]]) -> str:
+    """Return the columns as a CSV, with quotes where a cell needs them."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
+    rows: Iterable[tuple[str, ...]] = zip(*columns.values(), strict=True)
+    if all(map(_is_plain, columns.values())):  # as are numbers: a quarter of the time
+        text.write("\n".join(map(",".join, rows)) + "\n")
+    else:
+        writer.writerows(rows)
     return text.getvalue()
+
+
+def _is_plain(cells: list[str]) -> bool:
+    """Whether no cell is empty or has anything in it that calls for quotes."""
+    together = "\n".join(cells)
+    special = together.count("\n") >= len(cells) or any(mark in together for mark in '",\r')
+    return not special and all(cells)

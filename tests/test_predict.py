@@ -1,14 +1,18 @@
 """Predictions: a row out for each row in, under the names of the file, and never half of them."""
 
 import csv
+import io
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ml2021.model import Model, load_model
+from ml2021.predict import _numbers, _to_csv
 from tests import commands
 from tests.commands import contents, parse_rows, read_rows, refusal, run_well, write_rows
 
@@ -398,3 +402,26 @@ def test_text_is_quoted_where_a_csv_needs_it(runs: Path, folder: Path) -> None:
     text = predicted(folder, runs / "number", "odd.csv", "--id", "id")
     assert column(text, "id") == columns["id"]
     assert len(list(csv.reader(text.splitlines(keepends=True)))) == 4
+
+
+@given(
+    st.lists(
+        st.lists(st.text("ab1,\"\r\n ' ", max_size=3), min_size=3, max_size=3),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_what_is_written_is_what_the_csv_module_writes(columns: list[list[str]]) -> None:
+    named = {f"c{index}": column for index, column in enumerate(columns)}
+    expected = io.StringIO()
+    writer = csv.writer(expected, lineterminator="\n")
+    writer.writerows([[*named], *zip(*columns, strict=True)])
+    assert _to_csv(named) == expected.getvalue()
+
+
+def test_numbers_have_their_digits_however_many_there_are() -> None:
+    values = np.random.default_rng(0).standard_normal(2500) * 10.0 ** np.linspace(-300, 300, 2500)
+    values[3::7] = np.nan
+    expected = ["" if np.isnan(value) else f"{value:.9g}" for value in values]
+    assert _numbers(values) == expected
+    assert _numbers(values[:0]) == []
