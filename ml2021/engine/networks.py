@@ -99,8 +99,17 @@ class Pass:
         self._weights = layout.views(theta)
         self._hidden = [theta.new_ones(members, h + 1, batch_size) for h in layout.hidden]
         self._values = [hidden[:, :-1] for hidden in self._hidden]
+        # The values of several members do not lie together among the ones, and torch then takes the
+        # products one member at a time; before the activation they lie apart (0.75 of the time).
+        sums = [values if members == 1 else torch.empty_like(values) for values in self._values]
+        self._layers = list(zip(self._weights[:-1], sums, self._values, self._hidden, strict=True))
         self._rows = [hidden.mT for hidden in self._hidden]
-        self._outputs = theta.new_empty(members, batch_size, layout.outputs)
+        if layout.outputs == 1:  # on its side a single output takes 0.2 to 0.6 of the time
+            self._outputs = theta.new_empty(members, 1, batch_size).mT
+        else:
+            self._outputs = theta.new_empty(members, batch_size, layout.outputs)
+        self._is_single = layout.outputs == 1
+        self._outputs_on_side = self._outputs.mT
         self._output_weight = self._weights[-1].mT
         if gradient is not None:
             assert gradient.shape == theta.shape
@@ -111,12 +120,16 @@ class Pass:
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the outputs (K, B, T) for rows (K, B, F + 1); the next call overwrites them."""
         columns = inputs.mT
-        for weight, values, hidden in zip(self._weights, self._values, self._hidden, strict=False):
-            torch.bmm(weight, columns, out=values)
-            self._activate(values)
+        for weight, sums, values, hidden in self._layers:
+            torch.bmm(weight, columns, out=sums)
+            self._activate(sums, values)
             columns = hidden
-        rows = self._rows[-1] if self._rows else inputs
-        return torch.bmm(rows, self._output_weight, out=self._outputs)
+        if self._is_single:
+            torch.bmm(self._weights[-1], columns, out=self._outputs_on_side)
+        else:
+            rows = self._rows[-1] if self._rows else inputs
+            torch.bmm(rows, self._output_weight, out=self._outputs)
+        return self._outputs
 
     def backward(self, inputs: Tensor, output_gradient: Tensor) -> None:
         """Write ∂loss/∂θ into the gradient buffer, given ∂loss/∂outputs of shape (K, B, T).
@@ -134,8 +147,8 @@ class Pass:
 
 def _activation_functions(
     activation: Activation,
-) -> tuple[Callable[[Tensor], object], Callable[[Tensor, Tensor], object]]:
-    """Return z -> a(z) in place, and (∂/∂a, a) -> ∂/∂z in place of its first argument.
+) -> tuple[Callable[[Tensor, Tensor], object], Callable[[Tensor, Tensor], object]]:
+    """Return (z, a): a ← a(z), and (∂/∂a, a) -> ∂/∂z in place of its first argument.
 
     The derivatives are taken from the activated value: it is all that forward keeps.
     """
@@ -143,14 +156,24 @@ def _activation_functions(
     match activation:
         case "relu":
             relu_back = aten.threshold_backward.grad_input
-            return torch.relu_, lambda g, a: relu_back(g, a, 0, grad_input=g)
+            return (
+                # In place it is quicker to call: 1.0 against 1.6 µs.
+                lambda z, a: torch.relu_(a) if z is a else torch.clamp_min(z, 0, out=a),
+                lambda g, a: relu_back(g, a, 0, grad_input=g),
+            )
         case "sigmoid":
             sigmoid_back = aten.sigmoid_backward.grad_input
-            return torch.sigmoid_, lambda g, a: sigmoid_back(g, a, grad_input=g)
+            return (
+                lambda z, a: torch.sigmoid(z, out=a),
+                lambda g, a: sigmoid_back(g, a, grad_input=g),
+            )
         case "hard_sigmoid":  # clamp(z / 6 + 1/2, 0, 1), as nn.Hardsigmoid
             clamp_back = aten.hardtanh_backward.grad_input
-            hard_sigmoid_ = aten.hardsigmoid_.default
-            return hard_sigmoid_, lambda g, a: clamp_back(g, a, 0, 1, grad_input=g).div_(6)
+            hard_sigmoid = aten.hardsigmoid.out
+            return (
+                lambda z, a: hard_sigmoid(z, out=a),
+                lambda g, a: clamp_back(g, a, 0, 1, grad_input=g).div_(6),
+            )
         case _:
             assert_never(activation)
 
