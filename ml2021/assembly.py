@@ -116,8 +116,14 @@ def choose_device(name: str) -> torch.device:
 def choose_threads(network: networks.Network, batch_rows: int) -> int:
     """Return the number of CPU threads for an update of this shape, at most one per core."""
     work = 6 * batch_rows * network.layout.parameters
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(cores or 1, round(work / _WORK_OF_A_THREAD)))
+    return max(1, min(cores(), round(work / _WORK_OF_A_THREAD)))
+
+
+def cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def check_memory(network: networks.Network, training: Training, rows: int, where: str) -> None:

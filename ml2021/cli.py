@@ -161,6 +161,25 @@ def predict(
 
 
 @app.command()
+def surface(
+    run: RunOption = None,
+    x: Annotated[
+        str | None, typer.Option(metavar="PARAM", help="Parameter to vary: w1, w[age], b, c[3].")
+    ] = None,
+    y: Annotated[
+        str | None, typer.Option(metavar="PARAM", help="A second one; left out, draw a curve.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="PNG to write; default surface.png in the run directory.")
+    ] = None,
+) -> None:
+    """Draw the training loss over two parameters, or one, with the path that training took."""
+    from ml2021 import surface as command
+
+    write_result(f"{command.surface(run, x, y, output, Console())}\n")
+
+
+@app.command()
 def piecewise(
     csv: Annotated[Path, typer.Argument(help="CSV of two columns: x, and the curve's y there.")],
     pieces: Annotated[

@@ -67,10 +67,10 @@ def start_session(
     chosen = threads or assembly.choose_threads(network, batch_rows)
     torch.set_num_threads(chosen)
     with memory_errors(config):
-        train = _dataset(preprocessing, problem.train).to(device)
+        train = to_dataset(preprocessing, problem.train).to(device)
         validation = None
         if len(problem.validation):
-            validation = _dataset(preprocessing, problem.validation).to(device)
+            validation = to_dataset(preprocessing, problem.validation).to(device)
         state = start(network, training, rows, train.inputs, keep_path=config.train.keep_path)
         # Learned once: on another number of cores least squares may differ in its last bits.
         if last is None:
@@ -225,7 +225,7 @@ def _advance(
     saver.save(state)
 
 
-def _dataset(preprocessing: Preprocessing, samples: Samples) -> Dataset:
+def to_dataset(preprocessing: Preprocessing, samples: Samples) -> Dataset:
     """Return the samples as the engine wants them, standardised, on the CPU."""
     inputs = torch.from_numpy(samples.inputs)
     target = preprocessing.target
