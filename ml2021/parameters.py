@@ -81,9 +81,9 @@ class ParameterNames:
                     return short
             elif letter in "wbc" and not digits:
                 return self._read_short(letter, inside)
-        if letter not in "Wb" or not digits or not 1 <= int(digits[:9]) <= self._last + 1:
+        layer = _position(digits, self._last + 1, ())
+        if letter not in "Wb" or layer is None:
             return None
-        layer = int(digits) - 1
         units = self._layout.shapes[layer][0]
         if letter == "b":
             unit = 0 if inside is None and units == 1 else self._unit(layer, inside)

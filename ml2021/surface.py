@@ -167,7 +167,7 @@ def surface(
     place = _output_place(run, output)
     problem = load_own_problem(run, model)
     _refuse_input(place, [problem.data_path, run.best, run.last])
-    way = _read_way(run, model)
+    way = read_way(run, model)
     console.say(f"run {run.path}")
     begun = time.perf_counter()
     settings = CURVE if len(named) == 1 else GRID * GRID
@@ -203,7 +203,7 @@ def _refuse_input(place: Path, inputs: list[Path]) -> None:
         raise ConfigError(f"--output {place}: is an input; name another file")
 
 
-def _read_way(run: RunDirectory, model: Model) -> Way:
+def read_way(run: RunDirectory, model: Model) -> Way:
     """Return where training was, of the first member; raise CheckpointError for a damaged path."""
     best = model.theta[0].cpu().double()
     empty = best.new_empty(0, len(best))

@@ -136,10 +136,11 @@ def loss_curve(
         use_log_scale(axes, "y")
     axes.plot(x, losses, color=TRAINING, linewidth=2)
     bottom, top = axes.get_ylim()
-    if axes.get_yscale() == "linear":
-        bottom -= 0.15 * (top - bottom)  # where the tangents lead
-    for index, step in enumerate(steps):
-        promised = step.loss + step.slope * (step.end - step.start)
+    promises = [step.loss + step.slope * (step.end - step.start) for step in steps]
+    if promises and axes.get_yscale() == "linear":
+        lowest = bottom - 0.3 * (top - bottom)  # where the tangents lead, as far as there is room
+        bottom = min(bottom, max(min(promises) - 0.02 * (top - bottom), lowest))
+    for index, (step, promised) in enumerate(zip(steps, promises, strict=True)):
         # Along the tangent in as many pieces as a logarithmic axis needs to bend it.
         along = np.linspace(step.start, step.end, 40)
         tangent = step.loss + step.slope * (along - step.start)

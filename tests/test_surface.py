@@ -1,0 +1,197 @@
+"""`ml2021 surface`: the losses and the path that it draws, what it writes, and its refusals."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ml2021.figures.style import to_png
+from ml2021.figures.surfaces import Mark, TangentStep, contour_levels, loss_curve, loss_surface
+from ml2021.model import load_model, load_own_problem
+from ml2021.runs.directory import RunDirectory
+from ml2021.session import to_dataset
+from ml2021.surface import Ground, Way, read_way
+from tests.commands import contents, read_rows, refusal, run_well, table, write_rows
+
+LINE = """data: {path: line.csv, target: score, split: {validation: 0.0, test: 0.2}}
+model: linear
+optimizer: {type: sgd, lr: 0.3}
+train: {epochs: 12, batch_size: full, schedule: constant}
+"""
+CLASSES = """data: {path: train.csv, target: kind, exclude: [id, y, p*]}
+model: {type: relu_stack, widths: [6]}
+train: {epochs: 3}
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a run of a linear model of one feature, and one of a classifier."""
+    folder = tmp_path_factory.mktemp("trained")
+    random = np.random.default_rng(0)
+    hours = random.normal(50, 12, 80).round(2)
+    score = (300 + 7 * hours + random.normal(0, 40, 80)).round(2)
+    write_rows(folder / "line.csv", {"hours": hours.tolist(), "score": score.tolist()})
+    write_rows(folder / "train.csv", table(120))
+    for name, text in (("line", LINE), ("classes", CLASSES)):
+        (folder / f"{name}.yaml").write_text(text)
+        run_well(folder, "train", "--config", f"{name}.yaml", "--run-dir", name, "--quiet")
+    no_path = ("--set", "train.keep_path=false", "--run-dir", "pathless", "--quiet")
+    run_well(folder, "train", "--config", "line.yaml", *no_path)
+    return folder
+
+
+def is_png(path: Path) -> bool:
+    return path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 10_000
+
+
+def ground_and_way(folder: Path, settings: int = 1) -> tuple[Ground, Way]:
+    """Read a run as the command reads it."""
+    run = RunDirectory(folder)
+    model = load_model(run.best)
+    problem = load_own_problem(run, model)
+    rows = to_dataset(problem.preprocessing, problem.train)
+    return Ground(model, rows, settings), read_way(run, model)
+
+
+def test_the_loss_along_the_path_is_the_one_that_training_saw(trained: Path) -> None:
+    ground, way = ground_and_way(trained / "line")
+    # With full batches an epoch is one update, and its loss is that before the update.
+    seen = [float(row["train_loss"]) for row in read_rows(trained / "line" / "metrics.csv")]
+    assert len(way.path) == len(seen) + 1 == 13
+    losses = [ground.loss_of(theta) for theta in way.path]
+    assert losses[:-1] == pytest.approx(seen, rel=1e-5)
+    assert ground.name == "mse"
+    assert way.start is not None
+    assert way.end is not None
+    assert ground.loss_of(way.start) == losses[0]
+    assert ground.loss_of(way.end) == losses[-1]
+
+
+def test_without_a_path_the_start_is_what_the_seed_gives(trained: Path) -> None:
+    _, kept = ground_and_way(trained / "line")
+    _, found = ground_and_way(trained / "pathless")
+    assert len(found.path) == 0
+    assert found.start is not None
+    assert kept.start is not None
+    assert found.start.tolist() == kept.start.tolist()
+
+
+def test_too_much_work_leaves_rows_out(trained: Path) -> None:
+    few, way = ground_and_way(trained / "classes", settings=10**8)
+    everything, _ = ground_and_way(trained / "classes")
+    assert (len(few.rows), few.total) == (64, len(everything.rows))
+    assert few.loss_of(way.best) == pytest.approx(everything.loss_of(way.best), rel=0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("line", [], "Loss over w and b: 61 x 61 settings on 64 training rows"),
+        ("line", ["--x", "w"], "Loss over w, the others as at the best: 401 settings on 64"),
+        ("line", ["--x", "b", "--y", "w[hours]"], "Loss over b and w: 61 x 61"),
+        ("classes", [], "Loss over the path's two principal directions: 61 x 61"),
+        ("classes", ["--x", "W1[2,a]", "--y", "b2[low]"], "Loss over W1[2,a] and b2[low], the oth"),
+        ("pathless", [], "no path was kept: train.keep_path was false"),
+        ("pathless", ["--x", "w1"], "Loss over w, the others as at the best"),
+    ],
+)
+def test_a_picture_is_written_and_its_path_printed(
+    trained: Path, tmp_path: Path, name: str, options: list[str], said: str
+) -> None:
+    picture = tmp_path / "picture.png"
+    picture.write_text("replaced")
+    before = contents(trained)
+    outcome = run_well(trained, "surface", "--run", name, *options, "--output", picture)
+    assert outcome.stdout == f"{picture}\n"
+    assert said in outcome.stderr
+    assert is_png(picture)
+    assert contents(trained) == before
+
+
+def test_by_default_the_picture_stays_with_the_run(trained: Path) -> None:
+    outcome = run_well(trained, "surface", "--run", "line")
+    assert outcome.stdout == "line/surface.png\n"
+    assert is_png(trained / "line" / "surface.png")
+
+
+def test_what_was_built_and_not_trained_is_drawn_too(tmp_path: Path) -> None:
+    write_rows(tmp_path / "curve.csv", {"x": [0, 1, 2], "y": [1, 3, 0]})
+    run_well(tmp_path, "piecewise", "curve.csv")
+    for options in ([], ["--x", "c[1]", "--y", "b"], ["--x", "w[2]"]):
+        assert is_png(tmp_path / run_well(tmp_path, "surface", *options).stdout.strip())
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--y", "w"], "--y: goes with --x; name that parameter first"),
+        (
+            ["--x", "w", "--y", "w[hours]"],
+            "--y w[hours]: is the parameter of --x too; name another",
+        ),
+        (["--x", "v"], "--x v: no such parameter; there are w, b"),
+        (["--x", "w", "--y", "w[hour]"], "--y w[hour]: no such parameter; there are w, b"),
+        (["--output", "."], "--output .: is a directory; name a file, such as surface.png"),
+        (["--output", "line.csv"], "--output line.csv: is an input; name another file"),
+    ],
+)
+def test_a_wrong_request_is_refused(trained: Path, options: list[str], line: str) -> None:
+    before = contents(trained)
+    assert refusal(trained, "surface", "--run", "line", *options) == (2, line)
+    assert contents(trained) == before
+
+
+def test_changed_data_are_refused(trained: Path, tmp_path: Path) -> None:
+    write_rows(tmp_path / "curve.csv", {"x": [0, 1, 2], "y": [1, 3, 0]})
+    run_well(tmp_path, "piecewise", "curve.csv")
+    write_rows(tmp_path / "curve.csv", {"x": [0, 1, 2], "y": [1, 3, 1]})
+    code, line = refusal(tmp_path, "surface", "--run", "runs/curve-1")
+    assert code == 3
+    assert "curve.csv: has changed since the run was trained" in line
+
+
+# The pictures themselves.
+
+
+def test_levels_are_close_where_the_valley_is() -> None:
+    bowl = np.add.outer(np.linspace(-1, 1, 9) ** 2, np.linspace(-1, 1, 9) ** 2) + 5
+    steps = np.diff(contour_levels(bowl))
+    assert (steps[1:] > steps[:-1]).all()
+    levels = contour_levels(np.array([[1e-3, np.inf], [np.nan, 1e5]]))
+    assert (levels[0], levels[-1]) == pytest.approx((0.1, 1e5))  # six decades
+    np.testing.assert_allclose(levels[1:] / levels[:-1], levels[1] / levels[0])
+
+
+@pytest.mark.parametrize("losses", [np.zeros((3, 3)), np.full((3, 3), np.nan), np.ones((3, 3))])
+def test_a_flat_or_undefined_loss_is_drawn(losses: NDArray[np.float64]) -> None:
+    assert (np.diff(contour_levels(losses)) > 0).all()
+    axis, best = np.arange(3.0), Mark("best", (1.0, 1.0), "best: 0")
+    figure = loss_surface(axis, axis, losses, np.zeros((0, 2)), [best], ("x", "y"), "mse", "flat")
+    assert to_png(figure)
+
+
+def test_the_path_and_the_marks_are_where_they_belong() -> None:
+    axis, path = np.linspace(0, 1, 5), np.array([[0.1, 0.2], [0.5, 0.6], [0.4, 0.9]])
+    losses = np.add.outer(axis**2, 10 * axis**2)
+    marks = [Mark("start", (0.1, 0.2), "start: 5"), Mark("best", (0.4, 0.9), "best: 1")]
+    figure = loss_surface(axis, axis, losses, path, marks, ("$w$", "b"), "mse", "t")
+    axes = figure.axes[0]
+    drawn_path, start, best = axes.lines
+    np.testing.assert_array_equal(np.array(drawn_path.get_data()).T, path)
+    np.testing.assert_array_equal(np.array(start.get_data()).ravel(), [0.1, 0.2])
+    assert (start.get_label(), best.get_label()) == ("start: 5", "best: 1")
+    assert axes.get_xlabel() == "$w$"
+    assert to_png(figure)
+
+
+def test_tangents_have_the_slope_of_the_curve() -> None:
+    x = np.linspace(-1, 1, 21)
+    step = TangentStep(start=-0.5, end=0.1, loss=1.25, slope=-1.0, loss_at_end=1.01)
+    figure = loss_curve(x, 1 + x**2, [step], [], "w", "mse", "t")
+    _, tangent, fall, _ = figure.axes[0].lines
+    tx, ty = (np.asarray(values) for values in tangent.get_data())
+    np.testing.assert_allclose(np.diff(ty) / np.diff(tx), -1.0)
+    assert (tx[0], ty[0], tx[-1]) == pytest.approx((-0.5, 1.25, 0.1))
+    assert np.asarray(fall.get_ydata()).tolist() == pytest.approx([0.65, 1.01])
