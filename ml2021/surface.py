@@ -38,7 +38,7 @@ from ml2021.errors import CheckpointError, ConfigError
 from ml2021.model import Model, load_model, load_own_problem
 from ml2021.parameters import Parameter, ParameterNames
 from ml2021.runs.checkpoints import load_checkpoint
-from ml2021.runs.directory import RunDirectory, open_run
+from ml2021.runs.directory import RunDirectory, chosen_run, open_run
 from ml2021.runs.files import is_there, replace_file
 from ml2021.session import loss_unit, to_dataset
 
@@ -165,7 +165,8 @@ def surface(
     if not named and model.network.layout.parameters == 2:
         named = [names.at(0), names.at(1)]
     place = _output_place(run, output)
-    problem = load_own_problem(run, model)
+    with chosen_run(run, run_path):
+        problem = load_own_problem(run, model)
     _refuse_input(place, [problem.data_path, run.best, run.last])
     way = read_way(run, model)
     console.say(f"run {run.path}")

@@ -190,8 +190,9 @@ def test_tangents_have_the_slope_of_the_curve() -> None:
     x = np.linspace(-1, 1, 21)
     step = TangentStep(start=-0.5, end=0.1, loss=1.25, slope=-1.0, loss_at_end=1.01)
     figure = loss_curve(x, 1 + x**2, [step], [], "w", "mse", "t")
-    _, tangent, fall, _ = figure.axes[0].lines
+    _, tangent, line, fall, _ = figure.axes[0].lines
     tx, ty = (np.asarray(values) for values in tangent.get_data())
     np.testing.assert_allclose(np.diff(ty) / np.diff(tx), -1.0)
+    np.testing.assert_allclose(np.diff(line.get_ydata()) / np.diff(line.get_xdata()), -1.0)
     assert (tx[0], ty[0], tx[-1]) == pytest.approx((-0.5, 1.25, 0.1))
     assert np.asarray(fall.get_ydata()).tolist() == pytest.approx([0.65, 1.01])

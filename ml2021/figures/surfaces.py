@@ -147,6 +147,9 @@ def loss_curve(
         kept = tangent > (bottom if axes.get_yscale() == "log" else -np.inf)
         label_once = "along the slope, as far as training then went" if index == 0 else None
         axes.plot(along[kept], tangent[kept], color=TANGENT, linewidth=2.2, label=label_once)
+        touching = step.start + 0.1 * (x[-1] - x[0]) * np.linspace(-1, 1, 40)
+        line = step.loss + step.slope * (touching - step.start)
+        axes.plot(touching[line > bottom], line[line > bottom], color=TANGENT, linewidth=0.8)
         axes.plot([step.end] * 2, [max(promised, bottom), step.loss_at_end], ":", color=MUTED)
         axes.plot(step.start, step.loss, ".", color=PATH, markersize=9, zorder=5)
     axes.set_ylim(bottom, top)
