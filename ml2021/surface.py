@@ -174,7 +174,7 @@ def surface(
     settings = CURVE if len(named) == 1 else GRID * GRID
     ground = Ground(model, to_dataset(problem.preprocessing, problem.train), settings)
     plane = (
-        _named_plane(way, named, model.network.layout) if named else _plane_of_the_way(way, ground)
+        named_plane(way, named, model.network.layout) if named else _plane_of_the_way(way, ground)
     )
     figure = (_draw_curve if len(named) == 1 else _draw_surface)(model, way, plane, ground)
     seconds = time.perf_counter() - begun
@@ -230,7 +230,7 @@ def read_way(run: RunDirectory, model: Model) -> Way:
     return Way(start, path[finite], last if is_finite else None, best)
 
 
-def _named_plane(way: Way, named: list[Parameter], layout: Layout) -> Plane:
+def named_plane(way: Way, named: list[Parameter], layout: Layout) -> Plane:
     """Return the plane of these parameters, the others as they are at the best.
 
     One weight of many may have moved by little: then as much is shown as its layer's are large.
@@ -330,7 +330,7 @@ def _draw_curve(model: Model, way: Way, plane: Plane, ground: Ground) -> "Figure
     for mark in _marks(way, plane, ground):
         height = float(ground.losses(plane, np.array([mark.place]))[0])
         marks.append(_mark(mark.kind, np.array([*mark.place, height]), mark.kind))
-    steps = _tangent_steps(plane.coordinates(way.path)[:, 0], x, plane, ground)
+    steps = tangent_steps(plane.coordinates(way.path)[:, 0], x, plane, ground)
     (parameter,) = plane.parameters
     return loss_curve(
         x,
@@ -344,7 +344,7 @@ def _draw_curve(model: Model, way: Way, plane: Plane, ground: Ground) -> "Figure
     )
 
 
-def _tangent_steps(path: Floats, x: Floats, plane: Plane, ground: Ground) -> list["TangentStep"]:
+def tangent_steps(path: Floats, x: Floats, plane: Plane, ground: Ground) -> list["TangentStep"]:
     """Return up to `STEPS` steps of the path (n,) that are long enough to be seen."""
     from ml2021.figures.surfaces import TangentStep
 

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ml2021.engine.layout import Layout
 from ml2021.figures.style import to_png
 from ml2021.figures.surfaces import Mark, TangentStep, contour_levels, loss_curve, loss_surface
 from ml2021.model import load_model, load_own_problem
+from ml2021.parameters import Parameter
 from ml2021.runs.directory import RunDirectory
 from ml2021.session import to_dataset
-from ml2021.surface import Ground, Way, read_way
+from ml2021.surface import Ground, Way, named_plane, read_way, tangent_steps
 from tests.commands import contents, read_rows, refusal, run_well, table, write_rows
 
 LINE = """data: {path: line.csv, target: score, split: {validation: 0.0, test: 0.2}}
@@ -76,6 +78,18 @@ def test_without_a_path_the_start_is_what_the_seed_gives(trained: Path) -> None:
     assert found.start is not None
     assert kept.start is not None
     assert found.start.tolist() == kept.start.tolist()
+
+
+def test_the_tangents_have_the_slope_of_the_loss(trained: Path) -> None:
+    ground, way = ground_and_way(trained / "line")
+    weight = Parameter(index=0, layer=0, unit=0, input=0, name="w")
+    plane = named_plane(way, [weight], Layout((1, 1)))
+    x = np.linspace(-1, 2, 50)
+    square, straight, _ = np.polyfit(x, ground.losses(plane, x[:, None]), 2)  # the loss is an mse
+    steps = tangent_steps(plane.coordinates(way.path)[:, 0], x, plane, ground)
+    assert len(steps) >= 1
+    for step in steps:
+        assert step.slope == pytest.approx(2 * square * step.start + straight, rel=1e-2)
 
 
 def test_too_much_work_leaves_rows_out(trained: Path) -> None:
