@@ -3,10 +3,14 @@
 import json
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor
@@ -14,6 +18,13 @@ from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile
 
 from ml2021.data.datasets import Dataset
+from ml2021.data.encoding import encode_parts
+from ml2021.data.files.headers import open_scan
+from ml2021.data.files.scan import TextScan
+from ml2021.data.fitting import fit_features
+from ml2021.data.kinds import FeatureColumn
+from ml2021.data.preprocessing import Preprocessing, RealTargets
+from ml2021.data.tables import TableFormat, read_table
 from ml2021.engine import optimizers
 from ml2021.engine.fit import Progress, fit
 from ml2021.engine.losses import CrossEntropy, Huber, Loss, LossFunction, Mae, Mse, build_loss
@@ -229,3 +240,49 @@ def test_training_imports_nothing_that_it_does_not_need(tmp_path: Path) -> None:
     # torch itself imports torch.utils.data, and pandas imports pyarrow where it is installed
     unneeded = {"torch._dynamo", "torch._inductor", "sympy", "matplotlib", "sklearn", "scipy"}
     assert not modules & unneeded
+
+
+def test_a_table_of_numbers_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    passes: list[Path] = []
+
+    def counting(path: Path, *arguments: Any) -> TextScan:
+        passes.append(path)
+        return open_scan(path, *arguments)
+
+    monkeypatch.setattr("ml2021.data.tables.open_scan", counting)
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n" + "1.5,\n2,7\n" * 100)
+    read_table(path, TableFormat())
+    assert passes == [path]
+    path.write_text("a,b\n" + "1.5,true\n2,false\n" * 100)
+    read_table(path, TableFormat())
+    assert passes == [path] * 3  # this one again, for how the second column is written
+
+
+def test_encoded_columns_are_let_go_of() -> None:
+    names, rows = [f"x{index}" for index in range(8)], 1000
+    table = {name: pd.Series(np.random.default_rng(0).standard_normal(rows)) for name in names}
+    features = [FeatureColumn(name, "number") for name in names]
+    fitted, _ = fit_features(pd.DataFrame(table), features, np.arange(rows))
+    preprocessing = Preprocessing(
+        task="regression",
+        features=tuple(fitted),
+        history=None,
+        target=RealTargets(names=("y",), labels=("y",), means=(0.0,), scales=(1.0,)),
+        sources={},
+    )
+    seen: list[weakref.ref[pd.Series]] = []
+
+    def take(name: str) -> pd.Series:
+        # the one before may still be in use
+        assert [reference() for reference in seen[:-1]] == [None] * len(seen[:-1])
+        column = table.pop(name)
+        seen.append(weakref.ref(column))
+        return column
+
+    parts = [np.arange(0, 700), np.arange(700, rows)]
+    encoded = encode_parts(preprocessing, take, parts)
+    assert [part.inputs.shape for part in encoded] == [(700, 9), (300, 9)]
+    assert all(part.inputs.flags.c_contiguous for part in encoded)
+    assert len(seen) == len(names)
+    assert all(reference() is None for reference in seen)

@@ -98,12 +98,17 @@ class FittedTable:
         present = self.frame[list(self._preprocessing.target_columns)].notna().all(axis=1)
         return np.flatnonzero(present.to_numpy())
 
-    @cached_property
-    def _places(self) -> Rows:
-        """Where in the file each row of the table stands (N,): the inverse of `file_order`."""
+    def _places(self, rows: Rows) -> Rows:
+        """Return where in the file these rows of the table stand."""
+        if self._is_in_file_order:
+            return rows  # for a large table, as much memory again as two of its columns
         places = np.empty_like(self.file_order)
         places[self.file_order] = np.arange(len(self.file_order))
-        return places
+        return places[rows]
+
+    @cached_property
+    def _is_in_file_order(self) -> bool:
+        return bool((self.file_order[1:] > self.file_order[:-1]).all())
 
     def samples(self, rows: Rows, order: str | None = None) -> Samples:
         """Return those rows, each of them scorable; the column `order` goes along as it stands."""
@@ -138,7 +143,7 @@ class FittedTable:
             targets=targets,
             previous=previous,
             notes=tuple(encoded.notes()),
-            places=self._places[rows],
+            places=self._places(rows),
             order=self.frame[order].iloc[rows] if order in self.frame else None,
         )
 
