@@ -14,6 +14,7 @@ import typer
 from ml2021 import __version__
 from ml2021.console import Console, bulleted, score_table, write_message, write_result
 from ml2021.errors import Ml2021Error, printable
+from ml2021.signals import StoppedError, stoppable
 
 app = typer.Typer(
     add_completion=False,
@@ -208,14 +209,15 @@ def piecewise(
 def main() -> None:
     """Run the command line and exit with the code that the errors module names."""
     try:
-        app()
+        with stoppable():
+            app()
     except Ml2021Error as error:
         for line in error.lines:
             write_message(printable(line))
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        write_message("interrupted; nothing was saved")
-        sys.exit(130)
+    except StoppedError as stop:
+        write_message(f"stopped by {stop.name}")
+        sys.exit(128 + stop.signal_number)
     except OSError as error:
         where = f"{error.filename}: " if error.filename is not None else ""
         write_message(f"{where}{error.strerror or error}")

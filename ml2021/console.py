@@ -3,12 +3,15 @@
 All of it goes to stderr but for results that a program reads, which `write_result` puts on stdout.
 """
 
+import contextlib
 import os
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
+
+from ml2021.errors import ResourceError
 
 if TYPE_CHECKING:
     from ml2021.metrics import Scores
@@ -32,13 +35,17 @@ _HIGHER_IS_BETTER = {"r2", "accuracy", "balanced_accuracy", "macro_f1", "auroc"}
 
 
 def write_result(text: str) -> None:
-    """Write what a command was asked for to stdout."""
-    _write(sys.stdout, text)
+    """Write what a command was asked for to stdout. Raises ResourceError where that fails."""
+    try:
+        _write(sys.stdout, text)
+    except OSError as error:
+        raise ResourceError(f"stdout: cannot be written ({error.strerror})") from None
 
 
 def write_message(line: str) -> None:
-    """Write a line to stderr."""
-    _write(sys.stderr, line + "\n")
+    """Write a line to stderr; where that fails there is nobody to tell."""
+    with contextlib.suppress(OSError):
+        _write(sys.stderr, line + "\n")
 
 
 def _write(stream: TextIO | None, text: str) -> None:

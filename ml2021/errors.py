@@ -13,6 +13,8 @@ An error carries one line for each thing that is wrong: where, what, what to do.
 that is raised is a bug of ours. Mapping errors to exit codes is left to `ml2021.cli`.
 """
 
+import errno
+
 ECHO_LIMIT = 80
 """The longest piece of a user's text that a message repeats, in characters."""
 
@@ -70,6 +72,12 @@ class RunInterruptedError(Ml2021Error):
     def __init__(self, signal_number: int, *lines: str) -> None:
         super().__init__(*lines)
         self.exit_code = 128 + signal_number
+
+
+def is_of_machine(error: OSError) -> bool:
+    """Whether the machine is to blame for what the system refused, and not the path or the file."""
+    machine = (errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT)
+    return error.errno in machine
 
 
 def printable(text: str) -> str:

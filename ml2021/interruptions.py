@@ -1,33 +1,10 @@
-"""What may come between a long computation and its end: a signal, or memory that runs out."""
+"""Memory that runs out in the middle of a long computation."""
 
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 from ml2021.config.schema import Config
 from ml2021.errors import ResourceError
-
-
-@contextmanager
-def stop_signals() -> Iterator[Callable[[], int | None]]:
-    """Note the first SIGINT, SIGTERM or SIGHUP instead of dying of it; a second one kills."""
-    caught: list[int] = []
-    watched = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-
-    def note(signal_number: int, frame: FrameType | None) -> None:
-        caught.append(signal_number)
-        for each in watched:
-            signal.signal(each, signal.SIG_DFL)
-
-    # What is ignored already stays so: SIGHUP under nohup, SIGINT in the background of a script.
-    watched = [each for each in watched if signal.getsignal(each) != signal.SIG_IGN]
-    previous = {each: signal.signal(each, note) for each in watched}
-    try:
-        yield lambda: caught[0] if caught else None
-    finally:
-        for each, handler in previous.items():
-            signal.signal(each, handler)
 
 
 @contextmanager

@@ -26,12 +26,13 @@ from ml2021.engine.fit import Progress, fit
 from ml2021.engine.networks import Network, outputs
 from ml2021.engine.state import Training, TrainingState, start
 from ml2021.errors import DivergenceError, RunInterruptedError
-from ml2021.interruptions import memory_errors, stop_signals
+from ml2021.interruptions import memory_errors
 from ml2021.problem import LoadedProblem
 from ml2021.runs.checkpoints import Checkpoint
 from ml2021.runs.directory import MetricsFile, RunDirectory, write_json
 from ml2021.saving import Saver, restore_state, saved_answers
 from ml2021.scoring import Answers, Report, full_report, learn_answers, score, to_predictions
+from ml2021.signals import StoppedError, stop_signals
 
 Floats = NDArray[np.float64]
 
@@ -131,7 +132,14 @@ def train_session(
     finally:
         metrics.close()
     seconds = time.perf_counter() - begun
-    reports, summary = summarise(session, seconds, _updates(session) - updates_before)
+    try:
+        reports, summary = summarise(session, seconds, _updates(session) - updates_before)
+    except StoppedError as stop:
+        raise RunInterruptedError(
+            stop.signal_number,
+            "stopped while the trained run was scored; it is saved, go on with: "
+            f"ml2021 train --resume {run.path}",
+        ) from None
     write_json(run.summary, summary)
     return reports
 

@@ -5,7 +5,6 @@ Whether the columns, files and devices that a config names exist is left to late
 ask `LoadedConfig.locate` where to point.
 """
 
-import errno
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ from ml2021.config.messages import describe, dotted
 from ml2021.config.scalars import dump_document
 from ml2021.config.schema import Config
 from ml2021.config.structure import models_at, tag_of
-from ml2021.errors import ConfigError, ResourceError, echo, printable
+from ml2021.errors import ConfigError, ResourceError, echo, is_of_machine, printable
 
 SIZE_LIMIT = 1 << 20
 """The largest config file, in bytes."""
@@ -122,7 +121,7 @@ def _read_text(path: Path) -> str:
         raise ConfigError(f"{place}: not a path; it must not hold a NUL character") from None
     except OSError as error:
         reason = error.strerror or "input/output error"
-        if error.errno in (errno.EIO, errno.EMFILE, errno.ENFILE):  # not the path, the machine
+        if is_of_machine(error):
             raise ResourceError(f"{place}: cannot be read ({reason})") from None
         raise ConfigError(f"{place}: cannot be read ({reason}); check the path") from None
     source = printable(str(path))

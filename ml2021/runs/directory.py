@@ -145,14 +145,33 @@ def open_run(path: Path | None) -> RunDirectory:
         newest = _newest()
         if newest is None:
             raise CheckpointError(f"{RUNS.absolute()}: no trained run here; name one with --run")
+        _refuse_links(RunDirectory(newest))
         return RunDirectory(newest)
     run = RunDirectory(path)
+    _refuse_links(run)
     if not run.resolved_config.is_file():
         what = "not a run directory" if path.exists() else "no such run directory"
         if path.is_dir() and _has_not_begun(path):
             what = "stopped before it began; start it again with --config FILE --run-dir DIR"
         raise CheckpointError(f"{path.absolute()}: {what}")
     return run
+
+
+def _refuse_links(run: RunDirectory) -> None:
+    """Raise CheckpointError for a link in a run directory that leads out of it."""
+    inside = run.path.resolve()
+    for path in (
+        run.resolved_config,
+        run.environment,
+        run.metrics,
+        run.summary,
+        run.best,
+        run.last,
+    ):
+        if not path.resolve().is_relative_to(inside):
+            raise CheckpointError(
+                f"{path}: leads out of the run directory, to {path.resolve()}; put the file there"
+            )
 
 
 @contextmanager

@@ -24,10 +24,12 @@ def replace_file(path: Path, *content: bytes | memoryview) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
         _sync_folder(path.parent)
-    except OSError as error:
+    except BaseException as error:  # a signal too must leave nothing behind
         with contextlib.suppress(OSError):
             temporary.unlink()
-        raise ResourceError(f"{path}: cannot be written ({error.strerror})") from None
+        if isinstance(error, OSError):
+            raise ResourceError(f"{path}: cannot be written ({error.strerror})") from None
+        raise
 
 
 def make_folder(path: Path) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from ml2021.errors import DataError, printable
+from ml2021.errors import DataError, ResourceError, is_of_machine, printable
 
 CHUNK = 1 << 20
 """Bytes read at a time: with this many, the arrays of the scan fit the cache."""
@@ -40,6 +40,12 @@ def file_error(path: Path, what: str) -> DataError:
     return DataError(f"{show_path(path)}: {what}")
 
 
+def _refused(path: Path, done: str, error: OSError) -> DataError | ResourceError:
+    """Return the error for a file that the system does not let be opened or read."""
+    kind = ResourceError if is_of_machine(error) else DataError
+    return kind(f"{show_path(path)}: cannot be {done}: {error.strerror}")
+
+
 def changed_error(path: Path) -> DataError:
     """Return the error for a file that is not what it was when reading began."""
     return file_error(path, "changed while it was read; try again once it is complete")
@@ -60,9 +66,10 @@ class HashedFile:
             descriptor = os.open(path, flags)
         except FileNotFoundError:
             raise file_error(path.absolute(), "no such file; check the path") from None
-        except (OSError, ValueError) as error:
-            what = error.strerror if isinstance(error, OSError) else error
-            raise file_error(path, f"cannot be opened: {what}") from None
+        except OSError as error:
+            raise _refused(path, "opened", error) from None
+        except ValueError as error:
+            raise file_error(path, f"cannot be opened: {error}") from None
         mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
             os.close(descriptor)
@@ -94,7 +101,7 @@ class HashedFile:
         try:
             data = self._file.read(size) or b""
         except OSError as error:
-            raise file_error(self.path, f"cannot be read: {error.strerror}") from None
+            raise _refused(self.path, "read", error) from None
         self._hash.update(data)
         return data
 
