@@ -146,8 +146,8 @@ def _resume(
 
 
 def _train(session: "Session", run: RunDirectory, console: Console, *, is_reported: bool) -> None:
-    from ml2021.interruptions import stop_signals
     from ml2021.session import open_metrics, train_session
+    from ml2021.signals import stop_signals
 
     metrics = open_metrics(session, run)
     remove_leftovers(run)

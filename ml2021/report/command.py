@@ -15,9 +15,9 @@ def report(run_path: Path | None, plots: Path | None) -> Path:
     if plots is not None and plots.exists() and not plots.is_dir():
         raise ConfigError(f"--plots {plots}: not a folder")
 
-    from ml2021.interruptions import stop_signals
     from ml2021.report.gathering import from_disk
     from ml2021.report.writing import write_report
+    from ml2021.signals import stop_signals
 
     with stop_signals() as stop_signal:
         write_report(run, from_disk(run), stop_signal, plots)
