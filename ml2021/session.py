@@ -133,6 +133,8 @@ def train_session(
         metrics.close()
     seconds = time.perf_counter() - begun
     try:
+        if (late := stop_signal()) is not None:  # after the last look at it, while saving
+            raise StoppedError(late)
         reports, summary = summarise(session, seconds, _updates(session) - updates_before)
     except StoppedError as stop:
         raise RunInterruptedError(

@@ -26,6 +26,10 @@ from ml2021.errors import DivergenceError
 
 REPORT_SECONDS = 0.5
 
+LARGEST_PARAMETER = 1e12
+"""A parameter beyond this has diverged, whatever the loss: inputs are about 1, and outputs that are
+differences of such terms hold no digit in float32. The absolute loss of one at 1e24 is finite."""
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -152,10 +156,20 @@ def _epoch_loss(state: TrainingState, train: Dataset, training: Training) -> Ten
     first = totals.isfinite().logical_not().int().argmax(0) + 1  # 1 where none is infinite
     odd = state.epoch * batches + torch.where(loss.isfinite(), state.batch, first)
     _note_diverged(state, batches, loss + state.theta.sum(1), odd)
+    largest = torch.linalg.vector_norm(state.theta, torch.inf, dim=1)
+    grown = torch.where(largest <= LARGEST_PARAMETER, 0.0, torch.inf)
+    last = torch.full_like(odd, state.epoch * batches + state.batch)
+    _note_diverged(state, batches, grown, last, f"a parameter is beyond {LARGEST_PARAMETER:g}")
     return loss
 
 
-def _note_diverged(state: TrainingState, batches: int, value: Tensor, update: Tensor) -> None:
+def _note_diverged(
+    state: TrainingState,
+    batches: int,
+    value: Tensor,
+    update: Tensor,
+    what: str = "the loss is not a finite number",
+) -> None:
     """Note the members whose `value` (K,) is not finite, as diverged in `update` (K,) int64.
 
     Raises DivergenceError where no member is left; it names the last one's epoch and update.
@@ -167,7 +181,7 @@ def _note_diverged(state: TrainingState, batches: int, value: Tensor, update: Te
     if bool((state.diverged > 0).all()):
         last = int(state.diverged.max())
         raise DivergenceError(
-            "training diverged: the loss is not a finite number in epoch "
+            f"training diverged: {what} in epoch "
             f"{(last - 1) // batches + 1}, update {last}; "
             "try a smaller optimizer.lr, or train.clip_norm"
         )

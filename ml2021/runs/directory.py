@@ -170,7 +170,8 @@ def _refuse_links(run: RunDirectory) -> None:
     ):
         if not path.resolve().is_relative_to(inside):
             raise CheckpointError(
-                f"{path}: leads out of the run directory, to {path.resolve()}; put the file there"
+                f"{path}: leads out of the run directory, to {path.resolve()}; "
+                "put the file itself here"
             )
 
 

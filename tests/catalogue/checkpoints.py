@@ -1,5 +1,292 @@
-"""Rows of this section are being written."""
+"""54 to 66: what a run directory holds. Never believed, never run, never made weaker."""
 
-from tests.catalogue.case import Case
+import hashlib
+import json
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-CASES: list[Case] = []
+import torch
+
+from ml2021.runs.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from tests import commands
+from tests.catalogue.case import Case, Step, change, columns, put, swap
+from tests.commands import Outcome
+
+BEST = "runs/number/checkpoints/best.safetensors"
+PREDICT = "predict new.csv --run runs/number"
+RESUME = "train --quiet --resume runs/number"
+DAMAGED = f"{BEST}: damaged or not a checkpoint of ml2021; train the run again"
+
+
+def refused(number: int, name: str, given: Step, line: str = DAMAGED) -> Case:
+    """Return the row of a checkpoint that is not believed."""
+    return Case(
+        numbers=(number,), name=name, given=(given,), command=PREDICT, code=4, lines=(line,)
+    )
+
+
+def header_changed(edit: Callable[[dict[str, Any]], object]) -> Step:
+    """Change the header of best.safetensors, the tensors' bytes as they were."""
+
+    def rewrite(content: bytes) -> bytes:
+        length = int.from_bytes(content[:8], "little")
+        header = json.loads(content[8 : 8 + length])
+        edit(header)
+        text = json.dumps(header).encode()
+        text += b" " * (-len(text) % 8)
+        return len(text).to_bytes(8, "little") + text + content[8 + length :]
+
+    return change(BEST, rewrite)
+
+
+def described(**changed: object) -> Step:
+    """Change what the header says of the run, the digest as it was."""
+
+    def edit(header: dict[str, Any]) -> None:
+        said = {**json.loads(header["__metadata__"]["ml2021"]), **changed}
+        header["__metadata__"]["ml2021"] = json.dumps(said)
+
+    return header_changed(edit)
+
+
+def resaved(edit: Callable[[Checkpoint], Checkpoint]) -> Step:
+    """Save best.safetensors anew with other content, whose digest is right."""
+
+    def step(folder: Path) -> None:
+        path = folder / BEST
+        save_checkpoint(path, edit(load_checkpoint(path)))
+
+    return step
+
+
+def tensors(**changed: torch.Tensor | None) -> Step:
+    """Put other tensors in, or take them out."""
+
+    def edit(old: Checkpoint) -> Checkpoint:
+        merged = {**old.tensors, **changed}
+        kept = {name: tensor for name, tensor in merged.items() if tensor is not None}
+        return Checkpoint(old.description, kept)
+
+    return resaved(edit)
+
+
+def weights(edit: Callable[[torch.Tensor], torch.Tensor]) -> Step:
+    return resaved(
+        lambda old: Checkpoint(
+            old.description, {**old.tensors, "theta": edit(old.tensors["theta"])}
+        )
+    )
+
+
+def spoilt(theta: torch.Tensor) -> torch.Tensor:
+    theta = theta.clone()
+    theta[0, 3] = torch.nan
+    return theta
+
+
+def without_scale(old: Checkpoint) -> Checkpoint:
+    preprocessing = old.description.preprocessing
+    target = preprocessing.target.model_copy(update={"scales": (0.0,)})
+    broken = preprocessing.model_copy(update={"target": target})
+    return Checkpoint(old.description.model_copy(update={"preprocessing": broken}), old.tensors)
+
+
+def trained_on_a_gpu(old: Checkpoint) -> Checkpoint:
+    config = {**old.description.config, "device": "cuda:7"}
+    return Checkpoint(old.description.model_copy(update={"config": config}), old.tensors)
+
+
+class Witness:
+    """A pickle that makes a folder when it is loaded; the snapshot of the folder would show it."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, ("gone",)
+
+
+def old_format(folder: Path) -> None:
+    torch.save({"theta": torch.zeros(1)}, folder / BEST)
+
+
+def million_tensors(content: bytes) -> bytes:
+    entries = ",".join(
+        f'"t{i}":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}' for i in range(1_000_000)
+    )
+    text = f"{{{entries}}}".encode()
+    return len(text).to_bytes(8, "little") + text
+
+
+def linked(path: str, target: str) -> Step:
+    """Put a link in the place of a file."""
+
+    def step(folder: Path) -> None:
+        place = folder / path
+        outside = folder / "elsewhere"
+        outside.mkdir()
+        place.rename(outside / place.name)
+        place.symlink_to(target.format(folder=folder))
+
+    return step
+
+
+def predicts_as_ever(folder: Path, outcome: Outcome) -> None:
+    config = ("--config", "number.yaml", "--run-dir", "again")
+    commands.run_well(folder, "train", "--quiet", *config)
+    ever = commands.run_well(folder, "predict", "new.csv", "--run", "again", "--output", "-")
+    assert outcome.stdout == ever.stdout
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+
+
+def told_the_digests(folder: Path, outcome: Outcome) -> None:
+    recorded = json.loads((folder / "runs/number/environment.json").read_text())["data_sha256"]
+    now = digest(folder / "train.csv")
+    assert f"its SHA-256 is {now}… and was {recorded[:8]}…;" in outcome.stderr
+
+
+CASES = [
+    refused(
+        54,
+        "missing",
+        lambda folder: (folder / BEST).unlink(),
+        f"{{here}}/{BEST}: no such checkpoint",
+    ),
+    refused(54, "empty", put(BEST, b"")),
+    refused(55, "cut short", change(BEST, lambda content: content[:-1])),
+    refused(55, "cut within the header", change(BEST, lambda content: content[:100])),
+    refused(56, "a flipped bit", change(BEST, lambda c: c[:-5] + bytes([c[-5] ^ 1]) + c[-4:])),
+    refused(57, "a hole of zeros", change(BEST, lambda c: c[:-64] + bytes(32) + c[-32:])),
+    refused(58, "bytes behind the end", change(BEST, lambda content: content + bytes(8))),
+    refused(59, "a pickle", change(BEST, lambda content: pickle.dumps(Witness()))),
+    refused(59, "a checkpoint of torch", old_format),
+    refused(
+        60,
+        "a header larger than the file",
+        change(BEST, lambda content: (1 << 62).to_bytes(8, "little") + content[8:]),
+    ),
+    refused(
+        60,
+        "an absurd shape",
+        header_changed(lambda header: header["theta"].update(shape=[1 << 62, 4])),
+    ),
+    refused(
+        60,
+        "overlapping tensors",
+        header_changed(
+            lambda header: header["theta"].update(
+                data_offsets=[
+                    header["theta"]["data_offsets"][0] - 4,
+                    header["theta"]["data_offsets"][1] - 4,
+                ]
+            )
+        ),
+    ),
+    refused(
+        60,
+        "a repeated tensor",
+        change(BEST, lambda c: c.replace(b'"answers.median"', b'"answers.mean"  ')),
+    ),
+    refused(60, "a million tensors", change(BEST, million_tensors)),
+    refused(
+        61,
+        "a missing tensor",
+        tensors(theta=None),
+        f"{BEST}: its parameters are not those of its config",
+    ),
+    refused(
+        61,
+        "a tensor of another shape",
+        weights(lambda theta: theta[:, 1:]),
+        f"{BEST}: its parameters are not those of its config",
+    ),
+    refused(
+        61,
+        "a tensor of another dtype",
+        weights(lambda theta: theta.double()),
+        f"{BEST}: its parameters are not those of its config",
+    ),
+    refused(
+        62,
+        "a link that climbs out of the run",
+        linked(BEST, "../../../elsewhere/best.safetensors"),
+        f"{BEST}: leads out of the run directory, to {{here}}/elsewhere/best.safetensors; "
+        "put the file itself here",
+    ),
+    refused(
+        62,
+        "a link to an absolute path",
+        linked("runs/number/checkpoints", "{folder}/elsewhere/checkpoints"),
+        f"{BEST}: leads out of the run directory, to "
+        "{here}/elsewhere/checkpoints/best.safetensors; put the file itself here",
+    ),
+    refused(
+        63,
+        "a weight that is not a number",
+        weights(spoilt),
+        f"{BEST}: its parameters are not finite numbers",
+    ),
+    refused(63, "a scale of 0", resaved(without_scale)),
+    refused(
+        64,
+        "a newer format",
+        described(format_version=99),
+        f"{BEST}: checkpoint format 99, and this ml2021 reads 1; "
+        "use the version that wrote it, or train again",
+    ),
+    refused(
+        64,
+        "an older format",
+        described(format_version=0),
+        f"{BEST}: checkpoint format 0, and this ml2021 reads 1; "
+        "use the version that wrote it, or train again",
+    ),
+    Case(
+        numbers=(65,),
+        name="trained on a GPU that is not here",
+        given=(resaved(trained_on_a_gpu),),
+        command=f"{PREDICT} --output -",
+        code=0,
+        lines=("new.csv: 30 rows to stdout",),
+        then=(predicts_as_ever,),
+        needs=lambda: "there is a CUDA device here" if torch.cuda.is_available() else "",
+    ),
+    Case(
+        numbers=(66,),
+        name="a resume with another config",
+        given=(
+            swap("runs/number/config.resolved.yaml", "widths: [8]", "widths: [9]"),
+            swap("runs/number/config.resolved.yaml", "type: adamw", "type: adam"),
+        ),
+        command=RESUME,
+        code=4,
+        lines=(
+            "runs/number/config.resolved.yaml:{n}:{n}: model.widths is [9], and was [8]; "
+            "put it back, or train anew",
+            "runs/number/config.resolved.yaml:{n}:{n}: optimizer.type is adam, and was adamw; "
+            "put it back, or train anew",
+        ),
+    ),
+    Case(
+        numbers=(66,),
+        name="a resume with an override",
+        command=f"{RESUME} --set optimizer.lr=0.5",
+        code=2,
+        lines=("--set optimizer.lr=0.5: a run goes on with its own config but for train.epochs",),
+    ),
+    Case(
+        numbers=(66,),
+        name="a resume with other data",
+        given=(columns("train.csv", 120, 5),),
+        command=RESUME,
+        code=4,
+        lines=(
+            "runs/number: {here}/train.csv has changed since the run began, its SHA-256 is {any}… "
+            "and was {any}…; restore the file, or train anew",
+        ),
+        then=(told_the_digests,),
+    ),
+]

@@ -130,7 +130,7 @@ def failing(call: str, error: str) -> Runner:
     """Return what lets a system call fail whenever it is made."""
 
     def run(folder: Path, arguments: Sequence[str]) -> Outcome:
-        tracing = ["-f", "-qq", "-o", os.devnull, "-e", f"trace={call}"]
+        tracing = ["-f", "--seccomp-bpf", "-qq", "-o", os.devnull, "-e", f"trace={call}"]
         inject = ["-e", f"inject={call}:error={error}"]
         return _apart(folder, ["strace", *tracing, *inject, *PROGRAM, *arguments])
 
@@ -179,7 +179,10 @@ def without_strace() -> str:
     if shutil.which("strace") is None:
         return "strace is not installed"
     done = subprocess.run(
-        ["strace", "-o", os.devnull, "true"], capture_output=True, text=True, check=False
+        ["strace", "-f", "--seccomp-bpf", "-o", os.devnull, "true"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return "" if done.returncode == 0 else f"strace cannot trace here: {done.stderr.strip()}"
 
