@@ -136,13 +136,13 @@ def train_session(
         if (late := stop_signal()) is not None:  # after the last look at it, while saving
             raise StoppedError(late)
         reports, summary = summarise(session, seconds, _updates(session) - updates_before)
+        write_json(run.summary, summary)
     except StoppedError as stop:
         raise RunInterruptedError(
             stop.signal_number,
             "stopped while the trained run was scored; it is saved, go on with: "
             f"ml2021 train --resume {run.path}",
         ) from None
-    write_json(run.summary, summary)
     return reports
 
 

@@ -14,6 +14,7 @@ from ml2021.engine import optimizers, schedules, updates
 from ml2021.engine.fit import Progress, fit
 from ml2021.engine.losses import CrossEntropy, Huber, Loss, Mae, Mse
 from ml2021.engine.networks import Network, linear, outputs, relu_stack, sigmoid_sum
+from ml2021.engine.optimizers import build_clip
 from ml2021.engine.state import Training, TrainingState, start
 from ml2021.errors import DivergenceError
 from tests.oracle import oracle_module
@@ -161,6 +162,13 @@ def test_one_float32_update_is_that_of_torch_optim(optimizer_name: str) -> None:
     expected = train_with_torch(network, training, data, torch.nn.functional.mse_loss, build)
     theta = train(network, training, data).theta[0]
     torch.testing.assert_close(theta, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_clipping_takes_gradients_whose_squares_float32_does_not_hold() -> None:
+    gradient = torch.full((2, 100), 1e25)
+    gradient[1] = 1e-3
+    build_clip(gradient, 0.5)()
+    assert gradient.norm(dim=1).tolist() == pytest.approx([0.5, 0.01], rel=1e-5)
 
 
 @pytest.mark.parametrize("batch_size", [None, 1, ROWS, 100])

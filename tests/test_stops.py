@@ -111,12 +111,14 @@ def stop_until_it_ends(
         )
         if outcome.code == 0:
             return different(folder / RUN, folder / WHOLE), stops
-        if outcome.code not in (-9, 143, -15):  # −15: outside the training, nothing to save
+        if outcome.code not in (-9, 143):
             return [f"{outcome}"], stops
         if last.exists():
             described = load_checkpoint(last).description
             stops.append((described.epoch, described.batch))
             command = RESUME
+            if stops[-3:] == [stops[-1]] * 3:  # all is trained, the scores and the report are left
+                return finish(forks, folder, mutant), stops
         else:
             begin_again(folder)
         if len(stops) > 40:
