@@ -21,8 +21,8 @@ train: {epochs: 3, batch_size: 8, save_seconds: 1e-9}
 """
 SETTINGS = {"report_seconds": -1}
 Command = tuple[str, ...]
-TRAIN: Command = ("train", "--quiet", "--config", "c.yaml", "--run-dir", RUN)
-RESUME: Command = ("train", "--quiet", "--resume", RUN)
+TRAIN: Command = ("train", "--no-report", "--quiet", "--config", "c.yaml", "--run-dir", RUN)
+RESUME: Command = ("train", "--no-report", "--quiet", "--resume", RUN)
 CALLS = (
     "openat,read,write,pwrite64,lseek,close,fsync,fdatasync,ftruncate,rename,renameat,renameat2,"
     "link,linkat,unlink,unlinkat,rmdir,mkdir,mkdirat,flock,newfstatat,stat,lstat,fstat,statx,"

@@ -319,27 +319,6 @@ def test_the_commands_in_their_own_process(fresh: Path) -> None:
     assert len(commands.read_rows(fresh / "new.predictions.csv")) == 30
 
 
-def test_a_reader_that_stops_reading_is_no_error(trained: Path) -> None:
-    write_rows(trained / "long.csv", commands.table(20_000, seed=3))
-    arguments = ["predict", "long.csv", "--run", "runs/regression-1", "--output", "-"]
-    done = subprocess.Popen(
-        [*commands.PROGRAM, *arguments],
-        cwd=trained,
-        env=commands.environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert done.stdout is not None
-    assert done.stderr is not None
-    assert done.stdout.readline() == "y\n"
-    done.stdout.close()
-    said = done.stderr.read()
-    done.stderr.close()
-    assert done.wait(timeout=60) == 0
-    assert said.splitlines()[:2] == ["run runs/regression-1", "long.csv: 20,000 rows to stdout"]
-
-
 @pytest.mark.parametrize(
     ("arguments", "code", "never"),
     [
@@ -390,15 +369,6 @@ def refused_training(
     return outcome
 
 
-def test_2_a_key_that_is_none(fresh: Path) -> None:
-    (fresh / "regression.yaml").write_text(REGRESSION + "optimizer: {learning_rate: 1}\n")
-    code, line = refused_training(fresh)
-    assert code == 2
-    assert line.startswith("regression.yaml:4:13: ")
-    assert "learning_rate" in line
-    assert "lr" in line
-
-
 def test_2_a_column_that_is_none(fresh: Path) -> None:
     (fresh / "regression.yaml").write_text(f"data:\n  path: train.csv\n  target: colur\n{SMALL}")
     assert refused_training(fresh) == (
@@ -438,37 +408,10 @@ def test_2_a_command_line_that_is_none(fresh: Path, arguments: list[str]) -> Non
     assert not (fresh / "runs").exists()
 
 
-def test_2_a_width_that_no_memory_holds(fresh: Path) -> None:
-    code, line = refused_training(fresh, "--set", "model.widths=[3000000, 3000000]")
-    assert code == 2
-    assert line.startswith(("--set model.widths: ", "regression.yaml:2:8: "))
-    assert "9,000,024,000,001 parameters" in line
-    assert "GiB of memory, and " in line
-    assert line.endswith("GiB are free; make the widths or train.batch_size smaller")
-
-
-def test_3_a_cell_that_is_no_number(fresh: Path) -> None:
-    columns = commands.table(120)
-    columns["a"][41] = "oops"
-    write_rows(fresh / "train.csv", columns)
-    code, line = refused_training(fresh)
-    assert code == 3
-    assert line.startswith("train.csv:43: column 'a': 'oops'")
-
-
 def test_3_a_file_that_is_not_there_is_named_as_it_was_tried(fresh: Path) -> None:
     code, line = refused_training(fresh, "--set", "data.path=deep/no.csv")
     assert code == 3
     assert line.startswith(f"{fresh}/deep/no.csv: ")
-
-
-def test_3_a_single_class(fresh: Path) -> None:
-    columns = commands.table(120)
-    columns["kind"] = ["low"] * 120
-    write_rows(fresh / "train.csv", columns)
-    code, line = refused_training(fresh, config="classes")
-    assert code == 3
-    assert "low" in line
 
 
 def test_4_a_run_that_is_none(fresh: Path) -> None:
@@ -479,19 +422,6 @@ def test_4_a_run_that_is_none(fresh: Path) -> None:
     assert refusal(fresh, "predict", "new.csv", "--run", "nowhere") == (4, line)
     line = f"{fresh}/runs: no trained run here; name one with --run"
     assert refusal(fresh, "evaluate") == (4, line)
-
-
-def test_4_a_damaged_checkpoint(fresh: Path) -> None:
-    run_well(fresh, "train", "--quiet", "--config", "regression.yaml")
-    best = fresh / "runs" / "regression-1" / "checkpoints" / "best.safetensors"
-    content = bytearray(best.read_bytes())
-    content[-1] ^= 1
-    best.write_bytes(content)
-    what = "damaged or not a checkpoint of ml2021; train the run again"
-    expected = (4, f"runs/regression-1/checkpoints/best.safetensors: {what}")
-    assert refusal(fresh, "evaluate") == expected
-    assert refusal(fresh, "predict", "new.csv") == expected
-    assert not (fresh / "new.predictions.csv").exists()
 
 
 def test_5_a_run_directory_that_cannot_be_made(fresh: Path) -> None:
@@ -505,36 +435,6 @@ def test_5_a_name_that_no_disk_takes(fresh: Path) -> None:
     code, line = refusal(fresh, "evaluate", "--run", "x" * 300)
     assert code in (4, 5)
     assert line.endswith(("File name too long", "no such run directory"))
-
-
-def test_5_cuda_where_there_is_none(fresh: Path) -> None:
-    if torch.cuda.is_available():
-        pytest.skip("there is a CUDA device here")
-    assert refused_training(fresh, "--set", "device=cuda") == (
-        5,
-        f"device: cuda is not to be had, torch {torch.__version__} finds 0 CUDA devices; "
-        "set device: cpu",
-    )
-
-
-def test_6_divergence(fresh: Path) -> None:
-    overrides = ("--set", "optimizer={type: sgd, lr: 1e30}", "--run-dir", "run")
-    outcome = run(fresh, "train", "--quiet", "--config", "regression.yaml", *overrides)
-    assert outcome.code == 6
-    assert outcome.stdout == ""
-    assert outcome.stderr == (
-        "training diverged: the loss is not a finite number in epoch 1, update 2; "
-        "try a smaller optimizer.lr, or train.clip_norm\n"
-    )
-    assert set(contents(fresh / "run")) == {
-        "config.yaml",
-        "config.resolved.yaml",
-        "environment.json",
-        "metrics.csv",
-    }
-    assert (fresh / "run" / "metrics.csv").read_text().count("\n") == 1
-    code, line = refusal(fresh, "evaluate", "--run", "run")
-    assert (code, line) == (4, f"{fresh}/run/checkpoints/best.safetensors: no such checkpoint")
 
 
 @pytest.mark.parametrize("validation", [0.0, 0.1])
@@ -576,38 +476,6 @@ def test_evaluate_refuses_another_split_than_the_one_trained_with(fresh: Path) -
     assert code == 4
     assert line.startswith("run/config.resolved.yaml:")
     assert line.endswith(": data.split.seed is 5, and was 0; put it back, or name a CSV to score")
-
-
-def test_6_divergence_keeps_the_last_good_checkpoint(fresh: Path) -> None:
-    # Momentum near 1 takes some epochs to blow up; until then every epoch is saved.
-    overrides = (
-        *("--set", "optimizer={type: sgd, lr: 1.0, momentum: 0.99}"),
-        *("--set", "train={epochs: 500, save_seconds: 1e-9, early_stopping: null}"),
-        *("--run-dir", "run"),
-    )
-    outcome = run(fresh, "train", "--quiet", "--config", "regression.yaml", *overrides)
-    assert outcome.code == 6, outcome
-    assert re.search(r"; the best parameters, of epoch \d+, are kept\n$", outcome.stderr)
-    assert outcome.stderr.count("\n") == 1
-    assert json.loads(run_well(fresh, "evaluate", "--run", "run", "--json").stdout)["rows"] == 24
-
-
-def test_7_a_run_directory_that_is_used(trained: Path) -> None:
-    before = contents(trained / "runs" / "regression-1")
-    arguments = (
-        "train",
-        "--quiet",
-        "--config",
-        "regression.yaml",
-        "--run-dir",
-        "runs/regression-1",
-    )
-    assert refusal(trained, *arguments) == (
-        7,
-        "runs/regression-1: not an empty directory; choose another --run-dir, "
-        "or go on with its run by --resume runs/regression-1",
-    )
-    assert contents(trained / "runs" / "regression-1") == before
 
 
 def test_no_error_echoes_control_characters(fresh: Path) -> None:

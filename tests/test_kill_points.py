@@ -105,7 +105,10 @@ def test_no_kill_point_loses_anything(
     points = points_of(forks, folder, command)
     wrong = lost(forks, folder, command, points)
     survived = len(points) - len(wrong)
-    record(f"kill points of `{command[2].removeprefix('--')}`", f"{survived} of {len(points)}")
+    record(
+        f"kill points of `{'train' if command == TRAIN else 'train --resume'}`",
+        f"{survived} of {len(points)}",
+    )
     assert wrong == {}
 
 

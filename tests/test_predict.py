@@ -230,23 +230,6 @@ def refused(folder: Path, run: Path, *arguments: object) -> tuple[int, str]:
     return outcome
 
 
-def test_a_bad_file_among_several_writes_nothing(runs: Path, folder: Path) -> None:
-    columns = commands.table(10)
-    columns["a"][6] = "oops"
-    write_rows(folder / "bad.csv", columns)
-    for output in ([], ["--output", "out"]):
-        code, line = refused(folder, runs / "number", "new.csv", "bad.csv", *output)
-        assert code == 3
-        assert line.startswith("bad.csv:8: column 'a': 'oops'")
-
-
-def test_an_input_is_no_output(runs: Path, folder: Path) -> None:
-    (folder / "link.csv").symlink_to("new.csv")
-    for name in ("new.csv", "./new.csv", "link.csv"):
-        code, line = refused(folder, runs / "number", "new.csv", "--output", name)
-        assert (code, line) == (2, f"--output {Path(name)}: is an input; name another file")
-
-
 @pytest.mark.parametrize(
     ("arguments", "code", "line"),
     [

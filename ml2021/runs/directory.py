@@ -159,19 +159,12 @@ def open_run(path: Path | None) -> RunDirectory:
 
 def _refuse_links(run: RunDirectory) -> None:
     """Raise CheckpointError for a link in a run directory that leads out of it."""
-    inside = run.path.resolve()
-    for path in (
-        run.resolved_config,
-        run.environment,
-        run.metrics,
-        run.summary,
-        run.best,
-        run.last,
-    ):
-        if not path.resolve().is_relative_to(inside):
+    files = (run.resolved_config, run.environment, run.metrics, run.best, run.last)
+    for path in (run.best.parent, *files):
+        if path.is_symlink() and not path.resolve().is_relative_to(run.path.resolve()):
             raise CheckpointError(
                 f"{path}: leads out of the run directory, to {path.resolve()}; "
-                "put the file itself here"
+                "put what it leads to in its place"
             )
 
 

@@ -214,14 +214,14 @@ CASES = [
         "a link that climbs out of the run",
         linked(BEST, "../../../elsewhere/best.safetensors"),
         f"{BEST}: leads out of the run directory, to {{here}}/elsewhere/best.safetensors; "
-        "put the file itself here",
+        "put what it leads to in its place",
     ),
     refused(
         62,
         "a link to an absolute path",
         linked("runs/number/checkpoints", "{folder}/elsewhere/checkpoints"),
-        f"{BEST}: leads out of the run directory, to "
-        "{here}/elsewhere/checkpoints/best.safetensors; put the file itself here",
+        "runs/number/checkpoints: leads out of the run directory, to "
+        "{here}/elsewhere/checkpoints; put what it leads to in its place",
     ),
     refused(
         63,
