@@ -427,7 +427,7 @@ def test_4_a_run_that_is_none(fresh: Path) -> None:
 def test_5_a_run_directory_that_cannot_be_made(fresh: Path) -> None:
     assert refused_training(fresh, "--run-dir", "train.csv/run") == (
         5,
-        "train.csv/run: cannot be made (Not a directory)",
+        "train.csv: cannot be made (File exists)",
     )
 
 
