@@ -31,6 +31,9 @@ train: {{epochs: 50, batch_size: full}}
 LAST = "run/checkpoints/last.safetensors"
 BEGUN = exists("run/metrics.csv", after=0.3)
 HASTE = "import ml2021.signals; ml2021.signals.GRACE_SECONDS = 0.5"
+SCORING = (
+    "stopped while the trained run was scored; it is saved, go on with: ml2021 train --resume run"
+)
 MIDDLE = "stopped in the middle of a long step; what was saved before it stands"
 
 
@@ -167,12 +170,25 @@ CASES = [
         command="train --quiet --config number.yaml --run-dir run --set train.epochs=1 "
         "--set data.test_path=test.csv --set model.widths=[256,256]",
         code=143,
-        lines=(
-            "stopped while the trained run was scored; it is saved, go on with: "
-            "ml2021 train --resume run",
-        ),
+        lines=(SCORING,),
         leaves=("run",),
         run=stopped(exists(LAST), signal.SIGTERM),
+    ),
+    Case(
+        numbers=(69,),
+        name="SIGTERM in the last save",
+        command="train --quiet --config number.yaml --run-dir run",
+        code=143,
+        lines=(SCORING,),
+        leaves=("run",),
+        run=runners.prepared(
+            "replace = os.replace\n"
+            "def killed_within(old, new):\n"
+            "    if str(new).endswith('last.safetensors'):\n"
+            "        os.kill(os.getpid(), 15)\n"
+            "    replace(old, new)\n"
+            "os.replace = killed_within"
+        ),
     ),
     Case(
         numbers=(71, 72),
