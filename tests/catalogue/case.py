@@ -1,5 +1,6 @@
 """The one kind of row, the folder that it plays in, and how it is checked."""
 
+import os
 import re
 import shlex
 import shutil
@@ -113,6 +114,8 @@ def snapshot(folder: Path) -> dict[str, str]:
         name = str(path.relative_to(folder))
         if path.is_symlink():
             found[name] = f"link to {path.readlink()}"
+        elif path.is_file() and not os.access(path, os.R_OK):
+            found[name] = "unreadable"
         elif path.is_file():
             found[name] = sha256(path.read_bytes()).hexdigest()
         else:
