@@ -244,5 +244,6 @@ def test_zero_is_written_as_zero() -> None:
     from ml2021.report.columns import Column
 
     column = Column("pixel", 0, 1, mean=4.2, scale=5.3)
-    inputs = np.array([-4.2 / 5.3, 1], np.float32)
-    assert column_text(column, inputs) == "0"
+    for above in (-1e-8, 0, 1e-8):
+        inputs = np.array([-4.2 / 5.3 + above, 1], np.float32)
+        assert column_text(column, inputs) == "0"

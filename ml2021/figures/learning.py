@@ -120,12 +120,12 @@ def updates_of_an_epoch(rows: int, batch_size: int) -> Figure:
         )
     axes.set_xlim(-0.1, max(columns, 6))
     axes.set_ylim(-lines - 0.9, 1)
-    end = "" if updates == shown_updates else f", of which {shown_updates} are drawn"
-    size = f"the last batch has {last:,}" if last != batch_size and updates > 1 else ""
-    text = f"{rows:,} rows, {batch_size:,} a batch: {updates:,} updates an epoch{end}"
+    text = f"{rows:,} rows, {batch_size:,} a batch: {updates:,} updates an epoch"
     axes.text(0, -lines + 0.1, text, va="top", color=INK)
-    if size:
-        axes.text(0, -lines - 0.45, size, va="top", color=MUTED, fontsize=8.5)
+    remarks = [f"{shown_updates} of them are drawn"] if updates > shown_updates else []
+    if last != batch_size and updates > 1:
+        remarks.append(f"the last batch has {last:,}")
+    axes.text(0, -lines - 0.45, "; ".join(remarks), va="top", color=MUTED, fontsize=8.5)
     return figure
 
 

@@ -61,4 +61,4 @@ def column_text(column: Column, inputs: NDArray[np.float32]) -> str:
     value = column.mean + column.scale * float(values[0])
     # An input is a float32: what it cannot tell from a rounder number is written as that.
     digits = 5 - math.floor(math.log10(max(column.scale, abs(value))))
-    return f"{round(value, digits):.12g}"
+    return f"{round(value, digits) + 0.0:.12g}"  # + 0.0: −0 is 0
