@@ -43,6 +43,7 @@ def evidence_of(
     rows: int = 400,
     lowest: float | None = None,
     is_falling: bool = False,
+    inputs: int = 50,
 ) -> Evidence:
     config = config_of(text)
     score = deciding_score(config)
@@ -50,7 +51,7 @@ def evidence_of(
         part: report_of(score, errors, 400 if part == "train" else rows)
         for part, errors in parts.items()
     }
-    return Evidence(config, score, reports, 1234, 17, lowest, is_falling)
+    return Evidence(config, score, reports, inputs, 1234, 17, lowest, is_falling)
 
 
 CASES: dict[str, tuple[Evidence, Finding, str, tuple[str, ...]]] = {
@@ -105,9 +106,21 @@ CASES: dict[str, tuple[Evidence, Finding, str, tuple[str, ...]]] = {
     ),
     "rows that are harder for every answer are no overfitting": (
         evidence_of(RELU, {"train": (20, 90, 50), "validation": (31, 140, 80)}),
-        "fine",
+        "mismatch",
+        "least squares goes from 50.00 to 80.00. The validation rows are harder",
+        (),
+    ),
+    "nor those that are for least squares, which has few inputs": (
+        evidence_of(RELU, {"train": (20, 90, 50), "validation": (31, 90, 80)}, inputs=39),
+        "mismatch",
+        "the gap is no overfitting",
+        (),
+    ),
+    "with many inputs least squares overfits too": (
+        evidence_of(RELU, {"train": (20, 90, 50), "validation": (31, 90, 80)}, inputs=40),
+        "overfitting",
         "least squares goes from 50.00 to 80.00",
-        ("model.widths=[80, 40]",),
+        ("model.widths=[10, 5]",),
     ),
     "a gap that chance explains": (
         evidence_of(RELU, {"train": (20, 90, 50), "validation": (26, 90, 50)}, rows=25),
@@ -222,9 +235,9 @@ def test_chance_by_hand() -> None:
 
 def test_how_much_harder_is_what_the_least_affected_answer_suffers() -> None:
     here, there = report_of("mae", (1, 10, 20)), report_of("mae", (1, 15, 22))
-    assert how_much_harder("mae", here, there) == pytest.approx(1.1)
-    assert how_much_harder("mae", there, here) == 1.0
-    assert how_much_harder("mae", report_of("mae", (1, 0, 0)), there) == 1.0
+    assert how_much_harder("mae", here, there, 50) == pytest.approx(1.1)
+    assert how_much_harder("mae", there, here, 50) == 1.0
+    assert how_much_harder("mae", report_of("mae", (1, 0, 0)), there, 50) == 1.0
 
 
 @pytest.mark.parametrize(

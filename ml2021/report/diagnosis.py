@@ -136,17 +136,26 @@ def _held_out_is_high(evidence: Evidence) -> Diagnosis:
         f"{heading(score)} is {shown(train.scores, score)} on the rows that it trained on, and "
         f"{shown(held.scores, score)} on {part} rows"
     )
-    harder = how_much_harder(score, train, held)
+    harder = how_much_harder(score, train, held, evidence.inputs)
     beside = _beside(score, train, held)
     if is_worse(score, own * harder, there, held.rows):
         words = (f"Overfitting: {figures}{beside}.", _against_overfitting(evidence))
         return Diagnosis("overfitting", words, _smaller(evidence))
     if carried := _carries_over(evidence):
         return carried
+    if is_worse(score, own, there, held.rows):
+        words = (
+            f"Mismatch: {figures}{beside}. The {part} rows are harder for a model that cannot "
+            "have learned its rows by heart too, so the gap is no overfitting: they are of "
+            "another kind, or later.",
+            "Next: training rows that are like them, by data.split, or columns that say what "
+            "has changed.",
+        )
+        return Diagnosis("mismatch", words)
     if part == "validation" and "test" in reports:
         test = reports["test"]
         later = error_of(score, test.scores)
-        harder = how_much_harder(score, held, test)
+        harder = how_much_harder(score, held, test, evidence.inputs)
         is_enough = test.rows >= FEW_ROWS
         if later is not None and is_enough and is_worse(score, there * harder, later, test.rows):
             words = (

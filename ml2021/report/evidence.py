@@ -33,6 +33,7 @@ class Evidence:
     config: schema.Config
     score: str
     reports: Mapping[str, Report]
+    inputs: int
     parameters: int
     best_epoch: int
     lowest_training: float | None
@@ -65,6 +66,7 @@ def evidence_of(
         config=config,
         score=deciding_score(config),
         reports=reports,
+        inputs=len(preprocessing.inputs),
         parameters=parameters,
         best_epoch=history.best_epoch,
         lowest_training=lowest,
@@ -108,14 +110,18 @@ def is_worse(score: str, expected: float, error: float, rows: int) -> bool:
     return error - expected > max(least, 2 * chance(score, error, rows))
 
 
-def how_much_harder(score: str, here: Report, there: Report) -> float:
+def how_much_harder(score: str, here: Report, there: Report, inputs: int) -> float:
     """Return the factor by which the rows `there` are harder for every trivial answer, at least 1.
 
-    Later days of a series can be: what all answers suffer is no overfitting.
+    Later days of a series can be: what all answers suffer is no overfitting. Least squares of
+    `inputs` inputs alone will do where it has ten rows `here` for each: it learned none by heart.
     """
-    factors = []
+    factors = {}
     for name, scores in here.baselines.items():
         before, after = error_of(score, scores), error_of(score, there.baselines[name])
         if before and after is not None:
-            factors.append(after / before)
-    return max(1.0, min(factors, default=1.0))
+            factors[name] = after / before
+    least = min(factors.values(), default=1.0)
+    if here.rows >= 10 * (inputs + 1):
+        least = max(least, factors.get("least_squares", 1.0))
+    return max(1.0, least)

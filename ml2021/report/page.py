@@ -65,7 +65,7 @@ footer { margin-top: 56px; color: var(--soft); font-size: 13px; }
   main { max-width: none; padding: 0; }
   nav { display: none; }
   h2 { margin-top: 24px; break-after: avoid; }
-  .see { break-after: avoid; }
+  .see { break-after: avoid; break-inside: avoid; }
   .figures { grid-template-columns: 1fr 1fr; gap: 12px 16px; }
   .scroll { overflow: visible; }
   table { font-size: 8.5pt; }
