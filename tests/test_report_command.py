@@ -46,7 +46,7 @@ PICTURES = {
     "no_rows_held_out": {"truth_prediction", "residuals", "importance", "unit"},
     "constant": {"truth_prediction", "residuals", "curve", "parts", "unit"},
 }
-ALWAYS = {"learning_curves", "updates", "network"}
+ALWAYS = {"learning_curves", "updates", "gradients", "network"}
 
 
 def prepare(folder: Path) -> Path:
@@ -80,16 +80,23 @@ def text_of(page: Path) -> str:
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_kind_of_run_has_its_pictures(trained: Path, name: str) -> None:
-    outcome = run_well(trained, "report", "--run", name, "--plots", f"plots/{name}")
+    outcome = run_well(trained, "report", "--run", name)
     assert outcome.stdout == f"{name}/report.html\n"
-    drawn = {path.stem for path in (trained / "plots" / name).iterdir()}
+    page = (trained / name / "report.html").read_text()
+    drawn = set(re.findall(r'<figure id="(\w+)"', page))
     expected = PICTURES[name] | ALWAYS
     assert expected <= drawn
     assert drawn - expected <= {f"dependence_{place}" for place in range(1, 5)}
-    page = (trained / name / "report.html").read_text()
     assert page.count("<img ") == len(drawn)
     assert page.count("<section ") == 7
     assert len(page) < 2_000_000
+
+
+def test_the_pictures_of_a_page_as_png_files(trained: Path) -> None:
+    run_well(trained, "report", "--run", "linear", "--plots", "plots/linear")
+    files = [*(trained / "plots" / "linear").iterdir()]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in files)
+    assert {path.name for path in files} == {f"{name}.png" for name in PICTURES["linear"] | ALWAYS}
 
 
 def test_train_ends_with_the_report_that_the_command_makes(fresh: Path) -> None:

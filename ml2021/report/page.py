@@ -182,7 +182,8 @@ def _picture(picture: Picture) -> str:
     kind = ' class="wide"' if picture.wide else ""
     caption = _escape(picture.caption)
     return (
-        f'<figure{kind}><img width="{width:.0f}" height="{height:.0f}" alt="{caption}" '
+        f'<figure id="{_escape(picture.name)}"{kind}>'
+        f'<img width="{width:.0f}" height="{height:.0f}" alt="{caption}" '
         f'src="data:image/svg+xml;base64,{encoded}">\n<figcaption>{caption}</figcaption></figure>\n'
     )
 
