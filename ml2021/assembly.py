@@ -132,15 +132,34 @@ def check_memory(network: networks.Network, training: Training, rows: int, where
     Raises ConfigError that names what is needed and what is free.
     """
     batch = rows if training.batch_size is None else min(training.batch_size, rows)
-    copies = 3 + len(optimizers.slot_names(training.optimizer))  # θ, its gradient, the best; slots
-    values = copies * network.layout.parameters + 2 * batch * sum(network.layout.sizes)
-    needed, free = 4 * values, _free_memory()
+    needed, free = _needed_memory(network, training, rows), _free_memory()
     if free is not None and needed > free:
         raise ConfigError(
             f"{where}: {network.layout.parameters:,} parameters and batches of {batch:,} rows need "
             f"{needed / 2**30:,.1f} GiB of memory, and {free / 2**30:,.1f} GiB are free; "
             "make the widths or train.batch_size smaller"
         )
+
+
+def member_limit(
+    network: networks.Network, training: Training, rows: int, share: float
+) -> int | None:
+    """Return how many members fit that share of the free memory, at least one; None if unknown."""
+    free = _free_memory()
+    if free is None:
+        return None
+    return max(1, int(share * free) // _needed_memory(network, training, rows))
+
+
+def _needed_memory(network: networks.Network, training: Training, rows: int) -> int:
+    """Return the bytes that a network in training takes, beside the rows that all share."""
+    layout = network.layout
+    batch = rows if training.batch_size is None else min(training.batch_size, rows)
+    copies = 3 + len(optimizers.slot_names(training.optimizer))  # θ, its gradient, the best; slots
+    values = copies * layout.parameters + 2 * batch * sum(layout.sizes)
+    if training.batch_size is not None:  # the rows in the order of the epoch
+        values += rows * (layout.inputs + 1 + layout.outputs)
+    return 4 * values
 
 
 def _free_memory() -> int | None:

@@ -29,6 +29,10 @@ _SHOWN_TARGETS = 20
 RunOption = Annotated[
     Path | None, typer.Option(help="Run directory; left out, the newest under runs/.")
 ]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key: optimizer.lr=0.01."),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Print only errors.")]
 
 
@@ -58,10 +62,7 @@ def train(
     resume: Annotated[
         Path | None, typer.Option(help="Run directory to go on with, instead of --config.")
     ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a key: optimizer.lr=0.01."),
-    ] = None,
+    set_: SetOption = None,
     run_dir: Annotated[
         Path | None, typer.Option(help="Where to put the run; default runs/<config name>-<n>.")
     ] = None,
@@ -101,6 +102,39 @@ def report(
 
 
 @app.command()
+def sweep(
+    config: Annotated[
+        Path | None, typer.Option(help="YAML file with a section sweep: what differs, run by run.")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Directory of a sweep to go on with, instead of --config.")
+    ] = None,
+    set_: SetOption = None,
+    run_dir: Annotated[
+        Path | None, typer.Option(help="Where to put it; default runs/<config name>-sweep-<n>.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes; default one per core.")
+    ] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Train a config's many runs side by side, and keep the best."""
+    from ml2021 import sweep as command
+
+    if (config is None) == (resume is None):
+        raise typer.BadParameter("give one of --config FILE and --resume DIR")
+    if resume is not None and (run_dir is not None or set_):
+        raise typer.BadParameter("--run-dir and --set belong to --config")
+    console = Console(quiet=quiet)
+    if config is not None:
+        path = command.sweep(config, set_ or [], run_dir, jobs, console)
+    else:
+        assert resume is not None
+        path = command.resume(resume, jobs, console)
+    write_result(f"{path}\n")
+
+
+@app.command()
 def evaluate(
     csv: Annotated[
         Path | None, typer.Argument(help="CSV to score; left out, the run's own test rows.")
@@ -128,6 +162,26 @@ def evaluate(
         if more := len(report.targets) - len(shown):
             lines.append(f"and {more:,} more; --json has them all")
     write_result("\n".join(lines) + "\n")
+
+
+@app.command()
+def compare(
+    runs: Annotated[
+        list[Path], typer.Argument(help="Directories of runs, and of sweeps for all their runs.")
+    ],
+    json_: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object on stdout, nothing else.")
+    ] = False,
+) -> None:
+    """Hold the scores of runs against each other; those that differ in the seed make one line."""
+    from ml2021 import compare as command
+
+    result = command.compare(runs)
+    Console().say(*bulleted(result.notes))
+    if json_:
+        write_result(json.dumps(result.to_json(), allow_nan=False, ensure_ascii=False) + "\n")
+    else:
+        write_result("\n".join(result.lines()) + "\n")
 
 
 @app.command()

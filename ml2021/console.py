@@ -31,7 +31,7 @@ _HEADINGS = {
     "log_loss": "log loss",
     "auroc": "AUROC",
 }
-_HIGHER_IS_BETTER = {"r2", "accuracy", "balanced_accuracy", "macro_f1", "auroc"}
+HIGHER_IS_BETTER = {"r2", "accuracy", "balanced_accuracy", "macro_f1", "auroc"}
 
 
 def write_result(text: str) -> None:
@@ -73,18 +73,20 @@ class Console:
 
 
 class ProgressBar:
-    """Progress over epochs: a bar on a terminal, now and then a line elsewhere."""
+    """Progress over epochs or other units: a bar on a terminal, now and then a line elsewhere."""
 
-    def __init__(self, console: Console, epochs: int, done: float) -> None:
+    def __init__(self, console: Console, total: int, done: float, unit: str = "epoch") -> None:
         self._console = console
-        self._epochs = epochs
+        self._total = total
+        self._unit = unit
         self._said = time.monotonic()
         self._bar = None
         if sys.stderr is not None and sys.stderr.isatty() and not console.quiet:
             from tqdm import tqdm
 
-            form = "{l_bar}{bar}| {n:.1f}/{total} epochs [{elapsed}<{remaining}{postfix}]"
-            self._bar = tqdm(total=epochs, initial=done, bar_format=form, leave=False)
+            count = f"{{n:.1f}}/{{total}} {unit}s"
+            form = f"{{l_bar}}{{bar}}| {count} [{{elapsed}}<{{remaining}}{{postfix}}]"
+            self._bar = tqdm(total=total, initial=done, bar_format=form, leave=False)
 
     def __enter__(self) -> "ProgressBar":
         return self
@@ -99,7 +101,7 @@ class ProgressBar:
             self._bar.close()
 
     def show(self, done: float, losses: str) -> None:
-        """Show how many epochs are done, and the losses."""
+        """Show how many units are done, and the losses."""
         if time.monotonic() - self._said < (LINE_SECONDS if self._bar is None else BAR_SECONDS):
             return
         self._said = time.monotonic()
@@ -107,7 +109,7 @@ class ProgressBar:
             self._bar.n = done
             self._bar.set_postfix_str(losses)
         else:
-            self._console.say(f"epoch {round(done, 1):g} of {self._epochs}: {losses}")
+            self._console.say(f"{self._unit} {round(done, 1):g} of {self._total}: {losses}")
 
 
 def number(value: float | None) -> str:
@@ -149,7 +151,7 @@ def align(cells: Sequence[Sequence[str]]) -> list[str]:
 
 def verdict(key: str, network: "Scores", trivial: Mapping[str, "Scores"]) -> str:
     """Say in a sentence whether the network beats every trivial answer by the score `key`."""
-    sign = -1 if key in _HIGHER_IS_BETTER else 1
+    sign = -1 if key in HIGHER_IS_BETTER else 1
     known = {name: s[key] for name, s in trivial.items() if s[key] is not None}
     own = network[key]
     heading = _HEADINGS[key]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml2021.config import schema
-from ml2021.data import fitting
+from ml2021.data import fitting, kinds
 from ml2021.data import preprocessing as prep
 from ml2021.data.columns import Problem, Selection, select_columns
 from ml2021.data.kinds import ColumnPlan, plan_columns
@@ -85,7 +85,7 @@ def load_problem(config: schema.Config, locate: Locate) -> LoadedProblem:
     table = read_table(path, table_format, columns=selection.used)
     frame, file_order = in_series_order(table.frame, data.order_by)
     plan = plan_columns(frame, selection, task=config.task, lags=data.lags)
-    resolved = _resolve(config, plan, locate)
+    resolved = _resolve(config, plan.task, locate)
     rows, left_out = usable_rows(frame, selection, data)
     split = split_rows(resolved, frame, selection, rows)
     preprocessing, notes = _fit(resolved, header, frame, selection, plan, split)
@@ -151,6 +151,15 @@ def _unused(
     return tuple(name for name in header.names if name not in used)
 
 
+def with_config(problem: LoadedProblem, config: schema.Config, locate: Locate) -> LoadedProblem:
+    """Return the problem with another config, of the same data and the same task.
+
+    Raises ConfigError where that does not fit the data.
+    """
+    assert problem.config.task != "auto"
+    return replace(problem, config=_resolve(config, problem.config.task, locate))
+
+
 def table_format_of(data: schema.Data) -> TableFormat:
     """Return how the file is written."""
     return TableFormat(
@@ -192,15 +201,15 @@ def _select(config: schema.Config, header: Header) -> tuple[Selection, list[Prob
     return selection, problems
 
 
-def _resolve(config: schema.Config, plan: ColumnPlan, locate: Locate) -> schema.Config:
-    """Return the config with task, loss and split method as the data decides them."""
-    if plan.task == "classification" and config.data.lags:
+def _resolve(config: schema.Config, found: kinds.Task, locate: Locate) -> schema.Config:
+    """Return the config with task, loss and split method; `found` is the task of the data."""
+    if found == "classification" and config.data.lags:
         number = "structured" if config.data.horizon > 1 else "regression"
         raise ConfigError(
             f"{locate('data', 'lags')}: the target holds classes, and data.lags is for numbers; "
             f"leave data.lags out, or set task: {number} if they are numbers"
         )
-    task = "structured" if config.data.horizon > 1 else plan.task
+    task = "structured" if config.data.horizon > 1 else found
     is_classification = task == "classification"
     loss = config.loss or (schema.CrossEntropy() if is_classification else schema.Mse())
     if is_classification != isinstance(loss, schema.CrossEntropy):

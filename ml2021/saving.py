@@ -139,6 +139,8 @@ def restore_state(state: TrainingState, last: Checkpoint) -> None:
             )
         place.copy_(tensor)
     state.epoch, state.batch = last.description.epoch, last.description.batch
+    if not any(name.startswith(_PATH) for name in last.tensors):
+        state.path = None  # it was a member of a pack, whose paths are not kept
     if state.path is not None:
         _restore_path(state.path, last)
 

@@ -6,7 +6,9 @@ can be scored against them too. Printing is left to `ml2021.console`.
 Legend: N rows, F inputs, T outputs or classes.
 """
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,9 +28,13 @@ Answers = dict[str, Floats]
 
 @dataclass(frozen=True)
 class Report:
-    """The scores of one set of rows. `baselines` has a trivial answer's scores under its name."""
+    """The scores of one set of rows. `baselines` has a trivial answer's scores under its name.
+
+    truth_sha256: the digest of the rows' true answers; reports that share it are of the same rows.
+    """
 
     rows: int
+    truth_sha256: str
     scores: Scores
     targets: dict[str, Scores]
     baselines: dict[str, Scores]
@@ -38,6 +44,7 @@ class Report:
         """Return it as plain values."""
         plain: dict[str, Any] = {
             "rows": self.rows,
+            "truth_sha256": self.truth_sha256,
             "scores": self.scores,
             "targets": self.targets,
             "baselines": self.baselines,
@@ -111,11 +118,19 @@ def full_report(
     trivial["least_squares"] = target.restore(linear)
     return Report(
         rows=rows,
+        truth_sha256=_digest(target.labels, values),
         scores=metrics.regression_scores(values, predictions),
         targets=metrics.regression_scores_per_target(values, predictions, target.labels),
         baselines={name: metrics.regression_scores(values, p) for name, p in trivial.items()},
         confusion=None,
     )
+
+
+def _digest(labels: Sequence[str], truth: NDArray[Any]) -> str:
+    """Return the SHA-256 over the names of the targets or classes, and the true answers."""
+    digest = hashlib.sha256(json.dumps(labels).encode())
+    digest.update(np.ascontiguousarray(truth).data)
+    return digest.hexdigest()
 
 
 def _class_report(
@@ -135,6 +150,7 @@ def _class_report(
     table = metrics.confusion_matrix(classes[known], predicted[known], target.width)
     return Report(
         rows=rows,
+        truth_sha256=_digest(target.labels, classes),
         scores=metrics.classification_scores(classes, predictions),
         targets=metrics.classification_scores_per_class(classes, predictions, target.labels),
         baselines={"majority_class": majority, "least_squares": choice},

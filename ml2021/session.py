@@ -111,10 +111,15 @@ def open_metrics(session: Session, run: RunDirectory) -> MetricsFile:
 
     Raises CheckpointError where it does not hold them.
     """
+    return MetricsFile(run.metrics, metrics_columns(session), session.state.epoch)
+
+
+def metrics_columns(session: Session) -> list[str]:
+    """Return the header of metrics.csv."""
     columns = ["epoch", "updates", "lr", "train_loss", "validation_loss"]
     if session.validation is not None:
         columns += [f"validation_{name}" for name in _score_names(session.problem.preprocessing)]
-    return MetricsFile(run.metrics, columns, session.state.epoch)
+    return columns
 
 
 def train_session(
@@ -175,13 +180,13 @@ def summarise(
     }
     if isinstance(problem.preprocessing.target, ClassTarget):
         summary["classes"] = list(problem.preprocessing.target.labels)
-    if (residuals := _residuals(session)) is not None:
+    if (kept := residuals(session)) is not None:
         test = (problem.test.values, predictions["test"]) if "test" in predictions else None
         labels = problem.preprocessing.target.labels
         summary["interval"] = {
             "calibrated_on": "validation",
-            "rows": len(residuals),
-            "levels": conformal.describe(residuals, labels, test),
+            "rows": len(kept),
+            "levels": conformal.describe(kept, labels, test),
         }
     return reports, summary
 
@@ -200,7 +205,7 @@ def _advance(
         run,
         session.problem,
         session.answers,
-        partial(_residuals, session),
+        partial(residuals, session),
         config.train.save_seconds,
     )
     lr = float(config.optimizer.lr)
@@ -211,7 +216,7 @@ def _advance(
                 session.network, training, state, session.train, session.validation
             ):
                 if progress.is_epoch_end:
-                    metrics.append(_metrics_row(session, progress, lr, factor))
+                    metrics.append(metrics_row(session.problem, progress, lr, factor))
                 losses = f"{loss_name} {_losses(progress, factor)}"
                 done = state.epoch + state.batch / progress.batches
                 bar.show(done, losses)
@@ -269,8 +274,8 @@ def _score_names(preprocessing: Preprocessing) -> tuple[str, ...]:
     return ("mae", "rmse", "r2")
 
 
-def _metrics_row(
-    session: Session, progress: Progress, lr: float, factor: float
+def metrics_row(
+    problem: LoadedProblem, progress: Progress, lr: float, factor: float
 ) -> Mapping[str, int | float | None]:
     """Return the epoch's line of metrics.csv, losses and scores in the units of the data."""
     row: dict[str, int | float | None] = {
@@ -283,9 +288,9 @@ def _metrics_row(
     if progress.validation_loss is not None:
         assert progress.validation_outputs is not None
         row["validation_loss"] = float(progress.validation_loss) * factor
-        preprocessing = session.problem.preprocessing
+        preprocessing = problem.preprocessing
         predictions = to_predictions(preprocessing, progress.validation_outputs[0].cpu().numpy())
-        scores = score(preprocessing, session.problem.validation, predictions)
+        scores = score(preprocessing, problem.validation, predictions)
         row |= {f"validation_{name}": value for name, value in scores.items()}
     return row
 
@@ -318,7 +323,7 @@ def _outputs(session: Session, samples: Samples) -> NDArray[np.float32]:
     return raw
 
 
-def _residuals(session: Session) -> Floats | None:
+def residuals(session: Session) -> Floats | None:
     """Return the sorted residuals of the best parameters on the validation rows.
 
     None where these are classes or there are no such rows, and so nothing to calibrate with.

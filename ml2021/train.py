@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ml2021.config.differences import differences
 from ml2021.config.loading import LoadedConfig, dump_yaml, load_config
-from ml2021.console import Console, bulleted, score_table, write_message
+from ml2021.console import Console, score_table, write_message
 from ml2021.errors import (
     CheckpointError,
     ConfigError,
@@ -52,6 +52,11 @@ def train(
     With `is_reported` the run gets a report to look at, once everything else is saved.
     """
     loaded = load_config(config, overrides)
+    if loaded.config.sweep is not None:
+        raise ConfigError(
+            f"{loaded.locate('sweep')}: train makes one run; for all of them: "
+            f"ml2021 sweep --config {config}; for the config alone: --set sweep=null"
+        )
     if run_dir is not None:
         data = loaded.config.data
         tables = [Path(path) for path in (data.path, data.test_path) if path is not None]
@@ -216,17 +221,8 @@ def _report(
 
 def _say_problem(console: Console, problem: "LoadedProblem") -> None:
     """Say what was understood of config and table, before the time is spent."""
-    from ml2021.data.preprocessing import ClassTarget, describe_columns
+    from ml2021.description import describe_problem
 
     console.say("config, with every default:")
     console.say(*(f"  {line}" for line in dump_yaml(problem.config).splitlines()))
-    sizes = problem.split.sizes()
-    target = problem.preprocessing.target
-    rows = ", ".join(f"{count:,} {part}" for part, count in sizes.items())
-    names = ", ".join(map(echo, target.labels[:8]))
-    if (more := len(target.labels) - 8) > 0:
-        names += f" and {more:,} more"
-    if isinstance(target, ClassTarget):
-        names = f"{echo(target.label)} ({names})"
-    console.say(f"{problem.config.task} of {names}: rows {rows}")
-    console.say(*bulleted([*describe_columns(problem.preprocessing), *problem.notes]))
+    console.say(*describe_problem(problem))

@@ -23,7 +23,7 @@ from ml2021.suggestions import suggest
 
 DATA = "data: {path: a.csv, target: y}\n"
 BLOCK = "data:\n  path: a.csv\n  target: y\n"
-TOP_KEYS = "data, task, model, loss, optimizer, train, seed, device"
+TOP_KEYS = "data, task, model, loss, optimizer, train, seed, device, sweep"
 MODELS = "linear, sigmoid_sum, relu_stack"
 TASKS = "auto, regression, classification, structured"
 LOSSES = "mae, mse, huber, cross_entropy"

@@ -75,9 +75,11 @@ def test_two_keys_are_enough() -> None:
             "clip_norm": None,
             "early_stopping": {"patience": 20},
             "save_seconds": 30.0,
+            "keep_path": True,
         },
         "seed": 0,
         "device": "auto",
+        "sweep": None,
     }
 
 
@@ -229,13 +231,13 @@ def test_every_key_is_described() -> None:
         for key, field in section.get("properties", {}).items()
         if not field.get("description", "").rstrip().endswith((".", "..."))
     ]
-    assert len(sections) == 20 + 1
+    assert len(sections) == 21 + 1
     assert undescribed == []
 
 
 def test_the_first_key_of_every_member_is_its_tag() -> None:
     members = Config.model_json_schema()["$defs"]
     first = {name: next(iter(section["properties"])) for name, section in members.items()}
-    untagged = {"Data": "path", "EarlyStopping": "patience", "Train": "epochs"}
+    untagged = {"Data": "path", "EarlyStopping": "patience", "Train": "epochs", "Sweep": "runs"}
     splits = {"FractionSplit": "method", "ColumnSplit": "method"}
     assert first == {**dict.fromkeys(first, "type"), **untagged, **splits}

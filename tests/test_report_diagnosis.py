@@ -29,6 +29,7 @@ def report_of(score: str, errors: Errors, rows: int = 400) -> Report:
     network, constant, linear = errors
     return Report(
         rows=rows,
+        truth_sha256="",
         scores={score: network},
         targets={},
         baselines={"mean": {score: constant}, "least_squares": {score: linear}},

@@ -98,7 +98,22 @@ def test_a_report_on_numbers() -> None:
     assert report.baselines["mean"]["mae"] == pytest.approx((1 + 0 + 5 + 2) / 4)
     # The line is y = 2x and z = 1, which is off by 2 in one of four numbers.
     assert report.baselines["least_squares"]["mae"] == pytest.approx(2 / 4, abs=1e-5)
-    assert set(report.to_json()) == {"rows", "scores", "targets", "baselines"}
+    assert set(report.to_json()) == {"rows", "truth_sha256", "scores", "targets", "baselines"}
+
+
+def test_reports_tell_whether_they_are_of_the_same_rows() -> None:
+    fitted = preprocessing(REAL)
+    answers = learn_answers(fitted, TRAIN)
+
+    def digest(truth: list[list[float]], predicted: float) -> str:
+        rows = samples([1, 4], np.array(truth))
+        predictions = np.full((2, 2), predicted)
+        return full_report(fitted, answers, rows, predictions).truth_sha256
+
+    same = digest([[1.0, 2.0], [3.0, 4.0]], 0.0)
+    assert digest([[1.0, 2.0], [3.0, 4.0]], 9.0) == same
+    assert digest([[1.0, 2.0], [3.0, 5.0]], 0.0) != same
+    assert digest([[3.0, 4.0], [1.0, 2.0]], 0.0) != same
 
 
 def test_a_series_is_held_against_its_previous_value() -> None:

@@ -6,28 +6,20 @@ ask `LoadedConfig.locate` where to point.
 """
 
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from ml2021.config.documents import (
-    NESTING_LIMIT,
-    Node,
-    Place,
-    Problem,
-    find_wrong_character,
-    line_and_column,
-    parse_document,
-)
+from ml2021.config.documents import Node, Place, Problem, line_and_column, parse_document
 from ml2021.config.documents import Path as KeyPath
-from ml2021.config.messages import describe, dotted
+from ml2021.config.messages import describe
+from ml2021.config.overrides import apply_override, kind_of
 from ml2021.config.scalars import dump_document
 from ml2021.config.schema import Config
-from ml2021.config.structure import models_at, tag_of
-from ml2021.errors import ConfigError, ResourceError, echo, is_of_machine, printable
+from ml2021.errors import ConfigError, ResourceError, is_of_machine, printable
 
 SIZE_LIMIT = 1 << 20
 """The largest config file, in bytes."""
@@ -61,11 +53,30 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig:
     An override is `KEY=VALUE` with a dotted key and a YAML value: `optimizer.lr=0.01`. Where a
     key is set twice the last one wins. Raises ConfigError with a line for each thing wrong.
     """
-    return load_config_text(_read_text(path), str(path), overrides)
+    return load_config_text(read_text(path), str(path), overrides)
 
 
 def load_config_text(text: str, source: str, overrides: Sequence[str] = ()) -> LoadedConfig:
     """Do what `load_config` does for a text that stands at `source`."""
+    draft = read_draft(text, source, overrides)
+    config, problems = check_draft(draft)
+    refuse(problems)
+    assert config is not None
+    return LoadedConfig(config, text, draft.nodes)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A config before the schema has seen it: plain values, and what is wrong already."""
+
+    tree: Mapping[str, Any] | None
+    """None where the text is no whole mapping."""
+    nodes: Mapping[KeyPath, Node]
+    problems: Sequence[Problem] = ()
+
+
+def read_draft(text: str, source: str, overrides: Sequence[str] = ()) -> Draft:
+    """Read a text that stands at `source`, and apply overrides."""
     source = printable(source)
     document = parse_document(text, source)
     problems = document.problems
@@ -75,25 +86,39 @@ def load_config_text(text: str, source: str, overrides: Sequence[str] = ()) -> L
         message = "the config is empty; it needs at least data.path and data.target"
         problems.append(Problem(start, None, message))
     elif document.is_complete and not isinstance(tree, dict):
-        message = f"the config must be a mapping (key: value), not {_kind(tree)}"
+        message = f"the config must be a mapping (key: value), not {kind_of(tree)}"
         problems.append(Problem(start, None, message))
     mapping = tree if isinstance(tree, dict) else {}
     nodes = document.nodes
     nodes[()] = Node(start, start, start)
     for rank, override in enumerate(overrides, start=1):
-        problems += _apply_override(override, rank, mapping, nodes)
-    if document.is_complete and isinstance(tree, dict):
+        problems += apply_override(override, rank, mapping, nodes)
+    is_whole = document.is_complete and isinstance(tree, dict)
+    return Draft(mapping if is_whole else None, nodes, problems)
+
+
+def check_draft(draft: Draft) -> tuple[Config | None, list[Problem]]:
+    """Return the config, or everything that is wrong with it."""
+    problems = list(draft.problems)
+    config = None
+    if draft.tree is not None:
         try:
-            config = Config.model_validate(mapping)
+            config = Config.model_validate(draft.tree)
         except ValidationError as error:
-            problems += _schema_problems(error, nodes, {p.path for p in problems})
-    if problems:
-        problems.sort(key=lambda problem: problem.place)
-        lines = [f"{p.place.prefix}: {p.message}" for p in problems[:SHOWN_LIMIT]]
-        if (more := len(problems) - SHOWN_LIMIT) > 0:
-            lines.append(f"{source}: and {more:,} more mistakes; mend these first")
-        raise ConfigError(*lines)
-    return LoadedConfig(config, text, nodes)
+            problems += _schema_problems(error, draft.nodes, {p.path for p in problems})
+    return (None if problems else config), problems
+
+
+def refuse(problems: Iterable[Problem]) -> None:
+    """Raise ConfigError with a line for each problem, in the order of their places."""
+    ordered = sorted(problems, key=lambda problem: problem.place)
+    if not ordered:
+        return
+    lines = [f"{p.place.prefix}: {p.message}" for p in ordered[:SHOWN_LIMIT]]
+    if (more := len(ordered) - SHOWN_LIMIT) > 0:
+        source = ordered[0].place.source
+        lines.append(f"{source}: and {more:,} more mistakes; mend these first")
+    raise ConfigError(*lines)
 
 
 def to_plain(config: Config) -> dict[str, Any]:
@@ -106,7 +131,8 @@ def dump_yaml(config: Config) -> str:
     return dump_document(to_plain(config))
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Return the text of a config file. Raises ConfigError where it cannot be read."""
     place = printable(str(path.absolute()))
     try:
         # Opening a FIFO would wait for its other end.
@@ -140,52 +166,6 @@ def _read_text(path: Path) -> str:
         raise ConfigError(f"{source}:{line}:{column}: {what}") from None
 
 
-def _apply_override(
-    override: str, rank: int, tree: dict[str, Any], nodes: dict[KeyPath, Node]
-) -> list[Problem]:
-    """Put an override's value into `tree`, and its place into `nodes`."""
-    name, equals, text = override.partition("=")
-    name = name.strip()
-    place = Place(rank, 0, 0, f"--set {echo(name or override)}")
-    keys = name.split(".")
-    if not equals:
-        return [Problem(place, None, "no value; write --set KEY=VALUE")]
-    if not all(keys):
-        return [Problem(place, None, "not a dotted key; write one such as optimizer.lr")]
-    if wrong := find_wrong_character(name):
-        return [Problem(place, None, wrong)]
-    if len(keys) > NESTING_LIMIT:
-        return [Problem(place, None, "too many dots; write a key such as optimizer.lr")]
-    path: KeyPath = tuple(keys)
-    document = parse_document(text, place.source, rank)
-    if document.is_complete and document.is_empty:
-        return [Problem(place, path, "no value after '='; write null for none, '\"\"' for no text")]
-    own = Node(place, place, place)
-    inner: Any = tree
-    for depth, key in enumerate(keys[:-1], start=1):
-        above = path[:depth]
-        child = inner.get(key)
-        if child is None:
-            child = {}
-            nodes[above] = own
-        elif isinstance(child, str) and len(union := models_at(above)) > 1:
-            tag = tag_of(union)
-            nodes[(*above, tag)] = nodes[above]
-            nodes[above] = nodes[above]._replace(inside=nodes[above].key)
-            child = {tag: child}
-        if not isinstance(child, dict):
-            message = f"{dotted(above)} is {_kind(child)} without keys; set {dotted(above)} itself"
-            return [*document.problems, Problem(place, path, message)]
-        inner[key] = child
-        inner = child
-    inner[keys[-1]] = document.value
-    for old in [old for old in nodes if old[: len(path)] == path]:
-        del nodes[old]
-    nodes[path] = own
-    nodes.update(((*path, *below), own) for below in document.nodes)
-    return [p._replace(path=(*path, *(p.path or ()))) for p in document.problems]
-
-
 def _schema_problems(
     error: ValidationError, nodes: Mapping[KeyPath, Node], broken: set[KeyPath | None]
 ) -> list[Problem]:
@@ -206,9 +186,3 @@ def _place_of(nodes: Mapping[KeyPath, Node], path: KeyPath) -> Place:
     while path not in nodes:
         path = path[:-1]
     return nodes[path].inside
-
-
-def _kind(value: object) -> str:
-    if isinstance(value, list):
-        return "a list"
-    return "a mapping" if isinstance(value, dict) else f"'{echo(value)}'"

@@ -69,6 +69,7 @@ _WANTED = {
     "bool_type": "true or false",
     "list_type": "a list",
     "model_type": "a mapping",
+    "dict_type": "a mapping",
 }
 
 _BOUNDS = {
@@ -121,12 +122,12 @@ def dotted(path: Path) -> str:
 
 def _wrong_value(error: ErrorDetails, path: Path, models: Sequence[type[BaseModel]]) -> str:
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
-    shown = _shown(value)
+    given = shown(value)
     if kind in _BOUNDS:
         words, limit = _BOUNDS[kind]
-        return f"must be {words} {_limit(context[limit])}, not {shown}"
+        return f"must be {words} {_limit(context[limit])}, not {given}"
     if kind == "finite_number":
-        return f"must be a finite number, not {shown}"
+        return f"must be a finite number, not {given}"
     if kind in ("too_short", "string_too_short"):
         return "must not be empty"
     if kind == "literal_error":
@@ -134,9 +135,9 @@ def _wrong_value(error: ErrorDetails, path: Path, models: Sequence[type[BaseMode
     or_null = " or null" if takes_null(path) else ""
     if kind == "model_attributes_type":
         names = _listed(members(list(models)))
-        return f"must be one of {names}, or a mapping{or_null}, not {shown}"
+        return f"must be one of {names}, or a mapping{or_null}, not {given}"
     wanted = error["msg"] if kind == WRONG_VALUE else f"must be {_WANTED[kind]}"
-    return f"{wanted}{or_null}, not {shown}{_advice(wanted, value)}"
+    return f"{wanted}{or_null}, not {given}{_advice(wanted, value)}"
 
 
 def _advice(wanted: str, value: object) -> str:
@@ -162,7 +163,7 @@ def _looks_like_number(text: str) -> bool:
 
 def _not_a_choice(choices: Iterable[str], wrong: object) -> str:
     hint = suggest(wrong, choices, CHOICE_SYNONYMS) if isinstance(wrong, str) else ""
-    return f"must be one of {_listed(choices)}, not {_shown(wrong)}{hint}"
+    return f"must be one of {_listed(choices)}, not {shown(wrong)}{hint}"
 
 
 def _unknown_key(path: Path, model: type[BaseModel], chosen: str) -> str:
@@ -202,7 +203,7 @@ def _listed(choices: Iterable[str]) -> str:
     return ", ".join(c if c.replace("_", "").isalnum() else f"'{c}'" for c in choices)
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     """Return a value as it would stand in a YAML file."""
     match value:
         case None:

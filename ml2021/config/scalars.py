@@ -65,7 +65,7 @@ def dump_value(value: object) -> str:
     """Return a value as it stands on one line of YAML."""
     text = yaml.dump(
         value,
-        Dumper=_Dumper,
+        Dumper=_LineDumper,
         sort_keys=False,
         allow_unicode=True,
         default_flow_style=True,
@@ -93,5 +93,14 @@ class _Dumper(yaml.SafeDumper):
         return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=is_flat)
 
 
+class _LineDumper(_Dumper):
+    """Writes every list and mapping on the line where it begins."""
+
+    def represent_items(self, data: list[object]) -> yaml.SequenceNode:
+        return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=True)
+
+
+_LineDumper.add_representer(str, _Dumper.represent_text)
+_LineDumper.add_representer(list, _LineDumper.represent_items)
 _Dumper.add_representer(str, _Dumper.represent_text)
 _Dumper.add_representer(list, _Dumper.represent_items)

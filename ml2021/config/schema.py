@@ -8,7 +8,7 @@ columns exist?) or the machine (is there such a device?) is left to later stages
 left to `documents`, the words of the errors to `messages`.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -368,6 +368,22 @@ class Train(_Section):
     64 MB."""
 
 
+class Sweep(_Section):
+    """Many runs of one config: what differs between them, by dotted keys such as optimizer.lr."""
+
+    runs: list[dict[str, Any]] = []
+    """Settings run by run, each a mapping of keys to values; crossed with `grid` and `random`."""
+    grid: dict[str, Any] = {}
+    """Keys with lists of values: every combination of them is run."""
+    random: dict[str, Any] = {}
+    """Keys with a list to choose from, or `{low, high, scale}`, `scale` being linear or log. Drawn
+    for each combination of `runs` and `grid`; those that differ in the seed alone share a draw."""
+    samples: Count = 1
+    """Draws for each combination."""
+    seed: Index = 0
+    """Seed of the draws, and of nothing else."""
+
+
 class Config(_Section):
     """All that the user asks for."""
 
@@ -387,6 +403,8 @@ class Config(_Section):
     """Seed of the initial weights and of the order of the batches."""
     device: Device = "auto"
     """Where to compute: cpu, cuda or cuda:N; `auto` is cuda where there is one."""
+    sweep: Sweep | None = None
+    """Many runs at once, for `ml2021 sweep`; null: one run."""
 
     @model_validator(mode="after")
     def _loss_suits_task(self) -> "Config":

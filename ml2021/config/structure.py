@@ -59,6 +59,13 @@ def takes_null(path: Path) -> bool:
     return any(field is not None and NoneType in _leaves(field.annotation) for field in fields)
 
 
+def takes_whole_numbers(path: Path) -> bool:
+    """Say whether a number at `path` has to be a whole one."""
+    fields = [model.model_fields.get(str(path[-1])) for model in models_at(path[:-1])]
+    leaves = [leaf for field in fields if field for leaf in _leaves(field.annotation)]
+    return int in leaves and float not in leaves
+
+
 @cache
 def homes() -> dict[str, list[Path]]:
     """Return for each key of the schema the paths of the mappings that it can stand in."""

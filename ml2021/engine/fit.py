@@ -179,9 +179,13 @@ def _note_diverged(
     new = value.isfinite().logical_not() & (state.diverged == 0)
     state.diverged.copy_(torch.where(new, update, state.diverged))
     if bool((state.diverged > 0).all()):
-        last = int(state.diverged.max())
-        raise DivergenceError(
-            f"training diverged: {what} in epoch "
-            f"{(last - 1) // batches + 1}, update {last}; "
-            "try a smaller optimizer.lr, or train.clip_norm"
-        )
+        raise divergence(what, int(state.diverged.max()), batches)
+
+
+def divergence(what: str, update: int, batches: int) -> DivergenceError:
+    """Return the error of what a member came to in that update, with so many an epoch."""
+    return DivergenceError(
+        f"training diverged: {what} in epoch "
+        f"{(update - 1) // batches + 1}, update {update}; "
+        "try a smaller optimizer.lr, or train.clip_norm"
+    )

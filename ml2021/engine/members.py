@@ -15,6 +15,7 @@ from ml2021.data.datasets import Dataset
 from ml2021.engine.fit import Progress, fit
 from ml2021.engine.networks import Network
 from ml2021.engine.state import Training, TrainingState
+from ml2021.errors import DivergenceError
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,15 @@ def fit_members(
             some = training.select(members)
             rows = train.select(members)
             held_out = None if validation is None else validation.select(members)
-        for progress in fit(network, some, running, rows, held_out):
+        try:
+            for progress in fit(network, some, running, rows, held_out):
+                if not everyone:
+                    state.put_back(members, running)
+                yield MemberProgress(members, progress)
+                if progress.is_epoch_end and not bool(running.is_patient(some).all()):
+                    break
+        except DivergenceError:  # of all that were still training
             if not everyone:
                 state.put_back(members, running)
-            yield MemberProgress(members, progress)
-            if progress.is_epoch_end and not bool(running.is_patient(some).all()):
-                break
+            if bool((state.diverged > 0).all()):
+                raise

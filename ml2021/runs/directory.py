@@ -24,6 +24,8 @@ from ml2021.errors import (
 from ml2021.runs.files import is_temporary, make_folder, replace_file
 
 RUNS = Path("runs")
+BEST_OF_SWEEP = "best"
+"""The folder of a sweep's directory that holds its best run."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def create_run(path: Path | None, name: str) -> RunDirectory:
     """
     try:
         if path is None:
-            chosen = _make_numbered(name)
+            chosen = make_numbered(name)
         else:
             chosen = path
             make_folder(path)
@@ -124,7 +126,8 @@ def _has_not_begun(path: Path) -> bool:
     )
 
 
-def _make_numbered(name: str) -> Path:
+def make_numbered(name: str) -> Path:
+    """Make the next free folder runs/<name>-<n>."""
     RUNS.mkdir(exist_ok=True)
     pattern = re.compile(re.escape(name) + r"-(\d+)")
     taken = [int(m[1]) for entry in RUNS.iterdir() if (m := pattern.fullmatch(entry.name))]
@@ -140,7 +143,10 @@ def _make_numbered(name: str) -> Path:
 
 
 def open_run(path: Path | None) -> RunDirectory:
-    """Return the run at `path`, or the newest under runs/; CheckpointError if there is none."""
+    """Return the run at `path`, or the newest under runs/; CheckpointError if there is none.
+
+    A sweep stands for its best run.
+    """
     if path is None:
         newest = _newest()
         if newest is None:
@@ -148,6 +154,8 @@ def open_run(path: Path | None) -> RunDirectory:
         _refuse_links(RunDirectory(newest))
         return RunDirectory(newest)
     run = RunDirectory(path)
+    if not run.resolved_config.is_file() and (path / BEST_OF_SWEEP).is_dir():
+        run = RunDirectory(path / BEST_OF_SWEEP)
     _refuse_links(run)
     if not run.resolved_config.is_file():
         what = "not a run directory" if path.exists() else "no such run directory"
@@ -182,9 +190,11 @@ def chosen_run(run: RunDirectory, named: Path | None) -> Iterator[None]:
 
 def _newest() -> Path | None:
     """Return the run under runs/ that has a model, and whose config was written last."""
-    runs = [
-        RunDirectory(best.parent.parent) for best in RUNS.glob("*/checkpoints/best.safetensors")
+    found = [
+        *RUNS.glob("*/checkpoints/best.safetensors"),
+        *RUNS.glob(f"*/{BEST_OF_SWEEP}/checkpoints/best.safetensors"),
     ]
+    runs = [RunDirectory(best.parent.parent) for best in found]
     configs = [run.resolved_config for run in runs if run.resolved_config.is_file()]
     if not configs:
         return None

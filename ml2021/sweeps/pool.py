@@ -1,0 +1,191 @@
+"""The worker processes of a sweep, seen from the one that started them.
+
+Each gets a pack at a time. A worker that dies takes its pack along and nothing else: another one
+takes its place. What a worker does is left to `ml2021.sweeps.worker`.
+"""
+
+import contextlib
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TextIO
+
+from ml2021.errors import ResourceError
+from ml2021.sweeps.packing import Pack
+from ml2021.sweeps.results import Result
+from ml2021.sweeps.tasks import Task, task_to_line
+
+POLL_SECONDS = 0.1
+"""How long a signal may wait for an answer."""
+
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+# A worker imports what we do, and nothing from the working directory.
+_CODE = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from ml2021.sweeps.worker import main; main()"
+)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run has ended."""
+
+    result: Result
+
+
+@dataclass(frozen=True)
+class Understood:
+    """A table has been read; the lines say how."""
+
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Reached:
+    """How many of the runs that are in training are done, parts of runs included."""
+
+    running: float
+
+
+News = Ended | Understood | Reached
+
+
+@dataclass
+class _Worker:
+    process: "subprocess.Popen[str]"
+    reader: threading.Thread
+    pack: Pack = ()
+    waiting: set[int] = field(default_factory=set)
+    done: float = 0.0
+
+    def end(self) -> int:
+        """Wait for its end, close what leads to it, and return its exit code."""
+        code = self.process.wait()
+        self.reader.join()
+        assert self.process.stdin is not None
+        with contextlib.suppress(OSError):  # what was not written yet has nowhere to go
+            self.process.stdin.close()
+        return code
+
+    @property
+    def part(self) -> float:
+        """How much of the runs that have not ended is done."""
+        return max(0.0, self.done - (len(self.pack) - len(self.waiting)))
+
+
+class Pool:
+    """Worker processes, and the packs that wait for one; use it in a `with`.
+
+    threads: for each worker. data_of: what tells the data of two packs apart: a worker rather
+    takes a pack whose data it has.
+    """
+
+    def __init__(
+        self,
+        packs: Sequence[Pack],
+        jobs: int,
+        threads: int,
+        make_task: Callable[[Pack], Task],
+        data_of: Callable[[Pack], object],
+    ) -> None:
+        self._packs = list(packs)
+        self._jobs, self._threads = jobs, threads
+        self._make_task, self._data_of = make_task, data_of
+        self._workers: dict[int, _Worker] = {}
+        self._started = 0
+        self._replies: queue.SimpleQueue[tuple[int, str | None]] = queue.SimpleQueue()
+
+    def __enter__(self) -> "Pool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._workers.values():
+            worker.process.kill()
+            worker.end()
+
+    def run(self, stopped: Callable[[], bool]) -> Iterator[News]:
+        """Train all packs, or until `stopped`, and yield what the workers say."""
+        while not stopped():
+            while self._packs and len(self._workers) < self._jobs:
+                self._hand_out(self._start())
+            if not self._workers:
+                return
+            try:
+                number, line = self._replies.get(timeout=POLL_SECONDS)
+            except queue.Empty:
+                continue
+            if line is None:
+                yield from self._bury(number)
+            else:
+                yield from self._hear(number, json.loads(line))
+            yield Reached(sum(worker.part for worker in self._workers.values()))
+
+    def _hear(self, number: int, said: Mapping[str, Any]) -> Iterator[News]:
+        worker = self._workers[number]
+        match said["event"]:
+            case "result":
+                result = Result(**said["result"])
+                worker.waiting.discard(result.run)
+                yield Ended(result)
+            case "progress":
+                worker.done = said["done"]
+            case "data":
+                yield Understood(said["lines"])
+            case "idle":
+                self._hand_out(number)
+            case _:
+                raise RuntimeError(f"a worker failed:\n{said['text']}")
+
+    def _start(self) -> int:
+        environment = {**os.environ, **dict.fromkeys(_THREAD_VARIABLES, str(self._threads))}
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-c", _CODE, json.dumps(sys.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+            encoding="utf-8",
+            process_group=0,  # a Ctrl-C at the terminal is for us alone
+        )
+        self._started += 1
+        number = self._started
+        reader = threading.Thread(target=self._read, args=(number, process.stdout), daemon=True)
+        reader.start()
+        self._workers[number] = _Worker(process, reader)
+        return number
+
+    def _read(self, number: int, replies: TextIO) -> None:
+        with replies:
+            for line in replies:
+                self._replies.put((number, line))
+        self._replies.put((number, None))
+
+    def _hand_out(self, number: int) -> None:
+        """Give a worker its next pack, or where none is left, leave to end."""
+        worker = self._workers[number]
+        assert worker.process.stdin is not None
+        with contextlib.suppress(OSError):  # it has died, which its reader will tell
+            if not self._packs:
+                worker.pack, worker.waiting = (), set()
+                worker.process.stdin.close()
+                return
+            held = self._data_of(worker.pack) if worker.pack else None
+            index = next((i for i, p in enumerate(self._packs) if self._data_of(p) == held), 0)
+            worker.pack = self._packs.pop(index)
+            worker.waiting, worker.done = set(worker.pack), 0.0
+            worker.process.stdin.write(task_to_line(self._make_task(worker.pack)))
+            worker.process.stdin.flush()
+
+    def _bury(self, number: int) -> Iterator[News]:
+        """Give up what a worker had that is no more."""
+        worker = self._workers.pop(number)
+        code = worker.end()
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+        for run in sorted(worker.waiting):
+            line = f"its worker process {how}; the system may have run out of memory"
+            yield Ended(Result(run, "failed", lines=(line,), exit_code=ResourceError.exit_code))

@@ -1,0 +1,147 @@
+"""A worker process: packs come in as lines of JSON, and what becomes of their runs goes out so.
+
+It ends when its standard input does, so that it never outlives the process that started it, not
+even one that was killed. Which worker gets which pack is left to `ml2021.sweeps.pool`.
+"""
+
+import gc
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ml2021.config.loading import load_config_text
+from ml2021.config.messages import dotted
+from ml2021.description import describe_problem
+from ml2021.errors import Ml2021Error
+from ml2021.sweeps.directory import SweepDirectory
+from ml2021.sweeps.results import Result, validation_value
+from ml2021.sweeps.tasks import Task, task_from_line
+
+if TYPE_CHECKING:
+    from ml2021.problem import LoadedProblem
+    from ml2021.sweeps.training import PackData
+
+COLLECTION_THRESHOLD = 200_000  # as in ml2021.__main__
+PROGRESS_SECONDS = 0.2
+
+Reply = Callable[[Mapping[str, Any]], None]
+
+
+def main() -> None:
+    """Train what comes in until nothing more does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started us
+    gc.set_threshold(COLLECTION_THRESHOLD)
+    # Whatever a library prints must not come between the replies.
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(lines,), daemon=True).start()
+
+    def reply(event: Mapping[str, Any]) -> None:
+        try:
+            replies.write(json.dumps(event, allow_nan=False) + "\n")
+            replies.flush()
+        except OSError:
+            os._exit(1)
+
+    worker = Worker(reply)
+    while True:
+        task = task_from_line(lines.get())
+        try:
+            worker.train(task)
+        except Exception:
+            reply({"event": "bug", "text": traceback.format_exc()})
+
+
+def _listen(lines: "queue.SimpleQueue[str]") -> None:
+    """Hand on what comes in; at its end, end the process, whatever it is doing."""
+    for line in sys.stdin:
+        lines.put(line)
+    os._exit(0)
+
+
+class Worker:
+    """Trains packs; the data of the last one is kept for the next."""
+
+    def __init__(self, reply: Reply) -> None:
+        self._reply = reply
+        self._held: tuple[object, LoadedProblem, PackData] | None = None
+
+    def train(self, task: Task) -> None:
+        """Train a pack, and reply with its progress and with the result of each run."""
+        waiting = list(task.runs)
+
+        def say(result: Result) -> None:
+            waiting.remove(result.run)
+            self._reply({"event": "result", "result": result.to_json()})
+
+        try:
+            self._train(task, say)
+        except Ml2021Error as error:
+            for run in tuple(waiting):
+                say(Result(run, "failed", lines=error.lines, exit_code=error.exit_code))
+        self._reply({"event": "idle"})
+
+    def _train(self, task: Task, say: Callable[[Result], None]) -> None:
+        problems, data = self._load(task)
+
+        from ml2021.sweeps.keeping import keep_candidate, result_of
+        from ml2021.sweeps.training import train_pack
+
+        sweep, runs = SweepDirectory(Path(task.sweep)), list(task.runs)
+        best = task.best
+        said = time.monotonic()
+        for progress in train_pack(problems, data, task.threads, task.share):
+            ended = [(result_of(runs[m.place], m), m) for m in progress.ended]
+            known = [
+                ((value, result.run), member, summary)
+                for (result, summary), member in ended
+                if (value := validation_value(result, by_mae=task.by_mae)) is not None
+            ]
+            if known:
+                rank, member, summary = min(known, key=lambda item: item[0])
+                if best is None or rank < best:
+                    best = rank
+                    keep_candidate(sweep, rank[1], task.runs[rank[1]], member, summary)
+            for (result, _), _ in ended:
+                say(result)
+            if time.monotonic() - said > PROGRESS_SECONDS:
+                self._reply({"event": "progress", "done": progress.done})
+                said = time.monotonic()
+
+    def _load(self, task: Task) -> "tuple[list[LoadedProblem], PackData]":
+        """Return the problem of each run, and the data that they share.
+
+        It is read only where it is not that of the last pack.
+        """
+        from ml2021.problem import load_problem, with_config
+
+        configs = {run: load_config_text(text, f"run {run}") for run, text in task.runs.items()}
+        first = next(iter(configs.values())).config
+        key = (first.data, first.task, first.device)
+        if self._held is None or self._held[0] != key:
+            self._held = None  # before the next, so that the memory never holds two
+            problem = load_problem(first, _locate_in(next(iter(configs))))
+            self._reply({"event": "data", "lines": describe_problem(problem)})
+
+            from ml2021.sweeps.training import prepare_data
+
+            self._held = (key, problem, prepare_data(problem))
+        _, problem, data = self._held
+        problems = [
+            with_config(problem, loaded.config, _locate_in(run)) for run, loaded in configs.items()
+        ]
+        return problems, data
+
+
+def _locate_in(run: int) -> Callable[..., str]:
+    """Return what says where a key of a run stands, which is on no line of a file."""
+    return lambda *keys: f"run {run}, {dotted(keys)}"

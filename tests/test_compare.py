@@ -1,0 +1,171 @@
+"""The command `compare`: which runs make one line, which is best, and what cannot be compared."""
+
+import json
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import pytest
+
+from ml2021.comparison import Contender, best_of, comparison_table, group, trivial_answers
+from ml2021.config.schema import Config
+from ml2021.metrics import Scores
+from tests.commands import refusal, run_well, table, write_rows
+
+CONFIG = """\
+data: {path: t.csv, target: y, features: [a, b]}
+model: {widths: [4]}
+train: {epochs: 2}
+device: cpu
+"""
+RUNS = {
+    "a": [],
+    "b": ["seed=1"],
+    "c": ["optimizer.lr=0.01"],
+    "other": ["data.split.seed=1"],
+    "classes": ["data.target=kind"],
+    "untested": ["data.split.test=0.0"],
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("compare")
+    write_rows(folder / "t.csv", table(100))
+    (folder / "c.yaml").write_text(CONFIG)
+    for name, overrides in RUNS.items():
+        options = [option for text in overrides for option in ("--set", text)]
+        run_well(folder, "train", "--config", "c.yaml", "--run-dir", name, "--quiet", *options)
+    return folder
+
+
+def scores(folder: Path, name: str, part: str = "test") -> dict[str, float]:
+    summary = json.loads((folder / name / "summary.json").read_text())
+    found: dict[str, float] = summary["scores"][part]["scores"]
+    return found
+
+
+def compared(folder: Path, *names: str) -> dict[str, Any]:
+    outcome = run_well(folder, "compare", *names, "--json")
+    assert outcome.stdout.count("\n") == 1
+    result: dict[str, Any] = json.loads(outcome.stdout)
+    return result
+
+
+def test_runs_that_differ_in_the_seed_alone_make_one_line(folder: Path) -> None:
+    result = compared(folder, "a", "c", "b")
+    assert (result["split"], result["task"], result["same_rows"]) == ("test", "regression", True)
+    assert [each["runs"] for each in result["groups"]] == [["a", "b"], ["c"]]
+    assert [each["seeds"] for each in result["groups"]] == [[0, 1], [0]]
+    assert [each["settings"] for each in result["groups"]] == [
+        {"optimizer.lr": "0.002"},
+        {"optimizer.lr": "0.01"},
+    ]
+    values = [scores(folder, name)["mae"] for name in ("a", "b")]
+    assert result["groups"][0]["scores"]["mae"] == {"mean": mean(values), "std": stdev(values)}
+    assert result["groups"][1]["scores"]["mae"] == {"mean": scores(folder, "c")["mae"], "std": None}
+    means = [each["scores"]["mae"]["mean"] for each in result["groups"]]
+    assert result["best"]["mae"] == means.index(min(means))
+    r2 = [each["scores"]["r2"]["mean"] for each in result["groups"]]
+    assert result["best"]["r2"] == r2.index(max(r2))
+
+
+def test_the_table_has_the_spread_a_star_and_the_trivial_answers(folder: Path) -> None:
+    lines = run_well(folder, "compare", "a", "b", "c").stdout.splitlines()
+    assert lines[0].split() == ["run", "optimizer.lr", "n", "parameters", "MAE", "RMSE", "R2"]
+    assert lines[1].startswith("a and 1 more")
+    assert lines[1].count("±") == 3
+    assert sum(line.count("*") for line in lines) == 3
+    assert lines[4].startswith("trivial answers, 20 test rows")
+    assert lines[5].startswith("mean")
+
+
+def test_a_run_named_twice_counts_once(folder: Path) -> None:
+    assert compared(folder, "a", "a", "c") == compared(folder, "a", "c")
+
+
+def test_without_test_rows_in_all_validation_is_compared(folder: Path) -> None:
+    result = compared(folder, "a", "untested")
+    assert result["split"] == "validation"
+    assert result["groups"][0]["scores"]["mae"]["mean"] == scores(folder, "a", "validation")["mae"]
+
+
+def test_other_rows_are_said_and_nothing_is_marked(folder: Path) -> None:
+    outcome = run_well(folder, "compare", "a", "other")
+    assert "NOT the same test rows in all runs" in outcome.stderr
+    assert "*" not in outcome.stdout
+    assert "trivial" not in outcome.stdout
+    result = compared(folder, "a", "other")
+    assert result["same_rows"] is False
+    assert set(result["best"].values()) == {None}
+
+
+def test_what_cannot_be_compared_is_refused(folder: Path) -> None:
+    code, line = refusal(folder, "compare", "a", "classes")
+    assert code == 2
+    assert line == (
+        "classes: its task is classification, and that of a is regression; compare runs of one task"
+    )
+    assert refusal(folder, "compare", "a", "nowhere")[0] == 4
+    (folder / "half").mkdir(exist_ok=True)
+    (folder / "half" / "config.resolved.yaml").write_text(CONFIG)
+    code, line = refusal(folder, "compare", "a", "half")
+    assert code == 4
+    assert line == "half: has not ended; go on with: ml2021 train --resume half"
+    (folder / "half" / "summary.json").write_text('{"task": "regression"}')
+    code, line = refusal(folder, "compare", "half")
+    assert code == 4
+    assert "damaged" in line
+
+
+def test_a_sweep_stands_for_its_runs(folder: Path) -> None:
+    (folder / "s.yaml").write_text(
+        CONFIG + "sweep: {grid: {optimizer.lr: [0.002, 1e300], seed: [0, 1]}}\n"
+    )
+    run_well(folder, "sweep", "--config", "s.yaml", "--run-dir", "s", "--jobs", 1, "--quiet")
+    outcome = run_well(folder, "compare", "s")
+    assert "s: runs that are left out, since they did not end well: 2" in outcome.stderr
+    result = compared(folder, "s", "a", "b")
+    (one,) = result["groups"]  # the same configs, so the same line; a seed counts once
+    assert one["runs"] == ["s run 1", "s run 2"]
+    assert one["scores"]["mae"]["mean"] == pytest.approx(
+        mean(scores(folder, name)["mae"] for name in ("a", "b")), rel=1e-3
+    )
+
+
+def contender(name: str, value: float | None, **keys: object) -> Contender:
+    config = Config.model_validate({"data": {"path": "a.csv", "target": "y"}, **keys})
+    found: dict[str, Scores] = {"test": {"mae": value}}
+    baselines: dict[str, dict[str, Scores]] = {
+        "test": {"mean": {"mae": 3.0}, "least_squares": {"mae": value}}
+    }
+    return Contender(
+        name, config, {}, "regression", 10, 1, found, {"test": 5}, {"test": "x"}, baselines
+    )
+
+
+def test_no_more_keys_than_tell_the_groups_apart() -> None:
+    groups = group(
+        [
+            contender("a", 1.0, model="linear", data={"path": "a.csv", "target": "y", "lags": 1}),
+            contender("b", 2.0, model="linear"),
+            contender("c", 3.0, model={"type": "sigmoid_sum", "units": 10}),
+            contender("d", 4.0, model={"type": "sigmoid_sum", "units": 20}, device="cpu"),
+        ]
+    )
+    assert list(groups[0].settings) == ["data.lags", "model.type", "model.units"]
+    assert [each.settings["model.units"] for each in groups] == ["", "", "10", "20"]
+
+
+def test_an_undefined_score_is_never_the_best() -> None:
+    groups = group([contender("a", None), contender("b", 2.0, model="linear")])
+    assert best_of(groups, "test", "mae") == 1
+    assert best_of(groups[:1], "test", "mae") is None
+    table = comparison_table(groups, [("test", "mae")], marked=[("test", "mae")])
+    assert table[1].split()[-1] == "-"
+    assert table[2].endswith("2.000 *")
+
+
+def test_only_answers_that_all_share_are_shown() -> None:
+    groups = group([contender("a", 1.0), contender("b", 2.0, model="linear")])
+    assert trivial_answers(groups, "test") == {"mean": {"mae": 3.0}}

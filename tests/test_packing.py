@@ -1,0 +1,213 @@
+"""Which runs train side by side, and that a member becomes what it becomes alone."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ml2021 import assembly
+from ml2021.config.schema import Config
+from ml2021.data.datasets import Dataset
+from ml2021.engine.fit import fit
+from ml2021.engine.members import fit_members
+from ml2021.engine.networks import relu_stack
+from ml2021.engine.state import Training, TrainingState, start
+from ml2021.sweeps.packing import MEMBER_LIMIT, group_key, make_packs
+from ml2021.sweeps.training import EndedMember, pack_training, prepare_data, train_pack
+from tests.tables import load, write_csv
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small networks on a busy machine: a second thread would wait for its turn."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+DATA = {"path": "a.csv", "target": "y"}
+
+OPTIMIZERS: dict[str, list[dict[str, Any]]] = {
+    "sgd": [
+        {"lr": 0.02, "momentum": 0.9, "weight_decay": 0.01},
+        {"lr": 0.05, "momentum": 0.0, "weight_decay": 0.0},
+        {"lr": 0.01, "momentum": 0.5, "weight_decay": 0.1},
+    ],
+    "sgd with nesterov": [
+        {"lr": 0.02, "momentum": 0.9, "nesterov": True},
+        {"lr": 0.03, "momentum": 0.3, "nesterov": True, "weight_decay": 0.1},
+    ],
+    "adagrad": [
+        {"lr": 0.02, "eps": 1e-10},
+        {"lr": 0.05, "eps": 1e-6, "weight_decay": 0.1},
+        {"lr": 0.01, "eps": 1e-3},
+    ],
+    "rmsprop": [
+        {"lr": 0.002, "alpha": 0.99},
+        {"lr": 0.005, "alpha": 0.9, "momentum": 0.9},
+        {"lr": 0.001, "alpha": 0.5, "eps": 1e-4, "weight_decay": 0.01},
+    ],
+    "adam": [
+        {"lr": 0.01, "beta1": 0.9, "beta2": 0.999},
+        {"lr": 0.001, "beta1": 0.5, "beta2": 0.9, "eps": 1e-4},
+        {"lr": 0.003, "weight_decay": 0.1},
+    ],
+    "adam, lr": [{"lr": 0.01}, {"lr": 0.001}, {"lr": 0.03}],
+    "adamw": [
+        {"lr": 0.01, "weight_decay": 0.0},
+        {"lr": 0.001, "weight_decay": 0.3, "beta1": 0.8},
+        {"lr": 0.003},
+    ],
+    "adamw, lr and weight_decay": [
+        {"lr": 0.01, "weight_decay": 0.0},
+        {"lr": 0.001, "weight_decay": 0.3},
+    ],
+}
+
+
+def config_of(**keys: object) -> Config:
+    return Config.model_validate({"data": DATA, "loss": "mse", **keys})
+
+
+def numbered(configs: Iterable[Config]) -> dict[int, Config]:
+    return dict(enumerate(configs, start=1))
+
+
+def rows_of(count: int, seed: int) -> Dataset:
+    generator = torch.Generator().manual_seed(seed)
+    inputs = torch.randn(count, 6, generator=generator, dtype=torch.float64)
+    inputs[:, -1] = 1
+    targets = inputs[:, :1].tanh() + 0.1 * torch.randn(count, 1, generator=generator).double()
+    return Dataset(inputs, targets)
+
+
+def train_all(training: Training, train: Dataset, validation: Dataset) -> TrainingState:
+    network = relu_stack(5, 1, [8, 7])
+    state = start(network, training, len(train), train.inputs)
+    for _ in fit_members(network, training, state, train, validation):
+        pass
+    return state
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("clip_norm", [None, 0.5])
+def test_a_member_becomes_what_it_becomes_alone(name: str, clip_norm: float | None) -> None:
+    """Parity: float64, 200 updates, 1e-9, numbers of its own; the oracle is a pack of one."""
+    numbers = [{"type": name.split(",")[0].split()[0], **own} for own in OPTIMIZERS[name]]
+    train = {"epochs": 50, "batch_size": 16, "early_stopping": None, "clip_norm": clip_norm}
+    configs = [config_of(optimizer=own, seed=k, train=train) for k, own in enumerate(numbers)]
+    rows, held_out = rows_of(60, 0), rows_of(20, 1)  # 4 updates an epoch, the last one ragged
+    assert pack_training(configs, rows.inputs).batches(len(rows)) * 50 == 200
+    together = train_all(pack_training(configs, rows.inputs), rows, held_out)
+    for member, config in enumerate(configs):
+        network = relu_stack(5, 1, [8, 7])
+        training = assembly.build_training(config)
+        alone = start(network, training, len(rows), rows.inputs)
+        for _ in fit(network, training, alone, rows, held_out):
+            pass
+        assert torch.allclose(together.theta[member], alone.theta[0], rtol=0, atol=1e-9)
+        assert torch.allclose(together.best[member], alone.best[0], rtol=0, atol=1e-9)
+        assert together.best_epoch[member] == alone.best_epoch[0]
+        assert abs(float(together.best_loss[member]) - float(alone.best_loss[0])) < 1e-9
+
+
+def test_members_stop_each_at_their_own_time() -> None:
+    train = {"epochs": 60, "batch_size": 16, "early_stopping": {"patience": 3}}
+    configs = [
+        config_of(optimizer={"type": "adam", "lr": lr}, seed=k, train=train)
+        for k, lr in enumerate([0.1, 0.001, 0.03, 0.01])
+    ]
+    rows, held_out = rows_of(60, 0), rows_of(20, 1)
+    together = train_all(pack_training(configs, rows.inputs), rows, held_out)
+    alone = [train_all(pack_training([c], rows.inputs), rows, held_out) for c in configs]
+    assert len({state.epoch for state in alone}) > 1
+    for member, state in enumerate(alone):
+        assert torch.allclose(together.best[member], state.best[0], rtol=0, atol=1e-9)
+        assert together.best_epoch[member] == state.best_epoch[0]
+
+
+def test_only_what_differs_becomes_a_tensor() -> None:
+    configs = [config_of(optimizer={"type": "adam", "lr": lr}) for lr in (0.1, 0.2)]
+    optimizer: Any = pack_training(configs, torch.ones(1, dtype=torch.float64)).optimizer
+    assert optimizer.lr.tolist() == [[0.1], [0.2]]
+    assert optimizer.lr.dtype == torch.float64
+    assert optimizer.beta1 == 0.9
+
+
+@pytest.mark.parametrize(
+    ("keys", "is_shared"),
+    [
+        ({"seed": 5}, True),
+        ({"optimizer": {"lr": 0.3, "weight_decay": 0.5, "beta1": 0.1}}, True),
+        ({"optimizer": "sgd"}, False),
+        ({"model": {"widths": [100, 99]}}, False),
+        ({"model": "linear"}, False),
+        ({"loss": "mae"}, False),
+        ({"train": {"epochs": 99}}, False),
+        ({"train": {"batch_size": 64}}, False),
+        ({"train": {"schedule": "constant"}}, False),
+        ({"train": {"early_stopping": None}}, False),
+        ({"data": {**DATA, "split": {"seed": 1}}}, False),
+    ],
+)
+def test_what_members_share(keys: dict[str, Any], is_shared: bool) -> None:
+    one, other = config_of(), config_of(**keys)
+    assert (group_key(one) == group_key(other)) == is_shared
+
+
+def test_whether_momentum_looks_ahead_is_shared() -> None:
+    one = config_of(optimizer={"type": "sgd", "momentum": 0.9})
+    other = config_of(optimizer={"type": "sgd", "momentum": 0.9, "nesterov": True})
+    assert group_key(one) != group_key(other)
+
+
+def test_all_workers_get_work() -> None:
+    same = numbered(config_of(seed=seed) for seed in range(32))
+    assert list(map(len, make_packs(same, 2))) == [16, 16]
+    assert list(map(len, make_packs(same, 5))) == [7, 7, 6, 6, 6]
+    assert list(map(len, make_packs(same, 100))) == [1] * 32
+
+
+def test_many_groups_stay_whole_the_largest_first() -> None:
+    configs = [config_of(seed=s, model={"widths": [w]}) for w in range(1, 8) for s in range(w)]
+    assert list(map(len, make_packs(numbered(configs), 2))) == [7, 6, 5, 4, 3, 2, 1]
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=150), st.integers(1, 9))
+def test_every_run_is_in_one_pack_with_its_like(widths: list[int], jobs: int) -> None:
+    configs = numbered(
+        config_of(seed=seed, model={"widths": [width]}) for seed, width in enumerate(widths)
+    )
+    packs = make_packs(configs, jobs)
+    assert sorted(run for pack in packs for run in pack) == list(configs)
+    for pack in packs:
+        assert len(pack) <= MEMBER_LIMIT
+        assert len({group_key(configs[run]) for run in pack}) == 1
+
+
+def test_memory_splits_a_pack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_csv(tmp_path / "a.csv", {"x": range(40), "y": [x % 7 for x in range(40)]})
+    problems = [
+        load(path, "  target: y", f"seed: {seed}", "train: {epochs: 2}", "device: cpu")
+        for seed in range(5)
+    ]
+    data = prepare_data(problems[0])
+    whole = [m for p in train_pack(problems, data, 1, 1.0) for m in p.ended]
+    monkeypatch.setattr(assembly, "_free_memory", lambda: 10**6)
+    done: list[float] = []
+    ended: list[tuple[int, EndedMember]] = []
+    for progress in train_pack(problems, data, 1, 0.9):
+        done.append(progress.done)
+        ended += [(len(ended), member) for member in progress.ended]
+    assert [member.place for member in whole] == [0, 1, 2, 3, 4]
+    assert [member.place for _, member in ended] == [0, 1, 2, 3, 4]
+    assert done == sorted(done)
+    assert done[-1] == 5
+    assert done[0] == 1.5  # three of the five fit, and are half-way
+    for one, (_, other) in zip(whole, ended, strict=True):
+        assert torch.allclose(one.session.state.best, other.session.state.best, atol=1e-5)
