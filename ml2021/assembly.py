@@ -93,7 +93,7 @@ def build_training(config: schema.Config) -> Training:
         batch_size=None if train.batch_size == "full" else train.batch_size,
         clip_norm=train.clip_norm,
         patience=None if train.early_stopping is None else train.early_stopping.patience,
-        seeds=(config.seed,),
+        seeds=tuple(range(config.seed, config.seed + train.members)),
     )
 
 
@@ -126,17 +126,27 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def check_memory(network: networks.Network, training: Training, rows: int, where: str) -> None:
+def check_memory(
+    network: networks.Network,
+    training: Training,
+    rows: int,
+    where: str,
+    *,
+    own_rows: bool = False,
+) -> None:
     """Refuse a network that cannot fit, before anything is allocated.
 
-    Raises ConfigError that names what is needed and what is free.
+    `own_rows` says that each of several members has rows of its own. Raises ConfigError that names
+    what is needed and what is free.
     """
-    batch = rows if training.batch_size is None else min(training.batch_size, rows)
-    needed, free = _needed_memory(network, training, rows), _free_memory()
+    needed, free = memory_needed(network, training, rows, own_rows=own_rows), _free_memory()
     if free is not None and needed > free:
+        batch = rows if training.batch_size is None else min(training.batch_size, rows)
+        members = len(training.seeds)
+        several = f"{members:,} members of " if members > 1 else ""
         raise ConfigError(
-            f"{where}: {network.layout.parameters:,} parameters and batches of {batch:,} rows need "
-            f"{needed / 2**30:,.1f} GiB of memory, and {free / 2**30:,.1f} GiB are free; "
+            f"{where}: {several}{network.layout.parameters:,} parameters and batches of {batch:,} "
+            f"rows need {needed / 2**30:,.1f} GiB of memory, and {free / 2**30:,.1f} GiB are free; "
             "make the widths or train.batch_size smaller"
         )
 
@@ -148,18 +158,23 @@ def member_limit(
     free = _free_memory()
     if free is None:
         return None
-    return max(1, int(share * free) // _needed_memory(network, training, rows))
+    return max(1, int(share * free) // memory_needed(network, training, rows))
 
 
-def _needed_memory(network: networks.Network, training: Training, rows: int) -> int:
-    """Return the bytes that a network in training takes, beside the rows that all share."""
+def memory_needed(
+    network: networks.Network, training: Training, rows: int, *, own_rows: bool = False
+) -> int:
+    """Return about how many bytes the members of a pack take in training, beside the table.
+
+    With `own_rows` each has rows of its own.
+    """
     layout = network.layout
     batch = rows if training.batch_size is None else min(training.batch_size, rows)
     copies = 3 + len(optimizers.slot_names(training.optimizer))  # θ, its gradient, the best; slots
     values = copies * layout.parameters + 2 * batch * sum(layout.sizes)
-    if training.batch_size is not None:  # the rows in the order of the epoch
-        values += rows * (layout.inputs + 1 + layout.outputs)
-    return 4 * values
+    times = own_rows + (training.batch_size is not None)  # once more in the order of the epoch
+    values += times * rows * (layout.inputs + 1 + layout.outputs)
+    return 4 * len(training.seeds) * values
 
 
 def _free_memory() -> int | None:

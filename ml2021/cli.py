@@ -153,8 +153,14 @@ def evaluate(
     if json_:
         write_result(json.dumps(result.to_json(), allow_nan=False, ensure_ascii=False) + "\n")
         return
-    title = f"{report.rows:,} rows, {result.split}"
-    lines = score_table(title, {"network": report.scores, **report.baselines})
+    lines = []
+    if (folds := result.cross_validation) is not None:
+        title = f"{folds['rows']:,} rows, each held out once"
+        lines += score_table(title, *command.fold_scores(folds))
+        lines.append(f"mean ± standard error over {folds['folds']} folds")
+    if result.split != "folds":
+        lines += [""] if lines else []
+        lines += score_table(f"{report.rows:,} rows, {result.split}", report.table())
     if len(report.targets) > 1:
         shown = dict(list(report.targets.items())[:_SHOWN_TARGETS])
         kind = "target" if report.confusion is None else "class"

@@ -21,7 +21,7 @@ from ml2021.runs.directory import open_run, read_json
 from ml2021.sweeps.directory import SweepDirectory, is_sweep, load_results, read_plan
 from ml2021.sweeps.results import contender_of
 
-_PARTS = ("test", "validation", "train")  # the first that all runs have is compared
+_PARTS = ("test", "held-out", "validation", "train")  # the first that all runs have is compared
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,9 @@ def _read_run(path: Path) -> Contender:
         raise CheckpointError(f"{path}: has not ended; go on with: ml2021 train --resume {path}")
     summary = read_json(run.summary)
     try:
-        scores = summary["scores"]
+        scores = dict(summary["scores"])
+        if "cross_validation" in summary:
+            scores["held-out"] = summary["cross_validation"]["pooled"]
         return Contender(
             name=str(path),
             config=load_config(run.resolved_config).config,

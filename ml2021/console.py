@@ -123,18 +123,38 @@ def number(value: float | None) -> str:
     return f"{value:,.{max(0, 3 - exponent)}f}" if -4 <= exponent < 7 else scientific
 
 
-def score_table(title: str, rows: Mapping[str, "Scores"]) -> list[str]:
-    """Return a table with a line for each name; columns that are undefined for all are left out."""
+def score_table(
+    title: str, rows: Mapping[str, "Scores"], errors: Mapping[str, "Scores"] | None = None
+) -> list[str]:
+    """Return a table with a line for each name; columns that are undefined for all are left out.
+
+    `errors` stand behind the scores, after ±.
+    """
     keys = [
         key for key in next(iter(rows.values())) if any(r[key] is not None for r in rows.values())
     ]
-    body = [[name.replace("_", " "), *(number(r[key]) for key in keys)] for name, r in rows.items()]
+    body = [
+        [
+            name.replace("_", " "),
+            *(_cell(r[key], errors[name][key] if errors else None) for key in keys),
+        ]
+        for name, r in rows.items()
+    ]
     return align([[title, *map(heading, keys)], *body])
 
 
 def heading(key: str) -> str:
     """Return a score's name as people read it."""
     return _HEADINGS.get(key, key)
+
+
+def _cell(value: float | None, error: float | None) -> str:
+    """Return a number, and its error to as many decimals."""
+    text = number(value)
+    if error is None:
+        return text
+    decimals = len(text.partition(".")[2])
+    return f"{text} ± {number(error) if 'e' in text else f'{error:,.{decimals}f}'}"
 
 
 def align(cells: Sequence[Sequence[str]]) -> list[str]:

@@ -13,6 +13,9 @@ def describe_problem(problem: LoadedProblem) -> list[str]:
     sizes = problem.split.sizes()
     target = problem.preprocessing.target
     rows = ", ".join(f"{count:,} {part}" for part, count in sizes.items())
+    if problem.folds is not None:
+        rows = f"{sizes['train']:,} in {len(problem.folds)} folds"
+        rows += f", {sizes['test']:,} test" if sizes["test"] else ""
     names = ", ".join(map(echo, target.labels[:_SHOWN_LABELS]))
     if (more := len(target.labels) - _SHOWN_LABELS) > 0:
         names += f" and {more:,} more"

@@ -1,13 +1,17 @@
 """The command `evaluate`: the scores of a run, beside those of the trivial answers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ml2021.config.schema import KFoldSplit
 from ml2021.data.samples import Samples, read_matching
-from ml2021.errors import DataError
-from ml2021.runs.directory import chosen_run, open_run
-from ml2021.scoring import Report, full_report
+from ml2021.errors import CheckpointError, DataError
+from ml2021.metrics import Scores
+from ml2021.runs.directory import RunDirectory, chosen_run, open_run, read_json
+from ml2021.runs.files import is_there
+from ml2021.scoring import ALONE, Report
 
 if TYPE_CHECKING:
     from ml2021.model import Model
@@ -15,17 +19,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was scored, and how. `split` is a part of the run's own rows, or the CSV's path."""
+    """What was scored, and how. `split` is a part of the run's own rows, or the CSV's path.
+
+    cross_validation: what the summary of a run with folds says of them; where nothing but the folds
+    has been held out, `split` is folds, and the report has the means of their scores.
+    """
 
     run: Path
     split: str
     task: str
     report: Report
     notes: tuple[str, ...]
+    cross_validation: Mapping[str, Any] | None
 
     def to_json(self) -> dict[str, Any]:
         """Return the one JSON object that `--json` prints."""
         report = self.report
+        more: dict[str, Any] = {}
+        if report.members:
+            more["members"] = list(report.members)
+        if self.cross_validation is not None:
+            more["cross_validation"] = self.cross_validation
         return {
             "run": str(self.run),
             "split": self.split,
@@ -34,6 +48,7 @@ class Evaluation:
             "scores": report.scores,
             "targets": report.targets,
             "baselines": report.baselines,
+            **more,
         }
 
 
@@ -41,21 +56,73 @@ def evaluate(csv: Path | None, run_path: Path | None) -> Evaluation:
     """Score a run's best parameters on a CSV, or on the run's own test or validation rows."""
     run = open_run(run_path)
 
+    from ml2021.ensembles import report_on
     from ml2021.model import load_model, load_own_problem
 
     model = load_model(run.best)
     notes: list[str] = []
+    found: Mapping[str, Any] | None = None
+    if csv is None and isinstance(model.config.data.split, KFoldSplit):
+        found = _cross_validation(run)
+        if model.test_sha256 is None:  # nothing but the folds has been held out
+            report = _report_of(run, found)
+            return Evaluation(run.path, "folds", model.preprocessing.task, report, (), found)
     with chosen_run(run, run_path):
         if csv is None:
             split, samples = load_own_problem(run, model).scored_part
         else:
             split, samples, notes = _rows_of(csv, model)
-        predictions = model.predict(samples.inputs)
-    report = full_report(model.preprocessing, model.answers, samples, predictions)
+        predictions = model.member_predictions(samples.inputs)
+        report, _ = report_on(predictions, model.preprocessing, model.answers, samples)
     notes += samples.notes
     if report.confusion is not None and (unseen := int((samples.classes < 0).sum())):
         notes.append(f"rows of a class never seen in training, counted as wrong: {unseen}")
-    return Evaluation(run.path, split, model.preprocessing.task, report, tuple(notes))
+    return Evaluation(run.path, split, model.preprocessing.task, report, tuple(notes), found)
+
+
+def fold_scores(found: Mapping[str, Any]) -> tuple[dict[str, Scores], dict[str, Scores]]:
+    """Return the means over the folds, the network's first, and their standard errors."""
+    alone = found.get("members", {})
+    tables = []
+    for of_network, of_baselines in (
+        ("scores", "baselines"),
+        ("standard_errors", "baseline_standard_errors"),
+    ):
+        table = {"network": found[of_network], **found[of_baselines]}
+        if alone:
+            table = {"network": table.pop("network"), ALONE: alone[of_network], **table}
+        tables.append(table)
+    means, errors = tables
+    return means, errors
+
+
+def _cross_validation(run: RunDirectory) -> Mapping[str, Any]:
+    """Return what the summary says of the folds. Raises CheckpointError where it says nothing."""
+    if not is_there(run.summary):
+        raise CheckpointError(
+            f"{run.path}: is not finished; go on with: ml2021 train --resume {run.path}"
+        )
+    found = read_json(run.summary).get("cross_validation")
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{run.summary}: damaged, it says nothing of folds; train again")
+    return found
+
+
+def _report_of(run: RunDirectory, found: Mapping[str, Any]) -> Report:
+    """Return the means over the folds; the scores by target are of all held-out rows together."""
+    try:
+        return Report(
+            rows=found["rows"],
+            truth_sha256=found["pooled"]["truth_sha256"],
+            scores=found["scores"],
+            targets=found["pooled"]["targets"],
+            baselines=found["baselines"],
+            confusion=found["pooled"].get("confusion"),
+        )
+    except (KeyError, TypeError, AttributeError):
+        raise CheckpointError(
+            f"{run.summary}: damaged, its folds have no scores; train again"
+        ) from None
 
 
 def _rows_of(csv: Path, model: "Model") -> tuple[str, Samples, list[str]]:

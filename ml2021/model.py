@@ -1,5 +1,6 @@
 """A trained model as it is applied: a checkpoint, its network, and the format of its files."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from ml2021.config.loading import load_config
 from ml2021.config.schema import Config
 from ml2021.data.preprocessing import Preprocessing
 from ml2021.data.tables import TableFormat
-from ml2021.engine.networks import Network, outputs
+from ml2021.engine.networks import Network
+from ml2021.ensembles import combine, member_outputs
 from ml2021.errors import CheckpointError, DataError
 from ml2021.problem import LoadedProblem, load_problem, table_format_of
 from ml2021.runs.checkpoints import load_checkpoint
@@ -27,8 +29,8 @@ from ml2021.scoring import Answers, to_predictions
 class Model:
     """A fitted function from inputs to predictions, and what the trivial answers were.
 
-    residuals: (N, T) of the rows that calibrate intervals, see `ml2021.conformal`; None for classes
-    and without such rows.
+    theta: (K, P), a row for each member. residuals: (N, T) of the rows that calibrate intervals,
+    see `ml2021.conformal`; None for classes and without such rows.
     """
 
     config: Config
@@ -48,17 +50,27 @@ class Model:
     def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return predictions (N, T) in the units of the data, or probabilities (N, C).
 
-        Raises DataError where an output is not a finite number.
+        With several members, the mean of theirs. Raises DataError where an output is not a finite
+        number.
         """
-        rows = torch.from_numpy(inputs).to(self.theta.device)
-        raw = outputs(self.network, self.theta, rows)[0].cpu().numpy()
-        if odd := int((~np.isfinite(raw)).any(axis=1).sum()):
-            raise DataError(
-                f"the network's output is not a finite number in {odd:,} of {len(raw):,} rows, "
-                "whose values are too far from those of the training rows; correct them, or list "
-                "them in data.missing"
-            )
-        return to_predictions(self.preprocessing, raw)
+        return self.predict_with_spread(inputs)[0]
+
+    def predict_with_spread(
+        self, inputs: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        """Return `predict`, and of several members the standard deviation (N, T) of theirs."""
+        return combine(self.member_predictions(inputs))
+
+    def member_predictions(self, inputs: NDArray[np.float32]) -> Iterator[NDArray[np.float64]]:
+        """Yield what each member predicts, as `predict` does."""
+        for raw in member_outputs(self.network, self.theta, inputs):
+            if odd := int((~np.isfinite(raw)).any(axis=1).sum()):
+                raise DataError(
+                    f"the network's output is not a finite number in {odd:,} of {len(raw):,} rows, "
+                    "whose values are too far from those of the training rows; correct them, or "
+                    "list them in data.missing"
+                )
+            yield to_predictions(self.preprocessing, raw)
 
 
 def load_model(path: Path) -> Model:
@@ -72,8 +84,9 @@ def load_model(path: Path) -> Model:
         raise CheckpointError(f"{path}: holds no config that this ml2021 reads") from None
     network = assembly.build_network(config.model, described.preprocessing)
     theta = checkpoint.tensors.get("theta")
-    expected = (1, network.layout.parameters)
-    if theta is None or theta.shape != expected or theta.dtype != torch.float32:
+    # Members that diverged have left, but never all of them.
+    expected = [(k, network.layout.parameters) for k in range(1, config.train.members + 1)]
+    if theta is None or theta.shape not in expected or theta.dtype != torch.float32:
         raise CheckpointError(f"{path}: its parameters are not those of its config")
     if not bool(theta.isfinite().all()):
         raise CheckpointError(f"{path}: its parameters are not finite numbers")

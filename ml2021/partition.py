@@ -15,12 +15,13 @@ from ml2021.data import preprocessing as prep
 from ml2021.data.columns import Selection
 from ml2021.data.dates import series_notes, sort_keys
 from ml2021.data.encoding import encode_classes
-from ml2021.data.kinds import is_date
+from ml2021.data.kinds import is_date, some
 from ml2021.data.splits import (
     Split,
     split_by_fraction,
     split_by_label,
     split_by_threshold,
+    split_in_folds,
     without_overlap,
 )
 from ml2021.data.tables import is_number
@@ -63,21 +64,19 @@ def split_rows(
 ) -> Split:
     """Deal the samples `rows` (S,) out to the parts, by the method of the resolved config."""
     data, method = config.data, config.data.split
-    if isinstance(method, schema.FractionSplit):
+    if isinstance(method, schema.KFoldSplit):
+        none = np.empty(0, np.int64)
+        split = Split(train=rows, validation=none, test=none)  # the folds are beside it
+    elif isinstance(method, schema.FractionSplit):
         assert method.method != "auto"
-        classes = None
-        if method.method == "stratified":
-            import pandas as pd
-
-            codes, _ = pd.factorize(frame[selection.targets[0]].iloc[rows], sort=True)
-            classes = codes.astype(np.int64)
+        is_stratified = method.method == "stratified"
         split = split_by_fraction(
             rows,
             method.method,
             validation=method.validation,
             test=method.test,
             seed=method.seed,
-            classes=classes,
+            classes=_class_codes(frame, selection, rows) if is_stratified else None,
         )
     else:
         column = frame[method.column].iloc[rows]
@@ -94,6 +93,42 @@ def split_rows(
                 rows, keys, method.column, method.validation_from, method.test_from
             )
     return without_overlap(split, data.horizon)
+
+
+def _class_codes(frame: "pd.DataFrame", selection: Selection, rows: Rows) -> Rows:
+    """Return a number (S,) for the class of each of these rows."""
+    import pandas as pd
+
+    codes, _ = pd.factorize(frame[selection.targets[0]].iloc[rows], sort=True)
+    return codes.astype(np.int64)
+
+
+def fold_splits(
+    config: schema.Config, frame: "pd.DataFrame", selection: Selection, rows: Rows
+) -> tuple[list[Split], list[str]]:
+    """Deal the samples `rows` (S,) out to the folds of the resolved config, stratified for classes.
+
+    Without folds there are none. Also return notes.
+    """
+    method = config.data.split
+    if not isinstance(method, schema.KFoldSplit):
+        return [], []
+    classes, notes = None, []
+    if config.task == "classification":
+        classes = _class_codes(frame, selection, rows)
+        values, counts = np.unique(
+            frame[selection.targets[0]].iloc[rows].to_numpy(object), return_counts=True
+        )
+        rare = [prep.value_text(v) for v, n in zip(values, counts, strict=True) if n < method.folds]
+        if rare:
+            notes.append(
+                f"classes with fewer rows than the {method.folds} folds, so that some hold none "
+                f"out: {some(rare)}"
+            )
+    splits = split_in_folds(
+        rows, folds=method.folds, validation=method.validation, seed=method.seed, classes=classes
+    )
+    return splits, notes
 
 
 def without_unseen(split: Split, target: prep.ClassTarget, frame: "pd.DataFrame") -> Split:

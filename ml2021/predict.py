@@ -1,10 +1,8 @@
 """The command `predict`: a trained model applied to new CSVs, a row out for each row in."""
 
-import csv
-import io
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
@@ -17,10 +15,11 @@ from numpy.typing import NDArray
 from ml2021 import conformal
 from ml2021.console import write_result
 from ml2021.data.encoding import encode_inputs
-from ml2021.data.preprocessing import ClassTarget, RealTargets
+from ml2021.data.preprocessing import ClassTarget
 from ml2021.data.samples import FittedTable, read_matching
 from ml2021.data.windows import known_histories
 from ml2021.errors import ConfigError, DataError, ResourceError, echo
+from ml2021.predictions import Predictions, notes_on_texts, prediction_columns, to_csv
 from ml2021.runs.directory import chosen_run, open_run
 from ml2021.runs.files import replace_file
 
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 STDOUT = Path("-")
-_FLOAT32_DIGITS = 9
-_NUMBERS_AT_ONCE = 1000
 _SPACED_DATES = 8  # as many of the last dates are looked at to tell how they go on
 
 
@@ -168,38 +165,27 @@ def _predict_file(
     if model.preprocessing.history is None:
         rows = np.arange(len(table.frame))
         encoded = encode_inputs(model.preprocessing, table.frame, rows)
-        predictions, notes = model.predict(encoded.inputs), encoded.notes()
+        values, spread = model.predict_with_spread(encoded.inputs)
         half = None if half_widths is None else np.tile(half_widths, (len(rows), 1))
+        predictions, notes = Predictions(values, spread, half), encoded.notes()
     else:
-        predictions, end, notes = _forecast(model, table, ahead, source)
-        half = None
-        if half_widths is not None:
-            # What was calibrated is one step from known values, and not a forecast from forecasts.
-            half = np.tile(half_widths, (len(predictions), 1))
-            half[end + 1 :] = np.nan
-            if end + 1 < len(half):
-                notes.append(
-                    f"rows forecast from forecasts, without an interval: {len(half) - end - 1}"
-                )
-        added = np.arange(len(table.frame), len(predictions))
-        order = np.concatenate([table.file_order, added])
-        predictions, half = predictions[order], None if half is None else half[order]
+        predictions, notes = _forecast(model, table, ahead, source, half_widths)
+        added = np.arange(len(table.frame), len(predictions.values))
+        predictions = predictions.take(np.concatenate([table.file_order, added]))
     latest = np.argsort(table.file_order)  # the rows of the file, in the order of the series
     columns = {name: _carried_column(matched.carried[name], latest, ahead) for name in carried}
-    columns |= _prediction_columns(model, predictions, half, columns)
-    if shielded := [text for text in _texts(model.preprocessing.target) if _shield(text) != text]:
-        named = ", ".join(map(echo, shielded))
-        notes.append(f"texts that a spreadsheet would run, written with ' before them: {named}")
-    return _to_csv(columns), len(predictions), [*matched.notes(), *notes]
+    columns |= prediction_columns(model.preprocessing.target, predictions, columns)
+    notes += notes_on_texts(model.preprocessing.target)
+    return to_csv(columns), len(predictions.values), [*matched.notes(), *notes]
 
 
 def _forecast(
-    model: "Model", table: FittedTable, ahead: int, source: Path
-) -> tuple[Floats, int, list[str]]:
-    """Return predictions for every row of a series, NaN where the history has a gap.
+    model: "Model", table: FittedTable, ahead: int, source: Path, half_widths: Floats | None
+) -> tuple[Predictions, list[str]]:
+    """Return predictions for every row of a series, NaN where the history has a gap, and notes.
 
-    The second is the first row after the last known value. From there on, and for `ahead` rows
-    more, rows are predicted one after the other, each from the predictions before it.
+    Rows after the last known value, and `ahead` rows more, are predicted one after the other, each
+    from the predictions before it.
     """
     preprocessing = model.preprocessing
     history = preprocessing.history
@@ -214,22 +200,37 @@ def _forecast(
     known = np.flatnonzero(~np.isnan(series))
     end = int(known[-1]) + 1 if known.size else 0
     predictions = np.full((len(series), preprocessing.target.width), np.nan)
+    spread = None if len(model.theta) == 1 else np.full_like(predictions, np.nan)
     rows = known_histories(series[:end], history.lags)
     encoded = encode_inputs(preprocessing, table.frame, rows, series)
+
+    def predict_rows(rows: NDArray[np.int64], inputs: NDArray[np.float32]) -> None:
+        predictions[rows], apart = model.predict_with_spread(inputs)
+        if spread is not None:
+            spread[rows] = apart
+
     if len(rows):
-        predictions[rows] = model.predict(encoded.inputs)
+        predict_rows(rows, encoded.inputs)
     notes = encoded.notes()
     for row in range(end, len(series)):
         if row < history.lags or np.isnan(series[row - history.lags : row]).any():
             continue
-        one = encode_inputs(preprocessing, table.frame, np.array([row]), series)
-        predictions[row] = model.predict(one.inputs)[0]
+        one = np.array([row])
+        predict_rows(one, encode_inputs(preprocessing, table.frame, one, series).inputs)
         series[row] = predictions[row, 0]
     if without := int(np.isnan(predictions[:, 0]).sum()):
         notes.append(f"rows without a complete history of {history.lags}, left empty: {without}")
     if forecast := int((~np.isnan(predictions[end:, 0])).sum()):
         notes.append(f"rows forecast, each from the ones before it: {forecast}")
-    return predictions, end, notes
+    half = None
+    if half_widths is not None:
+        # What was calibrated is one step from known values, and not a forecast from forecasts.
+        half = np.tile(half_widths, (len(predictions), 1))
+        half[end + 1 :] = np.nan
+        if end + 1 < len(half):
+            without = len(half) - end - 1
+            notes.append(f"rows forecast from forecasts, without an interval: {without}")
+    return Predictions(predictions, spread, half), notes
 
 
 def _carried_column(column: "pd.Series", order: NDArray[np.int64], ahead: int) -> list[str]:
@@ -249,102 +250,3 @@ def _next_dates(last: list[str], ahead: int) -> list[str]:
         return [""] * ahead
     (step,) = steps
     return [(days[-1] + step * (i + 1)).isoformat() for i in range(ahead)]
-
-
-def _prediction_columns(
-    model: "Model",
-    predictions: Floats,
-    half_widths: Floats | None,
-    carried: dict[str, list[str]],
-) -> dict[str, list[str]]:
-    """Return the predictions under the names that the file's header gives the target.
-
-    half_widths: (N, T), half the width of each row's interval, NaN where it has none.
-    """
-    target = model.preprocessing.target
-    named: list[tuple[str, list[str]]] = []
-    if isinstance(target, ClassTarget):
-        classes = [_shield(label) for label in target.labels]
-        named.append((target.label, [classes[index] for index in predictions.argmax(axis=1)]))
-        for index, label in enumerate(target.labels):
-            named.append((f"{target.label}_probability_{label}", _numbers(predictions[:, index])))
-    else:
-        for index, label in enumerate(target.labels):
-            middle = predictions[:, index]
-            digits = _digits(target.means[index], target.scales[index])
-            named.append((label, _numbers(middle, digits)))
-            if half_widths is not None:
-                low, high = middle - half_widths[:, index], middle + half_widths[:, index]
-                named.append((f"{label}_low", _numbers(low, digits)))
-                named.append((f"{label}_high", _numbers(high, digits)))
-    named = [(_shield(name), texts) for name, texts in named]
-    columns = dict(named)
-    if len(columns) < len(named):
-        names = [name for name, _ in named]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ConfigError(
-            f"'{echo(twice)}' is a target, and would be the bound of another one's interval too; "
-            "leave --interval out"
-        )
-    if clash := set(columns) & set(carried):
-        raise ConfigError(
-            f"--id {echo(min(clash))}: is also the name of a prediction; leave it out"
-        )
-    return columns
-
-
-def _texts(target: RealTargets | ClassTarget) -> tuple[str, ...]:
-    """Return what a prediction file holds that is no number: names of columns, and classes."""
-    return (target.label, *target.labels) if isinstance(target, ClassTarget) else target.labels
-
-
-def _shield(text: str) -> str:
-    """Return a text as no spreadsheet runs it, with ' before it where one would."""
-    if not text.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return text
-    try:
-        float(text)
-    except ValueError:
-        return f"'{text}"
-    return text
-
-
-def _digits(mean: float, scale: float) -> int:
-    """Return how many digits show what float32 holds of a standardised value, once restored.
-
-    Nine, or more where the mean is large beside the scale and the first digits are always the same.
-    """
-    alike = math.log10(max(1.0, abs(mean) / scale))
-    return min(17, max(_FLOAT32_DIGITS, math.ceil(7.5 + alike)))
-
-
-def _numbers(values: Floats, digits: int = _FLOAT32_DIGITS) -> list[str]:
-    """Return numbers in so many digits, missing ones empty."""
-    texts: list[str] = []
-    for start in range(0, len(values), _NUMBERS_AT_ONCE):
-        some = values[start : start + _NUMBERS_AT_ONCE].tolist()
-        # one long template takes two thirds of the time of a short one for each of them
-        texts += (f"%.{digits}g " * len(some) % tuple(some)).split()
-    for row in np.flatnonzero(np.isnan(values)):
-        texts[row] = ""
-    return texts
-
-
-def _to_csv(columns: dict[str, list[str]]) -> str:
-    """Return the columns as a CSV, with quotes where a cell needs them."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    rows: Iterable[tuple[str, ...]] = zip(*columns.values(), strict=True)
-    if all(map(_is_plain, columns.values())):  # as are numbers: a quarter of the time
-        text.write("\n".join(map(",".join, rows)) + "\n")
-    else:
-        writer.writerows(rows)
-    return text.getvalue()
-
-
-def _is_plain(cells: list[str]) -> bool:
-    """Whether no cell is empty or has anything in it that calls for quotes."""
-    together = "\n".join(cells)
-    special = together.count("\n") >= len(cells) or any(mark in together for mark in '",\r')
-    return not special and all(cells)

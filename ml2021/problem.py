@@ -23,7 +23,14 @@ from ml2021.data.samples import FittedTable, Samples, in_series_order, read_matc
 from ml2021.data.splits import Split
 from ml2021.data.tables import Header, TableFormat, read_header, read_table
 from ml2021.errors import ConfigError, DataError, echo
-from ml2021.partition import notes_on_order, split_rows, usable_rows, without_unseen
+from ml2021.folds import Folds
+from ml2021.partition import (
+    fold_splits,
+    notes_on_order,
+    split_rows,
+    usable_rows,
+    without_unseen,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,6 +47,7 @@ class LoadedProblem:
 
     data_sha256: of the bytes of `data.path`; test_sha256: of `data.test_path`, where there is one.
     unused: the columns of the file that are neither features nor targets, nor order or split rows.
+    folds: of a cross-validation; the rows and the preprocessing are then those of the final model.
     """
 
     config: schema.Config
@@ -53,6 +61,7 @@ class LoadedProblem:
     train: Samples
     validation: Samples
     test: Samples
+    folds: Folds | None
 
     @property
     def scored_part(self) -> tuple[str, Samples]:
@@ -89,6 +98,13 @@ def load_problem(config: schema.Config, locate: Locate) -> LoadedProblem:
     rows, left_out = usable_rows(frame, selection, data)
     split = split_rows(resolved, frame, selection, rows)
     preprocessing, notes = _fit(resolved, header, frame, selection, plan, split)
+    fold_rows, more = fold_splits(resolved, frame, selection, rows)
+    notes += more
+    folds = None
+    if fold_rows:
+        # A frame of its own, since the columns leave the other one below.
+        own = frame.copy(deep=False)
+        folds = Folds(own, file_order, preprocessing, plan.features, fold_rows)
     fitted = FittedTable(frame, file_order, preprocessing)
     if isinstance(preprocessing.target, prep.ClassTarget):
         split = without_unseen(split, preprocessing.target, frame)
@@ -127,6 +143,7 @@ def load_problem(config: schema.Config, locate: Locate) -> LoadedProblem:
         train=train,
         validation=validation,
         test=test,
+        folds=folds,
     )
 
 
@@ -135,7 +152,11 @@ def _order_column(data: schema.Data) -> str | None:
     if data.order_by is not None:
         return data.order_by
     match data.split:
-        case schema.ColumnSplit(validation_from=None, test_from=None) | schema.FractionSplit():
+        case (
+            schema.ColumnSplit(validation_from=None, test_from=None)
+            | schema.FractionSplit()
+            | schema.KFoldSplit()
+        ):
             return None
         case schema.ColumnSplit(column=column):
             return column

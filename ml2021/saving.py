@@ -14,6 +14,7 @@ from ml2021.config.loading import to_plain
 from ml2021.config.schema import Config
 from ml2021.engine.path import TrainingPath
 from ml2021.engine.state import TrainingState
+from ml2021.ensembles import chosen
 from ml2021.errors import CheckpointError
 from ml2021.problem import LoadedProblem
 from ml2021.runs.checkpoints import FORMAT_VERSION, Checkpoint, Description, save_checkpoint
@@ -30,25 +31,11 @@ _PATH_TENSORS = ("updates", "points", "gradient_norms")
 
 
 class Saver:
-    """Saves a run while it is trained, so that no more than `seconds` of it can ever be lost.
+    """Calls `write` while a run is trained, so that no more than `seconds` can ever be lost."""
 
-    `residuals` gives those of the best parameters, that calibrate intervals.
-    """
-
-    def __init__(
-        self,
-        run: RunDirectory,
-        problem: LoadedProblem,
-        answers: Answers,
-        residuals: Callable[[], Floats | None],
-        seconds: float,
-    ) -> None:
-        self._run = run
-        self._problem = problem
-        self._answers = answers
-        self._residuals = residuals
+    def __init__(self, write: Callable[[], None], seconds: float) -> None:
+        self._write = write
         self._seconds = seconds
-        self._written: Tensor | None = None  # best_epoch of the best.safetensors that we wrote
         self._captured = self._asked = time.monotonic()
         self._step = self._took = 0.0
 
@@ -62,31 +49,53 @@ class Saver:
         self._asked = now
         return now + self._step + self._took >= self._captured + self._seconds
 
-    def save(self, state: TrainingState) -> None:
-        """Write best.safetensors, enough to predict, then last.safetensors, enough to go on.
-
-        Raises ResourceError when the disk refuses one of them, which is then as it was.
-        """
+    def save(self) -> None:
+        """Write. Raises ResourceError when the disk refuses; what was written before stands."""
         self._captured = time.monotonic()
-        self.save_best(state)
-        last = {
-            **_tensors(state),
-            **_path_tensors(state.path),
-            **_answer_tensors(self._answers),
-        }
-        description = _describe(self._problem, state.epoch, state.batch)
-        save_checkpoint(self._run.last, Checkpoint(description, last))
+        self._write()
         self._asked = time.monotonic()
         self._took = self._asked - self._captured
 
-    def save_best(self, state: TrainingState) -> None:
+
+class Checkpoints:
+    """The two checkpoints of a run: best.safetensors to predict with, last.safetensors to go on.
+
+    `residuals` gives those of the best parameters, that calibrate intervals.
+    """
+
+    def __init__(
+        self,
+        run: RunDirectory,
+        problem: LoadedProblem,
+        answers: Answers,
+        residuals: Callable[[], Floats | None],
+    ) -> None:
+        self._run = run
+        self._problem = problem
+        self._answers = answers
+        self._residuals = residuals
+        self._written: list[Tensor] | None = None  # what tells one best.safetensors from another
+
+    def write(self, state: TrainingState) -> None:
+        """Write both, the best one first. Raises ResourceError when the disk refuses."""
+        self.write_best(state)
+        write_last(self._run.last, self._problem, state, self._answers)
+
+    def write_best(self, state: TrainingState) -> None:
         """Write best.safetensors alone, where there is a best that is not written yet."""
+        marks = [state.best_epoch, state.diverged]
         if not bool(state.best_epoch.any()):
             return
-        if self._written is not None and torch.equal(self._written, state.best_epoch):
+        if self._written is not None and all(map(torch.equal, self._written, marks)):
             return
         write_best(self._run, self._problem, self._answers, self._residuals(), state)
-        self._written = state.best_epoch.clone()
+        self._written = [mark.clone() for mark in marks]
+
+
+def write_last(path: Path, problem: LoadedProblem, state: TrainingState, answers: Answers) -> None:
+    """Write all that a resume needs. Raises ResourceError when the disk refuses."""
+    last = {**_tensors(state), **_path_tensors(state.path), **_answer_tensors(answers)}
+    save_checkpoint(path, Checkpoint(_describe(problem, state.epoch, state.batch), last))
 
 
 def write_best(
@@ -97,10 +106,11 @@ def write_best(
     state: TrainingState,
 ) -> None:
     """Write best.safetensors: the best parameters, and what it takes to predict with them."""
-    best = {"theta": state.best, **_answer_tensors(answers)}
+    members = chosen(state)
+    best = {"theta": state.best[members], **_answer_tensors(answers)}
     if residuals is not None:
         best[_RESIDUALS] = torch.from_numpy(residuals)
-    description = _describe(problem, int(state.best_epoch), 0)
+    description = _describe(problem, int(state.best_epoch[members].max()), 0)
     save_checkpoint(run.best, Checkpoint(description, best))
 
 
@@ -126,35 +136,38 @@ def _answer_tensors(answers: Answers) -> dict[str, Tensor]:
     return {f"{_ANSWERS}{name}": torch.from_numpy(values) for name, values in answers.items()}
 
 
-def restore_state(state: TrainingState, last: Checkpoint) -> None:
-    """Put a checkpoint's tensors and counters into a state of the same shape.
+def restore_state(state: TrainingState, last: Checkpoint, path: Path) -> None:
+    """Put the tensors and counters of a checkpoint at `path` into a state of the same shape.
 
     Raises CheckpointError where a tensor is missing, or of another shape or dtype.
     """
     for name, place in _tensors(state).items():
         tensor = last.tensors.get(name)
         if tensor is None or tensor.shape != place.shape or tensor.dtype != place.dtype:
-            raise CheckpointError(
-                f"last.safetensors: tensor '{name}' is missing or of another shape"
-            )
+            raise CheckpointError(f"{path}: tensor '{name}' is missing or of another shape")
         place.copy_(tensor)
     state.epoch, state.batch = last.description.epoch, last.description.batch
     if not any(name.startswith(_PATH) for name in last.tensors):
         state.path = None  # it was a member of a pack, whose paths are not kept
     if state.path is not None:
-        _restore_path(state.path, last)
+        _restore_path(state.path, last, path)
 
 
-def _restore_path(path: TrainingPath, last: Checkpoint) -> None:
+def _restore_path(training_path: TrainingPath, last: Checkpoint, path: Path) -> None:
     kept = [last.tensors.get(f"{_PATH}{name}") for name in _PATH_TENSORS]
     updates, points, norms = kept
-    if updates is None or points is None or norms is None or not path.takes(updates, points, norms):
-        raise CheckpointError("last.safetensors: the path of training is missing or damaged")
-    path.restore(updates, points, norms)
+    if (
+        updates is None
+        or points is None
+        or norms is None
+        or not training_path.takes(updates, points, norms)
+    ):
+        raise CheckpointError(f"{path}: the path of training is missing or damaged")
+    training_path.restore(updates, points, norms)
 
 
-def saved_answers(checkpoint: Checkpoint, path: Path) -> Answers:
-    """Return the trivial answers of a checkpoint, read from `path`.
+def saved_answers(checkpoint: Checkpoint, path: Path, folds: int | None = None) -> Answers:
+    """Return the trivial answers of a checkpoint, read from `path`; those of `folds` are stacked.
 
     Raises CheckpointError where they are not those of its preprocessing.
     """
@@ -164,7 +177,9 @@ def saved_answers(checkpoint: Checkpoint, path: Path) -> Answers:
         if name.startswith(_ANSWERS)
     }
     shapes = {name: answer.shape for name, answer in answers.items()}
-    if shapes != answer_shapes(checkpoint.description.preprocessing):
+    leading = () if folds is None else (folds,)
+    expected = answer_shapes(checkpoint.description.preprocessing)
+    if shapes != {name: (*leading, *shape) for name, shape in expected.items()}:
         raise CheckpointError(
             f"{path}: its trivial answers are not those of its preprocessing; train the run again"
         )

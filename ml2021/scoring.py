@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import stdev
 from typing import Any
 
 import numpy as np
@@ -26,11 +27,16 @@ Answers = dict[str, Floats]
 (F + 1, T) of least squares, on standardised or one-hot targets."""
 
 
+ALONE = "a member alone"
+"""What the members of an ensemble score by themselves, on average."""
+
+
 @dataclass(frozen=True)
 class Report:
     """The scores of one set of rows. `baselines` has a trivial answer's scores under its name.
 
     truth_sha256: the digest of the rows' true answers; reports that share it are of the same rows.
+    members: where the prediction is the mean of several members', the scores of each alone.
     """
 
     rows: int
@@ -39,6 +45,7 @@ class Report:
     targets: dict[str, Scores]
     baselines: dict[str, Scores]
     confusion: list[list[int]] | None
+    members: Sequence[Scores] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""
@@ -51,7 +58,35 @@ class Report:
         }
         if self.confusion is not None:
             plain["confusion"] = self.confusion
+        if self.members:
+            plain["members"] = list(self.members)
         return plain
+
+    def table(self) -> dict[str, Scores]:
+        """Return the scores under the names that people read, the network's first."""
+        alone = {ALONE: mean_scores(self.members)} if self.members else {}
+        return {"network": self.scores, **alone, **self.baselines}
+
+
+def mean_scores(scores: Sequence[Scores]) -> Scores:
+    """Return the mean of each score where it is defined; None where it never is."""
+    means: Scores = {}
+    for name in scores[0]:
+        known = [value for one in scores if (value := one[name]) is not None]
+        means[name] = sum(known) / len(known) if known else None
+    return means
+
+
+def standard_errors(scores: Sequence[Scores]) -> Scores:
+    """Return the standard error of each of `mean_scores`, None where fewer than two are defined.
+
+    s/√n with the sample's deviation s, over the n that are defined.
+    """
+    errors: Scores = {}
+    for name in scores[0]:
+        known = [value for one in scores if (value := one[name]) is not None]
+        errors[name] = stdev(known) / len(known) ** 0.5 if len(known) > 1 else None
+    return errors
 
 
 def learn_answers(preprocessing: Preprocessing, train: Samples) -> Answers:
@@ -99,30 +134,59 @@ def score(preprocessing: Preprocessing, samples: Samples, predictions: Floats) -
 
 def full_report(
     preprocessing: Preprocessing,
-    answers: Mapping[str, Floats],
+    answers: Answers,
     samples: Samples,
     predictions: Floats,
+    members: Sequence[Scores] = (),
 ) -> Report:
     """Return the scores overall, per target or class, and of the trivial answers beside them."""
-    target = preprocessing.target
+    trivial = trivial_predictions(preprocessing, answers, samples)
+    return report_against(preprocessing, samples.targets, predictions, trivial, members)
+
+
+def trivial_predictions(
+    preprocessing: Preprocessing, answers: Answers, samples: Samples
+) -> dict[str, Floats]:
+    """Return what each trivial answer says about those rows: values (N, T), or (N, C) of classes.
+
+    Least squares chooses a class and gives no probabilities: 1 for the class, 0 for the others.
+    """
+    target, rows = preprocessing.target, len(samples)
     linear = baselines.LeastSquares(answers["least_squares"]).predict(samples.inputs)
     if isinstance(target, ClassTarget):
-        return _class_report(target, answers["frequencies"], linear, samples, predictions)
-    rows, values = len(samples), samples.values
+        return {
+            "majority_class": np.tile(answers["frequencies"], (rows, 1)),
+            "least_squares": np.eye(target.width)[linear.argmax(axis=1)],
+        }
     trivial = {
         "mean": np.tile(answers["mean"], (rows, 1)),
         "median": np.tile(answers["median"], (rows, 1)),
     }
     if samples.previous is not None:
         trivial["previous_value"] = np.tile(samples.previous[:, None], (1, target.width))
-    trivial["least_squares"] = target.restore(linear)
+    return {**trivial, "least_squares": target.restore(linear)}
+
+
+def report_against(
+    preprocessing: Preprocessing,
+    truth: Floats | NDArray[np.int64],
+    predictions: Floats,
+    trivial: Mapping[str, Floats],
+    members: Sequence[Scores] = (),
+) -> Report:
+    """Return the scores of predictions and trivial ones against (N, T) values or (N,) classes."""
+    target = preprocessing.target
+    if isinstance(target, ClassTarget):
+        return _class_report(target, np.asarray(truth, np.int64), predictions, trivial, members)
+    values = np.asarray(truth, np.float64)
     return Report(
-        rows=rows,
+        rows=len(values),
         truth_sha256=_digest(target.labels, values),
         scores=metrics.regression_scores(values, predictions),
         targets=metrics.regression_scores_per_target(values, predictions, target.labels),
         baselines={name: metrics.regression_scores(values, p) for name, p in trivial.items()},
         confusion=None,
+        members=members,
     )
 
 
@@ -135,24 +199,22 @@ def _digest(labels: Sequence[str], truth: NDArray[Any]) -> str:
 
 def _class_report(
     target: ClassTarget,
-    frequencies: Floats,
-    linear: Floats,
-    samples: Samples,
+    classes: NDArray[np.int64],
     predictions: Floats,
+    trivial: Mapping[str, Floats],
+    members: Sequence[Scores],
 ) -> Report:
-    classes, rows = samples.classes, len(samples)
-    majority = metrics.classification_scores(classes, np.tile(frequencies, (rows, 1)))
-    chosen = np.eye(target.width)[linear.argmax(axis=1)]
-    # Least squares chooses a class and gives no probabilities to score.
-    choice = metrics.classification_scores(classes, chosen) | {"log_loss": None, "auroc": None}
+    scored = {name: metrics.classification_scores(classes, p) for name, p in trivial.items()}
+    scored["least_squares"] |= {"log_loss": None, "auroc": None}  # which want probabilities
     known = classes >= 0
     predicted = predictions.argmax(axis=1)
     table = metrics.confusion_matrix(classes[known], predicted[known], target.width)
     return Report(
-        rows=rows,
+        rows=len(classes),
         truth_sha256=_digest(target.labels, classes),
         scores=metrics.classification_scores(classes, predictions),
         targets=metrics.classification_scores_per_class(classes, predictions, target.labels),
-        baselines={"majority_class": majority, "least_squares": choice},
+        baselines=scored,
         confusion=table.tolist(),
+        members=members,
     )

@@ -6,8 +6,8 @@ The command around it, and its messages before the first update, are in `ml2021.
 import platform
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,29 +17,33 @@ import torch
 from numpy.typing import NDArray
 
 from ml2021 import __version__, assembly, conformal
-from ml2021.config.schema import Config
-from ml2021.console import Console, ProgressBar, number
+from ml2021.console import Console
 from ml2021.data.datasets import Dataset
 from ml2021.data.preprocessing import ClassTarget, Preprocessing, RealTargets
 from ml2021.data.samples import Samples
-from ml2021.engine.fit import Progress, fit
-from ml2021.engine.networks import Network, outputs
+from ml2021.engine.members import fit_members
+from ml2021.engine.networks import Network
 from ml2021.engine.state import Training, TrainingState, start
-from ml2021.errors import DivergenceError, RunInterruptedError
+from ml2021.ensembles import chosen, combine, report_on, trained_predictions
+from ml2021.epochs import loss_unit, metrics_columns, metrics_row, say_losses
+from ml2021.errors import DivergenceError
 from ml2021.interruptions import memory_errors
 from ml2021.problem import LoadedProblem
 from ml2021.runs.checkpoints import Checkpoint
-from ml2021.runs.directory import MetricsFile, RunDirectory, write_json
-from ml2021.saving import Saver, restore_state, saved_answers
-from ml2021.scoring import Answers, Report, full_report, learn_answers, score, to_predictions
-from ml2021.signals import StoppedError, stop_signals
+from ml2021.runs.directory import MetricsFile, RunDirectory
+from ml2021.saving import Checkpoints, Saver, restore_state, saved_answers
+from ml2021.scoring import Answers, Report, learn_answers
+from ml2021.supervision import supervise
 
 Floats = NDArray[np.float64]
 
 
 @dataclass
 class Session:
-    """A problem, the network for it, and where its run stands."""
+    """A problem, the network for it, and where its run stands.
+
+    residuals: what calibrates intervals in place of validation rows, see `ml2021.conformal`.
+    """
 
     problem: LoadedProblem
     network: Network
@@ -49,6 +53,12 @@ class Session:
     train: Dataset
     validation: Dataset | None
     threads: int
+    residuals: Floats | None = None
+
+    def become_final(self, last_epoch: int, residuals: Floats | None) -> None:
+        """Train no longer than the folds say, and calibrate by their held-out rows."""
+        self.training = replace(self.training, last_epoch=last_epoch)
+        self.residuals = residuals
 
 
 def start_session(
@@ -64,9 +74,9 @@ def start_session(
     rows = len(problem.train)
     assembly.check_memory(network, training, rows, where)
     device = assembly.choose_device(config.device)
-    batch_rows = min(training.batch_size or rows, rows)
-    chosen = threads or assembly.choose_threads(network, batch_rows)
-    torch.set_num_threads(chosen)
+    if threads is None:
+        threads = assembly.choose_threads(network, min(training.batch_size or rows, rows))
+    torch.set_num_threads(threads)
     with memory_errors(config):
         train = to_dataset(preprocessing, problem.train).to(device)
         validation = None
@@ -78,8 +88,8 @@ def start_session(
             answers = learn_answers(preprocessing, problem.train)
         else:
             answers = saved_answers(last, Path("last.safetensors"))
-            restore_state(state, last)
-    return Session(problem, network, training, state, answers, train, validation, chosen)
+            restore_state(state, last, Path("last.safetensors"))
+    return Session(problem, network, training, state, answers, train, validation, threads)
 
 
 def environment(session: Session) -> dict[str, Any]:
@@ -109,46 +119,27 @@ def device_name(session: Session) -> str:
 def open_metrics(session: Session, run: RunDirectory) -> MetricsFile:
     """Open metrics.csv to go on after the epochs that are done.
 
-    Raises CheckpointError where it does not hold them.
+    With several members its losses and scores are the means of those that are still in training,
+    and there is a column for how many these are. Raises CheckpointError where it does not hold the
+    epochs.
     """
-    return MetricsFile(run.metrics, metrics_columns(session), session.state.epoch)
-
-
-def metrics_columns(session: Session) -> list[str]:
-    """Return the header of metrics.csv."""
-    columns = ["epoch", "updates", "lr", "train_loss", "validation_loss"]
-    if session.validation is not None:
-        columns += [f"validation_{name}" for name in _score_names(session.problem.preprocessing)]
-    return columns
+    return MetricsFile(run.metrics, metrics_columns(session.problem), session.state.epoch)
 
 
 def train_session(
     session: Session, run: RunDirectory, metrics: MetricsFile, console: Console
-) -> dict[str, Report]:
-    """Train to the end, then score the best parameters on every part and write summary.json.
+) -> tuple[dict[str, Report], dict[str, Any]]:
+    """Train to the end, then score the best parameters on every part that has rows.
 
-    Raises DivergenceError, ResourceError, or RunInterruptedError after a signal; the run is saved.
+    Returns these reports, and what summary.json is to say. Raises DivergenceError, ResourceError,
+    or RunInterruptedError after a signal; the run is saved.
     """
     problem = session.problem
     begun, updates_before = time.perf_counter(), _updates(session)
-    try:
-        with memory_errors(problem.config), stop_signals() as stop_signal:
-            _advance(session, run, console, metrics, stop_signal)
-    finally:
-        metrics.close()
+    with memory_errors(problem.config):
+        _advance(session, run, console, metrics)
     seconds = time.perf_counter() - begun
-    try:
-        if (late := stop_signal()) is not None:  # after the last look at it, while saving
-            raise StoppedError(late)
-        reports, summary = summarise(session, seconds, _updates(session) - updates_before)
-        write_json(run.summary, summary)
-    except StoppedError as stop:
-        raise RunInterruptedError(
-            stop.signal_number,
-            "stopped while the trained run was scored; it is saved, go on with: "
-            f"ml2021 train --resume {run.path}",
-        ) from None
-    return reports
+    return summarise(session, seconds, _updates(session) - updates_before)
 
 
 def summarise(
@@ -159,12 +150,14 @@ def summarise(
     `seconds` and `updates` are those of this session alone.
     """
     problem, state = session.problem, session.state
+    members = chosen(state)
+    reports, predictions = {}, {}
     with memory_errors(problem.config):
-        predictions = _final_predictions(session)
-        reports = {
-            part: full_report(problem.preprocessing, session.answers, samples, predictions[part])
-            for part, samples in _parts(problem).items()
-        }
+        for part, samples in _parts(problem).items():
+            reports[part], predictions[part] = report_on(
+                _best_predictions(session, samples), problem.preprocessing, session.answers, samples
+            )
+        kept = residuals(session)
     rows_seen = updates * len(problem.train) // session.training.batches(len(problem.train))
     summary: dict[str, Any] = {
         "task": problem.config.task,
@@ -173,71 +166,60 @@ def summarise(
         "left_out": dict(problem.split.left_out),
         "epochs": state.epoch,
         "stopped_early": state.epoch < session.training.epochs,
-        "best_epoch": int(state.best_epoch),
+        "best_epoch": int(state.best_epoch[members].max()),
         "seconds": round(seconds, 3),
         "rows_per_second": round(rows_seen / seconds) if seconds else None,
         "scores": {part: report.to_json() for part, report in reports.items()},
     }
     if isinstance(problem.preprocessing.target, ClassTarget):
         summary["classes"] = list(problem.preprocessing.target.labels)
-    if (kept := residuals(session)) is not None:
+    if len(session.training.seeds) > 1:
+        summary["members"] = [
+            {"seed": seed, "best_epoch": int(best), "diverged_at_update": int(diverged) or None}
+            for seed, best, diverged in zip(
+                session.training.seeds, state.best_epoch, state.diverged, strict=True
+            )
+        ]
+    if kept is not None:
         test = (problem.test.values, predictions["test"]) if "test" in predictions else None
         labels = problem.preprocessing.target.labels
         summary["interval"] = {
-            "calibrated_on": "validation",
+            "calibrated_on": "validation" if session.residuals is None else "folds",
             "rows": len(kept),
             "levels": conformal.describe(kept, labels, test),
         }
     return reports, summary
 
 
-def _advance(
-    session: Session,
-    run: RunDirectory,
-    console: Console,
-    metrics: MetricsFile,
-    stop_signal: Callable[[], int | None],
-) -> None:
-    """Run the engine; save every `save_seconds`, at a signal, and at the end."""
-    state, training, config = session.state, session.training, session.problem.config
-    loss_name, factor = loss_unit(config, session.problem.preprocessing)
-    saver = Saver(
-        run,
-        session.problem,
-        session.answers,
-        partial(residuals, session),
-        config.train.save_seconds,
-    )
-    lr = float(config.optimizer.lr)
-    done = state.epoch + state.batch / training.batches(len(session.train))
-    with ProgressBar(console, training.epochs, done) as bar:
-        try:
-            for progress in fit(
-                session.network, training, state, session.train, session.validation
-            ):
-                if progress.is_epoch_end:
-                    metrics.append(metrics_row(session.problem, progress, lr, factor))
-                losses = f"{loss_name} {_losses(progress, factor)}"
-                done = state.epoch + state.batch / progress.batches
-                bar.show(done, losses)
-                number_of_signal = stop_signal()
-                if saver.is_due() or number_of_signal is not None:
-                    metrics.flush()  # ahead of the checkpoint that counts on it
-                    saver.save(state)
-                if number_of_signal is not None:
-                    raise RunInterruptedError(
-                        number_of_signal,
-                        f"stopped at epoch {done:.1f} of {training.epochs} and saved; "
-                        f"go on with: ml2021 train --resume {run.path}",
-                    )
-        except DivergenceError as error:
-            kept = ""
-            if int(state.best_epoch):
-                saver.save_best(state)
-                kept = f"; the best parameters, of epoch {int(state.best_epoch)}, are kept"
-            raise DivergenceError(*(line + kept for line in error.lines)) from None
-    metrics.flush()
-    saver.save(state)
+def _advance(session: Session, run: RunDirectory, console: Console, metrics: MetricsFile) -> None:
+    """Run the engine under supervision; a divergence keeps the best parameters so far."""
+    problem, state, training = session.problem, session.state, session.training
+    name, factor = loss_unit(problem.config, problem.preprocessing)
+    lr = float(problem.config.optimizer.lr)
+    checkpoints = Checkpoints(run, problem, session.answers, partial(residuals, session))
+
+    def write() -> None:
+        metrics.flush()  # ahead of the checkpoint that counts on it
+        checkpoints.write(state)
+
+    steps = fit_members(session.network, training, state, session.train, session.validation)
+    try:
+        supervise(
+            steps,
+            epochs=training.epochs if training.last_epoch is None else training.last_epoch,
+            done=state.epoch + state.batch / training.batches(len(session.train)),
+            saver=Saver(write, problem.config.train.save_seconds),
+            console=console,
+            end_epoch=lambda step: metrics.append(metrics_row(problem, step.progress, lr, factor)),
+            losses=lambda step: f"{name} {say_losses(step.progress, factor)}",
+            how_to_go_on=f"go on with: ml2021 train --resume {run.path}",
+        )
+    except DivergenceError as error:
+        kept = ""
+        if bool(state.best_epoch.any()):
+            checkpoints.write_best(state)
+            kept = f"; the best parameters, of epoch {int(state.best_epoch.max())}, are kept"
+        raise DivergenceError(*(line + kept for line in error.lines)) from None
 
 
 def to_dataset(preprocessing: Preprocessing, samples: Samples) -> Dataset:
@@ -249,90 +231,30 @@ def to_dataset(preprocessing: Preprocessing, samples: Samples) -> Dataset:
     return Dataset(inputs, torch.from_numpy(samples.classes))
 
 
-def loss_unit(config: Config, preprocessing: Preprocessing) -> tuple[str, float]:
-    """Return the loss's name, and the factor from standardised units to those of the data."""
-    assert config.loss is not None
-    name = config.loss.type
-    if isinstance(preprocessing.target, ClassTarget):
-        return name, 1.0
-    scale = preprocessing.target.common_scale
-    if scale is None:
-        return f"{name} (standardised)", 1.0
-    return name, scale if name == "mae" else scale**2
-
-
-def _losses(progress: Progress, factor: float) -> str:
-    text = f"train {number(float(progress.train_loss) * factor)}"
-    if progress.validation_loss is not None:
-        text += f", validation {number(float(progress.validation_loss) * factor)}"
-    return text
-
-
-def _score_names(preprocessing: Preprocessing) -> tuple[str, ...]:
-    if isinstance(preprocessing.target, ClassTarget):
-        return ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "auroc")
-    return ("mae", "rmse", "r2")
-
-
-def metrics_row(
-    problem: LoadedProblem, progress: Progress, lr: float, factor: float
-) -> Mapping[str, int | float | None]:
-    """Return the epoch's line of metrics.csv, losses and scores in the units of the data."""
-    row: dict[str, int | float | None] = {
-        "epoch": progress.epoch,
-        "updates": progress.updates,
-        "lr": lr * progress.lr_factor,
-        "train_loss": float(progress.train_loss) * factor,
-        "validation_loss": None,
-    }
-    if progress.validation_loss is not None:
-        assert progress.validation_outputs is not None
-        row["validation_loss"] = float(progress.validation_loss) * factor
-        preprocessing = problem.preprocessing
-        predictions = to_predictions(preprocessing, progress.validation_outputs[0].cpu().numpy())
-        scores = score(preprocessing, problem.validation, predictions)
-        row |= {f"validation_{name}": value for name, value in scores.items()}
-    return row
-
-
 def _parts(problem: LoadedProblem) -> dict[str, Samples]:
     """Return the parts that have rows."""
     parts = {"train": problem.train, "validation": problem.validation, "test": problem.test}
     return {part: samples for part, samples in parts.items() if len(samples)}
 
 
-def _final_predictions(session: Session) -> dict[str, Floats]:
-    """Return what the best parameters predict for every part that has rows."""
-    predictions = {}
-    for part, samples in _parts(session.problem).items():
-        raw = _outputs(session, samples)
-        if not np.isfinite(raw).all():
-            raise DivergenceError(
-                f"training diverged: the network's output on {part} rows is not a finite "
-                "number; try a smaller optimizer.lr, or train.clip_norm"
-            )
-        predictions[part] = to_predictions(session.problem.preprocessing, raw)
-    return predictions
-
-
-def _outputs(session: Session, samples: Samples) -> NDArray[np.float32]:
-    """Return the outputs (N, T) of the best parameters for those rows."""
-    theta = session.state.best
-    inputs = torch.from_numpy(samples.inputs).to(theta.device)
-    raw: NDArray[np.float32] = outputs(session.network, theta, inputs)[0].cpu().numpy()
-    return raw
-
-
 def residuals(session: Session) -> Floats | None:
-    """Return the sorted residuals of the best parameters on the validation rows.
+    """Return the sorted residuals that calibrate intervals: of the best parameters on validation.
 
-    None where these are classes or there are no such rows, and so nothing to calibrate with.
+    Those of the session, where it has been given them. None for classes and without such rows.
     """
+    if session.residuals is not None:
+        return session.residuals
     preprocessing, samples = session.problem.preprocessing, session.problem.validation
     if session.validation is None or isinstance(preprocessing.target, ClassTarget):
         return None
-    predictions = to_predictions(preprocessing, _outputs(session, samples))
-    return conformal.residuals(samples.values, predictions)
+    mean, _ = combine(_best_predictions(session, samples))
+    return conformal.residuals(samples.values, mean)
+
+
+def _best_predictions(session: Session, samples: Samples) -> Iterator[Floats]:
+    """Yield what the best parameters of each member predict. Raises DivergenceError."""
+    theta = session.state.best[chosen(session.state)]
+    return trained_predictions(session.network, theta, session.problem.preprocessing, samples)
 
 
 def _updates(session: Session) -> int:

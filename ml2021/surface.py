@@ -34,13 +34,14 @@ from ml2021.data.preprocessing import NumberFeature, RealTargets
 from ml2021.engine.landscape import losses_over, principal_directions, steepest_descent
 from ml2021.engine.layout import Layout
 from ml2021.engine.networks import initial_parameters
+from ml2021.epochs import loss_unit
 from ml2021.errors import CheckpointError, ConfigError
 from ml2021.model import Model, load_model, load_own_problem
 from ml2021.parameters import Parameter, ParameterNames
 from ml2021.runs.checkpoints import load_checkpoint
 from ml2021.runs.directory import RunDirectory, chosen_run, open_run
 from ml2021.runs.files import is_there, replace_file
-from ml2021.session import loss_unit, to_dataset
+from ml2021.session import to_dataset
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -101,7 +101,8 @@ def resume(path: Path, jobs: int | None, console: Console) -> Path:
 def _check_columns(loaded: LoadedSweep) -> None:
     """Hold the column names of every run against the header of its file, each data but once.
 
-    Raises ConfigError with a line for each name that is wrong.
+    Raises ConfigError with a line for each name that is wrong, and for what makes a run several
+    networks: its members here are the runs.
     """
     from ml2021.problem import check_columns
 
@@ -109,6 +110,17 @@ def _check_columns(loaded: LoadedSweep) -> None:
     lines: dict[str, None] = {}
     for variation in loaded.variations:
         config = variation.loaded.config
+        locate = variation.loaded.locate
+        if config.train.members > 1:
+            lines[
+                f"{locate('train', 'members')}: a run of a sweep is one network; leave "
+                "train.members out, and sweep seed"
+            ] = None
+        if config.data.split.method == "kfold":
+            lines[
+                f"{locate('data', 'split', 'method')}: a sweep chooses by validation rows, which "
+                "kfold has none of; use another method, and kfold for the best"
+            ] = None
         key = (config.data.model_dump_json(), config.task)
         if key not in seen:
             seen.add(key)

@@ -5,7 +5,8 @@ torch once the column names are, so that a mistake in them is answered at once. 
 is left to `ml2021.session`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ from ml2021.runs.directory import (
 from ml2021.runs.files import is_there
 
 if TYPE_CHECKING:
+    from ml2021.crossvalidation import CrossValidation
     from ml2021.problem import LoadedProblem
     from ml2021.scoring import Report
     from ml2021.session import Session
@@ -87,12 +89,17 @@ def resume(path: Path, overrides: Sequence[str], console: Console, *, is_reporte
         raise ConfigError(f"--set {odd[0]}: a run goes on with its own config but for train.epochs")
     loaded = load_config(run.resolved_config, overrides)
     with locked(run):
-        _resume(run, loaded, console, is_reported=is_reported)
+        _resume(run, loaded, overrides, console, is_reported=is_reported)
     return run.path
 
 
 def _resume(
-    run: RunDirectory, loaded: LoadedConfig, console: Console, *, is_reported: bool
+    run: RunDirectory,
+    loaded: LoadedConfig,
+    overrides: Sequence[str],
+    console: Console,
+    *,
+    is_reported: bool,
 ) -> None:
     from ml2021.problem import load_problem
     from ml2021.runs.checkpoints import load_checkpoint
@@ -110,21 +117,28 @@ def _resume(
                 f"{run.path}: {file} has changed since the run began, its SHA-256 is "
                 f"{str(now)[:8]}… and was {str(then)[:8]}…; restore the file, or train anew"
             )
+    if overrides and problem.folds is not None:
+        raise ConfigError(
+            f"--set {overrides[0]}: the folds say how long the final model is trained; train anew"
+        )
     last = load_checkpoint(run.last) if is_there(run.last) else None
     if last is None and is_there(run.summary):  # as piecewise leaves it
         raise CheckpointError(
             f"{run.path}: was not trained, or its {run.last.name} is gone, so there is nothing to "
             f"go on with; train anew with --config {run.config}"
         )
-    if last is not None:
-        own, kept = config_without_paths(problem.config), last.description.config
+    begun = last
+    if last is None and is_there(run.fold_pack(1)):
+        begun = load_checkpoint(run.fold_pack(1))
+    if begun is not None:
+        own, kept = config_without_paths(problem.config), begun.description.config
         if changed := [
             f"{loaded.locate(*keys)}: {what}; put it back, or train anew"
             for keys, what in differences(own, kept)
             if keys != ("train", "epochs")
         ]:
             raise CheckpointError(*changed)
-        if last.description.data_sha256 != problem.data_sha256:
+        if begun.description.data_sha256 != problem.data_sha256:
             raise CheckpointError(
                 f"{run.last}: was trained on other data than {problem.data_path}; train anew"
             )
@@ -135,13 +149,17 @@ def _resume(
     done, epochs = session.state.epoch, session.training.epochs
     if epochs < done:
         raise ConfigError(f"--set train.epochs={epochs}: the run has done {done}; name more")
-    if session.state.is_finished(session.training) and is_there(run.summary):
+    is_done = problem.folds is not None or session.state.is_finished(session.training)
+    if is_done and is_there(run.summary):
         early = ", where early stopping ended it" if done < epochs else ""
         console.say(f"{run.path}: finished after {done} epochs{early}; nothing to do")
         if is_reported and not is_there(run.report):
             console.say(f"draw its report with: ml2021 report --run {run.path}")
         return
-    console.say(f"going on with {run.path} after {done} of {epochs} epochs")
+    where = f"after {done} of {epochs} epochs"
+    if problem.folds is not None and last is None:
+        where = "within its folds"
+    console.say(f"going on with {run.path} {where}")
     if (device := device_name(session)) != (before := recorded.get("device")):
         console.say(
             f"it goes on on {device}, and was trained on {echo(before)} so far: it will not end "
@@ -154,21 +172,62 @@ def _train(session: "Session", run: RunDirectory, console: Console, *, is_report
     from ml2021.session import open_metrics, train_session
     from ml2021.signals import stop_signals
 
-    metrics = open_metrics(session, run)
-    remove_leftovers(run)
-    run.summary.unlink(missing_ok=True)  # until this training has ended, there is none
-    write_text(run.resolved_config, dump_yaml(session.problem.config))
-    network, model = session.network, session.problem.config.model
-    console.say(
-        f"training {model.type}, {' → '.join(map(str, network.layout.sizes))} "
-        f"({network.layout.parameters:,} parameters), on {session.state.theta.device}, "
-        f"{session.training.batches(len(session.train))} updates an epoch"
-    )
-    reports = train_session(session, run, metrics, console)
+    with closing(open_metrics(session, run)) as metrics:
+        remove_leftovers(run)
+        run.summary.unlink(missing_ok=True)  # until this training has ended, there is none
+        write_text(run.resolved_config, dump_yaml(session.problem.config))
+        network, model = session.network, session.problem.config.model
+        members = len(session.training.seeds)
+        console.say(
+            f"training {f'{members} members of ' if members > 1 else ''}{model.type}, "
+            f"{' → '.join(map(str, network.layout.sizes))} "
+            f"({network.layout.parameters:,} parameters), on {session.state.theta.device}, "
+            f"{session.training.batches(len(session.train))} updates an epoch"
+        )
+        found = None
+        if session.problem.folds is not None:
+            with _stopped_late(run, "between two steps of its folds; what is trained of them"):
+                found = _cross_validate(session, run, console)
+        with _stopped_late(run, "while the trained run was scored; it"):
+            reports, summary = train_session(session, run, metrics, console)
+            if found is not None:
+                summary["cross_validation"] = found.to_json()
+                reports["held-out"] = found.pooled
+            write_json(run.summary, summary)
     with stop_signals() as stop_signal:  # all is saved: what follows is only said and drawn
         _say_results(session, run, reports, console)
         if is_reported:
             _report(session, run, console, stop_signal)
+
+
+@contextmanager
+def _stopped_late(run: RunDirectory, when: str) -> Iterator[None]:
+    """Say how to go on where a signal comes while nothing is trained: all that was is saved."""
+    from ml2021.signals import StoppedError
+
+    try:
+        yield
+    except StoppedError as stop:
+        raise RunInterruptedError(
+            stop.signal_number,
+            f"stopped {when} is saved, go on with: ml2021 train --resume {run.path}",
+        ) from None
+
+
+def _cross_validate(session: "Session", run: RunDirectory, console: Console) -> "CrossValidation":
+    """Train the folds and say what they came to; make the session that of the final model."""
+    from ml2021.crossvalidation import cross_validate
+
+    found = cross_validate(session, run, console)
+    session.become_final(found.final_epochs, found.residuals())
+    title = f"{found.pooled.rows:,} rows, each held out once"
+    console.say("", *score_table(title, found.means, found.errors))
+    console.say(f"mean ± standard error over {len(found.folds)} folds", "")
+    console.say(
+        f"the final model: on all {len(session.train):,} rows, for {found.final_epochs} epochs, "
+        "the median of the folds' best"
+    )
+    return found
 
 
 def _say_results(
@@ -179,12 +238,13 @@ def _say_results(
     from ml2021.report.evidence import evidence_of
     from ml2021.report.gathering import read_history
 
-    part = "test" if "test" in reports else "validation" if "validation" in reports else "train"
+    parts = ("test", "held-out", "validation", "train")
+    part = next(part for part in parts if part in reports)
     report = reports[part]
-    epoch, best = session.state.epoch, int(session.state.best_epoch)
-    console.say(f"{epoch} epochs; best parameters from epoch {best}", "")
-    title = f"{report.rows:,} {part} rows"
-    console.say(*score_table(title, {"network": report.scores, **report.baselines}), "")
+    console.say(*_endings(session), "")
+    if part != "held-out":  # which the folds have told
+        title = f"{report.rows:,} {part} rows"
+        console.say(*score_table(title, report.table()), "")
     console.say(*score_table("network on", {name: r.scores for name, r in reports.items()}), "")
     problem, parameters = session.problem, session.network.layout.parameters
     history = read_history(run)
@@ -217,6 +277,19 @@ def _report(
         )
     else:
         console.say(f"to look at: {run.report}")
+
+
+def _endings(session: "Session") -> list[str]:
+    """Say how long was trained, which epochs were the best, and which members have diverged."""
+    state, seeds = session.state, session.training.seeds
+    fine = (state.diverged == 0).tolist()
+    best = [str(epoch) for epoch, kept in zip(state.best_epoch.tolist(), fine, strict=True) if kept]
+    lines = [f"{state.epoch} epochs; best parameters from epoch {', '.join(best)}"]
+    if gone := [str(seed) for seed, kept in zip(seeds, fine, strict=True) if not kept]:
+        lines.append(
+            f"{len(gone)} of {len(seeds)} members diverged and are left out: seed {', '.join(gone)}"
+        )
+    return lines
 
 
 def _say_problem(console: Console, problem: "LoadedProblem") -> None:

@@ -133,8 +133,8 @@ def test_a_forecast_from_forecasts_has_no_interval(runs: Path) -> None:
         (
             "clash",
             "0.9",
-            "'y_low' is a target, and would be the bound of another one's interval too; "
-            "leave --interval out",
+            "'y_low' is a target, and would be the name of a column about another one too; "
+            "rename it in the table",
         ),
     ],
 )

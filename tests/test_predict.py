@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ml2021.model import Model, load_model
-from ml2021.predict import _numbers, _to_csv
+from ml2021.predictions import _numbers, to_csv
 from tests import commands
 from tests.commands import contents, parse_rows, read_rows, refusal, run_well, write_rows
 
@@ -399,7 +399,7 @@ def test_what_is_written_is_what_the_csv_module_writes(columns: list[list[str]])
     expected = io.StringIO()
     writer = csv.writer(expected, lineterminator="\n")
     writer.writerows([[*named], *zip(*columns, strict=True)])
-    assert _to_csv(named) == expected.getvalue()
+    assert to_csv(named) == expected.getvalue()
 
 
 def test_numbers_have_their_digits_however_many_there_are() -> None:

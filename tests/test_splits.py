@@ -15,6 +15,7 @@ from ml2021.data.splits import (
     split_by_fraction,
     split_by_label,
     split_by_threshold,
+    split_in_folds,
     without_overlap,
 )
 from ml2021.errors import DataError
@@ -325,3 +326,94 @@ def test_a_part_that_overlap_empties_is_refused() -> None:
     with pytest.raises(DataError) as caught:
         without_overlap(Split(rows_of(0, 2), rows_of(), rows_of(1, 3)), 2)
     assert str(caught.value).startswith("data.split: the 2 values of each training row's target")
+
+
+# Folds.
+
+
+def folds_of(rows: Rows, folds: int, validation: float = 0.1, **more: object) -> list[Split]:
+    classes = more.get("classes")
+    assert classes is None or isinstance(classes, np.ndarray)
+    return split_in_folds(
+        rows,
+        folds=folds,
+        validation=validation,
+        seed=int(str(more.get("seed", 0))),
+        classes=classes,
+    )
+
+
+@given(
+    st.sets(st.integers(0, 500), min_size=24, max_size=120),
+    st.integers(2, 12),
+    st.sampled_from([0.0, 0.1, 0.3]),
+    st.booleans(),
+    st.integers(0, 2**32),
+)
+def test_folds_hold_every_row_out_once_and_are_of_one_size(
+    chosen: set[int], folds: int, validation: float, is_stratified: bool, seed: int
+) -> None:
+    rows = rows_of(*sorted(chosen))
+    classes = rows % 3 if is_stratified else None
+    splits = folds_of(rows, folds, validation, seed=seed, classes=classes)
+    assert len(splits) == folds
+    for split in splits:
+        assert_partition(split, rows)
+    assert sorted(row for split in splits for row in split.test.tolist()) == rows.tolist()
+    sizes = {tuple(split.sizes().values()) for split in splits}
+    assert len(sizes) <= 2  # as many packs: the fold's size decides the others
+    tests = [len(split.test) for split in splits]
+    assert max(tests) - min(tests) <= 1
+    assert len(sizes) == len(set(tests))
+    for split in splits:
+        assert len(split.validation) == round((len(rows) - len(split.test)) * validation)
+
+
+@given(st.lists(st.integers(1, 40), min_size=2, max_size=5), st.integers(2, 8), st.integers(0, 99))
+def test_folds_share_out_every_class(counts: list[int], folds: int, seed: int) -> None:
+    classes = mixed(counts, seed)
+    if len(classes) < 2 * folds:
+        return
+    splits = folds_of(np.arange(len(classes)), folds, 0.0, seed=seed, classes=classes)
+    held = np.array([np.bincount(classes[s.test], minlength=len(counts)) for s in splits])
+    assert (held.max(axis=0) - held.min(axis=0) <= 1).all()
+
+
+def test_folds_depend_on_their_seed_alone() -> None:
+    rows = np.arange(40)
+    again = [parts(split) for split in folds_of(rows, 5, seed=3)]
+    assert [parts(split) for split in folds_of(rows, 5, seed=3)] == again
+    assert [parts(split) for split in folds_of(rows, 5, seed=4)] != again
+    first, second = (folds_of(rows, 5, seed=3)[fold].validation.tolist() for fold in (0, 1))
+    assert first != second  # each draws its own validation rows
+
+
+@pytest.mark.parametrize(
+    ("rows", "folds", "validation", "line"),
+    [
+        (
+            7,
+            8,
+            0.1,
+            "data.split.folds: 8 folds of 7 usable rows leave a fold without a row; lower it",
+        ),
+        (
+            8,
+            4,
+            0.05,
+            "data.split.validation: 0.05 of the 6 rows beside a fold is no row; "
+            "raise it, or set it to 0.0",
+        ),
+        (
+            2,
+            2,
+            0.9,
+            "data.split.folds: 2 folds of 2 usable rows leave none to train; "
+            "lower data.split.validation, or raise data.split.folds",
+        ),
+    ],
+)
+def test_folds_that_cannot_be(rows: int, folds: int, validation: float, line: str) -> None:
+    with pytest.raises(DataError) as caught:
+        folds_of(np.arange(rows), folds, validation)
+    assert str(caught.value) == line

@@ -82,8 +82,24 @@ class ColumnSplit(_Section):
     """Rows with this value or a greater one test."""
 
 
+class KFoldSplit(_Section):
+    """Every row is held out once: as many networks are trained as there are folds."""
+
+    method: Literal["kfold"]
+    """`kfold`: cross-validation, stratified for classes. The scores are those of networks that did
+    not see the rows that they are scored on; the final model is trained on all rows."""
+    folds: Annotated[int, Field(ge=2)] = 10
+    """Number of parts of equal size, each held out once."""
+    validation: Fraction = 0.1
+    """Share of each fold's training rows that choose its best epoch and stop it early."""
+    seed: Index = 0
+    """Seed of the choice of rows; its own, so that runs with other seeds see the same rows."""
+
+
 Split = Annotated[
-    FractionSplit | ColumnSplit, Field(discriminator="method"), short_for("method", "auto")
+    FractionSplit | ColumnSplit | KFoldSplit,
+    Field(discriminator="method"),
+    short_for("method", "auto"),
 ]
 
 
@@ -144,6 +160,13 @@ class Data(_Section):
                 "data.lags needs one column as data.target, not "
                 f"{len(self.target)}; set data.lags to 0, or choose one target",
                 "lags",
+            )
+        if self.lags > 0 and isinstance(self.split, KFoldSplit):
+            raise conflict(
+                "data.split kfold deals rows out at random, and with data.lags a network would "
+                "train on the days after those that it is scored on; use sequential",
+                ("split", "method"),
+                "split",
             )
         return self
 
@@ -361,6 +384,9 @@ class Train(_Section):
     """Longer gradients are cut to this Euclidean length; null: never."""
     early_stopping: EarlyStopping | None = EarlyStopping()
     """When to stop before the last epoch; null: never."""
+    members: Count = 1
+    """Number of networks trained side by side, with seeds `seed`, `seed` + 1, ...; their mean
+    predicts."""
     save_seconds: Positive = 30.0
     """Seconds between two saves of the run."""
     keep_path: bool = True

@@ -17,6 +17,7 @@ from ml2021.data.preprocessing import (
     ClassTarget,
     Floats,
     NumberFeature,
+    Preprocessing,
     RealTargets,
     value_text,
 )
@@ -118,6 +119,34 @@ def fit_class_target(values: "pd.Series", name: str, label: str) -> ClassTarget:
             f"'{echo(value_text(classes[0]))}'; classification needs two"
         )
     return ClassTarget(name=name, label=label, storage=storage, classes=classes)
+
+
+def refit(
+    preprocessing: Preprocessing,
+    frame: "pd.DataFrame",
+    columns: Sequence[FeatureColumn],
+    rows: NDArray[np.int64],
+) -> Preprocessing:
+    """Return the same inputs, categories and classes with the statistics of other rows.
+
+    `columns` are those that the features were fitted to. There is no history: a series is not
+    dealt out at random.
+    """
+    assert preprocessing.history is None
+    fitted, _ = fit_features(frame, columns, rows)
+    features = tuple(
+        new.model_copy(update={"has_indicator": old.has_indicator})
+        if isinstance(old, NumberFeature)
+        else old
+        for old, new in zip(preprocessing.features, fitted, strict=True)
+    )
+    target = preprocessing.target
+    if isinstance(target, RealTargets):
+        values = frame[list(target.names)].to_numpy(np.float64)[rows]
+        target, _ = fit_real_targets(
+            values, target.names, target.labels, target.shape, one_scale=target.shape is not None
+        )
+    return preprocessing.model_copy(update={"features": features, "target": target})
 
 
 def _distinct(

@@ -79,7 +79,7 @@ def plan_columns(
         else:
             features.append(FeatureColumn(name, kind))
     for reason, names in dropped.items():
-        notes.append(f"left out: {_some(names)} ({reason})")
+        notes.append(f"left out: {some(names)} ({reason})")
     for name in selection.features:
         if (count := _numbers_in_text(frame[name])) > 0:
             notes.append(
@@ -88,7 +88,7 @@ def plan_columns(
             )
     if identifiers := [f.name for f in features if f.kind == "number" and _counts(frame[f.name])]:
         notes.append(
-            f"{_some(identifiers)} counts the rows; if it only names them, add it to data.exclude"
+            f"{some(identifiers)} counts the rows; if it only names them, add it to data.exclude"
         )
     if not features and not lags:
         raise DataError(
@@ -97,7 +97,7 @@ def plan_columns(
         )
     if lags and features:
         notes.append(
-            f"{_some([f.name for f in features])} of the predicted row itself must be known when "
+            f"{some([f.name for f in features])} of the predicted row itself must be known when "
             "predicting, beside the history; data.exclude leaves columns out"
         )
     return ColumnPlan(tuple(features), _infer_task(frame, selection, task, notes), tuple(notes))
@@ -228,7 +228,7 @@ def _infer_task(
     return "regression"
 
 
-def _some(names: Sequence[str], limit: int = 6) -> str:
+def some(names: Sequence[str], limit: int = 6) -> str:
     """Return the first few names, and how many more there are."""
     shown = ", ".join(echo(name) for name in names[:limit])
     return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"

@@ -4,7 +4,7 @@ A split is drawn from its own seed and from nothing else, so that runs with othe
 losses are scored on the same rows. Legend: S samples, given by their row numbers in the table.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -79,7 +79,7 @@ def split_by_fraction(
     )
 
 
-def _stratified_order(classes: NDArray[np.int64], seed: int) -> Rows:
+def _stratified_order(classes: NDArray[np.int64], seed: int | Sequence[int]) -> Rows:
     """Return an order (S,) in which every stretch holds each class in about its share.
 
     Row number i of the n of a class, in random order, stands at (i + 1/2) / n of the way. Of a
@@ -90,6 +90,60 @@ def _stratified_order(classes: NDArray[np.int64], seed: int) -> Rows:
     _, counts = np.unique(classes, return_counts=True)
     place = np.concatenate([(np.arange(n) + 0.5) / n for n in counts])
     return by_class[np.argsort(place, kind="stable")]
+
+
+def split_in_folds(
+    rows: Rows,
+    *,
+    folds: int,
+    validation: float,
+    seed: int,
+    classes: NDArray[np.int64] | None = None,
+) -> list[Split]:
+    """Deal `rows` (S,) out to folds; each is the test part of one split, in which the others train.
+
+    The folds differ by at most a row in size, and by at most a row in how many they have of each
+    class of `classes` (S,). Of the rows that a fold leaves for training, the fraction `validation`
+    is held back, by a draw of its own, so that folds of one size validate on equally many.
+    Raises DataError where a fold would have no row, a fraction above 0 gives none to validation, or
+    none is left to train.
+    """
+    count = len(rows)
+    if folds > count:
+        raise DataError(
+            f"data.split.folds: {folds} folds of {count} usable rows leave a fold without a row; "
+            "lower it"
+        )
+    order = np.random.default_rng(seed).permutation(count)
+    if classes is not None:  # class after class, each in random order, like cards to the folds
+        order = order[np.argsort(classes[order], kind="stable")]
+    splits = []
+    for fold in range(folds):
+        held_out = np.sort(order[fold::folds])
+        others = np.delete(np.arange(count), held_out)
+        n_validation = round(len(others) * validation)
+        if validation > 0 and n_validation == 0:
+            raise DataError(
+                f"data.split.validation: {validation} of the {len(others)} rows beside a fold is "
+                "no row; raise it, or set it to 0.0"
+            )
+        if n_validation == len(others):
+            raise DataError(
+                f"data.split.folds: {folds} folds of {count} usable rows leave none to train; "
+                "lower data.split.validation, or raise data.split.folds"
+            )
+        if classes is None:
+            drawn = np.random.default_rng([seed, fold]).permutation(len(others))
+        else:
+            drawn = _stratified_order(classes[others], [seed, fold])
+        splits.append(
+            Split(
+                train=np.sort(rows[others[drawn[n_validation:]]]),
+                validation=np.sort(rows[others[drawn[:n_validation]]]),
+                test=rows[held_out],
+            )
+        )
+    return splits
 
 
 def split_by_label(rows: Rows, labels: NDArray[np.object_], column: str) -> Split:

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from ml2021.config import schema
 from ml2021.console import heading, number
 from ml2021.data.preprocessing import CategoryFeature, ClassTarget, NumberFeature
+from ml2021.epochs import loss_unit
 from ml2021.errors import echo
 from ml2021.figures.learning import gradient_sizes, learning_curves, updates_of_an_epoch
 from ml2021.figures.networks import network
 from ml2021.metrics import Scores
 from ml2021.report.blocks import Block, Items, Listing, Picture, Section, Table, Text
 from ml2021.report.material import Material
-from ml2021.session import loss_unit
 
 _MOST_LISTED = 30
 

@@ -54,7 +54,7 @@ class Diagnosis:
 
 def diagnose(evidence: Evidence) -> Diagnosis:
     """Return what stands between this run and a better one."""
-    part = next(p for p in ("test", "validation", "train") if p in evidence.reports)
+    part = next(p for p in ("test", "held-out", "validation", "train") if p in evidence.reports)
     report = evidence.reports[part]
     if part == "train":
         first = "No row was held out, so these scores say nothing about new data."
@@ -116,8 +116,9 @@ def _held_out_is_high(evidence: Evidence) -> Diagnosis:
     """Look at the rows held out, given that training is well below the trivial answers."""
     reports, score = evidence.reports, evidence.score
     train = reports["train"]
-    part = "validation" if "validation" in reports else "test"
-    if part not in reports:
+    parts = ("validation", "held-out", "test")
+    part = next((part for part in parts if part in reports), None)
+    if part is None:
         return _cannot_tell(
             "the training loss is low, and without validation or test rows nothing shows "
             "overfitting",
@@ -181,7 +182,7 @@ def _held_out_is_high(evidence: Evidence) -> Diagnosis:
 def _carries_over(evidence: Evidence) -> Diagnosis | None:
     """Look at whether what was gained over the trivial answers in training is gained elsewhere."""
     score, train = evidence.score, evidence.reports["train"]
-    part = next(part for part in ("test", "validation") if part in evidence.reports)
+    part = next(p for p in ("test", "held-out", "validation") if p in evidence.reports)
     held = evidence.reports[part]
     name, best = best_trivial(score, held)
     own, there = error_of(score, train.scores), error_of(score, held.scores)

@@ -94,13 +94,16 @@ def _text(path: Path) -> str:
 
 
 def saved_reports(run: RunDirectory) -> dict[str, Report]:
-    """Return the scores of every part, from summary.json. Raises CheckpointError if damaged."""
+    """Return the scores of every part, from summary.json. Raises CheckpointError if damaged.
+
+    The rows that the folds of a cross-validation have held out are a part, scored together.
+    """
     summary = read_json(run.summary)
     try:
-        return {
-            part: Report(**{"confusion": None, **plain})
-            for part, plain in summary["scores"].items()
-        }
+        scores = dict(summary["scores"])
+        if "cross_validation" in summary:
+            scores["held-out"] = summary["cross_validation"]["pooled"]
+        return {part: Report(**{"confusion": None, **plain}) for part, plain in scores.items()}
     except (KeyError, TypeError, AttributeError):
         raise CheckpointError(
             f"{run.summary}: damaged, its scores are not those of a run"

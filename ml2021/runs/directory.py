@@ -65,6 +65,15 @@ class RunDirectory:
         return self.path / "checkpoints" / "last.safetensors"
 
     @property
+    def folds(self) -> Path:
+        """One line a fold; written when a cross-validation's folds are done."""
+        return self.path / "folds.csv"
+
+    def fold_pack(self, number: int) -> Path:
+        """Return the checkpoint to go on with the folds that are trained side by side."""
+        return self.path / "checkpoints" / f"folds-{number}.safetensors"
+
+    @property
     def summary(self) -> Path:
         """Scores, baselines and sizes; written when training has ended."""
         return self.path / "summary.json"

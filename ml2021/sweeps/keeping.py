@@ -7,11 +7,12 @@ from typing import Any
 
 from ml2021.config.loading import dump_yaml, to_plain
 from ml2021.engine.fit import divergence
+from ml2021.epochs import metrics_columns
 from ml2021.errors import DivergenceError
 from ml2021.runs.directory import MetricsFile, RunDirectory, write_json, write_text
-from ml2021.saving import Saver
+from ml2021.saving import Checkpoints
 from ml2021.scoring import Report
-from ml2021.session import environment, metrics_columns, residuals, summarise
+from ml2021.session import environment, residuals, summarise
 from ml2021.sweeps.directory import SweepDirectory
 from ml2021.sweeps.results import Result
 from ml2021.sweeps.training import EndedMember
@@ -62,11 +63,11 @@ def keep_candidate(
     write_text(draft.config, text)
     write_json(draft.environment, environment(session))
     write_text(draft.resolved_config, dump_yaml(session.problem.config))
-    metrics = MetricsFile(draft.metrics, metrics_columns(session), 0)
+    metrics = MetricsFile(draft.metrics, metrics_columns(session.problem), 0)
     for row in member.history:
         metrics.append(row)
     metrics.close()
     calibrate = partial(residuals, session)
-    Saver(draft, session.problem, session.answers, calibrate, 0.0).save(session.state)
+    Checkpoints(draft, session.problem, session.answers, calibrate).write(session.state)
     write_json(draft.summary, summary)
     draft.path.replace(sweep.candidate(run))

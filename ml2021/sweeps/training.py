@@ -21,11 +21,12 @@ from ml2021.engine.members import MemberProgress, fit_members
 from ml2021.engine.networks import Network
 from ml2021.engine.optimizers import slot_names
 from ml2021.engine.state import Training, start
+from ml2021.epochs import loss_unit, metrics_row
 from ml2021.errors import DivergenceError
 from ml2021.interruptions import memory_errors
 from ml2021.problem import LoadedProblem
 from ml2021.scoring import Answers, learn_answers
-from ml2021.session import Session, loss_unit, metrics_row, to_dataset
+from ml2021.session import Session, to_dataset
 from ml2021.sweeps.packing import differing_numbers
 
 MetricsRow = Mapping[str, int | float | None]

@@ -1,0 +1,93 @@
+"""What trained members predict together: the mean of their predictions, and how far apart they are.
+
+Members of one network side by side, trained from several seeds, make mistakes of their own that the
+mean evens out in part (deep ensembles: Lakshminarayanan, Pritzel and Blundell 2017,
+arXiv:1612.01474). A single member is an ensemble of one: its mean is what it says, to the bit.
+
+Legend: K members, N rows, F inputs, T outputs or classes, P parameters.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ml2021.data.preprocessing import Preprocessing
+from ml2021.data.samples import Samples
+from ml2021.engine.networks import Network, outputs
+from ml2021.engine.state import TrainingState
+from ml2021.errors import DivergenceError
+from ml2021.scoring import Answers, Report, full_report, score, to_predictions
+
+Floats = NDArray[np.float64]
+
+
+def chosen(state: TrainingState) -> Tensor:
+    """Return the indices (k,) of the members that make the ensemble: those that have not diverged.
+
+    Where all have, those that had a best epoch before.
+    """
+    fine = state.diverged == 0
+    return (fine if bool(fine.any()) else state.best_epoch > 0).nonzero().flatten()
+
+
+def member_outputs(
+    network: Network, theta: Tensor, inputs: NDArray[np.float32]
+) -> Iterator[NDArray[np.float32]]:
+    """Yield the outputs (N, T) of each member of θ (K, P), one after the other."""
+    rows = torch.from_numpy(inputs).to(theta.device)
+    for member in range(len(theta)):
+        yield outputs(network, theta[member : member + 1], rows)[0].cpu().numpy()
+
+
+def combine(predictions: Iterable[Floats]) -> tuple[Floats, Floats | None]:
+    """Return the members' mean (N, T) and, of several, their standard deviation, one by one.
+
+    The deviation is the sample's, with K − 1, by Welford's recurrence.
+    """
+    members = iter(predictions)
+    mean = next(members)
+    squares = None
+    count = 1
+    for count, prediction in enumerate(members, 2):
+        step = prediction - mean
+        mean = mean + step / count
+        product = step * (prediction - mean)
+        squares = product if squares is None else squares + product
+    return mean, None if squares is None else np.sqrt(squares / (count - 1))
+
+
+def report_on(
+    predictions: Iterable[Floats],
+    preprocessing: Preprocessing,
+    answers: Answers,
+    samples: Samples,
+) -> tuple[Report, Floats]:
+    """Score the mean of the members' predictions, and each of several alone; return it too."""
+    alone = []
+
+    def scored() -> Iterator[Floats]:
+        for prediction in predictions:
+            alone.append(score(preprocessing, samples, prediction))
+            yield prediction
+
+    mean, _ = combine(scored())
+    return full_report(preprocessing, answers, samples, mean, alone if len(alone) > 1 else ()), mean
+
+
+def trained_predictions(
+    network: Network, theta: Tensor, preprocessing: Preprocessing, samples: Samples
+) -> Iterator[Floats]:
+    """Yield what each member of θ (K, P) predicts for rows of the table that it was trained on.
+
+    Raises DivergenceError where an output is not a finite number.
+    """
+    for raw in member_outputs(network, theta, samples.inputs):
+        if not np.isfinite(raw).all():
+            raise DivergenceError(
+                "training diverged: the network's output is not a finite number; "
+                "try a smaller optimizer.lr, or train.clip_norm"
+            )
+        yield to_predictions(preprocessing, raw)
