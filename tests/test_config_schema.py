@@ -240,5 +240,5 @@ def test_the_first_key_of_every_member_is_its_tag() -> None:
     members = Config.model_json_schema()["$defs"]
     first = {name: next(iter(section["properties"])) for name, section in members.items()}
     untagged = {"Data": "path", "EarlyStopping": "patience", "Train": "epochs", "Sweep": "runs"}
-    splits = {"FractionSplit": "method", "ColumnSplit": "method"}
+    splits = dict.fromkeys(("FractionSplit", "ColumnSplit", "KFoldSplit"), "method")
     assert first == {**dict.fromkeys(first, "type"), **untagged, **splits}
