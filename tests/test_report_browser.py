@@ -8,13 +8,18 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.commands import run_well
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = [
-    *sorted((ROOT / "configs").glob("*.yaml")),
-    ROOT / "configs" / "ladder" / "linear_1.yaml",
+    config
+    for config in [
+        *sorted((ROOT / "configs").glob("*.yaml")),
+        ROOT / "configs" / "ladder" / "linear_1.yaml",
+    ]
+    if "sweep" not in yaml.safe_load(config.read_text())  # a sweep is many runs
 ]
 WIDTHS = (1280, 400)
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
