@@ -13,7 +13,10 @@ from ml2021.model import load_model, load_own_problem
 from ml2021.parameters import Parameter
 from ml2021.runs.directory import RunDirectory
 from ml2021.session import to_dataset
-from ml2021.surface import Ground, Way, named_plane, read_way, tangent_steps
+from ml2021.surfaces.drawing import tangent_steps
+from ml2021.surfaces.losses import Ground
+from ml2021.surfaces.planes import named_plane
+from ml2021.surfaces.ways import Way, read_way
 from tests.commands import contents, read_rows, refusal, run_well, table, write_rows
 
 LINE = """data: {path: line.csv, target: score, split: {validation: 0.0, test: 0.2}}

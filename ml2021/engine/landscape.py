@@ -1,7 +1,7 @@
 """The loss as a surface over parameters, and the directions in which to look at it.
 
 Many settings of the parameters are members side by side, evaluated by the engine's one forward.
-Which rows the loss is over, and what is drawn, is left to `ml2021.surface`.
+Which rows the loss is over, and what is drawn, is left to `ml2021.surfaces`.
 
 Legend: K settings, D directions, N rows, n points of a path, P parameters.
 """

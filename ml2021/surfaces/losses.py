@@ -1,0 +1,74 @@
+"""The training loss of a run at any of its parameters, in the unit that `train` shows.
+
+Many settings are members side by side (`ml2021.engine.landscape`). Where that would take long, rows
+are left out.
+
+Legend: K settings, N rows, P parameters, D directions.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ml2021 import assembly
+from ml2021.data.datasets import Dataset, generator
+from ml2021.engine.landscape import losses_over, steepest_descent
+from ml2021.epochs import loss_unit
+from ml2021.model import Model
+from ml2021.surfaces.planes import Plane
+
+Floats = NDArray[np.float64]
+
+WORK = {"cpu": 8e10, "cuda": 1e13}
+"""Floating-point operations after which rows are left out: a second or two."""
+LEAST_ROWS = 64
+
+
+class Ground:
+    """The loss over the training rows, in the unit that `train` shows."""
+
+    def __init__(self, model: Model, rows: Dataset, settings: int) -> None:
+        assert model.config.loss is not None
+        self._model = model
+        self._loss = assembly.build_loss(model.config.loss)
+        self.name, self._factor = loss_unit(model.config, model.preprocessing)
+        self.total = len(rows)
+        device = model.theta.device
+        work = 2 * settings * model.network.layout.parameters
+        most = max(LEAST_ROWS, int(WORK[device.type] / work))
+        if most < self.total:
+            chosen = torch.randperm(self.total, generator=generator(0, "surface"))[:most]
+            rows = Dataset(rows.inputs[chosen], rows.targets[chosen])
+        self.rows = rows.to(device)
+        self._workers = 1
+        if device.type == "cpu":
+            self._workers = assembly.cores()
+            torch.set_num_threads(1)
+
+    def losses(self, plane: Plane, coordinates: Floats) -> Floats:
+        """Return the loss (K,) at coordinates (K, D); not finite where float32 overflows."""
+        like = self.rows.inputs
+        where = torch.from_numpy(coordinates)
+        losses = losses_over(
+            self._model.network,
+            self._loss,
+            self.rows,
+            plane.centre.to(like),
+            plane.directions.to(like),
+            where.to(like),
+            self._workers if len(where) > self._workers else 1,
+        )
+        found: Floats = losses.cpu().numpy() * self._factor
+        return found
+
+    def loss_of(self, theta: Tensor) -> float:
+        """Return the loss of parameters (P,), wherever they are."""
+        here = Plane(theta, torch.zeros_like(theta[None]), (), (), np.zeros(1), "")
+        return float(self.losses(here, np.zeros((1, 1)))[0])
+
+    def downhill(self, theta: Tensor) -> Tensor:
+        """Return minus the gradient (P,) at θ (P,), of at most 1,000 rows."""
+        few = Dataset(self.rows.inputs[:1000], self.rows.targets[:1000])
+        slope = steepest_descent(self._model.network, self._loss, few, theta.to(few.inputs))
+        return slope.cpu().double()
