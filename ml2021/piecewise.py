@@ -1,19 +1,20 @@
 """The command `piecewise`: a curve, given as points, as a network, without any training.
 
-The curve and its parts are the matter of `ml2021.engine.piecewise`. The network is kept as a run
-that `evaluate` and `predict` take like any other. What a run holds is written by the same code as
-for `train`, but for last.safetensors: there is no training to go on with.
+The points are read by `ml2021.points`; the curve and its parts are the matter of
+`ml2021.engine.piecewise`. The network is kept as a run that `evaluate` and `predict` take like any
+other. What a run holds is written by the same code as for `train`, but for last.safetensors: there
+is no training to go on with.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml2021.config.loading import LoadedConfig, dump_yaml, load_config_text
 from ml2021.config.scalars import dump_document
 from ml2021.console import Console, number
-from ml2021.errors import ConfigError, DataError, echo
+from ml2021.errors import DataError, echo
+from ml2021.points import CurveFile, data_section, read_points
 from ml2021.runs.directory import (
     RunDirectory,
     create_run,
@@ -27,24 +28,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ml2021.data.tables import TableFormat
     from ml2021.engine.piecewise import Curve
     from ml2021.session import Session
 
     Floats = NDArray[np.float64]
 
 PICTURE = "piecewise.png"
-_FORMAT_KEYS = ("separator", "decimal", "encoding", "header")
-_DRAWN_PARTS = 200
 _INTERMEDIATE = 8  # places within each piece at which the saved network is held to the curve
-
-
-@dataclass(frozen=True)
-class _Points:
-    """The curve of a file of two columns, and their names: of x, and of y."""
-
-    curve: "Curve"
-    names: tuple[str, str]
 
 
 def piecewise(
@@ -56,10 +46,10 @@ def piecewise(
     console: Console,
 ) -> Path:
     """Build the network of a curve, exactly or with `pieces` pieces; return its run directory."""
-    data = _data_section(csv, overrides)
+    data = data_section(csv, overrides)
     if run_dir is not None:
         refuse_used(run_dir)
-    points = _read_points(csv, data)
+    points = read_points(csv, data)
 
     from ml2021.engine.piecewise import approximate, to_ramps
 
@@ -75,66 +65,8 @@ def piecewise(
     return run.path
 
 
-def _data_section(csv: Path, overrides: Sequence[str]) -> dict[str, Any]:
-    """Return the keys of `data` that say where the points are and how the file is written."""
-    keys = [text.partition("=")[0].strip() for text in overrides]
-    known = {f"data.{key}" for key in _FORMAT_KEYS}
-    if odd := [key for key in keys if key not in known]:
-        raise ConfigError(
-            f"--set {echo(odd[0])}: only how the file is written can be set here: "
-            f"{', '.join(sorted(known))}"
-        )
-    text = dump_document({"data": {"path": str(csv), "target": "y"}})
-    written = load_config_text(text, "the command line", overrides).config.data
-    changed = {key: getattr(written, key) for key in _FORMAT_KEYS if f"data.{key}" in keys}
-    return {"path": str(csv), **changed}
-
-
-def _read_points(csv: Path, data: dict[str, Any]) -> _Points:
-    """Read a curve. Raises DataError where the file does not hold one, with the line."""
-    import numpy as np
-
-    from ml2021.data.tables import TableFormat, read_header, read_table
-    from ml2021.engine.piecewise import Curve
-
-    written = TableFormat(**{key: data[key] for key in _FORMAT_KEYS if key in data})
-    header = read_header(csv, written)
-    if (count := len(header.names)) != 2:
-        columns = "column" if count == 1 else "columns"
-        raise DataError(f"{csv}: {count:,} {columns}; a curve has two, first x and then its y")
-    x_name, y_name = header.names
-    frame = read_table(csv, written, kinds={x_name: "number", y_name: "number"}).frame
-    x, y = (frame[name].to_numpy(np.float64) for name in header.names)
-    for name, values in ((x_name, x), (y_name, y)):
-        if (missing := np.flatnonzero(np.isnan(values))).size:
-            (where,) = _places(csv, written, [int(missing[0])])
-            raise DataError(f"{where}: column '{echo(name)}' has no value; fill it in")
-    if len(x) < 2:
-        raise DataError(f"{csv}: one point; a curve needs two or more")
-    order = np.argsort(x, kind="stable")
-    x, y = x[order], y[order]
-    if (same := np.flatnonzero(np.diff(x) == 0)).size:
-        first, second = sorted(int(order[same[0] + i]) for i in (0, 1))
-        place, before = _places(csv, written, [second, first])
-        raise DataError(
-            f"{place}: {echo(x_name)} {x[same[0]]:.15g} is also at {before}; a curve has one "
-            f"{echo(y_name)} for each {echo(x_name)}"
-        )
-    return _Points(Curve(x, y), (x_name, y_name))
-
-
-def _places(csv: Path, written: "TableFormat", rows: list[int]) -> list[str]:
-    """Return where each row stands, for a message."""
-    from ml2021.data.tables import find_lines
-
-    if csv.suffix == ".parquet":
-        return [f"{csv}: row {row + 1}" for row in rows]
-    lines = find_lines(csv, written, rows)
-    return [f"{csv}:{lines[row]}" for row in rows]
-
-
 def _config(
-    csv: Path, data: dict[str, Any], points: _Points, ramps: int, relu: bool
+    csv: Path, data: dict[str, Any], points: CurveFile, ramps: int, relu: bool
 ) -> LoadedConfig:
     """Return the config of a run that would train this network on these points."""
     sum_of_sigmoids = {"type": "sigmoid_sum", "units": ramps, "activation": "hard_sigmoid"}
@@ -237,7 +169,7 @@ def _network_at(session: "Session", x: "Floats") -> "Floats":
 
 
 def _say(
-    console: Console, csv: Path, points: _Points, session: "Session", facts: dict[str, Any]
+    console: Console, csv: Path, points: CurveFile, session: "Session", facts: dict[str, Any]
 ) -> None:
     curve, (x_name, y_name) = points.curve, map(echo, points.names)
     low, high = float(curve.x[0]), float(curve.x[-1])
@@ -271,43 +203,20 @@ def _say(
     )
 
 
-def _picture(points: _Points, curve: "Curve", relu: bool) -> bytes:
+def _picture(points: CurveFile, curve: "Curve", relu: bool) -> bytes:
     """Return the picture of the curve, the constant, the parts and their sum, as PNG."""
-    import numpy as np
-
     from ml2021.engine.piecewise import to_ramps
-    from ml2021.figures.curves import Line, curve_and_parts
+    from ml2021.figures.curves import curve_and_parts
     from ml2021.figures.style import to_png
 
     ramps = to_ramps(curve)
-    beyond = 0.1 * (curve.x[-1] - curve.x[0])
-    left, right = curve.x[0] - beyond, curve.x[-1] + beyond
-    x = np.array([left, *curve.x, right])
-    parts: list[Line] = []
-    pairs: list[tuple[Line, Line]] = []
-    for i in range(min(len(ramps.heights), _DRAWN_PARTS)):
-        start, end, height = ramps.starts[i], ramps.ends[i], ramps.heights[i]
-        parts.append((np.array([left, start, end, right]), height * np.array([0, 0, 1, 1])))
-        last = height * np.array([right - start, end - right]) / (end - start)
-        climb = np.array([left, start, right]), np.array([0, 0, last[0]])
-        stop = np.array([left, end, right]), np.array([0, 0, last[1]])
-        pairs.append((climb, stop))
-    count = f"{len(ramps.heights):,}"
-    if len(parts) < len(ramps.heights):
-        count = f"the first {len(parts)} of {count}"
-    kind = "pairs of ReLUs (dotted)" if relu else "hard sigmoids"
-    titles = (
-        f"{len(points.curve.x):,} points, {len(curve.x) - 1:,} pieces",
-        f"The parts: a constant (0) and {count} {kind}",
-    )
     figure = curve_and_parts(
         (points.curve.x, points.curve.y),
-        (x, curve(x)),
+        (curve.x, curve.y),
         ramps.constant,
-        parts,
-        pairs if relu else [],
+        (ramps.starts, ramps.ends, ramps.heights),
         points.names,
-        titles,
+        is_paired=relu,
     )
     return to_png(figure)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from ml2021.figures.curves import curve_and_parts
@@ -159,15 +160,27 @@ def test_a_used_directory_and_a_resume_are_refused(folder: Path) -> None:
 
 
 def test_the_picture_has_the_curve_the_constant_the_parts_and_the_sum() -> None:
-    x = np.array([-1.0, 0.0, 2.0, 3.0])
-    up, down = (x, np.array([0.0, 0.0, 4.0, 4.0])), (x, np.array([0.0, 0.0, 0.0, -1.0]))
-    total = (x, 1 + up[1] + down[1])
-    points = (x[1:], total[1][1:])
-    plain = curve_and_parts(points, total, 1.0, [up, down], [], ("x", "y"), ("a", "b"))
+    bends = np.array([0.0, 2.0, 3.0]), np.array([1.0, 5.0, 4.0])
+    ramps = np.array([0.0, 2.0]), np.array([2.0, 3.0]), np.array([4.0, -1.0])
+    plain = curve_and_parts(bends, bends, 1.0, ramps, ("day", "views"), is_paired=False)
     upper, lower = plain.axes
     assert [len(axes.lines) for axes in (upper, lower)] == [2, 4]  # zero, the constant, two parts
-    np.testing.assert_array_equal(upper.lines[1].get_ydata(), total[1])
+    assert (lower.get_xlabel(), lower.get_ylabel(), upper.get_ylabel()) == ("day", "views", "views")
+    x, total = (np.asarray(values) for values in upper.lines[1].get_data())
+    np.testing.assert_allclose(x, [-0.3, 0, 2, 3, 3.3])
+    np.testing.assert_array_equal(total, [1, 1, 5, 4, 4])
+    places = np.linspace(-0.3, 3.3, 50)
+
+    def drawn(line: Line2D) -> Floats:
+        x, y = (np.asarray(values, np.float64) for values in line.get_data())
+        return np.asarray(np.interp(places, x, y), np.float64)
+
+    _, constant, *parts = lower.lines
+    together = drawn(constant) + sum(map(drawn, parts))
+    np.testing.assert_allclose(together, np.interp(places, x, total))
     assert [text.get_text() for text in lower.texts] == ["2", "0", "1"]
-    pairs = [(up, down), (down, up)]
-    paired = curve_and_parts(points, total, 1.0, [up, down], pairs, ("x", "y"), ("a", "b"))
-    assert len(paired.axes[1].lines) == 8
+    paired = curve_and_parts(bends, bends, 1.0, ramps, ("x", "y"), is_paired=True).axes[1]
+    assert len(paired.lines) == 8
+    _, _, first, climb, stop, second, start, end = paired.lines
+    for part, relus in ((first, (climb, stop)), (second, (start, end))):
+        np.testing.assert_allclose(drawn(part), sum(map(drawn, relus)), atol=1e-12)

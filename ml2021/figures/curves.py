@@ -17,38 +17,62 @@ Line = tuple[Floats, Floats]
 """x and y (G,) of a line, straight between its places."""
 
 _FEW_POINTS = 60
+_DRAWN_PARTS = 200
 _NUMBERED_PARTS = 16
 _DASHES: tuple[tuple[int, tuple[int, ...]], ...] = ((0, ()), (0, (5, 1)), (0, (3, 1, 1, 1)))
 
 
 def curve_and_parts(
     points: Line,
-    total: Line,
+    bends: Line,
     constant: float,
-    parts: Sequence[Line],
-    pairs: Sequence[tuple[Line, Line]],
+    ramps: tuple[Floats, Floats, Floats],
     names: tuple[str, str],
-    titles: tuple[str, str],
+    *,
+    is_paired: bool,
 ) -> Figure:
     """Draw a curve with the sum that stands for it, and below it the parts of the sum.
 
-    points: of the curve. total: the sum, over the whole of the picture. parts: without the
-    constant; pairs: the two ReLUs that each part is the sum of, or none. names: of x and of y.
-    titles: of the curve, and of the parts.
+    points: of the curve. bends: of the sum, which is straight between them and constant outside.
+    ramps: the parts without the constant, where each starts, where it ends and its height (Q,).
+    names: of x and of y. is_paired: whether a ramp is two ReLUs, which are drawn as well.
     """
     figure = new_figure(6.4, 6.0)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.1))
+    left, right = bends[0][0], bends[0][-1]
+    left, right = left - 0.1 * (right - left), right + 0.1 * (right - left)
+    total = np.array([left, *bends[0], right]), bends[1][[0, *range(len(bends[1])), -1]]
+    drawn = [values[:_DRAWN_PARTS] for values in ramps]
+    parts = [_ramp(left, right, *ramp) for ramp in zip(*drawn, strict=True)]
+    pairs = [_two_relus(left, right, *ramp) for ramp in zip(*drawn, strict=True)]
     _draw_curve(upper, points, total)
     if len(parts) <= _NUMBERED_PARTS:
         _number_the_climbs(upper, total, parts)
     label_axes(upper, "", names[1])
-    upper.set_title(titles[0])
+    upper.set_title(f"{len(points[0]):,} points, {len(bends[0]) - 1:,} pieces")
     upper.legend()
-    _draw_parts(lower, total[0], constant, parts, pairs)
+    _draw_parts(lower, total[0], constant, parts, pairs if is_paired else [])
     label_axes(lower, names[0], names[1])
-    lower.set_title(titles[1])
-    lower.set_xlim(total[0][0], total[0][-1])
+    count = f"{len(ramps[2]):,}"
+    if len(parts) < len(ramps[2]):
+        count = f"the first {len(parts)} of {count}"
+    kind = "pairs of ReLUs (dotted)" if is_paired else "hard sigmoids"
+    lower.set_title(f"The parts: a constant (0) and {count} {kind}")
+    lower.set_xlim(left, right)
     return figure
+
+
+def _ramp(left: float, right: float, start: float, end: float, height: float) -> Line:
+    return np.array([left, start, end, right]), height * np.array([0.0, 0.0, 1.0, 1.0])
+
+
+def _two_relus(
+    left: float, right: float, start: float, end: float, height: float
+) -> tuple[Line, Line]:
+    """Return the ReLU that starts the climb, and the one that ends it."""
+    slope = height / (end - start)
+    climb = np.array([left, start, right]), np.array([0.0, 0.0, slope * (right - start)])
+    return climb, (np.array([left, end, right]), np.array([0.0, 0.0, slope * (end - right)]))
 
 
 def _draw_curve(axes: Axes, points: Line, total: Line) -> None:
