@@ -105,11 +105,15 @@ def load_model(path: Path) -> Model:
     )
 
 
-def load_own_problem(run: RunDirectory, model: Model) -> LoadedProblem:
+def load_own_problem(
+    run: RunDirectory, model: Model, alternative: str | None = None
+) -> LoadedProblem:
     """Read again the rows that a run was trained and is scored on.
 
-    Raises DataError where a file has changed since, CheckpointError where the run's config has.
+    Raises DataError where a file has changed since, CheckpointError where the run's config has;
+    `alternative` is what the command can do without these rows, for the messages.
     """
+    otherwise = "" if alternative is None else f", or {alternative}"
     loaded = load_config(run.resolved_config)
     problem = load_problem(loaded.config, loaded.locate)
     for path, now, then in (
@@ -118,12 +122,12 @@ def load_own_problem(run: RunDirectory, model: Model) -> LoadedProblem:
     ):
         if now != then:
             raise DataError(
-                f"{path}: has changed since the run was trained, so its test rows are "
-                "no longer known; name a CSV to score"
+                f"{path}: has changed since the run was trained, so its rows are no longer "
+                f"known; put it back as it was{otherwise}"
             )
     own, kept = config_without_paths(problem.config), config_without_paths(model.config)
     if changed := [
-        f"{loaded.locate(*keys)}: {what}; put it back, or name a CSV to score"
+        f"{loaded.locate(*keys)}: {what}; put it back{otherwise}"
         for keys, what in differences(own, kept)
         if keys[0] in ("data", "task")
     ]:

@@ -288,8 +288,8 @@ def test_own_rows_are_known_only_while_the_file_is_the_same(fresh: Path) -> None
     code, line = refusal(fresh, "evaluate", "--run", "runs/regression-1")
     assert code == 3
     assert line == (
-        f"{fresh}/train.csv: has changed since the run was trained, so its test rows are no "
-        "longer known; name a CSV to score"
+        f"{fresh}/train.csv: has changed since the run was trained, so its rows are no longer "
+        "known; put it back as it was, or name a CSV to score"
     )
     assert run_well(fresh, "evaluate", "train.csv").code == 0
 

@@ -203,8 +203,8 @@ def test_a_test_file_that_changed_is_refused(folder: Path) -> None:
     assert line.startswith(f"run: {folder}/test.csv has changed since the run began, its SHA-256 ")
     assert refusal(folder, "evaluate", "--run", "run") == (
         3,
-        f"{folder}/test.csv: has changed since the run was trained, so its test rows are no "
-        "longer known; name a CSV to score",
+        f"{folder}/test.csv: has changed since the run was trained, so its rows are no longer "
+        "known; put it back as it was, or name a CSV to score",
     )
 
 

@@ -166,7 +166,10 @@ def test_changed_data_are_refused(trained: Path, tmp_path: Path) -> None:
     write_rows(tmp_path / "curve.csv", {"x": [0, 1, 2], "y": [1, 3, 1]})
     code, line = refusal(tmp_path, "surface", "--run", "runs/curve-1")
     assert code == 3
-    assert "curve.csv: has changed since the run was trained" in line
+    assert line == (
+        f"{tmp_path / 'curve.csv'}: has changed since the run was trained, so its rows are no "
+        "longer known; put it back as it was"
+    )
 
 
 # The pictures themselves.
