@@ -33,6 +33,9 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key: optimizer.lr=0.01."),
 ]
+NoReportOption = Annotated[
+    bool, typer.Option("--no-report", help="Write no report.html to look at.")
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Print only errors.")]
 
 
@@ -66,9 +69,7 @@ def train(
     run_dir: Annotated[
         Path | None, typer.Option(help="Where to put the run; default runs/<config name>-<n>.")
     ] = None,
-    no_report: Annotated[
-        bool, typer.Option("--no-report", help="Write no report.html to look at.")
-    ] = False,
+    no_report: NoReportOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Train on a table, score the result, and keep both in a run directory."""
@@ -94,7 +95,7 @@ def report(
         Path | None, typer.Option(help="Folder to write every figure to, as a PNG file.")
     ] = None,
 ) -> None:
-    """Draw a run as one page to look at: report.html in the run directory."""
+    """Draw a run, or a sweep, as one page to look at: report.html in its directory."""
     from ml2021.report import command
 
     path = command.report(run, plots)
@@ -116,6 +117,7 @@ def sweep(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Worker processes; default one per core.")
     ] = None,
+    no_report: NoReportOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Train a config's many runs side by side, and keep the best."""
@@ -127,10 +129,10 @@ def sweep(
         raise typer.BadParameter("--run-dir and --set belong to --config")
     console = Console(quiet=quiet)
     if config is not None:
-        path = command.sweep(config, set_ or [], run_dir, jobs, console)
+        path = command.sweep(config, set_ or [], run_dir, jobs, console, is_reported=not no_report)
     else:
         assert resume is not None
-        path = command.resume(resume, jobs, console)
+        path = command.resume(resume, jobs, console, is_reported=not no_report)
     write_result(f"{path}\n")
 
 

@@ -18,7 +18,7 @@ from ml2021.console import HIGHER_IS_BETTER, align, heading, number
 from ml2021.errors import echo
 from ml2021.metrics import Scores
 
-CELL_LIMIT = 44
+CELL_LIMIT = 48
 """The longest setting that a table shows whole, in characters."""
 
 _NOT_COMPARED = {SEED, "device", "sweep", "train.save_seconds", "train.keep_path"}
@@ -142,7 +142,18 @@ def comparison_table(
     names: Mapping[str, str] | None = None,
     marked: Sequence[tuple[str, str]] = (),
 ) -> list[str]:
-    """Return a table with a line for each group: what tells it apart, its size, and scores.
+    """Return a table with a line for each group, see `comparison_cells`."""
+    return align(comparison_cells(groups, columns, names=names, marked=marked))
+
+
+def comparison_cells(
+    groups: Sequence[Group],
+    columns: Sequence[tuple[str, str]],
+    *,
+    names: Mapping[str, str] | None = None,
+    marked: Sequence[tuple[str, str]] = (),
+) -> list[list[str]]:
+    """Return the header, and a row for each group: what tells it apart, its size, and scores.
 
     columns: (part, score) of each. names: run -> what it is called; None for no such column.
     marked: the columns whose best is marked with a star.
@@ -165,7 +176,7 @@ def comparison_table(
             mark = " *" if best.get(column) == index else ("  " if column in best else "")
             row.append(f"{each.spread(*column)}{mark}")
         rows.append(row)
-    return align([header, *rows])
+    return [header, *rows]
 
 
 def _name(each: Group, names: Mapping[str, str]) -> str:

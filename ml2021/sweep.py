@@ -9,16 +9,9 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ml2021.comparison import (
-    Contender,
-    are_same_rows,
-    comparison_table,
-    group,
-    trivial_answers,
-)
-from ml2021.config.variations import LoadedSweep, load_sweep
-from ml2021.console import Console, ProgressBar, bulleted, heading, number
-from ml2021.errors import CheckpointError, ConfigError, Ml2021Error, RunInterruptedError
+from ml2021.config.variations import load_sweep
+from ml2021.console import Console, ProgressBar, heading, number
+from ml2021.errors import CheckpointError, Ml2021Error, RunInterruptedError
 from ml2021.runs.directory import RunDirectory, locked, refuse_used, write_text
 from ml2021.signals import stop_signals
 from ml2021.sweeps.directory import (
@@ -34,22 +27,20 @@ from ml2021.sweeps.directory import (
     write_plan,
     write_table,
 )
+from ml2021.sweeps.outcome import Outcome
 from ml2021.sweeps.packing import Pack, make_packs
 from ml2021.sweeps.pool import Ended, Pool, Reached, Understood
 from ml2021.sweeps.results import (
-    PARTS,
     Result,
     choose_best,
-    contender_of,
     is_by_mae,
     selecting_score,
-    setting_text,
     validation_value,
 )
 from ml2021.sweeps.tasks import Task
 
-SHOWN_GROUPS = 20
-"""The most lines of the table that is printed at the end; sweep.csv has every run."""
+SHOWN_LINES = 20
+"""The most lines that say what went wrong."""
 MEMORY_SHARE = 0.5
 """How much of the free memory all workers together may fill with members."""
 
@@ -60,12 +51,20 @@ def sweep(
     run_dir: Path | None,
     jobs: int | None,
     console: Console,
+    *,
+    is_reported: bool,
 ) -> Path:
-    """Run a config's sweep. Returns the directory that was made."""
+    """Run a config's sweep. Returns the directory that was made.
+
+    With `is_reported` it gets a report to look at, once everything else is saved.
+    """
     loaded = load_sweep(config, overrides)
     if run_dir is not None:
         refuse_used(run_dir)
-    _check_columns(loaded)
+
+    from ml2021.sweeps.checking import check_runs
+
+    check_runs(loaded)
     plan = SweepPlan(
         settings=tuple(variation.settings for variation in loaded.variations),
         texts=tuple(variation.loaded.text for variation in loaded.variations),
@@ -75,11 +74,11 @@ def sweep(
     with locked(RunDirectory(directory.path)):
         write_text(directory.config, loaded.base.text)
         write_plan(directory, plan)
-        _Sweep(directory, plan, {}, console).run(jobs)
+        _Sweep(directory, plan, {}, console).run(jobs, is_reported=is_reported)
     return directory.path
 
 
-def resume(path: Path, jobs: int | None, console: Console) -> Path:
+def resume(path: Path, jobs: int | None, console: Console, *, is_reported: bool) -> Path:
     """Go on with the runs of a sweep that are missing, failed ones included."""
     if not is_sweep(path):
         what = "not the directory of a sweep" if path.exists() else "no such directory"
@@ -94,42 +93,8 @@ def resume(path: Path, jobs: int | None, console: Console) -> Path:
             console.say(f"{path}: all {len(kept):,} runs have ended; nothing to do")
             return path
         console.say(f"going on with {path}: {missing:,} of {len(plan.texts):,} runs are missing")
-        _Sweep(directory, plan, kept, console).run(jobs)
+        _Sweep(directory, plan, kept, console).run(jobs, is_reported=is_reported)
     return path
-
-
-def _check_columns(loaded: LoadedSweep) -> None:
-    """Hold the column names of every run against the header of its file, each data but once.
-
-    Raises ConfigError with a line for each name that is wrong, and for what makes a run several
-    networks: its members here are the runs.
-    """
-    from ml2021.problem import check_columns
-
-    seen = set()
-    lines: dict[str, None] = {}
-    for variation in loaded.variations:
-        config = variation.loaded.config
-        locate = variation.loaded.locate
-        if config.train.members > 1:
-            lines[
-                f"{locate('train', 'members')}: a run of a sweep is one network; leave "
-                "train.members out, and sweep seed"
-            ] = None
-        if config.data.split.method == "kfold":
-            lines[
-                f"{locate('data', 'split', 'method')}: a sweep chooses by validation rows, which "
-                "kfold has none of; use another method, and kfold for the best"
-            ] = None
-        key = (config.data.model_dump_json(), config.task)
-        if key not in seen:
-            seen.add(key)
-            try:
-                check_columns(config, variation.loaded.locate)
-            except ConfigError as error:
-                lines |= dict.fromkeys(error.lines)
-    if lines:
-        raise ConfigError(*lines)
 
 
 class _Sweep:
@@ -151,8 +116,8 @@ class _Sweep:
         for result in results.values():
             self._refuse_other_data(result)
 
-    def run(self, jobs: int | None) -> None:
-        """Train what is missing, then write the table and the best; say how it went.
+    def run(self, jobs: int | None, *, is_reported: bool) -> None:
+        """Train what is missing, then write the table and the best; say and draw how it went.
 
         Raises RunInterruptedError after a signal, or the error of the first run that failed.
         """
@@ -170,13 +135,15 @@ class _Sweep:
                 keep_best(self._directory, self._best)
                 write_table(self._directory, self._plan, self._results)
             stopped_by = stop_signal()
-        self._say_outcome()
+        outcome = self._say_outcome()
         if stopped_by is not None:
             raise RunInterruptedError(
                 stopped_by,
                 f"stopped after {len(self._results):,} of {len(self._configs):,} runs, which are "
                 f"kept; go on with: ml2021 sweep --resume {self._directory.path}",
             )
+        if outcome is not None and is_reported:
+            self._draw(outcome)
         self._raise_failures()
 
     def _train(
@@ -248,54 +215,27 @@ class _Sweep:
         value = number(self._value(self._best))
         return f"best validation {heading(score)} {value}, of run {self._best.run}"
 
-    def _say_outcome(self) -> None:
-        """Say which runs are best, beside the trivial answers, and which one is kept."""
-        done = [result for result in self._results.values() if result.status == "done"]
-        if not done:
-            return
-        if len({result.task for result in done}) > 1:
+    def _say_outcome(self) -> Outcome | None:
+        """Say which runs are best, beside the trivial answers; None where nothing can be said."""
+        outcome = Outcome(self._plan, self._results)
+        if not outcome.done:
+            return None
+        if not outcome.has_one_task:
             self._console.say("the runs have different tasks, so none of them is the best")
-            return
-        score = selecting_score(done[0].task, by_mae=self._by_mae)
-        parts = [part for part in PARTS if any(part in result.scores for result in done)]
-        columns = [(part, score) for part in parts]
-        keys = dict.fromkeys(key for one in self._plan.settings for key in one)
-        contenders = []
-        for result in sorted(done, key=lambda result: result.run):
-            own, config = self._plan.settings[result.run - 1], self._configs[result.run]
-            texts = {key: setting_text(key, own, config) for key in keys}
-            contenders.append(contender_of(result, str(result.run), texts))
-        groups = group(contenders)
-        if "validation" in parts:
-            groups.sort(key=lambda each: each.spread("validation", score).rank)
-        lines = comparison_table(groups[:SHOWN_GROUPS], columns)
-        if more := len(groups) - SHOWN_GROUPS:
-            lines += [f"and {more:,} more"] if more > 0 else []
-        trivial = trivial_answers(groups, parts[-1])
-        answers = ", ".join(
-            f"{number(scores[score])} of {name.replace('_', ' ')}"
-            for name, scores in trivial.items()
-            if scores[score] is not None
-        )
-        self._console.say("", *lines, "")
-        if answers:
-            self._console.say(f"trivial answers, {heading(score)} {parts[-1]}: {answers}")
-        self._console.say(*bulleted(self._notes(contenders, parts)))
+            return None
+        self._console.say("", *outcome.lines(), "", *outcome.words(self._directory.best))
+        return outcome
 
-    def _notes(self, contenders: Sequence[Contender], parts: Sequence[str]) -> list[str]:
-        """Return what a reader of the table has to know."""
-        statuses = [result.status for result in self._results.values()]
-        notes = []
-        if diverged := statuses.count("diverged"):
-            notes.append(f"runs that diverged: {diverged:,} of {len(statuses):,}")
-        for part in parts[1:]:
-            if not are_same_rows(contenders, part):
-                notes.append(f"the runs were scored on different {part} rows: compare with care")
-        if self._best is None:
-            notes.append("no validation rows: none of the runs is called the best")
-        else:
-            notes.append(f"best by validation: run {self._best.run}, in {self._directory.best}")
-        return notes
+    def _draw(self, outcome: Outcome) -> None:
+        from ml2021.report.ending import draw_last
+
+        def draw() -> None:
+            from ml2021.report.of_sweep import write_sweep_report
+
+            write_sweep_report(self._directory, outcome, stop_signal)
+
+        with stop_signals() as stop_signal:
+            draw_last(draw, self._directory.report, "sweep", self._console)
 
     def _raise_failures(self) -> None:
         """Raise the error of the first run that failed, or that all have diverged."""
@@ -308,7 +248,7 @@ class _Sweep:
         what = f"{_counted(len(failed), 'run')} of {len(ordered):,} failed"
         if not failed:
             what = "every run diverged"
-        error = Ml2021Error(*list(lines)[:SHOWN_GROUPS], f"{self._directory.path}: {what}")
+        error = Ml2021Error(*list(lines)[:SHOWN_LINES], f"{self._directory.path}: {what}")
         error.exit_code = first.exit_code
         raise error
 

@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING
 
 from ml2021.config.differences import differences
 from ml2021.config.loading import LoadedConfig, dump_yaml, load_config
-from ml2021.console import Console, score_table, write_message
+from ml2021.console import Console, score_table
 from ml2021.errors import (
     CheckpointError,
     ConfigError,
-    Ml2021Error,
     RunInterruptedError,
     echo,
-    printable,
 )
 from ml2021.runs.directory import (
     RunDirectory,
@@ -262,21 +260,14 @@ def _report(
 
     Raises RunInterruptedError after a signal.
     """
+    from ml2021.report.ending import draw_last
     from ml2021.report.gathering import from_training
     from ml2021.report.writing import write_report
 
-    try:
+    def draw() -> None:
         write_report(run, from_training(run, session.problem), stop_signal)
-    except RunInterruptedError:
-        raise
-    except Exception as error:
-        what = str(error) if isinstance(error, Ml2021Error) else f"{type(error).__name__}: {error}"
-        write_message(
-            f"the run is saved, but its report could not be made ({printable(what)}); "
-            f"to see why: ml2021 report --run {run.path}"
-        )
-    else:
-        console.say(f"to look at: {run.report}")
+
+    draw_last(draw, run.report, "run", console)
 
 
 def _endings(session: "Session") -> list[str]:

@@ -38,9 +38,9 @@ def arguments_of(*arguments: object) -> Iterator[None]:
 def run(folder: Path, *arguments: object, is_reported: bool = False) -> Outcome:
     """Run a command in this process, in `folder`, up to and with the mapping of errors.
 
-    Drawing takes a second: `train` makes a report only where that is what a test is about.
+    Drawing takes a second: a report is made only where that is what a test is about.
     """
-    if arguments[:1] == ("train",) and not is_reported:
+    if arguments[:1] in (("train",), ("sweep",)) and not is_reported:
         arguments = (*arguments, "--no-report")
     stdout, stderr = io.StringIO(), io.StringIO()
     code: object = 0

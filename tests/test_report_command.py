@@ -218,7 +218,7 @@ def test_a_signal_while_drawing_ends_cleanly(fresh: Path, number: int, code: int
     folder = fresh / "runs" / "regression-1"
     left = {path.name for path in folder.iterdir()}
     assert process.returncode == code, stderr
-    assert "the run itself is saved; draw it with: ml2021 report --run" in stderr
+    assert "all that it shows is saved; draw it with: ml2021 report --run" in stderr
     assert "report.html" not in left
     assert not [name for name in left if name.startswith(".")]
     run_well(fresh, "report")

@@ -154,7 +154,7 @@ def test_it_says_what_came_of_it(swept: Path) -> None:
     assert said.count("standardised: a, b") == 1
     assert "RMSE validation" in said
     assert "±" in said
-    assert "best by validation: run" in said
+    assert "Best by validation: run" in said
 
 
 def test_a_finished_sweep_is_left_as_it_is(swept: Path, sweep_dir: Path) -> None:
@@ -182,7 +182,7 @@ def test_classes_shapes_and_runs_that_diverge(tmp_path: Path) -> None:
         is_wild = "1.0e+300" in row["optimizer"]
         assert row["status"] == ("diverged" if is_wild else "done")
         assert (row["validation_accuracy"] == "") == is_wild
-    assert "runs that diverged: 4 of 8" in outcome.stderr
+    assert "Runs that diverged: 4 of 8." in outcome.stderr
     assert "scored on different test rows" in outcome.stderr
     best = min(rows, key=lambda row: float(row["validation_log_loss"] or "inf"))
     summary = json.loads((tmp_path / "s" / "best" / "summary.json").read_text())
@@ -210,8 +210,8 @@ def test_resume_trains_what_is_missing(swept: Path, sweep_dir: Path, tmp_path: P
     )
     said = (swept / "said.txt").read_text()
     assert (
-        outcome.stderr.split("best by validation: run ")[1][:2]
-        == (said.split("best by validation: run ")[1][:2])
+        outcome.stderr.split("Best by validation: run ")[1][:2]
+        == (said.split("Best by validation: run ")[1][:2])
     )
 
 

@@ -4,17 +4,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ml2021.data.preprocessing import ClassTarget
-from ml2021.errors import ResourceError, RunInterruptedError
-from ml2021.figures.style import to_png
 from ml2021.report import about_function, about_rows, about_run
-from ml2021.report.blocks import Picture, Section
+from ml2021.report.blocks import Section
 from ml2021.report.diagnosis import diagnose, say
+from ml2021.report.drawing import Heading, draw_page
 from ml2021.report.evidence import evidence_of
 from ml2021.report.influence import importance
 from ml2021.report.material import Material
-from ml2021.report.page import render
-from ml2021.runs.directory import RunDirectory, write_text
-from ml2021.runs.files import replace_file
+from ml2021.runs.directory import RunDirectory
 
 
 def write_report(
@@ -28,34 +25,13 @@ def write_report(
     Raises ResourceError where a file cannot be written, and
     RunInterruptedError when `stop_signal` has a signal.
     """
-    if plots is not None:
-        try:
-            plots.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ResourceError(f"{plots}: cannot be made ({error.strerror})") from None
-
-    def watched() -> Iterator[Section]:
-        for section in sections(material):
-            if (number_of_signal := stop_signal()) is not None:
-                raise RunInterruptedError(
-                    number_of_signal,
-                    "stopped while drawing the report; the run itself is saved; "
-                    f"draw it with: ml2021 report --run {run.path}",
-                )
-            if plots is not None:
-                for block in section.blocks:
-                    if isinstance(block, Picture):
-                        replace_file(plots / f"{block.name}.png", to_png(block.figure))
-            yield section
-
-    page = render(
+    heading = Heading(
         f"{material.name}: {material.target_name}",
         _subtitle(material),
         _words(run, material),
-        watched(),
         f"Made by ml2021 from the run {material.name}. Everything is in this one file.",
     )
-    write_text(run.report, page)
+    draw_page(run.report, heading, sections(material), stop_signal, plots)
 
 
 def _words(run: RunDirectory, material: Material) -> list[str]:

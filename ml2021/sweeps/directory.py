@@ -5,6 +5,7 @@
     results.jsonl     a line for each run that has ended, in the order in which they did
     sweep.csv         the table of them
     best/             the best run, an ordinary run directory
+    report.html       the page to look at
     candidates/<run>/ the runs that may become the best, while the sweep goes on
 
 Running the sweep is left to `ml2021.sweep`.
@@ -79,6 +80,11 @@ class SweepDirectory:
     def table(self) -> Path:
         """The table of all runs."""
         return self.path / "sweep.csv"
+
+    @property
+    def report(self) -> Path:
+        """The page to look at."""
+        return self.path / "report.html"
 
     @property
     def best(self) -> Path:

@@ -148,15 +148,18 @@ def to_csv(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def setting_text(key: str, settings: Mapping[str, Any], config: Config) -> str:
     """Return the value of a key in a run as it would stand in a config; "" where it has none."""
-    value: Any = settings.get(key, config)
-    if key not in settings:
-        for part in key.split("."):
-            value = getattr(value, part, None)
-        if value is None:
-            return ""
-        if hasattr(value, "model_dump"):
-            value = value.model_dump()
-    return dump_value(value)
+    value = setting_value(key, settings, config)
+    return "" if value is None and key not in settings else dump_value(value)
+
+
+def setting_value(key: str, settings: Mapping[str, Any], config: Config) -> Any:
+    """Return the value of a key in a run, set or not, as plain values; None where it has none."""
+    if key in settings:
+        return settings[key]
+    value: Any = config
+    for part in key.split("."):
+        value = getattr(value, part, None)
+    return value.model_dump() if hasattr(value, "model_dump") else value
 
 
 def _score_columns(results: Iterable[Result]) -> list[tuple[str, str]]:
