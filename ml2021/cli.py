@@ -65,6 +65,12 @@ def train(
     resume: Annotated[
         Path | None, typer.Option(help="Run directory to go on with, instead of --config.")
     ] = None,
+    init_from: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN", help="Run directory whose best parameters the training begins with."
+        ),
+    ] = None,
     set_: SetOption = None,
     run_dir: Annotated[
         Path | None, typer.Option(help="Where to put the run; default runs/<config name>-<n>.")
@@ -79,9 +85,13 @@ def train(
         raise typer.BadParameter("give one of --config FILE and --resume RUN")
     if resume is not None and run_dir is not None:
         raise typer.BadParameter("--run-dir belongs to --config; --resume stays where the run is")
+    if resume is not None and init_from is not None:
+        raise typer.BadParameter("--init-from belongs to --config; --resume has its own parameters")
     console = Console(quiet=quiet)
     if config is not None:
-        path = command.train(config, set_ or [], run_dir, console, is_reported=not no_report)
+        path = command.train(
+            config, set_ or [], run_dir, init_from, console, is_reported=not no_report
+        )
     else:
         assert resume is not None
         path = command.resume(resume, set_ or [], console, is_reported=not no_report)

@@ -13,13 +13,14 @@ from ml2021 import assembly
 from ml2021.config.differences import differences
 from ml2021.config.loading import load_config
 from ml2021.config.schema import Config
+from ml2021.data.adoption import adopt_if_agreed
 from ml2021.data.preprocessing import Preprocessing
 from ml2021.data.tables import TableFormat
 from ml2021.engine.networks import Network
 from ml2021.ensembles import combine, member_outputs
 from ml2021.errors import CheckpointError, DataError
 from ml2021.problem import LoadedProblem, load_problem, table_format_of
-from ml2021.runs.checkpoints import load_checkpoint
+from ml2021.runs.checkpoints import Checkpoint, load_checkpoint
 from ml2021.runs.directory import RunDirectory
 from ml2021.saving import config_without_paths, saved_answers, saved_residuals
 from ml2021.scoring import Answers, to_predictions
@@ -75,7 +76,11 @@ class Model:
 
 def load_model(path: Path) -> Model:
     """Read a model from its checkpoint alone. Raises CheckpointError where it does not fit."""
-    checkpoint = load_checkpoint(path)
+    return build_model(load_checkpoint(path), path)
+
+
+def build_model(checkpoint: Checkpoint, path: Path) -> Model:
+    """Return the model of a checkpoint that was read from `path`. Raises as `load_model` does."""
     described = checkpoint.description
     try:
         plain = {**described.config, "data": {**described.config["data"], "path": "-"}}
@@ -115,7 +120,8 @@ def load_own_problem(
     """
     otherwise = "" if alternative is None else f", or {alternative}"
     loaded = load_config(run.resolved_config)
-    problem = load_problem(loaded.config, loaded.locate)
+    fitted = model.preprocessing
+    problem = load_problem(loaded.config, loaded.locate, lambda own: adopt_if_agreed(own, fitted))
     for path, now, then in (
         (problem.data_path, problem.data_sha256, model.data_sha256),
         (problem.config.data.test_path, problem.test_sha256, model.test_sha256),

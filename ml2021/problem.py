@@ -39,6 +39,7 @@ Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Locate = Callable[..., str]
 """locate("data", "target") is where that key stands, for the start of a message."""
+Choose = Callable[[prep.Preprocessing], prep.Preprocessing]
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class LoadedProblem:
     data_sha256: of the bytes of `data.path`; test_sha256: of `data.test_path`, where there is one.
     unused: the columns of the file that are neither features nor targets, nor order or split rows.
     folds: of a cross-validation; the rows and the preprocessing are then those of the final model.
+    init_sha256: of the checkpoint whose parameters training begins with, where there is one.
     """
 
     config: schema.Config
@@ -62,6 +64,7 @@ class LoadedProblem:
     validation: Samples
     test: Samples
     folds: Folds | None
+    init_sha256: str | None = None
 
     @property
     def scored_part(self) -> tuple[str, Samples]:
@@ -83,8 +86,12 @@ def check_columns(config: schema.Config, locate: Locate) -> tuple[Header, Select
     return header, selection
 
 
-def load_problem(config: schema.Config, locate: Locate) -> LoadedProblem:
+def load_problem(
+    config: schema.Config, locate: Locate, choose: Choose = lambda fitted: fitted
+) -> LoadedProblem:
     """Read the table, choose columns and rows, and fit the preprocessing on training rows.
+
+    `choose` returns the preprocessing to use, given the one that was fitted.
 
     Raises ConfigError for column names that the file does not have, DataError for what it holds.
     """
@@ -98,6 +105,7 @@ def load_problem(config: schema.Config, locate: Locate) -> LoadedProblem:
     rows, left_out = usable_rows(frame, selection, data)
     split = split_rows(resolved, frame, selection, rows)
     preprocessing, notes = _fit(resolved, header, frame, selection, plan, split)
+    preprocessing = choose(preprocessing)
     fold_rows, more = fold_splits(resolved, frame, selection, rows)
     notes += more
     folds = None

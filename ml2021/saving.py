@@ -121,6 +121,7 @@ def _describe(problem: LoadedProblem, epoch: int, batch: int) -> Description:
         preprocessing=problem.preprocessing,
         data_sha256=problem.data_sha256,
         test_sha256=problem.test_sha256,
+        init_sha256=problem.init_sha256,
         epoch=epoch,
         batch=batch,
     )

@@ -62,10 +62,15 @@ class Session:
 
 
 def start_session(
-    problem: LoadedProblem, where: str, last: Checkpoint | None, threads: int | None
+    problem: LoadedProblem,
+    where: str,
+    last: Checkpoint | None,
+    threads: int | None,
+    theta: torch.Tensor | None = None,
 ) -> Session:
     """Build the network and its state: new ones, or those of the checkpoint `last`.
 
+    A new one begins at `theta` (K, P) where that is given, else where the seeds say.
     `where` stands at the start of a message about the size of the model.
     """
     config, preprocessing = problem.config, problem.preprocessing
@@ -82,7 +87,8 @@ def start_session(
         validation = None
         if len(problem.validation):
             validation = to_dataset(preprocessing, problem.validation).to(device)
-        state = start(network, training, rows, train.inputs, keep_path=config.train.keep_path)
+        keep_path = config.train.keep_path
+        state = start(network, training, rows, train.inputs, theta=theta, keep_path=keep_path)
         # Learned once: on another number of cores least squares may differ in its last bits.
         if last is None:
             answers = learn_answers(preprocessing, problem.train)
@@ -107,6 +113,7 @@ def environment(session: Session) -> dict[str, Any]:
         "data": str(session.problem.data_path),
         "data_sha256": session.problem.data_sha256,
         "test_sha256": session.problem.test_sha256,
+        "init_sha256": session.problem.init_sha256,
     }
 
 

@@ -43,6 +43,5 @@ def supervise(
                     f"stopped at epoch {done:.1f} of {epochs} and saved; {how_to_go_on}",
                 )
         saver.save()
-        late = stop_signal()
-    if late is not None:
+    if (late := stop_signal()) is not None:  # no sooner: one might come after the look
         raise StoppedError(late)

@@ -179,6 +179,21 @@ def _restored_without(*names: str) -> Callable[[], None]:
     return apply
 
 
+def _begins_at_the_seed() -> None:
+    from ml2021.session import start_session
+
+    def broken(problem: Any, where: str, last: Any, threads: Any, theta: Any = None) -> Any:
+        return start_session(problem, where, last, threads, theta if threads is None else None)
+
+    put(start_session, broken)
+
+
+def _fits_its_own_statistics() -> None:
+    from ml2021.data.adoption import adopt_if_agreed
+
+    put(adopt_if_agreed, lambda own, other: own)
+
+
 MUTANTS: dict[str, Mutant] = {
     "a file is written in place": Mutant("test_kill_points", _write_in_place),
     "metrics come after the checkpoint": Mutant("test_kill_points", _metrics_unflushed),
@@ -192,6 +207,8 @@ MUTANTS: dict[str, Mutant] = {
     "the best loss is forgotten": Mutant("test_stops", _restored_without("best_loss")),
     "the best parameters are forgotten": Mutant("test_stops", _restored_without("best")),
     "the epoch begins again": Mutant("test_stops", _restored_without("batch")),
+    "a resume begins at the seed": Mutant("test_init_from", _begins_at_the_seed),
+    "a resume fits its own statistics": Mutant("test_init_from", _fits_its_own_statistics),
     "the file is not synced": Mutant("test_durability", _replace_without("file")),
     "the folder is not synced": Mutant("test_durability", _replace_without("folder")),
     "the file is synced after the rename": Mutant("test_durability", _replace_without("late")),

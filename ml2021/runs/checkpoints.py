@@ -32,6 +32,7 @@ class Description(BaseModel):
 
     config: the resolved config as plain values, without the paths of the data.
     data_sha256: of the training file. test_sha256: of the file at data.test_path, where there is
+    one. init_sha256: of the checkpoint file whose parameters training began with, where there was
     one. epoch, batch: how far training had come.
     """
 
@@ -42,6 +43,7 @@ class Description(BaseModel):
     preprocessing: Preprocessing
     data_sha256: str
     test_sha256: str | None = None
+    init_sha256: str | None = None
     epoch: Annotated[int, Field(ge=0)]
     batch: Annotated[int, Field(ge=0)]
 
@@ -67,17 +69,26 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
     ResourceError where the disk does not give it.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load
+    return parse_checkpoint(read_content(path), path)
 
+
+def read_content(path: Path) -> bytes:
+    """Return the bytes of a checkpoint, unchecked. Raises as `load_checkpoint` does."""
     if path.exists() and not path.is_file():
         raise CheckpointError(f"{path}: not a file")
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         raise CheckpointError(f"{path.absolute()}: no such checkpoint") from None
     except OSError as error:
         raise ResourceError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def parse_checkpoint(content: bytes, path: Path) -> Checkpoint:
+    """Check what was read from `path`. Raises CheckpointError where anything is off."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
     damaged = CheckpointError(f"{path}: damaged or not a checkpoint of ml2021; train the run again")
     length = int.from_bytes(content[:8], "little")
     if len(content) < 8 or length > min(len(content) - 8, _LARGEST_HEADER):

@@ -65,6 +65,11 @@ class RunDirectory:
         return self.path / "checkpoints" / "last.safetensors"
 
     @property
+    def init(self) -> Path:
+        """The checkpoint that training began with, where it began with one: a copy of it."""
+        return self.path / "checkpoints" / "init.safetensors"
+
+    @property
     def folds(self) -> Path:
         """One line a fold; written when a cross-validation's folds are done."""
         return self.path / "folds.csv"
@@ -127,12 +132,11 @@ def refuse_used(path: Path, inputs: Sequence[Path] = ()) -> None:
 def _has_not_begun(path: Path) -> bool:
     """Whether a run was being made here, and its process ended before the config was resolved."""
     folder = path / "checkpoints"
-    before = {"checkpoints", "config.yaml", "environment.json", "metrics.csv"}
-    return (
-        folder.is_dir()
-        and not any(folder.iterdir())
-        and all(entry.name in before or is_temporary(entry.name) for entry in path.iterdir())
-    )
+    before = {"checkpoints", "init.safetensors", "config.yaml", "environment.json", "metrics.csv"}
+    if not folder.is_dir():
+        return False
+    entries = [*path.iterdir(), *folder.iterdir()]
+    return all(entry.name in before or is_temporary(entry.name) for entry in entries)
 
 
 def make_numbered(name: str) -> Path:
@@ -176,7 +180,7 @@ def open_run(path: Path | None) -> RunDirectory:
 
 def _refuse_links(run: RunDirectory) -> None:
     """Raise CheckpointError for a link in a run directory that leads out of it."""
-    files = (run.resolved_config, run.environment, run.metrics, run.best, run.last)
+    files = (run.resolved_config, run.environment, run.metrics, run.best, run.last, run.init)
     for path in (run.best.parent, *files):
         if path.is_symlink() and not path.resolve().is_relative_to(run.path.resolve()):
             raise CheckpointError(

@@ -11,7 +11,7 @@ from torch import Tensor
 from ml2021.data.datasets import generator
 from ml2021.engine.networks import initial_parameters
 from ml2021.errors import CheckpointError
-from ml2021.model import Model
+from ml2021.model import Model, load_model
 from ml2021.runs.checkpoints import load_checkpoint
 from ml2021.runs.directory import RunDirectory
 from ml2021.runs.files import is_there
@@ -38,8 +38,8 @@ def read_way(run: RunDirectory, model: Model) -> Way:
     empty = best.new_empty(0, len(best))
     if not is_there(run.last):  # not trained
         return Way(None, empty, None, best)
-    tensors = load_checkpoint(run.last).tensors
-    points, end = tensors.get("path.points"), tensors.get("theta")
+    last = load_checkpoint(run.last)
+    points, end = last.tensors.get("path.points"), last.tensors.get("theta")
     for kept in (points, end):
         if kept is not None and (kept.ndim != 2 or kept.shape[1] != len(best)):
             raise CheckpointError(f"{run.last}: its parameters are not those of its config")
@@ -48,11 +48,14 @@ def read_way(run: RunDirectory, model: Model) -> Way:
         start = path[0]
     else:
         path = empty
-        seed = generator(model.config.seed, "weights")
-        start = initial_parameters(model.network, [seed], torch.float32)[0].double()
-    last = None if end is None else end[0].double()
-    if last is not None and len(path):
-        path = torch.cat([path, last[None]])
+        if last.description.init_sha256 is None:
+            seed = generator(model.config.seed, "weights")
+            start = initial_parameters(model.network, [seed], torch.float32)[0].double()
+        else:
+            start = load_model(run.init).theta[0].cpu().double()
+    ended = None if end is None else end[0].double()
+    if ended is not None and len(path):
+        path = torch.cat([path, ended[None]])
     finite = path.isfinite().all(dim=1)
-    is_finite = last is not None and bool(last.isfinite().all())
-    return Way(start, path[finite], last if is_finite else None, best)
+    is_finite = ended is not None and bool(ended.isfinite().all())
+    return Way(start, path[finite], ended if is_finite else None, best)

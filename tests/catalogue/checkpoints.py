@@ -12,7 +12,7 @@ import torch
 
 from ml2021.runs.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from tests import commands
-from tests.catalogue.case import Case, Step, change, columns, put, swap
+from tests.catalogue.case import Case, Step, change, columns, copy, put, swap
 from tests.commands import Outcome
 
 BEST = "runs/number/checkpoints/best.safetensors"
@@ -136,6 +136,29 @@ def predicts_as_ever(folder: Path, outcome: Outcome) -> None:
     commands.run_well(folder, "train", "--quiet", *config)
     ever = commands.run_well(folder, "predict", "new.csv", "--run", "again", "--output", "-")
     assert outcome.stdout == ever.stdout
+
+
+INIT = "train --quiet --config number.yaml --run-dir run --init-from runs/number"
+
+
+def not_begun_with(name: str, command: str, line: str, *given: Step) -> Case:
+    """Return the row of parameters that training cannot begin with."""
+    remedy = "make them agree, or train without --init-from"
+    return Case(
+        numbers=(66,),
+        name=name,
+        given=given,
+        command=command,
+        code=2,
+        lines=(f"--init-from runs/number: {line}; {remedy}",),
+    )
+
+
+def stopped_before_the_first_save(folder: Path) -> None:
+    """Leave a run that began with another one's parameters, and has saved nothing yet."""
+    commands.run_well(folder, *INIT.split())
+    for name in ("checkpoints/best.safetensors", "checkpoints/last.safetensors", "summary.json"):
+        (folder / "run" / name).unlink()
 
 
 def digest(path: Path) -> str:
@@ -288,5 +311,125 @@ CASES = [
             "and was {any}…; restore the file, or train anew",
         ),
         then=(told_the_digests,),
+    ),
+    not_begun_with(
+        "a start with another model",
+        f"{INIT} --set model=linear",
+        "model.type is linear, and was relu_stack",
+    ),
+    not_begun_with(
+        "a start with another number of members",
+        f"{INIT} --set train.members=3",
+        "train.members is 3, and it has 1",
+    ),
+    not_begun_with(
+        "a start with other columns",
+        f"{INIT} --set data.exclude=[id,kind,b,p0,p1,p2,p3,p4,p5]",
+        "column 'b' is a feature there, and none here",
+    ),
+    not_begun_with(
+        "a start with categories that it has not seen",
+        f"{INIT} --set data.path=other.csv",
+        "column 'colour' has categories here that it had not there: 'mauve'",
+        columns("other.csv", 120, 5, colour=["mauve"] * 30),
+    ),
+    not_begun_with(
+        "a start for another task",
+        INIT.replace("number.yaml", "classes.yaml"),
+        "the task is classification here, and regression there (and 1 more)",
+    ),
+    Case(
+        numbers=(66,),
+        name="a start for the folds of a cross-validation",
+        command=f"{INIT} --set data.split.method=kfold",
+        code=2,
+        lines=(
+            "--init-from runs/number: a cross-validation trains each fold from its own start, "
+            "since these parameters may have seen what a fold holds out; choose another "
+            "data.split.method",
+        ),
+    ),
+    Case(
+        numbers=(66,),
+        name="a start from what is no run",
+        command=INIT.replace("runs/number", "runs"),
+        code=4,
+        lines=("{here}/runs: not a run directory",),
+    ),
+    Case(
+        numbers=(66,),
+        name="a start for a resume",
+        command="train --resume runs/number --init-from runs/classes",
+        code=2,
+        lines=(
+            "Usage: {any}",
+            "Try {any}",
+            "",
+            "Error: Invalid value: --init-from belongs to --config; "
+            "--resume has its own parameters",
+        ),
+    ),
+    Case(
+        numbers=(56,),
+        name="a flipped bit in what training is to begin with",
+        given=(change(BEST, lambda c: c[:-5] + bytes([c[-5] ^ 1]) + c[-4:]),),
+        command=INIT,
+        code=4,
+        lines=(DAMAGED,),
+    ),
+    Case(
+        numbers=(56,),
+        name="a flipped bit in what training began with",
+        given=(
+            stopped_before_the_first_save,
+            change(
+                "run/checkpoints/init.safetensors",
+                lambda c: c[:-5] + bytes([c[-5] ^ 1]) + c[-4:],
+            ),
+        ),
+        command="train --quiet --resume run",
+        code=4,
+        lines=(
+            "run/checkpoints/init.safetensors: damaged or not a checkpoint of ml2021; "
+            "train the run again",
+        ),
+    ),
+    Case(
+        numbers=(54,),
+        name="what training began with is missing",
+        given=(
+            stopped_before_the_first_save,
+            lambda folder: (folder / "run/checkpoints/init.safetensors").unlink(),
+        ),
+        command="train --quiet --resume run",
+        code=4,
+        lines=("{here}/run/checkpoints/init.safetensors: no such checkpoint",),
+    ),
+    Case(
+        numbers=(66,),
+        name="what training began with is of another run",
+        given=(
+            stopped_before_the_first_save,
+            lambda folder: commands.run_well(
+                folder,
+                *("train", "--quiet", "--config", "number.yaml", "--set", "seed=3"),
+                *("--run-dir", "other"),
+            ),
+            copy("other/checkpoints/best.safetensors", "run/checkpoints/init.safetensors"),
+        ),
+        command="train --quiet --resume run",
+        code=4,
+        lines=("run/checkpoints/init.safetensors: is not what the run began with; train anew",),
+    ),
+    Case(
+        numbers=(66,),
+        name="a resume of a run that another start is recorded of",
+        given=(swap("runs/number/environment.json", '"init_sha256": null', '"init_sha256": "0"'),),
+        command=RESUME,
+        code=4,
+        lines=(
+            "runs/number/checkpoints/last.safetensors: did not begin with the parameters that "
+            "environment.json names; train anew",
+        ),
     ),
 ]

@@ -191,6 +191,38 @@ CASES = [
         ),
     ),
     Case(
+        numbers=(69,),
+        name="SIGTERM when the last save is done",
+        command="train --quiet --config number.yaml --run-dir run",
+        code=143,
+        lines=(SCORING,),
+        leaves=("run",),
+        run=runners.prepared(
+            "from ml2021.console import ProgressBar\n"
+            "leave = ProgressBar.__exit__\n"
+            "def killed_within(self, *error):\n"
+            "    leave(self, *error)\n"
+            "    os.kill(os.getpid(), 15)\n"
+            "ProgressBar.__exit__ = killed_within"
+        ),
+    ),
+    Case(
+        numbers=(69,),
+        name="SIGTERM while the results are printed",
+        command="train --quiet --config number.yaml --run-dir run --no-report",
+        code=143,
+        lines=("stopped when all was done: run is saved",),
+        leaves=("run",),
+        run=runners.prepared(
+            "import ml2021.training\n"
+            "say = ml2021.training._say_results\n"
+            "def killed_within(*arguments):\n"
+            "    os.kill(os.getpid(), 15)\n"
+            "    say(*arguments)\n"
+            "ml2021.training._say_results = killed_within"
+        ),
+    ),
+    Case(
         numbers=(71, 72),
         name="SIGKILL twice in one epoch, then a resume",
         given=(put("long.yaml", LONG), lengthened("long.csv", 150)),
