@@ -165,10 +165,12 @@ def evaluate(
     if json_:
         write_result(json.dumps(result.to_json(), allow_nan=False, ensure_ascii=False) + "\n")
         return
+    from ml2021.scoring import fold_scores
+
     lines = []
     if (folds := result.cross_validation) is not None:
         title = f"{folds['rows']:,} rows, each held out once"
-        lines += score_table(title, *command.fold_scores(folds))
+        lines += score_table(title, *fold_scores(folds))
         lines.append(f"mean ± standard error over {folds['folds']} folds")
     if result.split != "folds":
         lines += [""] if lines else []

@@ -136,7 +136,7 @@ def score_table(
     body = [
         [
             name.replace("_", " "),
-            *(_cell(r[key], errors[name][key] if errors else None) for key in keys),
+            *(number_with_error(r[key], errors[name][key] if errors else None) for key in keys),
         ]
         for name, r in rows.items()
     ]
@@ -148,8 +148,8 @@ def heading(key: str) -> str:
     return _HEADINGS.get(key, key)
 
 
-def _cell(value: float | None, error: float | None) -> str:
-    """Return a number, and its error to as many decimals."""
+def number_with_error(value: float | None, error: float | None) -> str:
+    """Return a number, and where there is one its error to as many decimals, after ±."""
     text = number(value)
     if error is None:
         return text

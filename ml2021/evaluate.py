@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 from ml2021.config.schema import KFoldSplit
 from ml2021.data.samples import Samples, read_matching
 from ml2021.errors import CheckpointError, DataError
-from ml2021.metrics import Scores
 from ml2021.runs.directory import RunDirectory, chosen_run, open_run, read_json
 from ml2021.runs.files import is_there
-from ml2021.scoring import ALONE, Report
+from ml2021.scoring import Report
 
 if TYPE_CHECKING:
     from ml2021.model import Model
@@ -78,22 +77,6 @@ def evaluate(csv: Path | None, run_path: Path | None) -> Evaluation:
     if report.confusion is not None and (unseen := int((samples.classes < 0).sum())):
         notes.append(f"rows of a class never seen in training, counted as wrong: {unseen}")
     return Evaluation(run.path, split, model.preprocessing.task, report, tuple(notes), found)
-
-
-def fold_scores(found: Mapping[str, Any]) -> tuple[dict[str, Scores], dict[str, Scores]]:
-    """Return the means over the folds, the network's first, and their standard errors."""
-    alone = found.get("members", {})
-    tables = []
-    for of_network, of_baselines in (
-        ("scores", "baselines"),
-        ("standard_errors", "baseline_standard_errors"),
-    ):
-        table = {"network": found[of_network], **found[of_baselines]}
-        if alone:
-            table = {"network": table.pop("network"), ALONE: alone[of_network], **table}
-        tables.append(table)
-    means, errors = tables
-    return means, errors
 
 
 def _cross_validation(run: RunDirectory) -> Mapping[str, Any]:

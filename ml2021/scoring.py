@@ -89,6 +89,22 @@ def standard_errors(scores: Sequence[Scores]) -> Scores:
     return errors
 
 
+def fold_scores(found: Mapping[str, Any]) -> tuple[dict[str, Scores], dict[str, Scores]]:
+    """Return what a summary says of folds: the means, the network's first, and standard errors."""
+    alone = found.get("members", {})
+    tables = []
+    for of_network, of_baselines in (
+        ("scores", "baselines"),
+        ("standard_errors", "baseline_standard_errors"),
+    ):
+        table = {"network": found[of_network], **found[of_baselines]}
+        if alone:
+            table = {"network": table.pop("network"), ALONE: alone[of_network], **table}
+        tables.append(table)
+    means, errors = tables
+    return means, errors
+
+
 def learn_answers(preprocessing: Preprocessing, train: Samples) -> Answers:
     """Return the trivial answers of the training rows."""
     target = preprocessing.target

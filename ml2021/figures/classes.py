@@ -89,6 +89,6 @@ def reliability(
     upper.legend(loc="upper left")
     label_axes(upper, "", "share that came true")
     lower.bar(stated, counts, width=0.05, color=PREDICTION, alpha=0.85)
-    label_axes(lower, f"probability of {what}", "rows")
+    label_axes(lower, f"probability of {shown(what, 24)}", "rows", limit=40)
     lower.yaxis.set_major_locator(MaxNLocator(2, integer=True))
     return figure

@@ -39,10 +39,11 @@ def bars(names: Sequence[str], values: Floats, axis: str) -> Figure:
     axes.barh(places, values, 0.7, color=colours)
     axes.axvline(0, color=MUTED, linewidth=0.8)
     axes.set_yticks(places, [shown(name, 24) for name in names])
+    room = 0.6 + max(0.0, (3 - len(names)) / 2)  # a bar of a few is no thicker than one of many
+    axes.set_ylim(-room, len(names) - 1 + room)
     axes.grid(visible=False, axis="y")
     axes.xaxis.set_major_locator(MaxNLocator(5))
-    label_axes(axes, axis, "")
-    axes.xaxis.label.set_text(shown(axis, 48))
+    label_axes(axes, axis, "", limit=48)
     return figure
 
 
@@ -59,8 +60,13 @@ def lag_coefficients(values: Floats, series: str) -> Figure:
     return figure
 
 
-def coefficient_table(values: Floats, rows: Sequence[str], columns: Sequence[str]) -> Figure:
-    """Draw coefficients (n, m) as colours, a line for each input, a column for each output."""
+def coefficient_table(
+    values: Floats, rows: Sequence[str], columns: Sequence[str], unit: str
+) -> Figure:
+    """Draw coefficients (n, m) as colours, a line for each input, a column for each output.
+
+    `unit` is that of the outputs.
+    """
     figure = new_figure(WIDTH, 0.9 + 0.2 * max(len(rows), 6))
     axes = figure.subplots()
     largest = float(np.abs(values).max()) or 1.0
@@ -71,7 +77,8 @@ def coefficient_table(values: Floats, rows: Sequence[str], columns: Sequence[str
     longest = max(map(len, columns))
     slope = 0 if longest * len(columns) <= 40 else 90
     axes.set_xticks(range(len(columns)), [shown(name, 12) for name in columns], rotation=slope)
-    figure.colorbar(drawn, ax=axes, shrink=0.8, aspect=25).set_label("effect of one deviation")
+    bar = figure.colorbar(drawn, ax=axes, shrink=0.8, aspect=25)
+    bar.set_label(shown(f"effect of one deviation: {unit}", 44))
     return figure
 
 

@@ -92,7 +92,12 @@ def gradient_sizes(updates: NDArray[np.int64], norms: Floats, names: Sequence[st
     positive = norms[norms > 0]
     if spans_decades(positive):
         use_log_scale(axes, "y")
-    axes.legend(title="from back to front", title_fontsize=8.5)
+    figure.legend(
+        loc="outside upper center",
+        ncols=min(len(layers), 3),
+        title="from back to front",
+        title_fontsize=8.5,
+    )
     label_axes(axes, "update", "length of the gradient")
     _whole_numbers(axes, "x")
     return figure

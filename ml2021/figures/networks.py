@@ -11,6 +11,8 @@ from ml2021.figures.style import GRID, HEIGHT, INK, MUTED, SERIES, WIDTH, new_fi
 
 _MOST_UNITS = 9
 _MOST_LAYERS = 8
+_LEAST_REACH = 0.25
+"""How far up and down from the middle the drawing reaches at least, as a unit's height."""
 
 
 def network(
@@ -21,12 +23,13 @@ def network(
     `ends` says what goes in and what comes out. Of a wide layer some units stand for all, and of a
     deep network the first and the last layers.
     """
-    figure = new_figure(1.5 * WIDTH, 1.1 * HEIGHT)
-    axes = figure.subplots()
-    axes.set_axis_off()
     places = _drawn_layers(len(sizes))
     columns = {layer: float(x) for x, layer in enumerate(places)}
     heights = {layer: _unit_heights(sizes[layer]) for layer in places}
+    top = max(_LEAST_REACH, *(max(units) for units in heights.values()))
+    figure = new_figure(1.5 * WIDTH, 1.1 * HEIGHT * (2 * top + 0.95) / 2.95)
+    axes = figure.subplots()
+    axes.set_axis_off()
     for left, right in pairwise(places):
         if right == left + 1:
             lines = [
@@ -38,7 +41,7 @@ def network(
             text = f"{parameters[left]:,}"
         else:
             text = "…"
-        axes.text((columns[left] + columns[right]) / 2, 1.16, text, ha="center", color=MUTED)
+        axes.text((columns[left] + columns[right]) / 2, top + 0.16, text, ha="center", color=MUTED)
     for layer in places:
         is_end = layer in (0, len(sizes) - 1)
         x, colour = columns[layer], SERIES[2] if is_end else SERIES[0]
@@ -54,12 +57,12 @@ def network(
         if len(heights[layer]) < sizes[layer]:
             axes.text(x, 0, "⋮", ha="center", va="center", fontsize=13, color=INK)
         what = ends[0] if layer == 0 else ends[1] if is_end else activation
-        axes.text(x, -1.16, f"{sizes[layer]:,}", ha="center", va="top", fontweight="bold")
-        axes.text(x, -1.36, shown(what, 18), ha="center", va="top", fontsize=8.5, color=MUTED)
-    axes.text(-0.45, 1.16, "parameters", ha="right", color=MUTED, fontsize=8.5)
-    axes.text(-0.45, -1.16, "units", ha="right", va="top", color=MUTED, fontsize=8.5)
+        axes.text(x, -top - 0.16, f"{sizes[layer]:,}", ha="center", va="top", fontweight="bold")
+        axes.text(x, -top - 0.36, shown(what, 18), ha="center", va="top", fontsize=8.5, color=MUTED)
+    axes.text(-0.45, top + 0.16, "parameters", ha="right", color=MUTED, fontsize=8.5)
+    axes.text(-0.45, -top - 0.16, "units", ha="right", va="top", color=MUTED, fontsize=8.5)
     axes.set_xlim(-0.5, len(places) - 0.5)
-    axes.set_ylim(-1.6, 1.35)
+    axes.set_ylim(-top - 0.6, top + 0.35)
     return figure
 
 

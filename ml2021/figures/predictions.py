@@ -1,6 +1,6 @@
 """Truth beside prediction, for numbers: points, residuals, a series over time, images, curves."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -24,6 +24,7 @@ Floats = NDArray[np.float64]
 
 MOST_POINTS = 2_000
 WIDE = 1.5 * WIDTH
+_MOST_BARS = 12
 _VECTOR_POINTS = 500
 """More points than that are drawn as an image within the figure."""
 
@@ -57,7 +58,9 @@ def residuals(truth: Floats, prediction: Floats, unit: str) -> Figure:
     errors = truth - prediction
     left.axhline(0, color=TRIVIAL, linewidth=1.2)
     _points(left, prediction[kept], errors[kept])
-    label_axes(left, f"prediction: {unit}", "truth − prediction")
+    label_axes(
+        left, f"prediction: {shown(unit, 20)}", f"truth − prediction: {shown(unit, 16)}", limit=36
+    )
     left.xaxis.set_major_locator(MaxNLocator(5))
     right.hist(errors, bins=30, orientation="horizontal", color=PREDICTION, alpha=0.85)
     right.axhline(0, color=TRIVIAL, linewidth=1.2)
@@ -67,20 +70,19 @@ def residuals(truth: Floats, prediction: Floats, unit: str) -> Figure:
 
 
 def over_time(
-    when: NDArray[np.generic],
-    truth: Floats,
-    prediction: Floats,
-    unit: str,
-    axis: str,
-    title: str,
+    when: NDArray[np.generic], panels: Mapping[str, tuple[Floats, Floats]], unit: str, axis: str
 ) -> Figure:
-    """Draw truth and prediction (N,) in the order of time `when` (N,): moments or numbers."""
-    figure = new_figure(WIDE, HEIGHT)
-    axes = figure.subplots()
-    axes.plot(when, truth, color=TRUTH, linewidth=1.3, label="truth")
-    axes.plot(when, prediction, "--", color=PREDICTION, linewidth=1.3, label="prediction")
-    axes.legend()
-    label_axes(axes, axis, unit, title)
+    """Draw truth and prediction (N,) in the order of time `when` (N,): moments or numbers.
+
+    `panels` has both under a title, each in axes of its own, one below the other.
+    """
+    figure = new_figure(WIDE, HEIGHT if len(panels) == 1 else 0.8 + 2.1 * len(panels))
+    grid = figure.subplots(len(panels), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
+    for axes, (title, (truth, prediction)) in zip(grid, panels.items(), strict=True):
+        axes.plot(when, truth, color=TRUTH, linewidth=1.3, label="truth")
+        axes.plot(when, prediction, "--", color=PREDICTION, linewidth=1.3, label="prediction")
+        label_axes(axes, axis if axes is grid[-1] else "", unit, title)
+    grid[0].legend()
     return figure
 
 
@@ -88,8 +90,8 @@ def images(truth: Floats, prediction: Floats, names: Sequence[str], unit: str) -
     """Draw pairs of images (n, height, width), truth above prediction, on one scale of colours."""
     count = len(names)
     ratio = truth.shape[1] / truth.shape[2]
-    side = WIDE / (count + 0.8)
-    figure = new_figure(WIDE, min(max(2 * side * min(ratio, 2.5) + 0.9, 2.0), 5.0))
+    side = WIDE / (count + 0.9)
+    figure = new_figure(WIDE, min(2 * max(side * min(ratio, 2.5), 0.75) + 0.5, 5.0))
     grid = figure.subplots(2, count, squeeze=False)
     low = float(min(truth.min(), prediction.min()))
     high = float(max(truth.max(), prediction.max()))
@@ -105,8 +107,8 @@ def images(truth: Floats, prediction: Floats, names: Sequence[str], unit: str) -
             axes.grid(visible=False)
             axes.spines[:].set_visible(False)
         grid[0][column].set_title(shown(name, 18), fontsize=8.5, fontweight="normal")
-    grid[0][0].set_ylabel("truth")
-    grid[1][0].set_ylabel("prediction")
+    grid[0][0].set_ylabel("truth", fontsize=8.5)
+    grid[1][0].set_ylabel("prediction", fontsize=8.5)
     if drawn is not None:
         bar = figure.colorbar(drawn, ax=grid, shrink=0.8, aspect=30)
         bar.set_label(shown(unit, 24))
@@ -136,13 +138,14 @@ def curves(truth: Floats, prediction: Floats, names: Sequence[str], unit: str, a
 
 def errors_by_target(errors: Floats, spread: Floats, names: Sequence[str], unit: str) -> Figure:
     """Draw the mean absolute error (T,) of each target, beside that of its mean (T,)."""
-    figure = new_figure(WIDTH, HEIGHT if len(names) > 12 else 0.9 + 0.26 * len(names))
+    figure = new_figure(WIDTH, HEIGHT if len(names) > _MOST_BARS else 1.1 + 0.26 * len(names))
     axes = figure.subplots()
-    if len(names) > 12:
+    if len(names) > _MOST_BARS:
         places = np.arange(1, len(names) + 1)
         axes.plot(places, spread, color=TRIVIAL, label="the mean")
         axes.plot(places, errors, color=PREDICTION, label="network")
-        label_axes(axes, f"target, {shown(names[0], 12)} to {shown(names[-1], 12)}", unit)
+        span = f"{shown(names[0], 12)} to {shown(names[-1], 12)}"
+        label_axes(axes, f"target, {span}", unit, limit=40)
         axes.set_ylim(0, None)
     else:
         places = np.arange(len(names))[::-1]
@@ -150,8 +153,8 @@ def errors_by_target(errors: Floats, spread: Floats, names: Sequence[str], unit:
         axes.barh(places - 0.2, errors, 0.36, color=PREDICTION, label="network")
         axes.set_yticks(places, [shown(name, 22) for name in names])
         axes.grid(visible=False, axis="y")
-        label_axes(axes, unit, "")
-    axes.legend()
+        label_axes(axes, unit, "", limit=44)
+    figure.legend(loc="outside upper center", ncols=2)
     return figure
 
 

@@ -105,9 +105,12 @@ def new_figure(width: float = WIDTH, height: float = HEIGHT) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def label_axes(axes: Axes, x: str, y: str, title: str = "") -> None:
-    """Name both axes with their units: quantities of the data have the unit of their column."""
-    axes.set_xlabel(shown(x))
+def label_axes(axes: Axes, x: str, y: str, title: str = "", limit: int = NAME_LIMIT) -> None:
+    """Name both axes with their units: quantities of the data have the unit of their column.
+
+    `limit` is for the characters along x.
+    """
+    axes.set_xlabel(shown(x, limit))
     axes.set_ylabel(shown(y))
     if title:
         axes.set_title(shown(title))
@@ -134,14 +137,19 @@ def spans_decades(*values: ArrayLike) -> bool:
 
 
 def use_log_scale(axes: Axes, which: str) -> None:
-    """Make the axis "x" or "y" logarithmic, its ticks plain numbers: 0.01, 0.1, 1, 10."""
+    """Make the axis "x" or "y" logarithmic, its ticks plain numbers: 0.01, 0.1, 1, 10.
+
+    Within two decades, where there would be one of these or none, also 0.2, 0.5, 2 and 5.
+    """
     if which == "x":
         axes.set_xscale("log")
         axis: Axis = axes.xaxis
     else:
         axes.set_yscale("log")
         axis = axes.yaxis
-    axis.set_major_locator(LogLocator(numticks=8))
+    low, high = axis.get_view_interval()
+    subs = (1.0,) if high >= 200 * low else (1.0, 2.0, 5.0)
+    axis.set_major_locator(LogLocator(subs=subs, numticks=8))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 

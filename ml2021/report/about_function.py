@@ -61,6 +61,7 @@ def _linear(material: Material, found: Coefficients) -> list[Block]:
             found.effects[kept][:, :_LINES],
             [found.names[place] for place in kept],
             found.outputs[:_LINES],
+            "log-odds" if is_class else material.target_name,
         )
         caption = "What one deviation of each input, or a category, adds to each output: "
         caption += "in log-odds." if is_class else "in the units of the data."
@@ -78,6 +79,8 @@ def _linear(material: Material, found: Coefficients) -> list[Block]:
         )
         if len(found.names) == history.lags:
             return blocks
+    if len(found.names) == 1:  # which the formula says
+        return blocks
     kept = order[:_BARS]
     unit = "log-odds" if is_class else material.target_name
     figure = figures.bars(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from ml2021.config import schema
-from ml2021.console import heading, number
+from ml2021.console import heading, number, number_with_error
 from ml2021.data.preprocessing import CategoryFeature, ClassTarget, NumberFeature
 from ml2021.epochs import loss_unit
 from ml2021.errors import echo
@@ -86,26 +86,28 @@ def _some(names: list[str], limit: int = 12) -> str:
 def scores(material: Material) -> Section:
     """Return the scores of the network beside those of the trivial answers."""
     blocks: list[Block] = []
-    parts = [part for part in ("test", "validation", "train") if part in material.reports]
+    if (folds := material.folds) is not None:
+        caption = f"Mean ± standard error over {folds.folds} folds: each row is held out once, and "
+        caption += "scored by a network that has not seen it."
+        title = f"on {folds.rows:,} held-out rows"
+        blocks.append(_score_table(title, folds.means, folds.errors, caption=caption, strong=True))
+    order = ("test", "held-out", "validation", "train")
+    parts = [part for part in order if part in material.reports]
     for part in parts[:1]:
-        report = material.reports[part]
-        blocks.append(
-            _score_table(
-                f"on {report.rows:,} {part} rows", {"network": report.scores, **report.baselines}
-            )
-        )
+        if part != "held-out":  # which the folds have told
+            report = material.reports[part]
+            title = f"on {report.rows:,} {part} rows"
+            blocks.append(_score_table(title, report.table(), strong=True))
     if parts:
         each = {part: material.reports[part].scores for part in reversed(parts)}
-        blocks.append(_score_table("network on", each, strong=False))
+        blocks.append(_score_table("network on", each))
         targets = material.reports[parts[0]].targets
         if len(targets) > 1:
             what = "class" if material.reports[parts[0]].confusion is not None else "target"
             shown = dict(list(targets.items())[:_MOST_LISTED])
             more = len(targets) - len(shown)
             caption = f"The first {_MOST_LISTED} of {len(targets):,}." if more else ""
-            blocks.append(
-                _score_table(f"by {what}", shown, strong=False, caption=caption, is_folded=True)
-            )
+            blocks.append(_score_table(f"by {what}", shown, caption=caption, is_folded=True))
     return Section(
         "scores",
         "Scores",
@@ -118,8 +120,9 @@ def scores(material: Material) -> Section:
 def _score_table(
     title: str,
     rows: Mapping[str, Scores],
+    errors: Mapping[str, Scores] | None = None,
     *,
-    strong: bool = True,
+    strong: bool = False,
     caption: str = "",
     is_folded: bool = False,
 ) -> Table:
@@ -127,7 +130,10 @@ def _score_table(
         key for key in next(iter(rows.values())) if any(r[key] is not None for r in rows.values())
     ]
     cells = [
-        [echo(name.replace("_", " ")), *(number(row[key]) for key in keys)]
+        [
+            echo(name.replace("_", " ")),
+            *(number_with_error(row[key], errors[name][key] if errors else None) for key in keys),
+        ]
         for name, row in rows.items()
     ]
     return Table(
@@ -155,7 +161,11 @@ def learning(material: Material) -> Section:
         )
         last = int(history.epochs[-1])
         caption = f"The loss of {last:,} epochs, and the learning rate below."
-        if history.validation is not None:
+        if len(material.best_epochs) > 1:
+            kept = ", ".join(f"{epoch:,}" for epoch in material.best_epochs)
+            caption += " They are means over the members, of which the parameters of epochs "
+            caption += f"{kept} are kept."
+        elif history.validation is not None:
             caption += f" The parameters of epoch {history.best_epoch:,} are kept."
         blocks.append(Picture("learning_curves", figure, caption))
     if "train" in material.reports:
@@ -177,8 +187,10 @@ def learning(material: Material) -> Section:
             Picture(
                 "gradients",
                 gradient_sizes(material.gradients.updates, material.gradients.norms, names),
-                "How steep the loss is in the parameters of each layer, as back-propagation "
-                "finds it from back to front. A layer far below the others hardly learns.",
+                "How steep the loss is in the parameters of each layer"
+                + (" of the first member" if len(material.best_epochs) > 1 else "")
+                + ", as back-propagation finds it from back to front. A layer far below the others "
+                "hardly learns.",
             )
         )
     return Section(
@@ -213,7 +225,10 @@ def drawn_network(material: Material) -> Section:
     counts = [rows * columns for rows, columns in layout.shapes]
     activation = net.activation.replace("_", " ")
     is_class = isinstance(material.preprocessing.target, ClassTarget)
-    ends = ("inputs", "classes" if is_class else "outputs" if layout.outputs > 1 else "output")
+    ends = (
+        "inputs" if layout.inputs > 1 else "input",
+        "classes" if is_class else "outputs" if layout.outputs > 1 else "output",
+    )
     formula = {
         schema.Linear: "y = b + Wx",
         schema.SigmoidSum: f"y = b + Σ c · {activation}(b + wx)",

@@ -14,10 +14,10 @@ from ml2021.data.samples import Samples
 from ml2021.errors import CheckpointError, Ml2021Error
 from ml2021.model import Model, load_model, load_own_problem
 from ml2021.problem import LoadedProblem
-from ml2021.report.material import GradientSizes, History, Integers, Material, Rows
+from ml2021.report.material import FoldScores, GradientSizes, History, Integers, Material, Rows
 from ml2021.runs.checkpoints import load_checkpoint
 from ml2021.runs.directory import RunDirectory, read_json
-from ml2021.scoring import Report, full_report
+from ml2021.scoring import Report, fold_scores, full_report
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,6 +67,8 @@ def _gather(
         resolved_text=dump_yaml(config),
         model=model,
         reports=reports,
+        folds=_fold_scores(run),
+        best_epochs=_best_epochs(run),
         history=read_history(run),
         notes=() if problem is None else problem.notes,
         unused=() if problem is None else problem.unused,
@@ -108,6 +110,27 @@ def saved_reports(run: RunDirectory) -> dict[str, Report]:
         raise CheckpointError(
             f"{run.summary}: damaged, its scores are not those of a run"
         ) from None
+
+
+def _summary(run: RunDirectory) -> dict[str, Any]:
+    """Return what summary.json says; nothing where a run was stopped before its end."""
+    return read_json(run.summary) if run.summary.exists() else {}
+
+
+def _fold_scores(run: RunDirectory) -> FoldScores | None:
+    found = _summary(run).get("cross_validation")
+    if found is None:
+        return None
+    try:
+        return FoldScores(found["folds"], found["rows"], *fold_scores(found))
+    except (KeyError, TypeError):
+        raise CheckpointError(f"{run.summary}: damaged, its folds have no scores") from None
+
+
+def _best_epochs(run: RunDirectory) -> tuple[int, ...]:
+    members = _summary(run).get("members", [])
+    fine = [member for member in members if member["diverged_at_update"] is None]
+    return tuple(int(member["best_epoch"]) for member in fine or members)
 
 
 def read_history(run: RunDirectory) -> History:

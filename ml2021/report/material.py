@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ml2021.config.schema import Config
 from ml2021.data.preprocessing import ClassTarget, Preprocessing, RealTargets
+from ml2021.metrics import Scores
 from ml2021.model import Model
 from ml2021.scoring import Floats, Report
 
@@ -53,6 +54,19 @@ class Rows:
         """The truth (N,), where it is classes."""
         assert self.truth.ndim == 1
         return np.asarray(self.truth, np.int64)
+
+    def errors(self, target: RealTargets) -> Floats:
+        """Return the root mean square error (N,) of each row, in deviations of the targets."""
+        errors = (self.values - self.predictions) / np.array(target.scales)
+        return np.asarray(np.sqrt(np.square(errors).mean(axis=1)), np.float64)
+
+    def moment(self, place: int) -> str:
+        """Return where a row stands along the column that orders the rows; empty without one."""
+        if self.when is None:
+            return ""
+        if self.when.dtype.kind == "f":
+            return f"{self.when[place]:.12g}"
+        return str(self.when[place]).replace("T00:00:00", "").replace("T", " ")
 
     @property
     def described(self) -> str:
@@ -97,11 +111,23 @@ class GradientSizes:
 
 
 @dataclass(frozen=True)
+class FoldScores:
+    """Means over the folds of a cross-validation, the network's first, and standard errors."""
+
+    folds: int
+    rows: int
+    means: Mapping[str, Scores]
+    errors: Mapping[str, Scores]
+
+
+@dataclass(frozen=True)
 class Material:
     """A run, ready to be looked at.
 
     name: of the run. config: with every default; config_text: as the user wrote it.
     reports: the scores by part; none where a run was stopped and its data is gone.
+    folds: the scores of a cross-validation. best_epochs: of each member that predicts, where there
+    are several.
     notes: what was odd about the data; unused: columns of the file that serve nothing.
     rows: None where the data is gone or has changed, and `no_rows` says so.
     """
@@ -112,6 +138,8 @@ class Material:
     resolved_text: str
     model: Model
     reports: Mapping[str, Report]
+    folds: FoldScores | None
+    best_epochs: tuple[int, ...]
     history: History
     notes: tuple[str, ...]
     unused: tuple[str, ...]
@@ -135,10 +163,17 @@ class Material:
         return f"{target.labels[0]} to {target.labels[-1]}"
 
     @property
+    def target_column(self) -> str:
+        """What is predicted, as one unit: of a horizon the column that all steps are of."""
+        if self.preprocessing.history is not None:
+            return str(self.preprocessing.target_columns[0])
+        return self.target_name
+
+    @property
     def unit(self) -> str:
         """The unit of what is drawn for all targets together."""
         target = self.preprocessing.target
         assert isinstance(target, RealTargets)
         if target.width == 1 or target.common_scale is not None:
-            return target.labels[0] if target.width == 1 else self.target_name
+            return target.labels[0] if target.width == 1 else self.target_column
         return f"{self.target_name}, in deviations"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ml2021.data.preprocessing import ClassTarget
-from ml2021.report import about_function, about_rows, about_run
+from ml2021.report import about_errors, about_function, about_rows, about_run
 from ml2021.report.blocks import Section
 from ml2021.report.diagnosis import diagnose, say
 from ml2021.report.drawing import Heading, draw_page
@@ -57,7 +57,7 @@ def sections(material: Material) -> Iterator[Section]:
     if (rows := material.rows) is not None:
         influence = importance(material.model, rows)
         yield about_rows.predictions(material, rows)
-        yield about_rows.worst(material, rows, influence.columns, influence.of)
+        yield about_errors.worst(material, rows, influence.columns, influence.of)
     yield about_function.function(material, influence)
     yield about_run.drawn_network(material)
 
@@ -70,7 +70,8 @@ def _subtitle(material: Material) -> str:
     shown = [f"{size:,}" for size in (sizes if len(sizes) <= 8 else (*sizes[:4], *sizes[-3:]))]
     if len(sizes) > 8:
         shown.insert(4, "…")
+    members = f"{len(material.best_epochs)} members of " if len(material.best_epochs) > 1 else ""
     return (
-        f"{kind}{classes} · {material.config.model.type}, {' → '.join(shown)} · "
-        f"{net.layout.parameters:,} parameters"
+        f"{kind}{classes} · {members}{material.config.model.type}, {' → '.join(shown)} · "
+        f"{net.layout.parameters:,} parameters{' each' if members else ''}"
     )
