@@ -58,9 +58,7 @@ def residuals(truth: Floats, prediction: Floats, unit: str) -> Figure:
     errors = truth - prediction
     left.axhline(0, color=TRIVIAL, linewidth=1.2)
     _points(left, prediction[kept], errors[kept])
-    label_axes(
-        left, f"prediction: {shown(unit, 20)}", f"truth − prediction: {shown(unit, 16)}", limit=36
-    )
+    label_axes(left, f"prediction: {shown(unit, 20)}", f"residual: {shown(unit, 20)}")
     left.xaxis.set_major_locator(MaxNLocator(5))
     right.hist(errors, bins=30, orientation="horizontal", color=PREDICTION, alpha=0.85)
     right.axhline(0, color=TRIVIAL, linewidth=1.2)
@@ -91,7 +89,7 @@ def images(truth: Floats, prediction: Floats, names: Sequence[str], unit: str) -
     count = len(names)
     ratio = truth.shape[1] / truth.shape[2]
     side = WIDE / (count + 0.9)
-    figure = new_figure(WIDE, min(2 * max(side * min(ratio, 2.5), 0.75) + 0.5, 5.0))
+    figure = new_figure(WIDE, min(2 * max(side * min(ratio, 2.5), 0.55) + 0.5, 5.0))
     grid = figure.subplots(2, count, squeeze=False)
     low = float(min(truth.min(), prediction.min()))
     high = float(max(truth.max(), prediction.max()))

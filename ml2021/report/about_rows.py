@@ -88,13 +88,14 @@ def _series_pictures(rows: Rows, target: RealTargets, material: Material) -> lis
         names = [""]
     what = "Truth and prediction over time"
     if len(places) > 1:
-        what += ", of the nearest and the farthest step; each day shows the steps from there"
+        what += f", of the nearest and the farthest of {target.width:,} steps, at the place of the "
+        what += "first one"
 
     def panels(values: Sequence[tuple[Floats, Floats]]) -> dict[str, tuple[Floats, Floats]]:
         return dict(zip(names, values, strict=True))
 
     pairs = [(rows.values[:, place], rows.predictions[:, place]) for place in places]
-    unit = target.labels[0] if len(places) == 1 else material.target_column
+    unit = material.target_column
     if len(rows) <= _LONG_SERIES:
         figure = figures.over_time(when, panels(pairs), unit, axis)
         return [Picture("over_time", figure, f"{what}.", wide=True)]

@@ -8,6 +8,7 @@ Legend: N rows of the part that is looked at, F inputs, T outputs or classes, E 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from os.path import commonprefix
 from typing import Any
 
 import numpy as np
@@ -164,10 +165,17 @@ class Material:
 
     @property
     def target_column(self) -> str:
-        """What is predicted, as one unit: of a horizon the column that all steps are of."""
+        """What is predicted, as one unit: of a horizon the column that all steps are of.
+
+        Of other targets what their names begin with: pixel_*.
+        """
+        labels = self.preprocessing.target.labels
+        if len(labels) == 1:
+            return labels[0]
         if self.preprocessing.history is not None:
             return str(self.preprocessing.target_columns[0])
-        return self.target_name
+        start = commonprefix(labels)
+        return f"{start}*" if start else self.target_name
 
     @property
     def unit(self) -> str:
@@ -175,5 +183,5 @@ class Material:
         target = self.preprocessing.target
         assert isinstance(target, RealTargets)
         if target.width == 1 or target.common_scale is not None:
-            return target.labels[0] if target.width == 1 else self.target_column
+            return self.target_column
         return f"{self.target_name}, in deviations"
