@@ -8,7 +8,7 @@ Legend: N rows of the part that is looked at, F inputs, T outputs or classes, E 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from os.path import commonprefix
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -174,7 +174,9 @@ class Material:
             return labels[0]
         if self.preprocessing.history is not None:
             return str(self.preprocessing.target_columns[0])
-        start = commonprefix(labels)
+        first, last = min(labels), max(labels)
+        alike = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+        start = "".join(letter for letter, _ in alike)
         return f"{start}*" if start else self.target_name
 
     @property
