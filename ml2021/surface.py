@@ -14,7 +14,6 @@ from ml2021.model import load_model, load_own_problem
 from ml2021.parameters import ParameterNames
 from ml2021.runs.directory import RunDirectory, chosen_run, open_run
 from ml2021.runs.files import replace_file
-from ml2021.session import to_dataset
 from ml2021.surfaces.drawing import CURVE, GRID, draw_curve, draw_surface, rows_text
 from ml2021.surfaces.losses import Ground
 from ml2021.surfaces.planes import named_plane, plane_of_the_way
@@ -48,7 +47,7 @@ def surface(
     console.say(f"run {run.path}")
     begun = time.perf_counter()
     settings = CURVE if len(named) == 1 else GRID * GRID
-    ground = Ground(model, to_dataset(problem.preprocessing, problem.train), settings)
+    ground = Ground(model, problem.train, settings)
     plane = (
         named_plane(way, named, model.network.layout)
         if named
@@ -62,6 +61,8 @@ def surface(
         console.say("the losses of start, end and best are their own, not those of their shadows")
     if not len(way.path):
         console.say("no path was kept: train.keep_path was false, or the network is too large")
+    if len(model.theta) > 1:
+        console.say(f"of {len(model.theta)} members the first is drawn, whose path was kept")
 
     from ml2021.figures.style import to_png
 

@@ -12,7 +12,6 @@ from ml2021.figures.surfaces import Mark, TangentStep, contour_levels, loss_curv
 from ml2021.model import load_model, load_own_problem
 from ml2021.parameters import Parameter
 from ml2021.runs.directory import RunDirectory
-from ml2021.session import to_dataset
 from ml2021.surfaces.drawing import tangent_steps
 from ml2021.surfaces.losses import Ground
 from ml2021.surfaces.planes import named_plane
@@ -56,8 +55,7 @@ def ground_and_way(folder: Path, settings: int = 1) -> tuple[Ground, Way]:
     run = RunDirectory(folder)
     model = load_model(run.best)
     problem = load_own_problem(run, model)
-    rows = to_dataset(problem.preprocessing, problem.train)
-    return Ground(model, rows, settings), read_way(run, model)
+    return Ground(model, problem.train, settings), read_way(run, model)
 
 
 def test_the_loss_along_the_path_is_the_one_that_training_saw(trained: Path) -> None:

@@ -74,7 +74,7 @@ def loss_surface(
     Levels are logarithmic where the loss spans decades, else they widen upwards, so that a valley
     shows; places where the loss is not finite stay white. `labels` are of x and y.
     """
-    figure = new_figure(6.2, 5.4)
+    figure = new_figure(5.4, 5.2)
     axes = figure.subplots()
     axes.grid(visible=False)
     levels = contour_levels(losses)
@@ -130,7 +130,7 @@ def loss_curve(
 
     The marks' places are (x, loss).
     """
-    figure = new_figure(6.2, 4.6)
+    figure = new_figure(5.4, 4.4)
     axes = figure.subplots()
     if spans_decades(losses):
         use_log_scale(axes, "y")

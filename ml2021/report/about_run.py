@@ -10,6 +10,7 @@ from ml2021.errors import echo
 from ml2021.figures.learning import gradient_sizes, learning_curves, updates_of_an_epoch
 from ml2021.figures.networks import network
 from ml2021.metrics import Scores
+from ml2021.report.about_loss import loss_pictures
 from ml2021.report.blocks import Block, Items, Listing, Picture, Section, Table, Text
 from ml2021.report.material import Material
 
@@ -29,7 +30,8 @@ def asked(material: Material) -> Section:
         names = [echo(feature.name) for feature in preprocessing.features]
         rows.append(["columns used", _some(names)])
     if (history := preprocessing.history) is not None:
-        rows.append(["history", f"the previous {history.lags:,} values of the target"])
+        values = "value" if history.lags == 1 else f"{history.lags:,} values"
+        rows.append(["history", f"the previous {values} of the target"])
     rows.append(["columns left out", _some([*map(echo, material.unused)]) or "none"])
     blocks: list[Block] = [
         Table(("", ""), rows, is_text=True),
@@ -193,6 +195,7 @@ def learning(material: Material) -> Section:
                 "hardly learns.",
             )
         )
+    blocks += loss_pictures(material)
     return Section(
         "learning",
         "How it learned",

@@ -14,10 +14,21 @@ from ml2021.data.samples import Samples
 from ml2021.errors import CheckpointError, Ml2021Error
 from ml2021.model import Model, load_model, load_own_problem
 from ml2021.problem import LoadedProblem
-from ml2021.report.material import FoldScores, GradientSizes, History, Integers, Material, Rows
+from ml2021.report.material import (
+    FoldScores,
+    GradientSizes,
+    History,
+    Integers,
+    Material,
+    Rows,
+    Terrain,
+)
 from ml2021.runs.checkpoints import load_checkpoint
 from ml2021.runs.directory import RunDirectory, read_json
+from ml2021.runs.files import is_there
 from ml2021.scoring import Report, fold_scores, full_report
+from ml2021.surfaces.losses import Ground, least_work
+from ml2021.surfaces.ways import read_way
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +36,13 @@ if TYPE_CHECKING:
 MOST_ROWS = 20_000
 _MOST_CELLS = 4_000_000
 """Of more rows, or of wider ones, some are looked at."""
+_LOSS_SETTINGS = (41, 25)
+"""Settings of the loss along each of two axes: the fewer of a larger network."""
+_MOST_LOSS_WORK = {"cpu": 1.5e10, "cuda": 1.5e12}
+"""Floating-point operations of the loss over the parameters: some tenths of a second."""
+_FEWEST_POINTS = 3
+_PATH_NUMBERS = 3_000_000
+"""Parameters of all the points of the path that are looked at."""
 _MOST_PRODUCTS = 4_000_000_000
 """Multiplications of a forward over the rows that are looked at: some tenths of a second."""
 
@@ -75,6 +93,7 @@ def _gather(
         rows=None if problem is None else rows_to_look_at(model, problem),
         no_rows=no_rows,
         gradients=_gradient_sizes(run),
+        terrain=None if problem is None else _terrain(run, model, problem),
     )
 
 
@@ -86,6 +105,19 @@ def _gradient_sizes(run: RunDirectory) -> GradientSizes | None:
         return None
     norms = tensors["path.gradient_norms"].double().numpy()
     return GradientSizes(tensors["path.updates"].numpy(), norms)
+
+
+def _terrain(run: RunDirectory, model: Model, problem: LoadedProblem) -> Terrain | None:
+    """Return where training was, and the loss there; None where it would take long."""
+    work = _MOST_LOSS_WORK[model.theta.device.type]
+    fits = (n for n in _LOSS_SETTINGS if least_work(model, n**2) <= work)
+    settings = next(fits, None)
+    if settings is None or not is_there(run.last):
+        return None
+    way = read_way(run, model, max(_FEWEST_POINTS, _PATH_NUMBERS // model.theta.shape[1]))
+    if len(way.path) < _FEWEST_POINTS:
+        return None
+    return Terrain(Ground(model, problem.train, settings**2, work), way, settings)
 
 
 def _text(path: Path) -> str:

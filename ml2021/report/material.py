@@ -19,6 +19,8 @@ from ml2021.data.preprocessing import ClassTarget, Preprocessing, RealTargets
 from ml2021.metrics import Scores
 from ml2021.model import Model
 from ml2021.scoring import Floats, Report
+from ml2021.surfaces.losses import Ground
+from ml2021.surfaces.ways import Way
 
 Integers = NDArray[np.int64]
 
@@ -112,6 +114,18 @@ class GradientSizes:
 
 
 @dataclass(frozen=True)
+class Terrain:
+    """The training loss over the parameters, the way that training took, and how finely to look.
+
+    settings: along each of two axes.
+    """
+
+    ground: Ground
+    way: Way
+    settings: int
+
+
+@dataclass(frozen=True)
 class FoldScores:
     """Means over the folds of a cross-validation, the network's first, and standard errors."""
 
@@ -131,6 +145,7 @@ class Material:
     are several.
     notes: what was odd about the data; unused: columns of the file that serve nothing.
     rows: None where the data is gone or has changed, and `no_rows` says so.
+    gradients, terrain: None where they were not kept, or would take long to look at.
     """
 
     name: str
@@ -147,6 +162,7 @@ class Material:
     rows: Rows | None
     no_rows: str
     gradients: GradientSizes | None
+    terrain: Terrain | None
 
     @property
     def preprocessing(self) -> Preprocessing:

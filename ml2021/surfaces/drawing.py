@@ -40,17 +40,23 @@ _MARGIN = 0.2
 _STEPS = 6
 
 
-def draw_surface(model: Model, way: Way, plane: Plane, ground: Ground) -> "Figure":
-    """Return the picture of the loss over a plane, with the way that training took."""
+def draw_surface(
+    model: Model, way: Way, plane: Plane, ground: Ground, settings: int = GRID
+) -> "Figure":
+    """Return the picture of the loss over a plane, with the way that training took.
+
+    `settings` are those along each axis.
+    """
     from ml2021.figures.surfaces import loss_surface
 
-    shown = plane.coordinates(way.known())
+    path = plane.coordinates(way.path)
+    shown = np.concatenate([path, *(plane.coordinates(end[None]) for end in way.ends.values())])
     extra = _least_squares(model) if plane.parameters and len(plane.centre) == 2 else None
     if extra is not None:
         shown = np.concatenate([shown, plane.coordinates(extra[None])])
-    x, y = _axes(shown, plane.least, GRID)
+    x, y = _axes(shown, plane.least, settings)
     grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-    losses = ground.losses(plane, grid).reshape(GRID, GRID)
+    losses = ground.losses(plane, grid).reshape(settings, settings)
     marks = _marks(way, plane, ground)
     if extra is not None:
         (at,) = plane.coordinates(extra[None])
@@ -62,7 +68,7 @@ def draw_surface(model: Model, way: Way, plane: Plane, ground: Ground) -> "Figur
         x,
         y,
         losses,
-        plane.coordinates(way.path),
+        path,
         marks,
         (plane.labels[0], plane.labels[1]),
         _loss_label(model, ground),
@@ -75,13 +81,15 @@ def draw_curve(model: Model, way: Way, plane: Plane, ground: Ground) -> "Figure"
     """Return the picture of the loss over one parameter, with steps along its tangents."""
     from ml2021.figures.surfaces import loss_curve
 
-    (x,) = _axes(plane.coordinates(way.known()), plane.least, CURVE)
+    path = plane.coordinates(way.path)
+    shown = np.concatenate([path, *(plane.coordinates(end[None]) for end in way.ends.values())])
+    (x,) = _axes(shown, plane.least, CURVE)
     losses = ground.losses(plane, x[:, None])
     marks: list[Mark] = []
     for mark in _marks(way, plane, ground):
         height = float(ground.losses(plane, np.array([mark.place]))[0])
         marks.append(_mark(mark.kind, np.array([*mark.place, height]), mark.kind))
-    steps = tangent_steps(plane.coordinates(way.path)[:, 0], x, plane, ground)
+    steps = tangent_steps(path[:, 0], x, plane, ground)
     (parameter,) = plane.parameters
     return loss_curve(
         x,
@@ -137,12 +145,10 @@ def _axes(shown: Floats, least: Floats, count: int) -> list[Floats]:
 
 def _marks(way: Way, plane: Plane, ground: Ground) -> list["Mark"]:
     """Return start, end and best, as far as they are known, with the loss that each has."""
-    kinds = {"start": way.start, "end": way.end, "best": way.best}
     marks = []
-    for kind, theta in kinds.items():
-        if theta is not None:
-            (place,) = plane.coordinates(theta[None])
-            marks.append(_mark(kind, place, f"{kind}: {number(ground.loss_of(theta))}"))
+    for kind, theta in way.ends.items():
+        (place,) = plane.coordinates(theta[None])
+        marks.append(_mark(kind, place, f"{kind}: {number(ground.loss_of(theta))}"))
     return marks
 
 

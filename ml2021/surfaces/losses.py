@@ -6,6 +6,8 @@ are left out.
 Legend: K settings, N rows, P parameters, D directions.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,9 +15,11 @@ from torch import Tensor
 
 from ml2021 import assembly
 from ml2021.data.datasets import Dataset, generator
+from ml2021.data.samples import Samples
 from ml2021.engine.landscape import losses_over, steepest_descent
 from ml2021.epochs import loss_unit
 from ml2021.model import Model
+from ml2021.session import to_dataset
 from ml2021.surfaces.planes import Plane
 
 Floats = NDArray[np.float64]
@@ -25,40 +29,54 @@ WORK = {"cpu": 8e10, "cuda": 1e13}
 LEAST_ROWS = 64
 
 
-class Ground:
-    """The loss over the training rows, in the unit that `train` shows."""
+def least_work(model: Model, settings: int) -> float:
+    """Return the floating-point operations that so many settings take over `LEAST_ROWS` rows."""
+    return 2.0 * settings * LEAST_ROWS * model.network.layout.parameters
 
-    def __init__(self, model: Model, rows: Dataset, settings: int) -> None:
+
+class Ground:
+    """The loss over the training rows, in the unit that `train` shows.
+
+    `work` is how many floating-point operations so many settings may take, `WORK` unless given.
+    """
+
+    def __init__(
+        self, model: Model, train: Samples, settings: int, work: float | None = None
+    ) -> None:
         assert model.config.loss is not None
         self._model = model
         self._loss = assembly.build_loss(model.config.loss)
         self.name, self._factor = loss_unit(model.config, model.preprocessing)
-        self.total = len(rows)
+        self.total = len(train)
         device = model.theta.device
-        work = 2 * settings * model.network.layout.parameters
-        most = max(LEAST_ROWS, int(WORK[device.type] / work))
+        if work is None:
+            work = WORK[device.type]
+        each = least_work(model, settings) / LEAST_ROWS
+        most = max(LEAST_ROWS, int(work / each))
         if most < self.total:
-            chosen = torch.randperm(self.total, generator=generator(0, "surface"))[:most]
-            rows = Dataset(rows.inputs[chosen], rows.targets[chosen])
-        self.rows = rows.to(device)
-        self._workers = 1
-        if device.type == "cpu":
-            self._workers = assembly.cores()
-            torch.set_num_threads(1)
+            chosen = torch.randperm(self.total, generator=generator(0, "surface"))[:most].numpy()
+            train = replace(train, inputs=train.inputs[chosen], targets=train.targets[chosen])
+        self.rows = to_dataset(model.preprocessing, train).to(device)
+        self._workers = assembly.cores() if device.type == "cpu" else 1
 
     def losses(self, plane: Plane, coordinates: Floats) -> Floats:
         """Return the loss (K,) at coordinates (K, D); not finite where float32 overflows."""
         like = self.rows.inputs
         where = torch.from_numpy(coordinates)
-        losses = losses_over(
-            self._model.network,
-            self._loss,
-            self.rows,
-            plane.centre.to(like),
-            plane.directions.to(like),
-            where.to(like),
-            self._workers if len(where) > self._workers else 1,
-        )
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1 if self._workers > 1 else threads)
+        try:
+            losses = losses_over(
+                self._model.network,
+                self._loss,
+                self.rows,
+                plane.centre.to(like),
+                plane.directions.to(like),
+                where.to(like),
+                self._workers if len(where) > self._workers else 1,
+            )
+        finally:
+            torch.set_num_threads(threads)
         found: Floats = losses.cpu().numpy() * self._factor
         return found
 

@@ -43,7 +43,8 @@ class Plane:
 
     def coordinates(self, points: Tensor) -> Floats:
         """Return where points (n, P), or their shadows, lie: (n, D)."""
-        found: Floats = ((points - self.centre) @ self.directions.mT).numpy()
+        # Not of the differences, which for many points of a large network are much to write.
+        found: Floats = (points @ self.directions.mT - self.directions @ self.centre).numpy()
         return found
 
 
@@ -76,8 +77,7 @@ def plane_of_the_way(way: Way, downhill: Callable[[Tensor], Tensor]) -> Plane:
     if len(way.path) > 2:
         directions, shares = principal_directions(way.path, 2)
         labels = [
-            f"principal direction {i} ({100 * float(share):.{1 if share > 0.01 else 3}f} % of the "
-            "path's variance)"
+            f"direction {i}: {100 * float(share):.{1 if share > 0.01 else 3}f} % of the variance"
             for i, share in enumerate(shares, start=1)
         ]
         title = "Loss over the path's two principal directions"
