@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ml2021.config.loading import to_plain
 from ml2021.config.scalars import dump_value
@@ -16,7 +16,9 @@ from ml2021.config.schema import Config
 from ml2021.config.sections import SEED
 from ml2021.console import HIGHER_IS_BETTER, align, heading, number
 from ml2021.errors import echo
-from ml2021.metrics import Scores
+
+if TYPE_CHECKING:
+    from ml2021.metrics import Scores
 
 CELL_LIMIT = 48
 """The longest setting that a table shows whole, in characters."""
@@ -42,10 +44,10 @@ class Contender:
     task: str
     parameters: int
     best_epoch: int
-    scores: Mapping[str, Scores]
+    scores: Mapping[str, "Scores"]
     rows: Mapping[str, int]
     truths: Mapping[str, str]
-    baselines: Mapping[str, Mapping[str, Scores]]
+    baselines: Mapping[str, Mapping[str, "Scores"]]
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def best_of(groups: Sequence[Group], part: str, score: str) -> int | None:
     return ranks.index(min(ranks)) if min(ranks, default=math.inf) < math.inf else None
 
 
-def trivial_answers(groups: Sequence[Group], part: str) -> dict[str, Scores]:
+def trivial_answers(groups: Sequence[Group], part: str) -> "dict[str, Scores]":
     """Return the scores of those trivial answers that are the same for every group."""
     found = [each.first.baselines.get(part, {}) for each in groups]
     return {name: s for name, s in found[0].items() if all(f.get(name) == s for f in found)}

@@ -8,6 +8,7 @@ Legend: K members, N rows, F inputs, T outputs or classes, P parameters.
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 import numpy as np
 import torch
@@ -66,15 +67,19 @@ def report_on(
     samples: Samples,
 ) -> tuple[Report, Floats]:
     """Score the mean of the members' predictions, and each of several alone; return it too."""
+    found = iter(predictions)
+    first, second = next(found), next(found, None)
+    if second is None:
+        return full_report(preprocessing, answers, samples, first), first
     alone = []
 
     def scored() -> Iterator[Floats]:
-        for prediction in predictions:
+        for prediction in chain((first, second), found):
             alone.append(score(preprocessing, samples, prediction))
             yield prediction
 
     mean, _ = combine(scored())
-    return full_report(preprocessing, answers, samples, mean, alone if len(alone) > 1 else ()), mean
+    return full_report(preprocessing, answers, samples, mean, alone), mean
 
 
 def trained_predictions(

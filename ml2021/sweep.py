@@ -158,7 +158,8 @@ class _Sweep:
         runs = sum(map(len, packs))
         self._console.say(
             f"{_counted(runs, 'run')} in {_counted(len(packs), 'pack')}, by "
-            f"{_counted(workers, 'worker')} of {_counted(threads, 'thread')}"
+            f"{_counted(workers, 'worker')} of {'at most ' if threads > 1 else ''}"
+            f"{_counted(threads, 'thread')}"
         )
 
         def make_task(pack: Pack) -> Task:

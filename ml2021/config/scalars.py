@@ -4,6 +4,7 @@ Follows the core schema of YAML 1.2: `no`, `1:30` and `2021-01-01` are text, `1e
 """
 
 import re
+from functools import lru_cache
 
 import yaml
 
@@ -63,6 +64,18 @@ def dump_document(value: object) -> str:
 
 def dump_value(value: object) -> str:
     """Return a value as it stands on one line of YAML."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return _dump_scalar(value)
+    return _dump_line(value)
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _dump_scalar(value: str | float | bool | None) -> str:
+    """Write a value that many runs of a sweep share but once."""
+    return _dump_line(value)
+
+
+def _dump_line(value: object) -> str:
     text = yaml.dump(
         value,
         Dumper=_LineDumper,

@@ -53,7 +53,7 @@ class Outcome:
         ended = [result for _, result in sorted(self.results.items())]
         return [result for result in ended if result.status == "done"]
 
-    @property
+    @cached_property
     def keys(self) -> list[str]:
         """The keys that are swept."""
         return list(dict.fromkeys(key for own in self.plan.settings for key in own))

@@ -8,13 +8,15 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 from ml2021.comparison import Contender
 from ml2021.config.scalars import dump_value
 from ml2021.config.schema import Config
-from ml2021.metrics import Scores
+
+if TYPE_CHECKING:
+    from ml2021.metrics import Scores
 
 PARTS = ("train", "validation", "test")
 Status = Literal["done", "diverged", "failed", "missing"]
@@ -37,16 +39,16 @@ class Result:
     parameters: int | None = None
     epochs: int | None = None
     best_epoch: int | None = None
-    scores: Mapping[str, Scores] = field(default_factory=dict)
+    scores: Mapping[str, "Scores"] = field(default_factory=dict)
     rows: Mapping[str, int] = field(default_factory=dict)
     truths: Mapping[str, str] = field(default_factory=dict)
-    baselines: Mapping[str, Mapping[str, Scores]] = field(default_factory=dict)
+    baselines: Mapping[str, Mapping[str, "Scores"]] = field(default_factory=dict)
     lines: Sequence[str] = ()
     exit_code: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""
-        return asdict(self)
+        return {**vars(self)}
 
 
 def read_results(text: str) -> dict[int, Result]:

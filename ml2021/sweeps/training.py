@@ -94,7 +94,8 @@ def train_pack(
 ) -> Iterator[PackProgress]:
     """Train the members, each given by its problem: they share all of it but the config.
 
-    share: of the free memory, that this pack may fill; where it is not enough, some members wait.
+    threads: the most; as many are used as for a run alone. share: of the free memory, that this
+    pack may fill; where it is not enough, some members wait.
     Raises ConfigError where not even one of them fits, ResourceError where memory runs out.
     """
     config = problems[0].config
@@ -102,6 +103,8 @@ def train_pack(
     training, rows = assembly.build_training(config), len(data.train)
     assembly.check_memory(network, training, rows, "model")
     limit = assembly.member_limit(network, training, rows, share) or len(problems)
+    # Members are many small products: threads help only where they help each of them.
+    threads = min(threads, assembly.choose_threads(network, min(training.batch_size or rows, rows)))
     torch.set_num_threads(threads)
     with memory_errors(config):
         for begin in range(0, len(problems), limit):
