@@ -125,12 +125,14 @@ def build_clip(gradient: Tensor, clip_norm: float) -> Callable[[], None]:
     As torch.nn.utils.clip_grad_norm_: g ← g · min(1, c / (‖g‖₂ + 1e-6)). The squares are summed in
     float64: in float32 the norm of a gradient of 1e20 is infinite, and the update would be none.
     """
-    norm = gradient.new_empty(gradient.shape[0], 1, dtype=torch.float64)
+    wide = torch.empty_like(gradient, dtype=torch.float64)
+    norm = wide.new_empty(gradient.shape[0], 1)
+    factor = torch.empty_like(norm, dtype=gradient.dtype)
 
     def clip() -> None:
-        torch.linalg.vector_norm(gradient, dim=1, keepdim=True, dtype=norm.dtype, out=norm)
+        torch.linalg.vector_norm(wide.copy_(gradient), dim=1, keepdim=True, out=norm)
         torch.div(clip_norm, norm.add_(1e-6), out=norm)
-        gradient.mul_(norm.clamp_(max=1.0).to(gradient.dtype))
+        gradient.mul_(factor.copy_(norm.clamp_(max=1.0)))
 
     return clip
 
