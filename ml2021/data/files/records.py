@@ -63,16 +63,21 @@ def regular_records(data: bytes, separator: bytes, width: int) -> tuple[int, int
     no blank line, no lone carriage return. `data` begins at the start of a record.
     """
     chars = np.frombuffer(data, np.uint8)
-    lines, marks = np.flatnonzero(chars == _NEWLINE), np.flatnonzero(chars == separator[0])
-    quotes = np.flatnonzero(chars == _QUOTE) if b'"' in data else None
-    if quotes is not None:
+    is_line = chars == _NEWLINE
+    ends = np.flatnonzero(is_line | (chars == separator[0]))  # of fields
+    if b'"' in data:
         # An opening quote follows the end of a field, a closing one precedes it; the two halves of
         # a doubled quote are neighbours. Where that holds, parity tells inside from outside.
+        quotes = np.flatnonzero(chars == _QUOTE)
         around = np.ones(chars.size + 2, bool)
         around[1:-1] = np.isin(chars, np.frombuffer(separator + b'"\n\r', np.uint8))
         if not (around[quotes[::2]].all() and around[quotes[1::2] + 2].all()):
             return 0, 0
-        lines, marks = _outside(lines, quotes), _outside(marks, quotes)
+        ends = _outside(ends, quotes)
+        rows = int(np.count_nonzero(is_line[ends]))
+    else:
+        quotes = None
+        rows = int(np.count_nonzero(is_line))
     if b"\r" in data:
         returns = np.flatnonzero(chars == _RETURN)
         if quotes is not None:
@@ -80,21 +85,14 @@ def regular_records(data: bytes, separator: bytes, width: int) -> tuple[int, int
         returns = returns[returns + 1 < chars.size]
         if not (chars[returns + 1] == _NEWLINE).all():
             return 0, 0
-    rows = lines.size
-    if not rows:
-        return 0, 0
-    # As many separators as there have to be, and each row's last and next one around its end.
-    within = marks[: np.searchsorted(marks, lines[-1])]
-    if within.size != rows * (width - 1):
+    lines = ends[width - 1 : rows * width : width]
+    # As many line ends as there are, and each where a record's last field has to end.
+    if not rows or lines.size != rows or not is_line[lines].all():
         return 0, 0
     if width == 1:
         starts = np.concatenate(([0], lines[:-1] + 1))
         size = lines - starts
         if ((size == 0) | ((size == 1) & (chars[starts] == _RETURN))).any():
-            return 0, 0
-    else:
-        by_row = within.reshape(rows, width - 1)
-        if not ((by_row[:, -1] < lines).all() and (by_row[1:, 0] > lines[:-1]).all()):
             return 0, 0
     return int(lines[-1]) + 1, rows
 
