@@ -287,6 +287,11 @@ def _fit(
     """Fit the preprocessing on training rows."""
     data = config.data
     features, notes = fitting.fit_features(frame, plan.features, split.train)
+    if not data.lags and not any(feature.inputs for feature in features):
+        raise DataError(
+            f"{data.path}: no feature has a value in any training row; see data.features and "
+            "data.split"
+        )
     sources = dict(zip(header.names, sources_of(header), strict=True))
     history: prep.History | None = None
     target: prep.RealTargets | prep.ClassTarget

@@ -194,6 +194,114 @@ def _fits_its_own_statistics() -> None:
     put(adopt_if_agreed, lambda own, other: own)
 
 
+def _no_checksum() -> None:
+    from ml2021.runs import checkpoints
+
+    class Fitting(str):
+        """A digest that is that of anything."""
+
+        def __ne__(self, other: object) -> bool:
+            return False
+
+        __hash__ = str.__hash__
+
+    whole = checkpoints._digest
+    put(whole, lambda description, tensors: Fitting(whole(description, tensors)))
+
+
+def _a_checksum_without(left_out: str) -> Callable[[], None]:
+    """Return what makes the digest pass over the tensors, or over the description."""
+
+    def apply() -> None:
+        from ml2021.runs import checkpoints
+
+        whole = checkpoints._digest
+
+        def broken(description: Any, tensors: Any) -> str:
+            if left_out == "tensors":
+                return whole(description, {})
+            return whole({}, tensors)
+
+        put(whole, broken)
+
+    return apply
+
+
+def _a_lenient_yaml() -> None:
+    import yaml
+
+    from ml2021.config.documents import Document, parse_document
+
+    def broken(text: str, source: str, rank: int = 0) -> Document:
+        document = parse_document(text, source, rank)
+        if document.problems:
+            return document
+        return Document(value=yaml.safe_load(text), nodes=document.nodes, is_empty=False)
+
+    put(parse_document, broken)
+
+
+def _repeated_keys_win() -> None:
+    from ml2021.config.documents import parse_document
+
+    def broken(text: str, source: str, rank: int = 0) -> Any:
+        document = parse_document(text, source, rank)
+        kept = [p for p in document.problems if not p.message.startswith("repeated key")]
+        document.problems[:] = kept
+        return document
+
+    put(parse_document, broken)
+
+
+def _lines_of_a_config_from_0() -> None:
+    from ml2021.config import documents
+
+    builder = documents._Builder
+    place = builder._place
+    builder._place = lambda self, line, column: place(  # type: ignore[method-assign]
+        self, max(1, line - 1), column
+    )
+
+
+def _no_line_count() -> None:
+    from ml2021.data.tables import Header, Table, TableFormat, read_table
+
+    def broken(path: Path, format: TableFormat, **more: Any) -> Table:
+        import pandas as pd
+
+        frame = pd.read_csv(
+            path,
+            sep=format.separator,
+            decimal=format.decimal,
+            na_values=list(map(str, format.missing)),
+            keep_default_na=False,
+        )
+        names = tuple(map(str, frame))
+        return Table(Header(path, names, names), frame, "")
+
+    put(read_table, broken)
+
+
+def _odd_cells_are_missing() -> None:
+    from ml2021.data import tables
+
+    put(tables._refuse_odd, lambda path, format, rules, judged, find: None)
+
+
+def _rows_are_lines() -> None:
+    from ml2021.data import tables
+
+    finder = tables._line_finder
+
+    def broken(path: Path, format: Any, header: Any, state: Any) -> Any:
+        find = finder(path, format, header, state)
+        return lambda rows: {
+            row: (f"{path}:{row + 2}", cells) for row, (_, cells) in find(rows).items()
+        }
+
+    put(finder, broken)
+
+
 MUTANTS: dict[str, Mutant] = {
     "a file is written in place": Mutant("test_kill_points", _write_in_place),
     "metrics come after the checkpoint": Mutant("test_kill_points", _metrics_unflushed),
@@ -214,6 +322,15 @@ MUTANTS: dict[str, Mutant] = {
     "the file is synced after the rename": Mutant("test_durability", _replace_without("late")),
     "disk errors are swallowed": Mutant("test_disk_errors", _swallow_disk_errors),
     "a full disk destroys the old file": Mutant("test_disk_errors", _write_in_place),
+    "no checksum": Mutant("damage", _no_checksum),
+    "a checksum of the description alone": Mutant("damage", _a_checksum_without("tensors")),
+    "a checksum of the tensors alone": Mutant("damage", _a_checksum_without("description")),
+    "a lenient YAML": Mutant("yaml", _a_lenient_yaml),
+    "a repeated key wins": Mutant("yaml", _repeated_keys_win),
+    "a config's lines are off": Mutant("yaml", _lines_of_a_config_from_0),
+    "no line count": Mutant("csv", _no_line_count),
+    "odd cells are missing": Mutant("csv", _odd_cells_are_missing),
+    "rows are taken for lines": Mutant("csv", _rows_are_lines),
     "a failing disk is a missing file": Mutant(
         "test_disk_errors", _a_failing_disk_is_a_missing_file
     ),

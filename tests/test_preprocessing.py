@@ -191,8 +191,9 @@ def test_one_hot_by_hand() -> None:
 def test_a_category_without_training_values_is_no_input() -> None:
     feature = category([None, None, "a"], [0, 1])
     assert feature.inputs == ()
-    encoded = encode([feature], {"c": ["a", None]})
-    assert encoded.inputs.tolist() == [[1], [1]]
+    x = number({"x": [1, 3]}, [0, 1])
+    encoded = encode([x, feature], {"x": [1, 3], "c": ["a", None]})
+    assert encoded.inputs.tolist() == [[-1, 1], [1, 1]]
     assert (encoded.missing, encoded.unseen) == ({"c": 1}, {"c": 1})
 
 
@@ -409,7 +410,9 @@ HISTORY = st.builds(
     st.builds(
         Preprocessing,
         task=st.sampled_from(["regression", "classification", "structured"]),
-        features=st.lists(FEATURES, max_size=3).map(tuple),
+        features=st.lists(FEATURES, min_size=1, max_size=3)
+        .map(tuple)
+        .filter(lambda features: any(feature.inputs for feature in features)),
         history=st.none() | HISTORY,
         target=REAL | CLASSES,
         sources=st.dictionaries(TEXTS, st.builds(Source, raw=TEXTS, occurrence=st.integers(0, 9))),
@@ -417,6 +420,25 @@ HISTORY = st.builds(
 )
 def test_what_was_learned_survives_json(preprocessing: Preprocessing) -> None:
     assert Preprocessing.model_validate_json(preprocessing.model_dump_json()) == preprocessing
+
+
+def test_outputs_and_inputs_that_do_not_fit_are_refused() -> None:
+    plain = Preprocessing(
+        task="regression",
+        features=(number({"x": [1, 2]}, range(2)),),
+        history=None,
+        target=TARGET,
+        sources={},
+    ).model_dump(mode="json")
+    empty: dict[str, list[object]] = {"means": [], "scales": [], "names": [], "labels": []}
+    wrong: list[dict[str, object]] = [
+        {"features": []},
+        {"target": {**plain["target"], "means": [0.0, 1.0]}},
+        {"target": {**plain["target"], **empty}},
+    ]
+    for changed in wrong:
+        with pytest.raises(ValidationError):
+            Preprocessing.model_validate_json(json.dumps({**plain, **changed}))
 
 
 def test_a_checkpoint_with_an_impossible_scale_is_refused() -> None:

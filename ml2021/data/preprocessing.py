@@ -8,11 +8,11 @@ Legend: N rows, F inputs, T outputs, L lags.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ml2021.data.kinds import Task
 from ml2021.errors import echo
@@ -85,6 +85,13 @@ class RealTargets(Record):
     scales: tuple[Positive, ...]
     shape: tuple[Annotated[int, Field(ge=1)], ...] | None = None
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        lengths = {len(each) for each in (self.names, self.labels, self.means, self.scales)}
+        if len(lengths) > 1 or 0 in lengths:
+            raise ValueError("names, labels, means and scales are not one for each output")
+        return self
+
     @property
     def width(self) -> int:
         """T, the number of outputs."""
@@ -141,6 +148,12 @@ class Preprocessing(Record):
     history: History | None
     target: Annotated[RealTargets | ClassTarget, Field(discriminator="kind")]
     sources: dict[str, Source]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.inputs or not self.target.width:
+            raise ValueError("no inputs or no outputs")
+        return self
 
     @property
     def inputs(self) -> tuple[str, ...]:

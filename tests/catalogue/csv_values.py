@@ -59,6 +59,18 @@ CASES = [
     ),
     Case(
         numbers=(35,),
+        name="no value in any training row",
+        given=(put("gone.csv", "c,y,s\n,1,train\nNA,2,train\na,3,test\n"),),
+        command="train --quiet --config number.yaml --set data.path=gone.csv "
+        "--set data.exclude=[] --set 'data.split={method: column, column: s}'",
+        code=3,
+        lines=(
+            "{here}/gone.csv: no feature has a value in any training row; see data.features and "
+            "data.split",
+        ),
+    ),
+    Case(
+        numbers=(35,),
         name="what is missing in a table to score",
         given=(columns("new.csv", a=["", "NA"], y=["", 2.5, "NaN", "None"]),),
         command="evaluate new.csv --run runs/number",

@@ -1,0 +1,263 @@
+"""Tables of odd cells, quotes, ends of lines and damage, against a slow and plain reader.
+
+The reference reads with the csv module, field by field, and by the rules that the README and the
+catalogue state. Either both have the same values, or both refuse the file, and at the same lines.
+"""
+
+import csv
+import io
+import re
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from ml2021.data import tables
+from ml2021.data.tables import TableFormat
+from ml2021.errors import DataError
+from tests.finishing import scratch
+from tests.suites import HangError, Tally
+
+LARGEST = (2 - 2**-24) * 2.0**127  # from here on float32 has only infinity
+NUMBER = r"\s*[+-]?([0-9]+M?[0-9]*|M[0-9]+)([eE][+-]?[0-9]+)?\s*"
+NOT_FINITE = re.compile(r"\s*[+-]?(inf(inity)?|nan)\s*", re.ASCII | re.IGNORECASE)
+Column = list[float | str | None]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Where the reference finds fault: lines one of which is named, or cells all of which are.
+
+    Neither, where the fault is the file's as a whole.
+    """
+
+    lines: range | None = None
+    cells: tuple[tuple[int, str], ...] = ()
+
+
+class Rules:
+    """What a cell means, by the words of the documentation."""
+
+    def __init__(self, format: TableFormat) -> None:
+        self.mark = format.decimal
+        self.other = "," if format.decimal == "." else "."
+        self.missing = format.missing
+
+    def number(self, cell: str, mark: str | None = None) -> float | None:
+        """Return a number, of any size, or None."""
+        mark = mark or self.mark
+        if re.fullmatch(NUMBER.replace("M", re.escape(mark)), cell, re.ASCII) is None:
+            return None
+        return float(cell.replace(mark, "."))
+
+    def is_missing(self, cell: str) -> bool:
+        """Whether the format says that the cell holds no value."""
+        number = self.number(cell)
+        for text in self.missing:
+            assert isinstance(text, str)
+            if cell == text and self.number(text) is None:
+                return True
+            if number is not None and self.number(text) == number:
+                return True
+        return False
+
+
+def reference(text: str, format: TableFormat) -> dict[str, Column] | Refusal:
+    """Read a table, or say why not."""
+    rows: list[tuple[int, list[str]]] = []
+    blank = 0
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=format.separator, strict=True)
+    while True:
+        first = reader.line_num + 1
+        try:
+            record = next(reader, None)
+        except csv.Error:
+            return Refusal(range(first, reader.line_num + 1))
+        if record is None:
+            break
+        if not record:
+            blank = blank or first
+            continue
+        if rows and len(record) != len(rows[0][1]):
+            return Refusal(range(first, first + 1))
+        if len(record) == 1 and blank and rows:
+            return Refusal(range(blank, blank + 1))
+        blank = 0
+        rows.append((first, record))
+    if len(rows) < 2:
+        return Refusal()
+    names, rules = rows[0][1], Rules(format)
+    columns: dict[str, Column] = {}
+    odd: list[tuple[int, str]] = []
+    for index, name in enumerate(names):
+        cells = [(line, record[index]) for line, record in rows[1:]]
+        values, wrong = _column([cell for _, cell in cells], rules)
+        columns[name] = values
+        odd += [(cells[row][0], name) for row in wrong]
+    return Refusal(cells=tuple(odd)) if odd else columns
+
+
+def _column(cells: Sequence[str], rules: Rules) -> tuple[Column, list[int]]:
+    """Return a column's values, and the first rows of the cells that it must not hold."""
+    gone = [rules.is_missing(cell) for cell in cells]
+    filled = [cell for cell, is_gone in zip(cells, gone, strict=True) if not is_gone and cell]
+    meant = [c for c in filled if rules.number(c) is not None or NOT_FINITE.fullmatch(c)]
+    as_text: Column = [None if g else c for c, g in zip(cells, gone, strict=True)]
+    if 10 * len(meant) < 9 * len(filled) or (not filled and not all(gone)):
+        like = [c for c in filled if c in meant or rules.number(c, rules.other) is not None]
+        if filled and 10 * len(like) >= 9 * len(filled):  # with the other decimal mark
+            odd = [row for row, c in enumerate(cells) if c in like and c not in meant]
+            return as_text, odd[:1]
+        return as_text, []
+    numbers: Column = [None if g else rules.number(c) for c, g in zip(cells, gone, strict=True)]
+    odd = [
+        row
+        for row, number in enumerate(numbers)
+        if not gone[row] and not (isinstance(number, float) and abs(number) < LARGEST)
+    ]
+    return numbers, odd[:3]
+
+
+# What is read.
+
+NUMBERS = st.sampled_from(
+    ["0", "1", "-2", "3.5", "+.5", "1e3", " 4", "5 ", "1E-2", "7.", "1234567"]
+)
+ODD = st.sampled_from(
+    [
+        *("inf", "-nan", "1e39", "1e400", "1_000", "0x10", "5%", "٣", "1,5", "1.234,5", "+3e 2"),
+        *("--1", "1e5.5", "1 000", "O", "\u00a01", "true", "1e", "½", "3.4028235677973366e38"),
+    ]
+)
+TEXTS = st.sampled_from(["red", "blue", "True", "False", 'a "b"', "a,b", "a;b", "a\nb", "é", "NA "])
+MISSING = st.sampled_from(["", "NA", "NaN", "None", "-200", "-200.0"])
+CELLS = {
+    "numbers": NUMBERS,
+    "nearly": st.integers(0, 19).flatmap(lambda i: NUMBERS if i else ODD | TEXTS),
+    "gaps": NUMBERS | MISSING,
+    "texts": TEXTS | MISSING,
+    "empty": MISSING,
+    "any": NUMBERS | ODD | TEXTS | MISSING,
+}
+FORMATS = st.builds(
+    TableFormat,
+    separator=st.sampled_from([",", ";", "\t"]),
+    decimal=st.sampled_from([".", ","]),
+    missing=st.sampled_from([TableFormat().missing, (), ("", "-200"), ("NA", "red")]),
+).filter(lambda format: format.separator != format.decimal)
+
+
+@st.composite
+def files(draw: st.DrawFn) -> tuple[str, TableFormat]:
+    """Return a text that is a table, or was one until it was damaged, and how it is written."""
+    format = draw(FORMATS)
+    kinds = draw(st.lists(st.sampled_from(list(CELLS)), min_size=2, max_size=4))
+    height = draw(st.integers(1, 25))
+    columns = [draw(st.lists(CELLS[k], min_size=height, max_size=height)) for k in kinds]
+    rows = [
+        [f"c{i}" for i in range(len(kinds))],
+        *(list(row) for row in zip(*columns, strict=True)),
+    ]
+    damage = draw(st.sampled_from([None, None, None, "short", "long", "quote", "cut", "blank"]))
+    at = draw(st.integers(1, height))
+    if damage == "short":
+        rows[at].pop()
+    elif damage == "long":
+        rows[at].append("more")
+    ending = draw(st.sampled_from(["\n", "\n", "\r\n", "\r"]))
+    is_quoted = draw(st.booleans())
+    lines = [
+        format.separator.join(_written(cell, format.separator, is_quoted) for cell in row)
+        for row in rows
+    ]
+    if damage == "blank":
+        lines[at:at] = [""] * draw(st.integers(1, 3))
+    text = ending.join(lines) + (ending if draw(st.booleans()) else "")
+    if damage in ("quote", "cut"):
+        place = draw(st.integers(len(lines[0]) + 2, max(len(lines[0]) + 2, len(text))))
+        text = text[:place] + '"' + text[place:] if damage == "quote" else text[:place]
+    return text, format
+
+
+def _written(cell: str, separator: str, is_quoted: bool) -> str:
+    if is_quoted or any(mark in cell for mark in (separator, '"', "\n", "\r")):
+        doubled = cell.replace('"', '""')
+        return f'"{doubled}"'
+    return cell
+
+
+# How both are held against each other.
+
+
+def suite(count: int) -> Tally:
+    """Read `count` tables with both readers."""
+    tally = Tally()
+    with scratch() as folder:
+        path = folder / "t.csv"
+
+        @seed(2021)
+        @settings(
+            max_examples=count,
+            deadline=None,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(files())
+        def read(file: tuple[str, TableFormat]) -> None:
+            text, format = file
+            path.write_bytes(text.encode())
+            verdict = judge(tally, path, text, format)
+            tally.add(
+                verdict if verdict in ("equal", "refused") else f"{verdict}: {text!r}, {format}",
+                is_right=verdict in ("equal", "refused"),
+            )
+
+        read()
+    return tally
+
+
+def judge(tally: Tally, path: Path, text: str, format: TableFormat) -> str:
+    """Say what reading makes of a file: equal, refused where it has to be, or a fault."""
+    expected = reference(text, format)
+    try:
+        with tally.timed():
+            frame = tables.read_table(path, format).frame
+    except DataError as error:
+        if not isinstance(expected, Refusal):
+            return f"refused, and should be read: {error}"
+        return _judge_refusal(path, error, expected)
+    except HangError:
+        return "a hang"
+    except Exception:
+        return f"a traceback: {traceback.format_exc()}"
+    if isinstance(expected, Refusal):
+        return f"read, and should be refused at {expected}"
+    read = {name: [_plain(value) for value in frame[name]] for name in frame}
+    return "equal" if read == expected else f"read as {read}, and should be {expected}"
+
+
+def _plain(value: Any) -> float | str | None:
+    if isinstance(value, str):
+        return value
+    return None if np.isnan(value) else float(value)
+
+
+def _judge_refusal(path: Path, error: DataError, expected: Refusal) -> str:
+    """Say whether a file is refused at the right lines, and for the right columns."""
+    found = []
+    for line in error.lines:
+        match = re.match(re.escape(str(path)) + r":(\d+): (?:column '([^']*)')?", line)
+        found.append((int(match[1]), match[2]) if match else (0, ""))
+    if expected.cells:
+        is_right = found == [*expected.cells]
+    elif expected.lines is not None:
+        is_right = len(found) == 1 and found[0][0] in expected.lines
+    else:
+        is_right = len(found) == 1
+    return "refused" if is_right else f"refused by {error.lines}, and should be at {expected}"

@@ -1,0 +1,61 @@
+"""Damaged checkpoints, odd configs and odd tables by the thousand: read as they are, or refused.
+
+The quick part takes hundreds of each, the soak tens of thousands. See `tests.suites`.
+"""
+
+import pytest
+
+from tests import mutants
+from tests.conftest import Record
+from tests.suites import Tally, run_suite
+
+QUICK = {"damage": 400, "yaml": 300, "csv": 300}
+LONG = {"damage": 10_000, "yaml": 20_000, "csv": 10_000}
+TITLES = {
+    "damage": "checkpoints cut, flipped and rewritten",
+    "yaml": "YAML texts and configs",
+    "csv": "tables",
+}
+
+
+def assert_right(tally: Tally) -> None:
+    assert tally.wrong == []
+    assert (tally.wrong_cases, tally.hangs) == (0, 0)
+
+
+@pytest.mark.parametrize("suite", QUICK)
+def test_hundreds_are_read_or_refused(suite: str) -> None:
+    tally = run_suite(suite, QUICK[suite])
+    assert_right(tally)
+    assert tally.cases >= QUICK[suite]
+    # Both ends are met: what is refused, and what is not.
+    refused = sum(n for verdict, n in tally.right.items() if "refused" in verdict)
+    assert 0.1 * tally.cases < refused < tally.cases
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("suite", LONG)
+def test_tens_of_thousands_are_read_or_refused(suite: str, record: Record) -> None:
+    tally = run_suite(suite, LONG[suite])
+    record(
+        TITLES[suite],
+        f"{tally.cases - tally.wrong_cases:,} of {tally.cases:,} right, {tally.hangs} hangs, "
+        f"the slowest took {tally.slowest_seconds:.2f} s",
+    )
+    if suite == "damage":
+        flips = {verdict: n for verdict, n in tally.right.items() if verdict.startswith("flip")}
+        same = flips.get("flip: same", 0)
+        record(
+            "flipped bits",
+            f"{sum(flips.values()):,} of {LONG[suite]:,} refused, or the same to the bit ({same})",
+        )
+        cuts = tally.right["truncation: refused"]
+        record("truncations, of every length", f"{cuts:,} of {cuts:,} refused")
+    assert_right(tally)
+
+
+@pytest.mark.parametrize(
+    ("suite", "mutant"), [(suite, name) for suite in QUICK for name in mutants.names(suite)]
+)
+def test_a_mutant_is_caught(suite: str, mutant: str) -> None:
+    assert run_suite(suite, QUICK[suite], mutant).wrong_cases > 0
