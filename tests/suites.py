@@ -51,7 +51,6 @@ class Tally:
     @contextmanager
     def timed(self) -> Iterator[None]:
         """Give a case its time; HangError where it takes more."""
-
         begun, worked = time.perf_counter(), time.process_time()
 
         def ring(number: int, frame: FrameType | None) -> None:
