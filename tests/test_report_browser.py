@@ -39,6 +39,8 @@ for (const report of reports) for (const width of widths) {
       broken: images.filter(image => !image.complete || image.naturalWidth === 0).length,
       asked: frame.contentWindow.performance.getEntriesByType("resource").map(e => e.name),
       beyond: images.filter(image => image.getBoundingClientRect().right > width).length,
+      cut: [...page.querySelectorAll(".scroll, pre")]
+        .filter(box => box.scrollWidth > box.clientWidth).map(box => box.innerText.slice(0, 60)),
     };
     if (--waiting === 0) {
       const result = document.createElement("pre");
@@ -102,6 +104,7 @@ def test_nothing_is_cut_off_nothing_is_said_and_nothing_is_asked_for(reports: Pa
     pages = [f"{config.stem}.html" for config in CONFIGS]
     # A page that does all that a report must not: what is measured can be found.
     bad = '<p style="width: 3000px">x<img src="http://127.0.0.1:9/x.png"><script>x.y</script>'
+    bad += '<div class="scroll" style="overflow-x: auto"><p style="width: 3000px">cut</div>'
     (reports / "bad.html").write_text(bad)
     (reports / "harness.html").write_text(
         HARNESS % (json.dumps([*pages, "bad.html"]), json.dumps(WIDTHS))
@@ -115,6 +118,7 @@ def test_nothing_is_cut_off_nothing_is_said_and_nothing_is_asked_for(reports: Pa
         sizes = measured.pop(f"bad.html {width}")
         assert sizes["scroll"] > width
         assert sizes["broken"] == 1
+        assert sizes["cut"] == ["cut"]
         assert sizes["asked"] == ["http://127.0.0.1:9/x.png"]
     assert any("bad.html" in line for line in said)
     assert len(measured) == len(pages) * len(WIDTHS)
@@ -123,7 +127,7 @@ def test_nothing_is_cut_off_nothing_is_said_and_nothing_is_asked_for(reports: Pa
         assert sizes["scroll"] <= sizes["inner"], name
         assert sizes["images"] >= 2, name
         assert sizes["broken"] == sizes["beyond"] == 0, name
-        assert sizes["asked"] == [], name
+        assert sizes["asked"] == sizes["cut"] == [], name
     assert not [line for line in said if "bad.html" not in line]
 
 

@@ -18,6 +18,7 @@ from ml2021.figures.style import (
     TRIVIAL,
     TRUTH,
     VALIDATION,
+    WIDE,
     WIDTH,
     label_axes,
     new_figure,
@@ -191,7 +192,7 @@ def one_unit(
     labels: tuple[str, str],
 ) -> Figure:
     """Draw what each number of one unit does: a panel for each, with curves (3, n) over x (n,)."""
-    figure = new_figure(1.5 * WIDTH, 0.85 * HEIGHT)
+    figure = new_figure(WIDE, 0.85 * HEIGHT)
     grid = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
     for axes, (title, (names, curves)) in zip(grid, panels.items(), strict=True):
         for place, (name, curve) in enumerate(zip(names, curves, strict=True)):

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from ml2021.figures.style import GRID, HEIGHT, INK, MUTED, SERIES, WIDTH, new_figure, shown
+from ml2021.figures.style import GRID, HEIGHT, INK, MUTED, SERIES, WIDE, new_figure, shown
 
 _MOST_UNITS = 9
 _MOST_LAYERS = 8
@@ -27,7 +27,7 @@ def network(
     columns = {layer: float(x) for x, layer in enumerate(places)}
     heights = {layer: _unit_heights(sizes[layer]) for layer in places}
     top = max(_LEAST_REACH, *(max(units) for units in heights.values()))
-    figure = new_figure(1.5 * WIDTH, 1.1 * HEIGHT * (2 * top + 0.95) / 2.95)
+    figure = new_figure(WIDE, 1.1 * HEIGHT * (2 * top + 0.95) / 2.95)
     axes = figure.subplots()
     axes.set_axis_off()
     for left, right in pairwise(places):

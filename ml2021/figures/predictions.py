@@ -14,6 +14,7 @@ from ml2021.figures.style import (
     SEQUENTIAL,
     TRIVIAL,
     TRUTH,
+    WIDE,
     WIDTH,
     label_axes,
     new_figure,
@@ -23,7 +24,6 @@ from ml2021.figures.style import (
 Floats = NDArray[np.float64]
 
 MOST_POINTS = 2_000
-WIDE = 1.5 * WIDTH
 _MOST_BARS = 12
 _VECTOR_POINTS = 500
 """More points than that are drawn as an image within the figure."""

@@ -52,6 +52,8 @@ DIVERGING = "PuOr"
 
 WIDTH, HEIGHT = 4.4, 3.2
 """Inches; at 96 pixels an inch a figure is about as wide as a phone."""
+WIDE = 5.6
+"""Of a figure with a line of the page to itself: more, and a phone shows its words too small."""
 DOTS_PER_INCH = 160
 NAME_LIMIT = 32
 

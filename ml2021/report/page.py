@@ -16,6 +16,20 @@ _PIXELS_PER_INCH = 96
 _SHORT = 20
 """A cell of so few characters, such as a date, is not broken into lines."""
 
+_PHONE, _SHEET = 366, 1000
+"""Pixels. A table that is wider is shown as a card for each row: on a phone, or everywhere."""
+
+_CARDS = """
+table.KIND, table.KIND tbody, table.KIND caption { display: block; }
+table.KIND thead { display: none; }
+table.KIND tr { display: grid; grid-template-columns: repeat(auto-fill, minmax(84px, 1fr));
+  gap: 4px 0; padding: 6px 0; border-bottom: 1px solid var(--line); }
+table.KIND td { display: block; text-align: left; border: 0; padding: 1px 8px 1px 0;
+  overflow-wrap: anywhere; }
+table.KIND td::before { content: attr(data-heading); display: block; color: var(--soft);
+  font-size: 11px; line-height: 1.2; font-weight: normal; }
+"""
+
 _STYLE = """
 :root { color-scheme: light; --ink: #1d1d1f; --soft: #5f6368; --line: #e3e3e6; --blue: #0072b2; }
 * { box-sizing: border-box; }
@@ -38,7 +52,7 @@ nav a { color: var(--blue); text-decoration: none; margin-right: 14px; white-spa
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 400px), 1fr)); }
 figure { margin: 0; min-width: 0; break-inside: avoid; }
 figure.wide { grid-column: 1 / -1; }
-figure.wide img { max-width: min(100%, 800px); }
+figure.wide img { max-width: min(100%, 720px); }
 img { display: block; width: 100%; max-width: min(100%, 520px); height: auto; }
 figcaption { font-size: 14px; line-height: 1.4; margin-top: 4px; max-width: 66ch; }
 .scroll { overflow-x: auto; margin: 14px 0; }
@@ -47,18 +61,26 @@ caption { text-align: left; padding-bottom: 6px; }
 th { font-weight: 600; color: var(--soft); border-bottom: 1px solid var(--ink); }
 th, td { padding: 4px 12px 4px 0; text-align: right; vertical-align: top; max-width: 34ch; }
 th:first-child, td:first-child { text-align: left; }
-td.short { white-space: nowrap; }
 td { border-bottom: 1px solid var(--line); }
-table.text td { text-align: left; max-width: 60ch; }
+table.text td { text-align: left; max-width: 60ch; overflow-wrap: anywhere; }
 table.text td:first-child { color: var(--soft); white-space: nowrap; }
 tr.strong td { font-weight: 600; }
+CARDS_OF_LOTS
 pre { font: 13px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace;
   background: #f6f6f7; padding: 10px 14px; border-radius: 6px; margin: 10px 0;
   white-space: pre-wrap; overflow-wrap: anywhere; }
 summary { cursor: pointer; color: var(--blue); }
 ul { padding-left: 20px; margin: 8px 0; }
 footer { margin-top: 56px; color: var(--soft); font-size: 13px; }
-@media (max-width: 480px) { h1 { font-size: 25px; } main { padding-top: 20px; } }
+@media (min-width: 601px) { table:not(.lots) td.short { white-space: nowrap; } }
+@media (max-width: 600px) {
+  h1 { font-size: 25px; }
+  main { padding-top: 20px; }
+  table { font-size: 12.5px; }
+  th, td { padding-right: 7px; }
+  th { font-size: 11.5px; }
+CARDS_OF_MANY
+}
 @media print {
   @page { margin: 16mm 14mm; }
   body { font-size: 10.5pt; }
@@ -67,6 +89,8 @@ footer { margin-top: 56px; color: var(--soft); font-size: 13px; }
   h2 { margin-top: 24px; break-after: avoid; }
   .see { break-after: avoid; break-inside: avoid; }
   .figures { grid-template-columns: 1fr 1fr; gap: 12px 16px; }
+  figure.wide img { max-width: 560px; }
+  figcaption { font-size: 9pt; }
   .scroll { overflow: visible; }
   table { font-size: 8.5pt; }
   th, td { padding-right: 6px; }
@@ -74,6 +98,10 @@ footer { margin-top: 56px; color: var(--soft); font-size: 13px; }
   .words, pre { print-color-adjust: exact; }
 }
 """
+
+_CARD_KINDS = ("many", "lots")
+for _kind in _CARD_KINDS:
+    _STYLE = _STYLE.replace(f"CARDS_OF_{_kind.upper()}", _CARDS.replace("KIND", _kind).strip())
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'"
 
@@ -154,21 +182,42 @@ def _block(block: Text | Listing | Items | Table) -> str:
 def _table(table: Table) -> str:
     caption = f"<caption>{_escape(table.caption)}</caption>" if table.caption else ""
     head = "".join(f"<th>{_escape(heading)}</th>" for heading in table.headings)
+    kind = "text" if table.is_text else _as_cards(table)
     rows = []
     for place, row in enumerate(table.rows):
-        kind = ' class="strong"' if place in table.strong else ""
-        cells = "".join(_cell(cell) for cell in row)
-        rows.append(f"<tr{kind}>{cells}</tr>\n")
+        stress = ' class="strong"' if place in table.strong else ""
+        headings = table.headings if kind in _CARD_KINDS else [None] * len(row)
+        cells = "".join(map(_cell, row, headings))
+        rows.append(f"<tr{stress}>{cells}</tr>\n")
     body = "".join(rows)
     top = f"<thead><tr>{head}</tr></thead>\n" if any(table.headings) else ""
-    kind = ' class="text"' if table.is_text else ""
-    drawn = f'<div class="scroll"><table{kind}>{caption}{top}<tbody>{body}</tbody></table></div>\n'
+    named = f' class="{kind}"' if kind else ""
+    drawn = f'<div class="scroll"><table{named}>{caption}{top}<tbody>{body}</tbody></table></div>\n'
     return drawn if table.folded is None else _fold(table.folded, drawn)
 
 
-def _cell(text: str) -> str:
+def _as_cards(table: Table) -> str:
+    """Return where a table is to be cards, by how wide it would be: lots, many, or nowhere.
+
+    A character is about as wide as half of the font's size. A phone breaks cells between words.
+    """
+    phone = sheet = 0.0
+    for column in zip(table.headings, *table.rows, strict=True):
+        words = [len(word) for cell in column for word in cell.split()]
+        longest = max(words, default=0)
+        unbroken = max((len(cell) for cell in column[1:] if len(cell) <= _SHORT), default=0)
+        phone += 7.2 * longest + 7
+        sheet += 8 * max(longest, unbroken) + 12
+    if sheet > _SHEET:
+        return "lots"
+    return "many" if phone > _PHONE else ""
+
+
+def _cell(text: str, heading: str | None) -> str:
+    """Return a cell, with its heading beside it where a phone shows the row as a card."""
     kind = ' class="short"' if len(text) <= _SHORT else ""
-    return f"<td{kind}>{_escape(text)}</td>"
+    name = "" if heading is None else f' data-heading="{_escape(heading)}"'
+    return f"<td{kind}{name}>{_escape(text)}</td>"
 
 
 def _fold(summary: str, inside: str) -> str:
