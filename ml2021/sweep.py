@@ -91,6 +91,8 @@ def resume(path: Path, jobs: int | None, console: Console, *, is_reported: bool)
         missing = len(plan.texts) - len(kept)
         if not missing and directory.table.is_file():
             console.say(f"{path}: all {len(kept):,} runs have ended; nothing to do")
+            if is_reported and not directory.report.is_file():
+                console.say(f"draw its report with: ml2021 report --run {path}")
             return path
         console.say(f"going on with {path}: {missing:,} of {len(plan.texts):,} runs are missing")
         _Sweep(directory, plan, kept, console).run(jobs, is_reported=is_reported)

@@ -1,6 +1,7 @@
 """`predict --interval`: columns around each prediction, as wide as the validation rows say."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +96,36 @@ def test_the_summary_tells_widths_and_coverage(runs: Path) -> None:
         assert (high - low) / 2 == pytest.approx(level["half_width"]["y"], rel=1e-4)
     for name in ("classes", "unheld"):
         assert "interval" not in json.loads((runs / name / "summary.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("name", "headings"),
+    [
+        ("number", ["interval", "± y", "test rows inside"]),
+        ("pixels", ["interval", "test rows inside"]),
+        ("clash", ["interval", "± y", "± y_low", "test rows inside"]),
+    ],
+)
+def test_the_report_tells_widths_and_coverage(runs: Path, name: str, headings: list[str]) -> None:
+    run_well(runs, "report", "--run", name)
+    page = (runs / name / "report.html").read_text()
+    (table,) = [part for part in page.split("<table>") if "<th>interval</th>" in part]
+    assert re.findall("<th>(.*?)</th>", table) == headings
+    lines = [re.findall("<td[^>]*>(.*?)</td>", row) for row in table.split("<tr>")[2:]]
+    levels = json.loads((runs / name / "summary.json").read_text())["interval"]["levels"]
+    assert len(lines) == len(levels) == 4
+    for line, level in zip(lines, levels, strict=True):
+        assert line[0] == f"{100 * level['level']:g} %"
+        assert line[-1] == f"{100 * level['coverage']:.1f} %"
+        for heading, cell in zip(headings[1:-1], line[1:-1], strict=True):
+            width = level["half_width"][heading.removeprefix("± ")]
+            assert float(cell.replace(",", "")) == pytest.approx(width, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["classes", "unheld"])
+def test_a_report_without_intervals(runs: Path, name: str) -> None:
+    run_well(runs, "report", "--run", name)
+    assert "<th>interval</th>" not in (runs / name / "report.html").read_text()
 
 
 def test_a_forecast_from_forecasts_has_no_interval(runs: Path) -> None:

@@ -60,8 +60,8 @@ def number_slice(
 ) -> Figure:
     """Draw scores (N,), by part, against a number (N,); NaN for a run that has no such score.
 
-    best: which run is marked. labels: of the number and of the score. trivial: is drawn beside.
-    is_joined: whether the medians at each number are joined by a line.
+    best: which run is marked. labels: of the number and of the score. trivial: is drawn where it
+    is not far from the scores. is_joined: whether the medians at each number are joined by a line.
     """
     figure = new_figure()
     axes = figure.subplots()
@@ -78,6 +78,7 @@ def number_slice(
     if is_log:
         use_log_scale(axes, "x")
     _tick_at(axes, numbers, is_log=is_log)
+    trivial = _if_near(trivial, scores)
     if trivial is not None:
         axes.axhline(trivial[1], color=TRIVIAL, linewidth=1.2, zorder=1)
     if spans_decades(*scores.values()):
@@ -119,6 +120,7 @@ def choice_slice(
         axes.plot(medians, np.arange(len(names)) + offset, "|", color=colour, markersize=11)
         if best is not None and drawn[best]:
             _mark_best(axes, own[best], float(places[best] + offset))
+    trivial = _if_near(trivial, scores)
     if trivial is not None:
         axes.axvline(trivial[1], color=TRIVIAL, linewidth=1.2, zorder=1)
     if spans_decades(*scores.values()):
@@ -158,6 +160,16 @@ def _tick_at(axes: Axes, numbers: Floats, *, is_log: bool) -> None:
 def _median(values: Floats) -> float:
     known = values[np.isfinite(values)]
     return float(np.median(known)) if known.size else np.nan
+
+
+def _if_near(trivial: Trivial | None, scores: Mapping[str, Floats]) -> Trivial | None:
+    """Return the trivial answer if drawing it does not press the scores together."""
+    known = np.concatenate([own[np.isfinite(own)] for own in scores.values()])
+    if trivial is None or not known.size:
+        return None
+    span = float(np.ptp(known))
+    is_near = known.min() - span <= trivial[1] <= known.max() + span
+    return trivial if is_near else None
 
 
 def _mark_best(axes: Axes, x: float, y: float) -> None:

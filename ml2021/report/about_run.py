@@ -10,6 +10,7 @@ from ml2021.errors import echo
 from ml2021.figures.learning import gradient_sizes, learning_curves, updates_of_an_epoch
 from ml2021.figures.networks import network
 from ml2021.metrics import Scores
+from ml2021.report.about_intervals import intervals
 from ml2021.report.about_loss import loss_pictures
 from ml2021.report.blocks import Block, Items, Listing, Picture, Section, Table, Text
 from ml2021.report.material import Material
@@ -110,6 +111,8 @@ def scores(material: Material) -> Section:
             more = len(targets) - len(shown)
             caption = f"The first {_MOST_LISTED} of {len(targets):,}." if more else ""
             blocks.append(_score_table(f"by {what}", shown, caption=caption, is_folded=True))
+    if material.intervals is not None:
+        blocks.append(intervals(material.intervals))
     return Section(
         "scores",
         "Scores",

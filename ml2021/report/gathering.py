@@ -19,6 +19,8 @@ from ml2021.report.material import (
     GradientSizes,
     History,
     Integers,
+    Intervals,
+    Level,
     Material,
     Rows,
     Terrain,
@@ -86,6 +88,7 @@ def _gather(
         model=model,
         reports=reports,
         folds=_fold_scores(run),
+        intervals=_intervals(run),
         best_epochs=_best_epochs(run),
         history=read_history(run),
         notes=() if problem is None else problem.notes,
@@ -157,6 +160,17 @@ def _fold_scores(run: RunDirectory) -> FoldScores | None:
         return FoldScores(found["folds"], found["rows"], *fold_scores(found))
     except (KeyError, TypeError):
         raise CheckpointError(f"{run.summary}: damaged, its folds have no scores") from None
+
+
+def _intervals(run: RunDirectory) -> Intervals | None:
+    found = _summary(run).get("interval")
+    if found is None:
+        return None
+    try:
+        levels = [Level(e["level"], e["half_width"], e["coverage"]) for e in found["levels"]]
+        return Intervals(found["calibrated_on"], found["rows"], tuple(levels)) if levels else None
+    except (KeyError, TypeError):
+        raise CheckpointError(f"{run.summary}: damaged, its intervals are not whole") from None
 
 
 def _best_epochs(run: RunDirectory) -> tuple[int, ...]:

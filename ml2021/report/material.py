@@ -136,12 +136,34 @@ class FoldScores:
 
 
 @dataclass(frozen=True)
+class Level:
+    """An interval's level, half its width by target, and the share of test values inside, if any.
+
+    In the units of the data.
+    """
+
+    level: float
+    half_widths: Mapping[str, float]
+    coverage: float | None
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """What `ml2021.conformal` found on so many rows of validation, or of the folds."""
+
+    calibrated_on: str
+    rows: int
+    levels: tuple[Level, ...]
+
+
+@dataclass(frozen=True)
 class Material:
     """A run, ready to be looked at.
 
     name: of the run. config: with every default; config_text: as the user wrote it.
     reports: the scores by part; none where a run was stopped and its data is gone.
-    folds: the scores of a cross-validation. best_epochs: of each member that predicts, where there
+    folds: the scores of a cross-validation. intervals: None for classes, and where no rows
+    calibrate them or they are too few. best_epochs: of each member that predicts, where there
     are several.
     notes: what was odd about the data; unused: columns of the file that serve nothing.
     rows: None where the data is gone or has changed, and `no_rows` says so.
@@ -155,6 +177,7 @@ class Material:
     model: Model
     reports: Mapping[str, Report]
     folds: FoldScores | None
+    intervals: Intervals | None
     best_epochs: tuple[int, ...]
     history: History
     notes: tuple[str, ...]

@@ -148,7 +148,8 @@ def _slice(
     if numbers is not None:
         if len(set(numbers)) < 2:
             return None
-        is_joined = key != SEED
+        is_drawn = key in outcome.plan.scales
+        is_joined = key != SEED and not is_drawn
         figure = slices.number_slice(
             np.array(numbers),
             scores,
@@ -159,8 +160,10 @@ def _slice(
             is_joined=is_joined,
         )
         caption = f"By {key}."
-        if not is_joined:
+        if key == SEED:
             caption = "By seed: what differs here is chance, and no reason to prefer one."
+        elif is_drawn:
+            caption = f"By {key}, which was drawn at random."
         elif len(set(numbers)) <= slices.MOST_JOINED:
             caption += " The lines join the medians."
         return Picture(name, figure, caption)
