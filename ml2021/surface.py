@@ -60,7 +60,10 @@ def surface(
     if len(plane.centre) > 2 and len(named) != 1:
         console.say("the losses of start, end and best are their own, not those of their shadows")
     if not len(way.path):
-        console.say("no path was kept: train.keep_path was false, or the network is too large")
+        console.say(
+            "no path was kept: train.keep_path was false, the run is one of a sweep, or the "
+            "network is too large"
+        )
     if len(model.theta) > 1:
         console.say(f"of {len(model.theta)} members the first is drawn, whose path was kept")
 
