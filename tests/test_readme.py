@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ml2021.cli import app
+from tests.commands import read_rows
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -24,6 +25,19 @@ def test_every_command_runs_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for line in ours:
         result = CliRunner().invoke(app, line.split())
         assert result.exit_code == 0, (line, result.output, result.exception)
+    check_the_ladder(tmp_path / "runs" / "ladder-sweep-1" / "sweep.csv")
+
+
+def check_the_ladder(path: Path) -> None:
+    """Hold the README's table against what its command found here, where digits may differ."""
+    rows = re.findall(r"^\| \[.*?\]\(configs/ladder/\w+\.yaml\) (\|.*)\|$", README, re.MULTILINE)
+    found = read_rows(path)
+    assert len(rows) == len(found) == 11
+    for row, run in zip(rows, found, strict=True):
+        parameters, train, test = (float(cell.replace(",", "")) for cell in row.split("|")[1:])
+        assert parameters == float(run["parameters"])
+        assert train == pytest.approx(float(run["train_mae"]), rel=0.1, abs=2)
+        assert test == pytest.approx(float(run["test_mae"]), rel=0.1)
 
 
 def test_the_two_set_up_commands_are_whole() -> None:
