@@ -109,7 +109,8 @@ def test_the_summary_tells_widths_and_coverage(runs: Path) -> None:
 def test_the_report_tells_widths_and_coverage(runs: Path, name: str, headings: list[str]) -> None:
     run_well(runs, "report", "--run", name)
     page = (runs / name / "report.html").read_text()
-    (table,) = [part for part in page.split("<table>") if "<th>interval</th>" in part]
+    tables = re.findall(r"<table[^>]*>.*?</table>", page, re.DOTALL)
+    (table,) = [part for part in tables if "<th>interval</th>" in part]
     assert re.findall("<th>(.*?)</th>", table) == headings
     lines = [re.findall("<td[^>]*>(.*?)</td>", row) for row in table.split("<tr>")[2:]]
     levels = json.loads((runs / name / "summary.json").read_text())["interval"]["levels"]
