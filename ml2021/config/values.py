@@ -1,11 +1,19 @@
-"""The kinds of value that keys take, and the two kinds of error of our own.
+"""The kinds of value that keys take, what sections have in common, and our own kinds of error.
 
 Which key takes which kind is left to `schema`.
 """
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+)
 from pydantic_core import PydanticCustomError
 
 WRONG_VALUE = "wrong_value"
@@ -15,6 +23,18 @@ CONFLICT = "conflict"
 """The type of an error about keys that exclude each other; `keys` in its context has them."""
 
 Key = str | tuple[str, ...]
+
+
+class Section(BaseModel):
+    """A mapping of the config: no other keys, no values of another type, never changed."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+    )
 
 
 def conflict(message: str, *keys: Key) -> PydanticCustomError:
