@@ -23,7 +23,8 @@ from ml2021.console import Console
 from ml2021.data.datasets import Dataset
 from ml2021.data.samples import Samples
 from ml2021.engine.members import fit_members
-from ml2021.engine.state import TrainingState, start
+from ml2021.engine.networks import Network
+from ml2021.engine.state import Training, TrainingState, start
 from ml2021.ensembles import report_on, trained_predictions
 from ml2021.epochs import loss_unit, say_losses
 from ml2021.errors import DivergenceError
@@ -131,7 +132,7 @@ def cross_validate(session: Session, run: RunDirectory, console: Console) -> Cro
     assert folds is not None
     begun = time.perf_counter()
     results: dict[int, FoldResult] = {}
-    packs = pack_folds(session, folds)
+    packs = pack_folds(session.network, session.training, folds)
     for number, indices in enumerate(packs, 1):
         with memory_errors(session.problem.config):
             results |= _train_pack(session, run, console, number, indices, len(packs))
@@ -147,14 +148,14 @@ def cross_validate(session: Session, run: RunDirectory, console: Console) -> Cro
     return found
 
 
-def pack_folds(session: Session, folds: Folds) -> list[list[int]]:
+def pack_folds(network: Network, training: Training, folds: Folds) -> list[list[int]]:
     """Return the folds that are trained side by side: of one size, and within `PACK_BYTES`."""
     by_size: dict[tuple[int, int], list[int]] = {}
     for index, split in enumerate(folds.splits):
         by_size.setdefault((len(split.train), len(split.validation)), []).append(index)
     packs = []
     for (rows, _), indices in by_size.items():
-        needed = assembly.memory_needed(session.network, session.training, rows, own_rows=True)
+        needed = assembly.memory_needed(network, training, rows, own_rows=True)
         most = max(1, PACK_BYTES // needed)
         count = -(-len(indices) // most)
         packs += [part.tolist() for part in np.array_split(indices, count)]

@@ -53,11 +53,20 @@ class Folds:
     def load(self, index: int) -> Fold:
         """Return the fold of that number, counted from 0."""
         split = self.splits[index]
-        preprocessing = refit(self._preprocessing, self._frame, self._columns, split.train)
-        table = FittedTable(self._frame, self._file_order, preprocessing)
+        preprocessing, table = self._fitted(split)
         return Fold(
             preprocessing,
             train=table.samples(split.train),
             validation=table.samples(split.validation),
             held_out=table.samples(split.test),
         )
+
+    def held_out(self, index: int) -> tuple[prep.Preprocessing, Samples]:
+        """Return the rows alone that the fold of that number holds out, and how it reads them."""
+        split = self.splits[index]
+        preprocessing, table = self._fitted(split)
+        return preprocessing, table.samples(split.test)
+
+    def _fitted(self, split: Split) -> tuple[prep.Preprocessing, FittedTable]:
+        preprocessing = refit(self._preprocessing, self._frame, self._columns, split.train)
+        return preprocessing, FittedTable(self._frame, self._file_order, preprocessing)

@@ -16,6 +16,7 @@ from ml2021.engine.piecewise import (
     Curve,
     approximate,
     difference,
+    to_curve,
     to_ramps,
     to_relu_pairs,
     to_sigmoid_sum,
@@ -67,6 +68,32 @@ def test_a_curve_is_a_sum_of_hard_sigmoids_and_that_of_relu_pairs(curve: Curve) 
     for sum_of_parts, parameters in ((network, theta), to_relu_pairs(network, theta)):
         values = outputs(sum_of_parts, parameters, rows)[0, :, 0].numpy()
         np.testing.assert_allclose(values, expected, rtol=0, atol=tolerance)
+
+
+@given(curves())
+@settings(max_examples=100, deadline=None)
+def test_a_network_gives_back_its_curve(curve: Curve) -> None:
+    x, ramps = places(curve), to_ramps(curve)
+    network, theta = to_sigmoid_sum(ramps)
+    height = float(np.ptp(curve.y)) + 1e-6 * float(np.abs(curve.y).max())
+    for sum_of_parts, parameters in ((network, theta), to_relu_pairs(network, theta)):
+        found, parts = to_curve(sum_of_parts, parameters)
+        np.testing.assert_allclose(found(x), curve(x), rtol=0, atol=1e-3 * height)
+        assert len(found.x) <= len(curve.x)
+        width = float(np.ptp(curve.x))
+        for own, given_ones in ((parts.starts, ramps.starts), (parts.ends, ramps.ends)):
+            np.testing.assert_allclose(own, given_ones, rtol=0, atol=1e-6 * width)
+        np.testing.assert_allclose(parts.heights, ramps.heights, atol=1e-6 * height)
+
+
+def test_in_float32_a_network_has_as_many_bends() -> None:
+    x = np.linspace(3, 7, 40)
+    curve = Curve(x, np.sin(x))
+    network, theta = to_sigmoid_sum(to_ramps(curve))
+    for sum_of_parts, parameters in ((network, theta), to_relu_pairs(network, theta)):
+        found, _ = to_curve(sum_of_parts, parameters.float())
+        np.testing.assert_allclose(found.x, curve.x, atol=1e-4)
+        np.testing.assert_allclose(found.y, curve.y, atol=1e-4)
 
 
 def test_the_curve_of_the_lecture_has_these_parameters() -> None:

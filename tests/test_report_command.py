@@ -9,9 +9,13 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from ml2021.console import number, number_with_error
 from ml2021.report import about_rows
+from ml2021.report.gathering import from_disk
+from ml2021.runs.directory import RunDirectory
 from tests import commands
 from tests.commands import PROGRAM, contents, environment, refusal, run, run_well, write_rows
 
@@ -150,6 +154,70 @@ def test_the_worst_rows_are_those_of_the_file(trained: Path) -> None:
         assert row["colour"] == cells["colour"][place]
     errors = [abs(float(line[heads.index("error")])) for line in lines]
     assert errors == sorted(errors, reverse=True)
+
+
+def test_the_folds_have_their_scores(fresh: Path) -> None:
+    text = CONFIGS["regression"].replace("p*]", "p*], split: {method: kfold, folds: 4}")
+    (fresh / "folds.yaml").write_text(text)
+    run_well(fresh, "train", "--quiet", "--config", "folds.yaml", is_reported=True)
+    found = json.loads((fresh / "runs" / "folds-1" / "summary.json").read_text())
+    folds = found["cross_validation"]
+    words = text_of(fresh / "runs" / "folds-1" / "report.html")
+    assert "Mean ± standard error over 4 folds" in words
+    for scores, errors in (
+        (folds["scores"], folds["standard_errors"]),
+        (folds["baselines"]["least_squares"], folds["baseline_standard_errors"]["least_squares"]),
+    ):
+        assert number_with_error(scores["mae"], errors["mae"]) in words
+    assert "On 120 held-out rows: points close to the line" in words
+    assert "The largest errors on 120 held-out rows" in words
+
+
+@pytest.mark.parametrize("options", [[], ["--set", "train.members=2"]])
+@pytest.mark.parametrize("name", ["regression", "classes"])
+def test_the_held_out_rows_are_those_that_the_folds_were_scored_on(
+    fresh: Path, name: str, options: list[str]
+) -> None:
+    folds = ("--set", "data.split={method: kfold, folds: 4}", "--run-dir", "folds")
+    run_well(fresh, "train", "--quiet", "--config", f"{name}.yaml", *folds, *options)
+    run_directory = RunDirectory(fresh / "folds")
+    found = from_disk(run_directory).held_out
+    assert found is not None
+    pooled = json.loads(run_directory.summary.read_text())["cross_validation"]["pooled"]["scores"]
+    if name == "classes":
+        right = found.predictions.argmax(axis=1) == found.classes
+        assert right.mean() == pytest.approx(pooled["accuracy"])
+        chances = found.predictions[range(len(found)), found.classes]
+        assert -np.log(chances).mean() == pytest.approx(pooled["log_loss"], rel=1e-6)
+    else:
+        errors = found.values - found.predictions
+        assert np.abs(errors).mean() == pytest.approx(pooled["mae"], rel=1e-6)
+
+
+def test_members_have_a_line_for_one_alone_and_each_its_epoch(fresh: Path) -> None:
+    members = ("--set", "train.members=3")
+    run_well(fresh, "train", "--quiet", "--config", "regression.yaml", *members, is_reported=True)
+    folder = fresh / "runs" / "regression-1"
+    words = text_of(folder / "report.html")
+    assert "3 members of relu_stack" in words
+    assert "a member alone" in words
+    summary = json.loads((folder / "summary.json").read_text())
+    epochs = ", ".join(str(member["best_epoch"]) for member in summary["members"])
+    assert f"the parameters of epochs {epochs} are kept" in words
+
+
+@pytest.mark.parametrize("options", [[], ["--relu"], ["--pieces", "2"]])
+def test_a_network_that_was_built_shows_its_curve(tmp_path: Path, options: list[str]) -> None:
+    write_rows(tmp_path / "curve.csv", {"x": [3, 0, 1, 5], "y": [2, 1, 4, 0]})
+    run_well(tmp_path, "piecewise", "curve.csv", *options)
+    page = tmp_path / run_well(tmp_path, "report").stdout.strip()
+    drawn = set(re.findall(r'<figure id="(\w+)"', page.read_text()))
+    assert "curve_and_parts" in drawn
+    assert drawn.isdisjoint({"learning_curves", "updates", "loss_surface", "curve", "parts"})
+    words = text_of(page)
+    assert "Built by ml2021 piecewise from 4 points, and not trained." in words
+    off = json.loads((page.parent / "summary.json").read_text())["piecewise"]["rms_difference"]
+    assert (f"it is off by {number(off)}" if off else "Exact: every point") in words
 
 
 def remove(data: Path) -> None:

@@ -1,9 +1,11 @@
 """`ml2021 surface`: the losses and the path that it draws, what it writes, and its refusals."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from ml2021.engine.layout import Layout
@@ -11,6 +13,7 @@ from ml2021.figures.style import to_png
 from ml2021.figures.surfaces import Mark, TangentStep, contour_levels, loss_curve, loss_surface
 from ml2021.model import load_model, load_own_problem
 from ml2021.parameters import Parameter
+from ml2021.runs.checkpoints import load_checkpoint, save_checkpoint
 from ml2021.runs.directory import RunDirectory
 from ml2021.surfaces.drawing import tangent_steps
 from ml2021.surfaces.losses import Ground
@@ -79,6 +82,39 @@ def test_without_a_path_the_start_is_what_the_seed_gives(trained: Path) -> None:
     assert found.start is not None
     assert kept.start is not None
     assert found.start.tolist() == kept.start.tolist()
+
+
+def test_the_way_is_that_of_the_first_member_that_predicts(trained: Path) -> None:
+    options = ("--set", "train.members=3", "--run-dir", "members", "--quiet")
+    run_well(trained, "train", "--config", "line.yaml", *options)
+    run = RunDirectory(trained / "members")
+    last, best = load_checkpoint(run.last), load_checkpoint(run.best)
+    model = load_model(run.best)
+    first = read_way(run, model)
+    assert first.path[:-1].tolist() == last.tensors["path.points"].tolist()
+    assert first.start is not None
+    assert first.start.tolist() == first.path[0].tolist()
+    # The first diverges: its path, which was kept, is not that of the one drawn then.
+    last.tensors["diverged"][0] = 7
+    last.tensors["theta"][0] = torch.nan
+    save_checkpoint(run.last, last)
+    others = {**best.tensors, "theta": best.tensors["theta"][1:].clone()}
+    save_checkpoint(run.best, replace(best, tensors=others))
+    second = read_way(run, load_model(run.best))
+    assert len(second.path) == 0
+    assert second.end is not None
+    assert second.end.tolist() == last.tensors["theta"][1].tolist()
+    assert second.start is not None
+    assert second.start.tolist() != first.start.tolist()
+    assert second.best.tolist() == model.theta[1].tolist()
+
+
+def test_a_long_path_is_thinned_to_as_many_points(trained: Path) -> None:
+    run = RunDirectory(trained / "line")
+    model = load_model(run.best)
+    whole, thin = read_way(run, model), read_way(run, model, 4)
+    assert len(whole.path) == 13
+    assert thin.path.tolist() == whole.path[[0, 3, 6, 9, 12]].tolist()
 
 
 def test_the_tangents_have_the_slope_of_the_loss(trained: Path) -> None:

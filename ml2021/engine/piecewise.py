@@ -29,6 +29,10 @@ CANDIDATE_LIMIT = 1_000
 square."""
 
 
+_ROUNDING = 1e-6
+"""By how much of the range two places may differ that float32 was to hold as one."""
+
+
 @dataclass(frozen=True)
 class Curve:
     """Straight lines between the points (x, y), each (M,), x increasing; constant outside them."""
@@ -103,6 +107,28 @@ def to_relu_pairs(network: Network, theta: Tensor) -> tuple[Network, Tensor]:
     paired = relu_stack(layout.inputs, layout.outputs, [2 * layout.hidden[0]])
     layers = [pairs.flatten(1), torch.cat([signed.flatten(2), bias], dim=2).flatten(1)]
     return paired, torch.cat(layers, dim=1)
+
+
+def to_curve(network: Network, theta: Tensor) -> tuple[Curve, Ramps]:
+    """Return the curve, and its ramps, of a network of one input from `to_sigmoid_sum` (1, P).
+
+    Or of the pairs of ReLUs from `to_relu_pairs`. As exact as θ is: where one ramp ends and the
+    next starts is one bend, though both are rounded.
+    """
+    hidden, output = (view[0].double().cpu().numpy() for view in network.layout.views(theta))
+    weights, biases = hidden[:, 0], hidden[:, 1]
+    heights, constant = output[0, :-1], float(output[0, -1])
+    if network.activation == "hard_sigmoid":  # it climbs from z = −3 to 3
+        starts, ends = (-3 - biases) / weights, (3 - biases) / weights
+    else:
+        bends = -biases / weights
+        starts, ends = bends[::2], bends[1::2]
+        heights = heights[::2] * weights[::2] * (ends - starts)
+    x = np.unique(np.concatenate([starts, ends]))
+    x = x[np.append(True, np.diff(x) > _ROUNDING * np.ptp(x))]
+    shares = (x[:, None] - starts) / (ends - starts)
+    y = constant + np.clip(shares, 0, 1) @ heights
+    return Curve(x, np.asarray(y, np.float64)), Ramps(constant, starts, ends, heights)
 
 
 def difference(one: Curve, other: Curve) -> float:

@@ -10,7 +10,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ml2021.figures.style import INK, PREDICTION, SERIES, TRIVIAL, TRUTH, label_axes, new_figure
+from ml2021.figures.style import (
+    INK,
+    PREDICTION,
+    SERIES,
+    TRIVIAL,
+    TRUTH,
+    WIDE,
+    label_axes,
+    new_figure,
+)
 
 Floats = NDArray[np.float64]
 Line = tuple[Floats, Floats]
@@ -37,7 +46,7 @@ def curve_and_parts(
     ramps: the parts without the constant, where each starts, where it ends and its height (Q,).
     names: of x and of y. is_paired: whether a ramp is two ReLUs, which are drawn as well.
     """
-    figure = new_figure(6.4, 6.0)
+    figure = new_figure(WIDE, 5.4)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.1))
     left, right = bends[0][0], bends[0][-1]
     left, right = left - 0.1 * (right - left), right + 0.1 * (right - left)

@@ -125,7 +125,8 @@ def updates_of_an_epoch(rows: int, batch_size: int) -> Figure:
         )
     axes.set_xlim(-0.1, max(columns, 6))
     axes.set_ylim(-lines - 0.9, 1)
-    text = f"{rows:,} rows, {batch_size:,} a batch: {updates:,} updates an epoch"
+    what = "update" if updates == 1 else "updates"
+    text = f"{rows:,} rows, {batch_size:,} a batch: {updates:,} {what} an epoch"
     axes.text(0, -lines + 0.1, text, va="top", color=INK)
     remarks = [f"{shown_updates} of them are drawn"] if updates > shown_updates else []
     if last != batch_size and updates > 1:

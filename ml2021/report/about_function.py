@@ -3,9 +3,11 @@
 import numpy as np
 
 from ml2021.console import number
-from ml2021.data.preprocessing import ClassTarget
+from ml2021.data.preprocessing import ClassTarget, RealTargets
+from ml2021.engine.piecewise import to_curve
 from ml2021.errors import echo
 from ml2021.figures import functions as figures
+from ml2021.figures.curves import curve_and_parts
 from ml2021.report.blocks import Block, Listing, Picture, Section, Table, Text
 from ml2021.report.columns import columns_of
 from ml2021.report.function import Coefficients, Parts, coefficients, parts, typical_unit
@@ -28,7 +30,7 @@ def function(material: Material, influence: Importance | None) -> Section:
     if found is not None:
         blocks += _linear(material, found)
     if rows is not None:
-        blocks += _one_column(material, rows)
+        blocks += [_built(material, rows)] if material.built else _one_column(material, rows)
     blocks += _unit(material)
     if influence is not None and rows is not None and influence.of > 1:
         blocks += _influence(material, rows, influence)
@@ -144,6 +146,31 @@ def _one_column(material: Material, rows: Rows) -> list[Block]:
         )
     ]
     return [*blocks, _parts_picture(material, found, labels)]
+
+
+def _built(material: Material, rows: Rows) -> Picture:
+    """Return the curve that the network was built of, and what it is the sum of."""
+    model, target = material.model, material.preprocessing.target
+    (column,) = columns_of(material.preprocessing)
+    assert isinstance(target, RealTargets)
+    x, y = rows.inputs[:, 0].astype(np.float64) * column.scale + column.mean, rows.values[:, 0]
+    order = np.argsort(x)
+    curve, ramps = to_curve(model.network, model.theta)
+    scale, mean = target.scales[0], target.means[0]
+    figure = curve_and_parts(
+        (x[order], y[order]),
+        (curve.x * column.scale + column.mean, curve.y * scale + mean),
+        ramps.constant * scale + mean,
+        (
+            ramps.starts * column.scale + column.mean,
+            ramps.ends * column.scale + column.mean,
+            ramps.heights * scale,
+        ),
+        (column.name, material.target_name),
+        is_paired=model.network.activation == "relu",
+    )
+    caption = "The curve with the sum that stands for it, and below it the constant and the parts."
+    return Picture("curve_and_parts", figure, caption, wide=True)
 
 
 def _parts_picture(material: Material, found: Parts, labels: tuple[str, str]) -> Picture:

@@ -165,7 +165,7 @@ def learning(material: Material) -> Section:
             _loss_label(material, name),
         )
         last = int(history.epochs[-1])
-        caption = f"The loss of {last:,} epochs, and the learning rate below."
+        caption = f"The loss of {_count(last, 'epoch', 'epochs')}, and the learning rate below."
         if len(material.best_epochs) > 1:
             kept = ", ".join(f"{epoch:,}" for epoch in material.best_epochs)
             caption += " They are means over the members, of which the parameters of epochs "
@@ -182,8 +182,9 @@ def learning(material: Material) -> Section:
             Picture(
                 "updates",
                 updates_of_an_epoch(rows, batch),
-                f"An epoch visits every training row once, in {updates:,} batches. Each batch is "
-                f"one update of the parameters: {updates * epochs:,} in {epochs:,} epochs.",
+                "An epoch visits every training row once, in "
+                f"{_count(updates, 'batch', 'batches')}. Each batch is one update of the "
+                f"parameters: {updates * epochs:,} in {_count(epochs, 'epoch', 'epochs')}.",
             )
         )
     if material.gradients is not None and len(material.gradients.updates) > 1:
@@ -206,6 +207,10 @@ def learning(material: Material) -> Section:
         "falls, the network learns its rows by heart.",
         blocks,
     )
+
+
+def _count(number_of: int, one: str, many: str) -> str:
+    return f"{number_of:,} {one if number_of == 1 else many}"
 
 
 def _loss_label(material: Material, name: str) -> str:

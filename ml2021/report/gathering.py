@@ -14,6 +14,7 @@ from ml2021.data.samples import Samples
 from ml2021.errors import CheckpointError, Ml2021Error
 from ml2021.model import Model, load_model, load_own_problem
 from ml2021.problem import LoadedProblem
+from ml2021.report.held_out import held_out_rows
 from ml2021.report.material import (
     FoldScores,
     GradientSizes,
@@ -80,6 +81,11 @@ def _gather(
         reports = saved_reports(run)
     else:  # the run was stopped before its end
         reports = {} if problem is None else _score_parts(model, problem)
+    rows = held_out = None
+    if problem is not None:
+        rows = rows_to_look_at(model, problem)
+        if rows.part == "train":
+            held_out = held_out_rows(run, model, problem, rows)
     return Material(
         name=run.path.absolute().name,
         config=config,
@@ -93,9 +99,11 @@ def _gather(
         history=read_history(run),
         notes=() if problem is None else problem.notes,
         unused=() if problem is None else problem.unused,
-        rows=None if problem is None else rows_to_look_at(model, problem),
+        rows=rows,
+        held_out=held_out,
         no_rows=no_rows,
         gradients=_gradient_sizes(run),
+        built=_summary(run).get("piecewise"),
         terrain=None if problem is None else _terrain(run, model, problem),
     )
 

@@ -167,7 +167,9 @@ class Material:
     are several.
     notes: what was odd about the data; unused: columns of the file that serve nothing.
     rows: None where the data is gone or has changed, and `no_rows` says so.
+    held_out: of a cross-validation the same rows, as the folds that had not seen them predict them.
     gradients, terrain: None where they were not kept, or would take long to look at.
+    built: what `ml2021 piecewise` says of the curve that it built the network of, without training.
     """
 
     name: str
@@ -183,9 +185,11 @@ class Material:
     notes: tuple[str, ...]
     unused: tuple[str, ...]
     rows: Rows | None
+    held_out: Rows | None
     no_rows: str
     gradients: GradientSizes | None
     terrain: Terrain | None
+    built: Mapping[str, Any] | None
 
     @property
     def preprocessing(self) -> Preprocessing:

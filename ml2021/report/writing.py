@@ -1,8 +1,10 @@
 """Writing the report of a run: its sections one by one, as a page and as PNG files."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+from ml2021.console import number
 from ml2021.data.preprocessing import ClassTarget
 from ml2021.report import about_errors, about_function, about_rows, about_run
 from ml2021.report.blocks import Section
@@ -35,6 +37,8 @@ def write_report(
 
 
 def _words(run: RunDirectory, material: Material) -> list[str]:
+    if (built := material.built) is not None:
+        return _words_of_built(built)
     if "train" not in material.reports:
         return ["The run has not ended, and its data is not at hand: there are no scores yet."]
     evidence = evidence_of(
@@ -47,17 +51,30 @@ def _words(run: RunDirectory, material: Material) -> list[str]:
     return say(diagnose(evidence), run)
 
 
+def _words_of_built(built: Mapping[str, Any]) -> list[str]:
+    first = f"Built by ml2021 piecewise from {built['points']:,} points, and not trained."
+    if not (off := built["rms_difference"]):
+        return [first, "Exact: every point is a bend of the network."]
+    return [
+        first,
+        f"With {built['pieces']:,} pieces it is off by {number(off)}, as root mean square along x, "
+        f"of a range of {number(built['range'])}.",
+    ]
+
+
 def sections(material: Material) -> Iterator[Section]:
     """Yield the sections of a report, each drawn when it is asked for."""
     yield about_run.asked(material)
     if material.reports:
         yield about_run.scores(material)
-    yield about_run.learning(material)
+    if material.built is None:
+        yield about_run.learning(material)
     influence = None
     if (rows := material.rows) is not None:
         influence = importance(material.model, rows)
-        yield about_rows.predictions(material, rows)
-        yield about_errors.worst(material, rows, influence.columns, influence.of)
+        seen = rows if material.held_out is None else material.held_out
+        yield about_rows.predictions(material, seen)
+        yield about_errors.worst(material, seen, influence.columns, influence.of)
     yield about_function.function(material, influence)
     yield about_run.drawn_network(material)
 
