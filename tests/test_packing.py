@@ -178,6 +178,18 @@ def test_many_groups_stay_whole_the_largest_first() -> None:
     assert list(map(len, make_packs(numbered(configs), 2))) == [7, 6, 5, 4, 3, 2, 1]
 
 
+def test_what_takes_longest_is_begun_first() -> None:
+    models = [
+        "linear",
+        {"widths": [8]},
+        {"type": "sigmoid_sum", "units": 900},
+        {"widths": [90, 90]},
+    ]
+    configs = [config_of(model=model) for model in models]
+    configs += [config_of(model={"widths": [8]}, train={"epochs": 5000})]
+    assert make_packs(numbered(configs), 1) == [(5,), (3,), (4,), (2,), (1,)]
+
+
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=150), st.integers(1, 9))
 def test_every_run_is_in_one_pack_with_its_like(widths: list[int], jobs: int) -> None:
     configs = numbered(
