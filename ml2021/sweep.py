@@ -91,7 +91,8 @@ def resume(path: Path, jobs: int | None, console: Console, *, is_reported: bool)
         missing = len(plan.texts) - len(kept)
         if not missing and directory.table.is_file():
             console.say(f"{path}: all {len(kept):,} runs have ended; nothing to do")
-            if is_reported and not directory.report.is_file():
+            is_drawn = directory.report.is_file() or not Outcome(plan, kept).is_one_question
+            if is_reported and not is_drawn:
                 console.say(f"draw its report with: ml2021 report --run {path}")
             return path
         console.say(f"going on with {path}: {missing:,} of {len(plan.texts):,} runs are missing")
@@ -223,8 +224,8 @@ class _Sweep:
         outcome = Outcome(self._plan, self._results)
         if not outcome.done:
             return None
-        if not outcome.has_one_task:
-            self._console.say("the runs have different tasks, so none of them is the best")
+        if not outcome.is_one_question:
+            self._console.say("the runs have different tasks or targets: none of them is the best")
             return None
         self._console.say("", *outcome.lines(), "", *outcome.words(self._directory.best))
         return outcome

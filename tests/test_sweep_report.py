@@ -119,6 +119,24 @@ def test_a_failure_to_draw_does_not_lose_the_sweep(
     assert not [*(tmp_path / "s").glob("*report*")]
 
 
+def test_runs_of_several_targets_have_no_best(folder: Path, tmp_path: Path) -> None:
+    section = "grid: {data.target: [y, b], model.widths: [[4], [3]]}"
+    (folder / "two.yaml").write_text(
+        f"{HEAD.replace('features: [a, b', 'features: [a')}sweep: {{{section}}}\n"
+    )
+    options = ("--config", "two.yaml", "--run-dir", tmp_path / "s", "--jobs", 1)
+    outcome = run_well(folder, "sweep", *options, is_reported=True)
+    assert "different tasks or targets: none of them is the best" in outcome.stderr
+    assert {row["status"] for row in read_rows(tmp_path / "s" / "sweep.csv")} == {"done"}
+    left = {path.name for path in (tmp_path / "s").iterdir()}
+    assert left == {"config.yaml", "sweep.json", "results.jsonl", "sweep.csv"}
+    code, line = refusal(folder, "report", "--run", tmp_path / "s")
+    assert code == 2
+    assert "sweep one target at a time" in line
+    outcome = run_well(folder, "sweep", "--resume", tmp_path / "s", is_reported=True)
+    assert outcome.stderr.endswith("nothing to do\n")
+
+
 def test_refusals(folder: Path, tmp_path: Path) -> None:
     code, line = refusal(folder, "report", "--run", "grid", "--plots", "t.csv")
     assert (code, line) == (2, "--plots t.csv: not a folder")

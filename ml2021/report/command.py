@@ -23,8 +23,11 @@ def report(run_path: Path | None, plots: Path | None) -> Path:
         outcome = Outcome(read_plan(sweep), load_results(sweep))
         if not outcome.done:
             raise CheckpointError(f"{run_path}: none of its runs has ended well; nothing to draw")
-        if not outcome.has_one_task:
-            raise ConfigError(f"{run_path}: its runs have different tasks; draw them one by one")
+        if not outcome.is_one_question:
+            raise ConfigError(
+                f"{run_path}: its runs have different tasks or targets, which no picture can hold; "
+                "sweep one target at a time"
+            )
 
         from ml2021.report.of_sweep import write_sweep_report
 

@@ -25,6 +25,7 @@ from ml2021.sweeps.directory import SweepPlan
 from ml2021.sweeps.results import (
     PARTS,
     Result,
+    answer_one_question,
     choose_best,
     contender_of,
     is_by_mae,
@@ -59,9 +60,9 @@ class Outcome:
         return list(dict.fromkeys(key for own in self.plan.settings for key in own))
 
     @property
-    def has_one_task(self) -> bool:
-        """Whether the runs that ended well can be held against each other."""
-        return len({result.task for result in self.done}) == 1
+    def is_one_question(self) -> bool:
+        """Whether there are runs that ended well, and all can be held against each other."""
+        return answer_one_question(self.done)
 
     @property
     def score(self) -> str:
@@ -130,11 +131,10 @@ class Outcome:
         lines = comparison_table(self.groups[:SHOWN_GROUPS], self.columns)
         if (more := len(self.groups) - SHOWN_GROUPS) > 0:
             lines.append(f"and {more:,} more")
-        lines.append("")
         part = self.parts[-1]
         if trivial := self.trivial(part):
             said = ", ".join(f"{number(value)} of {name}" for name, value in trivial.items())
-            lines.append(f"trivial answers, {heading(self.score)} {part}: {said}")
+            lines += ["", f"trivial answers, {heading(self.score)} {part}: {said}"]
         return lines
 
     def words(self, best: Path) -> list[str]:

@@ -87,14 +87,20 @@ def validation_value(result: Result, *, by_mae: bool) -> float | None:
 def choose_best(results: Iterable[Result], *, by_mae: bool) -> Result | None:
     """Return the run that is best on its validation rows, the first of equals.
 
-    None where no run has such rows, or where the runs have different tasks.
+    None where no run has such rows, or where the runs do not answer one question.
     """
     done = [result for result in results if result.status == "done"]
+    if not answer_one_question(done):
+        return None
     values = [(validation_value(result, by_mae=by_mae), result) for result in done]
     known = [(value, result.run, result) for value, result in values if value is not None]
-    if not known or len({result.task for result in done}) > 1:
-        return None
-    return min(known, key=lambda item: item[:2])[2]
+    return min(known, key=lambda item: item[:2])[2] if known else None
+
+
+def answer_one_question(results: Iterable[Result]) -> bool:
+    """Whether runs that have ended well have one task and one target: else none beats another."""
+    questions = {(each.task, json.dumps((each.config or {})["data"]["target"])) for each in results}
+    return len(questions) == 1
 
 
 def table(
