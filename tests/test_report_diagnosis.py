@@ -21,8 +21,9 @@ Errors = tuple[float | None, float, float]
 """Of the network, of the mean or the majority, of least squares."""
 
 
-def config_of(text: str) -> Config:
-    return load_config_text("data: {path: t.csv, target: y}\n" + text, "c.yaml").config
+def config_of(text: str, split: str = "{method: sequential}") -> Config:
+    data = f"data: {{path: t.csv, target: y, split: {split}}}\n"
+    return load_config_text(data + text, "c.yaml").config
 
 
 def report_of(score: str, errors: Errors, rows: int = 400) -> Report:
@@ -45,8 +46,9 @@ def evidence_of(
     lowest: float | None = None,
     is_falling: bool = False,
     inputs: int = 50,
+    split: str = "{method: sequential}",
 ) -> Evidence:
-    config = config_of(text)
+    config = config_of(text, split)
     score = deciding_score(config)
     reports = {
         part: report_of(score, errors, 400 if part == "train" else rows)
@@ -110,6 +112,24 @@ CASES: dict[str, tuple[Evidence, Finding, str, tuple[str, ...]]] = {
         "mismatch",
         "least squares goes from 50.00 to 80.00. The validation rows are harder",
         (),
+    ),
+    "nor of another kind, where chance alone chose them": (
+        evidence_of(
+            RELU, {"train": (20, 90, 50), "validation": (31, 140, 80)}, split="{method: random}"
+        ),
+        "fine",
+        "least squares goes from 50.00 to 80.00. Neither the training loss nor the gap stands out",
+        ("model.widths=[80, 40]",),
+    ),
+    "nor are test rows, where chance chose those": (
+        evidence_of(
+            RELU,
+            {"train": (20, 90, 50), "validation": (21, 90, 50), "test": (40, 90, 50)},
+            split="{method: stratified}",
+        ),
+        "fine",
+        "21.00 on validation rows",
+        ("model.widths=[80, 40]",),
     ),
     "nor those that are for least squares, which has few inputs": (
         evidence_of(RELU, {"train": (20, 90, 50), "validation": (31, 90, 80)}, inputs=39),

@@ -15,7 +15,7 @@ from ml2021.model import load_model, load_own_problem
 from ml2021.parameters import Parameter
 from ml2021.runs.checkpoints import load_checkpoint, save_checkpoint
 from ml2021.runs.directory import RunDirectory
-from ml2021.surfaces.drawing import tangent_steps
+from ml2021.surfaces.drawing import losses_at, tangent_steps
 from ml2021.surfaces.losses import Ground
 from ml2021.surfaces.planes import named_plane
 from ml2021.surfaces.ways import Way, read_way
@@ -127,6 +127,18 @@ def test_the_tangents_have_the_slope_of_the_loss(trained: Path) -> None:
     assert len(steps) >= 1
     for step in steps:
         assert step.slope == pytest.approx(2 * square * step.start + straight, rel=1e-2)
+
+
+def test_the_grid_has_a_line_for_each_y_and_along_it_those_of_x(trained: Path) -> None:
+    ground, way = ground_and_way(trained / "line")
+    both = [Parameter(0, 0, 0, 0, "w"), Parameter(1, 0, 0, None, "b")]
+    plane = named_plane(way, both, Layout((1, 1)))
+    w, b = np.array([-1.0, 0.5, 3.0]), np.array([0.0, 2.0])
+    losses = losses_at(plane, ground, w, b)
+    assert losses.shape == (2, 3)
+    for line, column in np.ndindex(2, 3):
+        expected = ground.loss_of(torch.tensor([w[column], b[line]], dtype=torch.float64))
+        assert losses[line, column] == pytest.approx(expected, rel=1e-6)
 
 
 def test_too_much_work_leaves_rows_out(trained: Path) -> None:

@@ -44,7 +44,7 @@ def bars(names: Sequence[str], values: Floats, axis: str) -> Figure:
     axes.set_ylim(-room, len(names) - 1 + room)
     axes.grid(visible=False, axis="y")
     axes.xaxis.set_major_locator(MaxNLocator(5))
-    label_axes(axes, axis, "", limit=48)
+    label_axes(axes, axis, "", limit=36)
     return figure
 
 
@@ -68,7 +68,7 @@ def coefficient_table(
 
     `unit` is that of the outputs.
     """
-    figure = new_figure(WIDTH, 0.9 + 0.2 * max(len(rows), 6))
+    figure = new_figure(WIDTH, 0.9 + 0.2 * max(len(rows), 9))
     axes = figure.subplots()
     largest = float(np.abs(values).max()) or 1.0
     drawn = axes.imshow(values, vmin=-largest, vmax=largest, cmap=DIVERGING, aspect="auto")
@@ -79,7 +79,7 @@ def coefficient_table(
     slope = 0 if longest * len(columns) <= 40 else 90
     axes.set_xticks(range(len(columns)), [shown(name, 12) for name in columns], rotation=slope)
     bar = figure.colorbar(drawn, ax=axes, shrink=0.8, aspect=25)
-    bar.set_label(shown(f"effect of one deviation: {unit}", 44))
+    bar.set_label(shown(f"effect: {unit}", 24))
     return figure
 
 

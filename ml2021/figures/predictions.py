@@ -151,7 +151,7 @@ def errors_by_target(errors: Floats, spread: Floats, names: Sequence[str], unit:
         axes.barh(places - 0.2, errors, 0.36, color=PREDICTION, label="network")
         axes.set_yticks(places, [shown(name, 22) for name in names])
         axes.grid(visible=False, axis="y")
-        label_axes(axes, unit, "", limit=44)
+        label_axes(axes, unit, "", limit=36)
     figure.legend(loc="outside upper center", ncols=2)
     return figure
 

@@ -43,7 +43,7 @@ TRIVIAL = "#9a9a9a"
 PATH = "#D55E00"
 """The way of the parameters while training."""
 TANGENT = "#CC79A7"
-SERIES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7f7f7f")
+SERIES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#5b5b5b")
 """Things of one kind, told apart: the parts of a sum, the layers of a network."""
 SEQUENTIAL = "cividis"
 """The colour map of values from low to high."""

@@ -144,7 +144,7 @@ def _held_out_is_high(evidence: Evidence) -> Diagnosis:
         return Diagnosis("overfitting", words, _smaller(evidence))
     if carried := _carries_over(evidence):
         return carried
-    if is_worse(score, own, there, held.rows):
+    if is_worse(score, own, there, held.rows) and not _is_drawn_alike(evidence.config, part):
         words = (
             f"Mismatch: {figures}{beside}. The {part} rows are harder for a model that cannot "
             "have learned its rows by heart too, so the gap is no overfitting: they are of "
@@ -158,7 +158,8 @@ def _held_out_is_high(evidence: Evidence) -> Diagnosis:
         later = error_of(score, test.scores)
         harder = how_much_harder(score, held, test, evidence.inputs)
         is_enough = test.rows >= FEW_ROWS
-        if later is not None and is_enough and is_worse(score, there * harder, later, test.rows):
+        is_later = not _is_drawn_alike(evidence.config, "test") and is_enough
+        if later is not None and is_later and is_worse(score, there * harder, later, test.rows):
             words = (
                 f"Mismatch: {figures}, but {shown(test.scores, score)} on test rows: they are of "
                 "another kind than the others, or later.",
@@ -177,6 +178,13 @@ def _held_out_is_high(evidence: Evidence) -> Diagnosis:
         "Next: a larger model, as long as the gap stays small; more rows or columns.",
     )
     return Diagnosis("fine", words, _larger(evidence))
+
+
+def _is_drawn_alike(config: schema.Config, part: str) -> bool:
+    """Whether chance alone says which rows are in that part: they cannot be of another kind."""
+    is_own_file = part == "test" and config.data.test_path is not None
+    split = config.data.split
+    return not is_own_file and split is not None and split.method not in ("sequential", "column")
 
 
 def _carries_over(evidence: Evidence) -> Diagnosis | None:

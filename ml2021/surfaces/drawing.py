@@ -55,8 +55,7 @@ def draw_surface(
     if extra is not None:
         shown = np.concatenate([shown, plane.coordinates(extra[None])])
     x, y = _axes(shown, plane.least, settings)
-    grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-    losses = ground.losses(plane, grid).reshape(settings, settings)
+    losses = losses_at(plane, ground, x, y)
     marks = _marks(way, plane, ground)
     if extra is not None:
         (at,) = plane.coordinates(extra[None])
@@ -75,6 +74,12 @@ def draw_surface(
         plane.title,
         both,
     )
+
+
+def losses_at(plane: Plane, ground: Ground, x: Floats, y: Floats) -> Floats:
+    """Return the losses (Y, X): a line for each place (Y,) along y, along it those along x (X,)."""
+    grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+    return ground.losses(plane, grid).reshape(len(y), len(x))
 
 
 def draw_curve(model: Model, way: Way, plane: Plane, ground: Ground) -> "Figure":
