@@ -56,6 +56,12 @@ def test_the_same_figure_gives_the_same_bytes() -> None:
     assert style.to_png(draw("a")) == style.to_png(draw("a"))
 
 
+def test_a_figure_is_the_same_as_png_after_it_was_an_svg() -> None:
+    figure = draw("a")
+    style.to_svg(figure)
+    assert style.to_png(figure) == style.to_png(draw("a"))
+
+
 @pytest.mark.parametrize(
     ("text", "limit", "expected"),
     [("short", 8, "short"), ("exactly8", 8, "exactly8"), ("0123456789", 5, "01…89")],

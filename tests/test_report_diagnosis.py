@@ -8,7 +8,8 @@ import pytest
 
 from ml2021.config.loading import load_config_text
 from ml2021.config.schema import Config
-from ml2021.report.diagnosis import Finding, diagnose, next_command
+from ml2021.report.advice import next_command
+from ml2021.report.diagnosis import Finding, diagnose
 from ml2021.report.evidence import Evidence, chance, deciding_score, how_much_harder
 from ml2021.scoring import Report
 
@@ -92,13 +93,21 @@ CASES: dict[str, tuple[Evidence, Finding, str, tuple[str, ...]]] = {
         evidence_of(RELU, {"train": (50, 90, 50), "validation": (51, 90, 51)}, lowest=20.0),
         "overfitting",
         "Training went on to 20.00, but from epoch 17 on",
-        ("model.widths=[10, 5]",),
+        ("train.members=5",),
     ),
     "low on training rows, high on validation rows": (
         evidence_of(RELU, {"train": (10, 90, 50), "validation": (40, 90, 51)}),
         "overfitting",
         "10.00 on the rows that it trained on, and 40.00 on validation rows; least squares goes "
         "from 50.00 to 51.00",
+        ("train.members=5",),
+    ),
+    "and several members are": (
+        evidence_of(
+            RELU + "train: {members: 5}\n", {"train": (10, 90, 50), "validation": (40, 90, 51)}
+        ),
+        "overfitting",
+        "Next: more rows, fewer parameters (1,234 for 400 rows)",
         ("model.widths=[10, 5]",),
     ),
     "a linear model of many columns": (
@@ -141,7 +150,7 @@ CASES: dict[str, tuple[Evidence, Finding, str, tuple[str, ...]]] = {
         evidence_of(RELU, {"train": (20, 90, 50), "validation": (31, 90, 80)}, inputs=40),
         "overfitting",
         "least squares goes from 50.00 to 80.00",
-        ("model.widths=[10, 5]",),
+        ("train.members=5",),
     ),
     "a gap that chance explains": (
         evidence_of(RELU, {"train": (20, 90, 50), "validation": (26, 90, 50)}, rows=25),
@@ -153,13 +162,13 @@ CASES: dict[str, tuple[Evidence, Finding, str, tuple[str, ...]]] = {
         evidence_of(RELU, {"train": (20, 90, 50), "validation": (26, 90, 50)}, rows=2_500),
         "overfitting",
         "26.00 on validation rows",
-        ("model.widths=[10, 5]",),
+        ("train.members=5",),
     ),
     "what it learned beyond a line does not carry over": (
         evidence_of(RELU, {"train": (44, 90, 50), "test": (50, 90, 50)}, rows=80),
         "overfitting",
         "does not carry over",
-        ("model.widths=[10, 5]",),
+        ("train.members=5",),
     ),
     "hardly better in training, no better elsewhere": (
         evidence_of(RELU, {"train": (48, 90, 50), "test": (51, 90, 50)}, rows=64),
@@ -209,7 +218,7 @@ CASES: dict[str, tuple[Evidence, Finding, str, tuple[str, ...]]] = {
         evidence_of(CLASSES, {"train": (1.0, 0.5, 0.8), "validation": (0.9, 0.5, 0.8)}),
         "overfitting",
         "accuracy is 1.000 on the rows that it trained on, and 0.9000 on validation rows",
-        ("model.widths=[25, 25]",),
+        ("train.members=5",),
     ),
     "classes all right": (
         evidence_of(CLASSES, {"train": (0.97, 0.5, 0.8), "validation": (0.965, 0.5, 0.8)}),

@@ -168,9 +168,11 @@ def to_png(figure: Figure) -> bytes:
 def to_svg(figure: Figure) -> str:
     """Return the figure as an SVG document."""
     stream = io.StringIO()
+    dots = figure.dpi
     with _missing_glyphs_are_no_matter():
         canvas: Any = FigureCanvasSVG(figure)
         canvas.print_svg(stream, metadata={"Date": None, "Creator": None})
+    figure.dpi = dots  # which the SVG has at 72, and a PNG made after it would too
     return stream.getvalue()
 
 

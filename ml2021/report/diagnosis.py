@@ -9,14 +9,12 @@ A pure function from scores to text. It names the figures that it rests on, and 
 tell.
 """
 
-import shlex
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Literal, assert_never
+from typing import Literal
 
 from ml2021.config import schema
 from ml2021.console import heading, number, verdict
+from ml2021.report.advice import against_overfitting, further, larger, next_command, tamer
 from ml2021.report.evidence import (
     CLEARLY,
     FEW_ROWS,
@@ -83,9 +81,9 @@ def _training_is_high(evidence: Evidence) -> Diagnosis | None:
             f"Overfitting: {figures}. Training went on to {number(lowest)}, but from epoch "
             f"{evidence.best_epoch:,} on that no longer helped on validation rows, so the "
             "parameters of that epoch are kept.",
-            _against_overfitting(evidence),
+            against_overfitting(evidence),
         )
-        return Diagnosis("overfitting", words, _smaller(evidence))
+        return Diagnosis("overfitting", words, tamer(evidence))
     linear = error_of(score, report.baselines["least_squares"])
     is_beaten_by_linear = linear is not None and own > linear * (1 + CLEARLY)
     # Least squares minimises squares: only of numbers is it a bound for a linear model's error.
@@ -96,7 +94,7 @@ def _training_is_high(evidence: Evidence) -> Diagnosis | None:
             "be, so it is not too simple: training did not find it.",
             "Next: more epochs, or another learning rate.",
         )
-        return Diagnosis("optimisation", words, _further(evidence))
+        return Diagnosis("optimisation", words, further(evidence))
     if isinstance(evidence.config.model, schema.Linear):
         words = (
             f"Model bias: {figures}. A linear model can hardly do better on these columns.",
@@ -109,7 +107,7 @@ def _training_is_high(evidence: Evidence) -> Diagnosis | None:
         "too simple; if not, it is the training (the learning rate, more epochs), or the columns "
         "hold no more than that.",
     )
-    return Diagnosis("model bias or optimisation", words, _larger(evidence))
+    return Diagnosis("model bias or optimisation", words, larger(evidence))
 
 
 def _held_out_is_high(evidence: Evidence) -> Diagnosis:
@@ -140,8 +138,8 @@ def _held_out_is_high(evidence: Evidence) -> Diagnosis:
     harder = how_much_harder(score, train, held, evidence.inputs)
     beside = _beside(score, train, held)
     if is_worse(score, own * harder, there, held.rows):
-        words = (f"Overfitting: {figures}{beside}.", _against_overfitting(evidence))
-        return Diagnosis("overfitting", words, _smaller(evidence))
+        words = (f"Overfitting: {figures}{beside}.", against_overfitting(evidence))
+        return Diagnosis("overfitting", words, tamer(evidence))
     if carried := _carries_over(evidence):
         return carried
     if is_worse(score, own, there, held.rows) and not _is_drawn_alike(evidence.config, part):
@@ -177,7 +175,7 @@ def _held_out_is_high(evidence: Evidence) -> Diagnosis:
         f"Fine: {figures}{beside}. Neither the training loss nor the gap stands out.",
         "Next: a larger model, as long as the gap stays small; more rows or columns.",
     )
-    return Diagnosis("fine", words, _larger(evidence))
+    return Diagnosis("fine", words, larger(evidence))
 
 
 def _is_drawn_alike(config: schema.Config, part: str) -> bool:
@@ -207,9 +205,9 @@ def _carries_over(evidence: Evidence) -> Diagnosis | None:
     if gained:
         words = (
             f"Overfitting: {figures}. What it learned beyond {rival} does not carry over.",
-            _against_overfitting(evidence),
+            against_overfitting(evidence),
         )
-        return Diagnosis("overfitting", words, _smaller(evidence))
+        return Diagnosis("overfitting", words, tamer(evidence))
     difference = number(2 * chance(score, there, held.rows))
     return _cannot_tell(
         f"{figures}; with {held.rows:,} rows a difference of {difference} is chance",
@@ -228,48 +226,6 @@ def _beside(score: str, train: Report, held: Report) -> str:
     return f"; least squares goes from {before} to {after}"
 
 
-def _against_overfitting(evidence: Evidence) -> str:
-    rows = evidence.reports["train"].rows
-    means = f"fewer parameters ({evidence.parameters:,} for {rows:,} rows), more weight decay"
-    if evidence.config.train.early_stopping is None:
-        means += ", early stopping"
-    return f"Next: more rows, {means}, or fewer columns."
-
-
-def _smaller(evidence: Evidence) -> tuple[str, ...]:
-    model = evidence.config.model
-    match model:
-        case schema.Linear():
-            decay = max(10 * evidence.config.optimizer.weight_decay, 0.01)
-            return (f"optimizer.weight_decay={decay:g}",)
-        case schema.SigmoidSum():
-            return (f"model.units={max(1, model.units // 4)}",)
-        case schema.ReluStack():
-            return (f"model.widths={[max(1, width // 4) for width in model.widths]}",)
-        case _:
-            assert_never(model)
-
-
-def _larger(evidence: Evidence) -> tuple[str, ...]:
-    model = evidence.config.model
-    match model:
-        case schema.Linear():
-            return ("model=relu_stack",)
-        case schema.SigmoidSum():
-            return (f"model.units={2 * model.units}",)
-        case schema.ReluStack():
-            return (f"model.widths={[2 * width for width in model.widths]}",)
-        case _:
-            assert_never(model)
-
-
-def _further(evidence: Evidence) -> tuple[str, ...]:
-    """Return more epochs where the training loss was still falling, else a larger step."""
-    if evidence.is_falling:
-        return (f"train.epochs={3 * evidence.config.train.epochs}",)
-    return (f"optimizer.lr={3 * evidence.config.optimizer.lr:g}",)
-
-
 def say(diagnosis: Diagnosis, run: RunDirectory) -> list[str]:
     """Return the sentences, and the command to try next."""
     lines = list(diagnosis.words)
@@ -278,29 +234,3 @@ def say(diagnosis: Diagnosis, run: RunDirectory) -> list[str]:
         words = [str(word) for word in command] if isinstance(command, list) else []
         lines.append(f"For example: {next_command(words, str(run.config), diagnosis.settings)}")
     return lines
-
-
-def next_command(command: Sequence[str], config_path: str, settings: Sequence[str]) -> str:
-    """Return the command that trains anew with these settings.
-
-    `command` is the command line of the run; where it names no config, `config_path` does.
-    """
-    path, overrides = config_path, []
-    words = [part for word in command for part in _halves(word)]
-    for flag, value in pairwise(words):
-        if flag == "--config":
-            path = value
-        elif flag == "--set":
-            overrides.append(value)
-    changed = {setting.partition("=")[0] for setting in settings}
-    kept = [text for text in overrides if text.partition("=")[0] not in changed]
-    sets = [word for text in (*kept, *settings) for word in ("--set", text)]
-    return shlex.join(["ml2021", "train", "--config", path, *sets])
-
-
-def _halves(word: str) -> list[str]:
-    """Return --config=a.yaml as its two words."""
-    if word.startswith(("--config=", "--set=")):
-        flag, _, value = word.partition("=")
-        return [flag, value]
-    return [word]
