@@ -25,7 +25,7 @@ from ml2021.data.fitting import fit_features
 from ml2021.data.kinds import FeatureColumn
 from ml2021.data.preprocessing import Preprocessing, RealTargets
 from ml2021.data.tables import TableFormat, read_table
-from ml2021.engine import optimizers
+from ml2021.engine import optimizers, products
 from ml2021.engine.fit import Progress, fit
 from ml2021.engine.losses import CrossEntropy, Huber, Loss, LossFunction, Mae, Mse, build_loss
 from ml2021.engine.networks import Network, linear, relu_stack, sigmoid_sum
@@ -163,6 +163,24 @@ def test_a_pass_allocates_nothing_and_waits_for_nothing(network: str, loss: str)
 def test_an_optimizer_allocates_nothing_and_waits_for_nothing(optimizer: str) -> None:
     training = replace(TRAINING, optimizer=OPTIMIZERS[optimizer], clip_norm=0.1)
     assert growth(NETWORKS["relu_stack"], training) == (0, 0)
+
+
+@pytest.mark.skipif(
+    not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_linear_pointwise"),
+    reason="needs a torch with oneDNN",
+)
+def test_a_large_product_allocates_no_more_than_onednn_needs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(products, "LEAST_WORK", 0)
+    monkeypatch.setattr(products, "_has_faster", lambda out: True)
+    layers = 3
+    results, reads = growth(NETWORKS["relu_stack"], TRAINING)
+    # Forward but for the output, back but for the inputs, and a gradient each; a product takes its
+    # result, what oneDNN writes to meanwhile, and a copy of what is not contiguous on its left.
+    count = (layers - 1) + (layers - 1) + layers
+    assert results <= (MANY_BATCHES - FEW_BATCHES) * count * 3
+    assert reads == 0
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
