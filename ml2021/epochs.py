@@ -3,7 +3,7 @@
 Legend: k members in training, N rows, T outputs or classes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from torch import Tensor
 
@@ -11,8 +11,12 @@ from ml2021.config.schema import Config
 from ml2021.console import number
 from ml2021.data.preprocessing import ClassTarget, Preprocessing
 from ml2021.engine.fit import Progress
+from ml2021.metrics import Scores
 from ml2021.problem import LoadedProblem
-from ml2021.scoring import mean_scores, score, to_predictions
+from ml2021.scoring import mean_scores, score_each
+
+MetricsRow = Mapping[str, int | float | None]
+"""The cells of a line of metrics.csv, by column."""
 
 _CLASS_SCORES = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "auroc")
 _REAL_SCORES = ("mae", "rmse", "r2")
@@ -54,31 +58,67 @@ def metrics_columns(problem: LoadedProblem) -> list[str]:
     return columns
 
 
-def metrics_row(
-    problem: LoadedProblem, progress: Progress, lr: float, factor: float
-) -> Mapping[str, int | float | None]:
+def metrics_row(problem: LoadedProblem, progress: Progress, lr: float, factor: float) -> MetricsRow:
     """Return the epoch's line of metrics.csv, losses and scores in the units of the data.
 
     Those of several members are the means of the ones that are in training.
     """
-    row: dict[str, int | float | None] = {
-        "epoch": progress.epoch,
-        "updates": progress.updates,
+    row = {
+        **_where(progress, lr),
         "members": len(progress.train_loss),
-        "lr": lr * progress.lr_factor,
         "train_loss": _mean(progress.train_loss) * factor,
         "validation_loss": None,
     }
     if progress.validation_loss is not None:
-        assert progress.validation_outputs is not None
         row["validation_loss"] = _mean(progress.validation_loss) * factor
-        preprocessing = problem.preprocessing
-        fine = progress.validation_loss.isfinite()
-        scores = mean_scores(
-            [
-                score(preprocessing, problem.validation, to_predictions(preprocessing, raw))
-                for raw in progress.validation_outputs[fine].cpu().numpy()
-            ]
-        )
-        row |= {f"validation_{name}": value for name, value in scores.items()}
+        scores = _validation_scores(problem, progress, progress.validation_loss.isfinite())
+        row |= {f"validation_{name}": value for name, value in mean_scores(scores).items()}
     return row
+
+
+def member_rows(
+    problem: LoadedProblem, progress: Progress, lrs: Sequence[float], factor: float
+) -> list[MetricsRow | None]:
+    """Return `metrics_row` of each member as if it were alone, None for one that has diverged.
+
+    lrs: the learning rate of each (k,). The members share the problem but for their numbers.
+    """
+    train = progress.train_loss.tolist()
+    validation = None if progress.validation_loss is None else progress.validation_loss.tolist()
+    fine = progress.train_loss.isfinite()
+    scores: Iterator[Scores] = iter(())
+    if progress.validation_loss is not None:
+        fine = fine & progress.validation_loss.isfinite()
+        scores = iter(_validation_scores(problem, progress, fine))
+    rows: list[MetricsRow | None] = []
+    for member, is_fine in enumerate(fine.tolist()):
+        if not is_fine:
+            rows.append(None)
+            continue
+        row = {
+            **_where(progress, lrs[member]),
+            "members": 1,
+            "train_loss": train[member] * factor,
+            "validation_loss": None,
+        }
+        if validation is not None:
+            row["validation_loss"] = validation[member] * factor
+            row |= {f"validation_{name}": value for name, value in next(scores).items()}
+        rows.append(row)
+    return rows
+
+
+def _where(progress: Progress, lr: float) -> dict[str, int | float | None]:
+    """Return what an epoch's line begins with."""
+    return {
+        "epoch": progress.epoch,
+        "updates": progress.updates,
+        "lr": lr * progress.lr_factor,
+    }
+
+
+def _validation_scores(problem: LoadedProblem, progress: Progress, fine: Tensor) -> list[Scores]:
+    """Return the scores on validation rows of the members (k,) that are fine."""
+    assert progress.validation_outputs is not None
+    outputs = progress.validation_outputs[fine].cpu().numpy()
+    return score_each(problem.preprocessing, problem.validation, outputs)

@@ -33,36 +33,47 @@ def regression_scores(truth: Floats, prediction: Floats) -> Scores:
     "variance_weighted" R² of scikit-learn, but errors in a constant target count too). It is None
     for fewer than two rows and where no target varies.
     """
-    _check_regression(truth, prediction)
+    return regression_scores_of_each(truth, prediction[None])[0]
+
+
+def regression_scores_of_each(truth: Floats, predictions: Floats) -> list[Scores]:
+    """Return `regression_scores` of each of K predictions (K, N, T) of one truth (N, T)."""
+    _check_regression(truth, predictions)
     if truth.size == 0:
-        return {"mae": None, "rmse": None, "r2": None}
+        return [{"mae": None, "rmse": None, "r2": None} for _ in predictions]
     # Squares overflow from 1e154 on and vanish below 1e-162, so all sums are of numbers that were
     # divided by the largest of them. That one is a power of two: dividing by it rounds nothing.
-    scale = _power_of_two_above(truth, prediction)
-    errors = truth / scale - prediction / scale
-    mean_absolute, root_mean_square = float(np.abs(errors).mean()), _root_mean_square(errors)
+    count = len(predictions)
+    largest = np.abs(predictions).reshape(count, -1).max(axis=1)
+    scales = _powers_of_two_above(np.maximum(largest, np.abs(truth).max()))
+    scaled = truth / scales[:, None, None]
+    errors = (scaled - predictions / scales[:, None, None]).reshape(count, -1)
+    mean_absolute, root_mean_square = np.abs(errors).mean(axis=1), _root_mean_squares(errors)
     # From the first row on, so that a large mean costs the small deviations no digits, and so that
     # a constant target deviates by exactly 0.
-    from_first = truth / scale - truth[:1] / scale
-    spread = _root_mean_square(from_first - from_first.mean(axis=0))
-    r2 = None
-    if spread > 0.0:
-        # A ratio of 1e200 to 1e-200 overflows too; Python would raise, NumPy says infinity.
-        with np.errstate(over="ignore"):
-            r2 = _finite(1.0 - np.square(np.divide(root_mean_square, spread)))
-    with np.errstate(over="ignore"):
-        return {
-            "mae": _finite(np.multiply(mean_absolute, scale)),
-            "rmse": _finite(np.multiply(root_mean_square, scale)),
-            "r2": r2,
+    from_first = scaled - scaled[:, :1]
+    spread = _root_mean_squares(
+        (from_first - from_first.mean(axis=1, keepdims=True)).reshape(count, -1)
+    )
+    # A ratio of 1e200 to 1e-200 overflows too; Python would raise, NumPy says infinity.
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        r2 = 1.0 - np.square(root_mean_square / spread)
+        mae, rmse = mean_absolute * scales, root_mean_square * scales
+    return [
+        {
+            "mae": _finite(mae[k]),
+            "rmse": _finite(rmse[k]),
+            "r2": _finite(r2[k]) if spread[k] > 0.0 else None,
         }
+        for k in range(count)
+    ]
 
 
 def regression_scores_per_target(
     truth: Floats, prediction: Floats, names: Sequence[str]
 ) -> dict[str, Scores]:
     """Return `regression_scores` of each of the T columns alone, under its name in `names`."""
-    _check_regression(truth, prediction)
+    _check_regression(truth, prediction[None])
     assert len(names) == truth.shape[1], f"{len(names)} names for {truth.shape[1]} targets"
     assert len(set(names)) == len(names), "two targets of one name"
     return {
@@ -154,13 +165,16 @@ def confusion_matrix(truth: Integers, predicted: Integers, classes: int) -> Inte
     return counts.reshape(classes, classes).astype(np.int64)
 
 
-def _check_regression(truth: Floats, prediction: Floats) -> None:
+def _check_regression(truth: Floats, predictions: Floats) -> None:
     # (N, 1) − (N,) would silently be (N, N).
     assert truth.ndim == 2, truth.shape
-    assert truth.shape == prediction.shape, (truth.shape, prediction.shape)
-    assert truth.dtype == prediction.dtype == np.float64, (truth.dtype, prediction.dtype)
+    assert truth.shape == predictions.shape[1:], (truth.shape, predictions.shape)
+    assert truth.dtype == predictions.dtype == np.float64, (
+        truth.dtype,
+        predictions.dtype,
+    )
     assert np.isfinite(truth).all(), "the truth is not finite"
-    assert np.isfinite(prediction).all(), "the prediction is not finite"
+    assert np.isfinite(predictions).all(), "a prediction is not finite"
 
 
 def _check_classification(truth: Integers, probabilities: Floats) -> None:
@@ -176,20 +190,18 @@ def _check_classification(truth: Integers, probabilities: Floats) -> None:
     assert (probabilities.sum(axis=1) > 0.0).all(), "a row gives no class a probability"
 
 
-def _power_of_two_above(*arrays: Floats) -> float:
-    """Return a power of two within a factor of two of the largest absolute value."""
-    largest = max(float(np.abs(array).max()) for array in arrays)
+def _powers_of_two_above(largest: Floats) -> Floats:
+    """Return powers of two within a factor of two of these absolute values; 1 above 0."""
     # The limits keep the power itself a normal number.
-    exponent = min(max(int(np.frexp(largest)[1]), -1022), 1023)
-    return float(np.ldexp(1.0, exponent))
+    exponents = np.clip(np.frexp(largest)[1], -1022, 1023)
+    return np.asarray(np.ldexp(1.0, exponents), np.float64)
 
 
-def _root_mean_square(values: Floats) -> float:
-    """Return √mean v², 0 for no values, without overflow or underflow of the squares."""
-    if values.size == 0 or not values.any():
-        return 0.0
-    scale = _power_of_two_above(values)
-    return float(np.sqrt(np.square(values / scale).mean())) * scale
+def _root_mean_squares(values: Floats) -> Floats:
+    """Return √mean v² (K,) of each row of (K, M), without overflow or underflow of the squares."""
+    scales = _powers_of_two_above(np.abs(values).max(axis=1))
+    means = np.square(values / scales[:, None]).mean(axis=1)
+    return np.asarray(np.sqrt(means) * scales, np.float64)
 
 
 def _finite(value: np.float64) -> float | None:

@@ -27,6 +27,9 @@ Answers = dict[str, Floats]
 (F + 1, T) of least squares, on standardised or one-hot targets."""
 
 
+_NUMBERS_AT_ONCE = 1 << 18
+"""Predictions that are scored side by side: all members of a small table, one of a large one."""
+
 ALONE = "a member alone"
 """What the members of an ensemble score by themselves, on average."""
 
@@ -131,7 +134,10 @@ def answer_shapes(preprocessing: Preprocessing) -> dict[str, tuple[int, ...]]:
 
 
 def to_predictions(preprocessing: Preprocessing, outputs: NDArray[np.floating[Any]]) -> Floats:
-    """Return outputs (N, T) in the units of the data, or as probabilities (N, C)."""
+    """Return outputs (N, T) in the units of the data, or as probabilities (N, C).
+
+    Values may also be those of several members, (K, N, T).
+    """
     wide = outputs.astype(np.float64)
     target = preprocessing.target
     if isinstance(target, RealTargets):
@@ -146,6 +152,20 @@ def score(preprocessing: Preprocessing, samples: Samples, predictions: Floats) -
     if isinstance(preprocessing.target, ClassTarget):
         return metrics.classification_scores(samples.classes, predictions)
     return metrics.regression_scores(samples.values, predictions)
+
+
+def score_each(
+    preprocessing: Preprocessing, samples: Samples, outputs: NDArray[np.floating[Any]]
+) -> list[Scores]:
+    """Return `score` of each member's outputs (K, N, T), some members at a time."""
+    if isinstance(preprocessing.target, ClassTarget):
+        return [score(preprocessing, samples, to_predictions(preprocessing, o)) for o in outputs]
+    at_once = max(1, _NUMBERS_AT_ONCE // max(1, samples.values.size))
+    found: list[Scores] = []
+    for begin in range(0, len(outputs), at_once):
+        predictions = to_predictions(preprocessing, outputs[begin : begin + at_once])
+        found += metrics.regression_scores_of_each(samples.values, predictions)
+    return found
 
 
 def full_report(

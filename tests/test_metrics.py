@@ -18,6 +18,7 @@ from ml2021.metrics import (
     classification_scores_per_class,
     confusion_matrix,
     regression_scores,
+    regression_scores_of_each,
     regression_scores_per_target,
 )
 
@@ -311,3 +312,17 @@ def test_scores_are_plain_numbers_for_json() -> None:
     }
     assert {type(score) for score in scores.values()} == {float}
     assert json.loads(json.dumps(scores, allow_nan=False)) == scores
+
+
+def test_many_predictions_are_scored_as_each_alone() -> None:
+    """To the bit, however far apart they are in size: none is lost beside another."""
+    random = np.random.default_rng(0)
+    truth = random.normal(size=(40, 2)) * [1, 100] + 1e6
+    sizes = np.array([0.0, 1.0, 1e-12, 1e200, 1e-200])[:, np.newaxis, np.newaxis]
+    predictions = np.concatenate([truth + sizes * random.normal(size=(5, 40, 2)), [truth]])
+    each = regression_scores_of_each(truth, predictions)
+    assert each == [regression_scores(truth, prediction) for prediction in predictions]
+    assert each[3]["r2"] is None
+    assert each[5] == {"mae": 0.0, "rmse": 0.0, "r2": 1.0}
+    assert value(each[1], "mae") == pytest.approx(np.abs(truth - predictions[1]).mean())
+    assert regression_scores_of_each(truth[:0], predictions[:2, :0])[1]["mae"] is None

@@ -223,3 +223,40 @@ def test_memory_splits_a_pack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert done[0] == 1.5  # three of the five fit, and are half-way
     for one, (_, other) in zip(whole, ended, strict=True):
         assert torch.allclose(one.session.state.best, other.session.state.best, atol=1e-5)
+
+
+@pytest.mark.parametrize("target", ["y", "kind"])
+def test_a_members_history_is_that_of_the_run_alone(tmp_path: Path, target: str) -> None:
+    cells: dict[str, list[Cell]] = {
+        "x": list(range(60)),
+        "y": [x % 7 for x in range(60)],
+        "kind": ["abc"[x % 3] for x in range(60)],
+    }
+    path = write_csv(tmp_path / "a.csv", cells)
+    lrs = [0.001, 1e200, 0.1]
+    problems = [
+        load(
+            path,
+            f"  target: {target}",
+            "  features: [x]",
+            f"seed: {seed}",
+            f"optimizer: {{type: sgd, lr: {lr}}}",
+            "train: {epochs: 3, schedule: constant}",
+            "device: cpu",
+        )
+        for seed, lr in enumerate(lrs)
+    ]
+    data = prepare_data(problems[0])
+    ended = {m.place: m for p in train_pack(problems, data, 1, 1.0) for m in p.ended}
+    assert [len(ended[place].history) for place in range(3)] == [3, 0, 3]
+    for place in (0, 2):
+        (alone,) = [m for p in train_pack([problems[place]], data, 1, 1.0) for m in p.ended]
+        assert len(alone.history) == 3
+        for row, other in zip(ended[place].history, alone.history, strict=True):
+            assert row.keys() == other.keys()
+            assert row["lr"] == lrs[place]
+            for name, value in row.items():
+                expected = other[name]
+                assert value == (
+                    expected if expected is None else pytest.approx(expected, rel=1e-4)
+                )

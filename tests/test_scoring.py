@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ml2021 import scoring
 from ml2021.data.preprocessing import ClassTarget, NumberFeature, Preprocessing, RealTargets, Source
 from ml2021.data.samples import Samples
 from ml2021.scoring import (
@@ -11,6 +12,7 @@ from ml2021.scoring import (
     full_report,
     learn_answers,
     score,
+    score_each,
     to_predictions,
 )
 
@@ -153,3 +155,19 @@ def test_least_squares_has_a_choice_of_class_but_no_probabilities() -> None:
     assert report.baselines["majority_class"]["log_loss"] == pytest.approx(
         -(np.log(0.75) + np.log(0.25)) / 2
     )
+
+
+@pytest.mark.parametrize("at_once", [1, 9, 10**6])
+def test_members_are_scored_as_each_alone(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring, "_NUMBERS_AT_ONCE", at_once)
+    random = np.random.default_rng(0)
+    truths: dict[RealTargets | ClassTarget, NDArray[np.float64] | NDArray[np.int64]] = {
+        REAL: random.normal(size=(4, 2)),
+        CLASSES: np.array([0, 2, 1, 0]),
+    }
+    for target, truth in truths.items():
+        own, rows = preprocessing(target), samples([0.0, 1.0, 2.0, 3.0], truth)
+        outputs = random.normal(size=(3, 4, target.width)).astype(np.float32)
+        alone = [score(own, rows, to_predictions(own, each)) for each in outputs]
+        assert score_each(own, rows, outputs) == alone
+        assert len({str(each) for each in alone}) == 3

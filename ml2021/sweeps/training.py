@@ -6,7 +6,7 @@ Legend: K members.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,20 +16,17 @@ from torch import Tensor
 from ml2021 import assembly
 from ml2021.config.schema import Config
 from ml2021.data.datasets import Dataset
-from ml2021.engine.fit import Progress
 from ml2021.engine.members import MemberProgress, fit_members
 from ml2021.engine.networks import Network
 from ml2021.engine.optimizers import slot_names
 from ml2021.engine.state import Training, start
-from ml2021.epochs import loss_unit, metrics_row
+from ml2021.epochs import MetricsRow, loss_unit, member_rows
 from ml2021.errors import DivergenceError
 from ml2021.interruptions import memory_errors
 from ml2021.problem import LoadedProblem
 from ml2021.scoring import Answers, learn_answers
 from ml2021.session import Session, to_dataset
 from ml2021.sweeps.packing import differing_numbers
-
-MetricsRow = Mapping[str, int | float | None]
 
 
 @dataclass(frozen=True)
@@ -125,7 +122,7 @@ class _Pack:
         configs = [problem.config for problem in problems]
         self._training = pack_training(configs, data.train.inputs)
         self._state = start(network, self._training, len(data.train), data.train.inputs)
-        self._factors = [loss_unit(p.config, p.preprocessing)[1] for p in problems]
+        self._factor = loss_unit(configs[0], problems[0].preprocessing)[1]
         self._histories: list[list[MetricsRow]] = [[] for _ in problems]
         self._seconds = [0.0] * len(problems)
         self._running = list(range(len(problems)))
@@ -163,12 +160,12 @@ class _Pack:
 
     def _note(self, step: MemberProgress) -> None:
         """Add the epoch's row of metrics.csv to the history of each member that is still fine."""
+        members = step.members.tolist()
+        lrs = [float(self._problems[member].config.optimizer.lr) for member in members]
+        rows = member_rows(self._problems[0], step.progress, lrs, self._factor)
         diverged = self._state.diverged.tolist()
-        for place, member in enumerate(step.members.tolist()):
-            if not diverged[member]:
-                problem = self._problems[member]
-                lr = float(problem.config.optimizer.lr)
-                row = metrics_row(problem, _of(step.progress, place), lr, self._factors[member])
+        for member, row in zip(members, rows, strict=True):
+            if row is not None and not diverged[member]:
                 self._histories[member].append(row)
 
     def _end(self, member: int) -> EndedMember:
@@ -188,18 +185,3 @@ class _Pack:
             threads=self._threads,
         )
         return EndedMember(member, session, self._histories[member], self._seconds[member])
-
-
-def _of(progress: Progress, place: int) -> Progress:
-    """Return the progress of one of those that are still training, as if it were alone."""
-
-    def own(values: Tensor | None) -> Tensor | None:
-        return None if values is None else values[place : place + 1]
-
-    return replace(
-        progress,
-        train_loss=progress.train_loss[place : place + 1],
-        validation_loss=own(progress.validation_loss),
-        validation_outputs=own(progress.validation_outputs),
-        improved=own(progress.improved),
-    )
