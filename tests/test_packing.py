@@ -18,7 +18,7 @@ from ml2021.engine.networks import relu_stack
 from ml2021.engine.state import Training, TrainingState, start
 from ml2021.sweeps.packing import MEMBER_LIMIT, group_key, make_packs
 from ml2021.sweeps.training import EndedMember, pack_training, prepare_data, train_pack
-from tests.tables import load, write_csv
+from tests.tables import Cell, load, write_csv
 
 
 @pytest.fixture(autouse=True)
