@@ -1,6 +1,6 @@
 """How long whole commands take, and how much memory: each beside a script that does the same.
 
-    python tests/benchmarks/commands.py [GROUP ...] [--rounds 5] [--memory-mb 200] [--output FILE]
+    python tests/benchmarks/commands.py [GROUP ...] [--rounds 5] [--memory-mb 1000] [--output FILE]
 
 Groups: start, W1, W2, predict, read, memory. Every command is a process of its own; those of a
 group run in turn. Prints the tables and writes them as Markdown.
@@ -208,7 +208,7 @@ def _timed_read(read: Callable[[], pd.DataFrame]) -> Usage:
 
 
 def memory_group(work: Work) -> list[Group]:
-    """Return the memory of training on a large table; it hardly varies, so two rounds do."""
+    """Return the memory of training on a large table; it hardly varies, so one round does."""
     features = 28
     count = max(1, round(work.memory_mb * 1e6 / 4 / (features + 1) / 10_000))
     workload = Workload("memory", count * 10_000, features, (32,), 4096, None, 1, 1, 1)
@@ -219,7 +219,7 @@ def memory_group(work: Work) -> list[Group]:
         TORCH: work.python("import torch"),
         TRAIN: partial(work.ml2021, "train", "--quiet", *no_report(), "--config", str(config)),
     }
-    return [Group(f"Memory: {work.memory_mb} MB of float32", blocks, rounds=2)]
+    return [Group(f"Memory: {work.memory_mb} MB of float32", blocks, rounds=1)]
 
 
 GROUPS: Mapping[str, Callable[[Work], list[Group]]] = {
@@ -327,7 +327,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("groups", nargs="*", metavar="GROUP", help="all when left out")
     parser.add_argument("--rounds", type=int, default=5, help="rounds that count")
-    parser.add_argument("--memory-mb", type=int, default=200, help="size of the float32 data")
+    parser.add_argument("--memory-mb", type=int, default=1000, help="size of the float32 data")
     parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".md"))
     arguments = parser.parse_args()
     names = arguments.groups or list(GROUPS)

@@ -60,7 +60,8 @@ NOTES = """\
 - Microseconds an update: the median over the rounds, then the fastest and the slowest round. In
   each round every system trains for one block, in turn. Ratios are taken within a round; the table
   has their median.
-- floor: the matrix products of an update with `out=`, and nothing else.
+- floor: the matrix products of an update by `torch.bmm` with `out=`, and nothing else. ml2021 gives
+  large ones to oneDNN where that is faster, which is how it can be below the floor.
 - engine: rows gathered once an epoch, forward, loss recorded, backward, Adam. fit: that with a
   schedule, validation on a seventh as many rows, and early stopping, as the command trains.
 - 32 members: each in its own order; microseconds a member, ratio to the floor of a single one.
