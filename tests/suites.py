@@ -6,12 +6,13 @@ eats all memory or never ends does not take the tests with it.
 """
 
 import json
+import os
 import resource
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -78,21 +79,23 @@ class HangError(BaseException):
 Suite = Callable[[int], Tally]
 
 
-def run_suite(name: str, count: int, mutant: str | None = None) -> Tally:
-    """Run the suite of that name on about `count` cases, on a mutant where one is named."""
+def run_suite(name: str, count: int, mutants: Sequence[str] = ()) -> dict[str, Tally]:
+    """Run the suite of that name on about `count` cases: the program as "", and these mutants."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.suites", name, str(count), mutant or ""],
+        [sys.executable, "-m", "tests.suites", name, str(count), *mutants],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
-        timeout=120 + count,
+        timeout=(1 + len(mutants)) * (120 + count),
         check=True,
     )
-    return Tally(**json.loads(done.stdout.splitlines()[-1]))
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    tallies = [Tally(**json.loads(line)) for line in lines]
+    return dict(zip((*mutants, ""), tallies, strict=True))
 
 
-def serve(name: str, count: int, mutant: str) -> None:
-    """Be that process."""
+def serve(name: str, count: int, mutants: Sequence[str]) -> None:
+    """Be that process; each mutant gets a fork of it, since it is broken for good."""
     suite: Suite
     if name == "damage":
         from tests.damage import suite
@@ -101,14 +104,25 @@ def serve(name: str, count: int, mutant: str) -> None:
     else:
         assert name == "yaml"
         from tests.fuzz_yaml import suite
-    if mutant:
-        from tests import mutants
+    from tests.mutants import MUTANTS
 
-        mutants.MUTANTS[mutant].apply()
+    for mutant in (*mutants, ""):
+        child = 0
+        if mutant and (child := os.fork()):
+            assert os.waitpid(child, 0)[1] == 0, mutant
+            continue
+        if mutant:
+            MUTANTS[mutant].apply()
+        print(json.dumps(asdict(_limited(suite, count))), flush=True)
+        if mutant:
+            os._exit(0)
+
+
+def _limited(suite: Suite, count: int) -> Tally:
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
-    sys.stdout.write("\n" + json.dumps(asdict(suite(count))) + "\n")
+    return suite(count)
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1], int(sys.argv[2]), sys.argv[3])
+    serve(sys.argv[1], int(sys.argv[2]), sys.argv[3:])

@@ -3,6 +3,8 @@
 The quick part takes hundreds of each, the soak tens of thousands. See `tests.suites`.
 """
 
+from functools import cache
+
 import pytest
 
 from tests import mutants
@@ -18,6 +20,12 @@ TITLES = {
 }
 
 
+@cache
+def quick(suite: str) -> dict[str, Tally]:
+    """Return the tallies of the program, "", and of each of the suite's mutants."""
+    return run_suite(suite, QUICK[suite], mutants.names(suite))
+
+
 def assert_right(tally: Tally) -> None:
     assert tally.wrong == []
     assert (tally.wrong_cases, tally.hangs) == (0, 0)
@@ -25,7 +33,7 @@ def assert_right(tally: Tally) -> None:
 
 @pytest.mark.parametrize("suite", QUICK)
 def test_hundreds_are_read_or_refused(suite: str) -> None:
-    tally = run_suite(suite, QUICK[suite])
+    tally = quick(suite)[""]
     assert_right(tally)
     assert tally.cases >= QUICK[suite]
     # Both ends are met: what is refused, and what is not.
@@ -36,7 +44,7 @@ def test_hundreds_are_read_or_refused(suite: str) -> None:
 @pytest.mark.soak
 @pytest.mark.parametrize("suite", LONG)
 def test_tens_of_thousands_are_read_or_refused(suite: str, record: Record) -> None:
-    tally = run_suite(suite, LONG[suite])
+    tally = run_suite(suite, LONG[suite])[""]
     record(
         TITLES[suite],
         f"{tally.cases - tally.wrong_cases:,} of {tally.cases:,} right, {tally.hangs} hangs, "
@@ -58,4 +66,4 @@ def test_tens_of_thousands_are_read_or_refused(suite: str, record: Record) -> No
     ("suite", "mutant"), [(suite, name) for suite in QUICK for name in mutants.names(suite)]
 )
 def test_a_mutant_is_caught(suite: str, mutant: str) -> None:
-    assert run_suite(suite, QUICK[suite], mutant).wrong_cases > 0
+    assert quick(suite)[mutant].wrong_cases > 0
