@@ -30,6 +30,10 @@ _PATH = "path."
 _PATH_TENSORS = ("updates", "points", "gradient_norms")
 
 
+LARGEST_SHARE = 0.02
+"""What a save should take of an interval at most; larger networks want longer ones."""
+
+
 class Saver:
     """Calls `write` while a run is trained, so that no more than `seconds` can ever be lost."""
 
@@ -37,7 +41,8 @@ class Saver:
         self._write = write
         self._seconds = seconds
         self._captured = self._asked = time.monotonic()
-        self._step = self._took = 0.0
+        self._step = 0.0
+        self._took = LARGEST_SHARE * seconds  # until one is done
 
     def is_due(self) -> bool:
         """Whether the next time that this is asked would be too late.

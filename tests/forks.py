@@ -191,7 +191,18 @@ def _import_all() -> None:
     import pandas  # noqa: F401
     import torch
 
-    from ml2021 import cli, evaluate, predict, session, train  # noqa: F401
+    from ml2021 import (  # noqa: F401
+        __main__,
+        cli,
+        crossvalidation,
+        evaluate,
+        predict,
+        session,
+        starting,
+        train,
+        training,
+    )
+    from ml2021.report import diagnosis, evidence, gathering  # noqa: F401
 
     torch.zeros(2).sum()
 
@@ -210,10 +221,10 @@ def _child(request: Mapping[str, Any], stdout: int, stderr: int) -> None:
         mutants.settings(**request["settings"])
         if request["mutant"] is not None:
             mutants.MUTANTS[request["mutant"]].apply()
-        if request["is_stopped"]:
-            os.kill(os.getpid(), signal.SIGSTOP)
         from ml2021.__main__ import run
 
+        if request["is_stopped"]:
+            os.kill(os.getpid(), signal.SIGSTOP)
         run()
     except BaseException:
         import traceback

@@ -11,7 +11,7 @@ from ml2021.config.loading import dump_yaml, load_config
 from ml2021.config.schema import Config
 from ml2021.data.dates import sort_keys
 from ml2021.data.samples import Samples
-from ml2021.errors import CheckpointError, Ml2021Error
+from ml2021.errors import CheckpointError, Ml2021Error, ResourceError
 from ml2021.model import Model, load_model, load_own_problem
 from ml2021.problem import LoadedProblem
 from ml2021.report.held_out import held_out_rows
@@ -188,15 +188,20 @@ def _best_epochs(run: RunDirectory) -> tuple[int, ...]:
 
 
 def read_history(run: RunDirectory) -> History:
-    """Read metrics.csv. Raises CheckpointError where it is missing or damaged."""
+    """Read metrics.csv.
+
+    Raises CheckpointError where it is missing or damaged, ResourceError where the disk fails.
+    """
     try:
         with run.metrics.open(newline="") as file:
             reader = csv.reader(file)
             names = next(reader, [])
             cells = [names.index(name) for name in ("epoch", "train_loss", "validation_loss", "lr")]
             lines = [[float(line[cell] or "nan") for cell in cells] for line in reader]
+    except FileNotFoundError:
+        raise CheckpointError(f"{run.metrics}: missing; train the run again") from None
     except OSError as error:
-        raise CheckpointError(f"{run.metrics}: cannot be read ({error.strerror})") from None
+        raise ResourceError(f"{run.metrics}: cannot be read ({error.strerror})") from None
     except (ValueError, IndexError):
         raise CheckpointError(f"{run.metrics}: damaged; train the run again") from None
     table = np.array(lines, np.float64).reshape(-1, 4)
