@@ -43,7 +43,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, section in SWEEPS.items():
         (folder / f"{name}.yaml").write_text(f"{HEAD}sweep:\n  {section}\n")
         options = ("--config", f"{name}.yaml", "--run-dir", name, "--jobs", 1)
-        run_well(folder, "sweep", *options, is_reported=name == "grid")
+        run_well(folder, "sweep", *options, is_reported=name == "grid")  # else --no-report
+        assert (folder / name / "report.html").exists() == (name == "grid")
     return folder
 
 
@@ -72,12 +73,6 @@ def test_a_sweep_ends_with_the_report_that_the_command_makes(folder: Path) -> No
     run_well(folder, "report", "--run", "grid")
     assert page.read_bytes() == made
     assert contents(folder / "grid" / "best") == best
-
-
-def test_no_report(folder: Path, tmp_path: Path) -> None:
-    options = ("--config", "one.yaml", "--run-dir", tmp_path / "s", "--no-report")
-    run_well(folder, "sweep", *options, is_reported=True)
-    assert not (tmp_path / "s" / "report.html").exists()
 
 
 def test_it_says_what_the_table_says(folder: Path) -> None:
