@@ -29,6 +29,8 @@ Floats = NDArray[np.float64]
 Trivial = tuple[str, float]
 """What a trivial answer is called, and its score."""
 
+MOST_POINTS = 2_000
+"""Of more runs some are drawn; medians are of all of them."""
 MOST_CHOICES = 30
 """Of more choices the others are left out."""
 MOST_JOINED = 12
@@ -67,8 +69,8 @@ def number_slice(
     axes = figure.subplots()
     numbers = np.unique(values)
     for part, own in scores.items():
-        colour, marker, dashes = _LOOKS[part]
-        axes.plot(values, own, marker, color=colour, alpha=0.4, markersize=4, linestyle="none")
+        colour, _, dashes = _LOOKS[part]
+        _scatter(axes, values, own, part)
         if is_joined and len(numbers) <= MOST_JOINED:
             medians = [_median(own[values == each]) for each in numbers]
             axes.plot(numbers, medians, color=colour, linestyle=dashes, zorder=3)
@@ -106,16 +108,8 @@ def choice_slice(
     offsets = np.linspace(-0.15, 0.15, len(scores)) if len(scores) > 1 else [0.0]
     drawn = places >= 0
     for (part, own), offset in zip(scores.items(), offsets, strict=True):
-        colour, marker, _ = _LOOKS[part]
-        axes.plot(
-            own[drawn],
-            places[drawn] + offset,
-            marker,
-            color=colour,
-            alpha=0.4,
-            markersize=4,
-            linestyle="none",
-        )
+        colour = _LOOKS[part][0]
+        _scatter(axes, own[drawn], places[drawn] + offset, part)
         medians = [_median(own[places == choice]) for choice in range(len(names))]
         axes.plot(medians, np.arange(len(names)) + offset, "|", color=colour, markersize=11)
         if best is not None and drawn[best]:
@@ -136,7 +130,10 @@ def part_against_part(x: Floats, y: Floats, best: int | None, labels: tuple[str,
     """Draw the score (N,) of each run on one part against that on another."""
     figure = new_figure()
     axes = figure.subplots()
-    axes.plot(x, y, "o", color=TRUTH, alpha=0.5, markersize=4, linestyle="none", label="a run")
+    kept = _drawn(len(x))
+    axes.plot(
+        x[kept], y[kept], "o", color=TRUTH, alpha=0.5, markersize=4, linestyle="none", label="a run"
+    )
     if best is not None:
         _mark_best(axes, x[best], y[best])
         axes.plot([], [], "o", color=BEST, fillstyle="none", markersize=9, label="best run")
@@ -146,6 +143,18 @@ def part_against_part(x: Floats, y: Floats, best: int | None, labels: tuple[str,
     axes.legend()
     label_axes(axes, *labels)
     return figure
+
+
+def _scatter(axes: Axes, x: Floats, y: Floats, part: str) -> None:
+    """Draw a point for each run, or for some of very many."""
+    colour, marker, _ = _LOOKS[part]
+    kept = _drawn(len(x))
+    axes.plot(x[kept], y[kept], marker, color=colour, alpha=0.4, markersize=4, linestyle="none")
+
+
+def _drawn(runs: int) -> NDArray[np.int64]:
+    """Return the places of the runs that are drawn: all, or `MOST_POINTS` evenly spread."""
+    return np.linspace(0, runs - 1, min(runs, MOST_POINTS)).round().astype(np.int64)
 
 
 def _tick_at(axes: Axes, numbers: Floats, *, is_log: bool) -> None:

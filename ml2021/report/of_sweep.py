@@ -125,11 +125,14 @@ def _slices(outcome: Outcome) -> Section:
         caption = "Each point is a run. Where the cloud rises to the right, choosing by validation "
         caption += "rows chooses what is good on rows that nobody has chosen by."
         blocks.append(Picture("validation_test", figure, caption))
+    see = "Each point is a run, whatever it is in the other keys: a key matters where its medians "
+    see += "move by more than its points are spread. Lower is better."
+    if len(outcome.done) > slices.MOST_POINTS:
+        see += f" {slices.MOST_POINTS:,} of {len(outcome.done):,} runs are drawn."
     return Section(
         "slices",
         "What each key does",
-        "Each point is a run, whatever it is in the other keys: a key matters where its medians "
-        "move by more than its points are spread. Lower is better.",
+        see,
         blocks or [Text("One run has no slices.")],
     )
 
