@@ -308,26 +308,30 @@ def test_the_surface_has_x_across_and_y_up() -> None:
 LONG = "a column with a name that is far too long to be written beside any axis at all"
 
 
+CHINESE = "一个非常非常非常非常长的列名用来测试图表的边界在哪里"
+
+
+@pytest.mark.parametrize("name", [LONG, CHINESE])
 @pytest.mark.parametrize(
     "draw",
     [
-        lambda: predictions.truth_against_prediction(TRUTH, SAID, LONG),
-        lambda: predictions.residuals(TRUTH, SAID, LONG),
-        lambda: predictions.over_time(np.arange(40), {LONG: (TRUTH, SAID)}, LONG, LONG),
-        lambda: predictions.errors_by_target(ERRORS, ERRORS, [LONG] * 3, LONG),
-        lambda: predictions.errors_by_target(np.ones(20), np.ones(20), [LONG] * 20, LONG),
-        lambda: functions.bars([LONG] * 4, np.arange(4.0), LONG),
-        lambda: functions.lag_coefficients(ERRORS, LONG),
-        lambda: functions.coefficient_table(np.ones((2, 3)), [LONG] * 2, [LONG] * 3, LONG),
-        lambda: functions.partial_dependence(X, X, np.ones((1, 5)), X, (LONG, LONG)),
-        lambda: functions.category_dependence([LONG] * 2, np.arange(2.0), (LONG, LONG)),
-        lambda: classes.confusion(np.eye(3, dtype=np.int64), [LONG] * 3),
-        lambda: classes.reliability(X[:2] / 4, X[:2] / 4, np.array([1, 2]), LONG),
-        lambda: learning.learning_curves(np.arange(5), X, X, X, 2, LONG),
+        lambda name: predictions.truth_against_prediction(TRUTH, SAID, name),
+        lambda name: predictions.residuals(TRUTH, SAID, name),
+        lambda name: predictions.over_time(np.arange(40), {name: (TRUTH, SAID)}, name, name),
+        lambda name: predictions.errors_by_target(ERRORS, ERRORS, [name] * 3, name),
+        lambda name: predictions.errors_by_target(np.ones(20), np.ones(20), [name] * 20, name),
+        lambda name: functions.bars([name] * 4, np.arange(4.0), name),
+        lambda name: functions.lag_coefficients(ERRORS, name),
+        lambda name: functions.coefficient_table(np.ones((2, 3)), [name] * 2, [name] * 3, name),
+        lambda name: functions.partial_dependence(X, X, np.ones((1, 5)), X, (name, name)),
+        lambda name: functions.category_dependence([name] * 2, np.arange(2.0), (name, name)),
+        lambda name: classes.confusion(np.eye(3, dtype=np.int64), [name] * 3),
+        lambda name: classes.reliability(X[:2] / 4, X[:2] / 4, np.array([1, 2]), name),
+        lambda name: learning.learning_curves(np.arange(5), X, X, X, 2, name),
     ],
 )
-def test_a_long_name_stays_within_the_picture(draw: Callable[[], Figure]) -> None:
-    figure = draw()
+def test_a_long_name_stays_within_the_picture(draw: Callable[[str], Figure], name: str) -> None:
+    figure = draw(name)
     assert to_svg(figure)
     figure.draw_without_rendering()
     width, height = figure.get_size_inches() * figure.dpi

@@ -64,7 +64,15 @@ def test_a_figure_is_the_same_as_png_after_it_was_an_svg() -> None:
 
 @pytest.mark.parametrize(
     ("text", "limit", "expected"),
-    [("short", 8, "short"), ("exactly8", 8, "exactly8"), ("0123456789", 5, "01…89")],
+    [
+        ("short", 8, "short"),
+        ("exactly8", 8, "exactly8"),
+        ("0123456789", 5, "01…89"),
+        ("0123456789", 6, "01…789"),
+        (CHINESE, 8, CHINESE),
+        (CHINESE, 7, "观…数"),
+        ("a" + CHINESE, 8, "a观…次数"),
+    ],
 )
 def test_much_text_loses_its_middle(text: str, limit: int, expected: str) -> None:
     assert style.shown(text, limit) == expected

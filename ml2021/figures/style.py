@@ -10,10 +10,12 @@ of colour vision can tell apart; where two lines meet, their dashes differ as we
 
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from itertools import accumulate
 from typing import Any
+from unicodedata import east_asian_width
 
 import matplotlib as mpl
 import numpy as np
@@ -119,12 +121,22 @@ def label_axes(axes: Axes, x: str, y: str, title: str = "", limit: int = NAME_LI
 
 
 def shown(text: str, limit: int = NAME_LIMIT) -> str:
-    """Return text fit to be drawn: what cannot be printed is escaped, the middle of much is cut."""
+    """Return text fit to be drawn: what cannot be printed is escaped, the middle of much is cut.
+
+    `limit` is in characters of the Latin kind; a Chinese one is as wide as two.
+    """
     text = printable(text)
-    if len(text) <= limit:
+    widths = [2 if east_asian_width(letter) in "WF" else 1 for letter in text]
+    if sum(widths) <= limit:
         return text
-    head = (limit - 1) // 2
-    return f"{text[:head]}…{text[head + 1 - limit :]}"
+    head = _fitting(widths, (limit - 1) // 2)
+    tail = _fitting(widths[::-1], limit - 1 - (limit - 1) // 2)
+    return f"{text[:head]}…{text[len(text) - tail :]}"
+
+
+def _fitting(widths: Sequence[int], limit: int) -> int:
+    """Return how many of the widths, from the first on, are no more than the limit together."""
+    return sum(total <= limit for total in accumulate(widths))
 
 
 def spans_decades(*values: ArrayLike) -> bool:

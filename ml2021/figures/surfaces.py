@@ -74,7 +74,7 @@ def loss_surface(
     Levels are logarithmic where the loss spans decades, else they widen upwards, so that a valley
     shows; places where the loss is not finite stay white. `labels` are of x and y.
     """
-    figure = new_figure(5.4, 5.2)
+    figure = new_figure(5.4, 4.9)
     axes = figure.subplots()
     axes.grid(visible=False)
     levels = contour_levels(losses)
