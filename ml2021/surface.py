@@ -59,13 +59,15 @@ def surface(
     console.say(f"{plane.title}: {size} on {rows_text(ground)}, {seconds:.1f} s")
     if len(plane.centre) > 2 and len(named) != 1:
         console.say("the losses of start, end and best are their own, not those of their shadows")
-    if not len(way.path):
+    if way.start is None:
+        console.say("it was built and not trained: there is no path")
+    elif not len(way.path):
         console.say(
             "no path was kept: train.keep_path was false, the run is one of a sweep, or the "
             "network is too large"
         )
     if len(model.theta) > 1:
-        console.say(f"of {len(model.theta)} members the first is drawn, whose path was kept")
+        console.say(f"of {len(model.theta)} members the first is drawn")
 
     from ml2021.figures.style import to_png
 

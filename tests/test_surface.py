@@ -182,8 +182,16 @@ def test_by_default_the_picture_stays_with_the_run(trained: Path) -> None:
 def test_what_was_built_and_not_trained_is_drawn_too(tmp_path: Path) -> None:
     write_rows(tmp_path / "curve.csv", {"x": [0, 1, 2], "y": [1, 3, 0]})
     run_well(tmp_path, "piecewise", "curve.csv")
-    for options in ([], ["--x", "c[1]", "--y", "b"], ["--x", "w[2]"]):
-        assert is_png(tmp_path / run_well(tmp_path, "surface", *options).stdout.strip())
+    for options, said in (
+        ([], "Loss around the network that was built: 61 x 61"),
+        (["--x", "c[1]", "--y", "b"], "Loss over c[1] and b, the others as at the best"),
+        (["--x", "w[2]"], "Loss over w[2,x], the others as at the best"),
+    ):
+        outcome = run_well(tmp_path, "surface", *options)
+        assert is_png(tmp_path / outcome.stdout.strip())
+        assert said in outcome.stderr
+        assert "it was built and not trained: there is no path\n" in outcome.stderr
+        assert "no path was kept" not in outcome.stderr
 
 
 @pytest.mark.parametrize(

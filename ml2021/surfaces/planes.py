@@ -4,7 +4,8 @@ Two named parameters are varied with all others as they are at the best; the pat
 shadow on them, and the loss that it had is not the one below it unless there are no others. Without
 names the axes are the two directions in which the path varies most (Li et al. 2018,
 arXiv:1712.09913), through the best. Where no path was kept, they are those from the start to the
-best, and straight down the slope at the start.
+best, and straight down the slope at the start; of a network that was built and not trained, any
+two.
 
 Legend: n points of the path, P parameters, D directions.
 """
@@ -81,8 +82,12 @@ def plane_of_the_way(way: Way, downhill: Callable[[Tensor], Tensor]) -> Plane:
             for i, share in enumerate(shares, start=1)
         ]
         title = "Loss over the path's two principal directions"
+    elif way.start is None:
+        directions = torch.zeros(2, len(way.best), dtype=torch.float64)
+        labels = ["a direction at random", "another at random, across the first"]
+        title = "Loss around the network that was built"
     else:
-        start = way.best if way.start is None else way.start
+        start = way.start
         directions = torch.stack([way.best - start, downhill(start)])
         labels = ["from the start to the best", "down the slope at the start, across the first"]
         title = "Loss around the start and the best"
