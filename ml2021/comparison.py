@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ml2021.config.loading import to_plain
 from ml2021.config.scalars import dump_value
 from ml2021.config.schema import Config
-from ml2021.config.sections import SEED
+from ml2021.config.sweep_section import SEED
 from ml2021.console import HIGHER_IS_BETTER, align, heading, number
 from ml2021.errors import echo
 

@@ -214,7 +214,7 @@ class _Sweep:
 
     def _best_so_far(self) -> str:
         if self._best is None:
-            return "no validation score yet"
+            return "none is the best yet"
         score = selecting_score(self._best.task, by_mae=self._by_mae)
         value = number(self._value(self._best))
         return f"best validation {heading(score)} {value}, of run {self._best.run}"

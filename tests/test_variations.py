@@ -6,7 +6,7 @@ import pytest
 
 from ml2021.config.loading import load_config_text
 from ml2021.config.schema import SigmoidSum
-from ml2021.config.sections import RUN_LIMIT
+from ml2021.config.sweep_section import RUN_LIMIT
 from ml2021.config.variations import LoadedSweep, load_sweep_text
 from ml2021.errors import ConfigError
 

@@ -1,7 +1,7 @@
 """A config with a sweep turned into the configs of its runs.
 
 Every run's settings go through the checks that a file does, and a mistake is reported where the
-setting stands. What the section says is read by `ml2021.config.sections`; running the configs is
+setting stands. What the section says is read by `ml2021.config.sweep_section`; running the configs is
 left to `ml2021.sweeps`.
 """
 
@@ -22,7 +22,7 @@ from ml2021.config.loading import (
 from ml2021.config.overrides import assign
 from ml2021.config.scalars import dump_document
 from ml2021.config.schema import Sweep
-from ml2021.config.sections import Combination, read_section
+from ml2021.config.sweep_section import Combination, read_sweep_section
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def load_sweep_text(text: str, source: str, overrides: Sequence[str] = ()) -> Lo
     assert isinstance(section, dict)
     broken = {p.path[1] for p in problems if p.path and p.path[0] == "sweep" and p.path[1:]}
     kept = {key: value for key, value in section.items() if key not in broken}
-    read = read_section(Sweep.model_validate(kept), draft.nodes)
+    read = read_sweep_section(Sweep.model_validate(kept), draft.nodes)
     problems += read.problems
     variations = []
     for combination in read.combinations():

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ml2021.comparison import are_same_rows, comparison_cells
 from ml2021.config.scalars import dump_value
-from ml2021.config.sections import SEED
+from ml2021.config.sweep_section import SEED
 from ml2021.console import heading, number
 from ml2021.errors import echo
 from ml2021.figures import slices

@@ -19,7 +19,7 @@ from ml2021.comparison import (
     trivial_answers,
 )
 from ml2021.config.scalars import dump_value
-from ml2021.config.sections import SEED
+from ml2021.config.sweep_section import SEED
 from ml2021.console import heading, number, verdict
 from ml2021.sweeps.directory import SweepPlan
 from ml2021.sweeps.results import (

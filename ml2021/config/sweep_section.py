@@ -52,7 +52,7 @@ Combination = Mapping[str, Value]
 
 
 @dataclass
-class Section:
+class SweepSection:
     """What the section says, by dotted keys, and all that is wrong with it."""
 
     samples: int
@@ -112,7 +112,7 @@ class Section:
         return Value(min(max(number_drawn, source.low), source.high), source.node, {})
 
 
-def read_section(section: Sweep, nodes: Mapping[Path, Node]) -> Section:
+def read_sweep_section(section: Sweep, nodes: Mapping[Path, Node]) -> SweepSection:
     """Read the section of a config whose values stand at `nodes`."""
     return _Reader(section, nodes).section
 
@@ -123,7 +123,7 @@ class _Reader:
     def __init__(self, sweep: Sweep, nodes: Mapping[Path, Node]) -> None:
         self._nodes = nodes
         self._owners: dict[str, str] = {}
-        self.section = section = Section(sweep.samples, sweep.seed)
+        self.section = section = SweepSection(sweep.samples, sweep.seed)
         for index, settings in enumerate(sweep.runs):
             self._read_run(("sweep", "runs", index), settings)
         for path, key, value in self._flat(("sweep", "grid"), "", sweep.grid):
