@@ -1,8 +1,8 @@
 """A config with a sweep turned into the configs of its runs.
 
 Every run's settings go through the checks that a file does, and a mistake is reported where the
-setting stands. What the section says is read by `ml2021.config.sweep_section`; running the configs is
-left to `ml2021.sweeps`.
+setting stands. What the section says is read by `ml2021.config.sweep_section`; running the configs
+is left to `ml2021.sweeps`.
 """
 
 from collections.abc import Mapping, Sequence
