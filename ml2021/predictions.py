@@ -43,7 +43,7 @@ def prediction_columns(
 ) -> dict[str, list[str]]:
     """Return the columns by name. Raises ConfigError where two of them, or `carried`, share one."""
     if isinstance(target, ClassTarget):
-        named = _class_columns(target, predictions.values)
+        named = _class_columns(target, predictions)
     else:
         named = _real_columns(target, predictions)
     named = [(_shield(name), texts) for name, texts in named]
@@ -71,11 +71,16 @@ def notes_on_texts(target: RealTargets | ClassTarget) -> list[str]:
     return [f"texts that a spreadsheet would run, written with ' before them: {named}"]
 
 
-def _class_columns(target: ClassTarget, probabilities: Floats) -> list[tuple[str, list[str]]]:
+def _class_columns(target: ClassTarget, predictions: Predictions) -> list[tuple[str, list[str]]]:
+    probabilities = predictions.values
     classes = [_shield(label) for label in target.labels]
-    named = [(target.label, [classes[index] for index in probabilities.argmax(axis=1)])]
+    chosen = probabilities.argmax(axis=1)
+    named = [(target.label, [classes[index] for index in chosen])]
     for index, label in enumerate(target.labels):
         named.append((f"{target.label}_probability_{label}", _numbers(probabilities[:, index])))
+    if predictions.spread is not None:  # of the probability of the class that is named
+        own = predictions.spread[np.arange(len(chosen)), chosen]
+        named.append((f"{target.label}_std", _numbers(own)))
     return named
 
 

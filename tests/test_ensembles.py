@@ -126,13 +126,17 @@ def test_numbers_come_with_the_spread_of_the_members(runs: Path) -> None:
 def test_probabilities_are_the_members_mean(runs: Path) -> None:
     rows = predicted(runs, "classes")
     names = ["high", "low", "middle"]
-    assert list(rows[0]) == ["kind", *(f"kind_probability_{name}" for name in names)]
+    assert list(rows[0]) == ["kind", *(f"kind_probability_{name}" for name in names), "kind_std"]
+    assert "kind_std" not in predicted(runs, "classes-0")[0]
     alone = [predicted(runs, f"classes-{member}") for member in range(MEMBERS)]
     means = np.stack(
         [np.mean([column(a, f"kind_probability_{n}") for a in alone], axis=0) for n in names]
     )
     for place, name in enumerate(names):
         assert column(rows, f"kind_probability_{name}") == pytest.approx(means[place], abs=1e-4)
+    for number, row in enumerate(rows):
+        of_named = [float(a[number][f"kind_probability_{row['kind']}"]) for a in alone]
+        assert float(row["kind_std"]) == pytest.approx(np.std(of_named, ddof=1), abs=1e-4)
     assert [row["kind"] for row in rows] == [names[place] for place in means.argmax(axis=0)]
 
 
