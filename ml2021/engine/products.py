@@ -28,10 +28,12 @@ def build_product(out: Tensor, inner: int, *, is_placed: bool = False) -> Produc
     The result lies in `out` where `is_placed`, and may lie there otherwise. On the right, each
     member's matrix or its transpose has to be contiguous.
     """
-    _, rows, columns = out.shape
+    members, rows, columns = out.shape
     if rows * inner * columns < LEAST_WORK or not _has_faster(out):
         return partial(torch.bmm, out=out)
-    return partial(_multiply, out=out, is_placed=is_placed)
+    if members > 1:
+        return partial(_multiply_each, out=out)
+    return partial(_multiply_into, out=out) if is_placed else _multiply
 
 
 def _has_faster(out: Tensor) -> bool:
@@ -45,11 +47,18 @@ def _has_faster(out: Tensor) -> bool:
     )
 
 
-def _multiply(left: Tensor, right: Tensor, *, out: Tensor, is_placed: bool) -> Tensor:
+def _multiply(left: Tensor, right: Tensor) -> Tensor:
+    """Multiply a single member's matrices with oneDNN."""
+    return _linear(left, right[0].mT)
+
+
+def _multiply_into(left: Tensor, right: Tensor, out: Tensor) -> Tensor:
+    return out.copy_(_multiply(left, right))
+
+
+def _multiply_each(left: Tensor, right: Tensor, out: Tensor) -> Tensor:
     """Multiply with oneDNN, member by member."""
-    if len(out) == 1 and not is_placed:
-        return _linear(left, right[0].mT)
-    for one, other, place in zip(left, right, out, strict=True):
+    for one, other, place in zip(left.unbind(), right.unbind(), out.unbind(), strict=True):
         place.copy_(_linear(one, other.mT))
     return out
 
