@@ -157,6 +157,16 @@ def test_images_stand_as_they_are() -> None:
     assert len(limits) == 1  # one scale of colours for all
 
 
+def test_a_gallery() -> None:
+    values = RANDOM.normal(size=(7, 4, 4))
+    figure = predictions.gallery(values, [f"row {place}" for place in range(7)], "grey")
+    drawn = [axes for axes in figure.axes if axes.images]
+    assert [axes.get_title(loc="left") for axes in drawn] == [f"row {place}" for place in range(7)]
+    for axes, image in zip(drawn, values, strict=True):
+        np.testing.assert_array_equal(np.asarray(axes.images[0].get_array()), image)
+    assert figure.axes[-1].get_ylabel() == "grey"
+
+
 def test_curves() -> None:
     truth = RANDOM.normal(size=(2, 7))
     figure = predictions.curves(truth, 2 * truth, ["a", "b"], "views", "step")

@@ -156,6 +156,16 @@ def test_the_worst_rows_are_those_of_the_file(trained: Path) -> None:
     assert errors == sorted(errors, reverse=True)
 
 
+def test_worst_rows_of_pixels_are_shown_as_images(fresh: Path) -> None:
+    random = np.random.default_rng(0)
+    columns = {f"pixel_{place}": random.integers(0, 17, 60).tolist() for place in range(16)}
+    write_rows(fresh / "pixels.csv", {**columns, "kind": ["odd", "even", "prime"] * 20})
+    (fresh / "pixels.yaml").write_text(f"data: {{path: pixels.csv, target: kind}}\n{SMALL}")
+    run_well(fresh, "train", "--quiet", "--config", "pixels.yaml", is_reported=True)
+    page = (fresh / "runs" / "pixels-1" / "report.html").read_text()
+    assert page.index('id="worst"') < page.index('id="worst_rows"') < page.index('id="function"')
+
+
 def test_the_folds_have_their_scores(fresh: Path) -> None:
     text = CONFIGS["regression"].replace("p*]", "p*], split: {method: kfold, folds: 4}")
     (fresh / "folds.yaml").write_text(text)

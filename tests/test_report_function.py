@@ -11,7 +11,7 @@ from ml2021.data.preprocessing import ClassTarget, RealTargets
 from ml2021.engine.networks import initial_parameters
 from ml2021.model import Model
 from ml2021.problem import LoadedProblem
-from ml2021.report.columns import column_text, columns_of
+from ml2021.report.columns import column_text, columns_of, image_shape
 from ml2021.report.function import coefficients, parts, typical_unit
 from ml2021.report.gathering import rows_to_look_at
 from ml2021.report.influence import dependence, importance
@@ -238,6 +238,29 @@ def test_cells_are_written_as_they_stand_in_the_file(tmp_path: Path) -> None:
             assert column_text(b, inputs) == "(missing)"
         else:
             assert float(column_text(b, inputs)) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("count", "lines", "shape"),
+    [
+        (16, ("  target: y", "  features: [p*]"), (4, 4)),
+        (17, ("  target: y", "  features: [p*]"), None),
+        (16, ("  target: y", "  features: [p*, a]"), None),
+        (16, ("  target: y", "  features: [a]"), None),
+        (16, ("  target: q*", "  features: [p*]", "  target_shape: [2, 8]"), (2, 8)),
+    ],
+)
+def test_inputs_that_are_an_image(
+    tmp_path: Path, count: int, lines: tuple[str, ...], shape: tuple[int, int] | None
+) -> None:
+    random = np.random.default_rng(0)
+    cells: dict[str, list[Cell]] = {"a": random.normal(size=ROWS).round(2).tolist()}
+    for letter in "pq":
+        for pixel in range(count):
+            cells[f"{letter}{pixel}"] = random.integers(0, 256, ROWS).tolist()
+    cells["y"] = random.normal(size=ROWS).round(2).tolist()
+    problem = load(write_csv(tmp_path / "t.csv", cells), *lines)
+    assert image_shape(problem.preprocessing) == shape
 
 
 def test_zero_is_written_as_zero() -> None:

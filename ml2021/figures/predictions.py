@@ -89,7 +89,7 @@ def images(truth: Floats, prediction: Floats, names: Sequence[str], unit: str) -
     count = len(names)
     ratio = truth.shape[1] / truth.shape[2]
     side = WIDE / (count + 0.9)
-    figure = new_figure(WIDE, min(2 * max(side * min(ratio, 2.5), 0.55) + 0.5, 5.0))
+    figure = new_figure(WIDE, min(2 * max(side * min(ratio, 2.5), 0.5) + 0.5, 5.0))
     grid = figure.subplots(2, count, squeeze=False)
     low = float(min(truth.min(), prediction.min()))
     high = float(max(truth.max(), prediction.max()))
@@ -105,11 +105,33 @@ def images(truth: Floats, prediction: Floats, names: Sequence[str], unit: str) -
             axes.grid(visible=False)
             axes.spines[:].set_visible(False)
         grid[0][column].set_title(shown(name, 18), fontsize=8.5, fontweight="normal")
-    grid[0][0].set_ylabel("truth", fontsize=8.5)
-    grid[1][0].set_ylabel("prediction", fontsize=8.5)
+    for line, name in enumerate(("truth", "prediction")):
+        grid[line][0].set_ylabel(name, fontsize=8.5, rotation=0, ha="right", va="center")
     if drawn is not None:
         bar = figure.colorbar(drawn, ax=grid, shrink=0.8, aspect=30)
-        bar.set_label(shown(unit, 24))
+        bar.set_label(shown(unit, 22), fontsize=8.5)
+    return figure
+
+
+def gallery(values: Floats, names: Sequence[str], unit: str) -> Figure:
+    """Draw images (n, height, width) under their names, five in a line, on one scale of colours."""
+    columns = min(5, len(names))
+    lines = -(-len(names) // columns)
+    side = WIDE / (columns + 0.9)
+    ratio = values.shape[1] / values.shape[2]
+    figure = new_figure(WIDE, lines * (side * min(ratio, 2.5) + 0.3))
+    grid = figure.subplots(lines, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    drawn = None
+    for axes, image, name in zip(grid.flat, values, names, strict=False):
+        drawn = axes.imshow(
+            image, vmin=values.min(), vmax=values.max(), cmap=SEQUENTIAL, interpolation="nearest"
+        )
+        axes.set_title(shown(name, 16), fontsize=8.5, fontweight="normal")
+    if drawn is not None:
+        bar = figure.colorbar(drawn, ax=grid, shrink=0.8, aspect=30)
+        bar.set_label(shown(unit, 22), fontsize=8.5)
     return figure
 
 

@@ -10,9 +10,10 @@ import numpy as np
 from ml2021.console import number
 from ml2021.data.preprocessing import ClassTarget, RealTargets
 from ml2021.errors import echo
-from ml2021.report.blocks import Block, Section, Table, Text
-from ml2021.report.columns import Column, column_text
-from ml2021.report.material import Material, Rows
+from ml2021.figures.predictions import gallery
+from ml2021.report.blocks import Block, Picture, Section, Table, Text
+from ml2021.report.columns import Column, column_text, columns_of, image_shape
+from ml2021.report.material import Integers, Material, Rows
 from ml2021.scoring import Floats
 
 _WORST = 10
@@ -44,7 +45,10 @@ def worst(material: Material, rows: Rows, columns: Sequence[Column], of: int) ->
         lines.append(line)
     names = ["row"] + ([echo(rows.when_name)] if rows.when is not None else [])
     names += [*headings, *(echo(column.name) for column in shown)]
-    blocks: list[Block] = [Table(names, lines)]
+    blocks: list[Block] = []
+    if (shape := image_shape(material.preprocessing)) is not None:
+        blocks.append(_gallery(material, rows, order, shape))
+    blocks.append(Table(names, lines))
     if (more := of - len(shown)) > 0:
         blocks.append(
             Text(f"The columns that matter most are shown; there are {more:,} more of them.")
@@ -56,6 +60,27 @@ def worst(material: Material, rows: Rows, columns: Sequence[Column], of: int) ->
         "person have known better? Rows are counted from 1 below the header.",
         blocks,
     )
+
+
+def _gallery(material: Material, rows: Rows, order: Integers, shape: tuple[int, int]) -> Picture:
+    """Return the rows as the images that they are."""
+    target = material.preprocessing.target
+    pixels = columns_of(material.preprocessing)
+    values = rows.inputs[order, : len(pixels)].astype(np.float64)
+    values = np.array([c.mean for c in pixels]) + np.array([c.scale for c in pixels]) * values
+    names = [f"row {rows.places[place] + 1:,}" for place in order]
+    caption = "These rows as images, the largest error first"
+    if isinstance(target, ClassTarget):
+        labels = (*target.labels, "?")  # the last one for a class that training never saw
+        said = rows.predictions[order].argmax(axis=1)
+        true = rows.classes[order]
+        names = [
+            f"{labels[t]}, not {labels[s]}" if t != s else f"{labels[t]}"
+            for t, s in zip(true, said, strict=True)
+        ]
+        caption += ": the true class, and the one that was predicted where it is another"
+    figure = gallery(values.reshape(-1, *shape), names, "values of the pixels")
+    return Picture("worst_rows", figure, f"{caption}.", wide=True)
 
 
 def _class_cells(rows: Rows, target: ClassTarget) -> tuple[list[str], Floats, Cells]:

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ml2021.data.preprocessing import CategoryFeature, NumberFeature, Preprocessing, value_text
+from ml2021.data.preprocessing import (
+    CategoryFeature,
+    NumberFeature,
+    Preprocessing,
+    RealTargets,
+    value_text,
+)
+
+_FEWEST_PIXELS = 16
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,24 @@ def columns_of(preprocessing: Preprocessing) -> list[Column]:
         for lag, name in enumerate(names, start=1):
             columns.append(Column(name, start + lag - 1, 1, history.mean, history.scale, lag=lag))
     return columns
+
+
+def image_shape(preprocessing: Preprocessing) -> tuple[int, int] | None:
+    """Return height and width of the image that all inputs are the pixels of; None for others.
+
+    Pixels share one scale. The shape is that of the targets where these are as many, else a square.
+    """
+    columns, target = columns_of(preprocessing), preprocessing.target
+    count = len(columns)
+    is_image = preprocessing.history is None and len({c.scale for c in columns}) == 1
+    if count < _FEWEST_PIXELS or not is_image or any(c.width != 1 for c in columns):
+        return None
+    if isinstance(target, RealTargets) and target.shape is not None and len(target.shape) == 2:
+        height, width = target.shape
+        if height * width == count:
+            return height, width
+    side = math.isqrt(count)
+    return (side, side) if side * side == count else None
 
 
 def column_text(column: Column, inputs: NDArray[np.float32]) -> str:
