@@ -7,9 +7,9 @@ from functools import cache
 
 import pytest
 
-from tests import mutants
+from tests import mutants, suites
 from tests.conftest import Record
-from tests.suites import Tally, run_suite
+from tests.suites import HangError, Tally, run_suite
 
 QUICK = {"damage": 400, "yaml": 300, "csv": 300}
 LONG = {"damage": 10_000, "yaml": 20_000, "csv": 10_000}
@@ -67,3 +67,20 @@ def test_tens_of_thousands_are_read_or_refused(suite: str, record: Record) -> No
 )
 def test_a_mutant_is_caught(suite: str, mutant: str) -> None:
     assert quick(suite)[mutant].wrong_cases > 0
+
+
+def test_what_never_ends_is_a_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suites, "LONGEST_SECONDS", 0.1)
+    tally = Tally()
+
+    def never_end() -> None:
+        with tally.timed():
+            while True:
+                pass
+
+    with pytest.raises(HangError):
+        never_end()
+    assert tally.hangs == 1
+    with tally.timed():
+        pass
+    assert (tally.hangs, tally.slowest_seconds >= 0.1) == (1, True)
