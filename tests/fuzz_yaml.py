@@ -47,7 +47,7 @@ def reference(text: str) -> tuple[object, Blame | None]:
     try:
         nodes = list(yaml.compose_all(text, Loader=LOADER))
     except yaml.composer.ComposerError:  # an alias of nothing, which hides what comes after it
-        return None, Blame(set(range(1, text.count("\n") + 2)))
+        return None, Blame(set(range(1, text.count("\n") + 3)))
     except yaml.MarkedYAMLError as error:
         marks = [m.line + 1 for m in (error.context_mark, error.problem_mark) if m is not None]
         syntax = range(min(marks), max(marks) + 1)
