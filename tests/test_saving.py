@@ -53,4 +53,4 @@ def test_a_kill_costs_an_interval_at_most(step: float, save: float) -> None:
     # What the first takes nobody knows: as much as it should, at most.
     assert begun[0] - 1000 + min(save, LARGEST_SHARE * INTERVAL) <= INTERVAL + 1e-9
     # And there are no more of them than that takes.
-    assert min(losses) >= INTERVAL - 2 * step - 1e-9
+    assert min(losses) >= INTERVAL - 1.1 * step - 0.1 * save - 1e-9
