@@ -181,6 +181,7 @@ def category_dependence(names: Sequence[str], mean: Floats, labels: tuple[str, s
     axes.hlines(places, mean.min(), mean, color=GRID, linewidth=1.5)
     axes.plot(mean, places, "o", color=PREDICTION)
     axes.set_yticks(places, [shown(name, 22) for name in names])
+    axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.set_ylim(-0.6, len(names) - 0.4)
     label_axes(axes, labels[1], labels[0])
     return figure
