@@ -26,8 +26,10 @@ app = typer.Typer(
 
 _SHOWN_TARGETS = 20
 
+# readable=False: a path that may not be read is left to whoever reads it, who says so in one line.
 RunOption = Annotated[
-    Path | None, typer.Option(help="Run directory; left out, the newest under runs/.")
+    Path | None,
+    typer.Option(help="Run directory; left out, the newest under runs/.", readable=False),
 ]
 SetOption = Annotated[
     list[str] | None,
@@ -60,15 +62,19 @@ def _options(
 @app.command()
 def train(
     config: Annotated[
-        Path | None, typer.Option(help="YAML file that says what to train on, and how.")
+        Path | None,
+        typer.Option(help="YAML file that says what to train on, and how.", readable=False),
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="Run directory to go on with, instead of --config.")
+        Path | None,
+        typer.Option(help="Run directory to go on with, instead of --config.", readable=False),
     ] = None,
     init_from: Annotated[
         Path | None,
         typer.Option(
-            metavar="RUN", help="Run directory whose best parameters the training begins with."
+            metavar="RUN",
+            help="Run directory whose best parameters the training begins with.",
+            readable=False,
         ),
     ] = None,
     set_: SetOption = None,
@@ -115,10 +121,16 @@ def report(
 @app.command()
 def sweep(
     config: Annotated[
-        Path | None, typer.Option(help="YAML file with a section sweep: what differs, run by run.")
+        Path | None,
+        typer.Option(
+            help="YAML file with a section sweep: what differs, run by run.", readable=False
+        ),
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="Directory of a sweep to go on with, instead of --config.")
+        Path | None,
+        typer.Option(
+            help="Directory of a sweep to go on with, instead of --config.", readable=False
+        ),
     ] = None,
     set_: SetOption = None,
     run_dir: Annotated[
@@ -149,7 +161,8 @@ def sweep(
 @app.command()
 def evaluate(
     csv: Annotated[
-        Path | None, typer.Argument(help="CSV to score; left out, the run's own test rows.")
+        Path | None,
+        typer.Argument(help="CSV to score; left out, the run's own test rows.", readable=False),
     ] = None,
     run: RunOption = None,
     json_: Annotated[
@@ -187,7 +200,10 @@ def evaluate(
 @app.command()
 def compare(
     runs: Annotated[
-        list[Path], typer.Argument(help="Directories of runs, and of sweeps for all their runs.")
+        list[Path],
+        typer.Argument(
+            help="Directories of runs, and of sweeps for all their runs.", readable=False
+        ),
     ],
     json_: Annotated[
         bool, typer.Option("--json", help="Print one JSON object on stdout, nothing else.")
@@ -206,7 +222,9 @@ def compare(
 
 @app.command()
 def predict(
-    csv: Annotated[list[Path], typer.Argument(help="CSVs to predict; they need no target.")],
+    csv: Annotated[
+        list[Path], typer.Argument(help="CSVs to predict; they need no target.", readable=False)
+    ],
     run: RunOption = None,
     output: Annotated[
         Path | None,
@@ -256,7 +274,9 @@ def surface(
 
 @app.command()
 def piecewise(
-    csv: Annotated[Path, typer.Argument(help="CSV of two columns: x, and the curve's y there.")],
+    csv: Annotated[
+        Path, typer.Argument(help="CSV of two columns: x, and the curve's y there.", readable=False)
+    ],
     pieces: Annotated[
         int | None,
         typer.Option(min=1, help="Come near with so many straight pieces; left out, be exact."),

@@ -126,7 +126,10 @@ def test_no_disk_error_loses_anything(
     cases = [(p, error) for p in points_of(forks, folder, command) for error in ERRORS]
     wrong = failures(forks, folder, command, cases)
     right = len(cases) - len(wrong)
-    record(f"disk errors of `{command[2].removeprefix('--')}`", f"{right} of {len(cases)}")
+    record(
+        f"disk errors of `{'train' if command == TRAIN else 'train --resume'}`",
+        f"{right} of {len(cases)}",
+    )
     assert wrong == {}
 
 
