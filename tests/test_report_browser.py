@@ -17,7 +17,7 @@ CONFIGS = [
     *sorted((ROOT / "configs").glob("*.yaml")),
     ROOT / "configs" / "ladder" / "linear_1.yaml",
 ]
-WIDTHS = (1280, 400)
+WIDTHS = (1280, 768, 400)
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs chromium")

@@ -18,6 +18,8 @@ from ml2021.scoring import Floats
 
 _WORST = 10
 _SHOWN_COLUMNS = 6
+_SHOWN_BESIDE_TARGETS = 4
+"""Where the worst of several targets takes columns of the table too."""
 
 Cells = Callable[[int], list[str]]
 """A row's place -> what the table says of it."""
@@ -29,12 +31,14 @@ def worst(material: Material, rows: Rows, columns: Sequence[Column], of: int) ->
     `columns` are those that matter most, the first first, `of` so many.
     """
     target = material.preprocessing.target
+    most = _SHOWN_COLUMNS
     if isinstance(target, ClassTarget):
         headings, errors, cells = _class_cells(rows, target)
     else:
+        most = _SHOWN_COLUMNS if target.width == 1 else _SHOWN_BESIDE_TARGETS
         headings, errors, cells = _real_cells(rows, target)
     order = np.argsort(-errors, kind="stable")[:_WORST]
-    shown = columns[:_SHOWN_COLUMNS]
+    shown = columns[:most]
     lines = []
     for place in order:
         line = [f"{rows.places[place] + 1:,}"]

@@ -16,8 +16,8 @@ _PIXELS_PER_INCH = 96
 _SHORT = 20
 """A cell of so few characters, such as a date, is not broken into lines."""
 
-_PHONE, _SHEET = 366, 1000
-"""Pixels. A table that is wider is shown as a card for each row: on a phone, or everywhere."""
+_PHONE, _TABLET, _DESK = 350, 560, 950
+"""Pixels. A table that is wider is shown as a card for each row, on screens of that kind."""
 
 _CARDS = """
 table.KIND, table.KIND tbody, table.KIND caption { display: block; }
@@ -25,7 +25,7 @@ table.KIND thead { display: none; }
 table.KIND tr { display: grid; grid-template-columns: repeat(auto-fill, minmax(84px, 1fr));
   gap: 4px 0; padding: 6px 0; border-bottom: 1px solid var(--line); }
 table.KIND td { display: block; text-align: left; border: 0; padding: 1px 8px 1px 0;
-  overflow-wrap: anywhere; }
+  overflow-wrap: anywhere; white-space: normal; }
 table.KIND td::before { content: attr(data-heading); display: block; color: var(--soft);
   font-size: 11px; line-height: 1.2; font-weight: normal; }
 """
@@ -65,21 +65,19 @@ td { border-bottom: 1px solid var(--line); }
 table.text td { text-align: left; max-width: 60ch; overflow-wrap: anywhere; }
 table.text td:first-child { color: var(--soft); white-space: nowrap; }
 tr.strong td { font-weight: 600; }
-CARDS_OF_LOTS
 pre { font: 13px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace;
   background: #f6f6f7; padding: 10px 14px; border-radius: 6px; margin: 10px 0;
   white-space: pre-wrap; overflow-wrap: anywhere; }
 summary { cursor: pointer; color: var(--blue); }
 ul { padding-left: 20px; margin: 8px 0; }
 footer { margin-top: 56px; color: var(--soft); font-size: 13px; }
-@media (min-width: 601px) { table:not(.lots) td.short { white-space: nowrap; } }
+@media (min-width: 601px) { td.short { white-space: nowrap; } }
 @media (max-width: 600px) {
   h1 { font-size: 25px; }
   main { padding-top: 20px; }
-  table { font-size: 12.5px; }
-  th, td { padding-right: 7px; }
-  th { font-size: 11.5px; }
-CARDS_OF_MANY
+  table { font-size: 12px; }
+  th, td { padding-right: 5px; }
+  th { font-size: 11px; }
 }
 @media print {
   @page { margin: 16mm 14mm; }
@@ -99,9 +97,13 @@ CARDS_OF_MANY
 }
 """
 
-_CARD_KINDS = ("many", "lots")
-for _kind in _CARD_KINDS:
-    _STYLE = _STYLE.replace(f"CARDS_OF_{_kind.upper()}", _CARDS.replace("KIND", _kind).strip())
+_CARD_KINDS = {
+    "cards-on-phones": "(max-width: 600px)",
+    "cards-on-tablets": "screen and (max-width: 1040px)",
+    "cards": "all",
+}
+for _kind, _when in _CARD_KINDS.items():
+    _STYLE += f"@media {_when} {{{_CARDS.replace('KIND', _kind)}}}\n"
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'"
 
@@ -197,7 +199,7 @@ def _table(table: Table) -> str:
 
 
 def _as_cards(table: Table) -> str:
-    """Return where a table is to be cards, by how wide it would be: lots, many, or nowhere.
+    """Return the class that says where a table is to be cards, by how wide it would be.
 
     A character is about as wide as half of the font's size. A phone breaks cells between words.
     """
@@ -206,11 +208,13 @@ def _as_cards(table: Table) -> str:
         words = [len(word) for cell in column for word in cell.split()]
         longest = max(words, default=0)
         unbroken = max((len(cell) for cell in column[1:] if len(cell) <= _SHORT), default=0)
-        phone += 7.2 * longest + 7
+        phone += 6.9 * longest + 5
         sheet += 8 * max(longest, unbroken) + 12
-    if sheet > _SHEET:
-        return "lots"
-    return "many" if phone > _PHONE else ""
+    if sheet > _DESK:
+        return "cards"
+    if sheet > _TABLET:
+        return "cards-on-tablets"
+    return "cards-on-phones" if phone > _PHONE else ""
 
 
 def _cell(text: str, heading: str | None) -> str:
