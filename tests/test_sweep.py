@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -297,6 +298,44 @@ def test_nothing_outlives_a_sweep_that_is_killed(tmp_path: Path) -> None:
     started.process.communicate(timeout=30)
     wait_until(lambda: not any(map(is_alive, workers)), 10)
     assert refusal(tmp_path, "evaluate", "--run", "s")[0] == 4
+
+
+@pytest.mark.soak
+def test_a_sweep_killed_at_random_ends_as_one_that_was_not(swept: Path, sweep_dir: Path) -> None:
+    """Each is killed and resumed until it ends; the packs are others after a resume."""
+    random = Random(0)
+    begun = time.monotonic()
+    run_well(swept, "sweep", "--config", "c.yaml", "--run-dir", "timed")
+    seconds = time.monotonic() - begun
+    kills = 0
+    for number in range(10):
+        path = swept / f"killed-{number}"
+        begin = ["--config", "c.yaml", "--run-dir", path.name]
+        while True:
+            options = ["--resume", path.name] if (path / "sweep.json").exists() else begin
+            process = subprocess.Popen(
+                [*PROGRAM, "sweep", *options, "--no-report", "--quiet"],
+                cwd=swept,
+                env=environment(),
+                stdout=subprocess.DEVNULL,
+            )
+            try:
+                code = process.wait(random.uniform(0.1, 1.5) * seconds)
+            except subprocess.TimeoutExpired:
+                process.send_signal(random.choice([signal.SIGKILL, signal.SIGTERM]))
+                process.wait()
+                kills += 1
+            else:
+                break
+        assert code == 0
+        assert {entry.name for entry in path.iterdir()} == {
+            entry.name for entry in sweep_dir.iterdir()
+        }
+        for row, other in zip(sweep_rows(sweep_dir), sweep_rows(path), strict=True):
+            assert row["best_epoch"] == other["best_epoch"]
+            assert float(row["test_mae"]) == pytest.approx(float(other["test_mae"]), rel=1e-3)
+        run_well(swept, "evaluate", "--run", path.name)
+    assert kills >= 5
 
 
 def test_a_killed_worker_costs_its_own_runs(tmp_path: Path) -> None:
