@@ -247,6 +247,7 @@ def test_cells_are_written_as_they_stand_in_the_file(tmp_path: Path) -> None:
         (17, ("  target: y", "  features: [p*]"), None),
         (16, ("  target: y", "  features: [p*, a]"), None),
         (16, ("  target: y", "  features: [a]"), None),
+        (16, ("  target: y", "  features: [r*]"), None),
         (16, ("  target: q*", "  features: [p*]", "  target_shape: [2, 8]"), (2, 8)),
     ],
 )
@@ -258,6 +259,7 @@ def test_inputs_that_are_an_image(
     for letter in "pq":
         for pixel in range(count):
             cells[f"{letter}{pixel}"] = random.integers(0, 256, ROWS).tolist()
+            cells[f"r{pixel}"] = random.normal(scale=pixel + 1, size=ROWS).round(2).tolist()
     cells["y"] = random.normal(size=ROWS).round(2).tolist()
     problem = load(write_csv(tmp_path / "t.csv", cells), *lines)
     assert image_shape(problem.preprocessing) == shape

@@ -20,7 +20,7 @@ _PHONE, _TABLET, _DESK = 350, 560, 950
 """Pixels. A table that is wider is shown as a card for each row, on screens of that kind."""
 
 _CARDS = """
-table.KIND, table.KIND tbody, table.KIND caption { display: block; }
+table.KIND, table.KIND tbody { display: block; }
 table.KIND thead { display: none; }
 table.KIND tr { display: grid; grid-template-columns: repeat(auto-fill, minmax(84px, 1fr));
   gap: 4px 0; padding: 6px 0; border-bottom: 1px solid var(--line); }
@@ -41,7 +41,7 @@ h1 { font-size: 30px; line-height: 1.2; margin: 0 0 4px; letter-spacing: -0.01em
 h2 { font-size: 21px; line-height: 1.25; margin: 48px 0 4px; padding-top: 16px;
   border-top: 1px solid var(--line); }
 p { margin: 8px 0; max-width: 74ch; }
-.soft, figcaption, caption { color: var(--soft); }
+.soft, figcaption, .caption { color: var(--soft); }
 .see { color: var(--soft); margin-top: 0; }
 nav { margin: 16px 0 0; font-size: 14px; line-height: 1.9; }
 nav a { color: var(--blue); text-decoration: none; margin-right: 14px; white-space: nowrap; }
@@ -57,7 +57,8 @@ img { display: block; width: 100%; max-width: min(100%, 520px); height: auto; }
 figcaption { font-size: 14px; line-height: 1.4; margin-top: 4px; max-width: 66ch; }
 .scroll { overflow-x: auto; margin: 14px 0; }
 table { border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; }
-caption { text-align: left; padding-bottom: 6px; }
+.caption { font-size: 14px; line-height: 1.4; margin: 14px 0 -8px; max-width: 66ch;
+  break-after: avoid; }
 th { font-weight: 600; color: var(--soft); border-bottom: 1px solid var(--ink); }
 th, td { padding: 4px 12px 4px 0; text-align: right; vertical-align: top; max-width: 34ch; }
 th:first-child, td:first-child { text-align: left; }
@@ -182,7 +183,7 @@ def _block(block: Text | Listing | Items | Table) -> str:
 
 
 def _table(table: Table) -> str:
-    caption = f"<caption>{_escape(table.caption)}</caption>" if table.caption else ""
+    caption = f'<p class="caption">{_escape(table.caption)}</p>\n' if table.caption else ""
     head = "".join(f"<th>{_escape(heading)}</th>" for heading in table.headings)
     kind = "text" if table.is_text else _as_cards(table)
     rows = []
@@ -194,7 +195,8 @@ def _table(table: Table) -> str:
     body = "".join(rows)
     top = f"<thead><tr>{head}</tr></thead>\n" if any(table.headings) else ""
     named = f' class="{kind}"' if kind else ""
-    drawn = f'<div class="scroll"><table{named}>{caption}{top}<tbody>{body}</tbody></table></div>\n'
+    inside = f"<table{named}>{top}<tbody>{body}</tbody></table>"
+    drawn = f'{caption}<div class="scroll">{inside}</div>\n'
     return drawn if table.folded is None else _fold(table.folded, drawn)
 
 
