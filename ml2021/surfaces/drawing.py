@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ml2021.config import schema
 from ml2021.console import number
-from ml2021.data.preprocessing import NumberFeature, RealTargets
+from ml2021.data.preprocessing import ClassTarget, NumberFeature, RealTargets
 from ml2021.model import Model
 from ml2021.parameters import Parameter
 from ml2021.surfaces.losses import Ground
@@ -193,11 +193,15 @@ def _scale(model: Model, parameter: Parameter) -> "Scale | None":
 
 def _loss_label(model: Model, ground: Ground) -> str:
     """Return the loss with its unit, and the rows."""
-    target = model.preprocessing.target
+    preprocessing, target = model.preprocessing, model.preprocessing.target
     unit = ""
-    if isinstance(target, RealTargets) and target.common_scale is not None:
+    if isinstance(target, ClassTarget):
+        unit = " (nats)"
+    elif target.common_scale is not None:
         (name, *others) = target.labels
         squared = "" if ground.name == "mae" else "²"
+        if preprocessing.history is not None:  # all of one column, however many steps ahead
+            name, others = preprocessing.target_columns[0], []
         unit = f" ({name}{squared})" if not others else ""
     return f"training loss: {ground.name}{unit}"
 
