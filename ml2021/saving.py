@@ -30,8 +30,8 @@ _PATH = "path."
 _PATH_TENSORS = ("updates", "points", "gradient_norms")
 
 
-LARGEST_SHARE = 0.02
-"""What a save should take of an interval at most; larger networks want longer ones."""
+SPARE_SHARE = 0.02
+"""What is left of an interval, for a step or a save that takes longer than those before."""
 
 
 class Saver:
@@ -41,19 +41,19 @@ class Saver:
         self._write = write
         self._seconds = seconds
         self._captured = self._asked = time.monotonic()
-        self._step = 0.0
-        self._took = LARGEST_SHARE * seconds  # until one is done
+        self._step = self._took = 0.0
 
     def is_due(self) -> bool:
         """Whether the next time that this is asked would be too late.
 
         That is after a step as long as those before, and when a save then takes what the last took,
-        each with a tenth to spare.
+        with some time to spare.
         """
         now = time.monotonic()
         self._step = max(now - self._asked, 0.9 * self._step)  # a slow one is forgotten in time
         self._asked = now
-        return now + 1.1 * (self._step + self._took) >= self._captured + self._seconds
+        latest = self._captured + (1 - SPARE_SHARE) * self._seconds
+        return now + self._step + self._took >= latest
 
     def save(self) -> None:
         """Write. Raises ResourceError when the disk refuses; what was written before stands."""

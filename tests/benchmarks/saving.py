@@ -32,7 +32,7 @@ from tests.benchmarks.workloads import LR, WORKLOADS, Workload, make_rows, write
 ALL = {
     "W1": WORKLOADS["W1"],
     "W3": Workload("W3", 40_000, 28, (256, 256, 256), 4096, None, 1, 1, 12),
-    "large": Workload("large", 4_000, 784, (2000, 2000), 128, None, 1, 1, 100),
+    "large": Workload("large", 4_000, 784, (1000, 1000), 128, None, 1, 1, 100),
 }
 CALIBRATING_SECONDS = 2.0
 
