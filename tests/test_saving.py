@@ -41,7 +41,7 @@ def saves(step_seconds: float, save_seconds: float, patch: pytest.MonkeyPatch) -
     return begun
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(step=st.floats(0.1, 8), save=st.floats(0, 6))
 def test_a_kill_costs_an_interval_at_most(step: float, save: float) -> None:
     with pytest.MonkeyPatch.context() as patch:
