@@ -25,7 +25,7 @@ train: {{epochs: 1000000, early_stopping: null, save_seconds: 1e-9}}
 LONG = f"""{DATA.replace("train.csv", "long.csv")}model: {{type: relu_stack, widths: [8]}}
 train: {{epochs: 1, batch_size: 1, save_seconds: 1e-9}}
 """
-SLOW = f"""{DATA.replace("train.csv", "long.csv")}model: {{type: relu_stack, widths: [1500, 1500]}}
+SLOW = f"""{DATA.replace("train.csv", "long.csv")}model: {{type: relu_stack, widths: [3000, 3000]}}
 train: {{epochs: 50, batch_size: full}}
 """
 LAST = "run/checkpoints/last.safetensors"
