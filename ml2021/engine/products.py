@@ -18,18 +18,23 @@ from torch import Tensor
 Product = Callable[[Tensor, Tensor], Tensor]
 """product(left, right): left (K, M, I) · right (K, I, N), valid until the next call."""
 
-LEAST_WORK = 1 << 20
-"""How many multiplications a member's product has at least, for oneDNN to pay."""
+LEAST_WORK = 1_500_000
+"""How many multiplications a member's product has at least, for each thread, for oneDNN to pay.
+
+Alone they break even at 1.1 million with one thread and 1.9 million with two; within an update, in
+which threads fall asleep meanwhile, two of them broke even at 2.6 million (W2)."""
 
 
 def build_product(out: Tensor, inner: int, *, is_placed: bool = False) -> Product:
     """Return the product whose result has the shape (K, M, N) and the dtype of `out`, and I inner.
 
+    It is chosen for the number of threads that torch has now, and stays the same for another.
     The result lies in `out` where `is_placed`, and may lie there otherwise. On the right, each
     member's matrix or its transpose has to be contiguous.
     """
     members, rows, columns = out.shape
-    if rows * inner * columns < LEAST_WORK or not _has_faster(out):
+    least = LEAST_WORK * torch.get_num_threads()
+    if rows * inner * columns < least or not _has_faster(out):
         return partial(torch.bmm, out=out)
     if members > 1:
         return partial(_multiply_each, out=out)
