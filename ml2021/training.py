@@ -48,7 +48,8 @@ def train_run(session: Session, run: RunDirectory, console: Console, *, is_repor
                 reports["held-out"] = found.pooled
             write_json(run.summary, summary)
     with stop_signals() as stop_signal:  # all is saved: what follows is only said and drawn
-        _say_results(session, run, reports, console)
+        if not console.quiet:
+            _say_results(session, run, reports, console)
         if is_reported:
             _report(session, run, console, stop_signal)
     if (late := stop_signal()) is not None:

@@ -66,8 +66,8 @@ class TrainingPath:
                 return
         self._updates[self._count] = update
         self._points[self._count] = theta
-        for layer, view in enumerate(self._layout.views(gradient[None])):
-            self._norms[self._count, layer] = torch.linalg.vector_norm(view)
+        layers = self._layout.views(gradient[None])
+        self._norms[self._count] = torch.stack([torch.linalg.vector_norm(g) for g in layers])
         self._count += 1
 
     def takes(self, updates: Tensor, points: Tensor, gradient_norms: Tensor) -> bool:

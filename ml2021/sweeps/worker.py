@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ml2021.problem import LoadedProblem
     from ml2021.sweeps.training import PackData
 
-COLLECTION_THRESHOLD = 200_000  # as in ml2021.__main__
+COLLECTION_THRESHOLD = 1_000_000  # as in ml2021.__main__
 PROGRESS_SECONDS = 0.2
 
 Reply = Callable[[Mapping[str, Any]], None]

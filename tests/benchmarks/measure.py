@@ -60,14 +60,16 @@ def median_ratio(values: Sequence[float], base: Sequence[float]) -> float:
 def run_command(command: Sequence[str], folder: Path, path: Path, expected: int = 0) -> Usage:
     """Run a command in `folder`, with `path` to import from, and return what it took.
 
+    Modules are kept as bytecode after their first import, as those of an installed package are.
     Raises RuntimeError, with what the command said, when it does not end with `expected`.
     """
     result, said = folder / "took.json", folder / "said.txt"
+    kept = {name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with said.open("w") as output:
         subprocess.run(
             [sys.executable, "-S", str(LAUNCHER), str(result), *command],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(path)},
+            env={**kept, "PYTHONPATH": str(path)},
             stdout=output,
             stderr=subprocess.STDOUT,
             check=True,
