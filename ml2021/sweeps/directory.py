@@ -155,7 +155,7 @@ def load_results(sweep: SweepDirectory) -> dict[int, Result]:
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise CheckpointError(f"{sweep.results}: cannot be read ({error.strerror})") from None
+        raise ResourceError(f"{sweep.results}: cannot be read ({error.strerror})") from None
     except (ValueError, KeyError, TypeError):
         raise CheckpointError(f"{sweep.results}: damaged; run the sweep again") from None
 
