@@ -291,7 +291,7 @@ def test_safetensors_of_somebody_else_are_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_not_there_or_no_file_is_refused(tmp_path: Path) -> None:
-    assert refusal(tmp_path / "x") == "no such checkpoint"
+    assert refusal(tmp_path / "x") == "no such checkpoint; train the run further, or anew"
     assert refusal(tmp_path) == "not a file"
     os.mkfifo(tmp_path / "pipe")
     assert refusal(tmp_path / "pipe") == "not a file"

@@ -79,7 +79,9 @@ def read_content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise CheckpointError(f"{path.absolute()}: no such checkpoint") from None
+        raise CheckpointError(
+            f"{path.absolute()}: no such checkpoint; train the run further, or anew"
+        ) from None
     except OSError as error:
         raise ResourceError(f"{path}: cannot be read ({error.strerror})") from None
 

@@ -176,7 +176,7 @@ CASES = [
         54,
         "missing",
         lambda folder: (folder / BEST).unlink(),
-        f"{{here}}/{BEST}: no such checkpoint",
+        f"{{here}}/{BEST}: no such checkpoint; train the run further, or anew",
     ),
     refused(54, "empty", put(BEST, b"")),
     refused(55, "cut short", change(BEST, lambda content: content[:-1])),
@@ -403,7 +403,9 @@ CASES = [
         ),
         command="train --quiet --resume run",
         code=4,
-        lines=("{here}/run/checkpoints/init.safetensors: no such checkpoint",),
+        lines=(
+            "{here}/run/checkpoints/init.safetensors: no such checkpoint; train the run further, or anew",
+        ),
     ),
     Case(
         numbers=(66,),
