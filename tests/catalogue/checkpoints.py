@@ -404,7 +404,8 @@ CASES = [
         command="train --quiet --resume run",
         code=4,
         lines=(
-            "{here}/run/checkpoints/init.safetensors: no such checkpoint; train the run further, or anew",
+            "{here}/run/checkpoints/init.safetensors: no such checkpoint; train the run further, "
+            "or anew",
         ),
     ),
     Case(
