@@ -48,8 +48,7 @@ def train_run(session: Session, run: RunDirectory, console: Console, *, is_repor
                 reports["held-out"] = found.pooled
             write_json(run.summary, summary)
     with stop_signals() as stop_signal:  # all is saved: what follows is only said and drawn
-        if not console.quiet:
-            _say_results(session, run, reports, console)
+        _say_results(session, run, reports, console)
         if is_reported:
             _report(session, run, console, stop_signal)
     if (late := stop_signal()) is not None:
@@ -88,6 +87,9 @@ def _say_results(
     session: Session, run: RunDirectory, reports: Mapping[str, Report], console: Console
 ) -> None:
     """Print the scores, and what they say."""
+    if console.quiet:
+        return
+
     from ml2021.report.diagnosis import diagnose, say
     from ml2021.report.evidence import evidence_of
     from ml2021.report.gathering import read_history
