@@ -19,7 +19,8 @@ from ml2021.data.tables import TableFormat
 from ml2021.engine.networks import Network
 from ml2021.ensembles import combine, member_outputs
 from ml2021.errors import CheckpointError, DataError
-from ml2021.problem import LoadedProblem, load_problem, table_format_of
+from ml2021.problem import LoadedProblem, load_problem
+from ml2021.resolution import table_format_of
 from ml2021.runs.checkpoints import Checkpoint, load_checkpoint
 from ml2021.runs.directory import RunDirectory
 from ml2021.saving import config_without_paths, saved_answers, saved_residuals

@@ -88,7 +88,7 @@ def train(
 
 def _read_start(path: Path, loaded: LoadedConfig) -> "Start":
     """Return the best parameters of the run at `path`, held against the config."""
-    from ml2021.problem import check_columns
+    from ml2021.resolution import check_columns
 
     source = open_run(path)
     check_columns(loaded.config, loaded.locate)

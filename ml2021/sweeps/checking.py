@@ -2,7 +2,7 @@
 
 from ml2021.config.variations import LoadedSweep
 from ml2021.errors import ConfigError
-from ml2021.problem import check_columns
+from ml2021.resolution import check_columns
 
 
 def check_runs(loaded: LoadedSweep) -> None:
