@@ -103,7 +103,8 @@ def _watch(receiver: int) -> None:
             threading.Thread(target=_count_down, args=(number,), daemon=True).start()
             counting = True
         stopping = True
-    os.close(receiver)
+    with suppress(OSError):  # it is a pipe of ours: there is nothing to lose, and nobody to tell
+        os.close(receiver)
 
 
 def _count_down(signal_number: int) -> None:
