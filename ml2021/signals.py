@@ -95,15 +95,15 @@ def _watch_thread() -> Iterator[None]:
 
 def _watch(receiver: int) -> None:
     stopping = counting = False
-    while received := os.read(receiver, 1):
-        number = received[0]
-        if number == signal.SIGINT and stopping:
-            os._exit(128 + number)
-        if number != signal.SIGINT and not counting:
-            threading.Thread(target=_count_down, args=(number,), daemon=True).start()
-            counting = True
-        stopping = True
-    with suppress(OSError):  # it is a pipe of ours: there is nothing to lose, and nobody to tell
+    with suppress(OSError):  # a pipe of ours that fails: there is nothing to lose, nobody to tell
+        while received := os.read(receiver, 1):
+            number = received[0]
+            if number == signal.SIGINT and stopping:
+                os._exit(128 + number)
+            if number != signal.SIGINT and not counting:
+                threading.Thread(target=_count_down, args=(number,), daemon=True).start()
+                counting = True
+            stopping = True
         os.close(receiver)
 
 
