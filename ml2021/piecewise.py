@@ -175,7 +175,7 @@ def _say(
     low, high = float(curve.x[0]), float(curve.x[-1])
     hidden = session.network.layout.hidden[0]
     kind = (
-        "ReLUs, two for each hard sigmoid,"
+        "ReLUs, two for each hard sigmoid"
         if session.network.activation == "relu"
         else (f"hard sigmoid{'s' if hidden > 1 else ''}")
     )

@@ -20,8 +20,8 @@ from ml2021.data.samples import FittedTable, read_matching
 from ml2021.data.windows import known_histories
 from ml2021.errors import ConfigError, DataError, ResourceError, echo
 from ml2021.predictions import Predictions, notes_on_texts, prediction_columns, to_csv
-from ml2021.runs.directory import chosen_run, open_run
-from ml2021.runs.files import replace_file
+from ml2021.runs.directory import RunDirectory, chosen_run, open_run, read_json
+from ml2021.runs.files import is_there, replace_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,8 +59,7 @@ def predict(
         raise ConfigError(f"--interval {interval:g}: name a share between 0 and 1, such as 0.9")
     run = open_run(run_path)
     places = _output_places(sources, output)
-    if inside := [p for p in places if p.resolve().is_relative_to(run.path.resolve())]:
-        raise ConfigError(f"--output {inside[0]}: is in the run's directory; name a file elsewhere")
+    _refuse_kept(run, places)
 
     from ml2021.model import load_model
 
@@ -79,6 +78,19 @@ def predict(
     for item, text in zip(done, texts, strict=True):
         _write(item.output, text)
     return run.path, done
+
+
+def _refuse_kept(run: RunDirectory, places: Sequence[Path]) -> None:
+    """Refuse to write over what a run left, or over the table that this one was trained on."""
+    data = read_json(run.environment).get("data") if is_there(run.environment) else None
+    for place in places:
+        if any(is_there(RunDirectory(parent).best) for parent in place.resolve().parents):
+            raise ConfigError(f"--output {place}: is in a run's directory; name a file elsewhere")
+        table = Path(data) if isinstance(data, str) else place
+        if table != place and table.exists() and place.exists() and table.samefile(place):
+            raise ConfigError(
+                f"--output {place}: is the table that the run was trained on; name another file"
+            )
 
 
 def _half_widths(model: "Model", level: float) -> Floats:

@@ -222,10 +222,11 @@ def _advance(session: Session, run: RunDirectory, console: Console, metrics: Met
             how_to_go_on=f"go on with: ml2021 train --resume {run.path}",
         )
     except DivergenceError as error:
-        kept = ""
+        kept = f"; {run.path} has no best parameters"
         if bool(state.best_epoch.any()):
             checkpoints.write_best(state)
-            kept = f"; the best parameters, of epoch {int(state.best_epoch.max())}, are kept"
+            best = int(state.best_epoch.max())
+            kept = f"; the best parameters, of epoch {best}, are kept in {run.path}"
         raise DivergenceError(*(line + kept for line in error.lines)) from None
 
 

@@ -46,6 +46,7 @@ def evidence_of(
     rows: int = 400,
     lowest: float | None = None,
     is_falling: bool = False,
+    is_rising: bool = False,
     inputs: int = 50,
     split: str = "{method: sequential}",
 ) -> Evidence:
@@ -55,7 +56,7 @@ def evidence_of(
         part: report_of(score, errors, 400 if part == "train" else rows)
         for part, errors in parts.items()
     }
-    return Evidence(config, score, reports, inputs, 1234, 17, lowest, is_falling)
+    return Evidence(config, score, reports, inputs, 1234, 17, lowest, is_falling, is_rising)
 
 
 CASES: dict[str, tuple[Evidence, Finding, str, tuple[str, ...]]] = {
@@ -175,6 +176,18 @@ CASES: dict[str, tuple[Evidence, Finding, str, tuple[str, ...]]] = {
         "cannot tell",
         "with 64 rows a difference of 10.20 is chance",
         (),
+    ),
+    "hardly better in training, clearly worse elsewhere, on later rows": (
+        evidence_of(RELU, {"train": (48, 90, 50), "test": (52, 90, 50)}, rows=2_500),
+        "cannot tell",
+        "it gained little in training, and lost it here",
+        (),
+    ),
+    "a training loss that rose": (
+        evidence_of(RELU, {"train": (80, 90, 50), "test": (81, 90, 50)}, is_rising=True),
+        "optimisation",
+        "the steps are too large",
+        ("optimizer.lr=0.0002",),
     ),
     "the last epoch is the best": (
         evidence_of(RELU, {"train": (20, 90, 50), "validation": (21, 90, 50)}, is_falling=True),

@@ -79,9 +79,9 @@ def test_a_best_setting_at_the_end_of_what_was_tried(
     means: tuple[float, float, float], end: str
 ) -> None:
     words = outcome_of(grid(*means)).words(BEST)
-    assert sum(f"The best setting has optimizer.lr {end}" in word for word in words) == 1
+    assert sum(f"The table's best setting has optimizer.lr {end}" in word for word in words) == 1
     drawn = outcome_of(grid(*means), scales={"optimizer.lr": "log"}).words(BEST)
-    assert not any("The best setting has" in word for word in drawn)
+    assert not any("The table's best setting has" in word for word in drawn)
 
 
 def test_settings_that_chance_alone_tells_apart() -> None:

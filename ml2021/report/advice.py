@@ -67,6 +67,11 @@ def further(evidence: Evidence) -> tuple[str, ...]:
     return (f"optimizer.lr={3 * evidence.config.optimizer.lr:g}",)
 
 
+def smaller_steps(evidence: Evidence) -> tuple[str, ...]:
+    """Return a tenth of the learning rate."""
+    return (f"optimizer.lr={evidence.config.optimizer.lr / 10:g}",)
+
+
 def next_command(command: Sequence[str], config_path: str, settings: Sequence[str]) -> str:
     """Return the command that trains anew with these settings.
 

@@ -14,7 +14,14 @@ from typing import Literal
 
 from ml2021.config import schema
 from ml2021.console import heading, number, verdict
-from ml2021.report.advice import against_overfitting, further, larger, next_command, tamer
+from ml2021.report.advice import (
+    against_overfitting,
+    further,
+    larger,
+    next_command,
+    smaller_steps,
+    tamer,
+)
 from ml2021.report.evidence import (
     CLEARLY,
     FEW_ROWS,
@@ -75,6 +82,13 @@ def _training_is_high(evidence: Evidence) -> Diagnosis | None:
         f"on the rows that it trained on, {heading(score)} is {shown(report.scores, score)}, and "
         f"{shown(report.baselines[best], score)} of {best.replace('_', ' ')}"
     )
+    if evidence.is_rising:
+        words = (
+            f"Optimisation: {figures}. The training loss rose from the first epoch to the last: "
+            "the steps are too large.",
+            "Next: a smaller learning rate, or train.clip_norm.",
+        )
+        return Diagnosis("optimisation", words, smaller_steps(evidence))
     lowest = evidence.lowest_training
     if lowest is not None and lowest < least * (1 - 2 * CLEARLY):
         words = (
@@ -208,11 +222,14 @@ def _carries_over(evidence: Evidence) -> Diagnosis | None:
             against_overfitting(evidence),
         )
         return Diagnosis("overfitting", words, tamer(evidence))
-    difference = number(2 * chance(score, there, held.rows))
-    return _cannot_tell(
-        f"{figures}; with {held.rows:,} rows a difference of {difference} is chance",
-        "Next: more rows, or other columns. Another data.split.seed shows how much scores move.",
-    )
+    difference = 2 * chance(score, there, held.rows)
+    reason = "it gained little in training, and lost it here"
+    if there - best <= difference:
+        reason = f"with {held.rows:,} rows a difference of {number(difference)} is chance"
+    following = "Next: more rows, or other columns."
+    if _is_drawn_alike(evidence.config, part):
+        following += " Another data.split.seed shows how much scores move."
+    return _cannot_tell(f"{figures}; {reason}", following)
 
 
 def _cannot_tell(why: str, following: str = "") -> Diagnosis:

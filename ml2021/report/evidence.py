@@ -28,6 +28,7 @@ class Evidence:
     score: the one that decides. reports: the scores by part, beside those of the trivial answers.
     lowest_training: the lowest training loss of any epoch in the unit of that score, if it has one.
     is_falling: whether the best epoch is the last of all that were asked for.
+    is_rising: whether the training loss ended higher than it began.
     """
 
     config: schema.Config
@@ -38,6 +39,7 @@ class Evidence:
     best_epoch: int
     lowest_training: float | None
     is_falling: bool
+    is_rising: bool = False
 
 
 def deciding_score(config: schema.Config) -> str:
@@ -71,6 +73,7 @@ def evidence_of(
         best_epoch=history.best_epoch,
         lowest_training=lowest,
         is_falling=history.validation is not None and history.best_epoch == config.train.epochs,
+        is_rising=len(history.training) > 1 and history.training[-1] > history.training[0],
     )
 
 

@@ -178,8 +178,8 @@ class Outcome:
             ):
                 if own == end:
                     words.append(
-                        f"The best setting has {key} {dump_value(own)}, the {what} that was tried: "
-                        f"{more} ones may be better still."
+                        f"The table's best setting has {key} {dump_value(own)}, the {what} that "
+                        f"was tried: {more} ones may be better still."
                     )
         return words
 
@@ -193,8 +193,8 @@ class Outcome:
         if not near:
             return []
         return [
-            f"From seed to seed the best setting moves by {number(best.std)}, and {near:,} of the "
-            f"other {len(spreads) - 1:,} are within that of it: chance chose among them."
+            f"From seed to seed the table's best setting moves by {number(best.std)}, and {near:,} "
+            f"of the other {len(spreads) - 1:,} are within that of it: chance chose among them."
         ]
 
     @cached_property

@@ -1,6 +1,7 @@
 """1 to 16: what the config or the command line says."""
 
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -334,9 +335,24 @@ CASES = [
         "--output runs/number/checkpoints/best.safetensors",
         code=2,
         lines=(
-            "--output runs/number/checkpoints/best.safetensors: is in the run's directory; "
+            "--output runs/number/checkpoints/best.safetensors: is in a run's directory; "
             "name a file elsewhere",
         ),
+    ),
+    Case(
+        numbers=(15,),
+        name="predictions onto what the run was trained on",
+        command="predict new.csv --run runs/number --output train.csv",
+        code=2,
+        lines=("--output train.csv: is the table that the run was trained on; name another file",),
+    ),
+    Case(
+        numbers=(15,),
+        name="predictions onto another run",
+        given=(lambda folder: shutil.copytree(folder / "runs/number", folder / "other"),),
+        command="predict new.csv --run runs/number --output other/summary.json",
+        code=2,
+        lines=("--output other/summary.json: is in a run's directory; name a file elsewhere",),
     ),
     Case(
         numbers=(15,),

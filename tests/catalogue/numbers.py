@@ -120,7 +120,8 @@ CASES = [
         command=f"{NUMBER} --set 'optimizer={{type: sgd, lr: 1e30}}'",
         code=6,
         lines=(
-            "training diverged: the loss is not a finite number in epoch 1, update {n}; " + REMEDY,
+            "training diverged: the loss is not a finite number in epoch 1, update {n}; "
+            f"{REMEDY}; run has no best parameters",
         ),
         leaves=("run",),
         then=(has_no_best,),
@@ -133,7 +134,7 @@ CASES = [
         code=6,
         lines=(
             "training diverged: {any} in epoch {n}, update {n}; "
-            f"{REMEDY}; the best parameters, of epoch {{n}}, are kept",
+            f"{REMEDY}; the best parameters, of epoch {{n}}, are kept in run",
         ),
         leaves=("run",),
         then=(keeps_the_best,),
@@ -144,7 +145,10 @@ CASES = [
         command=f"{NUMBER} --set model=linear --set loss=mae "
         "--set 'optimizer={type: sgd, lr: 1e24}' --set train.batch_size=full",
         code=6,
-        lines=("training diverged: a parameter is beyond 1e+12 in epoch 1, update 1; " + REMEDY,),
+        lines=(
+            "training diverged: a parameter is beyond 1e+12 in epoch 1, update 1; "
+            f"{REMEDY}; run has no best parameters",
+        ),
         leaves=("run",),
         then=(has_no_best,),
     ),
