@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(autouse=True)
-def _oneDNN_for_all(monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: N802
+def _onednn_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let oneDNN multiply everything, on a processor of any kind."""
     monkeypatch.setattr(products, "LEAST_WORK", 0)
     monkeypatch.setattr(products, "_has_faster", lambda out: out.dtype == torch.float32)
