@@ -4,14 +4,18 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ml2021.config.loading import load_config_text
 from ml2021.config.schema import Config
+from ml2021.report import evidence as evidences
 from ml2021.report.advice import next_command
 from ml2021.report.diagnosis import Finding, diagnose
 from ml2021.report.evidence import Evidence, chance, deciding_score, how_much_harder
+from ml2021.report.material import History
 from ml2021.scoring import Report
+from tests.tables import load, write_csv
 
 RELU = "model: {type: relu_stack, widths: [40, 20]}\nloss: mae\n"
 LINEAR = "model: linear\nloss: mae\n"
@@ -304,3 +308,17 @@ def test_the_next_command_is_the_last_with_other_settings(
     text = next_command(command, str(Path("run") / "config.yaml"), ["seed=1"])
     assert text == expected
     assert shlex.split(text)[:2] == ["ml2021", "train"]
+
+
+@pytest.mark.parametrize(
+    ("losses", "is_rising"), [([3, 2, 1], False), ([1, 3, 2], True), ([2], False)]
+)
+def test_a_loss_that_ends_higher_than_it_began_is_rising(
+    tmp_path: Path, losses: list[float], is_rising: bool
+) -> None:
+    values = list(range(40))
+    problem = load(write_csv(tmp_path / "t.csv", {"x": values, "y": values}), "  target: y")
+    epochs = np.arange(1, len(losses) + 1)
+    history = History(epochs, np.array(losses, np.float64), None, np.ones(len(losses)))
+    found = evidences.evidence_of(problem.config, problem.preprocessing, {}, history, 2)
+    assert found.is_rising == is_rising
