@@ -88,7 +88,7 @@ def build_model(checkpoint: Checkpoint, path: Path) -> Model:
         config = Config.model_validate(plain)
     except (ValidationError, KeyError, TypeError):
         raise CheckpointError(f"{path}: holds no config that this ml2021 reads") from None
-    network = assembly.build_network(config.model, described.preprocessing)
+    network = assembly.build_network(config.model, *described.preprocessing.sizes)
     theta = checkpoint.tensors.get("theta")
     # Members that diverged have left, but never all of them.
     expected = [(k, network.layout.parameters) for k in range(1, config.train.members + 1)]

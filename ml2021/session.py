@@ -74,7 +74,7 @@ def start_session(
     `where` stands at the start of a message about the size of the model.
     """
     config, preprocessing = problem.config, problem.preprocessing
-    network = assembly.build_network(config.model, preprocessing)
+    network = assembly.build_network(config.model, *preprocessing.sizes)
     training = assembly.build_training(config)
     rows = len(problem.train)
     assembly.check_memory(network, training, rows, where)

@@ -210,7 +210,7 @@ def test_a_fold_of_a_pack_is_the_run_alone_on_its_rows(runs: Path) -> None:
     """float64, at least 200 updates, to 1e-9."""
     problem = problem_of(runs)
     folds = [folds_of(runs).load(index) for index in (2, 3)]  # of one size
-    network = assembly.build_network(problem.config.model, problem.preprocessing)
+    network = assembly.build_network(problem.config.model, *problem.preprocessing.sizes)
     alone = assembly.build_training(
         problem.config.model_copy(
             update={"train": problem.config.train.model_copy(update={"epochs": 75})}

@@ -80,7 +80,9 @@ def test_an_update_is_one_launch() -> None:
     progress = fit(NETWORKS["relu_stack"], training, state, data, None)
     next(progress)
     next(progress)
-    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiler:
+    with profile(
+        activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA], acc_events=True
+    ) as profiler:
         next(progress)
     events = profiler.events()
     assert events is not None

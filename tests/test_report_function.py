@@ -39,7 +39,7 @@ def columns(seed: int = 0) -> dict[str, list[Cell]]:
 
 def model_of(problem: LoadedProblem) -> Model:
     """Return a network with the parameters that a training starts from."""
-    network = assembly.build_network(problem.config.model, problem.preprocessing)
+    network = assembly.build_network(problem.config.model, *problem.preprocessing.sizes)
     generator = torch.Generator().manual_seed(1)
     return Model(
         config=problem.config,

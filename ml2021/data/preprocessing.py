@@ -165,6 +165,11 @@ class Preprocessing(Record):
         return (*named, *(f"{series}−{lag}" for lag in range(1, self.history.lags + 1)))
 
     @property
+    def sizes(self) -> tuple[int, int]:
+        """F and T: the number of inputs and of outputs of a network for these columns."""
+        return len(self.inputs), self.target.width
+
+    @property
     def target_columns(self) -> tuple[str, ...]:
         """The target's columns in the table."""
         target = self.target

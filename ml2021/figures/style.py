@@ -192,10 +192,10 @@ def to_svg(figure: Figure) -> str:
 def _apply_style() -> None:
     """Set matplotlib's settings, once: text asks for them as late as when a figure is drawn."""
     mpl.rcParams.update(_STYLE)
-    mpl.rcParams["font.family"] = ["DejaVu Sans", *_cjk_families(), "sans-serif"]
+    mpl.rcParams["font.family"] = ["DejaVu Sans", *cjk_families(), "sans-serif"]
 
 
-def _cjk_families() -> list[str]:
+def cjk_families() -> list[str]:
     """Return an installed family that has Chinese, Japanese and Korean, or none."""
     manager = font_manager.fontManager
     families = {font.name for font in manager.ttflist}

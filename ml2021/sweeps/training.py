@@ -96,7 +96,7 @@ def train_pack(
     Raises ConfigError where not even one of them fits, ResourceError where memory runs out.
     """
     config = problems[0].config
-    network = assembly.build_network(config.model, problems[0].preprocessing)
+    network = assembly.build_network(config.model, *problems[0].preprocessing.sizes)
     training, rows = assembly.build_training(config), len(data.train)
     assembly.check_memory(network, training, rows, "model")
     limit = assembly.member_limit(network, training, rows, share) or len(problems)
