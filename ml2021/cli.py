@@ -12,8 +12,9 @@ from typing import Annotated
 import typer
 
 from ml2021 import __version__
-from ml2021.console import Console, bulleted, score_table, write_message, write_result
-from ml2021.errors import Ml2021Error, printable
+from ml2021.console import Console, write_message, write_result
+from ml2021.errors import Ml2021Error
+from ml2021.formatting import bulleted, printable, score_table
 from ml2021.signals import StoppedError, stoppable
 
 app = typer.Typer(
@@ -31,13 +32,16 @@ RunOption = Annotated[
     Path | None,
     typer.Option(help="Run directory; left out, the newest under runs/.", readable=False),
 ]
+
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key: optimizer.lr=0.01."),
 ]
+
 NoReportOption = Annotated[
     bool, typer.Option("--no-report", help="Write no report.html to look at.")
 ]
+
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Print only errors.")]
 
 
@@ -85,8 +89,6 @@ def train(
     quiet: QuietOption = False,
 ) -> None:
     """Train on a table, score the result, and keep both in a run directory."""
-    from ml2021 import train as command
-
     if (config is None) == (resume is None):
         raise typer.BadParameter("give one of --config FILE and --resume RUN")
     if resume is not None and run_dir is not None:
@@ -95,12 +97,14 @@ def train(
         raise typer.BadParameter("--init-from belongs to --config; --resume has its own parameters")
     console = Console(quiet=quiet)
     if config is not None:
-        path = command.train(
-            config, set_ or [], run_dir, init_from, console, is_reported=not no_report
-        )
+        from ml2021.commands.train import train as start
+
+        path = start(config, set_ or [], run_dir, init_from, console, is_reported=not no_report)
     else:
+        from ml2021.commands.resume import resume as go_on
+
         assert resume is not None
-        path = command.resume(resume, set_ or [], console, is_reported=not no_report)
+        path = go_on(resume, set_ or [], console, is_reported=not no_report)
     write_result(f"{path}\n")
 
 
@@ -112,7 +116,7 @@ def report(
     ] = None,
 ) -> None:
     """Draw a run, or a sweep, as one page to look at: report.html in its directory."""
-    from ml2021.report import command
+    from ml2021.commands import report as command
 
     path = command.report(run, plots)
     write_result(f"{path}\n")
@@ -143,7 +147,7 @@ def sweep(
     quiet: QuietOption = False,
 ) -> None:
     """Train a config's many runs side by side, and keep the best."""
-    from ml2021 import sweep as command
+    from ml2021.commands import sweep as command
 
     if (config is None) == (resume is None):
         raise typer.BadParameter("give one of --config FILE and --resume DIR")
@@ -170,7 +174,7 @@ def evaluate(
     ] = False,
 ) -> None:
     """Score a run, beside the trivial answers on the same rows."""
-    from ml2021 import evaluate as command
+    from ml2021.commands import evaluate as command
 
     result = command.evaluate(csv, run)
     report = result.report
@@ -178,7 +182,7 @@ def evaluate(
     if json_:
         write_result(json.dumps(result.to_json(), allow_nan=False, ensure_ascii=False) + "\n")
         return
-    from ml2021.scoring import fold_scores
+    from ml2021.evaluation.scoring import fold_scores
 
     lines = []
     if (folds := result.cross_validation) is not None:
@@ -210,7 +214,7 @@ def compare(
     ] = False,
 ) -> None:
     """Hold the scores of runs against each other; those that differ in the seed make one line."""
-    from ml2021 import compare as command
+    from ml2021.commands import compare as command
 
     result = command.compare(runs)
     Console().say(*bulleted(result.notes))
@@ -243,7 +247,7 @@ def predict(
     ] = None,
 ) -> None:
     """Apply a run to new CSVs: as many rows out as in, in the same order."""
-    from ml2021 import predict as command
+    from ml2021.commands import predict as command
 
     path, files = command.predict(csv, run, output, id_ or [], ahead, interval)
     console = Console()
@@ -267,7 +271,7 @@ def surface(
     ] = None,
 ) -> None:
     """Draw the training loss over two parameters, or one, with the path that training took."""
-    from ml2021 import surface as command
+    from ml2021.commands import surface as command
 
     write_result(f"{command.surface(run, x, y, output, Console())}\n")
 
@@ -294,7 +298,7 @@ def piecewise(
     quiet: QuietOption = False,
 ) -> None:
     """Build a piecewise-linear curve as a network, without training, and keep it as a run."""
-    from ml2021 import piecewise as command
+    from ml2021.commands import piecewise as command
 
     path = command.piecewise(csv, pieces, relu, set_ or [], run_dir, Console(quiet=quiet))
     write_result(f"{path}\n")

@@ -7,31 +7,19 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
 from ml2021.errors import ResourceError
 
 if TYPE_CHECKING:
-    from ml2021.metrics import Scores
+    pass
 
 BAR_SECONDS = 0.1
 """How often the bar on a terminal is drawn again: an epoch can take a hundredth of that."""
+
 LINE_SECONDS = 10.0
 """Off a terminal there is no bar, but a line at most this often."""
-
-_HEADINGS = {
-    "mae": "MAE",
-    "rmse": "RMSE",
-    "r2": "R2",
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced",
-    "macro_f1": "macro F1",
-    "log_loss": "log loss",
-    "auroc": "AUROC",
-}
-HIGHER_IS_BETTER = {"r2", "accuracy", "balanced_accuracy", "macro_f1", "auroc"}
 
 
 def write_result(text: str) -> None:
@@ -110,82 +98,3 @@ class ProgressBar:
             self._bar.set_postfix_str(losses)
         else:
             self._console.say(f"{self._unit} {round(done, 1):g} of {self._total}: {losses}")
-
-
-def number(value: float | None) -> str:
-    """Return four significant digits, without an exponent where that is readable."""
-    if value is None:
-        return "-"
-    if value == 0:
-        return "0"
-    scientific = f"{value:.3e}"
-    exponent = int(scientific.partition("e")[2])
-    return f"{value:,.{max(0, 3 - exponent)}f}" if -4 <= exponent < 7 else scientific
-
-
-def score_table(
-    title: str, rows: Mapping[str, "Scores"], errors: Mapping[str, "Scores"] | None = None
-) -> list[str]:
-    """Return a table with a line for each name; columns that are undefined for all are left out.
-
-    `errors` stand behind the scores, after ±.
-    """
-    keys = [
-        key for key in next(iter(rows.values())) if any(r[key] is not None for r in rows.values())
-    ]
-    body = [
-        [
-            name.replace("_", " "),
-            *(number_with_error(r[key], errors[name][key] if errors else None) for key in keys),
-        ]
-        for name, r in rows.items()
-    ]
-    return align([[title, *map(heading, keys)], *body])
-
-
-def heading(key: str) -> str:
-    """Return a score's name as people read it."""
-    return _HEADINGS.get(key, key)
-
-
-def number_with_error(value: float | None, error: float | None) -> str:
-    """Return a number, and where there is one its error to as many decimals, after ±."""
-    text = number(value)
-    if error is None:
-        return text
-    decimals = len(text.partition(".")[2])
-    return f"{text} ± {number(error) if 'e' in text else f'{error:,.{decimals}f}'}"
-
-
-def align(cells: Sequence[Sequence[str]]) -> list[str]:
-    """Return lines of cells, the first column to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return [
-        "  ".join(
-            cell.ljust(width) if index == 0 else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in cells
-    ]
-
-
-def verdict(key: str, network: "Scores", trivial: Mapping[str, "Scores"]) -> str:
-    """Say in a sentence whether the network beats every trivial answer by the score `key`."""
-    sign = -1 if key in HIGHER_IS_BETTER else 1
-    known = {name: s[key] for name, s in trivial.items() if s[key] is not None}
-    own = network[key]
-    heading = _HEADINGS[key]
-    if own is None or not known:
-        return f"{heading} is undefined on these rows: they do not tell whether the network is good"
-    best = min(known, key=lambda name: sign * (known[name] or 0.0))
-    name, value = best.replace("_", " "), known[best]
-    assert value is not None
-    compared = f"{heading} {number(own)} against {number(value)} of {name}"
-    if sign * own < sign * value:
-        return f"The network beats every trivial answer: {compared}."
-    return f"The network does NOT beat the trivial answers: {compared}."
-
-
-def bulleted(lines: Iterable[str]) -> list[str]:
-    """Return the lines as a list under a heading."""
-    return [f"  - {line}" for line in lines]

@@ -15,9 +15,6 @@ that is raised is a bug of ours. Mapping errors to exit codes is left to `ml2021
 
 import errno
 
-ECHO_LIMIT = 80
-"""The longest piece of a user's text that a message repeats, in characters."""
-
 
 class Ml2021Error(Exception):
     """Something that a user can cause and can mend; `lines` says what, a line for each."""
@@ -78,14 +75,3 @@ def is_of_machine(error: OSError) -> bool:
     """Whether the machine is to blame for what the system refused, and not the path or the file."""
     machine = (errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT)
     return error.errno in machine
-
-
-def printable(text: str) -> str:
-    """Return text with what no terminal should be sent, such as control characters, escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def echo(value: object) -> str:
-    """Return a user's text or value for a message: escaped, and cut to `ECHO_LIMIT` characters."""
-    text = printable(str(value))
-    return text if len(text) <= ECHO_LIMIT else text[: ECHO_LIMIT - 1] + "…"

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 
 from ml2021.config.loading import load_config_text
+from ml2021.data.load import load_problem
 from ml2021.errors import CheckpointError
-from ml2021.model import Model, load_model
-from ml2021.problem import load_problem
-from ml2021.runs.checkpoints import load_checkpoint
+from ml2021.runs.checkpoint_file import load_checkpoint
+from ml2021.runs.checkpoints import write_best
 from ml2021.runs.directory import RunDirectory
-from ml2021.saving import write_best
-from ml2021.session import residuals, start_session
+from ml2021.runs.model import Model, load_model
+from ml2021.training.trainer import residuals, start_session
 from tests import commands
 from tests.finishing import scratch
 from tests.suites import HangError, Tally
@@ -202,7 +202,7 @@ def signed(content: bytes, choose: random.Random) -> bytes:
 
     No digest tells that this is none of ours, so it may be another model; a fault it may not be.
     """
-    from ml2021.runs import checkpoints
+    from ml2021.runs import checkpoint_file as checkpoints
 
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "x"

@@ -28,7 +28,7 @@ SECONDS = 60.0
 """What no command here may take; a child that does is killed, and its code is `HUNG`."""
 HUNG = -1000
 _LATE = (
-    *("ml2021.description", "encodings.utf_8_sig", "pyarrow.pandas_compat", "safetensors.torch"),
+    *("ml2021.data.load", "encodings.utf_8_sig", "pyarrow.pandas_compat", "safetensors.torch"),
     *("pydantic.type_adapter", "typer._adapters", "typer._click.decorators"),
     "pyarrow.vendored.version",
 )
@@ -198,18 +198,11 @@ def _import_all() -> None:
     import pandas  # noqa: F401
     import torch
 
-    from ml2021 import (  # noqa: F401
-        __main__,
-        cli,
-        crossvalidation,
-        evaluate,
-        predict,
-        session,
-        starting,
-        train,
-        training,
+    from ml2021.inspection import (
+        diagnosis,  # noqa: F401
+        evidence,  # noqa: F401
     )
-    from ml2021.report import diagnosis, evidence, gathering  # noqa: F401
+    from ml2021.report import collect as gathering  # noqa: F401
 
     # An import within a command makes calls of its own, more of them when a folder has changed, and
     # the calls are counted.

@@ -15,7 +15,8 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from ml2021.config import documents, loading
+from ml2021.config import loading
+from ml2021.config import yaml_reader as documents
 from ml2021.errors import ConfigError
 from tests.suites import HangError, Tally
 

@@ -43,7 +43,7 @@ def put(original: Callable[..., Any], broken: Callable[..., Any]) -> None:
 
 def _write_in_place() -> None:
     from ml2021.errors import ResourceError
-    from ml2021.runs.files import replace_file
+    from ml2021.files import replace_file
 
     def broken(path: Path, *content: bytes | memoryview) -> None:
         try:
@@ -60,7 +60,7 @@ def _replace_without(*left_out: str) -> Callable[[], None]:
     """Return what makes `replace_file` leave a step out, or do it after the rename."""
 
     def apply() -> None:
-        from ml2021.runs.files import replace_file
+        from ml2021.files import replace_file
 
         def broken(path: Path, *content: bytes | memoryview) -> None:
             temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -86,7 +86,7 @@ def _replace_without(*left_out: str) -> Callable[[], None]:
 
 def _swallow_disk_errors() -> None:
     from ml2021.errors import ResourceError
-    from ml2021.runs.files import replace_file
+    from ml2021.files import replace_file
 
     def broken(path: Path, *content: bytes | memoryview) -> None:
         with contextlib.suppress(ResourceError):
@@ -96,15 +96,15 @@ def _swallow_disk_errors() -> None:
 
 
 def _metrics_unflushed() -> None:
-    from ml2021.runs.directory import MetricsFile
+    from ml2021.runs.metrics_csv import MetricsFile
 
     MetricsFile.flush = lambda self: None  # type: ignore[method-assign]
 
 
 def _metrics_not_cut_back() -> None:
-    from ml2021.runs import directory
+    from ml2021.runs import metrics_csv
 
-    whole = directory.MetricsFile.__init__
+    whole = metrics_csv.MetricsFile.__init__
 
     def broken(self: Any, path: Path, columns: Any, epochs: int) -> None:
         if not epochs:
@@ -112,7 +112,7 @@ def _metrics_not_cut_back() -> None:
             return
         self._path, self._columns, self._file = path, columns, path.open("a")
 
-    directory.MetricsFile.__init__ = broken  # type: ignore[method-assign]
+    metrics_csv.MetricsFile.__init__ = broken  # type: ignore[method-assign]
 
 
 def _leftovers_stay() -> None:
@@ -128,13 +128,13 @@ def _half_made_is_in_the_way() -> None:
 
 
 def _finished_without_a_summary() -> None:
-    from ml2021.runs.files import is_there
+    from ml2021.files import is_there
 
     put(is_there, lambda path: path.name == "summary.json" or is_there(path))
 
 
 def _a_failing_disk_is_a_missing_file() -> None:
-    from ml2021.runs.files import is_there
+    from ml2021.files import is_there
 
     def broken(path: Path) -> bool:
         with contextlib.suppress(OSError):
@@ -147,7 +147,7 @@ def _a_failing_disk_is_a_missing_file() -> None:
 def _order_from_a_stream() -> None:
     import torch
 
-    from ml2021.data.datasets import epoch_order
+    from ml2021.engine.dataset import epoch_order
 
     stream = torch.Generator().manual_seed(0)
     put(epoch_order, lambda seed, epoch, rows: torch.randperm(rows, generator=stream))
@@ -157,7 +157,7 @@ def _restored_without(*names: str) -> Callable[[], None]:
     """Return what leaves a part of the state as it was before the first update."""
 
     def apply() -> None:
-        from ml2021.saving import restore_state
+        from ml2021.runs.checkpoints import restore_state
 
         def broken(state: Any, last: Any, path: Path) -> None:
             from dataclasses import fields
@@ -180,7 +180,7 @@ def _restored_without(*names: str) -> Callable[[], None]:
 
 
 def _begins_at_the_seed() -> None:
-    from ml2021.session import start_session
+    from ml2021.training.trainer import start_session
 
     def broken(problem: Any, where: str, last: Any, threads: Any, theta: Any = None) -> Any:
         return start_session(problem, where, last, threads, theta if threads is None else None)
@@ -189,13 +189,13 @@ def _begins_at_the_seed() -> None:
 
 
 def _fits_its_own_statistics() -> None:
-    from ml2021.data.adoption import adopt_if_agreed
+    from ml2021.data.preprocessing.reuse import adopt_if_agreed
 
     put(adopt_if_agreed, lambda own, other: own)
 
 
 def _no_checksum() -> None:
-    from ml2021.runs import checkpoints
+    from ml2021.runs import checkpoint_file as checkpoints
 
     class Fitting(str):
         """A digest that is that of anything."""
@@ -213,7 +213,7 @@ def _a_checksum_without(left_out: str) -> Callable[[], None]:
     """Return what makes the digest pass over the tensors, or over the description."""
 
     def apply() -> None:
-        from ml2021.runs import checkpoints
+        from ml2021.runs import checkpoint_file as checkpoints
 
         whole = checkpoints._digest
 
@@ -230,7 +230,7 @@ def _a_checksum_without(left_out: str) -> Callable[[], None]:
 def _a_lenient_yaml() -> None:
     import yaml
 
-    from ml2021.config.documents import Document, parse_document
+    from ml2021.config.yaml_reader import Document, parse_document
 
     def broken(text: str, source: str, rank: int = 0) -> Document:
         document = parse_document(text, source, rank)
@@ -242,7 +242,7 @@ def _a_lenient_yaml() -> None:
 
 
 def _repeated_keys_win() -> None:
-    from ml2021.config.documents import parse_document
+    from ml2021.config.yaml_reader import parse_document
 
     def broken(text: str, source: str, rank: int = 0) -> Any:
         document = parse_document(text, source, rank)
@@ -254,7 +254,7 @@ def _repeated_keys_win() -> None:
 
 
 def _lines_of_a_config_from_0() -> None:
-    from ml2021.config import documents
+    from ml2021.config import yaml_reader as documents
 
     builder = documents._Builder
     place = builder._place
@@ -264,7 +264,8 @@ def _lines_of_a_config_from_0() -> None:
 
 
 def _no_line_count() -> None:
-    from ml2021.data.tables import Header, Table, TableFormat, read_table
+    from ml2021.data.csv.headers import Header, TableFormat
+    from ml2021.data.tables import Table, read_table
 
     def broken(path: Path, format: TableFormat, **more: Any) -> Table:
         import pandas as pd

@@ -7,9 +7,8 @@ import numpy as np
 import pandas as pd
 
 from ml2021.config.loading import LoadedConfig, load_config_text
-from ml2021.data.files.headers import make_header
-from ml2021.data.tables import Header
-from ml2021.problem import LoadedProblem, load_problem
+from ml2021.data.csv.headers import Header, make_header
+from ml2021.data.load import LoadedProblem, load_problem
 
 Cell = str | int | float | None
 

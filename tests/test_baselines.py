@@ -7,14 +7,14 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.linear_model import LinearRegression
 
-from ml2021 import baselines
-from ml2021.baselines import (
+from ml2021.evaluation import baselines
+from ml2021.evaluation.baselines import (
     class_frequencies,
     fit_least_squares,
     mean_answer,
     median_answer,
 )
-from ml2021.metrics import classification_scores
+from ml2021.evaluation.metrics import classification_scores
 
 Floats = NDArray[np.float64]
 

@@ -18,12 +18,12 @@ import torch
 from safetensors.torch import save as save_tensors
 
 from ml2021.config.loading import load_config_text
-from ml2021.data.preprocessing import NumberFeature, Preprocessing, RealTargets, Source
+from ml2021.data.preprocessing.records import NumberFeature, Preprocessing, RealTargets, Source
 from ml2021.errors import CheckpointError, ResourceError
-from ml2021.model import load_model
-from ml2021.runs.checkpoints import Checkpoint, Description, load_checkpoint, save_checkpoint
-from ml2021.runs.files import replace_file
-from ml2021.saving import config_without_paths
+from ml2021.files import replace_file
+from ml2021.runs.checkpoint_file import Checkpoint, Description, load_checkpoint, save_checkpoint
+from ml2021.runs.checkpoints import config_without_paths
+from ml2021.runs.model import load_model
 
 DAMAGED = "damaged or not a checkpoint of ml2021; train the run again"
 CONFIG = "data: {path: a.csv, target: größe}\nmodel: {type: relu_stack, widths: [2]}\n"
@@ -391,7 +391,7 @@ REPLACE = """
 import resource, signal, sys
 from pathlib import Path
 from ml2021.errors import ResourceError
-from ml2021.runs.files import replace_file
+from ml2021.files import replace_file
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ml2021.data.column_types import ColumnPlan, is_date, plan_columns
 from ml2021.data.columns import Problem, Selection, match_names, select_columns
+from ml2021.data.csv.headers import Header
 from ml2021.data.dates import date_key, sort_keys
-from ml2021.data.kinds import ColumnPlan, is_date, plan_columns
-from ml2021.data.tables import Header
 from ml2021.errors import DataError
 from tests.tables import Cell, frame_of, header_of
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from ml2021.assembly import choose_threads
+from ml2021.engine.hardware import choose_threads
 from ml2021.engine.networks import relu_stack
-from ml2021.errors import echo
+from ml2021.formatting import echo
 from tests import commands
 from tests.commands import contents, refusal, run, run_apart, run_well, write_rows
 

@@ -7,9 +7,15 @@ from typing import Any
 
 import pytest
 
-from ml2021.comparison import Contender, best_of, comparison_table, group, trivial_answers
 from ml2021.config.schema import Config
-from ml2021.metrics import Scores
+from ml2021.evaluation.comparison import (
+    Contender,
+    best_of,
+    comparison_table,
+    group,
+    trivial_answers,
+)
+from ml2021.evaluation.metrics import Scores
 from tests.commands import refusal, run_well, table, write_rows
 
 CONFIG = """\

@@ -10,16 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml2021.config import schema
-from ml2021.config.loading import (
-    LoadedConfig,
-    dump_yaml,
-    load_config,
-    load_config_text,
-    to_plain,
-)
-from ml2021.config.scalars import dump_document, resolve_scalar
+from ml2021.config.loading import LoadedConfig, dump_yaml, load_config, load_config_text, to_plain
+from ml2021.config.yaml_scalars import dump_document, resolve_scalar
 from ml2021.errors import ConfigError
-from ml2021.suggestions import suggest
+from ml2021.formatting import suggest
 
 DATA = "data: {path: a.csv, target: y}\n"
 BLOCK = "data:\n  path: a.csv\n  target: y\n"

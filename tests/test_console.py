@@ -9,8 +9,9 @@ import sys
 import pytest
 
 from ml2021 import console
-from ml2021.console import Console, ProgressBar, align, bulleted, number, score_table, verdict
-from ml2021.metrics import Scores
+from ml2021.console import Console, ProgressBar
+from ml2021.evaluation.metrics import Scores
+from ml2021.formatting import align, bulleted, number, score_table, verdict
 
 NUMBERS = {
     None: "-",

@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.datasets import load_diabetes, load_digits
 
-from ml2021.baselines import fit_least_squares
-from ml2021.metrics import regression_scores
+from ml2021.evaluation.baselines import fit_least_squares
+from ml2021.evaluation.metrics import regression_scores
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 

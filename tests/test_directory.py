@@ -10,15 +10,8 @@ from pathlib import Path
 import pytest
 
 from ml2021.errors import CheckpointError, ResourceError, RunInUseError
-from ml2021.runs.directory import (
-    MetricsFile,
-    RunDirectory,
-    create_run,
-    locked,
-    open_run,
-    read_json,
-    write_json,
-)
+from ml2021.runs.directory import RunDirectory, create_run, locked, open_run, read_json, write_json
+from ml2021.runs.metrics_csv import MetricsFile
 
 COLUMNS = ["epoch", "train_loss", "validation_auroc"]
 

@@ -7,10 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from ml2021.data.datasets import Dataset
 from ml2021.engine import optimizers
-from ml2021.engine.fit import fit
-from ml2021.engine.members import fit_members
+from ml2021.engine.dataset import Dataset
+from ml2021.engine.fit import fit, fit_members
 from ml2021.engine.networks import outputs
 from ml2021.engine.state import Training, TrainingState, start
 from ml2021.errors import DivergenceError

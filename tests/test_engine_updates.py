@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ml2021.data.datasets import Dataset, epoch_order
 from ml2021.engine import optimizers, schedules, updates
+from ml2021.engine.dataset import Dataset, epoch_order
 from ml2021.engine.fit import Progress, fit
 from ml2021.engine.losses import CrossEntropy, Huber, Loss, Mae, Mse
 from ml2021.engine.networks import Network, linear, outputs, relu_stack, sigmoid_sum
@@ -332,7 +332,7 @@ def test_updates_that_count_on_the_device_are_the_plain_ones(
 
     monkeypatch.setattr("ml2021.engine.fit.build_updates", build_graphed)
     monkeypatch.setattr(updates.GraphedUpdates, "_capture", lambda self: self._one_update)
-    monkeypatch.setattr("ml2021.engine.path.MOST_POINTS", 12)
+    monkeypatch.setattr("ml2021.engine.trajectory.MOST_POINTS", 12)
     counted = train(network, training, data, keep_path=True)
     torch.testing.assert_close(counted.theta, plain.theta, rtol=1e-6, atol=1e-6)
     assert counted.path is not None

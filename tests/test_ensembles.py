@@ -11,16 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml2021.console import Console
-from ml2021.data.datasets import Dataset
-from ml2021.engine.members import fit_members
+from ml2021.data.load import load_problem
+from ml2021.engine.dataset import Dataset
+from ml2021.engine.fit import fit_members
 from ml2021.engine.state import start
-from ml2021.ensembles import combine
-from ml2021.model import Model, load_model
-from ml2021.problem import load_problem
-from ml2021.runs.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from ml2021.evaluation.ensembles import combine
+from ml2021.evaluation.scoring import mean_scores, standard_errors
+from ml2021.runs.checkpoint_file import Checkpoint, load_checkpoint, save_checkpoint
 from ml2021.runs.directory import RunDirectory
-from ml2021.scoring import mean_scores, standard_errors
-from ml2021.session import open_metrics, start_session, train_session
+from ml2021.runs.model import Model, load_model
+from ml2021.training.trainer import open_metrics, start_session, train_session
 from tests import commands
 from tests.commands import parse_rows, read_rows, run, run_well, write_rows
 from tests.tables import configure

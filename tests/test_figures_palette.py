@@ -13,7 +13,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
-from ml2021.figures import style
+from ml2021.report.figures import style
 
 Floats = NDArray[np.float64]
 

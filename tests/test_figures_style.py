@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from ml2021.figures import style
+from ml2021.report.figures import style
 
 CHINESE = "观看次数"
 
@@ -87,6 +87,6 @@ def test_spanning_decades() -> None:
 
 
 def test_no_figure_needs_pyplot() -> None:
-    code = "import sys; from ml2021.figures import style; style.to_png(style.new_figure()); "
+    code = "import sys; from ml2021.report.figures import style; style.to_png(style.new_figure()); "
     code += "sys.exit('matplotlib.pyplot' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

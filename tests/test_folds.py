@@ -5,10 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml2021.data.preprocessing import CategoryFeature, ClassTarget, NumberFeature, RealTargets
+from ml2021.data.folds import Folds
+from ml2021.data.load import LoadedProblem
+from ml2021.data.preprocessing.records import (
+    CategoryFeature,
+    ClassTarget,
+    NumberFeature,
+    RealTargets,
+)
 from ml2021.errors import ConfigError
-from ml2021.folds import Folds
-from ml2021.problem import LoadedProblem
 from tests.tables import Cell, configure, load, write_csv
 
 ROWS = 23

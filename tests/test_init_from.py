@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from ml2021.data.adoption import adopt, disagreements
-from ml2021.data.preprocessing import (
+from ml2021.data.preprocessing.records import (
     CategoryFeature,
     ClassTarget,
     History,
@@ -20,10 +19,11 @@ from ml2021.data.preprocessing import (
     RealTargets,
     Source,
 )
-from ml2021.model import load_model
-from ml2021.runs.checkpoints import load_checkpoint
+from ml2021.data.preprocessing.reuse import adopt, disagreements
+from ml2021.inspection.trajectory import read_way
+from ml2021.runs.checkpoint_file import load_checkpoint
 from ml2021.runs.directory import RunDirectory
-from ml2021.surfaces.ways import read_way
+from ml2021.runs.model import load_model
 from tests import commands, mutants
 from tests.commands import contents, refusal, run_well, write_rows
 from tests.finishing import RESUME, RUN, SETTINGS, WHOLE, begin_again, different, scratch

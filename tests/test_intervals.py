@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml2021 import conformal
+from ml2021.evaluation import intervals as conformal
 from tests import commands
 from tests.commands import parse_rows, refusal, run_well, write_rows
 from tests.tables import load

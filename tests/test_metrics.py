@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from sklearn import metrics as oracle
 
-from ml2021.metrics import (
+from ml2021.evaluation.metrics import (
     Scores,
     classification_scores,
     classification_scores_per_class,

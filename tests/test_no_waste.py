@@ -17,15 +17,16 @@ from torch import Tensor
 from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile
 
-from ml2021.data.datasets import Dataset
-from ml2021.data.encoding import encode_parts
-from ml2021.data.files.headers import open_scan
-from ml2021.data.files.scan import TextScan
-from ml2021.data.fitting import fit_features
-from ml2021.data.kinds import FeatureColumn
-from ml2021.data.preprocessing import Preprocessing, RealTargets
-from ml2021.data.tables import TableFormat, read_table
-from ml2021.engine import optimizers, products
+from ml2021.data.column_types import FeatureColumn
+from ml2021.data.csv.headers import TableFormat, open_scan
+from ml2021.data.csv.scan import TextScan
+from ml2021.data.preprocessing.fit import fit_features
+from ml2021.data.preprocessing.records import Preprocessing, RealTargets
+from ml2021.data.preprocessing.transform import encode_parts
+from ml2021.data.tables import read_table
+from ml2021.engine import matmul as products
+from ml2021.engine import optimizers
+from ml2021.engine.dataset import Dataset
 from ml2021.engine.fit import Progress, fit
 from ml2021.engine.losses import CrossEntropy, Huber, Loss, LossFunction, Mae, Mse, build_loss
 from ml2021.engine.networks import Network, linear, relu_stack, sigmoid_sum

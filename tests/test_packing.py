@@ -9,15 +9,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml2021 import assembly
 from ml2021.config.schema import Config
-from ml2021.data.datasets import Dataset
-from ml2021.engine.fit import fit
-from ml2021.engine.members import fit_members
+from ml2021.engine import hardware
+from ml2021.engine.build import build_training
+from ml2021.engine.dataset import Dataset
+from ml2021.engine.fit import fit, fit_members
 from ml2021.engine.networks import relu_stack
 from ml2021.engine.state import Training, TrainingState, start
+from ml2021.sweeps.pack import EndedMember, pack_training, prepare_data, train_pack
 from ml2021.sweeps.packing import MEMBER_LIMIT, group_key, make_packs
-from ml2021.sweeps.training import EndedMember, pack_training, prepare_data, train_pack
 from tests.tables import Cell, load, write_csv
 
 
@@ -106,7 +106,7 @@ def test_a_member_becomes_what_it_becomes_alone(name: str, clip_norm: float | No
     together = train_all(pack_training(configs, rows.inputs), rows, held_out)
     for member, config in enumerate(configs):
         network = relu_stack(5, 1, [8, 7])
-        training = assembly.build_training(config)
+        training = build_training(config)
         alone = start(network, training, len(rows), rows.inputs)
         for _ in fit(network, training, alone, rows, held_out):
             pass
@@ -210,7 +210,7 @@ def test_memory_splits_a_pack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     ]
     data = prepare_data(problems[0])
     whole = [m for p in train_pack(problems, data, 1, 1.0) for m in p.ended]
-    monkeypatch.setattr(assembly, "_free_memory", lambda: 10**6)
+    monkeypatch.setattr(hardware, "_free_memory", lambda: 10**6)
     done: list[float] = []
     ended: list[tuple[int, EndedMember]] = []
     for progress in train_pack(problems, data, 1, 0.9):

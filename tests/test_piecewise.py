@@ -8,7 +8,7 @@ import pytest
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from ml2021.figures.curves import curve_and_parts
+from ml2021.report.figures.curves import curve_and_parts
 from tests.commands import contents, parse_rows, refusal, run, run_well, write_rows
 
 Floats = NDArray[np.float64]

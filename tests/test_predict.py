@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ml2021.model import Model, load_model
-from ml2021.predictions import _numbers, to_csv
+from ml2021.commands.prediction_csv import _numbers, to_csv
+from ml2021.runs.model import Model, load_model
 from tests import commands
 from tests.commands import contents, parse_rows, read_rows, refusal, run_well, write_rows
 

@@ -17,10 +17,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from ml2021.data import fitting
-from ml2021.data.encoding import Encoded, encode_classes, encode_inputs
-from ml2021.data.kinds import FeatureColumn
-from ml2021.data.preprocessing import (
+from ml2021.data.column_types import FeatureColumn
+from ml2021.data.csv.headers import TableFormat
+from ml2021.data.load import LoadedProblem
+from ml2021.data.new_table import read_matching
+from ml2021.data.preprocessing import fit as fitting
+from ml2021.data.preprocessing.records import (
     CategoryFeature,
     ClassTarget,
     History,
@@ -30,10 +32,9 @@ from ml2021.data.preprocessing import (
     Source,
     value_text,
 )
-from ml2021.data.samples import FittedTable, read_matching
-from ml2021.data.tables import TableFormat
+from ml2021.data.preprocessing.transform import Encoded, encode_classes, encode_inputs
+from ml2021.data.samples import FittedTable
 from ml2021.errors import ConfigError, DataError
-from ml2021.problem import LoadedProblem
 from tests.tables import Cell, frame_of, load, write_csv
 
 Columns = Mapping[str, Sequence[Cell]]

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml2021.console import number, number_with_error
-from ml2021.report import about_rows
-from ml2021.report.gathering import from_disk
+from ml2021.formatting import number, number_with_error
+from ml2021.report.collect import from_disk
+from ml2021.report.sections import predictions as about_rows
 from ml2021.runs.directory import RunDirectory
 from tests import commands
 from tests.commands import PROGRAM, contents, environment, refusal, run, run_well, write_rows

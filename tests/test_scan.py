@@ -1,4 +1,4 @@
-"""`ml2021.data.files.scan` against Python's csv module: equal records, or refused by the line."""
+"""`ml2021.data.csv.scan` against Python's csv module: equal records, or refused by the line."""
 
 import csv
 import gzip
@@ -13,10 +13,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ml2021.data.files import scan, source
-from ml2021.data.files.records import count_lines, regular_records
-from ml2021.data.files.scan import TextScan
-from ml2021.data.tables import TableFormat, read_table
+from ml2021.data.csv import scan, source
+from ml2021.data.csv.headers import TableFormat
+from ml2021.data.csv.records import count_lines, regular_records
+from ml2021.data.csv.scan import TextScan
+from ml2021.data.tables import read_table
 from ml2021.errors import DataError
 
 TEXT = TableFormat(missing=())
@@ -212,7 +213,7 @@ def test_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case
 
 
 def test_too_many_fields(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ml2021.data.files.records.COLUMN_LIMIT", 1000)
+    monkeypatch.setattr("ml2021.data.csv.records.COLUMN_LIMIT", 1000)
     path = tmp_path / "t.csv"
     path.write_bytes(b"a,b\n1,2\n" + b"1," * 2000 + b"1\n")
     with pytest.raises(DataError, match=r":3: more than 1,000 fields; leave columns out"):

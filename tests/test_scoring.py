@@ -4,10 +4,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ml2021 import scoring
-from ml2021.data.preprocessing import ClassTarget, NumberFeature, Preprocessing, RealTargets, Source
+from ml2021.data.preprocessing.records import (
+    ClassTarget,
+    NumberFeature,
+    Preprocessing,
+    RealTargets,
+    Source,
+)
 from ml2021.data.samples import Samples
-from ml2021.scoring import (
+from ml2021.evaluation import scoring
+from ml2021.evaluation.scoring import (
     answer_shapes,
     full_report,
     learn_answers,

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from ml2021.data.dates import sort_keys
 from ml2021.data.splits import (
-    Rows,
     Split,
     split_by_fraction,
     split_by_label,
@@ -24,12 +23,12 @@ from tests.tables import Cell, frame_of
 Method = Literal["random", "stratified", "sequential"]
 
 
-def rows_of(*rows: int) -> Rows:
+def rows_of(*rows: int) -> NDArray[np.int64]:
     return np.array(rows, np.int64)
 
 
 def fractions(
-    rows: Rows,
+    rows: NDArray[np.int64],
     method: Method = "random",
     validation: float = 0.1,
     test: float = 0.2,
@@ -45,7 +44,7 @@ def parts(split: Split) -> list[list[int]]:
     return [split.train.tolist(), split.validation.tolist(), split.test.tolist()]
 
 
-def assert_partition(split: Split, rows: Rows) -> None:
+def assert_partition(split: Split, rows: NDArray[np.int64]) -> None:
     for part in parts(split):
         assert part == sorted(part)
     assert sorted(row for part in parts(split) for row in part) == rows.tolist()
@@ -277,7 +276,7 @@ def test_a_threshold_that_no_row_reaches_is_refused() -> None:
     assert str(caught.value) == "data.split: column 'when' gives no row to training"
 
 
-def target_rows(rows: Rows, horizon: int) -> set[int]:
+def target_rows(rows: NDArray[np.int64], horizon: int) -> set[int]:
     return {int(row) + step for row in rows for step in range(horizon)}
 
 
@@ -303,7 +302,9 @@ def test_no_training_target_holds_a_value_of_a_later_part(
         assert split.left_out["target reaches into the next part"] == dropped
 
 
-def disjoint_rows(rows: Rows, later: list[Rows], horizon: int) -> list[int]:
+def disjoint_rows(
+    rows: NDArray[np.int64], later: list[NDArray[np.int64]], horizon: int
+) -> list[int]:
     taken = set[int]().union(*(target_rows(part, horizon) for part in later))
     return [int(row) for row in rows if not target_rows(rows_of(row), horizon) & taken]
 
@@ -331,7 +332,9 @@ def test_a_part_that_overlap_empties_is_refused() -> None:
 # Folds.
 
 
-def folds_of(rows: Rows, folds: int, validation: float = 0.1, **more: object) -> list[Split]:
+def folds_of(
+    rows: NDArray[np.int64], folds: int, validation: float = 0.1, **more: object
+) -> list[Split]:
     classes = more.get("classes")
     assert classes is None or isinstance(classes, np.ndarray)
     return split_in_folds(

@@ -9,16 +9,22 @@ import torch
 from numpy.typing import NDArray
 
 from ml2021.engine.layout import Layout
-from ml2021.figures.style import to_png
-from ml2021.figures.surfaces import Mark, TangentStep, contour_levels, loss_curve, loss_surface
-from ml2021.model import load_model, load_own_problem
-from ml2021.parameters import Parameter
-from ml2021.runs.checkpoints import load_checkpoint, save_checkpoint
+from ml2021.inspection.loss_surface import Ground
+from ml2021.inspection.parameter_names import Parameter
+from ml2021.inspection.planes import named_plane
+from ml2021.inspection.trajectory import Way, read_way
+from ml2021.report.figures.style import to_png
+from ml2021.report.figures.surfaces import (
+    Mark,
+    TangentStep,
+    contour_levels,
+    loss_curve,
+    loss_surface,
+)
+from ml2021.report.sections.loss_surface import losses_at, tangent_steps
+from ml2021.runs.checkpoint_file import load_checkpoint, save_checkpoint
 from ml2021.runs.directory import RunDirectory
-from ml2021.surfaces.drawing import losses_at, tangent_steps
-from ml2021.surfaces.losses import Ground
-from ml2021.surfaces.planes import named_plane
-from ml2021.surfaces.ways import Way, read_way
+from ml2021.runs.model import load_model, load_own_problem
 from tests.commands import contents, read_rows, refusal, run_well, table, write_rows
 
 LINE = """data: {path: line.csv, target: score, split: {validation: 0.0, test: 0.2}}

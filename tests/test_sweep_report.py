@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ml2021.report import of_sweep
+from ml2021.report import sweep as of_sweep
 from tests.commands import contents, read_rows, refusal, run, run_well, table, write_rows
 
 HEAD = """\

@@ -16,14 +16,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ml2021.data.tables import (
-    StorageKind,
-    Table,
-    TableFormat,
-    find_lines,
-    read_header,
-    read_table,
-)
+from ml2021.data.csv.cells import StorageKind
+from ml2021.data.csv.headers import TableFormat
+from ml2021.data.tables import Table, find_lines, read_header, read_table
 from ml2021.errors import DataError
 
 CSV = TableFormat()

@@ -13,13 +13,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ml2021.config.documents import Node, Place, Problem, line_and_column, parse_document
-from ml2021.config.documents import Path as KeyPath
 from ml2021.config.messages import describe
 from ml2021.config.overrides import apply_override, kind_of
-from ml2021.config.scalars import dump_document
 from ml2021.config.schema import Config
-from ml2021.errors import ConfigError, ResourceError, is_of_machine, printable
+from ml2021.config.yaml_reader import Node, Place, Problem, line_and_column, parse_document
+from ml2021.config.yaml_reader import Path as KeyPath
+from ml2021.config.yaml_scalars import dump_document
+from ml2021.errors import ConfigError, ResourceError, is_of_machine
+from ml2021.formatting import printable
 
 SIZE_LIMIT = 1 << 20
 """The largest config file, in bytes."""

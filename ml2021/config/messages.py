@@ -4,18 +4,17 @@ Where in the file an error stands is left to `loading`.
 """
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from ml2021.config.documents import Path
-from ml2021.config.scalars import resolve_scalar
-from ml2021.config.structure import homes, members, models_at, resolve, tag_of, takes_null
-from ml2021.config.values import CONFLICT, WRONG_VALUE
-from ml2021.errors import echo
-from ml2021.suggestions import closest, suggest
+from ml2021.config.paths import homes, members, models_at, resolve, tag_of, takes_null
+from ml2021.config.types import CONFLICT, WRONG_VALUE
+from ml2021.config.yaml_reader import Path
+from ml2021.config.yaml_scalars import dump_value, resolve_scalar
+from ml2021.formatting import closest, echo, suggest
 
 KEY_SYNONYMS = {
     "learning_rate": "lr", "learning_rate_init": "lr", "eta": "lr", "step_size": "lr",
@@ -221,3 +220,26 @@ def shown(value: object) -> str:
             return "a mapping"
         case _:
             return echo(value)
+
+
+_TAGS = ("type", "method")
+
+
+def differences(now: Mapping[str, Any], then: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Yield each key whose value is not what it was, and the sentence that says so.
+
+    Both are plain configs. Where a union has another member, only its tag is named.
+    """
+    yield from _below((), now, then)
+
+
+def _below(path: Path, now: object, then: object) -> Iterator[tuple[Path, str]]:
+    if now == then:
+        return
+    if isinstance(now, Mapping) and isinstance(then, Mapping):
+        keys = dict.fromkeys((*now, *then))
+        tag = next((key for key in keys if key in _TAGS and now.get(key) != then.get(key)), None)
+        for key in keys if tag is None else (tag,):
+            yield from _below((*path, key), now.get(key), then.get(key))
+    else:
+        yield path, f"{dotted(path)} is {echo(dump_value(now))}, and was {echo(dump_value(then))}"

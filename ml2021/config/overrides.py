@@ -7,7 +7,9 @@ values mean is left to `schema`.
 from collections.abc import Mapping
 from typing import Any
 
-from ml2021.config.documents import (
+from ml2021.config.messages import dotted
+from ml2021.config.paths import models_at, tag_of
+from ml2021.config.yaml_reader import (
     NESTING_LIMIT,
     Node,
     Path,
@@ -16,9 +18,7 @@ from ml2021.config.documents import (
     find_wrong_character,
     parse_document,
 )
-from ml2021.config.messages import dotted
-from ml2021.config.structure import models_at, tag_of
-from ml2021.errors import echo
+from ml2021.formatting import echo
 
 
 def apply_override(

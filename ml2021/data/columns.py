@@ -1,6 +1,6 @@
 """Which columns a config means: its names and globs against the header of the file.
 
-That is done before the table is read. Of what kind the columns are is left to `ml2021.data.kinds`.
+Done before the table is read; what type each column has is left to `ml2021.data.column_types`.
 """
 
 import re
@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ml2021.data.tables import Header
-from ml2021.errors import echo
-from ml2021.suggestions import suggest
+from ml2021.data.csv.headers import Header
+from ml2021.formatting import echo, suggest
 
 
 class Problem(NamedTuple):

@@ -5,25 +5,33 @@ losses are scored on the same rows. Legend: S samples, given by their row number
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml2021.data.dates import date_key
-from ml2021.errors import DataError, echo
+from ml2021.config import schema
+from ml2021.data.column_types import some
+from ml2021.data.columns import Selection
+from ml2021.data.dates import date_key, sort_keys
+from ml2021.data.preprocessing import records as prep
+from ml2021.data.preprocessing.transform import encode_classes
+from ml2021.data.tables import is_number
+from ml2021.errors import DataError
+from ml2021.formatting import echo
 
-Rows = NDArray[np.int64]
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
 class Split:
     """Disjoint rows of one table, each sorted. `left_out` counts the others, by reason."""
 
-    train: Rows
-    validation: Rows
-    test: Rows
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    test: NDArray[np.int64]
     left_out: Mapping[str, int] = field(default_factory=dict)
 
     def sizes(self) -> dict[str, int]:
@@ -36,7 +44,7 @@ class Split:
 
 
 def split_by_fraction(
-    rows: Rows,
+    rows: NDArray[np.int64],
     method: Literal["random", "stratified", "sequential"],
     *,
     validation: float,
@@ -79,7 +87,7 @@ def split_by_fraction(
     )
 
 
-def _stratified_order(classes: NDArray[np.int64], seed: int | Sequence[int]) -> Rows:
+def _stratified_order(classes: NDArray[np.int64], seed: int | Sequence[int]) -> NDArray[np.int64]:
     """Return an order (S,) in which every stretch holds each class in about its share.
 
     Row number i of the n of a class, in random order, stands at (i + 1/2) / n of the way. Of a
@@ -93,7 +101,7 @@ def _stratified_order(classes: NDArray[np.int64], seed: int | Sequence[int]) -> 
 
 
 def split_in_folds(
-    rows: Rows,
+    rows: NDArray[np.int64],
     *,
     folds: int,
     validation: float,
@@ -146,10 +154,10 @@ def split_in_folds(
     return splits
 
 
-def split_by_label(rows: Rows, labels: NDArray[np.object_], column: str) -> Split:
+def split_by_label(rows: NDArray[np.int64], labels: NDArray[np.object_], column: str) -> Split:
     """Split by a column that holds train, validation or test for each of `rows` (S,).
 
-    Rows without a value are left out, counted.
+    NDArray[np.int64] without a value are left out, counted.
     """
     known = np.array([isinstance(label, str) for label in labels], bool)
     split = Split(
@@ -168,7 +176,7 @@ def split_by_label(rows: Rows, labels: NDArray[np.object_], column: str) -> Spli
 
 
 def split_by_threshold(
-    rows: Rows,
+    rows: NDArray[np.int64],
     keys: np.ndarray,
     column: str,
     validation_from: str | float | None,
@@ -176,7 +184,7 @@ def split_by_threshold(
 ) -> Split:
     """Split by a column's `sort_keys` (S,): from a threshold on, and below it.
 
-    Rows without a value are left out, counted.
+    NDArray[np.int64] without a value are left out, counted.
     """
     is_text = keys.dtype.kind == "U"
     known = keys != "" if is_text else ~np.isnan(keys)
@@ -228,10 +236,10 @@ def without_overlap(split: Split, horizon: int) -> Split:
     if horizon == 1:
         return split
 
-    def before(rows: Rows, later: Rows) -> Rows:
+    def before(rows: NDArray[np.int64], later: NDArray[np.int64]) -> NDArray[np.int64]:
         begun = np.searchsorted(later, rows - horizon, side="right")
         reached = np.searchsorted(later, rows + horizon, side="left")
-        kept: Rows = rows[reached == begun]
+        kept: NDArray[np.int64] = rows[reached == begun]
         return kept
 
     later = np.sort(np.concatenate([split.validation, split.test]))
@@ -248,3 +256,85 @@ def without_overlap(split: Split, horizon: int) -> Split:
             )
     left_out = {**split.left_out, "target reaches into the next part": dropped}
     return Split(train, validation, split.test, left_out)
+
+
+def split_rows(
+    config: schema.Config, frame: "pd.DataFrame", selection: Selection, rows: NDArray[np.int64]
+) -> Split:
+    """Deal the samples `rows` (S,) out to the parts, by the method of the resolved config."""
+    data, method = config.data, config.data.split
+    if isinstance(method, schema.KFoldSplit):
+        none = np.empty(0, np.int64)
+        split = Split(train=rows, validation=none, test=none)  # the folds are beside it
+    elif isinstance(method, schema.FractionSplit):
+        assert method.method != "auto"
+        is_stratified = method.method == "stratified"
+        split = split_by_fraction(
+            rows,
+            method.method,
+            validation=method.validation,
+            test=method.test,
+            seed=method.seed,
+            classes=_class_codes(frame, selection, rows) if is_stratified else None,
+        )
+    else:
+        column = frame[method.column].iloc[rows]
+        if method.validation_from is None and method.test_from is None:
+            if is_number(column):
+                raise DataError(
+                    f"column '{echo(method.column)}', used as data.split.column, holds numbers; "
+                    "set data.split.validation_from and test_from"
+                )
+            split = split_by_label(rows, column.to_numpy(object), method.column)
+        else:
+            keys = sort_keys(column, "data.split.column")
+            split = split_by_threshold(
+                rows, keys, method.column, method.validation_from, method.test_from
+            )
+    return without_overlap(split, data.horizon)
+
+
+def _class_codes(
+    frame: "pd.DataFrame", selection: Selection, rows: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return a number (S,) for the class of each of these rows."""
+    import pandas as pd
+
+    codes, _ = pd.factorize(frame[selection.targets[0]].iloc[rows], sort=True)
+    return codes.astype(np.int64)
+
+
+def fold_splits(
+    config: schema.Config, frame: "pd.DataFrame", selection: Selection, rows: NDArray[np.int64]
+) -> tuple[list[Split], list[str]]:
+    """Deal the samples `rows` (S,) out to the folds of the resolved config, stratified for classes.
+
+    Without folds there are none. Also return notes.
+    """
+    method = config.data.split
+    if not isinstance(method, schema.KFoldSplit):
+        return [], []
+    classes, notes = None, []
+    if config.task == "classification":
+        classes = _class_codes(frame, selection, rows)
+        values, counts = np.unique(
+            frame[selection.targets[0]].iloc[rows].to_numpy(object), return_counts=True
+        )
+        rare = [prep.value_text(v) for v, n in zip(values, counts, strict=True) if n < method.folds]
+        if rare:
+            notes.append(
+                f"classes with fewer rows than the {method.folds} folds, so that some hold none "
+                f"out: {some(rare)}"
+            )
+    splits = split_in_folds(
+        rows, folds=method.folds, validation=method.validation, seed=method.seed, classes=classes
+    )
+    return splits, notes
+
+
+def without_unseen(split: Split, target: prep.ClassTarget, frame: "pd.DataFrame") -> Split:
+    """Leave out validation rows of a class that no training row has: they have no loss."""
+    seen = encode_classes(target, frame[target.name].iloc[split.validation]) >= 0
+    reason = "validation rows of a class that no training row has"
+    left_out = {**split.left_out, reason: int((~seen).sum())}
+    return replace(split, validation=split.validation[seen], left_out=left_out)

@@ -2,7 +2,7 @@
 
 The file is read and its structure checked a block at a time, while threads parse the blocks before
 with pandas' C engine. Where pandas takes what is no number, or lets pass what is wrong,
-`ml2021.data.files.cells` says no, and a second, careful pass says where. Which columns are features
+`ml2021.data.csv.cells` says no, and a second, careful pass says where. Which columns are features
 is left to `ml2021.data.columns`.
 """
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ml2021.data.files.cells import (
+from ml2021.data.csv.cells import (
     CellRules,
     JudgedColumn,
     StorageKind,
@@ -22,27 +22,18 @@ from ml2021.data.files.cells import (
     judge_texts,
     texts_for_parser,
 )
-from ml2021.data.files.headers import Header, TableFormat, begin_table, make_header, open_scan
-from ml2021.data.files.parser import Parsed, Values, parse_blocks
-from ml2021.data.files.scan import Block, TextScan
-from ml2021.data.files.source import show_path
-from ml2021.errors import DataError, echo
+from ml2021.data.csv.headers import Header, TableFormat, begin_table, make_header, open_scan
+from ml2021.data.csv.parser import Parsed, Values, parse_blocks
+from ml2021.data.csv.scan import Block, TextScan
+from ml2021.data.csv.source import show_path
+from ml2021.errors import DataError
+from ml2021.formatting import echo
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "Header",
-    "StorageKind",
-    "Table",
-    "TableFormat",
-    "find_lines",
-    "is_number",
-    "read_header",
-    "read_table",
-]
-
 _SHOWN_CELLS = 3
+
 _SHOWN_COLUMNS = 5
 
 # where the cells of a row are: a name of the place for messages, and the cells by column name
@@ -70,7 +61,7 @@ def read_header(path: Path, format: TableFormat) -> Header:
         DataError: the file cannot be read, its header cannot serve, or it has no rows.
     """
     if path.suffix == ".parquet":
-        from ml2021.data.files.parquet import ParquetSource
+        from ml2021.data.parquet import ParquetSource
 
         return make_header(path, ParquetSource(path).names)
     with open_scan(path, format) as scan:
@@ -95,7 +86,7 @@ def read_table(
     """
     rules = CellRules(format.decimal, format.missing)
     if path.suffix == ".parquet":
-        from ml2021.data.files.parquet import ParquetSource
+        from ml2021.data.parquet import ParquetSource
 
         parquet = ParquetSource(path)
         header = make_header(path, parquet.names)

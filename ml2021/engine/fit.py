@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ml2021.data.datasets import Dataset
+from ml2021.engine.dataset import Dataset
 from ml2021.engine.losses import mean_loss
 from ml2021.engine.networks import Forward, Network
 from ml2021.engine.schedules import lr_factor
@@ -189,3 +189,46 @@ def divergence(what: str, update: int, batches: int) -> DivergenceError:
         f"{(update - 1) // batches + 1}, update {update}; "
         "try a smaller optimizer.lr, or train.clip_norm"
     )
+
+
+@dataclass(frozen=True)
+class MemberProgress:
+    """The progress of the members (k,) that are still training; all it says has k entries."""
+
+    members: Tensor
+    progress: Progress
+
+
+def fit_members(
+    network: Network,
+    training: Training,
+    state: TrainingState,
+    train: Dataset,
+    validation: Dataset | None,
+) -> Iterator[MemberProgress]:
+    """Train until every member is done, changing `state` in place.
+
+    As `fit`, but a member that has run out of patience or has diverged leaves after its epoch. The
+    state is whole whenever this has yielded. Raises DivergenceError when all members have diverged.
+    """
+    while not state.is_finished(training):
+        members = state.is_patient(training).nonzero().flatten()
+        everyone = len(members) == len(state.theta)
+        running = state if everyone else state.select(members)
+        some, rows, held_out = training, train, validation
+        if not everyone:
+            some = training.select(members)
+            rows = train.select(members)
+            held_out = None if validation is None else validation.select(members)
+        try:
+            for progress in fit(network, some, running, rows, held_out):
+                if not everyone:
+                    state.put_back(members, running)
+                yield MemberProgress(members, progress)
+                if progress.is_epoch_end and not bool(running.is_patient(some).all()):
+                    break
+        except DivergenceError:  # of all that were still training
+            if not everyone:
+                state.put_back(members, running)
+            if bool((state.diverged > 0).all()):
+                raise

@@ -9,18 +9,20 @@ P parameters.
 Rows are (K, N, F + 1) with a last column of ones. Inside the network a batch lies on its side,
 (K, H + 1, B) with a last row of ones: every activation is then contiguous, and the elementwise
 kernels run over it at full width (at W2 this order takes 0.92 of the time of (K, B, H + 1)). Who
-multiplies is left to `ml2021.engine.products`.
+multiplies is left to `ml2021.engine.matmul`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ml2021.engine.layout import Layout
-from ml2021.engine.products import build_product
+from ml2021.engine.matmul import build_product
 
 Activation = Literal["relu", "sigmoid", "hard_sigmoid"]
 
@@ -240,3 +242,12 @@ def to_module(network: Network, member: Tensor) -> nn.Sequential:
             layer.bias.copy_(view[0, :, -1])
         module.append(layer)
     return module
+
+
+def member_outputs(
+    network: Network, theta: Tensor, inputs: NDArray[np.float32]
+) -> Iterator[NDArray[np.float32]]:
+    """Yield the outputs (N, T) of each member of θ (K, P), one after the other."""
+    rows = torch.from_numpy(inputs).to(theta.device)
+    for member in range(len(theta)):
+        yield outputs(network, theta[member : member + 1], rows)[0].cpu().numpy()

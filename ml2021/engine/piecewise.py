@@ -3,7 +3,7 @@
 Every straight piece of the curve is one hard sigmoid that climbs (or falls) along it and is
 constant on both sides; every hard sigmoid is two ReLUs, one that starts the climb and one that ends
 it (Hung-yi Lee, Machine Learning 2021, lecture 1). A curve of many pieces is brought to fewer by
-`approximate`. Reading the points and saving the network are left to `ml2021.piecewise`.
+`approximate`. Reading the points and saving the network are left to `ml2021.commands.piecewise`.
 
 A sum of hard sigmoids is constant beyond its last bend, so the curve is too: to the left of its
 first point it keeps the first value, to the right of its last point the last.
@@ -21,13 +21,9 @@ from torch import Tensor
 
 from ml2021.engine.networks import Network, relu_stack, sigmoid_sum
 
-Floats = NDArray[np.float64]
-Indices = NDArray[np.int64]
-
 CANDIDATE_LIMIT = 1_000
 """The most points among which `approximate` looks for the best knots: its work grows with their
 square."""
-
 
 _ROUNDING = 1e-6
 """By how much of the range two places may differ that float32 was to hold as one."""
@@ -37,8 +33,8 @@ _ROUNDING = 1e-6
 class Curve:
     """Straight lines between the points (x, y), each (M,), x increasing; constant outside them."""
 
-    x: Floats
-    y: Floats
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
 
     def __post_init__(self) -> None:
         assert self.x.ndim == 1
@@ -46,7 +42,7 @@ class Curve:
         assert len(self.x) >= 2
         assert bool((np.diff(self.x) > 0).all())
 
-    def __call__(self, x: Floats) -> Floats:
+    def __call__(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the curve's values at `x`, of any shape."""
         return np.asarray(np.interp(x, self.x, self.y), np.float64)
 
@@ -56,9 +52,9 @@ class Ramps:
     """constant + Σᵢ heightᵢ · clamp((x − startᵢ) / (endᵢ − startᵢ), 0, 1), over Q ramps."""
 
     constant: float
-    starts: Floats
-    ends: Floats
-    heights: Floats
+    starts: NDArray[np.float64]
+    ends: NDArray[np.float64]
+    heights: NDArray[np.float64]
 
 
 def to_ramps(curve: Curve) -> Ramps:
@@ -179,7 +175,7 @@ class _Moments:
         start, end = self.x[:-1], self.x[1:]
         self._xf = _running_sum(width * (start * (2 * a + b) + end * (a + 2 * b)) / 6)
 
-    def cost(self, i: Indices, j: Indices) -> Floats:
+    def cost(self, i: NDArray[np.int64], j: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return ∫ (f − chord)² from xᵢ to xⱼ, j > i, the chord through f at both ends."""
         width = self.x[j] - self.x[i]
         a, b = self.y[i], self.y[j]
@@ -188,7 +184,7 @@ class _Moments:
         cost = self._ff[j] - self._ff[i] - 2 * (a * falling + b * rising) + chord
         return np.asarray(np.maximum(cost, 0), np.float64)
 
-    def cost_table(self, candidates: Indices) -> Floats:
+    def cost_table(self, candidates: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the cost (C, C) between any two candidates, infinite where j is not behind i."""
         count = len(candidates)
         table = np.full((count, count), np.inf)
@@ -196,7 +192,7 @@ class _Moments:
         table[i, j] = self.cost(candidates[i], candidates[j])
         return table
 
-    def project(self, knots: Indices) -> Floats:
+    def project(self, knots: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the heights at the knots that make ∫ (f − g)² least, g straight between them."""
         width = np.diff(self.x[knots])
         rising, falling = self._hats(knots[:-1], knots[1:])
@@ -204,18 +200,20 @@ class _Moments:
         diagonal = (np.append(width, 0.0) + np.append(0.0, width)) / 3
         return _solve_tridiagonal(diagonal, width / 6, right)
 
-    def _hats(self, i: Indices, j: Indices) -> tuple[Floats, Floats]:
+    def _hats(
+        self, i: NDArray[np.int64], j: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return ∫ f·h from xᵢ to xⱼ, for h that climbs from 0 to 1 and one that falls from 1."""
         f = self._f[j] - self._f[i]
         rising = (self._xf[j] - self._xf[i] - self.x[i] * f) / (self.x[j] - self.x[i])
         return rising, f - rising
 
 
-def _running_sum(values: Floats) -> Floats:
+def _running_sum(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.concatenate([[0.0], np.cumsum(values)])
 
 
-def _best_path(cost: Floats, steps: int) -> Indices:
+def _best_path(cost: NDArray[np.float64], steps: int) -> NDArray[np.int64]:
     """Return the `steps` + 1 indices, from first to last, whose steps cost least together."""
     least = cost[0]
     came_from = []
@@ -229,7 +227,7 @@ def _best_path(cost: Floats, steps: int) -> Indices:
     return np.array([0, *reversed(path)])
 
 
-def _thin(moments: _Moments, count: int) -> Indices:
+def _thin(moments: _Moments, count: int) -> NDArray[np.int64]:
     """Return `count` of the points, both ends among them, or all where there are no more.
 
     In rounds, each of which takes away up to an eighth of the points, no two neighbours among them.
@@ -245,7 +243,9 @@ def _thin(moments: _Moments, count: int) -> Indices:
     return kept
 
 
-def _solve_tridiagonal(diagonal: Floats, beside: Floats, right: Floats) -> Floats:
+def _solve_tridiagonal(
+    diagonal: NDArray[np.float64], beside: NDArray[np.float64], right: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Solve the symmetric system by elimination; it is dominated by its diagonal (N,)."""
     pivots, values = diagonal.copy(), right.copy()
     for i, (_, side) in enumerate(pairwise([0.0, *beside]), start=1):

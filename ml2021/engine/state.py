@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ml2021.data.datasets import generator
+from ml2021.engine.dataset import generator
 from ml2021.engine.losses import Loss
 from ml2021.engine.networks import Network, initial_parameters
 from ml2021.engine.optimizers import Optimizer, select_members, slot_names
-from ml2021.engine.path import TrainingPath
 from ml2021.engine.schedules import Schedule
+from ml2021.engine.trajectory import TrainingPath
 
 
 @dataclass(frozen=True)
@@ -141,3 +141,12 @@ def start(
         diverged=theta.new_zeros(members, dtype=torch.int64),
         path=TrainingPath.begin(network.layout, theta) if keep_path else None,
     )
+
+
+def chosen(state: TrainingState) -> Tensor:
+    """Return the indices (k,) of the members that make the ensemble: those that have not diverged.
+
+    Where all have, those that had a best epoch before.
+    """
+    fine = state.diverged == 0
+    return (fine if bool(fine.any()) else state.best_epoch > 0).nonzero().flatten()

@@ -13,7 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ml2021.data.datasets import Dataset, epoch_order
+from ml2021.engine.dataset import Dataset, epoch_order
 from ml2021.engine.losses import Loss, build_loss
 from ml2021.engine.networks import Network, Pass
 from ml2021.engine.optimizers import build_clip, build_update

@@ -1,7 +1,7 @@
 """What a report is made of: plain text, tables and figures, in sections.
 
 Nothing here is HTML: all text, hostile names of columns and cells among it, is escaped in one
-place, where `ml2021.report.page` writes the page.
+place, where `ml2021.report.html` writes the page.
 """
 
 from collections.abc import Sequence

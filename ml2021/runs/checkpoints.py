@@ -1,165 +1,194 @@
-"""A checkpoint: one safetensors file that is enough to predict, checked when read, replaced whole.
+"""A trainer's state as checkpoints, and back: what the engine holds meets what the disk holds."""
 
-Its metadata has one key, whose value is one canonical JSON string with a SHA-256 over that JSON,
-the tensors' names, dtypes and shapes, and their bytes. It holds no clock, path, host, run name or
-thread count, so two runs of one config write the same bytes. Nothing in it is ever executed.
-"""
-
-import hashlib
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
-from ml2021.data.preprocessing import Preprocessing
-from ml2021.errors import CheckpointError, ResourceError
-from ml2021.runs.files import replace_file
+from ml2021.config.loading import to_plain
+from ml2021.config.schema import Config
+from ml2021.data.load import LoadedProblem
+from ml2021.engine.state import TrainingState, chosen
+from ml2021.engine.trajectory import TrainingPath
+from ml2021.errors import CheckpointError
+from ml2021.evaluation.scoring import Answers, answer_shapes
+from ml2021.runs.checkpoint_file import FORMAT_VERSION, Checkpoint, Description, save_checkpoint
+from ml2021.runs.directory import RunDirectory
 
-if TYPE_CHECKING:
-    from torch import Tensor
+_RESIDUALS = "residuals"
 
-FORMAT_VERSION = 1
-_METADATA_KEY = "ml2021"
-_LARGEST_HEADER = 100 << 20
-_MOST_TENSORS = 1000
+# What the names of their tensors begin with.
+_ANSWERS = "answers."
+
+_PATH = "path."
+
+_PATH_TENSORS = ("updates", "points", "gradient_norms")
 
 
-class Description(BaseModel):
-    """What a checkpoint says of itself.
+class Checkpoints:
+    """The two checkpoints of a run: best.safetensors to predict with, last.safetensors to go on.
 
-    config: the resolved config as plain values, without the paths of the data.
-    data_sha256: of the training file. test_sha256: of the file at data.test_path, where there is
-    one. init_sha256: of the checkpoint file whose parameters training began with, where there was
-    one. epoch, batch: how far training had come.
+    `residuals` gives those of the best parameters, that calibrate intervals.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    def __init__(
+        self,
+        run: RunDirectory,
+        problem: LoadedProblem,
+        answers: Answers,
+        residuals: Callable[[], NDArray[np.float64] | None],
+    ) -> None:
+        self._run = run
+        self._problem = problem
+        self._answers = answers
+        self._residuals = residuals
+        self._written: list[Tensor] | None = None  # what tells one best.safetensors from another
 
-    format_version: int
-    config: dict[str, Any]
-    preprocessing: Preprocessing
-    data_sha256: str
-    test_sha256: str | None = None
-    init_sha256: str | None = None
-    epoch: Annotated[int, Field(ge=0)]
-    batch: Annotated[int, Field(ge=0)]
+    def write(self, state: TrainingState) -> None:
+        """Write both, the best one first. Raises ResourceError when the disk refuses."""
+        self.write_best(state)
+        write_last(self._run.last, self._problem, state, self._answers)
+
+    def write_best(self, state: TrainingState) -> None:
+        """Write best.safetensors alone, where there is a best that is not written yet."""
+        marks = [state.best_epoch, state.diverged]
+        if not bool(state.best_epoch.any()):
+            return
+        if self._written is not None and all(map(torch.equal, self._written, marks)):
+            return
+        write_best(self._run, self._problem, self._answers, self._residuals(), state)
+        self._written = [mark.clone() for mark in marks]
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """The description and the tensors, by name."""
-
-    description: Description
-    tensors: Mapping[str, "Tensor"]
+def write_last(path: Path, problem: LoadedProblem, state: TrainingState, answers: Answers) -> None:
+    """Write all that a resume needs. Raises ResourceError when the disk refuses."""
+    last = {**_tensors(state), **_path_tensors(state.path), **_answer_tensors(answers)}
+    save_checkpoint(path, Checkpoint(_describe(problem, state.epoch, state.batch), last))
 
 
-def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write the file whole or not at all. Raises ResourceError when the disk refuses it."""
-    tensors = {name: tensor.cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
-    description = checkpoint.description.model_dump(mode="json")
-    signed = {**description, "sha256": _digest(description, tensors)}
-    replace_file(path, *_serialised(tensors, _canonical(signed)))
+def write_best(
+    run: RunDirectory,
+    problem: LoadedProblem,
+    answers: Answers,
+    residuals: NDArray[np.float64] | None,
+    state: TrainingState,
+) -> None:
+    """Write best.safetensors: the best parameters, and what it takes to predict with them."""
+    members = chosen(state)
+    best = {"theta": state.best[members], **_answer_tensors(answers)}
+    if residuals is not None:
+        best[_RESIDUALS] = torch.from_numpy(residuals)
+    description = _describe(problem, int(state.best_epoch[members].max()), 0)
+    save_checkpoint(run.best, Checkpoint(description, best))
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
-    """Read and check a checkpoint, onto the CPU. Raises CheckpointError where anything is off.
+def _describe(problem: LoadedProblem, epoch: int, batch: int) -> Description:
+    return Description(
+        format_version=FORMAT_VERSION,
+        config=config_without_paths(problem.config),
+        preprocessing=problem.preprocessing,
+        data_sha256=problem.data_sha256,
+        test_sha256=problem.test_sha256,
+        init_sha256=problem.init_sha256,
+        epoch=epoch,
+        batch=batch,
+    )
 
-    ResourceError where the disk does not give it.
+
+def _path_tensors(path: TrainingPath | None) -> dict[str, Tensor]:
+    if path is None:
+        return {}
+    return {f"{_PATH}{name}": getattr(path, name) for name in _PATH_TENSORS}
+
+
+def _answer_tensors(answers: Answers) -> dict[str, Tensor]:
+    return {f"{_ANSWERS}{name}": torch.from_numpy(values) for name, values in answers.items()}
+
+
+def restore_state(state: TrainingState, last: Checkpoint, path: Path) -> None:
+    """Put the tensors and counters of a checkpoint at `path` into a state of the same shape.
+
+    Raises CheckpointError where a tensor is missing, or of another shape or dtype.
     """
-    return parse_checkpoint(read_content(path), path)
+    for name, place in _tensors(state).items():
+        tensor = last.tensors.get(name)
+        if tensor is None or tensor.shape != place.shape or tensor.dtype != place.dtype:
+            raise CheckpointError(f"{path}: tensor '{name}' is missing or of another shape")
+        place.copy_(tensor)
+    state.epoch, state.batch = last.description.epoch, last.description.batch
+    if not any(name.startswith(_PATH) for name in last.tensors):
+        state.path = None  # it was a member of a pack, whose paths are not kept
+    if state.path is not None:
+        _restore_path(state.path, last, path)
 
 
-def read_content(path: Path) -> bytes:
-    """Return the bytes of a checkpoint, unchecked. Raises as `load_checkpoint` does."""
-    if path.exists() and not path.is_file():
-        raise CheckpointError(f"{path}: not a file")
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
+def _restore_path(training_path: TrainingPath, last: Checkpoint, path: Path) -> None:
+    kept = [last.tensors.get(f"{_PATH}{name}") for name in _PATH_TENSORS]
+    updates, points, norms = kept
+    if (
+        updates is None
+        or points is None
+        or norms is None
+        or not training_path.takes(updates, points, norms)
+    ):
+        raise CheckpointError(f"{path}: the path of training is missing or damaged")
+    training_path.restore(updates, points, norms)
+
+
+def saved_answers(checkpoint: Checkpoint, path: Path, folds: int | None = None) -> Answers:
+    """Return the trivial answers of a checkpoint, read from `path`; those of `folds` are stacked.
+
+    Raises CheckpointError where they are not those of its preprocessing.
+    """
+    answers = {
+        name.removeprefix(_ANSWERS): tensor.numpy()
+        for name, tensor in checkpoint.tensors.items()
+        if name.startswith(_ANSWERS)
+    }
+    shapes = {name: answer.shape for name, answer in answers.items()}
+    leading = () if folds is None else (folds,)
+    expected = answer_shapes(checkpoint.description.preprocessing)
+    if shapes != {name: (*leading, *shape) for name, shape in expected.items()}:
         raise CheckpointError(
-            f"{path.absolute()}: no such checkpoint; train the run further, or anew"
-        ) from None
-    except OSError as error:
-        raise ResourceError(f"{path}: cannot be read ({error.strerror})") from None
-
-
-def parse_checkpoint(content: bytes, path: Path) -> Checkpoint:
-    """Check what was read from `path`. Raises CheckpointError where anything is off."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    damaged = CheckpointError(f"{path}: damaged or not a checkpoint of ml2021; train the run again")
-    length = int.from_bytes(content[:8], "little")
-    if len(content) < 8 or length > min(len(content) - 8, _LARGEST_HEADER):
-        raise damaged
-    if content.count(b'"data_offsets"', 8, 8 + length) > _MOST_TENSORS:
-        raise damaged  # before a million of them fill the memory
-    try:
-        header = json.loads(content[8 : 8 + length])
-        signed = json.loads(header["__metadata__"][_METADATA_KEY])
-        version, digest = signed["format_version"], signed.pop("sha256")
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise damaged from None
-    if version != FORMAT_VERSION:
-        raise CheckpointError(
-            f"{path}: checkpoint format {version!r}, and this ml2021 reads {FORMAT_VERSION}; "
-            "use the version that wrote it, or train again"
+            f"{path}: its trivial answers are not those of its preprocessing; train the run again"
         )
-    try:
-        tensors = load(content)
-        description = Description.model_validate_json(json.dumps(signed))
-    except (SafetensorError, ValidationError, ValueError, KeyError, TypeError):
-        raise damaged from None
-    if digest != _digest(signed, tensors):
-        raise damaged
-    return Checkpoint(description, tensors)
+    return answers
 
 
-def _serialised(tensors: Mapping[str, "Tensor"], metadata: str) -> Iterator[bytes | memoryview]:
-    """Yield a file in the safetensors format, the tensors' own memory among the pieces.
+def saved_residuals(checkpoint: Checkpoint, path: Path) -> NDArray[np.float64] | None:
+    """Return the sorted residuals (N, T) of a checkpoint, None where no rows calibrated it.
 
-    The library copies all of it first, which takes longer than writing it. The format: the length
-    of the header in 8 bytes, the header as JSON, and the bytes of the tensors without a gap.
-    https://huggingface.co/docs/safetensors#format
+    Raises CheckpointError where they are not those of its targets.
     """
-    # Wide numbers first, so that each tensor lies where its dtype is aligned.
-    ordered = sorted(tensors.items(), key=lambda item: (-item[1].itemsize, item[0]))
-    header: dict[str, object] = {"__metadata__": {_METADATA_KEY: metadata}}
-    end = 0
-    for name, tensor in ordered:
-        kind = "F" if tensor.is_floating_point() else "I"
-        start, end = end, end + tensor.nbytes
-        header[name] = {
-            "dtype": f"{kind}{8 * tensor.itemsize}",
-            "shape": list(tensor.shape),
-            "data_offsets": [start, end],
-        }
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    yield len(text).to_bytes(8, "little")
-    yield text
-    for _, tensor in ordered:
-        yield _bytes_of(tensor)
+    tensor = checkpoint.tensors.get(_RESIDUALS)
+    if tensor is None:
+        return None
+    width = checkpoint.description.preprocessing.target.width
+    fits = tensor.ndim == 2 and tensor.shape[1] == width and tensor.dtype == torch.float64
+    if not fits or not len(tensor) or not bool((tensor >= 0).all() & tensor.isfinite().all()):
+        raise CheckpointError(f"{path}: its residuals are not those of its targets")
+    residuals: NDArray[np.float64] = tensor.numpy()
+    return residuals
 
 
-def _canonical(value: object) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+def _tensors(state: TrainingState) -> dict[str, Tensor]:
+    """Return the tensors of a state under the names that they have in a checkpoint."""
+    return {
+        "theta": state.theta,
+        "best": state.best,
+        "best_loss": state.best_loss,
+        "best_epoch": state.best_epoch,
+        "batch_losses": state.batch_losses,
+        "diverged": state.diverged,
+        **{f"slots.{name}": slot for name, slot in state.slots.items()},
+    }
 
 
-def _digest(description: Mapping[str, Any], tensors: Mapping[str, "Tensor"]) -> str:
-    """Return the SHA-256 over the description and all tensors, in the order of their names."""
-    digest = hashlib.sha256(_canonical(description).encode())
-    for name, tensor in sorted(tensors.items()):
-        digest.update(_canonical([name, str(tensor.dtype), list(tensor.shape)]).encode())
-        digest.update(_bytes_of(tensor))
-    return digest.hexdigest()
-
-
-def _bytes_of(tensor: "Tensor") -> memoryview:
-    """Return the memory of a contiguous tensor on the CPU."""
-    import torch
-
-    return tensor.contiguous().flatten().view(torch.uint8).numpy().data
+def config_without_paths(config: Config) -> dict[str, Any]:
+    """Return the config as a checkpoint keeps it: the data is named by its SHA-256."""
+    plain = to_plain(config)
+    return {**plain, "data": {**plain["data"], "path": "", "test_path": None}}

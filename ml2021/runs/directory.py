@@ -13,17 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ml2021.errors import (
-    CheckpointError,
-    ConfigError,
-    DataError,
-    ResourceError,
-    RunInUseError,
-    echo,
-)
-from ml2021.runs.files import is_temporary, make_folder, replace_file
+from ml2021.errors import CheckpointError, ConfigError, DataError, ResourceError, RunInUseError
+from ml2021.files import is_temporary, make_folder, replace_file
+from ml2021.formatting import echo
 
 RUNS = Path("runs")
+
 BEST_OF_SWEEP = "best"
 """The folder of a sweep's directory that holds its best run."""
 
@@ -264,52 +259,3 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise CheckpointError(f"{path}: damaged, it holds {echo(value)}; train the run again")
     return value
-
-
-class MetricsFile:
-    """metrics.csv, a line an epoch, in full precision and without a clock."""
-
-    def __init__(self, path: Path, columns: Sequence[str], epochs: int) -> None:
-        """Open for appending after the first `epochs` epochs; what came later is cut off."""
-        self._path = path
-        self._columns = columns
-        kept = [",".join(columns)]
-        if epochs:
-            try:
-                lines = path.read_text().splitlines()
-            except (FileNotFoundError, UnicodeDecodeError):
-                lines = []
-            except OSError as error:
-                raise ResourceError(f"{path}: cannot be read ({error.strerror})") from None
-            if len(lines) <= epochs or lines[0] != kept[0]:
-                raise CheckpointError(
-                    f"{path}: does not hold the {epochs} epochs of the checkpoint; "
-                    "restore the file, or train anew"
-                )
-            kept = lines[: epochs + 1]
-        write_text(path, "\n".join(kept) + "\n")
-        try:
-            self._file = path.open("a")
-        except OSError as error:
-            raise ResourceError(f"{path}: cannot be written ({error.strerror})") from None
-
-    def append(self, row: Mapping[str, int | float | None]) -> None:
-        """Add an epoch; None is an empty cell."""
-        cells = ["" if row[name] is None else repr(row[name]) for name in self._columns]
-        try:
-            self._file.write(",".join(cells) + "\n")
-        except OSError as error:
-            raise ResourceError(f"{self._path}: cannot be written ({error.strerror})") from None
-
-    def flush(self) -> None:
-        """Hand what was appended to the disk, ahead of the checkpoint that counts on it."""
-        try:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-        except OSError as error:
-            raise ResourceError(f"{self._path}: cannot be written ({error.strerror})") from None
-
-    def close(self) -> None:
-        """Flush and close."""
-        self.flush()
-        self._file.close()

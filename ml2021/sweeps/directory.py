@@ -8,7 +8,7 @@
     report.html       the page to look at
     candidates/<run>/ the runs that may become the best, while the sweep goes on
 
-Running the sweep is left to `ml2021.sweep`.
+Running the sweep is left to `ml2021.commands.sweep`.
 """
 
 import os
@@ -35,6 +35,7 @@ from ml2021.runs.directory import (
 from ml2021.sweeps.results import Result, read_results, table, to_csv, write_line
 
 FORMAT_VERSION = 1
+
 _ORIGIN = "sweep_run.json"
 
 

@@ -2,7 +2,7 @@
 
 A pack's members share shape, data, batches and schedule; they may differ in the seed and in the
 optimizer's numbers, which the engine takes one for each member. How many fit the memory is left to
-`ml2021.sweeps.training`, since that needs the data.
+`ml2021.sweeps.pack`, since that needs the data.
 """
 
 import itertools
@@ -15,6 +15,7 @@ from ml2021.config.loading import to_plain
 
 MEMBER_LIMIT = 32
 """The most members of a pack: from 16 on a member costs no less."""
+
 WHOLE_GROUPS = 3
 """Groups of runs for each worker from which none is split: there is enough to keep all busy."""
 
@@ -23,7 +24,6 @@ _INPUTS, _FIXED = 50, 5_000
 every update costs."""
 
 _NOT_SHARED = ("seed", "sweep")
-
 
 Pack = tuple[int, ...]
 

@@ -17,8 +17,8 @@ from typing import Any, TextIO
 
 from ml2021.errors import ResourceError
 from ml2021.sweeps.packing import Pack
+from ml2021.sweeps.protocol import Ended, News, Reached, Task, Understood, task_to_line
 from ml2021.sweeps.results import Result
-from ml2021.sweeps.tasks import Task, task_to_line
 
 POLL_SECONDS = 0.1
 """How long a signal may wait for an answer."""
@@ -30,30 +30,6 @@ _CODE = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from ml2021.sweeps.worker import main; main()"
 )
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A run has ended."""
-
-    result: Result
-
-
-@dataclass(frozen=True)
-class Understood:
-    """A table has been read; the lines say how."""
-
-    lines: Sequence[str]
-
-
-@dataclass(frozen=True)
-class Reached:
-    """How many of the runs that are in training are done, parts of runs included."""
-
-    running: float
-
-
-News = Ended | Understood | Reached
 
 
 @dataclass

@@ -11,14 +11,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from ml2021.comparison import Contender
-from ml2021.config.scalars import dump_value
 from ml2021.config.schema import Config
+from ml2021.config.yaml_scalars import dump_value
+from ml2021.evaluation.comparison import Contender
 
 if TYPE_CHECKING:
-    from ml2021.metrics import Scores
+    from ml2021.evaluation.metrics import Scores
 
 PARTS = ("train", "validation", "test")
+
 Status = Literal["done", "diverged", "failed", "missing"]
 
 

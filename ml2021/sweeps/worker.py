@@ -8,28 +8,39 @@ import gc
 import json
 import os
 import queue
+import shutil
 import signal
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml2021.config.loading import load_config_text
+from ml2021.config.loading import dump_yaml, load_config_text, to_plain
 from ml2021.config.messages import dotted
-from ml2021.description import describe_problem
-from ml2021.errors import Ml2021Error
+from ml2021.data.load import describe_problem
+from ml2021.engine.fit import divergence
+from ml2021.errors import DivergenceError, Ml2021Error
+from ml2021.evaluation.scoring import Report
+from ml2021.runs.checkpoints import Checkpoints
+from ml2021.runs.directory import RunDirectory, write_json, write_text
+from ml2021.runs.metrics_csv import MetricsFile
 from ml2021.sweeps.directory import SweepDirectory
+from ml2021.sweeps.pack import EndedMember
+from ml2021.sweeps.protocol import Task, task_from_line
 from ml2021.sweeps.results import Result, validation_value
-from ml2021.sweeps.tasks import Task, task_from_line
+from ml2021.training.metrics_log import metrics_columns
+from ml2021.training.trainer import environment, residuals, summarise
 
 if TYPE_CHECKING:
-    from ml2021.problem import LoadedProblem
-    from ml2021.sweeps.training import PackData
+    from ml2021.data.load import LoadedProblem
+    from ml2021.sweeps.pack import PackData
 
 COLLECTION_THRESHOLD = 1_000_000  # as in ml2021.__main__
+
 PROGRESS_SECONDS = 0.2
 
 Reply = Callable[[Mapping[str, Any]], None]
@@ -93,8 +104,7 @@ class Worker:
     def _train(self, task: Task, say: Callable[[Result], None]) -> None:
         problems, data = self._load(task)
 
-        from ml2021.sweeps.keeping import keep_candidate, result_of
-        from ml2021.sweeps.training import train_pack
+        from ml2021.sweeps.pack import train_pack
 
         sweep, runs = SweepDirectory(Path(task.sweep)), list(task.runs)
         best = task.best
@@ -122,7 +132,7 @@ class Worker:
 
         It is read only where it is not that of the last pack.
         """
-        from ml2021.problem import load_problem, with_config
+        from ml2021.data.load import load_problem, with_config
 
         configs = {run: load_config_text(text, f"run {run}") for run, text in task.runs.items()}
         first = next(iter(configs.values())).config
@@ -132,7 +142,7 @@ class Worker:
             problem = load_problem(first, _locate_in(next(iter(configs))))
             self._reply({"event": "data", "lines": describe_problem(problem)})
 
-            from ml2021.sweeps.training import prepare_data
+            from ml2021.sweeps.pack import prepare_data
 
             self._held = (key, problem, prepare_data(problem))
         _, problem, data = self._held
@@ -145,3 +155,58 @@ class Worker:
 def _locate_in(run: int) -> Callable[..., str]:
     """Return what says where a key of a run stands, which is on no line of a file."""
     return lambda *keys: f"run {run}, {dotted(keys)}"
+
+
+def result_of(run: int, member: EndedMember) -> tuple[Result, Mapping[str, Any]]:
+    """Return how a run ended, and its summary; an empty one if it diverged."""
+    session = member.session
+    config, state = session.problem.config, session.state
+    reports: Mapping[str, Report] = {}
+    summary: Mapping[str, Any] = {}
+    lines: Sequence[str] = ()
+    batches = session.training.batches(len(session.train))
+    if update := int(state.diverged):
+        lines = divergence("the loss or a parameter is out of bounds", update, batches).lines
+    else:
+        try:
+            reports, summary = summarise(session, member.seconds, state.epoch * batches)
+        except DivergenceError as error:
+            lines = error.lines
+    result = Result(
+        run=run,
+        status="diverged" if lines else "done",
+        task=config.task,
+        config=to_plain(config),
+        data_sha256=session.problem.data_sha256,
+        parameters=session.network.layout.parameters,
+        epochs=state.epoch,
+        best_epoch=int(state.best_epoch),
+        scores={part: report.scores for part, report in reports.items()},
+        rows={part: report.rows for part, report in reports.items()},
+        truths={part: report.truth_sha256 for part, report in reports.items()},
+        baselines={part: report.baselines for part, report in reports.items()},
+        lines=lines,
+        exit_code=DivergenceError.exit_code if lines else 0,
+    )
+    return result, summary
+
+
+def keep_candidate(
+    sweep: SweepDirectory, run: int, text: str, member: EndedMember, summary: Mapping[str, Any]
+) -> None:
+    """Write a run that may become the best as an ordinary run directory, whole or not at all."""
+    session = member.session
+    draft = RunDirectory(sweep.candidates / f".{run}")
+    shutil.rmtree(draft.path, ignore_errors=True)
+    (draft.path / "checkpoints").mkdir(parents=True)
+    write_text(draft.config, text)
+    write_json(draft.environment, environment(session))
+    write_text(draft.resolved_config, dump_yaml(session.problem.config))
+    metrics = MetricsFile(draft.metrics, metrics_columns(session.problem), 0)
+    for row in member.history:
+        metrics.append(row)
+    metrics.close()
+    calibrate = partial(residuals, session)
+    Checkpoints(draft, session.problem, session.answers, calibrate).write(session.state)
+    write_json(draft.summary, summary)
+    draft.path.replace(sweep.candidate(run))

@@ -25,8 +25,8 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from ml2021.cli import train
-from ml2021.data.files.headers import open_scan
-from ml2021.data.tables import TableFormat, read_table
+from ml2021.data.csv.headers import TableFormat, open_scan
+from ml2021.data.tables import read_table
 from tests.benchmarks.measure import (
     Usage,
     alternate,
@@ -41,8 +41,8 @@ ROOT = Path(__file__).resolve().parents[2]
 ML2021 = "from ml2021.__main__ import run; run()"
 """What the console script `ml2021` runs."""
 UNTIL_TRAINING = """\
-import os, ml2021.session
-ml2021.session.train_session = lambda *arguments: os._exit(0)
+import os, ml2021.training.trainer
+ml2021.training.trainer.train_session = lambda *arguments: os._exit(0)
 """
 """Put before the above, it ends the process where the first update would begin."""
 PEER = str(Path(__file__).with_name("sklearn_peer.py"))

@@ -20,10 +20,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from ml2021.config.loading import load_config_text
 from ml2021.console import Console
-from ml2021.crossvalidation import cross_validate
-from ml2021.problem import LoadedProblem, load_problem
+from ml2021.data.load import LoadedProblem, load_problem
 from ml2021.runs.directory import create_run
-from ml2021.session import open_metrics, start_session, train_session
+from ml2021.training.cross_validation import cross_validate
+from ml2021.training.trainer import open_metrics, start_session, train_session
 from tests.benchmarks.measure import (
     alternate,
     describe_machine,

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ml2021.data.datasets import generator
+from ml2021.engine.dataset import generator
 from ml2021.engine.networks import initial_parameters, to_module
 from tests.benchmarks.systems import NEVER, System, repeated
 from tests.benchmarks.workloads import LR, Rows, Workload

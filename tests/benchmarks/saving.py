@@ -19,13 +19,13 @@ from unittest.mock import patch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from ml2021 import session as sessions
 from ml2021.config.loading import load_config_text
 from ml2021.console import Console
-from ml2021.problem import load_problem
+from ml2021.data.load import load_problem
 from ml2021.runs.directory import create_run
-from ml2021.saving import Saver
-from ml2021.session import open_metrics, start_session, train_session
+from ml2021.training import trainer as sessions
+from ml2021.training.loop import Saver
+from ml2021.training.trainer import open_metrics, start_session, train_session
 from tests.benchmarks.measure import describe_machine, markdown_table, verdict_table
 from tests.benchmarks.workloads import LR, WORKLOADS, Workload, make_rows, write_csv
 

@@ -21,9 +21,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from joblib import Parallel, delayed
 
-from ml2021.config.variations import load_sweep
-from ml2021.problem import LoadedProblem, load_problem, with_config
-from ml2021.sweeps.training import prepare_data, train_pack
+from ml2021.data.load import LoadedProblem, load_problem, with_config
+from ml2021.sweeps.expand import load_sweep
+from ml2021.sweeps.pack import prepare_data, train_pack
 from tests.benchmarks.measure import (
     alternate,
     cores,
@@ -95,7 +95,7 @@ def load_members(config: Path) -> list[LoadedProblem]:
 
 def train_members(problems: Sequence[LoadedProblem]) -> None:
     """Train them side by side to the end."""
-    from ml2021.sweeps.keeping import result_of
+    from ml2021.sweeps.worker import result_of
 
     ended = [
         result_of(member.place, member)

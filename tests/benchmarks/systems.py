@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ml2021.data.datasets import Dataset, epoch_order
+from ml2021.engine.dataset import Dataset, epoch_order
 from ml2021.engine.fit import fit
 from ml2021.engine.optimizers import Adam, build_update
 from ml2021.engine.schedules import Cosine

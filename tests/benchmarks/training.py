@@ -18,7 +18,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from ml2021.assembly import choose_threads
+from ml2021.engine.hardware import choose_threads
 from tests.benchmarks.measure import (
     alternate,
     describe_machine,

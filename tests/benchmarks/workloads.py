@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ml2021.data.datasets import Dataset
+from ml2021.engine.dataset import Dataset
 from ml2021.engine.losses import CrossEntropy, Loss, Mse
 from ml2021.engine.networks import Network, relu_stack
 

@@ -214,12 +214,12 @@ CASES = [
         lines=("stopped when all was done: run is saved",),
         leaves=("run",),
         run=runners.prepared(
-            "import ml2021.training\n"
-            "say = ml2021.training._say_results\n"
+            "import ml2021.commands.train\n"
+            "say = ml2021.commands.train._say_results\n"
             "def killed_within(*arguments):\n"
             "    os.kill(os.getpid(), 15)\n"
             "    say(*arguments)\n"
-            "ml2021.training._say_results = killed_within"
+            "ml2021.commands.train._say_results = killed_within"
         ),
     ),
     Case(

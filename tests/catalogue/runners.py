@@ -20,7 +20,7 @@ Condition = Callable[[Path, int], bool]
 
 PREPARED = """
 import os, resource, sys
-import pandas, torch, ml2021.cli, ml2021.train, ml2021.problem, ml2021.session
+import pandas, torch, ml2021.cli, ml2021.commands.train, ml2021.data.load, ml2021.training.trainer
 {}
 ml2021.cli.main()
 """

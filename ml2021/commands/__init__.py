@@ -1,0 +1,1 @@
+"""The commands, a file each: read one to know what it does."""

@@ -1,0 +1,152 @@
+"""Predictions as the columns of a CSV, under the names that the file's header gives the target."""
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml2021.data.preprocessing.records import ClassTarget, RealTargets
+from ml2021.errors import ConfigError
+from ml2021.formatting import echo
+
+_FLOAT32_DIGITS = 9
+
+_NUMBERS_AT_ONCE = 1000
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What was predicted for N rows: values of T targets, or the probabilities of classes.
+
+    values, spread, half_widths: (N, T), NaN where a row has none. spread: the standard deviation of
+    the members of an ensemble. half_widths: half the width of each interval.
+    """
+
+    values: NDArray[np.float64]
+    spread: NDArray[np.float64] | None
+    half_widths: NDArray[np.float64] | None
+
+    def take(self, rows: NDArray[np.int64]) -> "Predictions":
+        """Return these rows."""
+        return Predictions(
+            self.values[rows],
+            None if self.spread is None else self.spread[rows],
+            None if self.half_widths is None else self.half_widths[rows],
+        )
+
+
+def prediction_columns(
+    target: RealTargets | ClassTarget, predictions: Predictions, carried: Mapping[str, object]
+) -> dict[str, list[str]]:
+    """Return the columns by name. Raises ConfigError where two of them, or `carried`, share one."""
+    if isinstance(target, ClassTarget):
+        named = _class_columns(target, predictions)
+    else:
+        named = _real_columns(target, predictions)
+    named = [(_shield(name), texts) for name, texts in named]
+    columns = dict(named)
+    if len(columns) < len(named):
+        names = [name for name, _ in named]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ConfigError(
+            f"'{echo(twice)}' is a target, and would be the name of a column about another one "
+            "too; rename it in the table"
+        )
+    if clash := set(columns) & set(carried):
+        raise ConfigError(
+            f"--id {echo(min(clash))}: is also the name of a prediction; leave it out"
+        )
+    return columns
+
+
+def notes_on_texts(target: RealTargets | ClassTarget) -> list[str]:
+    """Say which texts are not written as they stand."""
+    texts = (target.label, *target.labels) if isinstance(target, ClassTarget) else target.labels
+    if not (shielded := [text for text in texts if _shield(text) != text]):
+        return []
+    named = ", ".join(map(echo, shielded))
+    return [f"texts that a spreadsheet would run, written with ' before them: {named}"]
+
+
+def _class_columns(target: ClassTarget, predictions: Predictions) -> list[tuple[str, list[str]]]:
+    probabilities = predictions.values
+    classes = [_shield(label) for label in target.labels]
+    chosen = probabilities.argmax(axis=1)
+    named = [(target.label, [classes[index] for index in chosen])]
+    for index, label in enumerate(target.labels):
+        named.append((f"{target.label}_probability_{label}", _numbers(probabilities[:, index])))
+    if predictions.spread is not None:  # of the probability of the class that is named
+        own = predictions.spread[np.arange(len(chosen)), chosen]
+        named.append((f"{target.label}_std", _numbers(own)))
+    return named
+
+
+def _real_columns(target: RealTargets, predictions: Predictions) -> list[tuple[str, list[str]]]:
+    named = []
+    for index, label in enumerate(target.labels):
+        middle = predictions.values[:, index]
+        digits = _digits(target.means[index], target.scales[index])
+        named.append((label, _numbers(middle, digits)))
+        if predictions.spread is not None:
+            named.append((f"{label}_std", _numbers(predictions.spread[:, index])))
+        if predictions.half_widths is not None:
+            half = predictions.half_widths[:, index]
+            named.append((f"{label}_low", _numbers(middle - half, digits)))
+            named.append((f"{label}_high", _numbers(middle + half, digits)))
+    return named
+
+
+def _shield(text: str) -> str:
+    """Return a text as no spreadsheet runs it, with ' before it where one would."""
+    if not text.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return text
+
+
+def _digits(mean: float, scale: float) -> int:
+    """Return how many digits show what float32 holds of a standardised value, once restored.
+
+    Nine, or more where the mean is large beside the scale and the first digits are always the same.
+    """
+    alike = math.log10(max(1.0, abs(mean) / scale))
+    return min(17, max(_FLOAT32_DIGITS, math.ceil(7.5 + alike)))
+
+
+def _numbers(values: NDArray[np.float64], digits: int = _FLOAT32_DIGITS) -> list[str]:
+    """Return numbers in so many digits, missing ones empty."""
+    texts: list[str] = []
+    for start in range(0, len(values), _NUMBERS_AT_ONCE):
+        some = values[start : start + _NUMBERS_AT_ONCE].tolist()
+        # one long template takes 0.75 of the time of a short one for each of them
+        texts += (f"%.{digits}g " * len(some) % tuple(some)).split()
+    for row in np.flatnonzero(np.isnan(values)):
+        texts[row] = ""
+    return texts
+
+
+def to_csv(columns: Mapping[str, list[str]]) -> str:
+    """Return the columns as a CSV, with quotes where a cell needs them."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    rows: Iterable[tuple[str, ...]] = zip(*columns.values(), strict=True)
+    if all(map(_is_plain, columns.values())):  # as are numbers: 0.4 of the time
+        text.write("\n".join(map(",".join, rows)) + "\n")
+    else:
+        writer.writerows(rows)
+    return text.getvalue()
+
+
+def _is_plain(cells: list[str]) -> bool:
+    """Whether no cell is empty or has anything in it that calls for quotes."""
+    together = "\n".join(cells)
+    special = together.count("\n") >= len(cells) or any(mark in together for mark in '",\r')
+    return not special and all(cells)

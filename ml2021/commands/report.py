@@ -1,0 +1,45 @@
+"""The command `report`: a run or a sweep as a page to look at, made anew from what it left."""
+
+from pathlib import Path
+
+from ml2021.errors import CheckpointError, ConfigError
+from ml2021.runs.directory import open_run
+from ml2021.sweeps.directory import SweepDirectory, is_sweep, load_results, read_plan
+from ml2021.sweeps.summary import Outcome
+
+
+def report(run_path: Path | None, plots: Path | None) -> Path:
+    """Write the report of a run or a sweep, and its figures into the folder `plots`.
+
+    Returns the page. Raises CheckpointError where there is no run, or none that has parameters yet.
+    """
+    if plots is not None and plots.exists() and not plots.is_dir():
+        raise ConfigError(f"--plots {plots}: not a folder")
+
+    from ml2021.signals import stop_signals
+
+    if run_path is not None and is_sweep(run_path):
+        sweep = SweepDirectory(run_path)
+        outcome = Outcome(read_plan(sweep), load_results(sweep))
+        if not outcome.done:
+            raise CheckpointError(f"{run_path}: none of its runs has ended well; nothing to draw")
+        if not outcome.is_one_question:
+            raise ConfigError(
+                f"{run_path}: its runs have different tasks or targets, which no picture can hold; "
+                "sweep one target at a time"
+            )
+
+        from ml2021.report.sweep import write_sweep_report
+
+        with stop_signals() as stop_signal:
+            write_sweep_report(sweep, outcome, stop_signal, plots)
+        return sweep.report
+
+    run = open_run(run_path)
+
+    from ml2021.report.collect import from_disk
+    from ml2021.report.write import write_report
+
+    with stop_signals() as stop_signal:
+        write_report(run, from_disk(run), stop_signal, plots)
+    return run.report

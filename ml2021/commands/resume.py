@@ -1,0 +1,143 @@
+"""The command `train --resume`: an interrupted run continues, bit for bit as if never stopped."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ml2021.config.loading import LoadedConfig, load_config
+from ml2021.config.messages import differences
+from ml2021.console import Console
+from ml2021.errors import CheckpointError, ConfigError
+from ml2021.files import is_there
+from ml2021.formatting import echo
+from ml2021.runs.directory import RunDirectory, locked, open_run, read_json
+
+if TYPE_CHECKING:
+    from ml2021.runs.checkpoint_file import Checkpoint
+    from ml2021.training.init_from import Start
+
+
+def resume(path: Path, overrides: Sequence[str], console: Console, *, is_reported: bool) -> Path:
+    """Go on with a run, bit for bit as if it had not stopped. Only `train.epochs` may be raised."""
+    run = open_run(path)
+    if odd := [text for text in overrides if not text.startswith("train.epochs=")]:
+        raise ConfigError(f"--set {odd[0]}: a run goes on with its own config but for train.epochs")
+    loaded = load_config(run.resolved_config, overrides)
+    with locked(run):
+        _resume(run, loaded, overrides, console, is_reported=is_reported)
+    return run.path
+
+
+def _resume(
+    run: RunDirectory,
+    loaded: LoadedConfig,
+    overrides: Sequence[str],
+    console: Console,
+    *,
+    is_reported: bool,
+) -> None:
+    from ml2021.commands.train import train_run
+    from ml2021.data.load import load_problem
+    from ml2021.data.preprocessing.reuse import adopt_if_agreed
+    from ml2021.runs.checkpoints import config_without_paths
+    from ml2021.training.trainer import device_name, start_session
+
+    recorded = read_json(run.environment)
+    last, begun, start = _read_progress(run, recorded)
+    kept = None
+    if begun is not None:
+        kept = begun.description.preprocessing
+    elif start is not None:
+        kept = start.model.preprocessing
+    problem = load_problem(
+        loaded.config, loaded.locate, lambda own: adopt_if_agreed(own, kept) if kept else own
+    )
+    problem = replace(problem, init_sha256=recorded.get("init_sha256"))
+    for file, now, then in (
+        (problem.data_path, problem.data_sha256, recorded.get("data_sha256")),
+        (problem.config.data.test_path, problem.test_sha256, recorded.get("test_sha256")),
+    ):
+        if now != then:
+            raise CheckpointError(
+                f"{run.path}: {file} has changed since the run began, its SHA-256 is "
+                f"{str(now)[:8]}… and was {str(then)[:8]}…; restore the file, or train anew"
+            )
+    if overrides and problem.folds is not None:
+        raise ConfigError(
+            f"--set {overrides[0]}: the folds say how long the final model is trained; train anew"
+        )
+    if begun is not None:
+        own, then = config_without_paths(problem.config), begun.description.config
+        if changed := [
+            f"{loaded.locate(*keys)}: {what}; put it back, or train anew"
+            for keys, what in differences(own, then)
+            if keys != ("train", "epochs")
+        ]:
+            raise CheckpointError(*changed)
+        if begun.description.data_sha256 != problem.data_sha256:
+            raise CheckpointError(
+                f"{run.last}: was trained on other data than {problem.data_path}; train anew"
+            )
+    threads = recorded.get("threads")
+    if type(threads) is not int or threads < 1:
+        raise CheckpointError(f"{run.environment}: damaged, it names no number of threads")
+    theta = None if start is None else start.model.theta
+    session = start_session(problem, loaded.locate("model"), last, threads, theta)
+    done, epochs = session.state.epoch, session.training.epochs
+    if epochs < done:
+        raise ConfigError(f"--set train.epochs={epochs}: the run has done {done}; name more")
+    is_done = problem.folds is not None or session.state.is_finished(session.training)
+    if is_done and is_there(run.summary):
+        early = ", where early stopping ended it" if done < epochs else ""
+        console.say(f"{run.path}: finished after {done} epochs{early}; nothing to do")
+        if is_reported and not is_there(run.report):
+            console.say(f"draw its report with: ml2021 report --run {run.path}")
+        return
+    where = f"after {done} of {epochs} epochs"
+    if problem.folds is not None and last is None:
+        where = "within its folds"
+    console.say(f"going on with {run.path} {where}")
+    if (device := device_name(session)) != (before := recorded.get("device")):
+        console.say(
+            f"it goes on on {device}, and was trained on {echo(before)} so far: it will not end "
+            "with the same bits as a run on one device"
+        )
+    train_run(session, run, console, is_reported=is_reported)
+
+
+def _read_progress(
+    run: RunDirectory, recorded: Mapping[str, Any]
+) -> "tuple[Checkpoint | None, Checkpoint | None, Start | None]":
+    """Return last.safetensors, else that of the first folds as well, else what the run began with.
+
+    The second is the first, where there is one. Raises CheckpointError where there is nothing to go
+    on with.
+    """
+    from ml2021.runs.checkpoint_file import load_checkpoint
+
+    last = load_checkpoint(run.last) if is_there(run.last) else None
+    if last is None and is_there(run.summary):  # as piecewise leaves it
+        raise CheckpointError(
+            f"{run.path}: was not trained, or its {run.last.name} is gone, so there is nothing to "
+            f"go on with; train anew with --config {run.config}, and with --init-from {run.path} "
+            "from its best parameters"
+        )
+    begun = last
+    if last is None and is_there(run.fold_pack(1)):
+        begun = load_checkpoint(run.fold_pack(1))
+    init = recorded.get("init_sha256")
+    if begun is not None and begun.description.init_sha256 != init:
+        raise CheckpointError(
+            f"{run.last}: did not begin with the parameters that {run.environment.name} names; "
+            "train anew"
+        )
+    if begun is not None or init is None:
+        return last, begun, None
+
+    from ml2021.training.init_from import read_start
+
+    start = read_start(run.init, str(run.path))
+    if start.sha256 != init:
+        raise CheckpointError(f"{run.init}: is not what the run began with; train anew")
+    return None, None, start

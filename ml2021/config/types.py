@@ -1,0 +1,148 @@
+"""The kinds of value that keys take, what sections have in common, and our own kinds of error.
+
+Which key takes which kind is left to `schema`.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+)
+from pydantic_core import PydanticCustomError
+
+WRONG_VALUE = "wrong_value"
+"""The type of an error about one value; its message reads on from the key: `must be ...`."""
+
+CONFLICT = "conflict"
+"""The type of an error about keys that exclude each other; `keys` in its context has them."""
+
+Key = str | tuple[str, ...]
+
+
+class Section(BaseModel):
+    """A mapping of the config: no other keys, no values of another type, never changed."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+    )
+
+
+def conflict(message: str, *keys: Key) -> PydanticCustomError:
+    """Return an error that stands at the first of `keys` that the user wrote."""
+    paths = tuple((key,) if isinstance(key, str) else key for key in keys)
+    return PydanticCustomError(CONFLICT, "{message}", {"message": message, "keys": paths})
+
+
+def wrong_value(message: str) -> PydanticCustomError:
+    """Return an error whose message reads on from the key; the value is added to it."""
+    return PydanticCustomError(WRONG_VALUE, "{message}", {"message": message})
+
+
+def short_for(tag: str, default: str | None = None) -> BeforeValidator:
+    """Let a plain text x stand for `{tag: x}`, and a mapping without the tag for the default."""
+
+    def expand(value: object) -> object:
+        if isinstance(value, str):
+            return {tag: value}
+        if default is not None and isinstance(value, dict) and tag not in value:
+            return {tag: default, **value}
+        return value
+
+    return BeforeValidator(expand)
+
+
+def _type_name(value: object) -> str:
+    return type(value).__name__
+
+
+def _count_or_full(value: object) -> str:
+    return "full" if value == "full" else _type_name(value)
+
+
+def _column_name(value: object) -> object:
+    # Columns without a header are named 0, 1, 2, ...; true and false are no numbers here.
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _known_device(value: str) -> str:
+    kind, colon, number = value.partition(":")
+    is_numbered = kind == "cuda" and number.isascii() and number.isdigit() and len(number) < 5
+    if not (is_numbered if colon else value in ("auto", "cpu", "cuda")):
+        raise wrong_value("must be auto, cpu, cuda or cuda:N with a device number N")
+    return value
+
+
+def _known_encoding(value: str) -> str:
+    try:
+        "".encode(value)
+    except (LookupError, ValueError):
+        raise wrong_value("must be a text encoding that Python knows, such as utf-8") from None
+    return value
+
+
+def _single_character(value: str) -> str:
+    if len(value) != 1 or value in '"\r\n\0':
+        raise wrong_value("must be one character other than a quote or a line break")
+    return value
+
+
+Count = Annotated[int, Field(gt=0, lt=2**63)]
+
+Index = Annotated[int, Field(ge=0, lt=2**63)]
+
+Positive = Annotated[float, Field(gt=0)]
+
+NotNegative = Annotated[float, Field(ge=0)]
+
+Momentum = Annotated[float, Field(ge=0, lt=1)]
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+Text = Annotated[str, Field(min_length=1)]
+
+Character = Annotated[str, AfterValidator(_single_character)]
+
+Encoding = Annotated[str, AfterValidator(_known_encoding)]
+
+Device = Annotated[str, AfterValidator(_known_device)]
+
+Column = Annotated[Text, BeforeValidator(_column_name)]
+
+Columns = Annotated[list[Column], Field(min_length=1)]
+
+ColumnOrColumns = Annotated[
+    Annotated[Column, Tag("str")] | Annotated[Column, Tag("int")] | Annotated[Columns, Tag("list")],
+    Discriminator(
+        _type_name,
+        custom_error_type=WRONG_VALUE,
+        custom_error_message="must be a column name or a list of them",
+    ),
+]
+
+Scalar = Annotated[
+    Annotated[str, Tag("str")] | Annotated[int, Tag("int")] | Annotated[float, Tag("float")],
+    Discriminator(
+        _type_name,
+        custom_error_type=WRONG_VALUE,
+        custom_error_message="must be text or a number",
+    ),
+]
+
+CountOrFull = Annotated[
+    Annotated[Count, Tag("int")] | Annotated[Literal["full"], Tag("full")],
+    Discriminator(
+        _count_or_full,
+        custom_error_type=WRONG_VALUE,
+        custom_error_message="must be a whole number or full",
+    ),
+]

@@ -1,0 +1,125 @@
+"""What an unquoted YAML scalar means, and how to write values so that they mean it again.
+
+Follows the core schema of YAML 1.2: `no`, `1:30` and `2021-01-01` are text, `1e-3` is a number.
+"""
+
+import re
+from functools import lru_cache
+
+import yaml
+
+NUMBER_LIMIT = 100
+"""The most characters that a number may have; more would overflow or take long to read."""
+
+_INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+
+_UNCLEAR = re.compile(r"[-+]?0[0-9]+")
+
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+
+_WORDS: dict[str, bool | float | None] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+    **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
+    **{sign + word: float("inf") for sign in ("", "+") for word in (".inf", ".Inf", ".INF")},
+    **{"-" + word: float("-inf") for word in (".inf", ".Inf", ".INF")},
+}
+
+
+def resolve_scalar(text: str) -> str | int | float | bool | None:
+    """Return what an unquoted scalar means in the core schema of YAML 1.2.
+
+    Raises ValueError, with a message for the user, for numbers that are unclear or too long.
+    """
+    if text in _WORDS:
+        return _WORDS[text]
+    is_integer = _INTEGER.fullmatch(text) is not None
+    if not is_integer and _FLOAT.fullmatch(text) is None:
+        return text
+    if len(text) > NUMBER_LIMIT:
+        raise ValueError(
+            f"a number of {len(text)} characters; shorten it to {NUMBER_LIMIT} or fewer, "
+            "or put it in quotes if it is text"
+        )
+    if _UNCLEAR.fullmatch(text):
+        digits = text.lstrip("+-").lstrip("0") or "0"
+        raise ValueError(
+            f"{text} is unclear, since some programs read a leading 0 as octal; "
+            f"write {digits} for the number, '{text}' for text"
+        )
+    if not is_integer:
+        return float(text)
+    return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+
+
+def dump_document(value: object) -> str:
+    """Return a YAML text that `parse_document` reads as `value`."""
+    return yaml.dump(
+        value,
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        default_flow_style=None,
+        width=100,
+    )
+
+
+def dump_value(value: object) -> str:
+    """Return a value as it stands on one line of YAML."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return _dump_scalar(value)
+    return _dump_line(value)
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _dump_scalar(value: str | float | bool | None) -> str:
+    """Write a value that many runs of a sweep share but once."""
+    return _dump_line(value)
+
+
+def _dump_line(value: object) -> str:
+    text = yaml.dump(
+        value,
+        Dumper=_LineDumper,
+        sort_keys=False,
+        allow_unicode=True,
+        default_flow_style=True,
+        width=float("inf"),
+    )
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what either version of YAML takes for something other than text."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+    def represent_text(self, data: str) -> yaml.ScalarNode:
+        try:
+            is_text = resolve_scalar(data) == data and data.isprintable()
+        except ValueError:
+            is_text = False
+        return self.represent_scalar("tag:yaml.org,2002:str", data, None if is_text else '"')
+
+    def represent_items(self, data: list[object]) -> yaml.SequenceNode:
+        # A list of plain values goes on one line, also where some of them are quoted.
+        is_flat = not any(isinstance(item, list | dict) for item in data)
+        return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=is_flat)
+
+
+class _LineDumper(_Dumper):
+    """Writes every list and mapping on the line where it begins."""
+
+    def represent_items(self, data: list[object]) -> yaml.SequenceNode:
+        return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=True)
+
+
+_LineDumper.add_representer(str, _Dumper.represent_text)
+
+_LineDumper.add_representer(list, _LineDumper.represent_items)
+
+_Dumper.add_representer(str, _Dumper.represent_text)
+
+_Dumper.add_representer(list, _Dumper.represent_items)

@@ -1,0 +1,112 @@
+"""How a table is written, and the names of its columns.
+
+The rows are left to `ml2021.data.tables`, which users of this room import from.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from ml2021.data.csv.cells import CellRules
+from ml2021.data.csv.scan import Block, TextScan
+from ml2021.data.csv.source import file_error, show_path
+from ml2021.errors import DataError
+from ml2021.formatting import echo
+
+_NEVER_SEPARATORS = '"\n\r\0+-'
+
+
+@dataclass(frozen=True)
+class TableFormat:
+    """How a file of text is written; the fields are the config's keys under `data`.
+
+    `separator` is one ASCII character, `decimal` a point or a comma.
+    """
+
+    separator: str = ","
+    decimal: str = "."
+    encoding: str = "utf-8"
+    header: bool = True
+    missing: tuple[str | int | float, ...] = ("", "NA", "N/A", "null", "None", "NaN")
+
+
+@dataclass(frozen=True)
+class Header:
+    """The columns of a file: `raw` as it names them, `names` with repeated ones told apart."""
+
+    path: Path
+    raw: tuple[str, ...]
+    names: tuple[str, ...]
+
+    @cached_property
+    def repeated(self) -> dict[str, tuple[str, ...]]:
+        """The names that stand in the file several times, and what each is called instead."""
+        counts = Counter(self.raw)
+        found: dict[str, tuple[str, ...]] = {}
+        for raw, name in zip(self.raw, self.names, strict=True):
+            if counts[raw] > 1:
+                found[raw] = (*found.get(raw, ()), name)
+        return found
+
+
+def make_header(path: Path, raw: Sequence[str]) -> Header:
+    """Tell repeated names apart: name.0, name.1, ... by numbers that no other column has."""
+    counts = Counter(raw)
+    taken = set(raw)
+    following: Counter[str] = Counter()
+    names = []
+    for name in raw:
+        unique = name
+        while counts[name] > 1 and unique in taken:
+            unique = f"{name}.{following[name]}"
+            following[name] += 1
+        taken.add(unique)
+        names.append(unique)
+    return Header(path.absolute(), tuple(raw), tuple(names))
+
+
+def open_scan(path: Path, format: TableFormat, state: tuple[int, ...] | None = None) -> TextScan:
+    """Open a text file for one pass; `state` is that of an earlier one."""
+    sep = format.separator
+    if len(sep) != 1 or not sep.isascii() or sep.isalnum() or sep in _NEVER_SEPARATORS:
+        choices = 'use one character such as ",", ";" or "\\t"'
+        raise DataError(f"data.separator: '{echo(sep)}' cannot separate fields; {choices}")
+    if format.decimal not in (".", ",") or format.decimal == sep:
+        raise DataError(
+            f"data.decimal: '{echo(format.decimal)}' cannot be the decimal mark where "
+            f"data.separator is '{echo(sep)}'; it is a point or a comma"
+        )
+    first = "header" if format.header else "first row"
+    return TextScan(path, sep, format.encoding, first=first, state=state)
+
+
+def begin_table(
+    scan: TextScan, blocks: Iterator[Block], format: TableFormat
+) -> tuple[Header, list[Block]]:
+    """Return the header, and the blocks up to the first row of data."""
+    first: list[Block] = []
+    least = 2 if format.header else 1
+    while sum(block.rows for block in first) < least and (block := next(blocks, None)):
+        first.append(block)
+    if not first:
+        raise file_error(scan.path, "an empty file; it should hold a table")
+    record = next(r for r in scan.split(first[0].data, first[0].line) if not r.blank)
+    raw = record.texts()
+    if not format.header:
+        return make_header(scan.path, [str(index) for index in range(len(raw))]), first
+    where = f"{show_path(scan.path)}:{record.line}"
+    rules = CellRules(format.decimal, format.missing)
+    numbers = [cell for cell in raw if rules.is_number(cell)]
+    data = numbers and all(rules.is_number(cell) or rules.is_missing(cell) for cell in raw)
+    # pandas names columns 0, 1, 2, ... and the index before them not at all
+    if data and [cell for cell in raw if cell] != [str(index) for index in range(len(numbers))]:
+        what = "numbers where the column names belong"
+        raise DataError(f"{where}: {what}; write a header, or set data.header: false")
+    if "" in raw:
+        remedy = "" if raw[0] else " (pandas writes its index so; index=False leaves it out)"
+        raise DataError(f"{where}: column {raw.index('') + 1} has no name; give it one{remedy}")
+    if sum(block.rows for block in first) < least:
+        raise file_error(scan.path, "a header and no rows; add the data")
+    return make_header(scan.path, raw), first

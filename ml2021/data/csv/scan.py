@@ -1,0 +1,239 @@
+"""One pass over the text of a table: cut into blocks of whole records, all of the same width.
+
+A fast branch (numpy, a block at a time) accepts what is perfectly regular. Whatever it does not
+accept goes to `split_records`, field by field, which alone decides and alone names the line at
+fault. Memory is bounded by `RECORD_LIMIT`, whatever the file holds. Reading and decoding the file
+is left to `ml2021.data.csv.source`, what the cells mean to `ml2021.data.csv.cells`.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from ml2021.data.csv.records import (
+    Record,
+    count_lines,
+    likely_separator,
+    open_field,
+    regular_records,
+    split_records,
+)
+from ml2021.data.csv.source import (
+    HashedFile,
+    UndecodableError,
+    changed_error,
+    codec_name,
+    show_path,
+    text_chunks,
+)
+from ml2021.errors import DataError
+
+RECORD_LIMIT = 16 << 20
+"""The longest record that is read, in bytes of UTF-8."""
+
+_FAST_LIMIT = 2 << 20  # the fast branch takes up to 16 times the size of what it looks at
+
+_EXPONENT_SPACE = [e + s for e in (b"e", b"E") for s in (b" ", b"\t", b"\n", b"\v", b"\f", b"\r")]
+
+_SPACED_EXPONENT = re.compile(rb"\+[0-9.,]+[eE][ \t\n\v\f\r]")
+
+_DECIMAL_COMMA = re.compile(rb"[;\t|][+-]?[0-9]+,[0-9]+[;\t|]")
+
+
+@dataclass(frozen=True)
+class Block:
+    """Whole records: `data` as it stands in the file (in UTF-8), from line `line` on.
+
+    `row` counts the records before it and `rows` those in it, the header too. `clean` is `data`
+    without the blank lines.
+    """
+
+    data: bytes
+    line: int
+    row: int
+    rows: int
+    clean: bytes
+
+
+class TextScan:
+    """The records of a text file in blocks, once; use it with `with`.
+
+    `separator` is one ASCII character. The first record, which messages call `first`, says how
+    many fields each has. After the last block, `sha256` is that of the bytes on disk, and
+    `spaced_exponent` tells that a cell like `+3e 2`, which pandas takes for 300, may be among them.
+    `state` is that of another scan of the file, which this one then has to find unchanged.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        separator: str,
+        encoding: str = "utf-8",
+        *,
+        first: str = "header",
+        state: tuple[int, ...] | None = None,
+    ) -> None:
+        self.path = path
+        self.width = 0
+        self.sha256 = ""
+        self.spaced_exponent = False
+        self._separator = separator.encode()
+        self._encoding = codec_name(encoding)
+        self._first = first
+        self._line = 1
+        self._row = 0
+        self._blank_line = 0
+        self._file = HashedFile(path)
+        self.state = self._file.state
+        if state is not None and state != self.state:
+            self._file.close()
+            raise changed_error(path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield the blocks in order.
+
+        Raises:
+            DataError: the file is not text in its encoding, or not all records are as wide as the
+                first; the message names the first line at fault.
+        """
+        chunks = text_chunks(self._file, self._encoding)
+        rest = b""
+        final = False
+        while not final:
+            chunk = self._next_chunk(chunks, rest)
+            final = not chunk
+            data = rest + chunk
+            cut_off = final and data != b"" and not data.endswith((b"\n", b"\r"))
+            if final and data and not data.endswith(b"\n"):
+                data += b"\n"
+            # a \r at the end may be half of a \r\n
+            ready = data[:-1] if not final and data.endswith(b"\r") else data
+            block = self._block(ready, cut_off)
+            rest = data[len(block.data) :]
+            if block.rows:
+                yield block
+            if (rest and final) or len(rest) > RECORD_LIMIT:
+                raise self._endless(rest, final)
+        self.sha256 = self._file.finish()
+
+    def expected_rows(self) -> int:
+        """Guess how many records the file holds, by those in the part of it that was read."""
+        return int(1.02 * self._row / self._file.share_read) + 1
+
+    def _next_chunk(self, chunks: Iterator[bytes], rest: bytes) -> bytes:
+        """Return more text; as much as `rest` holds, so that a long record is not met too often."""
+        chunk = b""
+        try:
+            while (more := next(chunks, b"")) and len(chunk := chunk + more) < len(rest):
+                pass
+        except UndecodableError as bad:
+            line = self._line + count_lines(rest + chunk + bad.before)
+            raise self._error(line, bad.what) from None
+        if b"\0" in chunk:
+            line = self._line + count_lines(rest + chunk[: chunk.index(b"\0")])
+            if chunk.count(b"\0") * 3 > len(chunk):
+                what = "not UTF-8, it looks like UTF-16; set data.encoding: utf-16"
+            else:
+                what = "a NUL character; take it out, or name the right data.encoding"
+            raise self._error(line, what)
+        return chunk
+
+    def _block(self, data: bytes, cut_off: bool) -> Block:
+        """Return the whole records at the start of `data`."""
+        length = rows = 0
+        clean = None
+        if b"\n" in data or b"\r" in data:
+            if self.width and not self._blank_line and len(data) <= _FAST_LIMIT:
+                length, rows = regular_records(data, self._separator, self.width)
+            if not rows:
+                length, rows, clean = self._careful(data, cut_off)
+            if b"+" in data and any(e in data for e in _EXPONENT_SPACE):
+                self.spaced_exponent |= _SPACED_EXPONENT.search(data) is not None
+        whole = data[:length]
+        block = Block(whole, self._line, self._row, rows, whole if clean is None else clean)
+        quoted = b'"' in whole
+        self._line += rows if clean is None and not quoted else count_lines(whole)
+        self._row += rows
+        return block
+
+    def _careful(self, data: bytes, cut_off: bool) -> tuple[int, int, bytes]:
+        """Return the length and number of the whole records, and their bytes without blanks.
+
+        The first record of all comes alone: once it has said the width, the fast branch can go on.
+        """
+        kept: list[bytes] = []
+        is_first = not self.width
+        stop = 0
+        for record in self.split(data, self._line):
+            stop = record.stop
+            if record.blank:
+                self._blank_line = self._blank_line or record.line
+                continue
+            found = len(record.fields)
+            if not self.width:
+                self.width = found
+                self._check_separator(record, data)
+            if found != self.width:
+                raise self._error(record.line, self._counts(found, cut_off and stop == len(data)))
+            if self.width == 1 and self._blank_line and (self._row or kept):
+                what = "a blank line, which could be a missing value"
+                raise self._error(self._blank_line, f'{what}; write "" in it, or take it out')
+            self._blank_line = 0
+            kept.append(data[record.start : stop])
+            if is_first:
+                break
+        return stop, len(kept), b"".join(kept)
+
+    def _check_separator(self, record: Record, data: bytes) -> None:
+        """Refuse a table of a single column where another separator gives it more of them."""
+        second = data[record.stop :].lstrip(b"\r\n").splitlines()[:1]
+        if len(record.fields) > 1 or record.fields[0].startswith(b'"') or not second:
+            return
+        mark = likely_separator(record.fields[0], second[0], self._separator)
+        if mark is None:
+            return
+        shown = "\\t" if mark == b"\t" else mark.decode()
+        remedy = f'set data.separator: "{shown}"'
+        if mark != b"," and _DECIMAL_COMMA.search(mark + second[0] + mark):
+            remedy += ' and data.decimal: ","'
+        raise self._error(record.line, f"the {self._first} is a single field; {remedy}")
+
+    def split(self, data: bytes, line: int) -> Iterator[Record]:
+        """Yield the whole records at the start of `data`, which begins on `line`, one by one."""
+        yield from split_records(self.path, data, line, self._separator)
+
+    def _error(self, line: int, what: str) -> DataError:
+        return DataError(f"{show_path(self.path)}:{line}: {what}")
+
+    def _counts(self, found: int, last: bool) -> str:
+        fields = "1 field" if found == 1 else f"{found:,} fields"
+        if found > self.width:
+            remedy = "quote the fields that hold the separator, or name every column"
+        elif last:
+            remedy = "the file seems to be cut off here"
+        else:
+            remedy = "give the row a field for each column"
+        return f"{fields} where the {self._first} has {self.width:,}; {remedy}"
+
+    def _endless(self, rest: bytes, final: bool) -> DataError:
+        size = f"{RECORD_LIMIT >> 20} MiB"
+        start = open_field(rest, self._separator)
+        line = self._line + count_lines(rest[:start])
+        if rest[start : start + 1] != b'"':
+            return self._error(line, f"a line longer than {size}; is this a table of text?")
+        within = "is never closed" if final else f"is not closed within {size}"
+        return self._error(line, f"the quote that opens here {within}; close it or take it out")

@@ -1,0 +1,112 @@
+"""A new table for a fitted model: columns by name, types as training had them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from ml2021.data.columns import explain_missing
+from ml2021.data.csv.cells import StorageKind
+from ml2021.data.csv.headers import Header, TableFormat
+from ml2021.data.csv.source import changed_error
+from ml2021.data.preprocessing import records as prep
+from ml2021.data.preprocessing.records import sources_of
+from ml2021.data.samples import FittedTable
+from ml2021.data.series import in_series_order
+from ml2021.data.tables import read_header, read_table
+from ml2021.errors import ConfigError, DataError
+from ml2021.formatting import echo, suggest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_MOST_ABSENT = 5  # with more columns missing, it is another table, and one line says so
+
+
+@dataclass(frozen=True)
+class MatchedTable:
+    """A file read for a fitted model.
+
+    carried: the columns to carry over, as text as it stands, in the order of the file. ignored: the
+    columns that the model has no use for. sha256: of the file's bytes.
+    """
+
+    table: FittedTable
+    carried: "pd.DataFrame"
+    ignored: tuple[str, ...]
+    sha256: str
+
+    def notes(self) -> list[str]:
+        """Say what was ignored."""
+        if not self.ignored:
+            return []
+        shown = ", ".join(echo(name) for name in self.ignored[:8])
+        more = f" and {len(self.ignored) - 8} more" if len(self.ignored) > 8 else ""
+        return [f"columns ignored, the model has no use for them: {shown}{more}"]
+
+
+def read_matching(
+    preprocessing: prep.Preprocessing,
+    path: Path,
+    table_format: TableFormat,
+    purpose: Literal["scored", "predicted"],
+    carried: tuple[str, ...] = (),
+) -> MatchedTable:
+    """Read a file that is not the training file: columns by name, kinds as training had them.
+
+    To be scored it needs the target, to be predicted only where that is the model's history.
+    Raises DataError, or ConfigError for a name in `carried` that the file does not have.
+    """
+    header = read_header(path, table_format)
+    positions = prep.match_columns(preprocessing, sources_of(header))
+    kinds: dict[str, StorageKind] = {
+        f.name: "number" if isinstance(f, prep.NumberFeature) else f.storage
+        for f in preprocessing.features
+    }
+    history, target = preprocessing.history, preprocessing.target
+    if history is not None or purpose == "scored":
+        storage = target.storage if isinstance(target, prep.ClassTarget) else "number"
+        kinds |= dict.fromkeys(preprocessing.target_columns, storage)
+    needed = dict.fromkeys(kinds)
+    if history is not None and history.order_by is not None:
+        needed[history.order_by] = None
+    absent = [name for name in needed if name not in positions]
+    if len(absent) > _MOST_ABSENT:
+        raise DataError(
+            f"{path}: {len(absent)} of the {len(needed)} columns that the model needs are missing: "
+            f"{', '.join(map(echo, absent[:_MOST_ABSENT]))}, ...; is this the right run?"
+        )
+    if absent:
+        raise DataError(*(_explain_absent(path, header, preprocessing, name) for name in absent))
+    if unknown := [name for name in carried if name not in header.names]:
+        raise ConfigError(*(f"--id: {explain_missing(header, name)}" for name in unknown))
+    names = {header.names[positions[name]]: name for name in needed}
+    storage_of = {header.names[positions[name]]: kind for name, kind in kinds.items()}
+    # A carried column is read as text, so that it is written as it stands; where it is an input
+    # too, the file is read twice.
+    texts: dict[str, StorageKind] = dict.fromkeys(carried, "text")
+    twice = bool(names.keys() & texts.keys())
+    columns, together = ([*names], storage_of) if twice else ([*names, *texts], texts | storage_of)
+    read = read_table(path, table_format, columns=columns, kinds=together)
+    again = read_table(path, table_format, columns=carried, kinds=texts) if twice else read
+    if again.sha256 != read.sha256:
+        raise changed_error(path)
+    known = {header.names[position] for position in positions.values()} | set(carried)
+    ordered, file_order = in_series_order(
+        read.frame[list(names)].rename(columns=names), history.order_by if history else None
+    )
+    return MatchedTable(
+        table=FittedTable(ordered, file_order, preprocessing),
+        carried=again.frame[list(carried)],
+        ignored=tuple(name for name in header.names if name not in known),
+        sha256=read.sha256,
+    )
+
+
+def _explain_absent(
+    path: Path, header: Header, preprocessing: prep.Preprocessing, name: str
+) -> str:
+    raw = preprocessing.sources[name].raw
+    if raw in header.repeated or raw in header.raw:
+        count = header.raw.count(raw)
+        return f"{path}: column '{echo(name)}' is missing; '{echo(raw)}' occurs {count} times there"
+    return f"{path}: column '{echo(name)}' is missing{suggest(raw, header.raw)}"

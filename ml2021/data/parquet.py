@@ -1,0 +1,97 @@
+"""A Parquet file -> columns like those that a file of text gives.
+
+It needs pyarrow, an extra of this package. Judging the cells is left to `ml2021.data.csv.cells`.
+"""
+
+from collections.abc import Collection, Sequence
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml2021.data.csv.source import CHUNK, HashedFile, file_error
+from ml2021.formatting import echo
+
+
+class ParquetSource:
+    """A Parquet file: the `names` of its columns, its number of `rows`, its `sha256`.
+
+    Raises:
+        DataError: pyarrow is not installed, the file is not Parquet, or it has no columns or rows.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            pyarrow = import_module("pyarrow")
+            parquet = import_module("pyarrow.parquet")
+        except ImportError:
+            what = "reading Parquet needs pyarrow; pip install 'ml2021[parquet]'"
+            raise file_error(path, what) from None
+        file = HashedFile(path)
+        try:
+            data = bytearray()
+            while chunk := file.read(CHUNK):
+                data += chunk
+            self.sha256 = file.finish()
+        finally:
+            file.close()
+        try:
+            self._file = parquet.ParquetFile(pyarrow.BufferReader(pyarrow.py_buffer(data)))
+        except (pyarrow.ArrowException, OSError) as error:
+            raise file_error(path, f"not a Parquet file: {echo(error)}; get it again") from None
+        self._path = path
+        self.names = tuple(self._file.schema_arrow.names)
+        if not self.names:
+            raise file_error(path, "a table without columns; it should hold some")
+        self.rows = int(self._file.metadata.num_rows)
+        if not self.rows:
+            raise file_error(path, "a header and no rows; add the data")
+        if "" in self.names:
+            number = self.names.index("") + 1
+            raise file_error(path, f"column {number} has no name; give it one")
+
+    def read(
+        self,
+        indices: Sequence[int],
+        names: Sequence[str],
+        *,
+        texts: Collection[str],
+        missing: Collection[str],
+    ) -> dict[str, NDArray[np.generic]]:
+        """Return the columns at `indices` under `names`: numbers, or object holding str and NaN.
+
+        Booleans, dates and categories become text, as does every column that `texts` names; the
+        texts in `missing` become NaN.
+
+        Raises:
+            DataError: a column holds lists, bytes or other things that are neither.
+        """
+        pa = import_module("pyarrow")
+        try:
+            table = self._file.read()
+        except (pa.ArrowException, OSError) as error:
+            raise file_error(self._path, f"damaged Parquet: {echo(error)}; get it again") from None
+        columns: dict[str, NDArray[np.generic]] = {}
+        for index, name in zip(indices, names, strict=True):
+            column = table.column(index)
+            if pa.types.is_dictionary(column.type):
+                column = column.cast(column.type.value_type)
+            kind = column.type
+            if pa.types.is_nested(kind) or pa.types.is_binary(kind):
+                what = f"column '{echo(name)}' holds {kind}, neither numbers nor text"
+                raise file_error(self._path, f"{what}; leave it out")
+            if pa.types.is_null(kind):
+                columns[name] = np.full(len(column), np.nan)
+            elif name not in texts and (
+                pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+            ):
+                exact = pa.types.is_integer(kind) and not column.null_count
+                columns[name] = (column if exact else column.cast("float64", False)).to_numpy()
+            else:
+                cells = [
+                    np.nan if cell is None or str(cell) in missing else str(cell)
+                    for cell in column.to_pylist()
+                ]
+                columns[name] = np.array(cells, np.object_)
+        return columns

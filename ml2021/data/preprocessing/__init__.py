@@ -1,0 +1,1 @@
+"""From columns to inputs: fitted on training rows, kept with the model."""

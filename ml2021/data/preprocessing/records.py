@@ -1,0 +1,230 @@
+"""From columns to the numbers that a network sees, and from its outputs back to what people read.
+
+Everything is fitted on training rows only, in float64, and is a plain record that a checkpoint
+keeps as JSON. `ml2021.data.column_types` decides the type of each column, and
+`ml2021.data.preprocessing.transform` turns rows of a table into inputs.
+
+Legend: N rows, F inputs, T outputs, L lags.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from ml2021.data.column_types import Task
+from ml2021.data.csv.headers import Header
+from ml2021.formatting import echo
+
+if TYPE_CHECKING:
+    pass
+
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Record(BaseModel):
+    """A frozen record, checked when it is read back from a checkpoint."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class NumberFeature(Record):
+    """x -> (x − mean) / scale; a missing x is first filled, and flagged where training had any."""
+
+    kind: Literal["number"] = "number"
+    name: str
+    mean: float
+    scale: Positive
+    fill: float
+    has_indicator: bool
+    minimum: float
+    maximum: float
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of the columns that the network sees."""
+        return (self.name, f"{self.name} is missing") if self.has_indicator else (self.name,)
+
+
+class CategoryFeature(Record):
+    """One column of 0 and 1 for each category of the training rows; any other value is all 0."""
+
+    kind: Literal["category"] = "category"
+    name: str
+    storage: Literal["number", "text"]
+    categories: tuple[str, ...] | tuple[float, ...]
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of the columns that the network sees."""
+        return tuple(f"{self.name}={value_text(value)}" for value in self.categories)
+
+
+Feature = Annotated[NumberFeature | CategoryFeature, Field(discriminator="kind")]
+
+
+class History(Record):
+    """The previous values of the target as inputs, standardised like the target itself."""
+
+    lags: Annotated[int, Field(ge=1)]
+    horizon: Annotated[int, Field(ge=1)]
+    mean: float
+    scale: Positive
+    order_by: str | None
+
+
+class RealTargets(Record):
+    """y -> (y − mean) / scale, for each of T columns, or each step of the horizon.
+
+    `labels` are the names as the file's header has them. `shape` is that of the structured output.
+    """
+
+    kind: Literal["real"] = "real"
+    names: tuple[str, ...]
+    labels: tuple[str, ...]
+    means: tuple[float, ...]
+    scales: tuple[Positive, ...]
+    shape: tuple[Annotated[int, Field(ge=1)], ...] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        lengths = {len(each) for each in (self.names, self.labels, self.means, self.scales)}
+        if len(lengths) > 1 or 0 in lengths:
+            raise ValueError("names, labels, means and scales are not one for each output")
+        return self
+
+    @property
+    def width(self) -> int:
+        """T, the number of outputs."""
+        return len(self.means)
+
+    @property
+    def common_scale(self) -> float | None:
+        """The scale that all outputs share, or None where they differ."""
+        return self.scales[0] if len(set(self.scales)) == 1 else None
+
+    def standardise(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the standardised (N, T) of values in the units of the data."""
+        standardised: NDArray[np.float64] = (values - np.array(self.means)) / np.array(self.scales)
+        return standardised
+
+    def restore(self, standardised: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return (N, T) in the units of the data: the inverse of `standardise`."""
+        values: NDArray[np.float64] = standardised * np.array(self.scales) + np.array(self.means)
+        return values
+
+
+class ClassTarget(Record):
+    """A class -> its index. `classes` are as stored in the table; as text they are the labels."""
+
+    kind: Literal["classes"] = "classes"
+    name: str
+    label: str
+    storage: Literal["number", "text"]
+    classes: tuple[str, ...] | tuple[float, ...]
+
+    @property
+    def width(self) -> int:
+        """C, the number of classes."""
+        return len(self.classes)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes as people read them."""
+        return tuple(value_text(value) for value in self.classes)
+
+
+class Source(Record):
+    """A column as the training file's header has it: its name there, and which of that name."""
+
+    raw: str
+    occurrence: Annotated[int, Field(ge=0)]
+
+
+class Preprocessing(Record):
+    """All that turns a table into inputs, and outputs into predictions."""
+
+    task: Task
+    features: tuple[Feature, ...]
+    history: History | None
+    target: Annotated[RealTargets | ClassTarget, Field(discriminator="kind")]
+    sources: dict[str, Source]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.inputs or not self.target.width:
+            raise ValueError("no inputs or no outputs")
+        return self
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names (F,) of the columns that the network sees."""
+        named = tuple(name for feature in self.features for name in feature.inputs)
+        if self.history is None:
+            return named
+        (series,) = set(self.target_columns)
+        return (*named, *(f"{series}−{lag}" for lag in range(1, self.history.lags + 1)))
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """F and T: the number of inputs and of outputs of a network for these columns."""
+        return len(self.inputs), self.target.width
+
+    @property
+    def target_columns(self) -> tuple[str, ...]:
+        """The target's columns in the table."""
+        target = self.target
+        return target.names if isinstance(target, RealTargets) else (target.name,)
+
+
+def value_text(value: str | float) -> str:
+    """Return a category or class as people read it: 3.0 is 3."""
+    if isinstance(value, str):
+        return value
+    return str(int(value)) if value == int(value) else repr(value)
+
+
+def match_columns(preprocessing: Preprocessing, header: Sequence[Source]) -> Mapping[str, int]:
+    """Return the position in another file's header of each training column that it has."""
+    positions = {(column.raw, column.occurrence): i for i, column in enumerate(header)}
+    return {
+        name: positions[source.raw, source.occurrence]
+        for name, source in preprocessing.sources.items()
+        if (source.raw, source.occurrence) in positions
+    }
+
+
+def describe_columns(preprocessing: Preprocessing) -> list[str]:
+    """Say in a few lines what happens to the columns."""
+    numbers = [f for f in preprocessing.features if isinstance(f, NumberFeature)]
+    categories = [f for f in preprocessing.features if isinstance(f, CategoryFeature)]
+    lines = []
+    if numbers:
+        lines.append(f"standardised: {_listed([f.name for f in numbers])}")
+    if filled := [f.name for f in numbers if f.has_indicator]:
+        lines.append(f"missing values filled with the median, and flagged: {_listed(filled)}")
+    if categories:
+        sizes = [f"{f.name} ({len(f.categories)})" for f in categories]
+        lines.append(f"one-hot: {_listed(sizes)}")
+    if (history := preprocessing.history) is not None:
+        (series,) = set(preprocessing.target_columns)
+        lines.append(f"history: the previous {history.lags} values of {echo(series)}")
+    return lines
+
+
+def _listed(names: list[str], limit: int = 8) -> str:
+    shown = ", ".join(map(echo, names[:limit]))
+    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
+
+
+def sources_of(header: Header) -> list[Source]:
+    """Return each column of a header as its name there and which of that name it is."""
+    seen: dict[str, int] = {}
+    sources = []
+    for raw in header.raw:
+        sources.append(Source(raw=raw, occurrence=seen.get(raw, 0)))
+        seen[raw] = seen.get(raw, 0) + 1
+    return sources

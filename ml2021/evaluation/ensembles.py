@@ -1,0 +1,78 @@
+"""What trained members predict together: the mean of their predictions, and how far apart they are.
+
+Members of one network side by side, trained from several seeds, make mistakes of their own that the
+mean evens out in part (deep ensembles: Lakshminarayanan, Pritzel and Blundell 2017,
+arXiv:1612.01474). A single member is an ensemble of one: its mean is what it says, to the bit.
+
+Legend: K members, N rows, F inputs, T outputs or classes, P parameters.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ml2021.data.preprocessing.records import Preprocessing
+from ml2021.data.samples import Samples
+from ml2021.engine.networks import Network, member_outputs
+from ml2021.errors import DivergenceError
+from ml2021.evaluation.scoring import Answers, Report, full_report, score, to_predictions
+
+
+def combine(
+    predictions: Iterable[NDArray[np.float64]],
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """Return the members' mean (N, T) and, of several, their standard deviation, one by one.
+
+    The deviation is the sample's, with K − 1, by Welford's recurrence.
+    """
+    members = iter(predictions)
+    mean = next(members)
+    squares = None
+    count = 1
+    for count, prediction in enumerate(members, 2):
+        step = prediction - mean
+        mean = mean + step / count
+        product = step * (prediction - mean)
+        squares = product if squares is None else squares + product
+    return mean, None if squares is None else np.sqrt(squares / (count - 1))
+
+
+def report_on(
+    predictions: Iterable[NDArray[np.float64]],
+    preprocessing: Preprocessing,
+    answers: Answers,
+    samples: Samples,
+) -> tuple[Report, NDArray[np.float64]]:
+    """Score the mean of the members' predictions, and each of several alone; return it too."""
+    found = iter(predictions)
+    first, second = next(found), next(found, None)
+    if second is None:
+        return full_report(preprocessing, answers, samples, first), first
+    alone = []
+
+    def scored() -> Iterator[NDArray[np.float64]]:
+        for prediction in chain((first, second), found):
+            alone.append(score(preprocessing, samples, prediction))
+            yield prediction
+
+    mean, _ = combine(scored())
+    return full_report(preprocessing, answers, samples, mean, alone), mean
+
+
+def trained_predictions(
+    network: Network, theta: Tensor, preprocessing: Preprocessing, samples: Samples
+) -> Iterator[NDArray[np.float64]]:
+    """Yield what each member of θ (K, P) predicts for rows of the table that it was trained on.
+
+    Raises DivergenceError where an output is not a finite number.
+    """
+    for raw in member_outputs(network, theta, samples.inputs):
+        if not np.isfinite(raw).all():
+            raise DivergenceError(
+                "training diverged: the network's output is not a finite number; "
+                "try a smaller optimizer.lr, or train.clip_norm"
+            )
+        yield to_predictions(preprocessing, raw)

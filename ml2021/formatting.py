@@ -1,0 +1,160 @@
+"""Every word of a message: numbers, tables of scores, lists of names, "did you mean"."""
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+
+Scores = Mapping[str, float | None]
+
+NO_SYNONYMS: Mapping[str, str] = {}
+
+WORD_LIMIT = 100
+"""Longer words, in characters, get no suggestion: they are no slip of the keyboard."""
+
+CHOICE_LIMIT = 5_000
+"""Of more choices, only one that differs in case, spaces or punctuation is suggested: comparing a
+word with 100,000 others takes a minute."""
+
+
+def closest(
+    wrong: str, choices: Iterable[str], synonyms: Mapping[str, str] = NO_SYNONYMS
+) -> str | None:
+    """Return the one of `choices` that `wrong` probably means, or None.
+
+    Case, spaces and punctuation do not count. `synonyms` maps other words to choices; an entry
+    whose choice is not among `choices` is passed over.
+    """
+    if len(wrong) > WORD_LIMIT:
+        return None
+    known: dict[str, str] = {}
+    for choice in choices:
+        known.setdefault(_fold(choice), choice)
+    word = _fold(wrong)
+    if word in known:
+        return known[word]
+    for synonym, choice in synonyms.items():
+        if _fold(synonym) == word and known.get(_fold(choice)) == choice:
+            return choice
+    near = difflib.get_close_matches(word, known, n=1) if len(known) <= CHOICE_LIMIT else []
+    return known[near[0]] if near else None
+
+
+def suggest(wrong: str, choices: Iterable[str], synonyms: Mapping[str, str] = NO_SYNONYMS) -> str:
+    """Return `; did you mean 'x'?` for the choice that `wrong` probably means, else ""."""
+    choice = closest(wrong, choices, synonyms)
+    return "" if choice is None else f"; did you mean '{choice}'?"
+
+
+@lru_cache(maxsize=10_000)
+def _fold(text: str) -> str:
+    """Drop what people get wrong without meaning another word."""
+    folded = "".join(c for c in text.casefold() if c.isalnum())
+    return folded or text
+
+
+ECHO_LIMIT = 80
+"""The longest piece of a user's text that a message repeats, in characters."""
+
+
+def printable(text: str) -> str:
+    """Return text with what no terminal should be sent, such as control characters, escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def echo(value: object) -> str:
+    """Return a user's text or value for a message: escaped, and cut to `ECHO_LIMIT` characters."""
+    text = printable(str(value))
+    return text if len(text) <= ECHO_LIMIT else text[: ECHO_LIMIT - 1] + "…"
+
+
+_HEADINGS = {
+    "mae": "MAE",
+    "rmse": "RMSE",
+    "r2": "R2",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced",
+    "macro_f1": "macro F1",
+    "log_loss": "log loss",
+    "auroc": "AUROC",
+}
+
+HIGHER_IS_BETTER = {"r2", "accuracy", "balanced_accuracy", "macro_f1", "auroc"}
+
+
+def number(value: float | None) -> str:
+    """Return four significant digits, without an exponent where that is readable."""
+    if value is None:
+        return "-"
+    if value == 0:
+        return "0"
+    scientific = f"{value:.3e}"
+    exponent = int(scientific.partition("e")[2])
+    return f"{value:,.{max(0, 3 - exponent)}f}" if -4 <= exponent < 7 else scientific
+
+
+def score_table(
+    title: str, rows: Mapping[str, Scores], errors: Mapping[str, Scores] | None = None
+) -> list[str]:
+    """Return a table with a line for each name; columns that are undefined for all are left out.
+
+    `errors` stand behind the scores, after ±.
+    """
+    keys = [
+        key for key in next(iter(rows.values())) if any(r[key] is not None for r in rows.values())
+    ]
+    body = [
+        [
+            name.replace("_", " "),
+            *(number_with_error(r[key], errors[name][key] if errors else None) for key in keys),
+        ]
+        for name, r in rows.items()
+    ]
+    return align([[title, *map(heading, keys)], *body])
+
+
+def heading(key: str) -> str:
+    """Return a score's name as people read it."""
+    return _HEADINGS.get(key, key)
+
+
+def number_with_error(value: float | None, error: float | None) -> str:
+    """Return a number, and where there is one its error to as many decimals, after ±."""
+    text = number(value)
+    if error is None:
+        return text
+    decimals = len(text.partition(".")[2])
+    return f"{text} ± {number(error) if 'e' in text else f'{error:,.{decimals}f}'}"
+
+
+def align(cells: Sequence[Sequence[str]]) -> list[str]:
+    """Return lines of cells, the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if index == 0 else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in cells
+    ]
+
+
+def verdict(key: str, network: Scores, trivial: Mapping[str, Scores]) -> str:
+    """Say in a sentence whether the network beats every trivial answer by the score `key`."""
+    sign = -1 if key in HIGHER_IS_BETTER else 1
+    known = {name: s[key] for name, s in trivial.items() if s[key] is not None}
+    own = network[key]
+    heading = _HEADINGS[key]
+    if own is None or not known:
+        return f"{heading} is undefined on these rows: they do not tell whether the network is good"
+    best = min(known, key=lambda name: sign * (known[name] or 0.0))
+    name, value = best.replace("_", " "), known[best]
+    assert value is not None
+    compared = f"{heading} {number(own)} against {number(value)} of {name}"
+    if sign * own < sign * value:
+        return f"The network beats every trivial answer: {compared}."
+    return f"The network does NOT beat the trivial answers: {compared}."
+
+
+def bulleted(lines: Iterable[str]) -> list[str]:
+    """Return the lines as a list under a heading."""
+    return [f"  - {line}" for line in lines]

@@ -1,0 +1,178 @@
+"""A trained function taken apart: its coefficients, the units that it adds up, and one of them.
+
+All in the units of the data, and evaluated by the engine's forward, as members of one batch. What
+each column does to the output is in `ml2021.inspection.importance`, drawing in `ml2021.figures`.
+
+Legend: N rows, F inputs, T outputs, H units, G places of a grid.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, RealTargets
+from ml2021.engine.layout import Layout
+from ml2021.engine.networks import Network, outputs
+from ml2021.inspection.features import Column, columns_of
+from ml2021.runs.model import Model
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """A linear function in the units of the data: y = constant + Σⱼ weightⱼ·xⱼ.
+
+    names: the inputs (F,). weights: (F, T) per unit of the input. effects: (F, T), for one standard
+    deviation of a number, or for a category. constants: (T,). outputs: (T,) the names.
+    """
+
+    names: tuple[str, ...]
+    weights: NDArray[np.float64]
+    effects: NDArray[np.float64]
+    constants: NDArray[np.float64]
+    outputs: tuple[str, ...]
+
+
+def coefficients(model: Model) -> Coefficients | None:
+    """Return the coefficients of a linear model, None for any other.
+
+    With classes they are log-odds: of two classes those of the second, of more each class's own.
+    """
+    if model.network.layout.hidden:
+        return None
+    # The mean of several linear functions is linear too.
+    layer = model.theta.double().mean(0).view(model.network.layout.shapes[0]).cpu().numpy()
+    target = model.preprocessing.target
+    if isinstance(target, ClassTarget):
+        names = target.labels
+        if target.width == 2:
+            layer, names = layer[1:] - layer[:1], names[1:]
+        scales, means = np.ones(len(layer)), np.zeros(len(layer))
+    else:
+        names = target.labels
+        scales, means = np.array(target.scales), np.array(target.means)
+    effects = layer[:, :-1].T * scales
+    spread, centre = _input_units(model.preprocessing)
+    weights = effects / spread[:, None]
+    constants = layer[:, -1] * scales + means - centre @ weights
+    return Coefficients(model.preprocessing.inputs, weights, effects, constants, names)
+
+
+def _input_units(preprocessing: Preprocessing) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the scale (F,) and the mean (F,) of every input: 1 and 0 for those that are 0 or 1."""
+    width = len(preprocessing.inputs)
+    scale, mean = np.ones(width), np.zeros(width)
+    for column in columns_of(preprocessing):
+        if column.categories is None:
+            scale[column.start], mean[column.start] = column.scale, column.mean
+    return scale, mean
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A function of one column as a sum: constant + Σᵢ curvesᵢ(x), in the units of the target.
+
+    x: (G,) in the units of the column. curves: (H, G), one for each unit of the last hidden layer.
+    """
+
+    x: NDArray[np.float64]
+    constant: float
+    curves: NDArray[np.float64]
+
+
+def parts(model: Model, low: float, high: float) -> Parts | None:
+    """Return the parts of a function of one number, between two of its values; else None.
+
+    The engine evaluates them all at once: the network whose output i is cᵢ times hidden unit i.
+    """
+    target, network = model.preprocessing.target, model.network
+    columns = columns_of(model.preprocessing)
+    if len(columns) != 1 or columns[0].width != 1 or columns[0].categories is not None:
+        return None
+    if not isinstance(target, RealTargets) or target.width != 1 or len(model.theta) != 1:
+        return None
+    (column,), scale = columns, target.scales[0]
+    x = np.linspace(low, high, 400)
+    inputs = _with_ones(((x - column.mean) / column.scale)[:, None])
+    *_, last = network.layout.views(model.theta)
+    constant = target.means[0] + scale * float(last[0, 0, -1])
+    if network.layout.hidden:
+        weights = last[0, 0, :-1]
+        units = len(weights)
+        split = torch.cat([weights.diag(), weights.new_zeros(units, 1)], dim=1)
+        each = Network(Layout((*network.layout.sizes[:-1], units)), network.activation)
+        before = model.theta[:, : -last.numel()]
+        theta = torch.cat([before, split.flatten()[None]], dim=1)
+    else:
+        each, theta = network, model.theta.clone()
+        theta[:, -1] = 0
+    curves = outputs(each, theta, torch.from_numpy(inputs).to(theta.device))[0].T.cpu().numpy()
+    return Parts(x, constant, scale * curves.astype(np.float64))
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One unit c·a(b + w·x) and what it becomes with other w, b and c.
+
+    w, b, c: in the units of the data. x: (G,). curves: name -> (3, G), each with the numbers (3,)
+    that were tried, the middle one the unit's own.
+    """
+
+    column: str
+    activation: str
+    x: NDArray[np.float64]
+    curves: dict[str, tuple[tuple[float, ...], NDArray[np.float64]]]
+
+
+def typical_unit(model: Model) -> Unit | None:
+    """Return the unit of a single hidden layer that moves the output most; None for others.
+
+    Along the column with its largest weight, the other inputs at their means.
+    """
+    network, target = model.network, model.preprocessing.target
+    if len(network.layout.hidden) != 1 or not isinstance(target, RealTargets):
+        return None
+    first, last = network.layout.views(model.theta[:1])
+    numbers = [c for c in columns_of(model.preprocessing) if c.categories is None]
+    if not numbers:
+        return None
+    weights = first[0, :, [c.start for c in numbers]].cpu().double()  # (H, numbers)
+    heights = last[0, 0, :-1].cpu().double()
+    unit = int((heights.abs() * weights.abs().max(dim=1).values).argmax())
+    place = int(weights[unit].abs().argmax())
+    column = numbers[place]
+    w, b, c = float(weights[unit, place]), float(first[0, unit, -1]), float(heights[unit])
+    if w == 0 or c == 0:
+        return None
+    # Far enough to both sides of where the unit bends, −b / w, to see it.
+    reach = 6 / abs(w)
+    z = np.linspace(-b / w - reach, -b / w + reach, 200)
+    inputs = torch.from_numpy(_with_ones(z[:, None]))
+    single = Network(Layout((1, 1, 1)), network.activation)
+    tried = {
+        "w": ((w / 2, b / 2, c), (w, b, c), (2 * w, 2 * b, c)),
+        "b": ((w, b - 2, c), (w, b, c), (w, b + 2, c)),
+        "c": ((w, b, c / 2), (w, b, c), (w, b, 2 * c)),
+    }
+    theta = torch.tensor([[*wbc, 0.0] for three in tried.values() for wbc in three])
+    # θ of one unit is w, b of the hidden layer, then c and the constant of the output.
+    heights_of = outputs(single, theta, inputs)[:, :, 0].double().numpy() * target.scales[0]
+    curves = {}
+    for index, (name, three) in enumerate(tried.items()):
+        in_units = [_unit_numbers(column, target.scales[0], *wbc) for wbc in three]
+        values = tuple(numbers["wbc".index(name)] for numbers in in_units)
+        curves[name] = (values, heights_of[3 * index : 3 * index + 3])
+    return Unit(column.name, network.activation, column.mean + column.scale * z, curves)
+
+
+def _unit_numbers(
+    column: Column, scale: float, w: float, b: float, c: float
+) -> tuple[float, float, float]:
+    """Return w, b and c in the units of the data."""
+    return w / column.scale, b - w * column.mean / column.scale, c * scale
+
+
+def _with_ones(columns: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return rows (N, F + 1) as the engine takes them."""
+    return np.hstack([columns, np.ones((len(columns), 1))]).astype(np.float32)

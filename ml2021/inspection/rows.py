@@ -1,0 +1,130 @@
+"""The rows that a report looks at, with what the network predicts for them."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml2021.data.dates import sort_keys
+from ml2021.data.load import LoadedProblem
+from ml2021.data.preprocessing.records import RealTargets
+from ml2021.data.samples import Samples
+from ml2021.runs.model import Model
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows that are looked at, with what the network says of them.
+
+    part: test, validation or train. total: how many rows that part has; of many, N are here.
+    inputs: (N, F + 1) float32. truth: (N, T) float64, or (N,) int64 for classes, −1 for an unknown
+    one. predictions: (N, T) in the units of the data, or probabilities (N, C).
+    places: (N,) where each row stands in its file, from 0. when: (N,) float64 or datetime64[s],
+    where the column `when_name` orders the rows. is_series: whether the rows follow each other.
+    """
+
+    part: str
+    total: int
+    inputs: NDArray[np.float32]
+    truth: NDArray[np.float64] | NDArray[np.int64]
+    predictions: NDArray[np.float64]
+    places: NDArray[np.int64]
+    when: NDArray[Any] | None
+    when_name: str | None
+    is_series: bool
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """The truth (N, T), where it is numbers."""
+        assert self.truth.ndim == 2
+        return np.asarray(self.truth, np.float64)
+
+    @property
+    def classes(self) -> NDArray[np.int64]:
+        """The truth (N,), where it is classes."""
+        assert self.truth.ndim == 1
+        return np.asarray(self.truth, np.int64)
+
+    def errors(self, target: RealTargets) -> NDArray[np.float64]:
+        """Return the root mean square error (N,) of each row, in deviations of the targets."""
+        errors = (self.values - self.predictions) / np.array(target.scales)
+        return np.asarray(np.sqrt(np.square(errors).mean(axis=1)), np.float64)
+
+    def moment(self, place: int) -> str:
+        """Return where a row stands along the column that orders the rows; empty without one."""
+        if self.when is None:
+            return ""
+        if self.when.dtype.kind == "f":
+            return f"{self.when[place]:.12g}"
+        return str(self.when[place]).replace("T00:00:00", "").replace("T", " ")
+
+    @property
+    def described(self) -> str:
+        """How many rows of which part these are."""
+        if len(self) == self.total:
+            return f"{self.total:,} {self.part} rows"
+        which = "the last " if self.is_series else ""
+        return f"{which}{len(self):,} of {self.total:,} {self.part} rows"
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+
+MOST_ROWS = 20_000
+
+_MOST_CELLS = 4_000_000
+"""Of more rows, or of wider ones, some are looked at."""
+
+_MOST_PRODUCTS = 4_000_000_000
+"""Multiplications of a forward over the rows that are looked at: some tenths of a second."""
+
+
+def rows_to_look_at(model: Model, problem: LoadedProblem) -> Rows:
+    """Return the test rows, validation rows where there are none, else training rows."""
+    part, samples = problem.scored_part
+    is_ordered = samples.order is not None or problem.config.data.split.method == "sequential"
+    is_series = bool(problem.config.data.lags) or is_ordered
+    kept = _some_of(model, samples, is_series)
+    when, name = None, None
+    if samples.order is not None:
+        name = str(samples.order.name)
+        when = _moments(samples.order.iloc[kept])
+    inputs = samples.inputs[kept]
+    return Rows(
+        part=part,
+        total=len(samples),
+        inputs=inputs,
+        truth=samples.targets[kept],
+        predictions=model.predict(inputs),
+        places=samples.places[kept],
+        when=when,
+        when_name=name,
+        is_series=is_series,
+    )
+
+
+def _some_of(model: Model, samples: Samples, is_series: bool) -> NDArray[np.int64]:
+    """Return the places of the rows to look at: all, every so many-th, or the last of a series."""
+    width = samples.inputs.shape[1] + model.preprocessing.target.width
+    most = min(
+        MOST_ROWS,
+        max(500, _MOST_CELLS // width),
+        max(500, _MOST_PRODUCTS // model.network.layout.parameters),
+    )
+    if len(samples) <= most:
+        return np.arange(len(samples))
+    if is_series:
+        return np.arange(len(samples) - most, len(samples))
+    return np.linspace(0, len(samples) - 1, most).round().astype(np.int64)
+
+
+def _moments(order: "pd.Series") -> NDArray[Any] | None:
+    """Return the values (N,) that rows are ordered by, as numbers or dates; None if one is none."""
+    keys = sort_keys(order, "data.order_by")
+    if keys.dtype.kind != "U":
+        return None if np.isnan(keys).any() else keys
+    return None if (keys == "").any() else keys.astype("datetime64[s]")

@@ -1,0 +1,211 @@
+"""The function itself: its coefficients, the parts that it is a sum of, and what a column does."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from ml2021.report.figures.style import (
+    DIVERGING,
+    GRID,
+    HEIGHT,
+    INK,
+    MUTED,
+    PREDICTION,
+    SERIES,
+    TRIVIAL,
+    TRUTH,
+    VALIDATION,
+    WIDE,
+    WIDTH,
+    label_axes,
+    new_figure,
+    shown,
+)
+
+_VECTOR_POINTS = 500
+
+_DASHES = ("-", "--", "-.", ":")
+
+
+def bars(names: Sequence[str], values: NDArray[np.float64], axis: str) -> Figure:
+    """Draw a value (n,) for each name, the first on top; those below zero in another colour."""
+    figure = new_figure(WIDTH, 0.75 + 0.24 * max(len(names), 3))
+    axes = figure.subplots()
+    places = np.arange(len(names))[::-1]
+    colours = [PREDICTION if value >= 0 else VALIDATION for value in values]
+    axes.barh(places, values, 0.7, color=colours)
+    axes.axvline(0, color=MUTED, linewidth=0.8)
+    axes.set_yticks(places, [shown(name, 24) for name in names])
+    room = 0.6 + max(0.0, (3 - len(names)) / 2)  # a bar of a few is no thicker than one of many
+    axes.set_ylim(-room, len(names) - 1 + room)
+    axes.grid(visible=False, axis="y")
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    label_axes(axes, axis, "", limit=36)
+    return figure
+
+
+def lag_coefficients(values: NDArray[np.float64], series: str) -> Figure:
+    """Draw the coefficient (L,) of each value of a series before the predicted one."""
+    figure = new_figure()
+    axes = figure.subplots()
+    lags = np.arange(1, len(values) + 1)
+    colours = [PREDICTION if value >= 0 else VALIDATION for value in values]
+    axes.bar(lags, values, 0.8, color=colours)
+    axes.axhline(0, color=MUTED, linewidth=0.8)
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    label_axes(axes, "steps before", f"coefficient of {shown(series, 20)}")
+    return figure
+
+
+def coefficient_table(
+    values: NDArray[np.float64], rows: Sequence[str], columns: Sequence[str], unit: str
+) -> Figure:
+    """Draw coefficients (n, m) as colours, a line for each input, a column for each output.
+
+    `unit` is that of the outputs.
+    """
+    figure = new_figure(WIDTH, 0.9 + 0.2 * max(len(rows), 9))
+    axes = figure.subplots()
+    largest = float(np.abs(values).max()) or 1.0
+    drawn = axes.imshow(values, vmin=-largest, vmax=largest, cmap=DIVERGING, aspect="auto")
+    axes.grid(visible=False)
+    axes.tick_params(length=0)
+    axes.set_yticks(range(len(rows)), [shown(name, 20) for name in rows])
+    longest = max(map(len, columns))
+    slope = 0 if longest * len(columns) <= 40 else 90
+    axes.set_xticks(range(len(columns)), [shown(name, 12) for name in columns], rotation=slope)
+    bar = figure.colorbar(drawn, ax=axes, shrink=0.8, aspect=25)
+    bar.set_label(shown(f"effect: {unit}", 24))
+    return figure
+
+
+def sum_of_parts(
+    x: NDArray[np.float64],
+    total: NDArray[np.float64],
+    points: tuple[NDArray[np.float64], NDArray[np.float64]],
+    labels: tuple[str, str],
+) -> Figure:
+    """Draw a function of one column (n,), over the data (N,), (N,) that it was fitted to."""
+    figure = new_figure()
+    axes = figure.subplots()
+    axes.plot(
+        *points,
+        "o",
+        color=TRUTH,
+        markersize=3,
+        markeredgewidth=0,
+        alpha=0.45,
+        label="data",
+        rasterized=len(points[0]) > _VECTOR_POINTS,
+    )
+    axes.plot(x, total, color=PREDICTION, linewidth=2.2, label="the function")
+    axes.legend()
+    label_axes(axes, *labels)
+    return figure
+
+
+def parts(
+    x: NDArray[np.float64],
+    constant: float,
+    curves: NDArray[np.float64],
+    names: Sequence[str],
+    rest: NDArray[np.float64] | None,
+    labels: tuple[str, str],
+) -> Figure:
+    """Draw what a function of one column adds up: a constant and curves (k, n) over x (n,).
+
+    `rest` (n,) is the sum of those that are not drawn one by one.
+    """
+    figure = new_figure(WIDTH, 1.25 * HEIGHT)
+    axes = figure.subplots()
+    axes.axhline(constant, color=MUTED, linestyle=":", linewidth=1.4, label="constant")
+    for place, (curve, name) in enumerate(zip(curves, names, strict=True)):
+        axes.plot(
+            x,
+            curve,
+            _DASHES[(place // len(SERIES)) % len(_DASHES)],
+            color=SERIES[place % len(SERIES)],
+            linewidth=1.2,
+            label=name if len(names) <= 6 else None,
+        )
+    if rest is not None:
+        axes.plot(x, rest, color=TRIVIAL, linewidth=2.2, label="all the others together")
+    axes.plot(
+        x,
+        constant + curves.sum(0) + (0 if rest is None else rest),
+        color=INK,
+        linewidth=2.2,
+        label="their sum: the function",
+    )
+    axes.legend(fontsize=7.5)
+    label_axes(axes, *labels)
+    return figure
+
+
+def partial_dependence(
+    grid: NDArray[np.float64],
+    mean: NDArray[np.float64],
+    rows: NDArray[np.float64],
+    seen: NDArray[np.float64],
+    labels: tuple[str, str],
+) -> Figure:
+    """Draw the mean output (G,) over a column's values (G,), and that of some rows (r, G).
+
+    `seen` are values of the column that occur, as ticks along the axis.
+    """
+    figure = new_figure(WIDTH, 0.85 * HEIGHT)
+    axes = figure.subplots()
+    if len(rows):
+        axes.plot(grid, rows.T, color=TRIVIAL, linewidth=0.6, alpha=0.5)
+    axes.plot(grid, mean, color=PREDICTION, linewidth=2.2)
+    axes.plot(
+        seen,
+        np.zeros(len(seen)),
+        "|",
+        color=MUTED,
+        markersize=6,
+        alpha=0.6,
+        transform=axes.get_xaxis_transform(),
+        clip_on=False,
+    )
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    label_axes(axes, *labels)
+    return figure
+
+
+def category_dependence(
+    names: Sequence[str], mean: NDArray[np.float64], labels: tuple[str, str]
+) -> Figure:
+    """Draw the mean output (k,) for each category of a column."""
+    figure = new_figure(WIDTH, max(0.85 * HEIGHT, 0.75 + 0.2 * len(names)))
+    axes = figure.subplots()
+    places = np.arange(len(names))[::-1]
+    axes.hlines(places, mean.min(), mean, color=GRID, linewidth=1.5)
+    axes.plot(mean, places, "o", color=PREDICTION)
+    axes.set_yticks(places, [shown(name, 22) for name in names])
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.set_ylim(-0.6, len(names) - 0.4)
+    label_axes(axes, labels[1], labels[0])
+    return figure
+
+
+def one_unit(
+    x: NDArray[np.float64],
+    panels: Mapping[str, tuple[Sequence[str], NDArray[np.float64]]],
+    labels: tuple[str, str],
+) -> Figure:
+    """Draw what each number of one unit does: a panel for each, with curves (3, n) over x (n,)."""
+    figure = new_figure(WIDE, 0.85 * HEIGHT)
+    grid = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
+    for axes, (title, (names, curves)) in zip(grid, panels.items(), strict=True):
+        for place, (name, curve) in enumerate(zip(names, curves, strict=True)):
+            axes.plot(x, curve, _DASHES[place], color=SERIES[place], label=name)
+        axes.set_title(title)
+        axes.legend(fontsize=7.5)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+    figure.supxlabel(shown(labels[0]), fontsize=9.5)
+    figure.supylabel(shown(labels[1]), fontsize=9.5)
+    return figure

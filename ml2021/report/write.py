@@ -1,0 +1,167 @@
+"""Write the report last; its failure must not fail the command."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ml2021.console import Console, write_message
+from ml2021.data.preprocessing.records import ClassTarget
+from ml2021.errors import Ml2021Error, ResourceError, RunInterruptedError
+from ml2021.files import replace_file
+from ml2021.formatting import number, printable
+from ml2021.inspection.diagnosis import diagnose, say
+from ml2021.inspection.evidence import evidence_of
+from ml2021.inspection.importance import importance
+from ml2021.report.blocks import Picture, Section
+from ml2021.report.contents import Material
+from ml2021.report.figures.style import to_png
+from ml2021.report.html import render
+from ml2021.report.sections import function as about_function
+from ml2021.report.sections import predictions as about_rows
+from ml2021.report.sections import run as about_run
+from ml2021.report.sections import worst_rows as about_errors
+from ml2021.runs.directory import RunDirectory, write_text
+
+
+def write_report(
+    run: RunDirectory,
+    material: Material,
+    stop_signal: Callable[[], int | None],
+    plots: Path | None = None,
+) -> None:
+    """Write report.html into the run, whole or not at all, and its figures as PNG into `plots`.
+
+    Raises ResourceError where a file cannot be written, and
+    RunInterruptedError when `stop_signal` has a signal.
+    """
+    heading = Heading(
+        f"{material.name}: {material.target_name}",
+        _subtitle(material),
+        _words(run, material),
+        f"Made by ml2021 from the run {material.name}. Everything is in this one file.",
+    )
+    draw_page(run.report, heading, sections(material), stop_signal, plots)
+
+
+def _words(run: RunDirectory, material: Material) -> list[str]:
+    if (built := material.built) is not None:
+        return _words_of_built(built)
+    if "train" not in material.reports:
+        return ["The run has not ended, and its data is not at hand: there are no scores yet."]
+    evidence = evidence_of(
+        material.config,
+        material.preprocessing,
+        material.reports,
+        material.history,
+        material.model.network.layout.parameters,
+    )
+    return say(diagnose(evidence), run)
+
+
+def _words_of_built(built: Mapping[str, Any]) -> list[str]:
+    first = f"Built by ml2021 piecewise from {built['points']:,} points, and not trained."
+    if not (off := built["rms_difference"]):
+        return [first, "Exact: every point is a bend of the network."]
+    return [
+        first,
+        f"With {built['pieces']:,} pieces it is off by {number(off)}, as root mean square along x, "
+        f"of a range of {number(built['range'])}.",
+    ]
+
+
+def sections(material: Material) -> Iterator[Section]:
+    """Yield the sections of a report, each drawn when it is asked for."""
+    yield about_run.asked(material)
+    if material.reports:
+        yield about_run.scores(material)
+    if material.built is None:
+        yield about_run.learning(material)
+    influence = None
+    if (rows := material.rows) is not None:
+        influence = importance(material.model, rows)
+        seen = rows if material.held_out is None else material.held_out
+        yield about_rows.predictions(material, seen)
+        yield about_errors.worst(material, seen, influence.columns, influence.of)
+    yield about_function.function(material, influence)
+    yield about_run.drawn_network(material)
+
+
+def _subtitle(material: Material) -> str:
+    target, net = material.preprocessing.target, material.model.network
+    kind = material.preprocessing.task
+    classes = f", {target.width:,} classes" if isinstance(target, ClassTarget) else ""
+    sizes = net.layout.sizes
+    shown = [f"{size:,}" for size in (sizes if len(sizes) <= 8 else (*sizes[:4], *sizes[-3:]))]
+    if len(sizes) > 8:
+        shown.insert(4, "…")
+    members = f"{len(material.best_epochs)} members of " if len(material.best_epochs) > 1 else ""
+    return (
+        f"{kind}{classes} · {members}{material.config.model.type}, {' → '.join(shown)} · "
+        f"{net.layout.parameters:,} parameters{' each' if members else ''}"
+    )
+
+
+@dataclass(frozen=True)
+class Heading:
+    """What stands above the sections, and `footer` below them; `words` the most important first."""
+
+    title: str
+    subtitle: str
+    words: Sequence[str]
+    footer: str
+
+
+def draw_page(
+    page: Path,
+    heading: Heading,
+    sections: Iterable[Section],
+    stop_signal: Callable[[], int | None],
+    plots: Path | None,
+) -> None:
+    """Write the page, whole or not at all, and its figures as PNG into `plots`.
+
+    Raises ResourceError where a file cannot be written, and RunInterruptedError when `stop_signal`
+    has a signal.
+    """
+    if plots is not None:
+        try:
+            plots.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ResourceError(f"{plots}: cannot be made ({error.strerror})") from None
+
+    def watched() -> Iterator[Section]:
+        for section in sections:
+            if (number_of_signal := stop_signal()) is not None:
+                raise RunInterruptedError(
+                    number_of_signal,
+                    "stopped while drawing the report; all that it shows is saved; "
+                    f"draw it with: ml2021 report --run {page.parent}",
+                )
+            yield section
+            if plots is not None:  # after the page has it, which is then the same with them
+                for block in section.blocks:
+                    if isinstance(block, Picture):
+                        replace_file(plots / f"{block.name}.png", to_png(block.figure))
+
+    text = render(heading.title, heading.subtitle, heading.words, watched(), heading.footer)
+    write_text(page, text)
+
+
+def draw_last(draw: Callable[[], None], page: Path, what: str, console: Console) -> None:
+    """Draw the page of the run or sweep that it lies in, and say where it is, or why there is none.
+
+    `what` is a run or a sweep, in a word. Raises RunInterruptedError after a signal.
+    """
+    try:
+        draw()
+    except RunInterruptedError:
+        raise
+    except Exception as error:
+        why = str(error) if isinstance(error, Ml2021Error) else f"{type(error).__name__}: {error}"
+        write_message(
+            f"the {what} is saved, but its report could not be made ({printable(why)}); "
+            f"to see why: ml2021 report --run {page.parent}"
+        )
+    else:
+        console.say(f"to look at: {page}")

@@ -1,0 +1,113 @@
+"""metrics.csv: the writer and the reader of one file."""
+
+import csv
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml2021.errors import (
+    CheckpointError,
+    ResourceError,
+)
+from ml2021.runs.directory import RunDirectory, write_text
+
+if TYPE_CHECKING:
+    pass
+
+
+class MetricsFile:
+    """metrics.csv, a line an epoch, in full precision and without a clock."""
+
+    def __init__(self, path: Path, columns: Sequence[str], epochs: int) -> None:
+        """Open for appending after the first `epochs` epochs; what came later is cut off."""
+        self._path = path
+        self._columns = columns
+        kept = [",".join(columns)]
+        if epochs:
+            try:
+                lines = path.read_text().splitlines()
+            except (FileNotFoundError, UnicodeDecodeError):
+                lines = []
+            except OSError as error:
+                raise ResourceError(f"{path}: cannot be read ({error.strerror})") from None
+            if len(lines) <= epochs or lines[0] != kept[0]:
+                raise CheckpointError(
+                    f"{path}: does not hold the {epochs} epochs of the checkpoint; "
+                    "restore the file, or train anew"
+                )
+            kept = lines[: epochs + 1]
+        write_text(path, "\n".join(kept) + "\n")
+        try:
+            self._file = path.open("a")
+        except OSError as error:
+            raise ResourceError(f"{path}: cannot be written ({error.strerror})") from None
+
+    def append(self, row: Mapping[str, int | float | None]) -> None:
+        """Add an epoch; None is an empty cell."""
+        cells = ["" if row[name] is None else repr(row[name]) for name in self._columns]
+        try:
+            self._file.write(",".join(cells) + "\n")
+        except OSError as error:
+            raise ResourceError(f"{self._path}: cannot be written ({error.strerror})") from None
+
+    def flush(self) -> None:
+        """Hand what was appended to the disk, ahead of the checkpoint that counts on it."""
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise ResourceError(f"{self._path}: cannot be written ({error.strerror})") from None
+
+    def close(self) -> None:
+        """Flush and close."""
+        self.flush()
+        self._file.close()
+
+
+@dataclass(frozen=True)
+class History:
+    """How training went, epoch by epoch: columns of metrics.csv, each (E,).
+
+    The losses are in the unit that `ml2021.training.trainer.loss_unit` names.
+    """
+
+    epochs: NDArray[np.int64]
+    training: NDArray[np.float64]
+    validation: NDArray[np.float64] | None
+    lr: NDArray[np.float64]
+
+    @property
+    def best_epoch(self) -> int:
+        """The first epoch with the lowest validation loss, or without one the last; 0 for none."""
+        if not len(self.epochs):
+            return 0
+        if self.validation is None:
+            return int(self.epochs[-1])
+        return int(self.epochs[np.nanargmin(self.validation)])
+
+
+def read_history(run: RunDirectory) -> History:
+    """Read metrics.csv.
+
+    Raises CheckpointError where it is missing or damaged, ResourceError where the disk fails.
+    """
+    try:
+        with run.metrics.open(newline="") as file:
+            reader = csv.reader(file)
+            names = next(reader, [])
+            cells = [names.index(name) for name in ("epoch", "train_loss", "validation_loss", "lr")]
+            lines = [[float(line[cell] or "nan") for cell in cells] for line in reader]
+    except FileNotFoundError:
+        raise CheckpointError(f"{run.metrics}: missing; train the run again") from None
+    except OSError as error:
+        raise ResourceError(f"{run.metrics}: cannot be read ({error.strerror})") from None
+    except (ValueError, IndexError):
+        raise CheckpointError(f"{run.metrics}: damaged; train the run again") from None
+    table = np.array(lines, np.float64).reshape(-1, 4)
+    validation = None if np.isnan(table[:, 2]).all() else table[:, 2]
+    return History(table[:, 0].astype(np.int64), table[:, 1], validation, table[:, 3])

@@ -1,0 +1,88 @@
+"""Warm start: load another run's best parameters and check that they fit the new config.
+
+They come with the preprocessing that gives them meaning (`ml2021.data.preprocessing.reuse`);
+the optimizer, schedule and split of the other run stay behind. The new run keeps a copy of the
+checkpoint, so that it no longer needs the other run.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ml2021.config.loading import to_plain
+from ml2021.config.messages import differences
+from ml2021.config.schema import Config, KFoldSplit
+from ml2021.data.load import LoadedProblem
+from ml2021.data.preprocessing.records import Preprocessing
+from ml2021.data.preprocessing.reuse import adopt, disagreements
+from ml2021.errors import ConfigError
+from ml2021.runs.checkpoint_file import parse_checkpoint, read_content
+from ml2021.runs.model import Model, build_model
+
+
+@dataclass(frozen=True)
+class Start:
+    """What training begins with: a model, and the checkpoint file that it is from, byte for byte.
+
+    name: how the user calls the run that it is from.
+    """
+
+    name: str
+    model: Model
+    content: bytes
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the file."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    def choose(self, own: Preprocessing) -> Preprocessing:
+        """Return the preprocessing to train with, given what was fitted to the new training rows.
+
+        Raises ConfigError where the columns do not agree.
+        """
+        self._refuse(disagreements(own, self.model.preprocessing))
+        return adopt(own, self.model.preprocessing)
+
+    def check_config(self, config: Config) -> None:
+        """Raise ConfigError where the model is another, or the number of its members."""
+        if isinstance(config.data.split, KFoldSplit):
+            raise ConfigError(
+                f"--init-from {self.name}: a cross-validation trains each fold from its own start, "
+                "since these parameters may have seen what a fold holds out; choose another "
+                "data.split.method"
+            )
+        self._refuse(self._differences(config))
+
+    def has_seen(self, problem: LoadedProblem) -> bool:
+        """Whether rows that are held out now may have been trained on there: of one file."""
+        is_same = problem.data_sha256 == self.model.data_sha256
+        now, then = (
+            to_plain(config)["data"]["split"] for config in (problem.config, self.model.config)
+        )
+        return is_same and now != then
+
+    def _differences(self, config: Config) -> Iterator[str]:
+        now, then = (to_plain(each)["model"] for each in (config, self.model.config))
+        for keys, what in differences({"model": now}, {"model": then}):
+            del keys
+            yield what
+        members = len(self.model.theta)
+        if members != config.train.members:
+            yield f"train.members is {config.train.members}, and it has {members}"
+
+    def _refuse(self, found: "list[str] | Iterator[str]") -> None:
+        lines = list(found)
+        if lines:
+            more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+            raise ConfigError(
+                f"--init-from {self.name}: {lines[0]}{more}; make them agree, "
+                "or train without --init-from"
+            )
+
+
+def read_start(path: Path, name: str) -> Start:
+    """Read the checkpoint of best parameters at `path`. Raises CheckpointError, ResourceError."""
+    content = read_content(path)
+    return Start(name, build_model(parse_checkpoint(content, path), path), content)

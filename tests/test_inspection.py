@@ -1,0 +1,274 @@
+"""A function taken apart: held to what the network itself predicts, and to closed forms."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ml2021.data.load import LoadedProblem
+from ml2021.data.preprocessing.records import ClassTarget, RealTargets
+from ml2021.engine.build import build_network
+from ml2021.engine.networks import initial_parameters
+from ml2021.evaluation.scoring import learn_answers
+from ml2021.inspection.coefficients import coefficients, parts, typical_unit
+from ml2021.inspection.features import column_text, columns_of, image_shape
+from ml2021.inspection.importance import dependence, importance
+from ml2021.inspection.rows import rows_to_look_at
+from ml2021.runs.model import Model
+from tests.tables import Cell, load, write_csv
+
+ROWS = 80
+
+
+def columns(seed: int = 0) -> dict[str, list[Cell]]:
+    random = np.random.default_rng(seed)
+    a, b = random.normal(50, 10, ROWS), random.normal(size=ROWS)
+    colour = [("red", "green", "blue")[i % 3] for i in range(ROWS)]
+    y = 3 * a + 20 * b + np.array([100.0 * (c == "red") for c in colour])
+    gaps: list[Cell] = [None if i % 7 == 0 else round(v, 3) for i, v in enumerate(b)]
+    return {
+        "a": a.round(3).tolist(),
+        "b": gaps,
+        "colour": [*colour],
+        "y": y.round(3).tolist(),
+        "kind": [("low", "high")[int(v > 150)] for v in y],
+        "three": [("p", "q", "r")[i % 3] for i in range(ROWS)],
+    }
+
+
+def model_of(problem: LoadedProblem) -> Model:
+    """Return a network with the parameters that a training starts from."""
+    network = build_network(problem.config.model, *problem.preprocessing.sizes)
+    generator = torch.Generator().manual_seed(1)
+    return Model(
+        config=problem.config,
+        preprocessing=problem.preprocessing,
+        network=network,
+        theta=initial_parameters(network, [generator]),
+        answers=learn_answers(problem.preprocessing, problem.train),
+        residuals=None,
+        data_sha256=problem.data_sha256,
+        test_sha256=None,
+    )
+
+
+def prepared(folder: Path, *lines: str) -> tuple[LoadedProblem, Model]:
+    problem = load(write_csv(folder / "t.csv", columns()), *lines)
+    return problem, model_of(problem)
+
+
+def inputs_in_units(problem: LoadedProblem) -> np.ndarray:
+    """Return each input as people know it: numbers in their units, the others as 0 or 1."""
+    values = problem.train.inputs[:, :-1].astype(np.float64)
+    for column in columns_of(problem.preprocessing):
+        if column.categories is None:
+            place = column.start
+            values[:, place] = column.mean + column.scale * values[:, place]
+    return values
+
+
+def test_coefficients_are_the_linear_model_in_units_of_the_data(tmp_path: Path) -> None:
+    problem, model = prepared(tmp_path, "  target: y", "  exclude: [kind, three]", "model: linear")
+    found = coefficients(model)
+    assert found is not None
+    by_formula = found.constants + inputs_in_units(problem) @ found.weights
+    np.testing.assert_allclose(by_formula, model.predict(problem.train.inputs), rtol=1e-5)
+    assert found.names == problem.preprocessing.inputs
+    target = problem.preprocessing.target
+    assert isinstance(target, RealTargets)
+    deviations = model.theta[0, :-1].numpy() * target.scales[0]
+    np.testing.assert_allclose(found.effects[:, 0], deviations, rtol=1e-6)
+
+
+@pytest.mark.parametrize("target", ["kind", "three"])
+def test_coefficients_of_classes_are_log_odds(tmp_path: Path, target: str) -> None:
+    other = "three" if target == "kind" else "kind"
+    problem, model = prepared(
+        tmp_path, f"  target: {target}", f"  exclude: [y, {other}]", "model: linear"
+    )
+    found = coefficients(model)
+    assert found is not None
+    logits = found.constants + inputs_in_units(problem) @ found.weights
+    probabilities = model.predict(problem.train.inputs)
+    if target == "kind":
+        assert isinstance(problem.preprocessing.target, ClassTarget)
+        assert found.outputs == problem.preprocessing.target.labels[1:]
+        expected = 1 / (1 + np.exp(-logits[:, 0]))
+        np.testing.assert_allclose(expected, probabilities[:, 1], rtol=1e-4)
+    else:
+        powers = np.exp(logits)
+        expected = powers / powers.sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(expected, probabilities, rtol=1e-4)
+
+
+def test_only_a_linear_model_has_coefficients(tmp_path: Path) -> None:
+    _, model = prepared(tmp_path, "  target: y", "  features: [a]")
+    assert coefficients(model) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "units"),
+    [
+        ("{type: sigmoid_sum, units: 5}", 5),
+        ("{type: sigmoid_sum, units: 4, activation: hard_sigmoid}", 4),
+        ("{type: relu_stack, widths: [7]}", 7),
+        ("{type: relu_stack, widths: [6, 3]}", 3),
+        ("linear", 1),
+    ],
+)
+def test_the_parts_add_up_to_the_function(tmp_path: Path, text: str, units: int) -> None:
+    problem, model = prepared(tmp_path, "  target: y", "  features: [a]", f"model: {text}")
+    found = parts(model, 20, 80)
+    assert found is not None
+    assert len(found.curves) == units
+    (column,) = columns_of(problem.preprocessing)
+    inputs = np.ones((len(found.x), 2), np.float32)
+    inputs[:, 0] = (found.x - column.mean) / column.scale
+    total = found.constant + found.curves.sum(axis=0)
+    np.testing.assert_allclose(total, model.predict(inputs)[:, 0], rtol=1e-4)
+    if units > 1:  # and each is one unit: what is left without its output weight
+        *_, last = model.network.layout.views(model.theta)
+        last[0, 0, 0] = 0
+        np.testing.assert_allclose(
+            total - found.curves[0], model.predict(inputs)[:, 0], rtol=1e-4, atol=1e-2
+        )
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("  target: y", "  exclude: [kind, three]"),
+        ("  target: y", "  features: [colour]"),
+        ("  target: y", "  features: [b]"),
+        ("  target: kind", "  features: [a]"),
+        ("  target: [y, a]", "  features: [b]"),
+    ],
+    ids=["two columns", "categories", "with a flag", "classes", "two targets"],
+)
+def test_other_functions_have_no_parts(tmp_path: Path, lines: tuple[str, ...]) -> None:
+    _, model = prepared(tmp_path, *lines)
+    assert parts(model, 0, 1) is None
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "hard_sigmoid"])
+def test_a_unit_in_units_of_the_data(tmp_path: Path, activation: str) -> None:
+    text = f"model: {{type: sigmoid_sum, units: 3, activation: {activation}}}"
+    _, model = prepared(tmp_path, "  target: y", "  features: [a]", text)
+    unit = typical_unit(model)
+    assert unit is not None
+    numbers = {name: values for name, (values, _) in unit.curves.items()}
+    w, b, c = (numbers[name][1] for name in "wbc")
+    z = unit.x * w + b
+    shape = 1 / (1 + np.exp(-z)) if activation == "sigmoid" else np.clip(z / 6 + 0.5, 0, 1)
+    for _, curves in unit.curves.values():
+        np.testing.assert_allclose(curves[1], c * shape, rtol=1e-4, atol=1e-4 * abs(c))
+    np.testing.assert_allclose(unit.curves["c"][1][2], 2 * c * shape, rtol=1e-4, atol=1e-3)
+    assert numbers["w"][2] == pytest.approx(2 * w)
+    found = parts(model, unit.x[0], unit.x[-1])
+    assert found is not None
+    spans = np.ptp(found.curves, axis=1)
+    assert np.ptp(unit.curves["w"][1][1]) <= 1.01 * spans.max()
+
+
+def test_importance_by_hand(tmp_path: Path) -> None:
+    lines = ("  target: y", "  exclude: [kind, three]", "model: linear")
+    problem, model = prepared(tmp_path, *lines)
+    rows = rows_to_look_at(model, problem)
+    found = importance(model, rows)
+    assert found.of == found.looked_at == len(found.columns) == 3
+    assert (np.diff(found.rises) <= 0).all()
+    order = np.random.default_rng(0).permutation(len(rows))
+    for column, rise in zip(found.columns, found.rises, strict=True):
+        shuffled = rows.inputs.copy()
+        shuffled[:, column.places] = rows.inputs[order][:, column.places]
+        error = np.abs(model.predict(shuffled) - rows.values).mean()
+        plain = np.abs(rows.predictions - rows.values).mean()
+        assert rise == pytest.approx(error - plain, abs=1e-4)
+
+
+def test_a_column_without_weight_does_not_matter(tmp_path: Path) -> None:
+    problem, model = prepared(
+        tmp_path,
+        "  target: kind",
+        "  exclude: [y, three]",
+        "model: {type: relu_stack, widths: [5]}",
+    )
+    (column,) = (c for c in columns_of(problem.preprocessing) if c.name == "a")
+    first, *_ = model.network.layout.views(model.theta)
+    first[0, :, column.start] = 0
+    rows = rows_to_look_at(model, problem)
+    found = importance(model, rows)
+    assert found.rises[[c.name for c in found.columns].index("a")] == 0
+    curve = dependence(model, rows, column)
+    assert curve is not None
+    assert np.ptp(curve.mean) < 1e-6
+
+
+def test_partial_dependence_by_hand(tmp_path: Path) -> None:
+    lines = ("  target: y", "  exclude: [kind, three]", "model: {type: relu_stack, widths: [5]}")
+    problem, model = prepared(tmp_path, *lines)
+    rows = rows_to_look_at(model, problem)
+    for column in columns_of(problem.preprocessing):
+        found = dependence(model, rows, column)
+        assert found is not None
+        for place in (0, len(found.grid) // 2, -1):
+            inputs = rows.inputs.copy()
+            inputs[:, column.places] = 0
+            if column.categories is None:
+                value = (found.grid[place] - column.mean) / column.scale
+                inputs[:, column.start] = value
+            else:
+                inputs[:, column.start + int(found.grid[place])] = 1
+            assert found.mean[place] == pytest.approx(model.predict(inputs).mean(), rel=1e-4)
+    colours = next(c for c in columns_of(problem.preprocessing) if c.name == "colour")
+    assert colours.categories == ("blue", "green", "red")
+
+
+def test_cells_are_written_as_they_stand_in_the_file(tmp_path: Path) -> None:
+    problem, model = prepared(tmp_path, "  target: y", "  exclude: [kind, three]")
+    rows = rows_to_look_at(model, problem)
+    cells = columns()
+    a, b, colour = columns_of(problem.preprocessing)
+    for place, inputs in zip(rows.places, rows.inputs, strict=True):
+        assert float(column_text(a, inputs)) == pytest.approx(cells["a"][place], abs=1e-3)
+        assert column_text(colour, inputs) == cells["colour"][place]
+        expected = cells["b"][place]
+        if expected is None:
+            assert column_text(b, inputs) == "(missing)"
+        else:
+            assert float(column_text(b, inputs)) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("count", "lines", "shape"),
+    [
+        (16, ("  target: y", "  features: [p*]"), (4, 4)),
+        (17, ("  target: y", "  features: [p*]"), None),
+        (16, ("  target: y", "  features: [p*, a]"), None),
+        (16, ("  target: y", "  features: [a]"), None),
+        (16, ("  target: y", "  features: [r*]"), None),
+        (16, ("  target: q*", "  features: [p*]", "  target_shape: [2, 8]"), (2, 8)),
+    ],
+)
+def test_inputs_that_are_an_image(
+    tmp_path: Path, count: int, lines: tuple[str, ...], shape: tuple[int, int] | None
+) -> None:
+    random = np.random.default_rng(0)
+    cells: dict[str, list[Cell]] = {"a": random.normal(size=ROWS).round(2).tolist()}
+    for letter in "pq":
+        for pixel in range(count):
+            cells[f"{letter}{pixel}"] = random.integers(0, 256, ROWS).tolist()
+            cells[f"r{pixel}"] = random.normal(scale=pixel + 1, size=ROWS).round(2).tolist()
+    cells["y"] = random.normal(size=ROWS).round(2).tolist()
+    problem = load(write_csv(tmp_path / "t.csv", cells), *lines)
+    assert image_shape(problem.preprocessing) == shape
+
+
+def test_zero_is_written_as_zero() -> None:
+    from ml2021.inspection.features import Column
+
+    column = Column("pixel", 0, 1, mean=4.2, scale=5.3)
+    for above in (-1e-8, 0, 1e-8):
+        inputs = np.array([-4.2 / 5.3 + above, 1], np.float32)
+        assert column_text(column, inputs) == "0"

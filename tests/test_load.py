@@ -1,0 +1,659 @@
+"""From a config and a CSV to the rows that the engine sees, held to loops over the file's cells."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ml2021.config import schema
+from ml2021.data.load import LoadedProblem
+from ml2021.data.preprocessing.records import (
+    CategoryFeature,
+    ClassTarget,
+    NumberFeature,
+    RealTargets,
+)
+from ml2021.data.samples import Samples
+from ml2021.errors import ConfigError, DataError
+from tests.tables import Cell, configure, load, write_csv
+
+Columns = Mapping[str, Sequence[Cell]]
+
+
+def wave(rows: int) -> list[float]:
+    """Return numbers of which no two are equal, in no order."""
+    return [((i * 37) % 101) + i / 1000 for i in range(rows)]
+
+
+def table(rows: int = 50) -> dict[str, list[Cell]]:
+    values = wave(rows)
+    return {
+        "a": [round(v * v % 19, 3) for v in values],
+        "b": [["x", "y", "z"][i % 3] for i in range(rows)],
+        "y": [*values],
+    }
+
+
+def series(rows: int = 60) -> dict[str, list[Cell]]:
+    days = (f"2021-{i // 28 + 1:02}-{i % 28 + 1:02}" for i in range(rows))
+    return {"day": [*days], "y": [*wave(rows)]}
+
+
+def load_table(folder: Path, columns: Columns, *lines: str) -> LoadedProblem:
+    return load(write_csv(folder / "t.csv", columns), *lines)
+
+
+def config_error(folder: Path, columns: Columns, *lines: str) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        load_table(folder, columns, *lines)
+    return caught.value.lines
+
+
+def data_error(folder: Path, columns: Columns, *lines: str) -> str:
+    with pytest.raises(DataError) as caught:
+        load_table(folder, columns, *lines)
+    return str(caught.value)
+
+
+def samples_of(problem: LoadedProblem) -> dict[str, tuple[list[int], Samples]]:
+    split = problem.split
+    return {
+        "train": (split.train.tolist(), problem.train),
+        "validation": (split.validation.tolist(), problem.validation),
+        "test": (split.test.tolist(), problem.test),
+    }
+
+
+def real(problem: LoadedProblem) -> RealTargets:
+    target = problem.preprocessing.target
+    assert isinstance(target, RealTargets)
+    return target
+
+
+def test_two_keys_are_enough(tmp_path: Path) -> None:
+    columns = table()
+    problem = load_table(tmp_path, columns, "  target: y")
+    config = problem.config
+    assert isinstance(config.data.split, schema.FractionSplit)
+    assert (config.task, config.data.split.method, config.loss) == (
+        "regression",
+        "random",
+        schema.Mse(),
+    )
+    assert problem.split.sizes() == {"train": 35, "validation": 5, "test": 10}
+    assert problem.preprocessing.inputs == ("a", "b=x", "b=y", "b=z")
+    assert problem.notes == ()
+    assert problem.data_path == tmp_path / "t.csv"
+    a, y = np.array(columns["a"], float), np.array(columns["y"], float)
+    train = problem.split.train
+    for rows, part in samples_of(problem).values():
+        assert part.previous is None
+        assert part.values[:, 0].tolist() == y[rows].tolist()
+        expected = (a[rows] - a[train].mean()) / a[train].std()
+        assert np.allclose(part.inputs[:, 0], expected, atol=1e-6)
+        assert part.inputs[:, 1:4].argmax(axis=1).tolist() == [row % 3 for row in rows]
+        assert part.inputs[:, 1:].sum(axis=1).tolist() == [2] * len(rows)
+    assert real(problem).means[0] == pytest.approx(y[train].mean(), rel=1e-14)
+    assert real(problem).scales[0] == pytest.approx(y[train].std(), rel=1e-14)
+
+
+def test_nothing_is_learned_from_validation_and_test_rows(tmp_path: Path) -> None:
+    columns = table()
+    problem = load_table(tmp_path, columns, "  target: y")
+    train = set(problem.split.train.tolist())
+    changed: dict[str, list[Cell]] = {
+        "a": [v if i in train else 1e6 for i, v in enumerate(columns["a"])],
+        "b": [v if i in train else "new" for i, v in enumerate(columns["b"])],
+        "y": [v if i in train else -1e6 for i, v in enumerate(columns["y"])],
+    }
+    again = load_table(tmp_path, changed, "  target: y")
+    assert again.preprocessing == problem.preprocessing
+    assert again.train.inputs.tobytes() == problem.train.inputs.tobytes()
+    assert again.test.notes == (
+        "categories never seen in training, encoded as none: b 10",
+        "values outside the range of the training rows: a 10",
+    )
+
+
+def test_the_split_is_the_same_for_another_seed_and_model(tmp_path: Path) -> None:
+    columns = table()
+    splits = [
+        load_table(tmp_path, columns, "  target: y", *lines).split.test.tolist()
+        for lines in ([], ["seed: 7", "model: linear", "loss: mae"], ["  split: {seed: 1}"])
+    ]
+    assert splits[0] == splits[1] != splits[2]
+
+
+def test_rows_without_a_target_are_left_out_and_counted(tmp_path: Path) -> None:
+    columns = table()
+    columns["y"] = [None if i % 10 == 3 else v for i, v in enumerate(columns["y"])]
+    problem = load_table(tmp_path, columns, "  target: y")
+    kept = sorted(row for rows, _ in samples_of(problem).values() for row in rows)
+    assert kept == [i for i in range(50) if i % 10 != 3]
+    assert problem.notes == ("rows left out, no target: 5",)
+
+
+def test_classes_are_stratified_and_encoded(tmp_path: Path) -> None:
+    columns = table()
+    columns["y"] = [f"{'10' if i % 5 else '9'}" for i in range(50)]
+    problem = load_table(tmp_path, columns, "  target: y")
+    target = problem.preprocessing.target
+    assert isinstance(target, ClassTarget)
+    assert isinstance(problem.config.data.split, schema.FractionSplit)
+    assert problem.config.data.split.method == "stratified"
+    assert (problem.config.task, problem.config.loss) == ("classification", schema.CrossEntropy())
+    assert target.labels == ("9", "10")
+    for rows, part in samples_of(problem).values():
+        assert part.classes.tolist() == [int(row % 5 > 0) for row in rows]
+        assert np.bincount(part.classes, minlength=2)[0] == len(rows) / 5
+
+
+def test_lags_by_hand(tmp_path: Path) -> None:
+    columns = series()
+    values = wave(60)
+    problem = load_table(tmp_path, columns, "  target: y", "  lags: 7", "  split: {test: 0.25}")
+    assert problem.notes == (
+        "left out: day (dates or times)",
+        "rows left out, too near the ends for 7 lags: 7",
+    )
+    split = problem.split
+    assert split.train.tolist() == list(range(7, 42))
+    assert split.validation.tolist() == list(range(42, 47))
+    assert split.test.tolist() == list(range(47, 60))
+    history = problem.preprocessing.history
+    assert history is not None
+    trained = np.array(values[7:42])
+    assert history.mean == pytest.approx(trained.mean(), rel=1e-14)
+    assert history.scale == pytest.approx(trained.std(), rel=1e-14)
+    assert (real(problem).means, real(problem).scales) == ((history.mean,), (history.scale,))
+    for rows, part in samples_of(problem).values():
+        assert part.inputs.shape == (len(rows), 8)
+        for row, inputs in zip(rows, part.inputs, strict=True):
+            previous = np.array([values[row - step] for step in range(1, 8)])
+            expected = ((previous - history.mean) / history.scale).astype(np.float32)
+            assert inputs.tolist() == [*expected.tolist(), 1]
+        assert part.values[:, 0].tolist() == [values[row] for row in rows]
+        assert part.previous is not None
+        assert part.previous.tolist() == [values[row - 1] for row in rows]
+    assert problem.preprocessing.inputs == tuple(f"y−{lag}" for lag in range(1, 8))
+
+
+def test_the_future_does_not_reach_the_scale_of_a_series(tmp_path: Path) -> None:
+    columns = series()
+    lines = ("  target: y", "  lags: 2")
+    problem = load_table(tmp_path, columns, *lines)
+    first = problem.split.validation[0]
+    columns["y"] = [v if i < first else 1e5 + i for i, v in enumerate(columns["y"])]
+    assert load_table(tmp_path, columns, *lines).preprocessing == problem.preprocessing
+
+
+def test_gaps_in_a_series_are_left_out_and_counted(tmp_path: Path) -> None:
+    columns = series()
+    columns["y"][20] = None
+    columns["y"][59] = None
+    problem = load_table(tmp_path, columns, "  target: y", "  lags: 3")
+    kept = sorted(row for rows, _ in samples_of(problem).values() for row in rows)
+    assert kept == [i for i in range(3, 59) if i not in (20, 21, 22, 23)]
+    assert problem.notes[1:] == (
+        "rows left out, too near the ends for 3 lags: 3",
+        "rows left out, a gap in the history or the target: 5",
+    )
+
+
+def test_order_by_sorts_before_anything_else(tmp_path: Path) -> None:
+    columns = series()
+    columns["x"] = [v * 2 % 13 for v in wave(60)]
+    lines = ("  target: y", "  lags: 4", "  order_by: day")
+    problem = load_table(tmp_path, columns, *lines)
+    order = np.random.default_rng(2).permutation(60)
+    mixed = {name: [cells[i] for i in order] for name, cells in columns.items()}
+    again = load_table(tmp_path, mixed, *lines)
+    assert again.preprocessing == problem.preprocessing
+    for (rows, part), (other_rows, other) in zip(
+        samples_of(problem).values(), samples_of(again).values(), strict=True
+    ):
+        assert rows == other_rows
+        assert part.inputs.tobytes() == other.inputs.tobytes()
+        assert part.targets.tobytes() == other.targets.tobytes()
+    assert problem.train.inputs.shape[1] == 1 + 4 + 1
+
+
+def test_order_by_without_lags_keeps_rows_together(tmp_path: Path) -> None:
+    columns = table()
+    columns["when"] = [(i * 7) % 50 for i in range(50)]
+    columns["a"] = [2.0 * float(v or 0) for v in columns["y"]]
+    lines = ("  target: y", "  order_by: when", "  split: sequential")
+    problem = load_table(tmp_path, columns, *lines)
+    by_time = sorted(range(50), key=lambda i: (i * 7) % 50)
+    assert problem.test.values[:, 0].tolist() == [columns["y"][i] for i in by_time[-10:]]
+    target, (a, *_) = real(problem), problem.preprocessing.features
+    assert isinstance(a, NumberFeature)
+    restored = problem.test.inputs[:, 0] * a.scale + a.mean
+    assert np.allclose(restored, 2 * problem.test.values[:, 0], rtol=1e-5)
+    assert a.mean == pytest.approx(2 * target.means[0])
+
+
+def test_rows_know_their_place_in_the_file_and_what_orders_them(tmp_path: Path) -> None:
+    columns: Columns = {**series(20), "note": [f"free text {i}" for i in range(20)]}
+    backwards = {name: cells[::-1] for name, cells in columns.items()}
+    problem = load_table(
+        tmp_path, backwards, "  target: y", "  order_by: day", "  lags: 2", "  exclude: [note]"
+    )
+    for _, samples in samples_of(problem).values():
+        assert samples.order is not None
+        assert samples.values[:, 0].tolist() == [backwards["y"][i] for i in samples.places]
+        assert samples.order.tolist() == [backwards["day"][i] for i in samples.places]
+    assert problem.unused == ("note",)
+    assert load_table(tmp_path, backwards, "  target: y").train.order is None
+
+
+def test_equal_times_stay_in_the_order_of_the_file(tmp_path: Path) -> None:
+    columns = series(40)
+    columns["day"] = [f"2021-01-{2 - i // 20:02}" for i in range(40)]
+    problem = load_table(tmp_path, columns, "  target: y", "  lags: 1", "  order_by: day")
+    values = wave(40)
+    in_order = values[20:] + values[:20]
+    assert problem.test.values[:, 0].tolist() == in_order[-8:]
+
+
+def test_order_by_with_missing_values_is_refused(tmp_path: Path) -> None:
+    columns = series()
+    columns["day"][5] = None
+    message = data_error(tmp_path, columns, "  target: y", "  lags: 2", "  order_by: day")
+    assert message == (
+        "column 'day', used as data.order_by, is missing in 1 rows; "
+        "fill it in, or order the file itself"
+    )
+    columns["day"] = [None if i == 5 else i for i in range(60)]
+    assert message == data_error(tmp_path, columns, "  target: y", "  lags: 2", "  order_by: day")
+
+
+def test_horizon_by_hand(tmp_path: Path) -> None:
+    values = wave(60)
+    problem = load_table(
+        tmp_path, series(), "  target: y", "  lags: 2", "  horizon: 3", "  exclude: [day]"
+    )
+    assert problem.config.task == problem.preprocessing.task == "structured"
+    # 56 rows have two values before and two after them; 6 validate, 11 test; at each seam two
+    # rows reach over.
+    assert problem.split.train.tolist() == list(range(2, 39))
+    assert problem.split.validation.tolist() == list(range(41, 45))
+    assert problem.split.test.tolist() == list(range(47, 58))
+    assert problem.notes == (
+        "rows left out, too near the ends for 2 lags: 4",
+        "rows left out, target reaches into the next part: 4",
+    )
+    target = real(problem)
+    assert (target.names, target.labels) == (("y",) * 3, ("y+1", "y+2", "y+3"))
+    assert len(set(target.means)) == len(set(target.scales)) == 1
+    for rows, part in samples_of(problem).values():
+        assert part.values.tolist() == [values[row : row + 3] for row in rows]
+    trained = {row + step for row in problem.split.train.tolist() for step in range(3)}
+    scored = {int(row) for row in problem.split.validation} | {*problem.split.test.tolist()}
+    assert not trained & scored
+
+
+def test_a_structured_output_shares_a_scale_by_its_shape(tmp_path: Path) -> None:
+    columns: dict[str, list[Cell]] = {"a": [*wave(50)]}
+    for j in range(6):
+        columns[f"p{j}"] = [v * (j + 1) for v in wave(50)[::-1]]
+    plain = load_table(tmp_path, columns, '  target: "p*"')
+    shaped = load_table(tmp_path, columns, '  target: "p*"', "  target_shape: [2, 3]")
+    assert plain.config.task == shaped.config.task == "structured"
+    assert len(set(real(plain).scales)) == 6
+    assert len(set(real(shaped).scales)) == 1
+    assert real(shaped).scales[0] == pytest.approx(
+        np.sqrt(np.mean(np.square(real(plain).scales))), rel=1e-12
+    )
+    assert real(shaped).means == real(plain).means
+    assert (real(shaped).shape, real(plain).shape) == ((2, 3), None)
+    row = int(shaped.split.test[0])
+    assert shaped.test.values[0].tolist() == pytest.approx(
+        [float(columns[f"p{j}"][row] or 0) for j in range(6)]
+    )
+
+
+def test_a_row_that_lacks_one_of_several_targets_is_left_out(tmp_path: Path) -> None:
+    columns: dict[str, list[Cell]] = {"p": [*wave(30)], "q": [*wave(30)], "a": [*wave(30)[::-1]]}
+    columns["p"][4] = columns["q"][7] = columns["q"][4] = None
+    problem = load_table(tmp_path, columns, "  target: [q, p]")
+    kept = sorted(row for rows, _ in samples_of(problem).values() for row in rows)
+    assert kept == [i for i in range(30) if i not in (4, 7)]
+    assert problem.notes == ("rows left out, no target: 2",)
+
+
+def test_targets_keep_the_order_of_the_config(tmp_path: Path) -> None:
+    columns: dict[str, list[Cell]] = {"p": [*wave(30)], "a": [*wave(30)[::-1]]}
+    columns["q"] = [-float(v or 0) for v in columns["p"]]
+    problem = load_table(tmp_path, columns, "  target: [q, p]")
+    assert real(problem).names == ("q", "p")
+    assert (problem.test.values[:, 0] == -problem.test.values[:, 1]).all()
+
+
+@pytest.mark.parametrize(
+    ("lines", "place", "message"),
+    [
+        (
+            ["  target: [a, y]", "  target_shape: [2, 3]"],
+            "c.yaml:4:17",
+            "2 x 3 is not the 2 targets that data.target names; make them agree",
+        ),
+        (
+            ['  target: "?"', "  lags: 2", "  features: []"],
+            "c.yaml:3:11",
+            "data.lags wants one target, and this names 3; choose one",
+        ),
+        (
+            ["  target: [a, y]", "task: regression"],
+            "c.yaml:4:7",
+            "regression has one target, and there are 2; set task: structured",
+        ),
+        (
+            ["  target: y", "  lags: 2", "  horizon: 3", "task: regression"],
+            "c.yaml:6:7",
+            "regression has one target, and there are 3; set task: structured",
+        ),
+        (
+            ["  target: y", "  split: {method: stratified}"],
+            "c.yaml:4:19",
+            "stratified needs classes, and this is regression; use random or sequential",
+        ),
+        (
+            ["  target: y", "loss: cross_entropy"],
+            "c.yaml:4:7",
+            "cross_entropy does not fit regression; use mse, mae or huber",
+        ),
+        (
+            ["  target: b", "loss:", "  type: huber"],
+            "c.yaml:5:3",
+            "huber does not fit classification; use cross_entropy",
+        ),
+        (
+            ["  target: b", "  lags: 3"],
+            "c.yaml:4:9",
+            "the target holds classes, and data.lags is for numbers; leave data.lags out, or set "
+            "task: regression if they are numbers",
+        ),
+        (
+            ["  target: b", "  lags: 3", "  horizon: 2"],
+            "c.yaml:4:9",
+            "the target holds classes, and data.lags is for numbers; leave data.lags out, or set "
+            "task: structured if they are numbers",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused_where_it_stands(
+    tmp_path: Path, lines: list[str], place: str, message: str
+) -> None:
+    assert config_error(tmp_path, table(), *lines) == (f"{place}: {message}",)
+
+
+def test_every_wrong_column_is_named_at_once_where_it_stands(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "t.csv", {**table(), "date": ["2021-01-01"] * 50})
+    loaded = configure(
+        path,
+        "  target: Y",
+        "  features: [a, bb, zz*]",
+        "  exclude:",
+        "    - dates",
+        "  order_by: Date",
+        "  split: {method: column, column: qqq}",
+    )
+    with pytest.raises(ConfigError) as caught:
+        load(path, *loaded.text.splitlines()[2:])
+    assert caught.value.lines == (
+        "c.yaml:3:11: no column 'Y' in t.csv; did you mean 'y'?",
+        "c.yaml:6:7: no column 'dates' in t.csv; did you mean 'date'?",
+        "c.yaml:4:17: no column 'bb' in t.csv; did you mean 'b'?",
+        "c.yaml:4:21: no column matches 'zz*'",
+        "c.yaml:7:13: no column 'Date' in t.csv; did you mean 'date'?",
+        "c.yaml:8:35: no column 'qqq' in t.csv; the columns are a, b, y, date",
+    )
+
+
+def test_too_few_rows_are_refused(tmp_path: Path) -> None:
+    assert data_error(tmp_path, table(1), "  target: y") == (
+        "1 of 1 rows can be used (there are no more); training needs at least 2"
+    )
+    columns = table(5)
+    columns["y"] = [None, None, None, None, 1.5]
+    assert data_error(tmp_path, columns, "  target: y") == (
+        "1 of 5 rows can be used (no target: 4); training needs at least 2"
+    )
+    assert data_error(tmp_path, series(5), "  target: y", "  lags: 7") == (
+        "0 of 5 rows can be used (too near the ends for 7 lags: 5); training needs at least 2"
+    )
+    columns = series(12)
+    columns["y"][8] = None
+    assert data_error(tmp_path, columns, "  target: y", "  lags: 7") == (
+        "1 of 12 rows can be used (too near the ends for 7 lags: 7, a gap in the history or the "
+        "target: 4); training needs at least 2"
+    )
+
+
+def test_a_target_without_any_value_is_refused(tmp_path: Path) -> None:
+    columns = table() | {"y": [None] * 50}
+    assert data_error(tmp_path, columns, "  target: y") == (
+        "0 of 50 rows can be used (no target: 50); training needs at least 2"
+    )
+
+
+def test_a_fraction_of_few_rows_is_refused(tmp_path: Path) -> None:
+    assert data_error(tmp_path, table(4), "  target: y") == (
+        "data.split.validation: 0.1 of 4 rows is no row; raise it, or set it to 0.0"
+    )
+    problem = load_table(tmp_path, table(4), "  target: y", "  split: {validation: 0.0, test: 0.0}")
+    assert problem.split.sizes() == {"train": 4, "validation": 0, "test": 0}
+    assert problem.test.inputs.shape == (0, problem.train.inputs.shape[1])
+
+
+def test_a_single_class_is_refused_by_name(tmp_path: Path) -> None:
+    columns = table() | {"y": ["spam"] * 50}
+    assert data_error(tmp_path, columns, "  target: y") == (
+        "column 'y': every training row is of the class 'spam'; classification needs two"
+    )
+    columns["y"] = [1] * 50
+    assert data_error(tmp_path, columns, "  target: y", "task: classification") == (
+        "column 'y': every training row is of the class '1'; classification needs two"
+    )
+
+
+def test_a_class_that_training_never_saw_is_none(tmp_path: Path) -> None:
+    columns = table()
+    columns["y"] = ["new" if i >= 45 else ["u", "v"][i % 2] for i in range(50)]
+    problem = load_table(tmp_path, columns, "  target: y", "  split: sequential")
+    assert problem.test.classes.tolist() == [int(i % 2) for i in range(40, 45)] + [-1] * 5
+
+
+def test_a_constant_target_trains_with_a_note(tmp_path: Path) -> None:
+    problem = load_table(tmp_path, {**table(), "y": [2.5] * 50}, "  target: y")
+    assert (real(problem).means, real(problem).scales) == ((2.5,), (1.0,))
+    assert problem.notes == ("the target is constant in the training rows; R2 is undefined: y",)
+
+
+def test_a_separate_file_to_test_on(tmp_path: Path) -> None:
+    other = table(8)
+    other["y"][2] = None
+    turned = {name: other[name] for name in ("y", "b", "a")}
+    path = write_csv(tmp_path / "other.csv", turned)
+    alone = load_table(tmp_path, table(), "  target: y", "  split: {test: 0.0}")
+    problem = load_table(tmp_path, table(), "  target: y", f"  test_path: {path}")
+    assert problem.preprocessing == alone.preprocessing
+    assert problem.train.inputs.tobytes() == alone.train.inputs.tobytes()
+    assert problem.split.sizes() == {"train": 45, "validation": 5, "test": 7}
+    assert problem.test.values[:, 0].tolist() == [v for v in other["y"] if v is not None]
+    assert problem.notes == ("rows left out, no target in data.test_path: 1",)
+    first = problem.preprocessing.features[0]
+    assert isinstance(first, NumberFeature)
+    a = np.array([v for i, v in enumerate(other["a"]) if i != 2], np.float64)
+    assert np.allclose(problem.test.inputs[:, 0], (a - first.mean) / first.scale, atol=1e-6)
+
+
+def test_a_test_file_that_cannot_be_scored_is_refused(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "other.csv", {**table(5), "y": [None] * 5})
+    lines = ["  target: y", f"  test_path: {path}"]
+    assert data_error(tmp_path, table(), *lines) == (
+        f"{path}: every row lacks its target; add rows to score"
+    )
+    short = write_csv(tmp_path / "short.csv", {"y": [1.5, 2.5, 3.5]})
+    lines = ["  target: y", "  lags: 3", f"  test_path: {short}"]
+    assert data_error(tmp_path, series(), *lines) == (
+        f"{short}: every row lacks its target or history; add rows to score"
+    )
+    without = write_csv(tmp_path / "without.csv", {"a": [1], "b": ["x"]})
+    lines = ["  target: y", f"  test_path: {without}"]
+    assert data_error(tmp_path, table(), *lines) == f"{without}: column 'y' is missing"
+
+
+def test_a_split_by_labels(tmp_path: Path) -> None:
+    columns = table()
+    names = ["train", "train", "validation", "test", None]
+    columns["part"] = [names[i % 5] for i in range(50)]
+    lines = ("  target: y", "  split: {method: column, column: part}")
+    problem = load_table(tmp_path, columns, *lines)
+    assert problem.split.train.tolist() == [i for i in range(50) if i % 5 < 2]
+    assert problem.split.validation.tolist() == [i for i in range(50) if i % 5 == 2]
+    assert problem.split.test.tolist() == [i for i in range(50) if i % 5 == 3]
+    assert problem.notes == ("rows left out, no value in part: 10",)
+    assert problem.preprocessing.inputs == ("a", "b=x", "b=y", "b=z")
+    columns["part"] = [i % 2 for i in range(50)]
+    assert data_error(tmp_path, columns, *lines) == (
+        "column 'part', used as data.split.column, holds numbers; "
+        "set data.split.validation_from and test_from"
+    )
+
+
+def test_a_split_by_date_of_a_series_out_of_order(tmp_path: Path) -> None:
+    columns = {name: cells[::-1] for name, cells in series().items()}
+    problem = load_table(
+        tmp_path,
+        columns,
+        "  target: y",
+        "  lags: 2",
+        "  order_by: day",
+        "  split: {method: column, column: day, validation_from: 2021-02-01, "
+        "test_from: 2021-02-11}",
+    )
+    assert problem.split.train.tolist() == list(range(2, 28))
+    assert problem.split.validation.tolist() == list(range(28, 38))
+    assert problem.split.test.tolist() == list(range(38, 60))
+    assert problem.test.values[:, 0].tolist() == wave(60)[38:]
+
+
+def test_two_valued_columns_with_gaps_and_words_for_nothing(tmp_path: Path) -> None:
+    columns = table()
+    columns["flag"] = [None if i % 5 == 0 else i % 2 for i in range(50)]
+    columns["bool"] = [str(i % 3 == 0) for i in range(50)]
+    columns["count"] = [None if i % 4 == 0 else i * i for i in range(50)]
+    problem = load_table(tmp_path, columns, "  target: y", "  split: {validation: 0.0, test: 0.0}")
+    _, _, flag, boolean, count = problem.preprocessing.features
+    assert isinstance(flag, CategoryFeature)
+    assert isinstance(boolean, CategoryFeature)
+    assert isinstance(count, NumberFeature)
+    assert (flag.categories, boolean.categories) == ((0.0, 1.0), ("False", "True"))
+    assert count.has_indicator
+    for row, inputs in enumerate(problem.train.inputs[:, 4:].tolist()):
+        assert inputs[:2] == ([0, 0] if row % 5 == 0 else [1 - row % 2, row % 2])
+        assert inputs[2:4] == [int(row % 3 != 0), int(row % 3 == 0)]
+        assert inputs[5:] == [int(row % 4 == 0), 1]
+
+
+def test_an_empty_text_is_a_category_where_it_is_not_listed_as_missing(tmp_path: Path) -> None:
+    columns = table()
+    columns["b"] = ["" if i % 2 else "x" for i in range(50)]
+    by_default = load_table(tmp_path, columns, "  target: y").preprocessing.inputs
+    assert by_default == ("a", "b=x")
+    listed = load_table(tmp_path, columns, "  target: y", "  missing: [NA]").preprocessing.inputs
+    assert listed == ("a", "b=", "b=x")
+
+
+def test_unnamed_columns_are_numbered(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("".join(f"{a},{a * a + 0.5}\n" for a in wave(30)))
+    problem = load(path, "  header: false", "  target: 1")
+    assert problem.preprocessing.inputs == ("0",)
+    assert real(problem).labels == ("1",)
+
+
+def dates(*days: int) -> list[Cell]:
+    return [str(np.datetime64("2021-01-01") + day) for day in days]
+
+
+@pytest.mark.parametrize(
+    ("days", "order_by", "expected"),
+    [
+        (range(40), True, []),
+        (range(40), False, []),
+        (
+            [*range(20), *range(23, 43)],
+            True,
+            [
+                "day has gaps: 1 of 39 steps are not as long as the others, and lags count rows; "
+                "add rows with an empty target"
+            ],
+        ),
+        (
+            [day // 2 for day in range(40)],
+            True,
+            [
+                "day repeats the value of the row before 20 times: lags count rows, and several "
+                "series in one file are read as one"
+            ],
+        ),
+        (
+            [*range(20, 40), *range(20)],
+            False,
+            ["rows are not in the order of day; set data.order_by"],
+        ),
+    ],
+)
+def test_a_series_that_is_none_is_noted(
+    tmp_path: Path, days: Sequence[int], order_by: bool, expected: list[str]
+) -> None:
+    columns: dict[str, list[Cell]] = {"day": dates(*days), "y": [*wave(40)]}
+    lines = ["  target: y", "  lags: 3", *(["  order_by: day"] if order_by else [])]
+    notes = load_table(tmp_path, columns, *lines).notes
+    assert [note for note in notes if "day" in note and "left out" not in note] == expected
+
+
+def test_a_column_that_is_numbers_for_the_most_part_is_noted(tmp_path: Path) -> None:
+    columns = table()
+    columns["hp"] = ["unknown" if i % 4 == 0 else i % 9 for i in range(50)]
+    notes = load_table(tmp_path, columns, "  target: y").notes
+    assert (
+        "37 of 50 values of hp are numbers, and it is taken for text; list the others in "
+        "data.missing if they mean missing"
+    ) in notes
+
+
+def test_a_text_with_nearly_a_class_per_row_is_no_target(tmp_path: Path) -> None:
+    columns: dict[str, list[Cell]] = {**table(), "code": [f"C{i}" for i in range(50)]}
+    assert data_error(tmp_path, columns, "  target: code") == (
+        "column 'code' has 50 different texts in 50 rows, too many to be classes; choose another "
+        "data.target"
+    )
+
+
+def test_rows_of_a_class_without_a_training_row(tmp_path: Path) -> None:
+    """Those that would validate have no loss and are left out; those that test count as wrong."""
+    part = ["train"] * 30 + ["validation"] * 10 + ["test"] * 10
+    kind: list[Cell] = [["p", "q"][i % 2] for i in range(50)]
+    kind[35], kind[36], kind[45] = "r", "r", "r"
+    columns: dict[str, list[Cell]] = {**table(), "part": [*part], "kind": kind}
+    problem = load_table(
+        tmp_path, columns, "  target: kind", "  split: {method: column, column: part}"
+    )
+    assert len(problem.validation) == len(problem.split.validation) == 8
+    assert problem.test.classes.tolist().count(-1) == 1
+    assert "test rows of a class that no training row has, counted wrong: 1" in problem.notes
+    left_out = "rows left out, validation rows of a class that no training row has: 2"
+    assert left_out in problem.notes
+
+
+def test_names_that_occur_several_times_are_noted(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    rows = [f"{i},{i * i % 7},{i * 3 % 11}" for i in range(30)]
+    path.write_text("\n".join(["x,x,y", *rows]) + "\n")
+    notes = load(path, "  target: y").notes
+    assert notes[0] == "repeated column names are told apart: x.0, x.1"

@@ -1,0 +1,122 @@
+"""The names of parameters: the lecture's, by number and by column; what a wrong one is told."""
+
+import pytest
+
+from ml2021.data.preprocessing.records import ClassTarget, NumberFeature, Preprocessing, RealTargets
+from ml2021.engine.layout import Layout
+from ml2021.errors import ConfigError
+from ml2021.inspection.parameter_names import ModelType, ParameterNames
+
+
+def preprocessing(columns: list[str], targets: list[str]) -> Preprocessing:
+    features = tuple(
+        NumberFeature(name=name, mean=0, scale=1, fill=0, has_indicator=False, minimum=0, maximum=1)
+        for name in columns
+    )
+    ones = (1.0,) * len(targets)
+    target: RealTargets | ClassTarget = RealTargets(
+        names=tuple(targets), labels=tuple(targets), means=ones, scales=ones
+    )
+    return Preprocessing(
+        task="regression", features=features, history=None, target=target, sources={}
+    )
+
+
+def names(
+    model: ModelType,
+    sizes: tuple[int, ...],
+    columns: list[str] | None = None,
+    targets: list[str] | None = None,
+) -> ParameterNames:
+    columns = columns or [f"x{i}" for i in range(1, sizes[0] + 1)]
+    targets = targets or [f"y{i}" for i in range(1, sizes[-1] + 1)]
+    return ParameterNames(model, Layout(sizes), preprocessing(columns, targets))
+
+
+CASES = [
+    ("linear", (1, 1), {"w": 0, "w1": 0, "w[x1]": 0, "b": 1, "W1[1,1]": 0, "b1": 1}),
+    ("linear", (2, 1), {"w1": 0, "w[2]": 1, " w[x2] ": 1, "b": 2, "W1[y1,x2]": 1, "b1[1]": 2}),
+    # Layer 1 is (w11, w12, b1), (w21, w22, b2), ...; then c1, c2, c3, b.
+    (
+        "sigmoid_sum",
+        (2, 3, 1),
+        {"w[1,1]": 0, "w[2,x2]": 4, "b[1]": 2, "b3": 8, "c[2]": 10, "c1": 9, "b": 12, "b2[1]": 12},
+    ),
+    ("sigmoid_sum", (1, 2, 1), {"w[2]": 2, "w2": 2, "w[2,x1]": 2, "W2[1]": 4}),
+    (
+        "relu_stack",
+        (2, 3, 2, 1),
+        {
+            "W1[3,2]": 7,
+            "W1[3,x2]": 7,
+            "b1[3]": 8,
+            "W2[2,3]": 15,
+            "b2[2]": 16,
+            "W3[2]": 18,
+            "b3": 19,
+        },
+    ),
+    ("linear", (2, 2), {"W1[y2,x1]": 3, "W1[2,1]": 3, "b1[y2]": 5}),
+    ("sigmoid_sum", (1, 2, 2), {"W1[2]": 2, "b1[2]": 3, "W2[y2,2]": 8, "b2[y2]": 9}),
+]
+
+
+@pytest.mark.parametrize(("model", "sizes", "places"), CASES)
+def test_names_lead_to_their_places(
+    model: ModelType, sizes: tuple[int, ...], places: dict[str, int]
+) -> None:
+    named = names(model, sizes)
+    for text, index in places.items():
+        assert named.find(text, "--x").index == index, text
+
+
+@pytest.mark.parametrize(("model", "sizes", "places"), CASES)
+def test_every_parameter_has_a_name_that_leads_back(
+    model: ModelType, sizes: tuple[int, ...], places: dict[str, int]
+) -> None:
+    named = names(model, sizes)
+    all_names = [named.at(index).name for index in range(Layout(sizes).parameters)]
+    assert len(set(all_names)) == len(all_names)
+    assert [named.find(text, "--x").index for text in all_names] == list(range(len(all_names)))
+
+
+def test_a_column_of_any_name_is_found() -> None:
+    named = names("linear", (4, 1), ["2", "a,b", "views−1", "x[1]"])
+    assert [named.find(f"w[{c}]", "--x").index for c in ("2", "a,b", "views-1", "x[1]")] == [
+        0,
+        1,
+        2,
+        3,
+    ]
+    assert named.find("w[3]", "--x").index == 2
+    wide = names("relu_stack", (2, 2, 1), ["a,b", "c"])
+    assert wide.find("W1[2,a,b]", "--x").index == 3
+
+
+@pytest.mark.parametrize(
+    ("model", "sizes", "text", "line"),
+    [
+        ("linear", (2, 1), "w3", "--x w3: no such parameter; there are w[x1], w[x2], b"),
+        ("linear", (2, 1), "c[1]", "--x c[1]: no such parameter; there are w[x1], w[x2], b"),
+        ("relu_stack", (2, 9, 1), "w[1,1]", "there are W1[1,x1] to W1[9,x2], b1[1] to b1[9], W2["),
+        ("sigmoid_sum", (2, 9, 1), "w[10,1]", "w[1,x1] to w[9,x2], b[1] to b[9], c[1] to c[9], b"),
+        ("sigmoid_sum", (2, 9, 1), "", "--x : no such parameter; there are"),
+        ("relu_stack", (2, 9, 1), "W0[1,1]", "no such parameter"),
+        ("relu_stack", (2, 9, 1), "W1[1,1", "no such parameter"),
+        ("relu_stack", (2, 9, 1), "b1[10]", "no such parameter"),
+        ("relu_stack", (2, 9, 1), "b" + "9" * 5000, "no such parameter"),
+        ("relu_stack", (2, 9, 1), "b000000001" + "9" * 5000, "no such parameter"),
+        ("linear", (2, 1), "w[²]", "no such parameter"),
+    ],
+)
+def test_a_wrong_name_is_told_the_right_ones(
+    model: ModelType, sizes: tuple[int, ...], text: str, line: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        names(model, sizes).find(text, "--x")
+    assert line in str(caught.value)
+
+
+def test_a_slip_is_taken_for_what_it_means() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'w\\[age\\]'"):
+        names("linear", (2, 1), ["age", "weight"]).find("w[aeg]", "--x")
