@@ -12,13 +12,13 @@ import numpy as np
 import torch
 
 from ml2021.config.loading import load_config_text
-from ml2021.data.load import load_problem
+from ml2021.data.load import load_training_data
 from ml2021.errors import CheckpointError
 from ml2021.runs.checkpoint_file import load_checkpoint
 from ml2021.runs.checkpoints import write_best
 from ml2021.runs.directory import RunDirectory
-from ml2021.runs.model import Model, load_model
-from ml2021.training.trainer import residuals, start_session
+from ml2021.runs.model import TrainedModel, load_model
+from ml2021.training.trainer import build_trainer, residuals
 from tests import commands
 from tests.finishing import scratch
 from tests.suites import HangError, Tally
@@ -49,15 +49,15 @@ def make_checkpoint(folder: Path) -> Path:
     """Write the best parameters of a run that could be, with all that a checkpoint may hold."""
     table = commands.write_rows(folder / "t.csv", commands.table(40))
     loaded = load_config_text(CONFIG.replace("PATH", str(table)), "c")
-    session = start_session(load_problem(loaded.config, loaded.locate), "model", None, None)
-    session.state.best_epoch.fill_(1)
+    trainer = build_trainer(load_training_data(loaded.config, loaded.locate), "model", None, None)
+    trainer.state.best_epoch.fill_(1)
     run = RunDirectory(folder)
     run.best.parent.mkdir()
-    write_best(run, session.problem, session.answers, residuals(session), session.state)
+    write_best(run, trainer.data, trainer.baselines, residuals(trainer), trainer.state)
     return run.best
 
 
-def judge(tally: Tally, path: Path, expected: Model) -> str:
+def judge(tally: Tally, path: Path, expected: TrainedModel) -> str:
     """Say what loading makes of a file: refused in a line, the same, another model, or a fault."""
     try:
         with tally.timed():
@@ -75,15 +75,15 @@ def judge(tally: Tally, path: Path, expected: Model) -> str:
     return "same" if _same(model, expected) else "other"
 
 
-def _same(one: Model, other: Model) -> bool:
+def _same(one: TrainedModel, other: TrainedModel) -> bool:
     def bits(value: Any) -> bytes:
         array = np.ascontiguousarray(value)
         return f"{array.dtype}{array.shape}".encode() + array.tobytes()
 
     return (
         bits(one.theta.numpy()) == bits(other.theta.numpy())
-        and {k: bits(v) for k, v in one.answers.items()}
-        == {k: bits(v) for k, v in other.answers.items()}
+        and {k: bits(v) for k, v in one.baselines.items()}
+        == {k: bits(v) for k, v in other.baselines.items()}
         and bits(one.residuals) == bits(other.residuals)
         and (one.config, one.preprocessing, one.data_sha256, one.test_sha256)
         == (other.config, other.preprocessing, other.data_sha256, other.test_sha256)

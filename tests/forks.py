@@ -198,11 +198,7 @@ def _import_all() -> None:
     import pandas  # noqa: F401
     import torch
 
-    from ml2021.inspection import (
-        diagnosis,  # noqa: F401
-        evidence,  # noqa: F401
-    )
-    from ml2021.report import collect as gathering  # noqa: F401
+    from ml2021.report import contents as gathering  # noqa: F401
 
     # An import within a command makes calls of its own, more of them when a folder has changed, and
     # the calls are counted.

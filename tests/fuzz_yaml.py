@@ -282,7 +282,7 @@ def judge(tally: Tally, text: str) -> str:
         return f"read as {document.value}, and should be refused: {blame}"
     if blame is None:
         return f"refused, {problems}, and should be {expected!r}"
-    found = {problem.place.line for problem in problems}
+    found = {data.place.line for data in problems}
     if blame.syntax is None:
         is_right = found <= blame.lines
     else:

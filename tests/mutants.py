@@ -96,15 +96,15 @@ def _swallow_disk_errors() -> None:
 
 
 def _metrics_unflushed() -> None:
-    from ml2021.runs.metrics_csv import MetricsFile
+    from ml2021.runs.metrics_csv import MetricsWriter
 
-    MetricsFile.flush = lambda self: None  # type: ignore[method-assign]
+    MetricsWriter.flush = lambda self: None  # type: ignore[method-assign]
 
 
 def _metrics_not_cut_back() -> None:
     from ml2021.runs import metrics_csv
 
-    whole = metrics_csv.MetricsFile.__init__
+    whole = metrics_csv.MetricsWriter.__init__
 
     def broken(self: Any, path: Path, columns: Any, epochs: int) -> None:
         if not epochs:
@@ -112,7 +112,7 @@ def _metrics_not_cut_back() -> None:
             return
         self._path, self._columns, self._file = path, columns, path.open("a")
 
-    metrics_csv.MetricsFile.__init__ = broken  # type: ignore[method-assign]
+    metrics_csv.MetricsWriter.__init__ = broken  # type: ignore[method-assign]
 
 
 def _leftovers_stay() -> None:
@@ -180,18 +180,18 @@ def _restored_without(*names: str) -> Callable[[], None]:
 
 
 def _begins_at_the_seed() -> None:
-    from ml2021.training.trainer import start_session
+    from ml2021.training.trainer import build_trainer
 
-    def broken(problem: Any, where: str, last: Any, threads: Any, theta: Any = None) -> Any:
-        return start_session(problem, where, last, threads, theta if threads is None else None)
+    def broken(data: Any, where: str, last: Any, threads: Any, theta: Any = None) -> Any:
+        return build_trainer(data, where, last, threads, theta if threads is None else None)
 
-    put(start_session, broken)
+    put(build_trainer, broken)
 
 
 def _fits_its_own_statistics() -> None:
-    from ml2021.data.preprocessing.reuse import adopt_if_agreed
+    from ml2021.data.preprocessing.reuse import reuse_if_compatible
 
-    put(adopt_if_agreed, lambda own, other: own)
+    put(reuse_if_compatible, lambda own, other: own)
 
 
 def _no_checksum() -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ml2021.config.loading import LoadedConfig, load_config_text
 from ml2021.data.csv.headers import Header, make_header
-from ml2021.data.load import LoadedProblem, load_problem
+from ml2021.data.load import TrainingData, load_training_data
 
 Cell = str | int | float | None
 
@@ -41,6 +41,6 @@ def configure(path: Path, *lines: str) -> LoadedConfig:
     return load_config_text(f"data:\n  path: {path}\n" + "\n".join(lines) + "\n", "c.yaml")
 
 
-def load(path: Path, *lines: str) -> LoadedProblem:
+def load(path: Path, *lines: str) -> TrainingData:
     loaded = configure(path, *lines)
-    return load_problem(loaded.config, loaded.locate)
+    return load_training_data(loaded.config, loaded.locate)

@@ -80,7 +80,7 @@ PROBLEMS = {
 }
 
 
-def problem(name: str) -> tuple[NDArray[np.float32], Floats, NDArray[np.float32]]:
+def data(name: str) -> tuple[NDArray[np.float32], Floats, NDArray[np.float32]]:
     """Return features and targets to fit, and features of rows that were not seen."""
     columns = PROBLEMS[name]
     generator = random()
@@ -91,7 +91,7 @@ def problem(name: str) -> tuple[NDArray[np.float32], Floats, NDArray[np.float32]
 
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_least_squares_is_scikit_learns(name: str) -> None:
-    features, targets, unseen = problem(name)
+    features, targets, unseen = data(name)
     ours = fit_least_squares(features, targets)
     theirs = LinearRegression().fit(features[:, :-1].astype(np.float64), targets)
     for rows in (features, unseen):
@@ -102,7 +102,7 @@ def test_least_squares_is_scikit_learns(name: str) -> None:
 
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_least_squares_predicts_the_training_rows_as_lstsq_does(name: str) -> None:
-    features, targets, _ = problem(name)
+    features, targets, _ = data(name)
     matrix = features.astype(np.float64)
     expected = matrix @ np.linalg.lstsq(matrix, targets)[0]
     prediction = fit_least_squares(features, targets).predict(features)
@@ -145,7 +145,7 @@ def test_without_features_the_mean_remains() -> None:
 
 
 def test_huge_targets() -> None:
-    features, targets, unseen = problem("full rank")
+    features, targets, unseen = data("full rank")
     fitted, huge = (
         fit_least_squares(features, targets),
         fit_least_squares(features, targets * 1e300),
@@ -159,7 +159,7 @@ def test_huge_targets() -> None:
 def test_the_size_of_chunks_changes_nothing(
     name: str, values: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    features, targets, unseen = problem(name)
+    features, targets, unseen = data(name)
     at_once = fit_least_squares(features, targets).predict(unseen)
     monkeypatch.setattr(baselines, "CHUNK_VALUES", values)
     in_chunks = fit_least_squares(features, targets).predict(unseen)
@@ -206,7 +206,7 @@ def test_class_frequencies_have_their_entropy_as_log_loss() -> None:
 
 
 def test_baselines_refuse_our_own_mistakes() -> None:
-    features, targets, _ = problem("full rank")
+    features, targets, _ = data("full rank")
     with pytest.raises(AssertionError, match="last column"):
         fit_least_squares(features[:, :-1], targets)
     with pytest.raises(AssertionError):

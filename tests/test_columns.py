@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml2021.data.column_types import ColumnPlan, is_date, plan_columns
-from ml2021.data.columns import Problem, Selection, match_names, select_columns
+from ml2021.data.column_types import ColumnTypes, infer_column_types
 from ml2021.data.csv.headers import Header
-from ml2021.data.dates import date_key, sort_keys
+from ml2021.data.resolve import Problem, Selection, match_names, select_columns
+from ml2021.data.series import date_key, is_date, sort_keys
 from ml2021.errors import DataError
 from tests.tables import Cell, frame_of, header_of
 
@@ -151,11 +151,11 @@ def plan(
     target: str | Sequence[str] = "y",
     task: AnyTask = "auto",
     lags: int = 0,
-) -> ColumnPlan:
+) -> ColumnTypes:
     frame = frame_of(columns)
     selection, problems = select(header_of(*columns), target=target)
     assert not problems
-    return plan_columns(frame, selection, task=task, lags=lags)
+    return infer_column_types(frame, selection, task=task, lags=lags)
 
 
 ROWS = 40

@@ -9,11 +9,11 @@ import pytest
 
 from ml2021.config.schema import Config
 from ml2021.evaluation.comparison import (
-    Contender,
+    RunResult,
     best_of,
     comparison_table,
     group,
-    trivial_answers,
+    shared_baselines,
 )
 from ml2021.evaluation.metrics import Scores
 from tests.commands import refusal, run_well, table, write_rows
@@ -139,13 +139,13 @@ def test_a_sweep_stands_for_its_runs(folder: Path) -> None:
     )
 
 
-def contender(name: str, value: float | None, **keys: object) -> Contender:
+def contender(name: str, value: float | None, **keys: object) -> RunResult:
     config = Config.model_validate({"data": {"path": "a.csv", "target": "y"}, **keys})
     found: dict[str, Scores] = {"test": {"mae": value}}
     baselines: dict[str, dict[str, Scores]] = {
         "test": {"mean": {"mae": 3.0}, "least_squares": {"mae": value}}
     }
-    return Contender(
+    return RunResult(
         name, config, {}, "regression", 10, 1, found, {"test": 5}, {"test": "x"}, baselines
     )
 
@@ -174,4 +174,4 @@ def test_an_undefined_score_is_never_the_best() -> None:
 
 def test_only_answers_that_all_share_are_shown() -> None:
     groups = group([contender("a", 1.0), contender("b", 2.0, model="linear")])
-    assert trivial_answers(groups, "test") == {"mean": {"mae": 3.0}}
+    assert shared_baselines(groups, "test") == {"mean": {"mae": 3.0}}

@@ -11,9 +11,9 @@ import pytest
 import torch
 from sklearn.linear_model import LinearRegression
 
-from ml2021.data.folds import Folds
-from ml2021.data.load import LoadedProblem
-from ml2021.engine.build import build_network, build_training
+from ml2021.data.load import TrainingData
+from ml2021.data.samples import Folds
+from ml2021.engine.build import build_hyperparameters, build_network
 from ml2021.engine.dataset import Dataset
 from ml2021.engine.fit import fit_members
 from ml2021.engine.state import start
@@ -46,7 +46,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def problem_of(runs: Path) -> LoadedProblem:
+def problem_of(runs: Path) -> TrainingData:
     return load(runs / "train.csv", "  target: y", "  exclude: [id, kind, p*]", f"  {SPLIT}")
 
 
@@ -209,12 +209,12 @@ def double(dataset: Dataset) -> Dataset:
 
 def test_a_fold_of_a_pack_is_the_run_alone_on_its_rows(runs: Path) -> None:
     """float64, at least 200 updates, to 1e-9."""
-    problem = problem_of(runs)
+    data = problem_of(runs)
     folds = [folds_of(runs).load(index) for index in (2, 3)]  # of one size
-    network = build_network(problem.config.model, *problem.preprocessing.sizes)
-    alone = build_training(
-        problem.config.model_copy(
-            update={"train": problem.config.train.model_copy(update={"epochs": 75})}
+    network = build_network(data.config.model, *data.preprocessing.sizes)
+    alone = build_hyperparameters(
+        data.config.model_copy(
+            update={"train": data.config.train.model_copy(update={"epochs": 75})}
         )
     )
     assert alone.batches(len(folds[0].train)) * 75 >= 200

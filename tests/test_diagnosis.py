@@ -9,10 +9,9 @@ import pytest
 
 from ml2021.config.loading import load_config_text
 from ml2021.config.schema import Config
-from ml2021.evaluation.scoring import Report
+from ml2021.evaluation.scoring import Evaluation
 from ml2021.inspection import evidence as evidences
-from ml2021.inspection.advice import next_command
-from ml2021.inspection.diagnosis import Finding, diagnose
+from ml2021.inspection.diagnosis import Finding, diagnose, next_command
 from ml2021.inspection.evidence import Evidence, chance, deciding_score, how_much_harder
 from ml2021.runs.metrics_csv import History
 from tests.tables import load, write_csv
@@ -31,9 +30,9 @@ def config_of(text: str, split: str = "{method: sequential}") -> Config:
     return load_config_text(data + text, "c.yaml").config
 
 
-def report_of(score: str, errors: Errors, rows: int = 400) -> Report:
+def report_of(score: str, errors: Errors, rows: int = 400) -> Evaluation:
     network, constant, linear = errors
-    return Report(
+    return Evaluation(
         rows=rows,
         truth_sha256="",
         scores={score: network},
@@ -56,11 +55,11 @@ def evidence_of(
 ) -> Evidence:
     config = config_of(text, split)
     score = deciding_score(config)
-    reports = {
+    evaluations = {
         part: report_of(score, errors, 400 if part == "train" else rows)
         for part, errors in parts.items()
     }
-    return Evidence(config, score, reports, inputs, 1234, 17, lowest, is_falling, is_rising)
+    return Evidence(config, score, evaluations, inputs, 1234, 17, lowest, is_falling, is_rising)
 
 
 CASES: dict[str, tuple[Evidence, Finding, str, tuple[str, ...]]] = {

@@ -11,7 +11,7 @@ import pytest
 
 from ml2021.errors import CheckpointError, ResourceError, RunInUseError
 from ml2021.runs.directory import RunDirectory, create_run, locked, open_run, read_json, write_json
-from ml2021.runs.metrics_csv import MetricsFile
+from ml2021.runs.metrics_csv import MetricsWriter
 
 COLUMNS = ["epoch", "train_loss", "validation_auroc"]
 
@@ -157,11 +157,11 @@ def test_a_run_that_is_gone_cannot_be_locked() -> None:
     assert caught.value.lines == ("gone: cannot be opened (No such file or directory)",)
 
 
-def metrics(epochs: int) -> MetricsFile:
-    return MetricsFile(Path("metrics.csv"), COLUMNS, epochs)
+def metrics(epochs: int) -> MetricsWriter:
+    return MetricsWriter(Path("metrics.csv"), COLUMNS, epochs)
 
 
-def append(file: MetricsFile, *epochs: int) -> None:
+def append(file: MetricsWriter, *epochs: int) -> None:
     for epoch in epochs:
         file.append({"epoch": epoch, "train_loss": 1 / epoch, "validation_auroc": None})
     file.close()

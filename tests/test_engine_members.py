@@ -11,7 +11,7 @@ from ml2021.engine import optimizers
 from ml2021.engine.dataset import Dataset
 from ml2021.engine.fit import fit, fit_members
 from ml2021.engine.networks import outputs
-from ml2021.engine.state import Training, TrainingState, start
+from ml2021.engine.state import Hyperparameters, TrainingState, start
 from ml2021.errors import DivergenceError
 from tests.test_engine_updates import LOSSES, NETWORKS, OPTIMIZERS, TRAINING, rows_for, train
 
@@ -34,9 +34,9 @@ def spread(optimizer: optimizers.Optimizer, names: set[str]) -> optimizers.Optim
     return replace(optimizer, **values)
 
 
-def alone(training: Training, member: int) -> Training:
+def alone(hparams: Hyperparameters, member: int) -> Hyperparameters:
     """Return how to train that member alone, its numbers as ordinary numbers."""
-    chosen = training.select(torch.tensor([member]))
+    chosen = hparams.select(torch.tensor([member]))
     rule = chosen.optimizer
     numbers: dict[str, Any] = {
         f.name: float(getattr(rule, f.name))
@@ -57,11 +57,11 @@ def test_a_member_becomes_what_it_becomes_alone(
     name: str, clip_norm: float | None, names: set[str]
 ) -> None:
     optimizer = spread(OPTIMIZERS[name][0], names)
-    training = replace(TRAINING, optimizer=optimizer, seeds=SEEDS, clip_norm=clip_norm)
-    data = rows_for(training.loss)
-    together = train(NETWORK, training, data)
+    hparams = replace(TRAINING, optimizer=optimizer, seeds=SEEDS, clip_norm=clip_norm)
+    data = rows_for(hparams.loss)
+    together = train(NETWORK, hparams, data)
     for member in range(len(SEEDS)):
-        single = train(NETWORK, alone(training, member), data)
+        single = train(NETWORK, alone(hparams, member), data)
         assert_same(together.theta[member], single.theta[0])
 
 
@@ -81,12 +81,12 @@ def own_rows(dataset: Dataset) -> Dataset:
 @pytest.mark.parametrize("loss_name", LOSSES)
 def test_members_with_rows_of_their_own(loss_name: str, batch_size: int | None) -> None:
     loss = LOSSES[loss_name][0]
-    training = replace(TRAINING, loss=loss, seeds=SEEDS, batch_size=batch_size)
+    hparams = replace(TRAINING, loss=loss, seeds=SEEDS, batch_size=batch_size)
     data, held_out = own_rows(rows_for(loss)), own_rows(rows_for(loss))
-    together = train(NETWORK, training, data, held_out)
+    together = train(NETWORK, hparams, data, held_out)
     for member in range(len(SEEDS)):
         single = train(
-            NETWORK, alone(training, member), data.of_member(member), held_out.of_member(member)
+            NETWORK, alone(hparams, member), data.of_member(member), held_out.of_member(member)
         )
         assert_same(together.best[member], single.best[0])
         assert_same(together.best_loss[member], single.best_loss[0])
@@ -95,12 +95,14 @@ def test_members_with_rows_of_their_own(loss_name: str, batch_size: int | None) 
         assert_same(mine, theirs)
 
 
-def finish(training: Training, data: Dataset, held_out: Dataset) -> tuple[TrainingState, list[int]]:
+def finish(
+    hparams: Hyperparameters, data: Dataset, held_out: Dataset
+) -> tuple[TrainingState, list[int]]:
     """Train the members; return the state, and how many were training at the end of each epoch."""
-    state = start(NETWORK, training, len(data), data.inputs)
+    state = start(NETWORK, hparams, len(data), data.inputs)
     sizes = [
         len(step.members)
-        for step in fit_members(NETWORK, training, state, data, held_out)
+        for step in fit_members(NETWORK, hparams, state, data, held_out)
         if step.progress.is_epoch_end
     ]
     return state, sizes
@@ -108,13 +110,13 @@ def finish(training: Training, data: Dataset, held_out: Dataset) -> tuple[Traini
 
 def test_members_without_patience_left_leave() -> None:
     lr = torch.tensor([[0.2], [0.01], [1e-7]], dtype=torch.float64)
-    training = replace(TRAINING, optimizer=optimizers.Adam(lr), seeds=SEEDS, patience=4, epochs=200)
-    data, held_out = rows_for(training.loss), rows_for(training.loss, rows=12)
-    state, sizes = finish(training, data, held_out)
+    hparams = replace(TRAINING, optimizer=optimizers.Adam(lr), seeds=SEEDS, patience=4, epochs=200)
+    data, held_out = rows_for(hparams.loss), rows_for(hparams.loss, rows=12)
+    state, sizes = finish(hparams, data, held_out)
     assert sizes == sorted(sizes, reverse=True)
     assert set(sizes) > {1}
     for member in range(len(SEEDS)):
-        single = train(NETWORK, alone(training, member), data, held_out)
+        single = train(NETWORK, alone(hparams, member), data, held_out)
         assert state.best_epoch[member] == single.best_epoch[0]
         assert_same(state.best[member], single.best[0])
         assert_same(state.theta[member], single.theta[0])
@@ -122,25 +124,25 @@ def test_members_without_patience_left_leave() -> None:
 
 def test_a_diverged_member_disturbs_nobody() -> None:
     lr = torch.tensor([[0.01], [1e200], [0.02]], dtype=torch.float64)
-    training = replace(TRAINING, optimizer=optimizers.Sgd(lr), seeds=SEEDS, epochs=20)
-    data, held_out = rows_for(training.loss), rows_for(training.loss, rows=12)
-    state, sizes = finish(training, data, held_out)
+    hparams = replace(TRAINING, optimizer=optimizers.Sgd(lr), seeds=SEEDS, epochs=20)
+    data, held_out = rows_for(hparams.loss), rows_for(hparams.loss, rows=12)
+    state, sizes = finish(hparams, data, held_out)
     assert sizes[0] == 3
     assert sizes[1:] == [2] * 19
     assert state.diverged.tolist() == [0, 2, 0]  # the second update is the first to see it
     for member in (0, 2):
-        single = train(NETWORK, alone(training, member), data, held_out)
+        single = train(NETWORK, alone(hparams, member), data, held_out)
         assert_same(state.best[member], single.best[0])
 
 
 @pytest.mark.parametrize("has_validation", [True, False])
 def test_without_a_member_left_training_has_diverged(has_validation: bool) -> None:
     lr = torch.tensor([[1e200], [1e150]], dtype=torch.float64)
-    training = replace(TRAINING, optimizer=optimizers.Sgd(lr), seeds=(0, 1), epochs=20)
-    data = rows_for(training.loss)
-    state = start(NETWORK, training, len(data), data.inputs)
+    hparams = replace(TRAINING, optimizer=optimizers.Sgd(lr), seeds=(0, 1), epochs=20)
+    data = rows_for(hparams.loss)
+    state = start(NETWORK, hparams, len(data), data.inputs)
     with pytest.raises(DivergenceError, match=r"in epoch 1, update \d; try"):
-        for _ in fit_members(NETWORK, training, state, data, data if has_validation else None):
+        for _ in fit_members(NETWORK, hparams, state, data, data if has_validation else None):
             pass
     assert bool((state.diverged > 0).all())
 
@@ -148,16 +150,16 @@ def test_without_a_member_left_training_has_diverged(has_validation: bool) -> No
 def test_the_state_is_whole_whenever_members_have_yielded() -> None:
     """Taken at any epoch and handed on, it ends as it would have ended."""
     lr = torch.tensor([[0.2], [0.01], [1e-7]], dtype=torch.float64)
-    training = replace(TRAINING, optimizer=optimizers.Adam(lr), seeds=SEEDS, patience=4, epochs=60)
-    data, held_out = rows_for(training.loss), rows_for(training.loss, rows=12)
-    whole, sizes = finish(training, data, held_out)
+    hparams = replace(TRAINING, optimizer=optimizers.Adam(lr), seeds=SEEDS, patience=4, epochs=60)
+    data, held_out = rows_for(hparams.loss), rows_for(hparams.loss, rows=12)
+    whole, sizes = finish(hparams, data, held_out)
     for stop in (1, sizes.index(2) + 2, len(sizes) - 1):
-        state = start(NETWORK, training, len(data), data.inputs)
-        steps = fit_members(NETWORK, training, state, data, held_out)
+        state = start(NETWORK, hparams, len(data), data.inputs)
+        steps = fit_members(NETWORK, hparams, state, data, held_out)
         while state.epoch < stop:
             next(steps)
         copy = state.select(torch.arange(3))
-        for _ in fit_members(NETWORK, training, copy, data, held_out):
+        for _ in fit_members(NETWORK, hparams, copy, data, held_out):
             pass
         assert torch.equal(copy.theta, whole.theta)
         assert torch.equal(copy.best, whole.best)

@@ -12,7 +12,7 @@ from ml2021.engine.fit import fit
 from ml2021.engine.layout import Layout
 from ml2021.engine.losses import Mse
 from ml2021.engine.state import TrainingState, start
-from ml2021.engine.trajectory import TrainingPath
+from ml2021.engine.trajectory import TrajectoryRecorder
 from tests.oracle import oracle_module
 from tests.test_engine_updates import NETWORKS, TRAINING, rows_for
 
@@ -20,7 +20,7 @@ NETWORK = NETWORKS["relu_stack"]
 LAYOUT = Layout((1, 1))
 
 
-def walk(path: TrainingPath, first: int, last: int) -> None:
+def walk(path: TrajectoryRecorder, first: int, last: int) -> None:
     """Take the updates from `first` up to `last`; θ and gradient say which it is."""
     for update in range(first, last):
         if path.is_due(update):
@@ -29,7 +29,7 @@ def walk(path: TrainingPath, first: int, last: int) -> None:
 
 @given(capacity=st.integers(2, 12), updates=st.integers(0, 300))
 def test_points_are_evenly_apart_and_as_many_as_fit(capacity: int, updates: int) -> None:
-    path = TrainingPath(LAYOUT, capacity, torch.zeros(1))
+    path = TrajectoryRecorder(LAYOUT, capacity, torch.zeros(1))
     walk(path, 0, updates)
     kept = path.updates.tolist()
     assert kept == list(range(0, updates, path.stride))
@@ -41,10 +41,10 @@ def test_points_are_evenly_apart_and_as_many_as_fit(capacity: int, updates: int)
 
 @given(capacity=st.integers(2, 12), updates=st.integers(0, 200), stop=st.integers(0, 200))
 def test_a_restored_path_goes_on_as_it_would_have(capacity: int, updates: int, stop: int) -> None:
-    whole = TrainingPath(LAYOUT, capacity, torch.zeros(1))
+    whole = TrajectoryRecorder(LAYOUT, capacity, torch.zeros(1))
     walk(whole, 0, updates)
     stop = min(stop, updates)
-    first, second = (TrainingPath(LAYOUT, capacity, torch.zeros(1)) for _ in range(2))
+    first, second = (TrajectoryRecorder(LAYOUT, capacity, torch.zeros(1)) for _ in range(2))
     walk(first, 0, stop)
     kept = first.updates, first.points, first.gradient_norms
     assert second.takes(*kept)
@@ -55,7 +55,7 @@ def test_a_restored_path_goes_on_as_it_would_have(capacity: int, updates: int, s
 
 
 def test_what_does_not_fit_is_not_taken() -> None:
-    path = TrainingPath(LAYOUT, 4, torch.zeros(1))
+    path = TrajectoryRecorder(LAYOUT, 4, torch.zeros(1))
     updates, points, norms = torch.tensor([0, 2, 4]), torch.zeros(3, 2), torch.zeros(3, 1)
     assert path.takes(updates, points, norms)
     assert not path.takes(torch.tensor([0, 2, 5]), points, norms)
@@ -69,14 +69,14 @@ def test_what_does_not_fit_is_not_taken() -> None:
 
 def test_a_large_network_keeps_fewer_points_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
     like = torch.zeros(1)
-    assert TrainingPath.begin(LAYOUT, like) is not None
+    assert TrajectoryRecorder.begin(LAYOUT, like) is not None
     monkeypatch.setattr(module, "MOST_BYTES", 8 * module.FEWEST_POINTS)
-    fewer = TrainingPath.begin(LAYOUT, like)
+    fewer = TrajectoryRecorder.begin(LAYOUT, like)
     assert fewer is not None
     walk(fewer, 0, 1000)
     assert len(fewer.updates) <= module.FEWEST_POINTS
     monkeypatch.setattr(module, "MOST_BYTES", 8 * module.FEWEST_POINTS - 1)
-    assert TrainingPath.begin(LAYOUT, like) is None
+    assert TrajectoryRecorder.begin(LAYOUT, like) is None
 
 
 def travelled() -> tuple[TrainingState, list[torch.Tensor]]:

@@ -15,7 +15,7 @@ from ml2021.engine.fit import Progress, fit
 from ml2021.engine.losses import CrossEntropy, Huber, Loss, Mae, Mse
 from ml2021.engine.networks import Network, linear, outputs, relu_stack, sigmoid_sum
 from ml2021.engine.optimizers import build_clip
-from ml2021.engine.state import Training, TrainingState, start
+from ml2021.engine.state import Hyperparameters, TrainingState, start
 from ml2021.errors import DivergenceError
 from tests.oracle import oracle_module
 
@@ -70,7 +70,7 @@ LOSSES: dict[str, tuple[Loss, Callable[[Tensor, Tensor], Tensor]]] = {
     "cross_entropy": (CrossEntropy(), torch.nn.functional.cross_entropy),
 }
 ROWS, BATCH, EPOCHS = 26, 8, 50  # 4 updates an epoch, the last of 2 rows; 200 updates
-TRAINING = Training(
+TRAINING = Hyperparameters(
     loss=Mse(),
     optimizer=optimizers.Adam(0.01),
     schedule=schedules.Cosine(),
@@ -95,42 +95,42 @@ def rows_for(loss: Loss, rows: int = ROWS, dtype: torch.dtype = torch.float64) -
 
 def train(
     network: Network,
-    training: Training,
+    hparams: Hyperparameters,
     data: Dataset,
     validation: Dataset | None = None,
     *,
     keep_path: bool = False,
 ) -> TrainingState:
     """Train to the end and return the state."""
-    state = start(network, training, len(data), data.inputs, keep_path=keep_path)
-    for _ in fit(network, training, state, data, validation):
+    state = start(network, hparams, len(data), data.inputs, keep_path=keep_path)
+    for _ in fit(network, hparams, state, data, validation):
         pass
     return state
 
 
 def train_with_torch(
     network: Network,
-    training: Training,
+    hparams: Hyperparameters,
     data: Dataset,
     loss: Callable[[Tensor, Tensor], Tensor],
     build: Callable[[Parameters], torch.optim.Optimizer],
 ) -> Tensor:
     """Return the parameters (P,) after the same training with autograd and torch.optim."""
-    theta = start(network, training, len(data), data.inputs).theta[0]
+    theta = start(network, hparams, len(data), data.inputs).theta[0]
     module = oracle_module(network, theta)
     optimizer = build(module.parameters())
     lr, update = optimizer.param_groups[0]["lr"], 0
-    size = training.batch_size or len(data)
-    for epoch in range(training.epochs):
-        for rows in torch.split(epoch_order(training.seeds[0], epoch, len(data)), size):
+    size = hparams.batch_size or len(data)
+    for epoch in range(hparams.epochs):
+        for rows in torch.split(epoch_order(hparams.seeds[0], epoch, len(data)), size):
             factor = schedules.lr_factor(
-                training.schedule, update, training.batches(len(data)), training.epochs
+                hparams.schedule, update, hparams.batches(len(data)), hparams.epochs
             )
             optimizer.param_groups[0]["lr"] = lr * factor
             optimizer.zero_grad()
             torch.autograd.backward(loss(module(data.inputs[rows, :-1]), data.targets[rows]))
-            if training.clip_norm is not None:
-                torch.nn.utils.clip_grad_norm_(module.parameters(), training.clip_norm)
+            if hparams.clip_norm is not None:
+                torch.nn.utils.clip_grad_norm_(module.parameters(), hparams.clip_norm)
             optimizer.step()
             update += 1
     layers = [layer for layer in module if isinstance(layer, torch.nn.Linear)]
@@ -146,21 +146,21 @@ def test_200_updates_are_those_of_torch_optim(
 ) -> None:
     network, (loss, reference) = NETWORKS[network_name], LOSSES[loss_name]
     optimizer, build = OPTIMIZERS[optimizer_name]
-    training = replace(TRAINING, loss=loss, optimizer=optimizer)
+    hparams = replace(TRAINING, loss=loss, optimizer=optimizer)
     data = rows_for(loss)
-    expected = train_with_torch(network, training, data, reference, build)
-    theta = train(network, training, data).theta[0]
+    expected = train_with_torch(network, hparams, data, reference, build)
+    theta = train(network, hparams, data).theta[0]
     torch.testing.assert_close(theta, expected, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("optimizer_name", OPTIMIZERS)
 def test_one_float32_update_is_that_of_torch_optim(optimizer_name: str) -> None:
     optimizer, build = OPTIMIZERS[optimizer_name]
-    network, training = NETWORKS["relu_stack"], replace(TRAINING, optimizer=optimizer, epochs=1)
-    training = replace(training, batch_size=None)
+    network, hparams = NETWORKS["relu_stack"], replace(TRAINING, optimizer=optimizer, epochs=1)
+    hparams = replace(hparams, batch_size=None)
     data = rows_for(Mse(), dtype=torch.float32)
-    expected = train_with_torch(network, training, data, torch.nn.functional.mse_loss, build)
-    theta = train(network, training, data).theta[0]
+    expected = train_with_torch(network, hparams, data, torch.nn.functional.mse_loss, build)
+    theta = train(network, hparams, data).theta[0]
     torch.testing.assert_close(theta, expected, rtol=1e-5, atol=1e-6)
 
 
@@ -173,18 +173,18 @@ def test_clipping_takes_gradients_whose_squares_float32_does_not_hold() -> None:
 
 @pytest.mark.parametrize("batch_size", [None, 1, ROWS, 100])
 def test_clipping_and_batch_sizes_are_those_of_torch(batch_size: int | None) -> None:
-    training = replace(TRAINING, batch_size=batch_size, clip_norm=0.1, epochs=8)
+    hparams = replace(TRAINING, batch_size=batch_size, clip_norm=0.1, epochs=8)
     data = rows_for(Mse())
     loss, build = torch.nn.functional.mse_loss, OPTIMIZERS["momentum"][1]
-    training = replace(training, optimizer=OPTIMIZERS["momentum"][0])
-    expected = train_with_torch(NETWORKS["relu_stack"], training, data, loss, build)
-    theta = train(NETWORKS["relu_stack"], training, data).theta[0]
+    hparams = replace(hparams, optimizer=OPTIMIZERS["momentum"][0])
+    expected = train_with_torch(NETWORKS["relu_stack"], hparams, data, loss, build)
+    theta = train(NETWORKS["relu_stack"], hparams, data).theta[0]
     torch.testing.assert_close(theta, expected, rtol=1e-9, atol=1e-9)
 
 
 def test_full_batch_gradient_descent_finds_least_squares() -> None:
     data = rows_for(Mse())
-    training = replace(
+    hparams = replace(
         TRAINING,
         optimizer=optimizers.Sgd(0.3),
         schedule=schedules.Constant(),
@@ -192,7 +192,7 @@ def test_full_batch_gradient_descent_finds_least_squares() -> None:
         epochs=2000,
     )
     network = NETWORKS["linear"]
-    state = train(network, training, data)
+    state = train(network, hparams, data)
     solution = torch.linalg.lstsq(data.inputs, data.targets).solution
     result = outputs(network, state.theta, data.inputs)[0]
     torch.testing.assert_close(result, data.inputs @ solution, rtol=1e-8, atol=1e-8)
@@ -201,11 +201,11 @@ def test_full_batch_gradient_descent_finds_least_squares() -> None:
 def test_train_loss_is_the_mean_over_all_rows_of_the_epoch() -> None:
     """With a learning rate of nearly 0 it is the loss of the initial parameters."""
     data = rows_for(Mse())
-    training = replace(TRAINING, optimizer=optimizers.Sgd(1e-30), epochs=1)
+    hparams = replace(TRAINING, optimizer=optimizers.Sgd(1e-30), epochs=1)
     network = NETWORKS["relu_stack"]
-    state = start(network, training, ROWS, data.inputs)
+    state = start(network, hparams, ROWS, data.inputs)
     initial = outputs(network, state.theta, data.inputs)[0]
-    (progress,) = fit(network, training, state, data, None)
+    (progress,) = fit(network, hparams, state, data, None)
     expected = (initial - data.targets).square().mean()
     torch.testing.assert_close(progress.train_loss[0], expected)
 
@@ -214,11 +214,11 @@ def test_early_stopping_keeps_the_best_by_validation_loss() -> None:
     data, validation = rows_for(Mse()), rows_for(Mse(), rows=12)
     noise = torch.randn(12, 3, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
     validation = Dataset(validation.inputs, validation.targets + noise)
-    training = replace(TRAINING, patience=3, epochs=500, schedule=schedules.Constant())
+    hparams = replace(TRAINING, patience=3, epochs=500, schedule=schedules.Constant())
     network = NETWORKS["relu_stack"]
-    state = start(network, training, ROWS, data.inputs)
+    state = start(network, hparams, ROWS, data.inputs)
     seen: list[tuple[float, Tensor]] = []
-    for progress in fit(network, training, state, data, validation):
+    for progress in fit(network, hparams, state, data, validation):
         if progress.is_epoch_end:
             assert progress.validation_loss is not None
             seen.append((float(progress.validation_loss), state.theta.clone()))
@@ -241,18 +241,18 @@ def test_going_on_from_any_report_is_as_if_never_stopped(
 ) -> None:
     """A report after every update; training continued from each ends bit-identical."""
     monkeypatch.setattr("ml2021.engine.fit.REPORT_SECONDS", -1.0)
-    training = replace(TRAINING, optimizer=OPTIMIZERS[optimizer_name][0], epochs=3)
+    hparams = replace(TRAINING, optimizer=OPTIMIZERS[optimizer_name][0], epochs=3)
     data, validation = rows_for(Mse()), rows_for(Mse(), rows=9)
     network = NETWORKS["relu_stack"]
-    state = start(network, training, ROWS, data.inputs)
-    saved, reports = [clone(state)], []
-    for progress in fit(network, training, state, data, validation):
+    state = start(network, hparams, ROWS, data.inputs)
+    saved, evaluations = [clone(state)], []
+    for progress in fit(network, hparams, state, data, validation):
         saved.append(clone(state))
-        reports.append(progress)
-    assert [p.updates for p in reports] == list(range(1, 13))
+        evaluations.append(progress)
+    assert [p.updates for p in evaluations] == list(range(1, 13))
     for number, again in enumerate(saved):
-        rest = list(fit(network, training, again, data, validation))
-        assert [key(p) for p in rest] == [key(p) for p in reports[number:]]
+        rest = list(fit(network, hparams, again, data, validation))
+        assert [key(p) for p in rest] == [key(p) for p in evaluations[number:]]
         assert torch.equal(again.theta, state.theta)
         assert torch.equal(again.best, state.best)
         assert torch.equal(again.best_loss, state.best_loss)
@@ -275,9 +275,9 @@ def test_same_seed_same_bits_other_seed_other_bits() -> None:
 
 def test_divergence_is_an_error_that_names_the_update() -> None:
     data = rows_for(Mse())
-    training = replace(TRAINING, optimizer=optimizers.Sgd(1e200))
+    hparams = replace(TRAINING, optimizer=optimizers.Sgd(1e200))
     with pytest.raises(DivergenceError, match=r"epoch 1, update [23]; try a smaller optimizer\.lr"):
-        train(NETWORKS["linear"], training, data)
+        train(NETWORKS["linear"], hparams, data)
 
 
 def test_every_row_is_visited_once_an_epoch() -> None:
@@ -316,7 +316,7 @@ def test_updates_that_count_on_the_device_are_the_plain_ones(
 
     Adam's kernel takes a learning rate that is a tensor in float32.
     """
-    training = replace(
+    hparams = replace(
         TRAINING,
         loss=LOSSES[loss_name][0],
         optimizer=OPTIMIZERS[optimizer_name][0],
@@ -324,8 +324,8 @@ def test_updates_that_count_on_the_device_are_the_plain_ones(
         clip_norm=0.1,
         seeds=(3, 4),
     )
-    data, network = rows_for(training.loss), NETWORKS["relu_stack"]
-    plain = train(network, training, data, keep_path=True)
+    data, network = rows_for(hparams.loss), NETWORKS["relu_stack"]
+    plain = train(network, hparams, data, keep_path=True)
 
     def build_graphed(*arguments: Any) -> updates.Updates:
         return updates.GraphedUpdates(*arguments)
@@ -333,7 +333,7 @@ def test_updates_that_count_on_the_device_are_the_plain_ones(
     monkeypatch.setattr("ml2021.engine.fit.build_updates", build_graphed)
     monkeypatch.setattr(updates.GraphedUpdates, "_capture", lambda self: self._one_update)
     monkeypatch.setattr("ml2021.engine.trajectory.MOST_POINTS", 12)
-    counted = train(network, training, data, keep_path=True)
+    counted = train(network, hparams, data, keep_path=True)
     torch.testing.assert_close(counted.theta, plain.theta, rtol=1e-6, atol=1e-6)
     assert counted.path is not None
     assert counted.path.stride > 1  # most updates were not run one by one

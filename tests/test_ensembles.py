@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml2021.console import Console
-from ml2021.data.load import load_problem
+from ml2021.data.load import load_training_data
 from ml2021.engine.dataset import Dataset
 from ml2021.engine.fit import fit_members
 from ml2021.engine.state import start
@@ -19,8 +19,8 @@ from ml2021.evaluation.ensembles import combine
 from ml2021.evaluation.scoring import mean_scores, standard_errors
 from ml2021.runs.checkpoint_file import Checkpoint, load_checkpoint, save_checkpoint
 from ml2021.runs.directory import RunDirectory
-from ml2021.runs.model import Model, load_model
-from ml2021.training.trainer import open_metrics, start_session, train_session
+from ml2021.runs.model import TrainedModel, load_model
+from ml2021.training.trainer import build_trainer, open_metrics, train_and_score
 from tests import commands
 from tests.commands import parse_rows, read_rows, run, run_well, write_rows
 from tests.tables import configure
@@ -48,7 +48,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def model_of(run: Path) -> Model:
+def model_of(run: Path) -> TrainedModel:
     return load_model(run / "checkpoints" / "best.safetensors")
 
 
@@ -78,25 +78,25 @@ def test_a_member_is_the_run_alone_in_float64_to_1e_9(runs: Path) -> None:
                        "optimizer: {type: adamw, lr: 0.05}",
                        "train: {epochs: 60, members: 3, early_stopping: {patience: 8}}",
                        )  # fmt: skip
-    session = start_session(load_problem(loaded.config, loaded.locate), "model", None, None)
-    network, training = session.network, session.training
-    assert training.seeds == (SEED, SEED + 1, SEED + 2)
-    assert session.validation is not None
+    trainer = build_trainer(load_training_data(loaded.config, loaded.locate), "model", None, None)
+    network, hparams = trainer.network, trainer.hparams
+    assert hparams.seeds == (SEED, SEED + 1, SEED + 2)
+    assert trainer.validation is not None
     train, validation = (
         Dataset(part.inputs.double(), part.targets.double())
-        for part in (session.train, session.validation)
+        for part in (trainer.train, trainer.validation)
     )
-    together = start(network, training, len(train), train.inputs)
+    together = start(network, hparams, len(train), train.inputs)
     ends = [
         len(step.members)
-        for step in fit_members(network, training, together, train, validation)
+        for step in fit_members(network, hparams, together, train, validation)
         if step.progress.is_epoch_end
     ]
-    assert len(ends) * training.batches(len(train)) >= 200
+    assert len(ends) * hparams.batches(len(train)) >= 200
     assert ends[0] == 3
     assert ends[-1] < 3
     for member in range(3):
-        alone = training.select(torch.tensor([member]))
+        alone = hparams.select(torch.tensor([member]))
         state = start(network, alone, len(train), train.inputs)
         for _ in fit_members(network, alone, state, train, validation):
             pass
@@ -168,16 +168,16 @@ def test_a_member_that_diverges_leaves_the_ensemble(runs: Path, tmp_path: Path) 
     loaded = configure(runs / "train.csv", "  target: y", "  exclude: [id, kind, p*]",
                        "model: {type: relu_stack, widths: [8]}", f"seed: {SEED}",
                        f"train: {{epochs: {EPOCHS}, members: {MEMBERS}}}")  # fmt: skip
-    session = start_session(load_problem(loaded.config, loaded.locate), "model", None, None)
-    session.state.theta[1] = torch.nan
+    trainer = build_trainer(load_training_data(loaded.config, loaded.locate), "model", None, None)
+    trainer.state.theta[1] = torch.nan
     place = RunDirectory(tmp_path)
     (tmp_path / "checkpoints").mkdir()
-    metrics = open_metrics(session, place)
-    reports, summary = train_session(session, place, metrics, Console(quiet=True))
+    metrics = open_metrics(trainer, place)
+    evaluations, summary = train_and_score(trainer, place, metrics, Console(quiet=True))
     metrics.close()
     assert [m["diverged_at_update"] for m in summary["members"]][::2] == [None, None]
     assert summary["members"][1]["diverged_at_update"] >= 1
-    assert len(reports["test"].members) == MEMBERS - 1
+    assert len(evaluations["test"].members) == MEMBERS - 1
     kept, whole = load_model(place.best).theta, model_of(runs / "number").theta
     assert torch.allclose(kept, whole[[0, 2]], rtol=1e-4, atol=1e-5)
     assert all(math.isfinite(float(row["train_loss"])) for row in read_rows(place.metrics))

@@ -7,8 +7,7 @@ import pytest
 from ml2021.config.loading import load_config_text
 from ml2021.config.schema import SigmoidSum
 from ml2021.errors import ConfigError
-from ml2021.sweeps.expand import LoadedSweep, load_sweep_text
-from ml2021.sweeps.search_space import RUN_LIMIT
+from ml2021.sweeps.search_space import RUN_LIMIT, LoadedSweep, load_sweep_text
 
 DATA = "data: {path: a.csv, target: y}\n"
 

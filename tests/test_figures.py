@@ -10,7 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import AxLine
 from numpy.typing import NDArray
 
-from ml2021.report.figures import classes, functions, learning, networks, predictions
+from ml2021.report.figures import functions, learning, predictions
+from ml2021.report.figures import functions as networks
+from ml2021.report.figures import predictions as classes
 from ml2021.report.figures.style import cjk_families, to_svg
 from ml2021.report.figures.surfaces import Mark, loss_surface
 

@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml2021.data.folds import Folds
-from ml2021.data.load import LoadedProblem
+from ml2021.data.load import TrainingData
 from ml2021.data.preprocessing.records import (
     CategoryFeature,
     ClassTarget,
     NumberFeature,
     RealTargets,
 )
+from ml2021.data.samples import Folds
 from ml2021.errors import ConfigError
 from tests.tables import Cell, configure, load, write_csv
 
@@ -32,17 +32,15 @@ def table(tmp_path: Path) -> Path:
     return write_csv(tmp_path / "t.csv", {**columns, "kind": [*kind]})
 
 
-def folds_of(problem: LoadedProblem) -> Folds:
-    assert problem.folds is not None
-    return problem.folds
+def folds_of(data: TrainingData) -> Folds:
+    assert data.folds is not None
+    return data.folds
 
 
 def test_the_final_model_has_all_rows_and_each_fold_its_own(table: Path) -> None:
-    problem = load(
-        table, "  target: y", "  exclude: [z, kind]", "  split: {method: kfold, folds: 4}"
-    )
-    assert problem.split.sizes() == {"train": ROWS, "validation": 0, "test": 0}
-    folds = folds_of(problem)
+    data = load(table, "  target: y", "  exclude: [z, kind]", "  split: {method: kfold, folds: 4}")
+    assert data.split.sizes() == {"train": ROWS, "validation": 0, "test": 0}
+    folds = folds_of(data)
     assert len(folds) == 4
     frame = np.genfromtxt(table, delimiter=",", skip_header=1)
     for index, split in enumerate(folds.splits):
@@ -59,7 +57,7 @@ def test_the_final_model_has_all_rows_and_each_fold_its_own(table: Path) -> None
         target = fold.preprocessing.target
         assert isinstance(target, RealTargets)
         assert target.means[0] == pytest.approx(frame[split.train, 3].mean())
-        assert fold.preprocessing.inputs == problem.preprocessing.inputs
+        assert fold.preprocessing.inputs == data.preprocessing.inputs
         standardised = fold.train.inputs[:, 0].astype(np.float64)
         assert standardised.mean() == pytest.approx(0, abs=1e-6)
         assert standardised.std() == pytest.approx(1, abs=1e-6)
@@ -69,13 +67,11 @@ def test_the_final_model_has_all_rows_and_each_fold_its_own(table: Path) -> None
 
 
 def test_classes_are_those_of_all_rows_and_rare_ones_are_named(table: Path) -> None:
-    problem = load(
-        table, "  target: kind", "  exclude: [y, z]", "  split: {method: kfold, folds: 4}"
-    )
+    data = load(table, "  target: kind", "  exclude: [y, z]", "  split: {method: kfold, folds: 4}")
     note = "classes with fewer rows than the 4 folds, so that some hold none out: seldom"
-    assert note in problem.notes
+    assert note in data.notes
     for index in range(4):
-        fold = folds_of(problem).load(index)
+        fold = folds_of(data).load(index)
         assert isinstance(fold.preprocessing.target, ClassTarget)
         assert fold.preprocessing.target.classes == ("a", "b", "c", "seldom")
         assert (fold.validation.classes >= 0).all()
@@ -84,14 +80,14 @@ def test_classes_are_those_of_all_rows_and_rare_ones_are_named(table: Path) -> N
 
 
 def test_an_image_keeps_its_one_scale(table: Path) -> None:
-    problem = load(
+    data = load(
         table,
         "  target: [y, z]",
         "  target_shape: [2]",
         "  exclude: [kind]",
         "  split: {method: kfold, folds: 3}",
     )
-    scales = [folds_of(problem).load(index).preprocessing.target for index in range(3)]
+    scales = [folds_of(data).load(index).preprocessing.target for index in range(3)]
     found = {target.scales for target in scales if isinstance(target, RealTargets)}
     assert all(len(set(pair)) == 1 for pair in found)
     assert len(found) == 3

@@ -19,8 +19,8 @@ from ml2021.data.preprocessing.records import (
     RealTargets,
     Source,
 )
-from ml2021.data.preprocessing.reuse import adopt, disagreements
-from ml2021.inspection.trajectory import read_way
+from ml2021.data.preprocessing.reuse import incompatibilities, reuse
+from ml2021.inspection.trajectory import load_trajectory
 from ml2021.runs.checkpoint_file import load_checkpoint
 from ml2021.runs.directory import RunDirectory
 from ml2021.runs.model import load_model
@@ -162,7 +162,7 @@ def test_what_a_killed_start_left_is_no_start(folder: Path) -> None:
 
 def test_the_surface_begins_there_too(folder: Path) -> None:
     run = RunDirectory(begun(folder, "number", "number", "--set", "train.keep_path=false"))
-    way = read_way(run, load_model(run.best))
+    way = load_trajectory(run, load_model(run.best))
     source = load_model(folder / "number" / "checkpoints" / "best.safetensors").theta[0]
     assert len(way.path) == 0
     assert way.start is not None
@@ -340,7 +340,7 @@ def lagged(lags: int, horizon: int = 1) -> Preprocessing:
     ],
 )
 def test_what_has_no_place_is_told(own: Preprocessing, other: Preprocessing, text: str) -> None:
-    found = disagreements(own, other)
+    found = incompatibilities(own, other)
     assert found
     assert found[0].startswith(text)
 
@@ -355,11 +355,11 @@ def test_what_has_no_place_is_told(own: Preprocessing, other: Preprocessing, tex
     ],
 )
 def test_what_has_a_place_is_taken_in(own: Preprocessing, other: Preprocessing) -> None:
-    assert disagreements(own, other) == []
-    taken = adopt(own, other)
+    assert incompatibilities(own, other) == []
+    taken = reuse(own, other)
     assert taken.inputs == other.inputs
     assert taken == other
-    assert adopt(own, own) == own
+    assert reuse(own, own) == own
 
 
 def test_names_ranges_and_shape_stay_those_of_the_table() -> None:
@@ -368,7 +368,7 @@ def test_names_ranges_and_shape_stay_those_of_the_table() -> None:
     target = own.target.model_copy(update={"labels": ("Y",), "shape": (1, 1)})
     own = own.model_copy(update={"sources": sources, "target": target})
     other = features_with(mean=5.0)
-    taken = adopt(own, other)
+    taken = reuse(own, other)
     number = taken.features[0]
     assert isinstance(number, NumberFeature)
     assert (number.mean, number.minimum, number.maximum) == (5.0, -9.0, 9.0)

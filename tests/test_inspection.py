@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from ml2021.data.load import LoadedProblem
+from ml2021.data.load import TrainingData
 from ml2021.data.preprocessing.records import ClassTarget, RealTargets
 from ml2021.engine.build import build_network
 from ml2021.engine.networks import initial_parameters
-from ml2021.evaluation.scoring import learn_answers
-from ml2021.inspection.coefficients import coefficients, parts, typical_unit
+from ml2021.evaluation.scoring import fit_baselines
+from ml2021.inspection.coefficients import coefficients, terms, typical_unit
 from ml2021.inspection.features import column_text, columns_of, image_shape
 from ml2021.inspection.importance import dependence, importance
 from ml2021.inspection.rows import rows_to_look_at
-from ml2021.runs.model import Model
+from ml2021.runs.model import TrainedModel
 from tests.tables import Cell, load, write_csv
 
 ROWS = 80
@@ -37,31 +37,31 @@ def columns(seed: int = 0) -> dict[str, list[Cell]]:
     }
 
 
-def model_of(problem: LoadedProblem) -> Model:
+def model_of(data: TrainingData) -> TrainedModel:
     """Return a network with the parameters that a training starts from."""
-    network = build_network(problem.config.model, *problem.preprocessing.sizes)
+    network = build_network(data.config.model, *data.preprocessing.sizes)
     generator = torch.Generator().manual_seed(1)
-    return Model(
-        config=problem.config,
-        preprocessing=problem.preprocessing,
+    return TrainedModel(
+        config=data.config,
+        preprocessing=data.preprocessing,
         network=network,
         theta=initial_parameters(network, [generator]),
-        answers=learn_answers(problem.preprocessing, problem.train),
+        baselines=fit_baselines(data.preprocessing, data.train),
         residuals=None,
-        data_sha256=problem.data_sha256,
+        data_sha256=data.data_sha256,
         test_sha256=None,
     )
 
 
-def prepared(folder: Path, *lines: str) -> tuple[LoadedProblem, Model]:
-    problem = load(write_csv(folder / "t.csv", columns()), *lines)
-    return problem, model_of(problem)
+def prepared(folder: Path, *lines: str) -> tuple[TrainingData, TrainedModel]:
+    data = load(write_csv(folder / "t.csv", columns()), *lines)
+    return data, model_of(data)
 
 
-def inputs_in_units(problem: LoadedProblem) -> np.ndarray:
+def inputs_in_units(data: TrainingData) -> np.ndarray:
     """Return each input as people know it: numbers in their units, the others as 0 or 1."""
-    values = problem.train.inputs[:, :-1].astype(np.float64)
-    for column in columns_of(problem.preprocessing):
+    values = data.train.inputs[:, :-1].astype(np.float64)
+    for column in columns_of(data.preprocessing):
         if column.categories is None:
             place = column.start
             values[:, place] = column.mean + column.scale * values[:, place]
@@ -69,13 +69,13 @@ def inputs_in_units(problem: LoadedProblem) -> np.ndarray:
 
 
 def test_coefficients_are_the_linear_model_in_units_of_the_data(tmp_path: Path) -> None:
-    problem, model = prepared(tmp_path, "  target: y", "  exclude: [kind, three]", "model: linear")
+    data, model = prepared(tmp_path, "  target: y", "  exclude: [kind, three]", "model: linear")
     found = coefficients(model)
     assert found is not None
-    by_formula = found.constants + inputs_in_units(problem) @ found.weights
-    np.testing.assert_allclose(by_formula, model.predict(problem.train.inputs), rtol=1e-5)
-    assert found.names == problem.preprocessing.inputs
-    target = problem.preprocessing.target
+    by_formula = found.constants + inputs_in_units(data) @ found.weights
+    np.testing.assert_allclose(by_formula, model.predict(data.train.inputs), rtol=1e-5)
+    assert found.names == data.preprocessing.inputs
+    target = data.preprocessing.target
     assert isinstance(target, RealTargets)
     deviations = model.theta[0, :-1].numpy() * target.scales[0]
     np.testing.assert_allclose(found.effects[:, 0], deviations, rtol=1e-6)
@@ -84,16 +84,16 @@ def test_coefficients_are_the_linear_model_in_units_of_the_data(tmp_path: Path) 
 @pytest.mark.parametrize("target", ["kind", "three"])
 def test_coefficients_of_classes_are_log_odds(tmp_path: Path, target: str) -> None:
     other = "three" if target == "kind" else "kind"
-    problem, model = prepared(
+    data, model = prepared(
         tmp_path, f"  target: {target}", f"  exclude: [y, {other}]", "model: linear"
     )
     found = coefficients(model)
     assert found is not None
-    logits = found.constants + inputs_in_units(problem) @ found.weights
-    probabilities = model.predict(problem.train.inputs)
+    logits = found.constants + inputs_in_units(data) @ found.weights
+    probabilities = model.predict(data.train.inputs)
     if target == "kind":
-        assert isinstance(problem.preprocessing.target, ClassTarget)
-        assert found.outputs == problem.preprocessing.target.labels[1:]
+        assert isinstance(data.preprocessing.target, ClassTarget)
+        assert found.outputs == data.preprocessing.target.labels[1:]
         expected = 1 / (1 + np.exp(-logits[:, 0]))
         np.testing.assert_allclose(expected, probabilities[:, 1], rtol=1e-4)
     else:
@@ -118,11 +118,11 @@ def test_only_a_linear_model_has_coefficients(tmp_path: Path) -> None:
     ],
 )
 def test_the_parts_add_up_to_the_function(tmp_path: Path, text: str, units: int) -> None:
-    problem, model = prepared(tmp_path, "  target: y", "  features: [a]", f"model: {text}")
-    found = parts(model, 20, 80)
+    data, model = prepared(tmp_path, "  target: y", "  features: [a]", f"model: {text}")
+    found = terms(model, 20, 80)
     assert found is not None
     assert len(found.curves) == units
-    (column,) = columns_of(problem.preprocessing)
+    (column,) = columns_of(data.preprocessing)
     inputs = np.ones((len(found.x), 2), np.float32)
     inputs[:, 0] = (found.x - column.mean) / column.scale
     total = found.constant + found.curves.sum(axis=0)
@@ -148,7 +148,7 @@ def test_the_parts_add_up_to_the_function(tmp_path: Path, text: str, units: int)
 )
 def test_other_functions_have_no_parts(tmp_path: Path, lines: tuple[str, ...]) -> None:
     _, model = prepared(tmp_path, *lines)
-    assert parts(model, 0, 1) is None
+    assert terms(model, 0, 1) is None
 
 
 @pytest.mark.parametrize("activation", ["sigmoid", "hard_sigmoid"])
@@ -165,7 +165,7 @@ def test_a_unit_in_units_of_the_data(tmp_path: Path, activation: str) -> None:
         np.testing.assert_allclose(curves[1], c * shape, rtol=1e-4, atol=1e-4 * abs(c))
     np.testing.assert_allclose(unit.curves["c"][1][2], 2 * c * shape, rtol=1e-4, atol=1e-3)
     assert numbers["w"][2] == pytest.approx(2 * w)
-    found = parts(model, unit.x[0], unit.x[-1])
+    found = terms(model, unit.x[0], unit.x[-1])
     assert found is not None
     spans = np.ptp(found.curves, axis=1)
     assert np.ptp(unit.curves["w"][1][1]) <= 1.01 * spans.max()
@@ -173,8 +173,8 @@ def test_a_unit_in_units_of_the_data(tmp_path: Path, activation: str) -> None:
 
 def test_importance_by_hand(tmp_path: Path) -> None:
     lines = ("  target: y", "  exclude: [kind, three]", "model: linear")
-    problem, model = prepared(tmp_path, *lines)
-    rows = rows_to_look_at(model, problem)
+    data, model = prepared(tmp_path, *lines)
+    rows = rows_to_look_at(model, data)
     found = importance(model, rows)
     assert found.of == found.looked_at == len(found.columns) == 3
     assert (np.diff(found.rises) <= 0).all()
@@ -188,16 +188,16 @@ def test_importance_by_hand(tmp_path: Path) -> None:
 
 
 def test_a_column_without_weight_does_not_matter(tmp_path: Path) -> None:
-    problem, model = prepared(
+    data, model = prepared(
         tmp_path,
         "  target: kind",
         "  exclude: [y, three]",
         "model: {type: relu_stack, widths: [5]}",
     )
-    (column,) = (c for c in columns_of(problem.preprocessing) if c.name == "a")
+    (column,) = (c for c in columns_of(data.preprocessing) if c.name == "a")
     first, *_ = model.network.layout.views(model.theta)
     first[0, :, column.start] = 0
-    rows = rows_to_look_at(model, problem)
+    rows = rows_to_look_at(model, data)
     found = importance(model, rows)
     assert found.rises[[c.name for c in found.columns].index("a")] == 0
     curve = dependence(model, rows, column)
@@ -207,9 +207,9 @@ def test_a_column_without_weight_does_not_matter(tmp_path: Path) -> None:
 
 def test_partial_dependence_by_hand(tmp_path: Path) -> None:
     lines = ("  target: y", "  exclude: [kind, three]", "model: {type: relu_stack, widths: [5]}")
-    problem, model = prepared(tmp_path, *lines)
-    rows = rows_to_look_at(model, problem)
-    for column in columns_of(problem.preprocessing):
+    data, model = prepared(tmp_path, *lines)
+    rows = rows_to_look_at(model, data)
+    for column in columns_of(data.preprocessing):
         found = dependence(model, rows, column)
         assert found is not None
         for place in (0, len(found.grid) // 2, -1):
@@ -221,15 +221,15 @@ def test_partial_dependence_by_hand(tmp_path: Path) -> None:
             else:
                 inputs[:, column.start + int(found.grid[place])] = 1
             assert found.mean[place] == pytest.approx(model.predict(inputs).mean(), rel=1e-4)
-    colours = next(c for c in columns_of(problem.preprocessing) if c.name == "colour")
+    colours = next(c for c in columns_of(data.preprocessing) if c.name == "colour")
     assert colours.categories == ("blue", "green", "red")
 
 
 def test_cells_are_written_as_they_stand_in_the_file(tmp_path: Path) -> None:
-    problem, model = prepared(tmp_path, "  target: y", "  exclude: [kind, three]")
-    rows = rows_to_look_at(model, problem)
+    data, model = prepared(tmp_path, "  target: y", "  exclude: [kind, three]")
+    rows = rows_to_look_at(model, data)
     cells = columns()
-    a, b, colour = columns_of(problem.preprocessing)
+    a, b, colour = columns_of(data.preprocessing)
     for place, inputs in zip(rows.places, rows.inputs, strict=True):
         assert float(column_text(a, inputs)) == pytest.approx(cells["a"][place], abs=1e-3)
         assert column_text(colour, inputs) == cells["colour"][place]
@@ -261,14 +261,14 @@ def test_inputs_that_are_an_image(
             cells[f"{letter}{pixel}"] = random.integers(0, 256, ROWS).tolist()
             cells[f"r{pixel}"] = random.normal(scale=pixel + 1, size=ROWS).round(2).tolist()
     cells["y"] = random.normal(size=ROWS).round(2).tolist()
-    problem = load(write_csv(tmp_path / "t.csv", cells), *lines)
-    assert image_shape(problem.preprocessing) == shape
+    data = load(write_csv(tmp_path / "t.csv", cells), *lines)
+    assert image_shape(data.preprocessing) == shape
 
 
 def test_zero_is_written_as_zero() -> None:
-    from ml2021.inspection.features import Column
+    from ml2021.inspection.features import InspectedColumn
 
-    column = Column("pixel", 0, 1, mean=4.2, scale=5.3)
+    column = InspectedColumn("pixel", 0, 1, mean=4.2, scale=5.3)
     for above in (-1e-8, 0, 1e-8):
         inputs = np.array([-4.2 / 5.3 + above, 1], np.float32)
         assert column_text(column, inputs) == "0"

@@ -55,9 +55,9 @@ def test_an_interval_stands_beside_each_prediction(runs: Path) -> None:
 
 def test_the_width_is_what_the_validation_rows_say(runs: Path) -> None:
     """37 of the 40 validation rows, ⌈41 · 0.9⌉, lie within the interval, found from the table."""
-    problem = load(runs / "train.csv", "  target: y", "  exclude: [id, kind, p*]")
+    data = load(runs / "train.csv", "  target: y", "  exclude: [id, kind, p*]")
     table = commands.table(400)
-    kept = problem.split.validation.tolist()
+    kept = data.split.validation.tolist()
     chosen = {name: [cells[row] for row in kept] for name, cells in table.items()}
     write_rows(runs / "validation.csv", chosen)
     rows = predicted(runs, "validation.csv", "--run", "number", "--interval", "0.9")
@@ -81,9 +81,9 @@ def test_the_summary_tells_widths_and_coverage(runs: Path) -> None:
     interval = summary["interval"]
     assert (interval["calibrated_on"], interval["rows"]) == ("validation", 40)
     assert [level["level"] for level in interval["levels"]] == list(conformal.LEVELS)
-    problem = load(runs / "train.csv", "  target: y", "  exclude: [id, kind, p*]")
+    data = load(runs / "train.csv", "  target: y", "  exclude: [id, kind, p*]")
     table = commands.table(400)
-    rows = problem.split.test.tolist()
+    rows = data.split.test.tolist()
     chosen = {name: [cells[row] for row in rows] for name, cells in table.items()}
     write_rows(runs / "test.csv", chosen)
     truth = np.array(chosen["y"], float)

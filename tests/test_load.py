@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ml2021.config import schema
-from ml2021.data.load import LoadedProblem
+from ml2021.data.load import TrainingData
 from ml2021.data.preprocessing.records import (
     CategoryFeature,
     ClassTarget,
@@ -40,7 +40,7 @@ def series(rows: int = 60) -> dict[str, list[Cell]]:
     return {"day": [*days], "y": [*wave(rows)]}
 
 
-def load_table(folder: Path, columns: Columns, *lines: str) -> LoadedProblem:
+def load_table(folder: Path, columns: Columns, *lines: str) -> TrainingData:
     return load(write_csv(folder / "t.csv", columns), *lines)
 
 
@@ -56,60 +56,60 @@ def data_error(folder: Path, columns: Columns, *lines: str) -> str:
     return str(caught.value)
 
 
-def samples_of(problem: LoadedProblem) -> dict[str, tuple[list[int], Samples]]:
-    split = problem.split
+def samples_of(data: TrainingData) -> dict[str, tuple[list[int], Samples]]:
+    split = data.split
     return {
-        "train": (split.train.tolist(), problem.train),
-        "validation": (split.validation.tolist(), problem.validation),
-        "test": (split.test.tolist(), problem.test),
+        "train": (split.train.tolist(), data.train),
+        "validation": (split.validation.tolist(), data.validation),
+        "test": (split.test.tolist(), data.test),
     }
 
 
-def real(problem: LoadedProblem) -> RealTargets:
-    target = problem.preprocessing.target
+def real(data: TrainingData) -> RealTargets:
+    target = data.preprocessing.target
     assert isinstance(target, RealTargets)
     return target
 
 
 def test_two_keys_are_enough(tmp_path: Path) -> None:
     columns = table()
-    problem = load_table(tmp_path, columns, "  target: y")
-    config = problem.config
+    data = load_table(tmp_path, columns, "  target: y")
+    config = data.config
     assert isinstance(config.data.split, schema.FractionSplit)
     assert (config.task, config.data.split.method, config.loss) == (
         "regression",
         "random",
         schema.Mse(),
     )
-    assert problem.split.sizes() == {"train": 35, "validation": 5, "test": 10}
-    assert problem.preprocessing.inputs == ("a", "b=x", "b=y", "b=z")
-    assert problem.notes == ()
-    assert problem.data_path == tmp_path / "t.csv"
+    assert data.split.sizes() == {"train": 35, "validation": 5, "test": 10}
+    assert data.preprocessing.inputs == ("a", "b=x", "b=y", "b=z")
+    assert data.notes == ()
+    assert data.data_path == tmp_path / "t.csv"
     a, y = np.array(columns["a"], float), np.array(columns["y"], float)
-    train = problem.split.train
-    for rows, part in samples_of(problem).values():
+    train = data.split.train
+    for rows, part in samples_of(data).values():
         assert part.previous is None
         assert part.values[:, 0].tolist() == y[rows].tolist()
         expected = (a[rows] - a[train].mean()) / a[train].std()
         assert np.allclose(part.inputs[:, 0], expected, atol=1e-6)
         assert part.inputs[:, 1:4].argmax(axis=1).tolist() == [row % 3 for row in rows]
         assert part.inputs[:, 1:].sum(axis=1).tolist() == [2] * len(rows)
-    assert real(problem).means[0] == pytest.approx(y[train].mean(), rel=1e-14)
-    assert real(problem).scales[0] == pytest.approx(y[train].std(), rel=1e-14)
+    assert real(data).means[0] == pytest.approx(y[train].mean(), rel=1e-14)
+    assert real(data).scales[0] == pytest.approx(y[train].std(), rel=1e-14)
 
 
 def test_nothing_is_learned_from_validation_and_test_rows(tmp_path: Path) -> None:
     columns = table()
-    problem = load_table(tmp_path, columns, "  target: y")
-    train = set(problem.split.train.tolist())
+    data = load_table(tmp_path, columns, "  target: y")
+    train = set(data.split.train.tolist())
     changed: dict[str, list[Cell]] = {
         "a": [v if i in train else 1e6 for i, v in enumerate(columns["a"])],
         "b": [v if i in train else "new" for i, v in enumerate(columns["b"])],
         "y": [v if i in train else -1e6 for i, v in enumerate(columns["y"])],
     }
     again = load_table(tmp_path, changed, "  target: y")
-    assert again.preprocessing == problem.preprocessing
-    assert again.train.inputs.tobytes() == problem.train.inputs.tobytes()
+    assert again.preprocessing == data.preprocessing
+    assert again.train.inputs.tobytes() == data.train.inputs.tobytes()
     assert again.test.notes == (
         "categories never seen in training, encoded as none: b 10",
         "values outside the range of the training rows: a 10",
@@ -128,23 +128,23 @@ def test_the_split_is_the_same_for_another_seed_and_model(tmp_path: Path) -> Non
 def test_rows_without_a_target_are_left_out_and_counted(tmp_path: Path) -> None:
     columns = table()
     columns["y"] = [None if i % 10 == 3 else v for i, v in enumerate(columns["y"])]
-    problem = load_table(tmp_path, columns, "  target: y")
-    kept = sorted(row for rows, _ in samples_of(problem).values() for row in rows)
+    data = load_table(tmp_path, columns, "  target: y")
+    kept = sorted(row for rows, _ in samples_of(data).values() for row in rows)
     assert kept == [i for i in range(50) if i % 10 != 3]
-    assert problem.notes == ("rows left out, no target: 5",)
+    assert data.notes == ("rows left out, no target: 5",)
 
 
 def test_classes_are_stratified_and_encoded(tmp_path: Path) -> None:
     columns = table()
     columns["y"] = [f"{'10' if i % 5 else '9'}" for i in range(50)]
-    problem = load_table(tmp_path, columns, "  target: y")
-    target = problem.preprocessing.target
+    data = load_table(tmp_path, columns, "  target: y")
+    target = data.preprocessing.target
     assert isinstance(target, ClassTarget)
-    assert isinstance(problem.config.data.split, schema.FractionSplit)
-    assert problem.config.data.split.method == "stratified"
-    assert (problem.config.task, problem.config.loss) == ("classification", schema.CrossEntropy())
+    assert isinstance(data.config.data.split, schema.FractionSplit)
+    assert data.config.data.split.method == "stratified"
+    assert (data.config.task, data.config.loss) == ("classification", schema.CrossEntropy())
     assert target.labels == ("9", "10")
-    for rows, part in samples_of(problem).values():
+    for rows, part in samples_of(data).values():
         assert part.classes.tolist() == [int(row % 5 > 0) for row in rows]
         assert np.bincount(part.classes, minlength=2)[0] == len(rows) / 5
 
@@ -152,22 +152,22 @@ def test_classes_are_stratified_and_encoded(tmp_path: Path) -> None:
 def test_lags_by_hand(tmp_path: Path) -> None:
     columns = series()
     values = wave(60)
-    problem = load_table(tmp_path, columns, "  target: y", "  lags: 7", "  split: {test: 0.25}")
-    assert problem.notes == (
+    data = load_table(tmp_path, columns, "  target: y", "  lags: 7", "  split: {test: 0.25}")
+    assert data.notes == (
         "left out: day (dates or times)",
         "rows left out, too near the ends for 7 lags: 7",
     )
-    split = problem.split
+    split = data.split
     assert split.train.tolist() == list(range(7, 42))
     assert split.validation.tolist() == list(range(42, 47))
     assert split.test.tolist() == list(range(47, 60))
-    history = problem.preprocessing.history
+    history = data.preprocessing.history
     assert history is not None
     trained = np.array(values[7:42])
     assert history.mean == pytest.approx(trained.mean(), rel=1e-14)
     assert history.scale == pytest.approx(trained.std(), rel=1e-14)
-    assert (real(problem).means, real(problem).scales) == ((history.mean,), (history.scale,))
-    for rows, part in samples_of(problem).values():
+    assert (real(data).means, real(data).scales) == ((history.mean,), (history.scale,))
+    for rows, part in samples_of(data).values():
         assert part.inputs.shape == (len(rows), 8)
         for row, inputs in zip(rows, part.inputs, strict=True):
             previous = np.array([values[row - step] for step in range(1, 8)])
@@ -176,26 +176,26 @@ def test_lags_by_hand(tmp_path: Path) -> None:
         assert part.values[:, 0].tolist() == [values[row] for row in rows]
         assert part.previous is not None
         assert part.previous.tolist() == [values[row - 1] for row in rows]
-    assert problem.preprocessing.inputs == tuple(f"y−{lag}" for lag in range(1, 8))
+    assert data.preprocessing.inputs == tuple(f"y−{lag}" for lag in range(1, 8))
 
 
 def test_the_future_does_not_reach_the_scale_of_a_series(tmp_path: Path) -> None:
     columns = series()
     lines = ("  target: y", "  lags: 2")
-    problem = load_table(tmp_path, columns, *lines)
-    first = problem.split.validation[0]
+    data = load_table(tmp_path, columns, *lines)
+    first = data.split.validation[0]
     columns["y"] = [v if i < first else 1e5 + i for i, v in enumerate(columns["y"])]
-    assert load_table(tmp_path, columns, *lines).preprocessing == problem.preprocessing
+    assert load_table(tmp_path, columns, *lines).preprocessing == data.preprocessing
 
 
 def test_gaps_in_a_series_are_left_out_and_counted(tmp_path: Path) -> None:
     columns = series()
     columns["y"][20] = None
     columns["y"][59] = None
-    problem = load_table(tmp_path, columns, "  target: y", "  lags: 3")
-    kept = sorted(row for rows, _ in samples_of(problem).values() for row in rows)
+    data = load_table(tmp_path, columns, "  target: y", "  lags: 3")
+    kept = sorted(row for rows, _ in samples_of(data).values() for row in rows)
     assert kept == [i for i in range(3, 59) if i not in (20, 21, 22, 23)]
-    assert problem.notes[1:] == (
+    assert data.notes[1:] == (
         "rows left out, too near the ends for 3 lags: 3",
         "rows left out, a gap in the history or the target: 5",
     )
@@ -205,18 +205,18 @@ def test_order_by_sorts_before_anything_else(tmp_path: Path) -> None:
     columns = series()
     columns["x"] = [v * 2 % 13 for v in wave(60)]
     lines = ("  target: y", "  lags: 4", "  order_by: day")
-    problem = load_table(tmp_path, columns, *lines)
+    data = load_table(tmp_path, columns, *lines)
     order = np.random.default_rng(2).permutation(60)
     mixed = {name: [cells[i] for i in order] for name, cells in columns.items()}
     again = load_table(tmp_path, mixed, *lines)
-    assert again.preprocessing == problem.preprocessing
+    assert again.preprocessing == data.preprocessing
     for (rows, part), (other_rows, other) in zip(
-        samples_of(problem).values(), samples_of(again).values(), strict=True
+        samples_of(data).values(), samples_of(again).values(), strict=True
     ):
         assert rows == other_rows
         assert part.inputs.tobytes() == other.inputs.tobytes()
         assert part.targets.tobytes() == other.targets.tobytes()
-    assert problem.train.inputs.shape[1] == 1 + 4 + 1
+    assert data.train.inputs.shape[1] == 1 + 4 + 1
 
 
 def test_order_by_without_lags_keeps_rows_together(tmp_path: Path) -> None:
@@ -224,37 +224,37 @@ def test_order_by_without_lags_keeps_rows_together(tmp_path: Path) -> None:
     columns["when"] = [(i * 7) % 50 for i in range(50)]
     columns["a"] = [2.0 * float(v or 0) for v in columns["y"]]
     lines = ("  target: y", "  order_by: when", "  split: sequential")
-    problem = load_table(tmp_path, columns, *lines)
+    data = load_table(tmp_path, columns, *lines)
     by_time = sorted(range(50), key=lambda i: (i * 7) % 50)
-    assert problem.test.values[:, 0].tolist() == [columns["y"][i] for i in by_time[-10:]]
-    target, (a, *_) = real(problem), problem.preprocessing.features
+    assert data.test.values[:, 0].tolist() == [columns["y"][i] for i in by_time[-10:]]
+    target, (a, *_) = real(data), data.preprocessing.features
     assert isinstance(a, NumberFeature)
-    restored = problem.test.inputs[:, 0] * a.scale + a.mean
-    assert np.allclose(restored, 2 * problem.test.values[:, 0], rtol=1e-5)
+    restored = data.test.inputs[:, 0] * a.scale + a.mean
+    assert np.allclose(restored, 2 * data.test.values[:, 0], rtol=1e-5)
     assert a.mean == pytest.approx(2 * target.means[0])
 
 
 def test_rows_know_their_place_in_the_file_and_what_orders_them(tmp_path: Path) -> None:
     columns: Columns = {**series(20), "note": [f"free text {i}" for i in range(20)]}
     backwards = {name: cells[::-1] for name, cells in columns.items()}
-    problem = load_table(
+    data = load_table(
         tmp_path, backwards, "  target: y", "  order_by: day", "  lags: 2", "  exclude: [note]"
     )
-    for _, samples in samples_of(problem).values():
+    for _, samples in samples_of(data).values():
         assert samples.order is not None
         assert samples.values[:, 0].tolist() == [backwards["y"][i] for i in samples.places]
         assert samples.order.tolist() == [backwards["day"][i] for i in samples.places]
-    assert problem.unused == ("note",)
+    assert data.unused == ("note",)
     assert load_table(tmp_path, backwards, "  target: y").train.order is None
 
 
 def test_equal_times_stay_in_the_order_of_the_file(tmp_path: Path) -> None:
     columns = series(40)
     columns["day"] = [f"2021-01-{2 - i // 20:02}" for i in range(40)]
-    problem = load_table(tmp_path, columns, "  target: y", "  lags: 1", "  order_by: day")
+    data = load_table(tmp_path, columns, "  target: y", "  lags: 1", "  order_by: day")
     values = wave(40)
     in_order = values[20:] + values[:20]
-    assert problem.test.values[:, 0].tolist() == in_order[-8:]
+    assert data.test.values[:, 0].tolist() == in_order[-8:]
 
 
 def test_order_by_with_missing_values_is_refused(tmp_path: Path) -> None:
@@ -271,26 +271,26 @@ def test_order_by_with_missing_values_is_refused(tmp_path: Path) -> None:
 
 def test_horizon_by_hand(tmp_path: Path) -> None:
     values = wave(60)
-    problem = load_table(
+    data = load_table(
         tmp_path, series(), "  target: y", "  lags: 2", "  horizon: 3", "  exclude: [day]"
     )
-    assert problem.config.task == problem.preprocessing.task == "structured"
+    assert data.config.task == data.preprocessing.task == "structured"
     # 56 rows have two values before and two after them; 6 validate, 11 test; at each seam two
     # rows reach over.
-    assert problem.split.train.tolist() == list(range(2, 39))
-    assert problem.split.validation.tolist() == list(range(41, 45))
-    assert problem.split.test.tolist() == list(range(47, 58))
-    assert problem.notes == (
+    assert data.split.train.tolist() == list(range(2, 39))
+    assert data.split.validation.tolist() == list(range(41, 45))
+    assert data.split.test.tolist() == list(range(47, 58))
+    assert data.notes == (
         "rows left out, too near the ends for 2 lags: 4",
         "rows left out, target reaches into the next part: 4",
     )
-    target = real(problem)
+    target = real(data)
     assert (target.names, target.labels) == (("y",) * 3, ("y+1", "y+2", "y+3"))
     assert len(set(target.means)) == len(set(target.scales)) == 1
-    for rows, part in samples_of(problem).values():
+    for rows, part in samples_of(data).values():
         assert part.values.tolist() == [values[row : row + 3] for row in rows]
-    trained = {row + step for row in problem.split.train.tolist() for step in range(3)}
-    scored = {int(row) for row in problem.split.validation} | {*problem.split.test.tolist()}
+    trained = {row + step for row in data.split.train.tolist() for step in range(3)}
+    scored = {int(row) for row in data.split.validation} | {*data.split.test.tolist()}
     assert not trained & scored
 
 
@@ -317,18 +317,18 @@ def test_a_structured_output_shares_a_scale_by_its_shape(tmp_path: Path) -> None
 def test_a_row_that_lacks_one_of_several_targets_is_left_out(tmp_path: Path) -> None:
     columns: dict[str, list[Cell]] = {"p": [*wave(30)], "q": [*wave(30)], "a": [*wave(30)[::-1]]}
     columns["p"][4] = columns["q"][7] = columns["q"][4] = None
-    problem = load_table(tmp_path, columns, "  target: [q, p]")
-    kept = sorted(row for rows, _ in samples_of(problem).values() for row in rows)
+    data = load_table(tmp_path, columns, "  target: [q, p]")
+    kept = sorted(row for rows, _ in samples_of(data).values() for row in rows)
     assert kept == [i for i in range(30) if i not in (4, 7)]
-    assert problem.notes == ("rows left out, no target: 2",)
+    assert data.notes == ("rows left out, no target: 2",)
 
 
 def test_targets_keep_the_order_of_the_config(tmp_path: Path) -> None:
     columns: dict[str, list[Cell]] = {"p": [*wave(30)], "a": [*wave(30)[::-1]]}
     columns["q"] = [-float(v or 0) for v in columns["p"]]
-    problem = load_table(tmp_path, columns, "  target: [q, p]")
-    assert real(problem).names == ("q", "p")
-    assert (problem.test.values[:, 0] == -problem.test.values[:, 1]).all()
+    data = load_table(tmp_path, columns, "  target: [q, p]")
+    assert real(data).names == ("q", "p")
+    assert (data.test.values[:, 0] == -data.test.values[:, 1]).all()
 
 
 @pytest.mark.parametrize(
@@ -443,9 +443,9 @@ def test_a_fraction_of_few_rows_is_refused(tmp_path: Path) -> None:
     assert data_error(tmp_path, table(4), "  target: y") == (
         "data.split.validation: 0.1 of 4 rows is no row; raise it, or set it to 0.0"
     )
-    problem = load_table(tmp_path, table(4), "  target: y", "  split: {validation: 0.0, test: 0.0}")
-    assert problem.split.sizes() == {"train": 4, "validation": 0, "test": 0}
-    assert problem.test.inputs.shape == (0, problem.train.inputs.shape[1])
+    data = load_table(tmp_path, table(4), "  target: y", "  split: {validation: 0.0, test: 0.0}")
+    assert data.split.sizes() == {"train": 4, "validation": 0, "test": 0}
+    assert data.test.inputs.shape == (0, data.train.inputs.shape[1])
 
 
 def test_a_single_class_is_refused_by_name(tmp_path: Path) -> None:
@@ -462,14 +462,14 @@ def test_a_single_class_is_refused_by_name(tmp_path: Path) -> None:
 def test_a_class_that_training_never_saw_is_none(tmp_path: Path) -> None:
     columns = table()
     columns["y"] = ["new" if i >= 45 else ["u", "v"][i % 2] for i in range(50)]
-    problem = load_table(tmp_path, columns, "  target: y", "  split: sequential")
-    assert problem.test.classes.tolist() == [int(i % 2) for i in range(40, 45)] + [-1] * 5
+    data = load_table(tmp_path, columns, "  target: y", "  split: sequential")
+    assert data.test.classes.tolist() == [int(i % 2) for i in range(40, 45)] + [-1] * 5
 
 
 def test_a_constant_target_trains_with_a_note(tmp_path: Path) -> None:
-    problem = load_table(tmp_path, {**table(), "y": [2.5] * 50}, "  target: y")
-    assert (real(problem).means, real(problem).scales) == ((2.5,), (1.0,))
-    assert problem.notes == ("the target is constant in the training rows; R2 is undefined: y",)
+    data = load_table(tmp_path, {**table(), "y": [2.5] * 50}, "  target: y")
+    assert (real(data).means, real(data).scales) == ((2.5,), (1.0,))
+    assert data.notes == ("the target is constant in the training rows; R2 is undefined: y",)
 
 
 def test_a_separate_file_to_test_on(tmp_path: Path) -> None:
@@ -478,16 +478,16 @@ def test_a_separate_file_to_test_on(tmp_path: Path) -> None:
     turned = {name: other[name] for name in ("y", "b", "a")}
     path = write_csv(tmp_path / "other.csv", turned)
     alone = load_table(tmp_path, table(), "  target: y", "  split: {test: 0.0}")
-    problem = load_table(tmp_path, table(), "  target: y", f"  test_path: {path}")
-    assert problem.preprocessing == alone.preprocessing
-    assert problem.train.inputs.tobytes() == alone.train.inputs.tobytes()
-    assert problem.split.sizes() == {"train": 45, "validation": 5, "test": 7}
-    assert problem.test.values[:, 0].tolist() == [v for v in other["y"] if v is not None]
-    assert problem.notes == ("rows left out, no target in data.test_path: 1",)
-    first = problem.preprocessing.features[0]
+    data = load_table(tmp_path, table(), "  target: y", f"  test_path: {path}")
+    assert data.preprocessing == alone.preprocessing
+    assert data.train.inputs.tobytes() == alone.train.inputs.tobytes()
+    assert data.split.sizes() == {"train": 45, "validation": 5, "test": 7}
+    assert data.test.values[:, 0].tolist() == [v for v in other["y"] if v is not None]
+    assert data.notes == ("rows left out, no target in data.test_path: 1",)
+    first = data.preprocessing.features[0]
     assert isinstance(first, NumberFeature)
     a = np.array([v for i, v in enumerate(other["a"]) if i != 2], np.float64)
-    assert np.allclose(problem.test.inputs[:, 0], (a - first.mean) / first.scale, atol=1e-6)
+    assert np.allclose(data.test.inputs[:, 0], (a - first.mean) / first.scale, atol=1e-6)
 
 
 def test_a_test_file_that_cannot_be_scored_is_refused(tmp_path: Path) -> None:
@@ -511,12 +511,12 @@ def test_a_split_by_labels(tmp_path: Path) -> None:
     names = ["train", "train", "validation", "test", None]
     columns["part"] = [names[i % 5] for i in range(50)]
     lines = ("  target: y", "  split: {method: column, column: part}")
-    problem = load_table(tmp_path, columns, *lines)
-    assert problem.split.train.tolist() == [i for i in range(50) if i % 5 < 2]
-    assert problem.split.validation.tolist() == [i for i in range(50) if i % 5 == 2]
-    assert problem.split.test.tolist() == [i for i in range(50) if i % 5 == 3]
-    assert problem.notes == ("rows left out, no value in part: 10",)
-    assert problem.preprocessing.inputs == ("a", "b=x", "b=y", "b=z")
+    data = load_table(tmp_path, columns, *lines)
+    assert data.split.train.tolist() == [i for i in range(50) if i % 5 < 2]
+    assert data.split.validation.tolist() == [i for i in range(50) if i % 5 == 2]
+    assert data.split.test.tolist() == [i for i in range(50) if i % 5 == 3]
+    assert data.notes == ("rows left out, no value in part: 10",)
+    assert data.preprocessing.inputs == ("a", "b=x", "b=y", "b=z")
     columns["part"] = [i % 2 for i in range(50)]
     assert data_error(tmp_path, columns, *lines) == (
         "column 'part', used as data.split.column, holds numbers; "
@@ -526,7 +526,7 @@ def test_a_split_by_labels(tmp_path: Path) -> None:
 
 def test_a_split_by_date_of_a_series_out_of_order(tmp_path: Path) -> None:
     columns = {name: cells[::-1] for name, cells in series().items()}
-    problem = load_table(
+    data = load_table(
         tmp_path,
         columns,
         "  target: y",
@@ -535,10 +535,10 @@ def test_a_split_by_date_of_a_series_out_of_order(tmp_path: Path) -> None:
         "  split: {method: column, column: day, validation_from: 2021-02-01, "
         "test_from: 2021-02-11}",
     )
-    assert problem.split.train.tolist() == list(range(2, 28))
-    assert problem.split.validation.tolist() == list(range(28, 38))
-    assert problem.split.test.tolist() == list(range(38, 60))
-    assert problem.test.values[:, 0].tolist() == wave(60)[38:]
+    assert data.split.train.tolist() == list(range(2, 28))
+    assert data.split.validation.tolist() == list(range(28, 38))
+    assert data.split.test.tolist() == list(range(38, 60))
+    assert data.test.values[:, 0].tolist() == wave(60)[38:]
 
 
 def test_two_valued_columns_with_gaps_and_words_for_nothing(tmp_path: Path) -> None:
@@ -546,14 +546,14 @@ def test_two_valued_columns_with_gaps_and_words_for_nothing(tmp_path: Path) -> N
     columns["flag"] = [None if i % 5 == 0 else i % 2 for i in range(50)]
     columns["bool"] = [str(i % 3 == 0) for i in range(50)]
     columns["count"] = [None if i % 4 == 0 else i * i for i in range(50)]
-    problem = load_table(tmp_path, columns, "  target: y", "  split: {validation: 0.0, test: 0.0}")
-    _, _, flag, boolean, count = problem.preprocessing.features
+    data = load_table(tmp_path, columns, "  target: y", "  split: {validation: 0.0, test: 0.0}")
+    _, _, flag, boolean, count = data.preprocessing.features
     assert isinstance(flag, CategoryFeature)
     assert isinstance(boolean, CategoryFeature)
     assert isinstance(count, NumberFeature)
     assert (flag.categories, boolean.categories) == ((0.0, 1.0), ("False", "True"))
     assert count.has_indicator
-    for row, inputs in enumerate(problem.train.inputs[:, 4:].tolist()):
+    for row, inputs in enumerate(data.train.inputs[:, 4:].tolist()):
         assert inputs[:2] == ([0, 0] if row % 5 == 0 else [1 - row % 2, row % 2])
         assert inputs[2:4] == [int(row % 3 != 0), int(row % 3 == 0)]
         assert inputs[5:] == [int(row % 4 == 0), 1]
@@ -571,9 +571,9 @@ def test_an_empty_text_is_a_category_where_it_is_not_listed_as_missing(tmp_path:
 def test_unnamed_columns_are_numbered(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("".join(f"{a},{a * a + 0.5}\n" for a in wave(30)))
-    problem = load(path, "  header: false", "  target: 1")
-    assert problem.preprocessing.inputs == ("0",)
-    assert real(problem).labels == ("1",)
+    data = load(path, "  header: false", "  target: 1")
+    assert data.preprocessing.inputs == ("0",)
+    assert real(data).labels == ("1",)
 
 
 def dates(*days: int) -> list[Cell]:
@@ -641,14 +641,14 @@ def test_rows_of_a_class_without_a_training_row(tmp_path: Path) -> None:
     kind: list[Cell] = [["p", "q"][i % 2] for i in range(50)]
     kind[35], kind[36], kind[45] = "r", "r", "r"
     columns: dict[str, list[Cell]] = {**table(), "part": [*part], "kind": kind}
-    problem = load_table(
+    data = load_table(
         tmp_path, columns, "  target: kind", "  split: {method: column, column: part}"
     )
-    assert len(problem.validation) == len(problem.split.validation) == 8
-    assert problem.test.classes.tolist().count(-1) == 1
-    assert "test rows of a class that no training row has, counted wrong: 1" in problem.notes
+    assert len(data.validation) == len(data.split.validation) == 8
+    assert data.test.classes.tolist().count(-1) == 1
+    assert "test rows of a class that no training row has, counted wrong: 1" in data.notes
     left_out = "rows left out, validation rows of a class that no training row has: 2"
-    assert left_out in problem.notes
+    assert left_out in data.notes
 
 
 def test_names_that_occur_several_times_are_noted(tmp_path: Path) -> None:

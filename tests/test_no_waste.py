@@ -31,7 +31,7 @@ from ml2021.engine.fit import Progress, fit
 from ml2021.engine.losses import CrossEntropy, Huber, Loss, LossFunction, Mae, Mse, build_loss
 from ml2021.engine.networks import Network, linear, relu_stack, sigmoid_sum
 from ml2021.engine.schedules import Cosine
-from ml2021.engine.state import Training, start
+from ml2021.engine.state import Hyperparameters, start
 
 FEATURES, OUTPUTS, BATCH = 7, 3, 64
 FEW_BATCHES, MANY_BATCHES = 4, 16
@@ -57,7 +57,7 @@ OPTIMIZERS: dict[str, optimizers.Optimizer] = {
     "adamw": optimizers.Adam(0.001, weight_decay=0.01, decoupled=True),
     "adam_of_tensors": optimizers.Adam(torch.full((1, 1), 0.001)),
 }
-TRAINING = Training(
+TRAINING = Hyperparameters(
     loss=Mse(),
     optimizer=optimizers.Adam(0.001),
     schedule=Cosine(),
@@ -75,11 +75,11 @@ def _no_reports_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ml2021.engine.fit.REPORT_SECONDS", float("inf"))
 
 
-def make_dataset(rows: int, training: Training, device: str) -> Dataset:
+def make_dataset(rows: int, hparams: Hyperparameters, device: str) -> Dataset:
     generator = torch.Generator().manual_seed(0)
     inputs = torch.randn(rows, FEATURES + 1, generator=generator)
     inputs[:, -1] = 1
-    if isinstance(training.loss, CrossEntropy):
+    if isinstance(hparams.loss, CrossEntropy):
         targets = torch.randint(OUTPUTS, (rows,), generator=generator)
     else:
         targets = torch.randn(rows, OUTPUTS, generator=generator)
@@ -87,13 +87,13 @@ def make_dataset(rows: int, training: Training, device: str) -> Dataset:
 
 
 def warm_fit(
-    network: Network, training: Training, batches: int, device: str = "cpu"
+    network: Network, hparams: Hyperparameters, batches: int, device: str = "cpu"
 ) -> Iterator[Progress]:
     """Return a fit that has done an epoch, whose last batch is ragged."""
-    train = make_dataset(batches * BATCH - 10, training, device)
-    validation = make_dataset(50, training, device)
-    state = start(network, training, len(train), train.inputs)
-    progress = fit(network, training, state, train, validation)
+    train = make_dataset(batches * BATCH - 10, hparams, device)
+    validation = make_dataset(50, hparams, device)
+    state = start(network, hparams, len(train), train.inputs)
+    progress = fit(network, hparams, state, train, validation)
     next_epoch(progress)
     return progress
 
@@ -115,9 +115,11 @@ class Traced:
     reads: int
 
 
-def trace_epoch(network: Network, training: Training, batches: int, device: str = "cpu") -> Traced:
+def trace_epoch(
+    network: Network, hparams: Hyperparameters, batches: int, device: str = "cpu"
+) -> Traced:
     """Trace an epoch that is not the first, with what happens inside of operations."""
-    progress = warm_fit(network, training, batches, device)
+    progress = warm_fit(network, hparams, batches, device)
     with profile(
         activities=[ProfilerActivity.CPU], profile_memory=True, record_shapes=True
     ) as profiler:
@@ -140,14 +142,14 @@ def is_in_fused_kernel(event: FunctionEvent | None) -> bool:
     return event is not None
 
 
-def growth(network: Network, training: Training, device: str = "cpu") -> tuple[int, int]:
+def growth(network: Network, hparams: Hyperparameters, device: str = "cpu") -> tuple[int, int]:
     """Return how many more large allocations and reads there are in an epoch of 12 updates more.
 
     An allocation is large when it holds a batch's column of outputs.
     """
     least = BATCH * torch.float32.itemsize
     few, many = (
-        trace_epoch(network, training, batches, device) for batches in (FEW_BATCHES, MANY_BATCHES)
+        trace_epoch(network, hparams, batches, device) for batches in (FEW_BATCHES, MANY_BATCHES)
     )
     few_large, many_large = (sum(size >= least for size in t.allocations) for t in (few, many))
     return many_large - few_large, many.reads - few.reads
@@ -156,14 +158,14 @@ def growth(network: Network, training: Training, device: str = "cpu") -> tuple[i
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("network", NETWORKS)
 def test_a_pass_allocates_nothing_and_waits_for_nothing(network: str, loss: str) -> None:
-    training = replace(TRAINING, loss=LOSSES[loss])
-    assert growth(NETWORKS[network], training) == (0, 0)
+    hparams = replace(TRAINING, loss=LOSSES[loss])
+    assert growth(NETWORKS[network], hparams) == (0, 0)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_an_optimizer_allocates_nothing_and_waits_for_nothing(optimizer: str) -> None:
-    training = replace(TRAINING, optimizer=OPTIMIZERS[optimizer], clip_norm=0.1)
-    assert growth(NETWORKS["relu_stack"], training) == (0, 0)
+    hparams = replace(TRAINING, optimizer=OPTIMIZERS[optimizer], clip_norm=0.1)
+    assert growth(NETWORKS["relu_stack"], hparams) == (0, 0)
 
 
 @pytest.mark.skipif(
@@ -187,8 +189,8 @@ def test_a_large_product_allocates_no_more_than_onednn_needs(
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_on_cuda_no_update_waits_for_a_value(optimizer: str) -> None:
-    training = replace(TRAINING, optimizer=OPTIMIZERS[optimizer], clip_norm=0.1)
-    _, reads = growth(NETWORKS["relu_stack"], training, "cuda")
+    hparams = replace(TRAINING, optimizer=OPTIMIZERS[optimizer], clip_norm=0.1)
+    _, reads = growth(NETWORKS["relu_stack"], hparams, "cuda")
     assert reads == 0
 
 

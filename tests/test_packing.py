@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from ml2021.config.schema import Config
 from ml2021.engine import hardware
-from ml2021.engine.build import build_training
+from ml2021.engine.build import build_hyperparameters
 from ml2021.engine.dataset import Dataset
 from ml2021.engine.fit import fit, fit_members
 from ml2021.engine.networks import relu_stack
-from ml2021.engine.state import Training, TrainingState, start
-from ml2021.sweeps.pack import EndedMember, pack_training, prepare_data, train_pack
+from ml2021.engine.state import Hyperparameters, TrainingState, start
+from ml2021.sweeps.pack import FinishedRun, pack_hyperparameters, prepare_tensors, train_pack
 from ml2021.sweeps.packing import MEMBER_LIMIT, group_key, make_packs
 from tests.tables import Cell, load, write_csv
 
@@ -86,10 +86,10 @@ def rows_of(count: int, seed: int) -> Dataset:
     return Dataset(inputs, targets)
 
 
-def train_all(training: Training, train: Dataset, validation: Dataset) -> TrainingState:
+def train_all(hparams: Hyperparameters, train: Dataset, validation: Dataset) -> TrainingState:
     network = relu_stack(5, 1, [8, 7])
-    state = start(network, training, len(train), train.inputs)
-    for _ in fit_members(network, training, state, train, validation):
+    state = start(network, hparams, len(train), train.inputs)
+    for _ in fit_members(network, hparams, state, train, validation):
         pass
     return state
 
@@ -102,13 +102,13 @@ def test_a_member_becomes_what_it_becomes_alone(name: str, clip_norm: float | No
     train = {"epochs": 50, "batch_size": 16, "early_stopping": None, "clip_norm": clip_norm}
     configs = [config_of(optimizer=own, seed=k, train=train) for k, own in enumerate(numbers)]
     rows, held_out = rows_of(60, 0), rows_of(20, 1)  # 4 updates an epoch, the last one ragged
-    assert pack_training(configs, rows.inputs).batches(len(rows)) * 50 == 200
-    together = train_all(pack_training(configs, rows.inputs), rows, held_out)
+    assert pack_hyperparameters(configs, rows.inputs).batches(len(rows)) * 50 == 200
+    together = train_all(pack_hyperparameters(configs, rows.inputs), rows, held_out)
     for member, config in enumerate(configs):
         network = relu_stack(5, 1, [8, 7])
-        training = build_training(config)
-        alone = start(network, training, len(rows), rows.inputs)
-        for _ in fit(network, training, alone, rows, held_out):
+        hparams = build_hyperparameters(config)
+        alone = start(network, hparams, len(rows), rows.inputs)
+        for _ in fit(network, hparams, alone, rows, held_out):
             pass
         assert torch.allclose(together.theta[member], alone.theta[0], rtol=0, atol=1e-9)
         assert torch.allclose(together.best[member], alone.best[0], rtol=0, atol=1e-9)
@@ -123,8 +123,8 @@ def test_members_stop_each_at_their_own_time() -> None:
         for k, lr in enumerate([0.1, 0.001, 0.03, 0.01])
     ]
     rows, held_out = rows_of(60, 0), rows_of(20, 1)
-    together = train_all(pack_training(configs, rows.inputs), rows, held_out)
-    alone = [train_all(pack_training([c], rows.inputs), rows, held_out) for c in configs]
+    together = train_all(pack_hyperparameters(configs, rows.inputs), rows, held_out)
+    alone = [train_all(pack_hyperparameters([c], rows.inputs), rows, held_out) for c in configs]
     assert len({state.epoch for state in alone}) > 1
     for member, state in enumerate(alone):
         assert torch.allclose(together.best[member], state.best[0], rtol=0, atol=1e-9)
@@ -133,7 +133,7 @@ def test_members_stop_each_at_their_own_time() -> None:
 
 def test_only_what_differs_becomes_a_tensor() -> None:
     configs = [config_of(optimizer={"type": "adam", "lr": lr}) for lr in (0.1, 0.2)]
-    optimizer: Any = pack_training(configs, torch.ones(1, dtype=torch.float64)).optimizer
+    optimizer: Any = pack_hyperparameters(configs, torch.ones(1, dtype=torch.float64)).optimizer
     assert optimizer.lr.tolist() == [[0.1], [0.2]]
     assert optimizer.lr.dtype == torch.float64
     assert optimizer.beta1 == 0.9
@@ -208,11 +208,11 @@ def test_memory_splits_a_pack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         load(path, "  target: y", f"seed: {seed}", "train: {epochs: 2}", "device: cpu")
         for seed in range(5)
     ]
-    data = prepare_data(problems[0])
+    data = prepare_tensors(problems[0])
     whole = [m for p in train_pack(problems, data, 1, 1.0) for m in p.ended]
     monkeypatch.setattr(hardware, "_free_memory", lambda: 10**6)
     done: list[float] = []
-    ended: list[tuple[int, EndedMember]] = []
+    ended: list[tuple[int, FinishedRun]] = []
     for progress in train_pack(problems, data, 1, 0.9):
         done.append(progress.done)
         ended += [(len(ended), member) for member in progress.ended]
@@ -222,7 +222,7 @@ def test_memory_splits_a_pack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert done[-1] == 5
     assert done[0] == 1.5  # three of the five fit, and are half-way
     for one, (_, other) in zip(whole, ended, strict=True):
-        assert torch.allclose(one.session.state.best, other.session.state.best, atol=1e-5)
+        assert torch.allclose(one.trainer.state.best, other.trainer.state.best, atol=1e-5)
 
 
 @pytest.mark.parametrize("target", ["y", "kind"])
@@ -246,7 +246,7 @@ def test_a_members_history_is_that_of_the_run_alone(tmp_path: Path, target: str)
         )
         for seed, lr in enumerate(lrs)
     ]
-    data = prepare_data(problems[0])
+    data = prepare_tensors(problems[0])
     ended = {m.place: m for p in train_pack(problems, data, 1, 1.0) for m in p.ended}
     assert [len(ended[place].history) for place in range(3)] == [3, 0, 3]
     for place in (0, 2):

@@ -5,7 +5,7 @@ import pytest
 from ml2021.data.preprocessing.records import ClassTarget, NumberFeature, Preprocessing, RealTargets
 from ml2021.engine.layout import Layout
 from ml2021.errors import ConfigError
-from ml2021.inspection.parameter_names import ModelType, ParameterNames
+from ml2021.inspection.features import ModelType, ParameterNames
 
 
 def preprocessing(columns: list[str], targets: list[str]) -> Preprocessing:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ml2021.commands.prediction_csv import _numbers, to_csv
-from ml2021.runs.model import Model, load_model
+from ml2021.runs.model import TrainedModel, load_model
 from tests import commands
 from tests.commands import contents, parse_rows, read_rows, refusal, run_well, write_rows
 
@@ -63,7 +63,7 @@ def column(text: str, name: str) -> list[str]:
     return [row[name] for row in parse_rows(text)]
 
 
-def model_of(run: Path) -> Model:
+def model_of(run: Path) -> TrainedModel:
     return load_model(run / "checkpoints" / "best.safetensors")
 
 
@@ -267,7 +267,7 @@ def test_a_missing_column_is_named_with_a_hint(runs: Path, folder: Path) -> None
 # Series.
 
 
-def by_hand(model: Model, values: list[float], steps: int) -> list[float]:
+def by_hand(model: TrainedModel, values: list[float], steps: int) -> list[float]:
     """Forecast one value after the other, each from the ones before it."""
     history = model.preprocessing.history
     assert history is not None

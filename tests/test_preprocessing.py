@@ -19,8 +19,8 @@ from pydantic import ValidationError
 
 from ml2021.data.column_types import FeatureColumn
 from ml2021.data.csv.headers import TableFormat
-from ml2021.data.load import LoadedProblem
-from ml2021.data.new_table import read_matching
+from ml2021.data.load import TrainingData
+from ml2021.data.new_table import read_new_table
 from ml2021.data.preprocessing import fit as fitting
 from ml2021.data.preprocessing.records import (
     CategoryFeature,
@@ -466,26 +466,26 @@ def survey(rows: int = 30) -> dict[str, list[Cell]]:
 
 
 @pytest.fixture
-def trained(tmp_path: Path) -> LoadedProblem:
+def trained(tmp_path: Path) -> TrainingData:
     return load(write_csv(tmp_path / "train.csv", survey()), "  target: y")
 
 
 def matched(
-    problem: LoadedProblem, path: Path, purpose: str = "predicted", carried: tuple[str, ...] = ()
+    data: TrainingData, path: Path, purpose: str = "predicted", carried: tuple[str, ...] = ()
 ) -> tuple[FittedTable, NDArray[np.float32]]:
-    table = read_matching(
-        problem.preprocessing,
+    table = read_new_table(
+        data.preprocessing,
         path,
         TableFormat(),
         "scored" if purpose == "scored" else "predicted",
         carried,
     ).table
     rows = np.arange(len(table.frame))
-    return table, encode_inputs(problem.preprocessing, table.frame, rows, table.series).inputs
+    return table, encode_inputs(data.preprocessing, table.frame, rows, table.series).inputs
 
 
 def test_columns_are_matched_by_name_whatever_their_order(
-    trained: LoadedProblem, tmp_path: Path
+    trained: TrainingData, tmp_path: Path
 ) -> None:
     columns = survey()
     _, inputs = matched(trained, write_csv(tmp_path / "same.csv", columns))
@@ -496,9 +496,7 @@ def test_columns_are_matched_by_name_whatever_their_order(
     assert inputs[trained.split.train].tobytes() == trained.train.inputs.tobytes()
 
 
-def test_prediction_needs_no_target_and_scoring_does(
-    trained: LoadedProblem, tmp_path: Path
-) -> None:
+def test_prediction_needs_no_target_and_scoring_does(trained: TrainingData, tmp_path: Path) -> None:
     columns = survey()
     del columns["y"]
     path = write_csv(tmp_path / "new.csv", columns)
@@ -509,7 +507,7 @@ def test_prediction_needs_no_target_and_scoring_does(
     assert str(caught.value) == f"{path}: column 'y' is missing"
 
 
-def test_rows_without_a_target_are_not_scored(trained: LoadedProblem, tmp_path: Path) -> None:
+def test_rows_without_a_target_are_not_scored(trained: TrainingData, tmp_path: Path) -> None:
     columns = survey()
     columns["y"] = [None if i in (0, 4) else cell for i, cell in enumerate(columns["y"])]
     table, _ = matched(trained, write_csv(tmp_path / "new.csv", columns), "scored")
@@ -518,7 +516,7 @@ def test_rows_without_a_target_are_not_scored(trained: LoadedProblem, tmp_path: 
     assert table.samples(rows).values[:, 0].tolist() == [c for c in columns["y"] if c is not None]
 
 
-def test_missing_columns_are_all_named_with_a_hint(trained: LoadedProblem, tmp_path: Path) -> None:
+def test_missing_columns_are_all_named_with_a_hint(trained: TrainingData, tmp_path: Path) -> None:
     columns = survey()
     path = write_csv(tmp_path / "new.csv", {"X ": columns["x"], "flagg": columns["flag"]})
     with pytest.raises(DataError) as caught:
@@ -530,7 +528,7 @@ def test_missing_columns_are_all_named_with_a_hint(trained: LoadedProblem, tmp_p
     )
 
 
-def test_kinds_are_those_of_training(trained: LoadedProblem, tmp_path: Path) -> None:
+def test_kinds_are_those_of_training(trained: TrainingData, tmp_path: Path) -> None:
     # On their own, `word` would be numbers here, and `flag` numbers of three values.
     path = write_csv(tmp_path / "new.csv", {"x": [1, 2], "word": ["1", "red"], "flag": [1, 7]})
     preprocessing = trained.preprocessing
@@ -553,7 +551,7 @@ def test_kinds_are_those_of_training(trained: LoadedProblem, tmp_path: Path) -> 
     assert "column 'x': 'a' is not a number" in caught.value.lines[0]
 
 
-def test_an_all_missing_column_is_filled(trained: LoadedProblem, tmp_path: Path) -> None:
+def test_an_all_missing_column_is_filled(trained: TrainingData, tmp_path: Path) -> None:
     columns: dict[str, list[Cell]] = {"x": [None], "word": [None], "flag": [None]}
     _, inputs = matched(trained, write_csv(tmp_path / "new.csv", columns))
     (feature, *_) = trained.preprocessing.features
@@ -563,22 +561,22 @@ def test_an_all_missing_column_is_filled(trained: LoadedProblem, tmp_path: Path)
 
 
 def test_a_carried_column_that_is_also_an_input_is_both(
-    trained: LoadedProblem, tmp_path: Path
+    trained: TrainingData, tmp_path: Path
 ) -> None:
     name = next(f.name for f in trained.preprocessing.features if isinstance(f, NumberFeature))
     columns: dict[str, list[Cell]] = {key: cells[:3] for key, cells in survey().items()}
     columns[name] = ["1.50", "2e0", "03"]
     path = write_csv(tmp_path / "new.csv", columns)
-    found = read_matching(trained.preprocessing, path, TableFormat(), "predicted", (name,))
+    found = read_new_table(trained.preprocessing, path, TableFormat(), "predicted", (name,))
     assert found.carried[name].tolist() == ["1.50", "2e0", "03"]
     assert found.table.frame[name].tolist() == [1.5, 2.0, 3.0]
 
 
-def test_carried_columns_come_back_as_they_stand(trained: LoadedProblem, tmp_path: Path) -> None:
+def test_carried_columns_come_back_as_they_stand(trained: TrainingData, tmp_path: Path) -> None:
     columns: dict[str, list[Cell]] = {name: cells[:3] for name, cells in survey().items()}
     columns["id"] = ["007", "1e3", ""]
     path = write_csv(tmp_path / "new.csv", columns)
-    kept = read_matching(trained.preprocessing, path, TableFormat(), "predicted", ("id",)).carried
+    kept = read_new_table(trained.preprocessing, path, TableFormat(), "predicted", ("id",)).carried
     assert kept["id"].tolist()[:2] == ["007", "1e3"]
     with pytest.raises(ConfigError) as caught:
         matched(trained, path, carried=("Id",))
@@ -601,41 +599,41 @@ def test_repeated_names_are_matched_by_which_of_the_name_they_are(tmp_path: Path
     # As in the course's homework: the target is the third of its name, and the file to predict
     # has only the first two.
     header, rows = repeated(30, 3)
-    problem = load(write_rows(tmp_path / "train.csv", header, rows), "  target: y.2")
-    names = [feature.name for feature in problem.preprocessing.features]
+    data = load(write_rows(tmp_path / "train.csv", header, rows), "  target: y.2")
+    names = [feature.name for feature in data.preprocessing.features]
     assert names == ["a.0", "y.0", "a.1", "y.1", "a.2"]
-    assert problem.preprocessing.target_columns == ("y.2",)
-    assert isinstance(problem.preprocessing.target, RealTargets)
-    assert problem.preprocessing.target.labels == ("y",)
-    whole, inputs = matched(problem, tmp_path / "train.csv", "scored")
+    assert data.preprocessing.target_columns == ("y.2",)
+    assert isinstance(data.preprocessing.target, RealTargets)
+    assert data.preprocessing.target.labels == ("y",)
+    whole, inputs = matched(data, tmp_path / "train.csv", "scored")
     assert whole.scorable_rows().tolist() == list(range(30))
     short = write_rows(tmp_path / "test.csv", header[:-2], [row[:-1] for row in rows])
-    _, again = matched(problem, short)
+    _, again = matched(data, short)
     assert again.tobytes() == inputs.tobytes()
     # The columns of one name in another order are other columns.
     swapped = [[row[2], row[1], row[0], *row[3:-1]] for row in rows]
-    _, other = matched(problem, write_rows(tmp_path / "swapped.csv", header[:-2], swapped))
+    _, other = matched(data, write_rows(tmp_path / "swapped.csv", header[:-2], swapped))
     assert other.tobytes() != inputs.tobytes()
     with pytest.raises(DataError) as caught:
-        matched(problem, short, "scored")
+        matched(data, short, "scored")
     assert str(caught.value) == f"{short}: column 'y.2' is missing; 'y' occurs 2 times there"
 
 
 def test_a_name_that_is_repeated_no_more_is_still_found(tmp_path: Path) -> None:
     header, rows = repeated(30, 2)
-    problem = load(write_rows(tmp_path / "train.csv", header, rows), "  target: y.1")
-    _, inputs = matched(problem, tmp_path / "train.csv")
+    data = load(write_rows(tmp_path / "train.csv", header, rows), "  target: y.1")
+    _, inputs = matched(data, tmp_path / "train.csv")
     # y.0 is the only y here, and so has its bare name.
     short = write_rows(tmp_path / "test.csv", header[:-2], [row[:-1] for row in rows])
-    _, again = matched(problem, short)
+    _, again = matched(data, short)
     assert again.tobytes() == inputs.tobytes()
 
 
 def test_a_series_shorter_than_its_history_has_no_rows(tmp_path: Path) -> None:
     values: list[Cell] = [i * i % 17 + 0.5 for i in range(40)]
-    problem = load(write_csv(tmp_path / "t.csv", {"y": values}), "  target: y", "  lags: 7")
+    data = load(write_csv(tmp_path / "t.csv", {"y": values}), "  target: y", "  lags: 7")
     short = write_csv(tmp_path / "short.csv", {"y": values[:5]})
-    table = read_matching(problem.preprocessing, short, TableFormat(), "predicted").table
+    table = read_new_table(data.preprocessing, short, TableFormat(), "predicted").table
     rows = table.scorable_rows()
     assert len(rows) == 0
     assert table.samples(rows).inputs.shape == (0, 8)
@@ -645,16 +643,16 @@ def test_a_file_is_put_in_the_order_of_its_series(tmp_path: Path) -> None:
     values: list[Cell] = [i * i % 17 + 0.5 for i in range(40)]
     days: list[Cell] = [f"2021-{i // 28 + 1:02}-{i % 28 + 1:02}" for i in range(40)]
     path = write_csv(tmp_path / "t.csv", {"day": days, "y": values})
-    problem = load(path, "  target: y", "  lags: 3", "  order_by: day")
+    data = load(path, "  target: y", "  lags: 3", "  order_by: day")
     order = np.random.default_rng(0).permutation(40)
     mixed = {"day": [days[i] for i in order], "y": [values[i] for i in order]}
     shuffled = write_csv(tmp_path / "mixed.csv", mixed)
-    found = read_matching(problem.preprocessing, shuffled, TableFormat(), "predicted", ("day",))
+    found = read_new_table(data.preprocessing, shuffled, TableFormat(), "predicted", ("day",))
     table, kept = found.table, found.carried
     assert table.frame["y"].tolist() == values
     assert table.frame["y"].to_numpy()[table.file_order].tolist() == mixed["y"]
     assert kept["day"].tolist() == mixed["day"]
     without = write_csv(tmp_path / "without.csv", {"y": values})
     with pytest.raises(DataError) as caught:
-        read_matching(problem.preprocessing, without, TableFormat(), "predicted")
+        read_new_table(data.preprocessing, without, TableFormat(), "predicted")
     assert str(caught.value) == f"{without}: column 'day' is missing"

@@ -86,7 +86,7 @@ def browse(folder: Path, page: str, *arguments: str) -> subprocess.CompletedProc
 
 
 @pytest.fixture(scope="module")
-def reports(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def evaluations(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with the report of each config, trained for an epoch; all folds are open."""
     folder = tmp_path_factory.mktemp("browser")
     (folder / "data").symlink_to(ROOT / "data")
@@ -100,16 +100,16 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_nothing_is_cut_off_nothing_is_said_and_nothing_is_asked_for(reports: Path) -> None:
+def test_nothing_is_cut_off_nothing_is_said_and_nothing_is_asked_for(evaluations: Path) -> None:
     pages = [f"{config.stem}.html" for config in CONFIGS]
     # A page that does all that a report must not: what is measured can be found.
     bad = '<p style="width: 3000px">x<img src="http://127.0.0.1:9/x.png"><script>x.y</script>'
     bad += '<div class="scroll" style="overflow-x: auto"><p style="width: 3000px">cut</div>'
-    (reports / "bad.html").write_text(bad)
-    (reports / "harness.html").write_text(
+    (evaluations / "bad.html").write_text(bad)
+    (evaluations / "harness.html").write_text(
         HARNESS % (json.dumps([*pages, "bad.html"]), json.dumps(WIDTHS))
     )
-    done = browse(reports, "harness.html", "--dump-dom")
+    done = browse(evaluations, "harness.html", "--dump-dom")
     found = re.search(r'<pre id="result">(.*?)</pre>', done.stdout)
     assert found is not None, done.stdout[:2000] + done.stderr
     measured = json.loads(found[1])
@@ -131,8 +131,8 @@ def test_nothing_is_cut_off_nothing_is_said_and_nothing_is_asked_for(reports: Pa
     assert not [line for line in said if "bad.html" not in line]
 
 
-def test_it_can_be_printed(reports: Path) -> None:
-    browse(reports, "views_relu.html", f"--print-to-pdf={reports / 'page.pdf'}")
-    printed = (reports / "page.pdf").read_bytes()
+def test_it_can_be_printed(evaluations: Path) -> None:
+    browse(evaluations, "views_relu.html", f"--print-to-pdf={evaluations / 'page.pdf'}")
+    printed = (evaluations / "page.pdf").read_bytes()
     assert printed.startswith(b"%PDF")
     assert 2 <= len(re.findall(rb"/Type\s*/Page\b", printed)) <= 15

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from ml2021.formatting import number, number_with_error
-from ml2021.report.collect import from_disk
+from ml2021.report.contents import from_disk
 from ml2021.report.sections import predictions as about_rows
 from ml2021.runs.directory import RunDirectory
 from tests import commands

@@ -6,9 +6,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from ml2021.report.blocks import Block, Items, Listing, Picture, Section, Table, Text
 from ml2021.report.figures.style import new_figure, shown
-from ml2021.report.html import render
+from ml2021.report.html import Block, Items, Listing, Picture, Section, Table, Text, render
 
 HOSTILE = "<script>alert('x')</script>\"&\n\x1b[31m"
 

@@ -14,9 +14,9 @@ from ml2021.data.preprocessing.records import (
 from ml2021.data.samples import Samples
 from ml2021.evaluation import scoring
 from ml2021.evaluation.scoring import (
-    answer_shapes,
-    full_report,
-    learn_answers,
+    baseline_shapes,
+    evaluate_predictions,
+    fit_baselines,
     score,
     score_each,
     to_predictions,
@@ -67,13 +67,13 @@ def test_outputs_become_probabilities_without_overflow() -> None:
 
 
 def test_the_trivial_answers_are_those_of_the_training_rows() -> None:
-    answers = learn_answers(preprocessing(REAL), TRAIN)
-    assert answers["mean"].tolist() == [3.0, 1.0]
-    assert answers["median"].tolist() == [3.0, 1.0]
+    baselines = fit_baselines(preprocessing(REAL), TRAIN)
+    assert baselines["mean"].tolist() == [3.0, 1.0]
+    assert baselines["median"].tolist() == [3.0, 1.0]
     # Standardised: (2x − 2) / 2 = x − 1, and 1 / 5.
     expected = np.array([[1.0, 0.0], [-1.0, 0.2]])
-    assert answers["least_squares"] == pytest.approx(expected, abs=1e-6)
-    assert learn_answers(preprocessing(CLASSES), TRAIN_CLASSES)["frequencies"].tolist() == [
+    assert baselines["least_squares"] == pytest.approx(expected, abs=1e-6)
+    assert fit_baselines(preprocessing(CLASSES), TRAIN_CLASSES)["frequencies"].tolist() == [
         0.75,
         0.25,
         0.0,
@@ -85,15 +85,17 @@ def test_the_answers_have_the_shapes_that_a_checkpoint_is_held_to(
     target: RealTargets | ClassTarget, train: Samples
 ) -> None:
     fitted = preprocessing(target)
-    learned = learn_answers(fitted, train)
-    assert {name: answer.shape for name, answer in learned.items()} == answer_shapes(fitted)
+    learned = fit_baselines(fitted, train)
+    assert {name: answer.shape for name, answer in learned.items()} == baseline_shapes(fitted)
 
 
 def test_a_report_on_numbers() -> None:
     fitted = preprocessing(REAL)
     truth = np.array([[2.0, 1.0], [8.0, 3.0]])
     predictions = np.array([[2.0, 2.0], [6.0, 3.0]])
-    report = full_report(fitted, learn_answers(fitted, TRAIN), samples([1, 4], truth), predictions)
+    report = evaluate_predictions(
+        fitted, fit_baselines(fitted, TRAIN), samples([1, 4], truth), predictions
+    )
     assert report.rows == 2
     assert report.confusion is None
     assert report.scores["mae"] == pytest.approx(3 / 4)
@@ -111,12 +113,12 @@ def test_a_report_on_numbers() -> None:
 
 def test_reports_tell_whether_they_are_of_the_same_rows() -> None:
     fitted = preprocessing(REAL)
-    answers = learn_answers(fitted, TRAIN)
+    baselines = fit_baselines(fitted, TRAIN)
 
     def digest(truth: list[list[float]], predicted: float) -> str:
         rows = samples([1, 4], np.array(truth))
         predictions = np.full((2, 2), predicted)
-        return full_report(fitted, answers, rows, predictions).truth_sha256
+        return evaluate_predictions(fitted, baselines, rows, predictions).truth_sha256
 
     same = digest([[1.0, 2.0], [3.0, 4.0]], 0.0)
     assert digest([[1.0, 2.0], [3.0, 4.0]], 9.0) == same
@@ -128,7 +130,7 @@ def test_a_series_is_held_against_its_previous_value() -> None:
     fitted = preprocessing(REAL)
     truth = np.array([[2.0, 4.0]])
     rows = samples([1], truth, previous=np.array([1.0]))
-    report = full_report(fitted, learn_answers(fitted, TRAIN), rows, truth)
+    report = evaluate_predictions(fitted, fit_baselines(fitted, TRAIN), rows, truth)
     assert report.baselines["previous_value"]["mae"] == pytest.approx((1 + 3) / 2)
     assert report.scores["mae"] == 0.0
     assert report.scores["r2"] is None
@@ -138,8 +140,8 @@ def test_a_report_on_classes_counts_the_unseen_one_as_wrong() -> None:
     fitted = preprocessing(CLASSES)
     truth = np.array([0, 1, 1, -1])
     predictions = np.eye(3)[[0, 1, 0, 2]] * 0.4 + 0.2
-    report = full_report(
-        fitted, learn_answers(fitted, TRAIN_CLASSES), samples([0, 1, 2, 3], truth), predictions
+    report = evaluate_predictions(
+        fitted, fit_baselines(fitted, TRAIN_CLASSES), samples([0, 1, 2, 3], truth), predictions
     )
     assert report.scores["accuracy"] == 2 / 4
     assert report.scores["log_loss"] is None
@@ -154,7 +156,9 @@ def test_a_report_on_classes_counts_the_unseen_one_as_wrong() -> None:
 def test_least_squares_has_a_choice_of_class_but_no_probabilities() -> None:
     fitted = preprocessing(CLASSES)
     rows = samples([0, 3], np.array([0, 1]))
-    report = full_report(fitted, learn_answers(fitted, TRAIN_CLASSES), rows, np.eye(3)[[0, 1]])
+    report = evaluate_predictions(
+        fitted, fit_baselines(fitted, TRAIN_CLASSES), rows, np.eye(3)[[0, 1]]
+    )
     assert report.baselines["least_squares"]["accuracy"] == 1.0
     assert report.baselines["least_squares"]["log_loss"] is None
     assert report.baselines["least_squares"]["auroc"] is None

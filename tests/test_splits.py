@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ml2021.data.dates import sort_keys
+from ml2021.data.series import sort_keys
 from ml2021.data.splits import (
     Split,
     split_by_fraction,

@@ -9,10 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from ml2021.engine.layout import Layout
-from ml2021.inspection.loss_surface import Ground
-from ml2021.inspection.parameter_names import Parameter
-from ml2021.inspection.planes import named_plane
-from ml2021.inspection.trajectory import Way, read_way
+from ml2021.inspection.features import Parameter
+from ml2021.inspection.loss_surface import LossSurface
+from ml2021.inspection.trajectory import Trajectory, load_trajectory, named_plane
 from ml2021.report.figures.style import to_png
 from ml2021.report.figures.surfaces import (
     Mark,
@@ -24,7 +23,7 @@ from ml2021.report.figures.surfaces import (
 from ml2021.report.sections.loss_surface import losses_at, tangent_steps
 from ml2021.runs.checkpoint_file import load_checkpoint, save_checkpoint
 from ml2021.runs.directory import RunDirectory
-from ml2021.runs.model import load_model, load_own_problem
+from ml2021.runs.model import load_model, reload_training_data
 from tests.commands import contents, read_rows, refusal, run_well, table, write_rows
 
 LINE = """data: {path: line.csv, target: score, split: {validation: 0.0, test: 0.2}}
@@ -59,12 +58,12 @@ def is_png(path: Path) -> bool:
     return path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 10_000
 
 
-def ground_and_way(folder: Path, settings: int = 1) -> tuple[Ground, Way]:
+def ground_and_way(folder: Path, settings: int = 1) -> tuple[LossSurface, Trajectory]:
     """Read a run as the command reads it."""
     run = RunDirectory(folder)
     model = load_model(run.best)
-    problem = load_own_problem(run, model)
-    return Ground(model, problem.train, settings), read_way(run, model)
+    data = reload_training_data(run, model)
+    return LossSurface(model, data.train, settings), load_trajectory(run, model)
 
 
 def test_the_loss_along_the_path_is_the_one_that_training_saw(trained: Path) -> None:
@@ -96,7 +95,7 @@ def test_the_way_is_that_of_the_first_member_that_predicts(trained: Path) -> Non
     run = RunDirectory(trained / "members")
     last, best = load_checkpoint(run.last), load_checkpoint(run.best)
     model = load_model(run.best)
-    first = read_way(run, model)
+    first = load_trajectory(run, model)
     assert first.path[:-1].tolist() == last.tensors["path.points"].tolist()
     assert first.start is not None
     assert first.start.tolist() == first.path[0].tolist()
@@ -106,7 +105,7 @@ def test_the_way_is_that_of_the_first_member_that_predicts(trained: Path) -> Non
     save_checkpoint(run.last, last)
     others = {**best.tensors, "theta": best.tensors["theta"][1:].clone()}
     save_checkpoint(run.best, replace(best, tensors=others))
-    second = read_way(run, load_model(run.best))
+    second = load_trajectory(run, load_model(run.best))
     assert len(second.path) == 0
     assert second.end is not None
     assert second.end.tolist() == last.tensors["theta"][1].tolist()
@@ -118,7 +117,7 @@ def test_the_way_is_that_of_the_first_member_that_predicts(trained: Path) -> Non
 def test_a_long_path_is_thinned_to_as_many_points(trained: Path) -> None:
     run = RunDirectory(trained / "line")
     model = load_model(run.best)
-    whole, thin = read_way(run, model), read_way(run, model, 4)
+    whole, thin = load_trajectory(run, model), load_trajectory(run, model, 4)
     assert len(whole.path) == 13
     assert thin.path.tolist() == whole.path[[0, 3, 6, 9, 12]].tolist()
 

@@ -400,7 +400,7 @@ def test_sweep_wants_a_sweep(tmp_path: Path) -> None:
 def test_the_ladder_is_its_files(tmp_path: Path) -> None:
     """Each run of ladder.yaml is a config of configs/ladder/, in the order of the README."""
     from ml2021.config.loading import load_config
-    from ml2021.sweeps.expand import load_sweep
+    from ml2021.sweeps.search_space import load_sweep
 
     configs = Path(__file__).parent.parent / "configs"
     readme = (configs.parent / "README.md").read_text()

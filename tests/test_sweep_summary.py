@@ -11,7 +11,7 @@ from ml2021.config.yaml_scalars import dump_document
 from ml2021.report.figures.slices import number_slice
 from ml2021.sweeps.directory import SweepPlan
 from ml2021.sweeps.results import Result
-from ml2021.sweeps.summary import Outcome
+from ml2021.sweeps.summary import SweepSummary
 
 BEST = Path("s/best")
 LRS = (0.001, 0.01, 0.1)
@@ -19,7 +19,7 @@ LRS = (0.001, 0.01, 0.1)
 
 def outcome_of(
     by_run: dict[tuple[float, int], float], *, scales: dict[str, str] | None = None, **change: Any
-) -> Outcome:
+) -> SweepSummary:
     """Return the outcome of runs with that learning rate and seed, and that score."""
     settings: list[dict[str, Any]] = []
     texts, results = [], {}
@@ -48,7 +48,7 @@ def outcome_of(
             "baselines": {part: {"mean": {"mae": 3.0, "rmse": 7.0}} for part in parts},
         }
         results[number] = Result(**{**keys, **change})
-    return Outcome(SweepPlan(tuple(settings), tuple(texts), scales or {}), results)
+    return SweepSummary(SweepPlan(tuple(settings), tuple(texts), scales or {}), results)
 
 
 def grid(*means: float) -> dict[tuple[float, int], float]:
@@ -95,7 +95,7 @@ def test_settings_that_chance_alone_tells_apart() -> None:
 def test_what_went_wrong_is_counted() -> None:
     whole = outcome_of(grid(9.0, 5.0, 30.0))
     results = {**whole.results, 1: Result(1, "diverged"), 2: Result(2, "failed")}
-    words = Outcome(whole.plan, results).words(BEST)
+    words = SweepSummary(whole.plan, results).words(BEST)
     assert "Runs that diverged: 1 of 9." in words
     assert "Runs that failed: 1 of 9." in words
 

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ml2021.data.csv.cells import StorageKind
+from ml2021.data.csv.cells import StorageType
 from ml2021.data.csv.headers import TableFormat
 from ml2021.data.tables import Table, find_lines, read_header, read_table
 from ml2021.errors import DataError
@@ -442,7 +442,7 @@ def test_the_odd_cell_of_a_later_block_is_found(tmp_path: Path) -> None:
     ("kind", "expected"),
     [("text", ["1", "2.50", None, "007"]), ("number", [1, 2.5, None, 7])],
 )
-def test_forced_kinds(tmp_path: Path, kind: StorageKind, expected: list[Any]) -> None:
+def test_forced_kinds(tmp_path: Path, kind: StorageType, expected: list[Any]) -> None:
     table = read(tmp_path, b"b,a\n0,1\n0,2.50\n0,NA\n0,007\n", kinds={"a": kind})
     assert values(table)["a"] == expected
 

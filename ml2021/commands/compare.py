@@ -8,18 +8,18 @@ from typing import Any
 from ml2021.config.loading import load_config
 from ml2021.errors import CheckpointError, ConfigError
 from ml2021.evaluation.comparison import (
-    Contender,
     Group,
+    RunResult,
     are_same_rows,
     best_of,
     comparison_table,
     group,
-    trivial_answers,
+    shared_baselines,
 )
 from ml2021.formatting import score_table
 from ml2021.runs.directory import open_run, read_json
 from ml2021.sweeps.directory import SweepDirectory, is_sweep, load_results, read_plan
-from ml2021.sweeps.results import contender_of
+from ml2021.sweeps.results import run_result_of
 
 _PARTS = ("test", "held-out", "validation", "train")  # the first that all runs have is compared
 
@@ -57,7 +57,7 @@ class Comparison:
         names = {m.name: m.name for each in self.groups for m in each.members}
         marked = columns if self.same_rows and len(self.groups) > 1 else []
         table = comparison_table(self.groups, columns, names=names, marked=marked)
-        trivial = trivial_answers(self.groups, self.part) if self.same_rows else {}
+        trivial = shared_baselines(self.groups, self.part) if self.same_rows else {}
         if not trivial:
             return table
         return [*table, "", *score_table(f"trivial answers, {rows}", trivial)]
@@ -70,7 +70,7 @@ class Comparison:
             "same_rows": self.same_rows,
             "groups": [self._group_to_json(each) for each in self.groups],
             "best": self.best(),
-            "baselines": trivial_answers(self.groups, self.part) if self.same_rows else {},
+            "baselines": shared_baselines(self.groups, self.part) if self.same_rows else {},
         }
 
     def _group_to_json(self, each: Group) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def compare(paths: Sequence[Path]) -> Comparison:
     Raises CheckpointError where one holds no run that has ended, ConfigError where their tasks
     differ.
     """
-    contenders: list[Contender] = []
+    contenders: list[RunResult] = []
     notes: list[str] = []
     for path in dict.fromkeys(paths):
         found = list(_read_sweep(path, notes)) if is_sweep(path) else [_read_run(path)]
@@ -116,7 +116,7 @@ def compare(paths: Sequence[Path]) -> Comparison:
     return Comparison(part, first.task, same_rows, tuple(group(contenders)), tuple(notes))
 
 
-def _read_run(path: Path) -> Contender:
+def _read_run(path: Path) -> RunResult:
     run = open_run(path)
     if not run.summary.is_file():
         raise CheckpointError(f"{path}: has not ended; go on with: ml2021 train --resume {path}")
@@ -125,7 +125,7 @@ def _read_run(path: Path) -> Contender:
         scores = dict(summary["scores"])
         if "cross_validation" in summary:
             scores["held-out"] = summary["cross_validation"]["pooled"]
-        return Contender(
+        return RunResult(
             name=str(path),
             config=load_config(run.resolved_config).config,
             settings={},
@@ -141,7 +141,7 @@ def _read_run(path: Path) -> Contender:
         raise CheckpointError(f"{run.summary}: damaged, or of another version") from None
 
 
-def _read_sweep(path: Path, notes: list[str]) -> Iterator[Contender]:
+def _read_sweep(path: Path, notes: list[str]) -> Iterator[RunResult]:
     """Yield the runs of a sweep that are done; `notes` says how many are not."""
     sweep = SweepDirectory(path)
     plan = read_plan(sweep)
@@ -150,4 +150,4 @@ def _read_sweep(path: Path, notes: list[str]) -> Iterator[Contender]:
     if left_out := len(plan.texts) - len(ended):
         notes.append(f"{path}: runs that are left out, since they did not end well: {left_out:,}")
     for result in ended:
-        yield contender_of(result, f"{path} run {result.run}", {})
+        yield run_result_of(result, f"{path} run {result.run}", {})

@@ -6,19 +6,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml2021.config.schema import KFoldSplit
-from ml2021.data.new_table import read_matching
+from ml2021.data.new_table import read_new_table
 from ml2021.data.samples import Samples
 from ml2021.errors import CheckpointError, DataError
-from ml2021.evaluation.scoring import Report
+from ml2021.evaluation.scoring import Evaluation
 from ml2021.files import is_there
 from ml2021.runs.directory import RunDirectory, chosen_run, open_run, read_json
 
 if TYPE_CHECKING:
-    from ml2021.runs.model import Model
+    from ml2021.runs.model import TrainedModel
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class ScoredRows:
     """What was scored, and how. `split` is a part of the run's own rows, or the CSV's path.
 
     cross_validation: what the summary of a run with folds says of them; where nothing but the folds
@@ -28,7 +28,7 @@ class Evaluation:
     run: Path
     split: str
     task: str
-    report: Report
+    report: Evaluation
     notes: tuple[str, ...]
     cross_validation: Mapping[str, Any] | None
 
@@ -52,12 +52,12 @@ class Evaluation:
         }
 
 
-def evaluate(csv: Path | None, run_path: Path | None) -> Evaluation:
+def evaluate(csv: Path | None, run_path: Path | None) -> ScoredRows:
     """Score a run's best parameters on a CSV, or on the run's own test or validation rows."""
     run = open_run(run_path)
 
-    from ml2021.evaluation.ensembles import report_on
-    from ml2021.runs.model import load_model, load_own_problem
+    from ml2021.evaluation.ensembles import evaluate_members
+    from ml2021.runs.model import load_model, reload_training_data
 
     model = load_model(run.best)
     notes: list[str] = []
@@ -66,18 +66,18 @@ def evaluate(csv: Path | None, run_path: Path | None) -> Evaluation:
         found = _cross_validation(run)
         if model.test_sha256 is None:  # nothing but the folds has been held out
             report = _report_of(run, found)
-            return Evaluation(run.path, "folds", model.preprocessing.task, report, (), found)
+            return ScoredRows(run.path, "folds", model.preprocessing.task, report, (), found)
     with chosen_run(run, run_path):
         if csv is None:
-            split, samples = load_own_problem(run, model, "name a CSV to score").scored_part
+            split, samples = reload_training_data(run, model, "name a CSV to score").scored_part
         else:
             split, samples, notes = _rows_of(csv, model)
         predictions = model.member_predictions(samples.inputs)
-        report, _ = report_on(predictions, model.preprocessing, model.answers, samples)
+        report, _ = evaluate_members(predictions, model.preprocessing, model.baselines, samples)
     notes += samples.notes
     if report.confusion is not None and (unseen := int((samples.classes < 0).sum())):
         notes.append(f"rows of a class never seen in training, counted as wrong: {unseen}")
-    return Evaluation(run.path, split, model.preprocessing.task, report, tuple(notes), found)
+    return ScoredRows(run.path, split, model.preprocessing.task, report, tuple(notes), found)
 
 
 def _cross_validation(run: RunDirectory) -> Mapping[str, Any]:
@@ -92,10 +92,10 @@ def _cross_validation(run: RunDirectory) -> Mapping[str, Any]:
     return found
 
 
-def _report_of(run: RunDirectory, found: Mapping[str, Any]) -> Report:
+def _report_of(run: RunDirectory, found: Mapping[str, Any]) -> Evaluation:
     """Return the means over the folds; the scores by target are of all held-out rows together."""
     try:
-        return Report(
+        return Evaluation(
             rows=found["rows"],
             truth_sha256=found["pooled"]["truth_sha256"],
             scores=found["scores"],
@@ -109,9 +109,9 @@ def _report_of(run: RunDirectory, found: Mapping[str, Any]) -> Report:
         ) from None
 
 
-def _rows_of(csv: Path, model: "Model") -> tuple[str, Samples, list[str]]:
+def _rows_of(csv: Path, model: "TrainedModel") -> tuple[str, Samples, list[str]]:
     """Return the rows of another file that can be scored, and notes."""
-    matched = read_matching(model.preprocessing, csv, model.table_format, "scored")
+    matched = read_new_table(model.preprocessing, csv, model.table_format, "scored")
     rows = matched.table.scorable_rows()
     if not len(rows):
         raise DataError(f"{csv}: every row lacks its target or history; add rows to score")

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
     from ml2021.data.csv.headers import TableFormat
     from ml2021.engine.piecewise import Curve
-    from ml2021.training.trainer import Session
-
+    from ml2021.training.trainer import Trainer
 
 _FORMAT_KEYS = ("separator", "decimal", "encoding", "header")
 
@@ -40,7 +39,7 @@ class CurveFile:
 
 
 def data_section(csv: Path, overrides: Sequence[str]) -> dict[str, Any]:
-    """Return the keys of `data` that say where the points are and how the file is written."""
+    """Return the keys of `section` that say where the points are and how the file is written."""
     keys = [text.partition("=")[0].strip() for text in overrides]
     known = {f"data.{key}" for key in _FORMAT_KEYS}
     if odd := [key for key in keys if key not in known]:
@@ -54,14 +53,14 @@ def data_section(csv: Path, overrides: Sequence[str]) -> dict[str, Any]:
     return {"path": str(csv), **changed}
 
 
-def read_points(csv: Path, data: dict[str, Any]) -> CurveFile:
+def read_points(csv: Path, section: dict[str, Any]) -> CurveFile:
     """Read a curve. Raises DataError where the file does not hold one, with the line."""
     import numpy as np
 
     from ml2021.data.csv.headers import TableFormat
     from ml2021.data.tables import read_header, read_table
 
-    written = TableFormat(**{key: data[key] for key in _FORMAT_KEYS if key in data})
+    written = TableFormat(**{key: section[key] for key in _FORMAT_KEYS if key in section})
     header = read_header(csv, written)
     if (count := len(header.names)) != 2:
         columns = "column" if count == 1 else "columns"
@@ -114,33 +113,33 @@ def piecewise(
     console: Console,
 ) -> Path:
     """Build the network of a curve, exactly or with `pieces` pieces; return its run directory."""
-    data = data_section(csv, overrides)
+    section = data_section(csv, overrides)
     if run_dir is not None:
         refuse_used(run_dir)
-    points = read_points(csv, data)
+    points = read_points(csv, section)
 
     from ml2021.engine.piecewise import approximate, to_ramps
 
     given = points.curve
     curve = given if pieces is None else approximate(given, pieces)
-    loaded = _config(csv, data, points, len(to_ramps(curve).heights), relu)
-    session = _build_session(csv, loaded, curve, relu)
-    facts = _facts(session, given, curve, relu)
-    _say(console, csv, points, session, facts)
+    loaded = _config(csv, section, points, len(to_ramps(curve).heights), relu)
+    trainer = _build_trainer(csv, loaded, curve, relu)
+    facts = _facts(trainer, given, curve, relu)
+    _say(console, csv, points, trainer, facts)
     run = create_run(run_dir, csv.stem.removesuffix(".csv"))
     with locked(run):
-        _write(run, loaded, session, facts, _picture(points, curve, relu))
+        _write(run, loaded, trainer, facts, _picture(points, curve, relu))
     return run.path
 
 
 def _config(
-    csv: Path, data: dict[str, Any], points: CurveFile, ramps: int, relu: bool
+    csv: Path, section: dict[str, Any], points: CurveFile, ramps: int, relu: bool
 ) -> LoadedConfig:
     """Return the config of a run that would train this network on these points."""
     sum_of_sigmoids = {"type": "sigmoid_sum", "units": ramps, "activation": "hard_sigmoid"}
     document = {
         "data": {
-            **data,
+            **section,
             "features": [points.names[0]],
             "target": points.names[1],
             "split": {"validation": 0.0, "test": 0.0},
@@ -152,18 +151,18 @@ def _config(
     return load_config_text(text, f"the curve of {csv}")
 
 
-def _build_session(csv: Path, loaded: LoadedConfig, curve: "Curve", relu: bool) -> "Session":
+def _build_trainer(csv: Path, loaded: LoadedConfig, curve: "Curve", relu: bool) -> "Trainer":
     """Return a session whose parameters are the curve. Raises DataError where float32 fails it."""
     import numpy as np
 
-    from ml2021.data.load import load_problem
+    from ml2021.data.load import load_training_data
     from ml2021.data.preprocessing.records import NumberFeature, RealTargets
     from ml2021.engine.piecewise import Curve, to_ramps, to_relu_pairs, to_sigmoid_sum
-    from ml2021.training.trainer import start_session
+    from ml2021.training.trainer import build_trainer
 
-    problem = load_problem(loaded.config, loaded.locate)
-    session = start_session(problem, str(csv), last=None, threads=None)
-    (feature,), target = problem.preprocessing.features, problem.preprocessing.target
+    data = load_training_data(loaded.config, loaded.locate)
+    trainer = build_trainer(data, str(csv), last=None, threads=None)
+    (feature,), target = data.preprocessing.features, data.preprocessing.target
     assert isinstance(feature, NumberFeature)
     assert isinstance(target, RealTargets)
     x = (curve.x - feature.mean) / feature.scale
@@ -177,15 +176,15 @@ def _build_session(csv: Path, loaded: LoadedConfig, curve: "Curve", relu: bool) 
     network, theta = to_sigmoid_sum(ramps)
     if relu:
         network, theta = to_relu_pairs(network, theta)
-    assert network == session.network
-    session.state.theta.copy_(theta)
-    session.state.best.copy_(theta)
-    if not bool(session.state.best.isfinite().all()):
+    assert network == trainer.network
+    trainer.state.theta.copy_(theta)
+    trainer.state.best.copy_(theta)
+    if not bool(trainer.state.best.isfinite().all()):
         raise DataError(f"{csv}: a piece too steep for float32; move its points apart")
-    return session
+    return trainer
 
 
-def _facts(session: "Session", given: "Curve", curve: "Curve", relu: bool) -> dict[str, Any]:
+def _facts(trainer: "Trainer", given: "Curve", curve: "Curve", relu: bool) -> dict[str, Any]:
     """Return what summary.json says of the curve, in the units of the data."""
     import numpy as np
 
@@ -198,13 +197,13 @@ def _facts(session: "Session", given: "Curve", curve: "Curve", relu: bool) -> di
     return {
         "points": len(given.x),
         "pieces": pieces,
-        "hard_sigmoids": session.network.layout.hidden[0] // (2 if relu else 1),
+        "hard_sigmoids": trainer.network.layout.hidden[0] // (2 if relu else 1),
         "range": float(np.ptp(given.y)),
         "rms_difference": 0.0 if is_exact else difference(given, curve),
         "rms_difference_of_even_pieces": (
             None if is_exact else difference(given, Curve(even, given(even)))
         ),
-        "largest_rounding_of_float32": float(np.abs(_network_at(session, x) - curve(x)).max()),
+        "largest_rounding_of_float32": float(np.abs(_network_at(trainer, x) - curve(x)).max()),
     }
 
 
@@ -218,7 +217,7 @@ def _places_along(curve: "Curve") -> "NDArray[np.float64]":
     return np.array([curve.x[0] - beyond, *inside, curve.x[-1], curve.x[-1] + beyond])
 
 
-def _network_at(session: "Session", x: "NDArray[np.float64]") -> "NDArray[np.float64]":
+def _network_at(trainer: "Trainer", x: "NDArray[np.float64]") -> "NDArray[np.float64]":
     """Return what the network of the session, in float32, makes of x, in the units of the data."""
     import numpy as np
     import torch
@@ -227,29 +226,29 @@ def _network_at(session: "Session", x: "NDArray[np.float64]") -> "NDArray[np.flo
     from ml2021.engine.networks import outputs
     from ml2021.evaluation.scoring import to_predictions
 
-    preprocessing, theta = session.problem.preprocessing, session.state.best
+    preprocessing, theta = trainer.data.preprocessing, trainer.state.best
     (feature,) = preprocessing.features
     assert isinstance(feature, NumberFeature)
     rows = np.ones((len(x), 2), np.float32)
     rows[:, 0] = (x - feature.mean) / feature.scale
-    raw = outputs(session.network, theta, torch.from_numpy(rows).to(theta.device))[0]
+    raw = outputs(trainer.network, theta, torch.from_numpy(rows).to(theta.device))[0]
     return to_predictions(preprocessing, raw.cpu().numpy())[:, 0]
 
 
 def _say(
-    console: Console, csv: Path, points: CurveFile, session: "Session", facts: dict[str, Any]
+    console: Console, csv: Path, points: CurveFile, trainer: "Trainer", facts: dict[str, Any]
 ) -> None:
     curve, (x_name, y_name) = points.curve, map(echo, points.names)
     low, high = float(curve.x[0]), float(curve.x[-1])
-    hidden = session.network.layout.hidden[0]
+    hidden = trainer.network.layout.hidden[0]
     kind = (
         "ReLUs, two for each hard sigmoid"
-        if session.network.activation == "relu"
+        if trainer.network.activation == "relu"
         else (f"hard sigmoid{'s' if hidden > 1 else ''}")
     )
     console.say(
         f"{csv}: {facts['points']:,} points, {y_name} over {x_name} from {low:.6g} to {high:.6g}",
-        f"a constant and {hidden:,} {kind} ({session.network.layout.parameters:,} parameters)",
+        f"a constant and {hidden:,} {kind} ({trainer.network.layout.parameters:,} parameters)",
     )
     spread = facts["range"]
 
@@ -292,7 +291,7 @@ def _picture(points: CurveFile, curve: "Curve", relu: bool) -> bytes:
 def _write(
     run: RunDirectory,
     loaded: LoadedConfig,
-    session: "Session",
+    trainer: "Trainer",
     facts: dict[str, Any],
     picture: bytes,
 ) -> None:
@@ -302,10 +301,10 @@ def _write(
     from ml2021.training.trainer import environment, open_metrics, summarise
 
     write_text(run.config, loaded.text)
-    write_json(run.environment, environment(session))
-    open_metrics(session, run).close()
-    _, summary = summarise(session, seconds=0.0, updates=0)
+    write_json(run.environment, environment(trainer))
+    open_metrics(trainer, run).close()
+    _, summary = summarise(trainer, seconds=0.0, updates=0)
     write_json(run.summary, {**summary, "stopped_early": False, "piecewise": facts})
     replace_file(run.path / PICTURE, picture)
-    write_best(run, session.problem, session.answers, None, session.state)
-    write_text(run.resolved_config, dump_yaml(session.problem.config))
+    write_best(run, trainer.data, trainer.baselines, None, trainer.state)
+    write_text(run.resolved_config, dump_yaml(trainer.data.config))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ml2021.commands.prediction_csv import Predictions, notes_on_texts, prediction_columns, to_csv
 from ml2021.console import write_result
-from ml2021.data.new_table import read_matching
+from ml2021.data.new_table import read_new_table
 from ml2021.data.preprocessing.records import ClassTarget
 from ml2021.data.preprocessing.transform import encode_inputs
 from ml2021.data.samples import FittedTable
@@ -28,8 +28,7 @@ from ml2021.runs.directory import RunDirectory, chosen_run, open_run, read_json
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ml2021.runs.model import Model
-
+    from ml2021.runs.model import TrainedModel
 
 STDOUT = Path("-")
 
@@ -96,7 +95,7 @@ def _refuse_kept(run: RunDirectory, places: Sequence[Path]) -> None:
             )
 
 
-def _half_widths(model: "Model", level: float) -> NDArray[np.float64]:
+def _half_widths(model: "TrainedModel", level: float) -> NDArray[np.float64]:
     """Return half the width (T,) of each target's interval; ConfigError where there is none."""
     if isinstance(model.preprocessing.target, ClassTarget):
         raise ConfigError(
@@ -168,14 +167,14 @@ def _output_places(sources: Sequence[Path], output: Path | None) -> list[Path]:
 
 
 def _predict_file(
-    model: "Model",
+    model: "TrainedModel",
     source: Path,
     carried: tuple[str, ...],
     ahead: int,
     half_widths: NDArray[np.float64] | None,
 ) -> tuple[str, int, list[str]]:
     """Return the predictions as CSV text, the number of rows, and notes."""
-    matched = read_matching(model.preprocessing, source, model.table_format, "predicted", carried)
+    matched = read_new_table(model.preprocessing, source, model.table_format, "predicted", carried)
     table = matched.table
     if model.preprocessing.history is None:
         rows = np.arange(len(table.frame))
@@ -195,7 +194,7 @@ def _predict_file(
 
 
 def _forecast(
-    model: "Model",
+    model: "TrainedModel",
     table: FittedTable,
     ahead: int,
     source: Path,

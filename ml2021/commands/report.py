@@ -5,7 +5,7 @@ from pathlib import Path
 from ml2021.errors import CheckpointError, ConfigError
 from ml2021.runs.directory import open_run
 from ml2021.sweeps.directory import SweepDirectory, is_sweep, load_results, read_plan
-from ml2021.sweeps.summary import Outcome
+from ml2021.sweeps.summary import SweepSummary
 
 
 def report(run_path: Path | None, plots: Path | None) -> Path:
@@ -20,7 +20,7 @@ def report(run_path: Path | None, plots: Path | None) -> Path:
 
     if run_path is not None and is_sweep(run_path):
         sweep = SweepDirectory(run_path)
-        outcome = Outcome(read_plan(sweep), load_results(sweep))
+        outcome = SweepSummary(read_plan(sweep), load_results(sweep))
         if not outcome.done:
             raise CheckpointError(f"{run_path}: none of its runs has ended well; nothing to draw")
         if not outcome.is_one_question:
@@ -37,7 +37,7 @@ def report(run_path: Path | None, plots: Path | None) -> Path:
 
     run = open_run(run_path)
 
-    from ml2021.report.collect import from_disk
+    from ml2021.report.contents import from_disk
     from ml2021.report.write import write_report
 
     with stop_signals() as stop_signal:

@@ -15,7 +15,7 @@ from ml2021.runs.directory import RunDirectory, locked, open_run, read_json
 
 if TYPE_CHECKING:
     from ml2021.runs.checkpoint_file import Checkpoint
-    from ml2021.training.init_from import Start
+    from ml2021.training.init_from import InitialModel
 
 
 def resume(path: Path, overrides: Sequence[str], console: Console, *, is_reported: bool) -> Path:
@@ -37,11 +37,11 @@ def _resume(
     *,
     is_reported: bool,
 ) -> None:
-    from ml2021.commands.train import train_run
-    from ml2021.data.load import load_problem
-    from ml2021.data.preprocessing.reuse import adopt_if_agreed
+    from ml2021.commands.train import train_and_report
+    from ml2021.data.load import load_training_data
+    from ml2021.data.preprocessing.reuse import reuse_if_compatible
     from ml2021.runs.checkpoints import config_without_paths
-    from ml2021.training.trainer import device_name, start_session
+    from ml2021.training.trainer import build_trainer, device_name
 
     recorded = read_json(run.environment)
     last, begun, start = _read_progress(run, recorded)
@@ -50,44 +50,44 @@ def _resume(
         kept = begun.description.preprocessing
     elif start is not None:
         kept = start.model.preprocessing
-    problem = load_problem(
-        loaded.config, loaded.locate, lambda own: adopt_if_agreed(own, kept) if kept else own
+    data = load_training_data(
+        loaded.config, loaded.locate, lambda own: reuse_if_compatible(own, kept) if kept else own
     )
-    problem = replace(problem, init_sha256=recorded.get("init_sha256"))
+    data = replace(data, init_sha256=recorded.get("init_sha256"))
     for file, now, then in (
-        (problem.data_path, problem.data_sha256, recorded.get("data_sha256")),
-        (problem.config.data.test_path, problem.test_sha256, recorded.get("test_sha256")),
+        (data.data_path, data.data_sha256, recorded.get("data_sha256")),
+        (data.config.data.test_path, data.test_sha256, recorded.get("test_sha256")),
     ):
         if now != then:
             raise CheckpointError(
                 f"{run.path}: {file} has changed since the run began, its SHA-256 is "
                 f"{str(now)[:8]}… and was {str(then)[:8]}…; restore the file, or train anew"
             )
-    if overrides and problem.folds is not None:
+    if overrides and data.folds is not None:
         raise ConfigError(
             f"--set {overrides[0]}: the folds say how long the final model is trained; train anew"
         )
     if begun is not None:
-        own, then = config_without_paths(problem.config), begun.description.config
+        own, then = config_without_paths(data.config), begun.description.config
         if changed := [
             f"{loaded.locate(*keys)}: {what}; put it back, or train anew"
             for keys, what in differences(own, then)
             if keys != ("train", "epochs")
         ]:
             raise CheckpointError(*changed)
-        if begun.description.data_sha256 != problem.data_sha256:
+        if begun.description.data_sha256 != data.data_sha256:
             raise CheckpointError(
-                f"{run.last}: was trained on other data than {problem.data_path}; train anew"
+                f"{run.last}: was trained on other data than {data.data_path}; train anew"
             )
     threads = recorded.get("threads")
     if type(threads) is not int or threads < 1:
         raise CheckpointError(f"{run.environment}: damaged, it names no number of threads")
     theta = None if start is None else start.model.theta
-    session = start_session(problem, loaded.locate("model"), last, threads, theta)
-    done, epochs = session.state.epoch, session.training.epochs
+    trainer = build_trainer(data, loaded.locate("model"), last, threads, theta)
+    done, epochs = trainer.state.epoch, trainer.hparams.epochs
     if epochs < done:
         raise ConfigError(f"--set train.epochs={epochs}: the run has done {done}; name more")
-    is_done = problem.folds is not None or session.state.is_finished(session.training)
+    is_done = data.folds is not None or trainer.state.is_finished(trainer.hparams)
     if is_done and is_there(run.summary):
         early = ", where early stopping ended it" if done < epochs else ""
         console.say(f"{run.path}: finished after {done} epochs{early}; nothing to do")
@@ -95,20 +95,20 @@ def _resume(
             console.say(f"draw its report with: ml2021 report --run {run.path}")
         return
     where = f"after {done} of {epochs} epochs"
-    if problem.folds is not None and last is None:
+    if data.folds is not None and last is None:
         where = "within its folds"
     console.say(f"going on with {run.path} {where}")
-    if (device := device_name(session)) != (before := recorded.get("device")):
+    if (device := device_name(trainer)) != (before := recorded.get("device")):
         console.say(
             f"it goes on on {device}, and was trained on {echo(before)} so far: it will not end "
             "with the same bits as a run on one device"
         )
-    train_run(session, run, console, is_reported=is_reported)
+    train_and_report(trainer, run, console, is_reported=is_reported)
 
 
 def _read_progress(
     run: RunDirectory, recorded: Mapping[str, Any]
-) -> "tuple[Checkpoint | None, Checkpoint | None, Start | None]":
+) -> "tuple[Checkpoint | None, Checkpoint | None, InitialModel | None]":
     """Return last.safetensors, else that of the first folds as well, else what the run began with.
 
     The second is the first, where there is one. Raises CheckpointError where there is nothing to go
@@ -135,9 +135,9 @@ def _read_progress(
     if begun is not None or init is None:
         return last, begun, None
 
-    from ml2021.training.init_from import read_start
+    from ml2021.training.init_from import load_initial_model
 
-    start = read_start(run.init, str(run.path))
+    start = load_initial_model(run.init, str(run.path))
     if start.sha256 != init:
         raise CheckpointError(f"{run.init}: is not what the run began with; train anew")
     return None, None, start

@@ -2,7 +2,7 @@
 
 What is drawn is the training loss that the config names, over the rows that the run was trained on;
 an L2 penalty is no part of it. Without names the axes are the two parameters that a linear model of
-one feature has, or else those of `ml2021.inspection.planes`.
+one feature has, or else those of `ml2021.inspection.trajectory`.
 """
 
 import time
@@ -11,13 +11,12 @@ from pathlib import Path
 from ml2021.console import Console
 from ml2021.errors import ConfigError
 from ml2021.files import replace_file
-from ml2021.inspection.loss_surface import Ground
-from ml2021.inspection.parameter_names import ParameterNames
-from ml2021.inspection.planes import named_plane, plane_of_the_way
-from ml2021.inspection.trajectory import read_way
+from ml2021.inspection.features import ParameterNames
+from ml2021.inspection.loss_surface import LossSurface
+from ml2021.inspection.trajectory import load_trajectory, named_plane, trajectory_plane
 from ml2021.report.sections.loss_surface import CURVE, GRID, draw_curve, draw_surface, rows_text
 from ml2021.runs.directory import RunDirectory, chosen_run, open_run
-from ml2021.runs.model import load_model, load_own_problem
+from ml2021.runs.model import load_model, reload_training_data
 
 PICTURE = "surface.png"
 
@@ -41,17 +40,17 @@ def surface(
         named = [names.at(0), names.at(1)]
     place = _output_place(run, output)
     with chosen_run(run, run_path):
-        problem = load_own_problem(run, model)
-    _refuse_input(place, [problem.data_path, run.best, run.last])
-    way = read_way(run, model)
+        data = reload_training_data(run, model)
+    _refuse_input(place, [data.data_path, run.best, run.last])
+    way = load_trajectory(run, model)
     console.say(f"run {run.path}")
     begun = time.perf_counter()
     settings = CURVE if len(named) == 1 else GRID * GRID
-    ground = Ground(model, problem.train, settings)
+    ground = LossSurface(model, data.train, settings)
     plane = (
         named_plane(way, named, model.network.layout)
         if named
-        else plane_of_the_way(way, ground.downhill)
+        else trajectory_plane(way, ground.downhill)
     )
     figure = (draw_curve if len(named) == 1 else draw_surface)(model, way, plane, ground)
     seconds = time.perf_counter() - begun

@@ -27,12 +27,11 @@ from ml2021.sweeps.directory import (
     write_plan,
     write_table,
 )
-from ml2021.sweeps.expand import load_sweep
 from ml2021.sweeps.packing import Pack, make_packs
-from ml2021.sweeps.pool import Pool
-from ml2021.sweeps.protocol import Ended, Reached, Task, Understood
+from ml2021.sweeps.pool import PackTask, Pool, Progressed, RunEnded, TableRead
 from ml2021.sweeps.results import Result, choose_best, is_by_mae, selecting_score, validation_value
-from ml2021.sweeps.summary import Outcome
+from ml2021.sweeps.search_space import load_sweep
+from ml2021.sweeps.summary import SweepSummary
 
 SHOWN_LINES = 20
 """The most lines that say what went wrong."""
@@ -58,7 +57,7 @@ def sweep(
     if run_dir is not None:
         refuse_used(run_dir)
 
-    from ml2021.sweeps.expand import check_runs
+    from ml2021.sweeps.search_space import check_runs
 
     check_runs(loaded)
     plan = SweepPlan(
@@ -87,7 +86,7 @@ def resume(path: Path, jobs: int | None, console: Console, *, is_reported: bool)
         missing = len(plan.texts) - len(kept)
         if not missing and directory.table.is_file():
             console.say(f"{path}: all {len(kept):,} runs have ended; nothing to do")
-            is_drawn = directory.report.is_file() or not Outcome(plan, kept).is_one_question
+            is_drawn = directory.report.is_file() or not SweepSummary(plan, kept).is_one_question
             if is_reported and not is_drawn:
                 console.say(f"draw its report with: ml2021 report --run {path}")
             return path
@@ -161,9 +160,9 @@ class _Sweep:
             f"{_counted(threads, 'thread')}"
         )
 
-        def make_task(pack: Pack) -> Task:
+        def make_task(pack: Pack) -> PackTask:
             value = None if self._best is None else self._value(self._best)
-            return Task(
+            return PackTask(
                 sweep=str(self._directory.path.absolute()),
                 runs={run: self._plan.texts[run - 1] for run in pack},
                 threads=threads,
@@ -181,17 +180,17 @@ class _Sweep:
         with pool, ProgressBar(self._console, len(self._configs), done, "run") as bar:
             for news in pool.run(lambda: stop_signal() is not None):
                 match news:
-                    case Ended(result):
+                    case RunEnded(result):
                         self._refuse_other_data(result)
                         self._results[result.run] = result
                         file.append(result)
                         rivals = [result] if self._best is None else [self._best, result]
                         self._best = choose_best(rivals, by_mae=self._by_mae)
-                    case Understood(lines):
+                    case TableRead(lines):
                         if not is_described:
                             self._console.say(*lines)
                             is_described = True
-                    case Reached(running):
+                    case Progressed(running):
                         bar.show(len(self._results) + running, self._best_so_far())
 
     def _refuse_other_data(self, result: Result) -> None:
@@ -215,9 +214,9 @@ class _Sweep:
         value = number(self._value(self._best))
         return f"best validation {heading(score)} {value}, of run {self._best.run}"
 
-    def _say_outcome(self) -> Outcome | None:
+    def _say_outcome(self) -> SweepSummary | None:
         """Say which runs are best, beside the trivial answers; None where nothing can be said."""
-        outcome = Outcome(self._plan, self._results)
+        outcome = SweepSummary(self._plan, self._results)
         if not outcome.done:
             return None
         if not outcome.is_one_question:
@@ -226,8 +225,8 @@ class _Sweep:
         self._console.say("", *outcome.lines(), "", *outcome.words(self._directory.best))
         return outcome
 
-    def _draw(self, outcome: Outcome) -> None:
-        from ml2021.report.write import draw_last
+    def _draw(self, outcome: SweepSummary) -> None:
+        from ml2021.report.write import write_last
 
         def draw() -> None:
             from ml2021.report.sweep import write_sweep_report
@@ -235,7 +234,7 @@ class _Sweep:
             write_sweep_report(self._directory, outcome, stop_signal)
 
         with stop_signals() as stop_signal:
-            draw_last(draw, self._directory.report, "sweep", self._console)
+            write_last(draw, self._directory.report, "sweep", self._console)
 
     def _raise_failures(self) -> None:
         """Raise the error of the first run that failed, or that all have diverged."""

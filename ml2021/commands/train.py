@@ -28,11 +28,11 @@ from ml2021.runs.directory import (
 from ml2021.signals import StoppedError, stop_signals
 
 if TYPE_CHECKING:
-    from ml2021.data.load import LoadedProblem
-    from ml2021.evaluation.scoring import Report
+    from ml2021.data.load import TrainingData
+    from ml2021.evaluation.scoring import Evaluation
     from ml2021.training.cross_validation import CrossValidation
-    from ml2021.training.init_from import Start
-    from ml2021.training.trainer import Session
+    from ml2021.training.init_from import InitialModel
+    from ml2021.training.trainer import Trainer
 
 
 def train(
@@ -62,47 +62,47 @@ def train(
 
     start = None if init_from is None else _read_start(init_from, loaded)
 
-    from ml2021.data.load import load_problem
+    from ml2021.data.load import load_training_data
 
     if start is None:
-        problem = load_problem(loaded.config, loaded.locate)
+        problem = load_training_data(loaded.config, loaded.locate)
     else:
-        problem = load_problem(loaded.config, loaded.locate, start.choose)
+        problem = load_training_data(loaded.config, loaded.locate, start.choose)
         problem = replace(problem, init_sha256=start.sha256)
     _say_problem(console, problem)
 
-    from ml2021.training.trainer import environment, start_session
+    from ml2021.training.trainer import build_trainer, environment
 
     theta = None if start is None else start.model.theta
-    session = start_session(problem, loaded.locate("model"), None, None, theta)
+    trainer = build_trainer(problem, loaded.locate("model"), None, None, theta)
     run = create_run(run_dir, config.stem)
     with locked(run):
         refuse_used(run.path)  # by a process that was quicker than we were
         write_text(run.config, loaded.text)
-        write_json(run.environment, environment(session))
+        write_json(run.environment, environment(trainer))
         run.init.unlink(missing_ok=True)  # of a run that was killed before it had begun
         if start is not None:
             replace_file(run.init, start.content)
             _say_start(console, problem, start)
-        train_run(session, run, console, is_reported=is_reported)
+        train_and_report(trainer, run, console, is_reported=is_reported)
     return run.path
 
 
-def _read_start(path: Path, loaded: LoadedConfig) -> "Start":
+def _read_start(path: Path, loaded: LoadedConfig) -> "InitialModel":
     """Return the best parameters of the run at `path`, held against the config."""
     from ml2021.data.resolve import check_columns
 
     source = open_run(path)
     check_columns(loaded.config, loaded.locate)
 
-    from ml2021.training.init_from import read_start
+    from ml2021.training.init_from import load_initial_model
 
-    start = read_start(source.best, str(path))
+    start = load_initial_model(source.best, str(path))
     start.check_config(loaded.config)
     return start
 
 
-def _say_start(console: Console, problem: "LoadedProblem", start: "Start") -> None:
+def _say_start(console: Console, problem: "TrainingData", start: "InitialModel") -> None:
     """Say what training begins with."""
     console.say(f"beginning with the best parameters of {start.name}, and with its preprocessing")
     if start.has_seen(problem):
@@ -112,50 +112,50 @@ def _say_start(console: Console, problem: "LoadedProblem", start: "Start") -> No
         )
 
 
-def _say_problem(console: Console, problem: "LoadedProblem") -> None:
+def _say_problem(console: Console, problem: "TrainingData") -> None:
     """Say what was understood of config and table, before the time is spent."""
-    from ml2021.data.load import describe_problem
+    from ml2021.data.load import describe
 
     console.say("config, with every default:")
     console.say(*(f"  {line}" for line in dump_yaml(problem.config).splitlines()))
-    console.say(*describe_problem(problem))
+    console.say(*describe(problem))
 
 
-def train_run(
-    session: "Session", run: RunDirectory, console: Console, *, is_reported: bool
+def train_and_report(
+    trainer: "Trainer", run: RunDirectory, console: Console, *, is_reported: bool
 ) -> None:
     """Train the rest of a run, whose lock is held, and keep and say what it came to.
 
     Raises RunInterruptedError after a signal, wherever it came; what was trained is saved.
     """
-    from ml2021.training.trainer import open_metrics, train_session
+    from ml2021.training.trainer import open_metrics, train_and_score
 
-    with closing(open_metrics(session, run)) as metrics:
+    with closing(open_metrics(trainer, run)) as metrics:
         remove_leftovers(run)
         run.summary.unlink(missing_ok=True)  # until this training has ended, there is none
-        write_text(run.resolved_config, dump_yaml(session.problem.config))
-        network, model = session.network, session.problem.config.model
-        members = len(session.training.seeds)
+        write_text(run.resolved_config, dump_yaml(trainer.data.config))
+        network, model = trainer.network, trainer.data.config.model
+        members = len(trainer.hparams.seeds)
         console.say(
             f"training {f'{members} members of ' if members > 1 else ''}{model.type}, "
             f"{' → '.join(map(str, network.layout.sizes))} "
-            f"({network.layout.parameters:,} parameters), on {session.state.theta.device}, "
-            f"{session.training.batches(len(session.train))} updates an epoch"
+            f"({network.layout.parameters:,} parameters), on {trainer.state.theta.device}, "
+            f"{trainer.hparams.batches(len(trainer.train))} updates an epoch"
         )
         found = None
-        if session.problem.folds is not None:
+        if trainer.data.folds is not None:
             with _stopped_late(run, "between two steps of its folds; what is trained of them"):
-                found = _cross_validate(session, run, console)
+                found = _cross_validate(trainer, run, console)
         with _stopped_late(run, "while the trained run was scored; it"):
-            reports, summary = train_session(session, run, metrics, console)
+            evaluations, summary = train_and_score(trainer, run, metrics, console)
             if found is not None:
                 summary["cross_validation"] = found.to_json()
-                reports["held-out"] = found.pooled
+                evaluations["held-out"] = found.pooled
             write_json(run.summary, summary)
     with stop_signals() as stop_signal:  # all is saved: what follows is only said and drawn
-        _say_results(session, run, reports, console)
+        _say_results(trainer, run, evaluations, console)
         if is_reported:
-            _report(session, run, console, stop_signal)
+            _report(trainer, run, console, stop_signal)
     if (late := stop_signal()) is not None:
         raise RunInterruptedError(late, f"stopped when all was done: {run.path} is saved")
 
@@ -172,24 +172,24 @@ def _stopped_late(run: RunDirectory, when: str) -> Iterator[None]:
         ) from None
 
 
-def _cross_validate(session: "Session", run: RunDirectory, console: Console) -> "CrossValidation":
+def _cross_validate(trainer: "Trainer", run: RunDirectory, console: Console) -> "CrossValidation":
     """Train the folds and say what they came to; make the session that of the final model."""
     from ml2021.training.cross_validation import cross_validate
 
-    found = cross_validate(session, run, console)
-    session.become_final(found.final_epochs, found.residuals())
+    found = cross_validate(trainer, run, console)
+    trainer.become_final(found.final_epochs, found.residuals())
     title = f"{found.pooled.rows:,} rows, each held out once"
     console.say("", *score_table(title, found.means, found.errors))
     console.say(f"mean ± standard error over {len(found.folds)} folds", "")
     console.say(
-        f"the final model: on all {len(session.train):,} rows, for {found.final_epochs} epochs, "
+        f"the final model: on all {len(trainer.train):,} rows, for {found.final_epochs} epochs, "
         "the median of the folds' best"
     )
     return found
 
 
 def _say_results(
-    session: "Session", run: RunDirectory, reports: Mapping[str, "Report"], console: Console
+    trainer: "Trainer", run: RunDirectory, evaluations: Mapping[str, "Evaluation"], console: Console
 ) -> None:
     """Print the scores, and what they say."""
     if console.quiet:
@@ -197,24 +197,24 @@ def _say_results(
 
     from ml2021.inspection.diagnosis import diagnose, say
     from ml2021.inspection.evidence import evidence_of
-    from ml2021.runs.metrics_csv import read_history
+    from ml2021.runs.metrics_csv import read_metrics
 
     parts = ("test", "held-out", "validation", "train")
-    part = next(part for part in parts if part in reports)
-    report = reports[part]
-    console.say(*_endings(session), "")
+    part = next(part for part in parts if part in evaluations)
+    report = evaluations[part]
+    console.say(*_endings(trainer), "")
     if part != "held-out":  # which the folds have told
         title = f"{report.rows:,} {part} rows"
         console.say(*score_table(title, report.table()), "")
-    console.say(*score_table("network on", {name: r.scores for name, r in reports.items()}), "")
-    problem, parameters = session.problem, session.network.layout.parameters
-    history = read_history(run)
-    evidence = evidence_of(problem.config, problem.preprocessing, reports, history, parameters)
+    console.say(*score_table("network on", {name: r.scores for name, r in evaluations.items()}), "")
+    problem, parameters = trainer.data, trainer.network.layout.parameters
+    history = read_metrics(run)
+    evidence = evidence_of(problem.config, problem.preprocessing, evaluations, history, parameters)
     console.say(*say(diagnose(evidence), run))
 
 
 def _report(
-    session: "Session",
+    trainer: "Trainer",
     run: RunDirectory,
     console: Console,
     stop_signal: Callable[[], int | None],
@@ -223,18 +223,18 @@ def _report(
 
     Raises RunInterruptedError after a signal.
     """
-    from ml2021.report.collect import from_training
-    from ml2021.report.write import draw_last, write_report
+    from ml2021.report.contents import from_training
+    from ml2021.report.write import write_last, write_report
 
     def draw() -> None:
-        write_report(run, from_training(run, session.problem), stop_signal)
+        write_report(run, from_training(run, trainer.data), stop_signal)
 
-    draw_last(draw, run.report, "run", console)
+    write_last(draw, run.report, "run", console)
 
 
-def _endings(session: "Session") -> list[str]:
+def _endings(trainer: "Trainer") -> list[str]:
     """Say how long was trained, which epochs were the best, and which members have diverged."""
-    state, seeds = session.state, session.training.seeds
+    state, seeds = trainer.state, trainer.hparams.seeds
     fine = (state.diverged == 0).tolist()
     best = [str(epoch) for epoch, kept in zip(state.best_epoch.tolist(), fine, strict=True) if kept]
     lines = [f"{state.epoch} epochs; best parameters from epoch {', '.join(best)}"]

@@ -16,8 +16,7 @@ from pydantic import ValidationError
 from ml2021.config.messages import describe
 from ml2021.config.overrides import apply_override, kind_of
 from ml2021.config.schema import Config
-from ml2021.config.yaml_reader import Node, Place, Problem, line_and_column, parse_document
-from ml2021.config.yaml_reader import Path as KeyPath
+from ml2021.config.yaml_reader import KeyPath, Node, Place, Problem, line_and_column, parse_document
 from ml2021.config.yaml_scalars import dump_document
 from ml2021.errors import ConfigError, ResourceError, is_of_machine
 from ml2021.formatting import printable
@@ -112,7 +111,7 @@ def check_draft(draft: Draft) -> tuple[Config | None, list[Problem]]:
 
 def refuse(problems: Iterable[Problem]) -> None:
     """Raise ConfigError with a line for each problem, in the order of their places."""
-    ordered = sorted(problems, key=lambda problem: problem.place)
+    ordered = sorted(problems, key=lambda data: data.place)
     if not ordered:
         return
     lines = [f"{p.place.prefix}: {p.message}" for p in ordered[:SHOWN_LIMIT]]

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from ml2021.config.paths import homes, members, models_at, resolve, tag_of, takes_null
 from ml2021.config.types import CONFLICT, WRONG_VALUE
-from ml2021.config.yaml_reader import Path
+from ml2021.config.yaml_reader import KeyPath
 from ml2021.config.yaml_scalars import dump_value, resolve_scalar
 from ml2021.formatting import closest, echo, suggest
 
@@ -82,7 +82,7 @@ _BOUNDS = {
 class Finding(NamedTuple):
     """What is wrong at one of `paths`: the first that the user wrote."""
 
-    paths: tuple[Path, ...]
+    paths: tuple[KeyPath, ...]
     is_at_key: bool
     message: str
 
@@ -113,13 +113,13 @@ def describe(error: ErrorDetails) -> Finding:
     return Finding((path,), False, f"{dotted(path)} {_wrong_value(error, path, models)}")
 
 
-def dotted(path: Path) -> str:
+def dotted(path: KeyPath) -> str:
     """Return a path as people write it: `model.widths[1]`."""
     parts = (f"[{part}]" if isinstance(part, int) else f".{echo(part)}" for part in path)
     return "".join(parts).removeprefix(".")
 
 
-def _wrong_value(error: ErrorDetails, path: Path, models: Sequence[type[BaseModel]]) -> str:
+def _wrong_value(error: ErrorDetails, path: KeyPath, models: Sequence[type[BaseModel]]) -> str:
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
     given = shown(value)
     if kind in _BOUNDS:
@@ -165,7 +165,7 @@ def _not_a_choice(choices: Iterable[str], wrong: object) -> str:
     return f"must be one of {_listed(choices)}, not {shown(wrong)}{hint}"
 
 
-def _unknown_key(path: Path, model: type[BaseModel], chosen: str) -> str:
+def _unknown_key(path: KeyPath, model: type[BaseModel], chosen: str) -> str:
     *above, key = path
     assert isinstance(key, str), "a mapping's key is text"
     where = tuple(above)
@@ -190,7 +190,7 @@ def _unknown_key(path: Path, model: type[BaseModel], chosen: str) -> str:
     return f"{named}; its keys are {', '.join(model.model_fields)}"
 
 
-def _within(where: Path) -> str:
+def _within(where: KeyPath) -> str:
     return f"in {dotted(where)}" if where else "at the top level"
 
 
@@ -225,7 +225,7 @@ def shown(value: object) -> str:
 _TAGS = ("type", "method")
 
 
-def differences(now: Mapping[str, Any], then: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+def differences(now: Mapping[str, Any], then: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
     """Yield each key whose value is not what it was, and the sentence that says so.
 
     Both are plain configs. Where a union has another member, only its tag is named.
@@ -233,7 +233,7 @@ def differences(now: Mapping[str, Any], then: Mapping[str, Any]) -> Iterator[tup
     yield from _below((), now, then)
 
 
-def _below(path: Path, now: object, then: object) -> Iterator[tuple[Path, str]]:
+def _below(path: KeyPath, now: object, then: object) -> Iterator[tuple[KeyPath, str]]:
     if now == then:
         return
     if isinstance(now, Mapping) and isinstance(then, Mapping):

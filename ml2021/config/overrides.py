@@ -11,8 +11,8 @@ from ml2021.config.messages import dotted
 from ml2021.config.paths import models_at, tag_of
 from ml2021.config.yaml_reader import (
     NESTING_LIMIT,
+    KeyPath,
     Node,
-    Path,
     Place,
     Problem,
     find_wrong_character,
@@ -22,7 +22,7 @@ from ml2021.formatting import echo
 
 
 def apply_override(
-    override: str, rank: int, tree: dict[str, Any], nodes: dict[Path, Node]
+    override: str, rank: int, tree: dict[str, Any], nodes: dict[KeyPath, Node]
 ) -> list[Problem]:
     """Put the value of `KEY=VALUE`, the `rank`-th override, into `tree`, its place into `nodes`."""
     name, equals, text = override.partition("=")
@@ -32,14 +32,14 @@ def apply_override(
         return [Problem(place, None, "no value; write --set KEY=VALUE")]
     if wrong := wrong_key(name):
         return [Problem(place, None, wrong)]
-    path: Path = tuple(name.split("."))
+    path: KeyPath = tuple(name.split("."))
     document = parse_document(text, place.source, rank)
     if document.is_complete and document.is_empty:
         return [Problem(place, path, "no value after '='; write null for none, '\"\"' for no text")]
     own = Node(place, place, place)
-    problem = assign(tree, nodes, path, document.value, own, dict.fromkeys(document.nodes, own))
-    if problem is not None:
-        return [*document.problems, problem]
+    data = assign(tree, nodes, path, document.value, own, dict.fromkeys(document.nodes, own))
+    if data is not None:
+        return [*document.problems, data]
     return [p._replace(path=(*path, *(p.path or ()))) for p in document.problems]
 
 
@@ -56,11 +56,11 @@ def wrong_key(name: str) -> str | None:
 
 def assign(
     tree: dict[str, Any],
-    nodes: dict[Path, Node],
-    path: Path,
+    nodes: dict[KeyPath, Node],
+    path: KeyPath,
     value: object,
     own: Node,
-    below: Mapping[Path, Node],
+    below: Mapping[KeyPath, Node],
 ) -> Problem | None:
     """Put a value at `path` of the tree; `own` is its node, `below` has those inside of it.
 

@@ -12,12 +12,12 @@ from typing import Annotated, Union, get_args, get_origin
 from pydantic import BaseModel
 
 from ml2021.config.schema import Config
-from ml2021.config.yaml_reader import Path
+from ml2021.config.yaml_reader import KeyPath
 
 Models = list[type[BaseModel]]
 
 
-def models_at(path: Path) -> Models:
+def models_at(path: KeyPath) -> Models:
     """Return the models that can stand at `path`: several at a union, none at a plain value."""
     models: Models = [Config]
     for part in path:
@@ -25,7 +25,7 @@ def models_at(path: Path) -> Models:
     return models
 
 
-def resolve(location: Sequence[str | int]) -> tuple[Path, Models]:
+def resolve(location: Sequence[str | int]) -> tuple[KeyPath, Models]:
     """Return the path in the user's file of a location of pydantic's, and what can stand there."""
     models: Models = [Config]
     path: list[str | int] = []
@@ -51,7 +51,7 @@ def tag_of(models: Models) -> str:
     return next(iter(models[0].model_fields))
 
 
-def takes_null(path: Path) -> bool:
+def takes_null(path: KeyPath) -> bool:
     """Say whether null can stand at `path`."""
     if not path or isinstance(path[-1], int):
         return False
@@ -59,7 +59,7 @@ def takes_null(path: Path) -> bool:
     return any(field is not None and NoneType in _leaves(field.annotation) for field in fields)
 
 
-def takes_whole_numbers(path: Path) -> bool:
+def takes_whole_numbers(path: KeyPath) -> bool:
     """Say whether a number at `path` has to be a whole one."""
     fields = [model.model_fields.get(str(path[-1])) for model in models_at(path[:-1])]
     leaves = [leaf for field in fields if field for leaf in _leaves(field.annotation)]
@@ -67,10 +67,10 @@ def takes_whole_numbers(path: Path) -> bool:
 
 
 @cache
-def homes() -> dict[str, list[Path]]:
+def homes() -> dict[str, list[KeyPath]]:
     """Return for each key of the schema the paths of the mappings that it can stand in."""
-    found: dict[str, list[Path]] = {}
-    todo: list[Path] = [()]
+    found: dict[str, list[KeyPath]] = {}
+    todo: list[KeyPath] = [()]
     while todo:
         path = todo.pop(0)
         keys = dict.fromkeys(key for model in models_at(path) for key in model.model_fields)

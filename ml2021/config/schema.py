@@ -396,6 +396,9 @@ class Sweep(Section):
     """Seed of the draws, and of nothing else."""
 
 
+Task = Literal["regression", "classification", "structured"]
+
+
 class Config(Section):
     """All that the user asks for."""
 

@@ -45,7 +45,7 @@ _SYNTAX = {
     "<document start>": "text after the end of the config; check the indentation and the quotes",
 }
 
-Path = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 
 
 class Place(NamedTuple):
@@ -75,7 +75,7 @@ class Problem(NamedTuple):
     """Something wrong; `path` is the value that could not be read, if it is about one."""
 
     place: Place
-    path: Path | None
+    path: KeyPath | None
     message: str
 
 
@@ -84,7 +84,7 @@ class Document:
     """Plain values, where each stands, and what is wrong."""
 
     value: object = None
-    nodes: dict[Path, Node] = field(default_factory=dict)
+    nodes: dict[KeyPath, Node] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     is_empty: bool = True
     is_complete: bool = True
@@ -114,7 +114,7 @@ class _Frame:
     """A list or mapping whose end has not been reached."""
 
     container: dict[str, object] | list[object]
-    path: Path
+    path: KeyPath
     key: str | None = None
     """The key whose value comes next."""
     key_place: Place | None = None
@@ -189,7 +189,7 @@ class _Builder:
     def _read_value(self, event: yaml.NodeEvent, frame: _Frame | None) -> None:
         place = self._start(event)
         if frame is None:
-            path: Path = ()
+            path: KeyPath = ()
             key_place = self._place(1, 1)
         elif isinstance(frame.container, list):
             path, key_place = (*frame.path, len(frame.container)), place
@@ -223,7 +223,7 @@ class _Builder:
                 self._stop(place, path, _TOO_DEEP)
             self._stack.append(_Frame(value, path))
 
-    def _read_scalar(self, event: yaml.ScalarEvent, place: Place, path: Path) -> object:
+    def _read_scalar(self, event: yaml.ScalarEvent, place: Place, path: KeyPath) -> object:
         if event.implicit[0]:
             try:
                 return resolve_scalar(event.value)
@@ -236,7 +236,7 @@ class _Builder:
             self._report(place, path, wrong)
         return str(event.value)
 
-    def _check_properties(self, event: yaml.NodeEvent, place: Place, path: Path) -> None:
+    def _check_properties(self, event: yaml.NodeEvent, place: Place, path: KeyPath) -> None:
         if event.anchor is not None and not isinstance(event, yaml.AliasEvent):
             message = f"an anchor (&{echo(event.anchor)}), which is not supported; remove it"
             self._report(place, path, f"{message}, or put text that starts with & in quotes")
@@ -254,10 +254,10 @@ class _Builder:
         assert mark is not None, "the parser says where an event starts"
         return self._place(mark.line + 1, mark.column + 1)
 
-    def _report(self, place: Place, path: Path, message: str) -> None:
+    def _report(self, place: Place, path: KeyPath, message: str) -> None:
         self.document.problems.append(Problem(place, path, message))
 
-    def _stop(self, place: Place, path: Path, message: str) -> NoReturn:
+    def _stop(self, place: Place, path: KeyPath, message: str) -> NoReturn:
         self._report(place, path, message)
         raise _StopReadingError
 

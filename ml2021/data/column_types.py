@@ -5,14 +5,15 @@ training rows alone, means, categories, classes, is left to `ml2021.data.preproc
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from ml2021.data.columns import Selection
-from ml2021.data.dates import ISO_DATE
+from ml2021.config.schema import Task
+from ml2021.data.resolve import Selection
+from ml2021.data.series import is_date
 from ml2021.data.tables import is_number
 from ml2021.errors import DataError
 from ml2021.formatting import echo
@@ -20,17 +21,7 @@ from ml2021.formatting import echo
 if TYPE_CHECKING:
     import pandas as pd
 
-Kind = Literal["number", "category"]
-
-Task = Literal["regression", "classification", "structured"]
-
-_DATE_OR_TIME = re.compile(
-    rf"{ISO_DATE}"
-    r"|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?:[ T]\d{1,2}[:.]\d{2}(?:[:.]\d{2})?)?"
-    r"|\d{1,2}[:.]\d{2}[:.]\d{2}|\d{1,2}:\d{2}"
-)
-
-_SAMPLE = 1000  # how many different values of a text column are looked at to call it dates
+ColumnType = Literal["number", "category"]
 
 _FEW_CLASSES = 20
 
@@ -49,12 +40,12 @@ class FeatureColumn:
     """
 
     name: str
-    kind: Kind
+    kind: ColumnType
     group: str | None = None
 
 
 @dataclass(frozen=True)
-class ColumnPlan:
+class ColumnTypes:
     """What the table holds for this model: the kept features, the task, and notes for the user."""
 
     features: tuple[FeatureColumn, ...]
@@ -62,13 +53,13 @@ class ColumnPlan:
     notes: tuple[str, ...]
 
 
-def plan_columns(
+def infer_column_types(
     frame: "pd.DataFrame",
     selection: Selection,
     *,
     task: Literal["auto", "regression", "classification", "structured"],
     lags: int,
-) -> ColumnPlan:
+) -> ColumnTypes:
     """Infer the kind of every feature, and the task. Raises DataError where they do not fit."""
     notes: list[str] = []
     features: list[FeatureColumn] = []
@@ -80,7 +71,7 @@ def plan_columns(
         if name in pixels:
             features.append(FeatureColumn(name, "number", pixels[name]))
             continue
-        kind, reason = _feature_kind(frame[name])
+        kind, reason = _feature_type(frame[name])
         if kind is None:
             dropped.setdefault(reason, []).append(name)
         else:
@@ -107,10 +98,10 @@ def plan_columns(
             f"{some([f.name for f in features])} of the predicted row itself must be known when "
             "predicting, beside the history; data.exclude leaves columns out"
         )
-    return ColumnPlan(tuple(features), _infer_task(frame, selection, task, notes), tuple(notes))
+    return ColumnTypes(tuple(features), _infer_task(frame, selection, task, notes), tuple(notes))
 
 
-def _feature_kind(column: "pd.Series") -> tuple[Kind | None, str]:
+def _feature_type(column: "pd.Series") -> tuple[ColumnType | None, str]:
     """Return a feature's kind, or None and the reason to leave it out."""
     present = column.dropna()
     if is_number(column):
@@ -170,13 +161,6 @@ def _are_pixels(frame: "pd.DataFrame", members: Sequence[str]) -> bool:
         if len(seen) <= 2:
             seen.update(np.unique(known)[:3].tolist())
     return len(seen) > 2
-
-
-def is_date(values: "Iterable[object]") -> bool:
-    """Whether different values of a text column are nearly all dates or times."""
-    sample = [str(value) for value, _ in zip(values, range(_SAMPLE), strict=False)]
-    matching = sum(_DATE_OR_TIME.fullmatch(value) is not None for value in sample)
-    return bool(sample) and matching >= 0.9 * len(sample)
 
 
 def _counts(column: "pd.Series") -> bool:

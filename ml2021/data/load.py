@@ -1,6 +1,6 @@
 """Where a config meets a table: the rows to train on, to validate and to test, as numbers.
 
-`load_problem` serves training, and the scoring of a run's own rows; any other file is read by
+`load_training_data` serves training, and the scoring of a run's own rows; any other file is read by
 `ml2021.data.samples`. What is done with the rows is left to the commands.
 
 Legend: N rows of the table, S samples, T outputs.
@@ -14,16 +14,14 @@ from typing import TYPE_CHECKING, assert_never
 import numpy as np
 
 from ml2021.config import schema
-from ml2021.data.column_types import plan_columns
-from ml2021.data.columns import Selection
+from ml2021.data.column_types import infer_column_types
 from ml2021.data.csv.headers import Header
-from ml2021.data.folds import Folds
-from ml2021.data.new_table import read_matching
+from ml2021.data.new_table import read_new_table
 from ml2021.data.preprocessing import records as prep
-from ml2021.data.preprocessing.fit import _fit
+from ml2021.data.preprocessing.fit import fit_preprocessing
 from ml2021.data.preprocessing.records import ClassTarget, describe_columns
-from ml2021.data.resolve import Locate, check_columns, resolve_config, table_format_of
-from ml2021.data.samples import FittedTable, Samples
+from ml2021.data.resolve import Locate, Selection, check_columns, resolve_config, table_format_of
+from ml2021.data.samples import FittedTable, Folds, Samples
 from ml2021.data.series import in_series_order, notes_on_order, usable_rows
 from ml2021.data.splits import Split, fold_splits, split_rows, without_unseen
 from ml2021.data.tables import read_table
@@ -33,12 +31,11 @@ from ml2021.formatting import bulleted, echo
 if TYPE_CHECKING:
     pass
 
-
 Choose = Callable[[prep.Preprocessing], prep.Preprocessing]
 
 
 @dataclass(frozen=True)
-class LoadedProblem:
+class TrainingData:
     """All that training needs from the data. `config` has no default left to resolve.
 
     data_sha256: of the bytes of `data.path`; test_sha256: of `data.test_path`, where there is one.
@@ -68,9 +65,9 @@ class LoadedProblem:
         return next((name, samples) for name, samples in parts.items() if len(samples))
 
 
-def load_problem(
+def load_training_data(
     config: schema.Config, locate: Locate, choose: Choose = lambda fitted: fitted
-) -> LoadedProblem:
+) -> TrainingData:
     """Read the table, choose columns and rows, and fit the preprocessing on training rows.
 
     `choose` returns the preprocessing to use, given the one that was fitted.
@@ -82,11 +79,11 @@ def load_problem(
     header, selection = check_columns(config, locate)
     table = read_table(path, table_format, columns=selection.used)
     frame, file_order = in_series_order(table.frame, data.order_by)
-    plan = plan_columns(frame, selection, task=config.task, lags=data.lags)
+    plan = infer_column_types(frame, selection, task=config.task, lags=data.lags)
     resolved = resolve_config(config, plan.task, locate)
     rows, left_out = usable_rows(frame, selection, data)
     split = split_rows(resolved, frame, selection, rows)
-    preprocessing, notes = _fit(resolved, header, frame, selection, plan, split)
+    preprocessing, notes = fit_preprocessing(resolved, header, frame, selection, plan, split)
     preprocessing = choose(preprocessing)
     fold_rows, more = fold_splits(resolved, frame, selection, rows)
     notes += more
@@ -106,7 +103,7 @@ def load_problem(
     train, validation, test = fitted.take_samples(parts, order)
     test_sha256 = None
     if data.test_path is not None:
-        matched = read_matching(preprocessing, Path(data.test_path), table_format, "scored")
+        matched = read_new_table(preprocessing, Path(data.test_path), table_format, "scored")
         other, test_sha256 = matched.table, matched.sha256
         test_rows = other.scorable_rows()
         needed = "target or history" if data.lags else "target"
@@ -121,7 +118,7 @@ def load_problem(
         notes.append(f"test rows of a class that no training row has, counted wrong: {unseen}")
     counted = {**left_out, **split.left_out}
     counts = [f"rows left out, {reason}: {count}" for reason, count in counted.items() if count]
-    return LoadedProblem(
+    return TrainingData(
         config=resolved,
         preprocessing=preprocessing,
         split=split,
@@ -162,7 +159,7 @@ def _unused(
     return tuple(name for name in header.names if name not in used)
 
 
-def with_config(problem: LoadedProblem, config: schema.Config, locate: Locate) -> LoadedProblem:
+def with_config(problem: TrainingData, config: schema.Config, locate: Locate) -> TrainingData:
     """Return the problem with another config, of the same data and the same task.
 
     Raises ConfigError where that does not fit the data.
@@ -183,7 +180,7 @@ def _name_notes(header: Header) -> list[str]:
 _SHOWN_LABELS = 8
 
 
-def describe_problem(problem: LoadedProblem) -> list[str]:
+def describe(problem: TrainingData) -> list[str]:
     """Say what is predicted, on how many rows, and what happens to the columns."""
     sizes = problem.split.sizes()
     target = problem.preprocessing.target

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ml2021.data.columns import explain_missing
-from ml2021.data.csv.cells import StorageKind
+from ml2021.data.csv.cells import StorageType
 from ml2021.data.csv.headers import Header, TableFormat
 from ml2021.data.csv.source import changed_error
 from ml2021.data.preprocessing import records as prep
 from ml2021.data.preprocessing.records import sources_of
+from ml2021.data.resolve import explain_missing
 from ml2021.data.samples import FittedTable
 from ml2021.data.series import in_series_order
 from ml2021.data.tables import read_header, read_table
@@ -23,7 +23,7 @@ _MOST_ABSENT = 5  # with more columns missing, it is another table, and one line
 
 
 @dataclass(frozen=True)
-class MatchedTable:
+class NewTable:
     """A file read for a fitted model.
 
     carried: the columns to carry over, as text as it stands, in the order of the file. ignored: the
@@ -44,13 +44,13 @@ class MatchedTable:
         return [f"columns ignored, the model has no use for them: {shown}{more}"]
 
 
-def read_matching(
+def read_new_table(
     preprocessing: prep.Preprocessing,
     path: Path,
     table_format: TableFormat,
     purpose: Literal["scored", "predicted"],
     carried: tuple[str, ...] = (),
-) -> MatchedTable:
+) -> NewTable:
     """Read a file that is not the training file: columns by name, kinds as training had them.
 
     To be scored it needs the target, to be predicted only where that is the model's history.
@@ -58,7 +58,7 @@ def read_matching(
     """
     header = read_header(path, table_format)
     positions = prep.match_columns(preprocessing, sources_of(header))
-    kinds: dict[str, StorageKind] = {
+    kinds: dict[str, StorageType] = {
         f.name: "number" if isinstance(f, prep.NumberFeature) else f.storage
         for f in preprocessing.features
     }
@@ -83,7 +83,7 @@ def read_matching(
     storage_of = {header.names[positions[name]]: kind for name, kind in kinds.items()}
     # A carried column is read as text, so that it is written as it stands; where it is an input
     # too, the file is read twice.
-    texts: dict[str, StorageKind] = dict.fromkeys(carried, "text")
+    texts: dict[str, StorageType] = dict.fromkeys(carried, "text")
     twice = bool(names.keys() & texts.keys())
     columns, together = ([*names], storage_of) if twice else ([*names, *texts], texts | storage_of)
     read = read_table(path, table_format, columns=columns, kinds=together)
@@ -94,7 +94,7 @@ def read_matching(
     ordered, file_order = in_series_order(
         read.frame[list(names)].rename(columns=names), history.order_by if history else None
     )
-    return MatchedTable(
+    return NewTable(
         table=FittedTable(ordered, file_order, preprocessing),
         carried=again.frame[list(carried)],
         ignored=tuple(name for name in header.names if name not in known),

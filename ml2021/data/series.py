@@ -1,23 +1,82 @@
-"""Time series: the order of the rows, their histories, and notes on gaps.
+"""Time series: dates as moments, the order of the rows, histories, and notes on gaps.
 
-Legend: N rows of the series, L lags, H horizon.
+The sample of row t has as its history the values of rows t − lags to t − 1, and as its target those
+of rows t to t + horizon − 1. Legend: N rows of the series, L lags, S samples.
 """
 
+import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml2021.config import schema
-from ml2021.data.column_types import is_date
-from ml2021.data.columns import Selection
-from ml2021.data.dates import sort_keys
+from ml2021.data.resolve import Selection
 from ml2021.data.tables import is_number
 from ml2021.errors import DataError
 from ml2021.formatting import echo
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pandas as pd
+
+_CLOCK = r"\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?"
+
+ISO_DATE = rf"\d{{4}}[-/]\d{{2}}[-/]\d{{2}}(?:[ T]{_CLOCK})?"
+"""A date, or a date and time, as ISO 8601 writes it, or with slashes."""
+
+_ISO = re.compile(ISO_DATE, re.ASCII)
+
+_DATE_OR_TIME = re.compile(
+    rf"{ISO_DATE}"
+    r"|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?:[ T]\d{1,2}[:.]\d{2}(?:[:.]\d{2})?)?"
+    r"|\d{1,2}[:.]\d{2}[:.]\d{2}|\d{1,2}:\d{2}"
+)
+
+_SAMPLE = 1000  # how many different values of a text column are looked at to call it dates
+
+
+def is_date(values: "Iterable[object]") -> bool:
+    """Whether different values of a text column are nearly all dates or times."""
+    sample = [str(value) for value, _ in zip(values, range(_SAMPLE), strict=False)]
+    matching = sum(_DATE_OR_TIME.fullmatch(value) is not None for value in sample)
+    return bool(sample) and matching >= 0.9 * len(sample)
+
+
+def sort_keys(column: "pd.Series", what: str) -> np.ndarray:
+    """Return values (N,) whose order is the order of the column: float64, or `date_key` of dates.
+
+    A missing value is NaN, or "". Raises DataError for text that is no ISO date.
+    """
+    if is_number(column):
+        return column.to_numpy(np.float64)
+    texts = column.fillna("").to_numpy(object)
+    keys = [date_key(text) if text else "" for text in texts]
+    if None in keys:
+        raise DataError(
+            f"column '{echo(column.name)}', used as {what}, holds "
+            f"'{echo(texts[keys.index(None)])}', which is neither a number nor a date like "
+            "2021-03-31; rewrite the column so"
+        )
+    return np.array(keys, dtype=str)
+
+
+def date_key(text: str) -> str | None:
+    """Return an ISO date, or date and time, as text in whose order the dates stand; else None.
+
+    With an offset it is turned into UTC; without one it is taken for UTC.
+    """
+    if not _ISO.fullmatch(text):
+        return None
+    try:
+        moment = datetime.fromisoformat(text.replace("/", "-"))
+        if moment.tzinfo is not None:
+            moment = moment.astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):
+        return None  # no such day, or none in UTC
+    return moment.isoformat(" ")
 
 
 def complete_windows(series: NDArray[np.float64], lags: int, horizon: int) -> NDArray[np.int64]:

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from ml2021.config import schema
 from ml2021.data.column_types import some
-from ml2021.data.columns import Selection
-from ml2021.data.dates import date_key, sort_keys
 from ml2021.data.preprocessing import records as prep
 from ml2021.data.preprocessing.transform import encode_classes
+from ml2021.data.resolve import Selection
+from ml2021.data.series import date_key, sort_keys
 from ml2021.data.tables import is_number
 from ml2021.errors import DataError
 from ml2021.formatting import echo

@@ -3,7 +3,7 @@
 The file is read and its structure checked a block at a time, while threads parse the blocks before
 with pandas' C engine. Where pandas takes what is no number, or lets pass what is wrong,
 `ml2021.data.csv.cells` says no, and a second, careful pass says where. Which columns are features
-is left to `ml2021.data.columns`.
+is left to `ml2021.data.resolve`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ import numpy as np
 from ml2021.data.csv.cells import (
     CellRules,
     JudgedColumn,
-    StorageKind,
+    StorageType,
     judge_numbers,
     judge_texts,
     texts_for_parser,
@@ -73,7 +73,7 @@ def read_table(
     format: TableFormat,
     *,
     columns: Sequence[str] | None = None,
-    kinds: Mapping[str, StorageKind] = {},
+    kinds: Mapping[str, StorageType] = {},
 ) -> Table:
     """Read the columns of a CSV (also packed with gzip) or Parquet file, by their unique names.
 
@@ -161,7 +161,7 @@ def _parse(
 
 
 def _judge(
-    columns: dict[str, Values], rules: CellRules, kinds: Mapping[str, StorageKind]
+    columns: dict[str, Values], rules: CellRules, kinds: Mapping[str, StorageType]
 ) -> dict[str, JudgedColumn]:
     """Judge the columns; what they were parsed as is let go of on the way."""
     judged = {}

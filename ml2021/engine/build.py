@@ -8,7 +8,7 @@ from typing import Any, assert_never
 
 from ml2021.config import schema
 from ml2021.engine import losses, networks, optimizers, schedules
-from ml2021.engine.state import Training
+from ml2021.engine.state import Hyperparameters
 
 
 def build_network(model: schema.Model, inputs: int, outputs: int) -> networks.Network:
@@ -70,11 +70,11 @@ def build_schedule(schedule: schema.Schedule) -> schedules.Schedule:
             assert_never(schedule)
 
 
-def build_training(config: schema.Config) -> Training:
+def build_hyperparameters(config: schema.Config) -> Hyperparameters:
     """Return how to train. The loss is resolved by then."""
     assert config.loss is not None
     train = config.train
-    return Training(
+    return Hyperparameters(
         loss=build_loss(config.loss),
         optimizer=build_optimizer(config.optimizer),
         schedule=build_schedule(train.schedule),

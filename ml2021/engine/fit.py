@@ -20,7 +20,7 @@ from ml2021.engine.dataset import Dataset
 from ml2021.engine.losses import mean_loss
 from ml2021.engine.networks import Forward, Network
 from ml2021.engine.schedules import lr_factor
-from ml2021.engine.state import Training, TrainingState
+from ml2021.engine.state import Hyperparameters, TrainingState
 from ml2021.engine.updates import build_updates
 from ml2021.errors import DivergenceError
 
@@ -60,7 +60,7 @@ class Progress:
 @torch.inference_mode()
 def fit(
     network: Network,
-    training: Training,
+    hparams: Hyperparameters,
     state: TrainingState,
     train: Dataset,
     validation: Dataset | None,
@@ -71,57 +71,57 @@ def fit(
     last. A member whose loss or parameters are no longer finite numbers has diverged, and improves
     no more. Raises DivergenceError when all have.
     """
-    batches = training.batches(len(train))
-    update = build_updates(network, training, state, train)
+    batches = hparams.batches(len(train))
+    update = build_updates(network, hparams, state, train)
     forward = None if validation is None else Forward(network, state.theta, len(validation))
     reported = time.perf_counter()
 
-    while not state.is_finished(training):
+    while not state.is_finished(hparams):
         update.begin_epoch(state.epoch)
         while state.batch < batches:
             update(state.batch)
             state.batch += 1
             if time.perf_counter() - reported > REPORT_SECONDS and state.batch < batches:
-                yield _within_epoch(training, state, train)
+                yield _within_epoch(hparams, state, train)
                 reported = time.perf_counter()
-        yield _end_epoch(forward, training, state, train, validation)
+        yield _end_epoch(forward, hparams, state, train, validation)
         reported = time.perf_counter()
 
 
-def _within_epoch(training: Training, state: TrainingState, train: Dataset) -> Progress:
+def _within_epoch(hparams: Hyperparameters, state: TrainingState, train: Dataset) -> Progress:
     """Return where training stands within an epoch."""
-    batches = training.batches(len(train))
+    batches = hparams.batches(len(train))
     updates = state.epoch * batches + state.batch
     return Progress(
         epoch=state.epoch + 1,
         batch=state.batch,
         batches=batches,
         updates=updates,
-        lr_factor=lr_factor(training.schedule, updates - 1, batches, training.epochs),
-        train_loss=_epoch_loss(state, train, training),
+        lr_factor=lr_factor(hparams.schedule, updates - 1, batches, hparams.epochs),
+        train_loss=_epoch_loss(state, train, hparams),
     )
 
 
 def _end_epoch(
     forward: Forward | None,
-    training: Training,
+    hparams: Hyperparameters,
     state: TrainingState,
     train: Dataset,
     validation: Dataset | None,
 ) -> Progress:
     """Close the epoch: its losses, the best so far, and the counters."""
     batches = state.batch
-    train_loss = _epoch_loss(state, train, training)
+    train_loss = _epoch_loss(state, train, hparams)
     validation_loss = validation_outputs = None
     if validation is not None:
         assert forward is not None
         validation_outputs = forward(validation.inputs)
-        validation_loss = mean_loss(training.loss, validation_outputs, validation.targets)
+        validation_loss = mean_loss(hparams.loss, validation_outputs, validation.targets)
         ended = torch.full_like(state.diverged, (state.epoch + 1) * batches)
         _note_diverged(state, batches, validation_loss, ended)
-        improved = state.is_patient(training) & (validation_loss < state.best_loss)
+        improved = state.is_patient(hparams) & (validation_loss < state.best_loss)
     else:
-        improved = state.is_patient(training)
+        improved = state.is_patient(hparams)
     state.epoch += 1
     state.batch = 0
     state.batch_losses.zero_()
@@ -136,7 +136,7 @@ def _end_epoch(
         batch=batches,
         batches=batches,
         updates=updates,
-        lr_factor=lr_factor(training.schedule, updates - 1, batches, training.epochs),
+        lr_factor=lr_factor(hparams.schedule, updates - 1, batches, hparams.epochs),
         train_loss=train_loss,
         validation_loss=validation_loss,
         validation_outputs=validation_outputs,
@@ -144,15 +144,15 @@ def _end_epoch(
     )
 
 
-def _epoch_loss(state: TrainingState, train: Dataset, training: Training) -> Tensor:
+def _epoch_loss(state: TrainingState, train: Dataset, hparams: Hyperparameters) -> Tensor:
     """Return the mean loss (K,) over the batches of the running epoch so far.
 
     Notes which members have diverged, by it or by their parameters.
     """
     totals = state.batch_losses[: state.batch].double()
-    size = len(train) if training.batch_size is None else training.batch_size
+    size = len(train) if hparams.batch_size is None else hparams.batch_size
     loss = totals.sum(0) / min(state.batch * size, len(train))
-    batches = training.batches(len(train))
+    batches = hparams.batches(len(train))
     first = totals.isfinite().logical_not().int().argmax(0) + 1  # 1 where none is infinite
     odd = state.epoch * batches + torch.where(loss.isfinite(), state.batch, first)
     _note_diverged(state, batches, loss + state.theta.sum(1), odd)
@@ -201,7 +201,7 @@ class MemberProgress:
 
 def fit_members(
     network: Network,
-    training: Training,
+    hparams: Hyperparameters,
     state: TrainingState,
     train: Dataset,
     validation: Dataset | None,
@@ -211,13 +211,13 @@ def fit_members(
     As `fit`, but a member that has run out of patience or has diverged leaves after its epoch. The
     state is whole whenever this has yielded. Raises DivergenceError when all members have diverged.
     """
-    while not state.is_finished(training):
-        members = state.is_patient(training).nonzero().flatten()
+    while not state.is_finished(hparams):
+        members = state.is_patient(hparams).nonzero().flatten()
         everyone = len(members) == len(state.theta)
         running = state if everyone else state.select(members)
-        some, rows, held_out = training, train, validation
+        some, rows, held_out = hparams, train, validation
         if not everyone:
-            some = training.select(members)
+            some = hparams.select(members)
             rows = train.select(members)
             held_out = None if validation is None else validation.select(members)
         try:

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from ml2021.engine import networks, optimizers
-from ml2021.engine.state import Training
+from ml2021.engine.state import Hyperparameters
 from ml2021.errors import ConfigError, ResourceError
 from ml2021.files import cores
 
@@ -38,7 +38,7 @@ def choose_threads(network: networks.Network, batch_rows: int) -> int:
 
 def check_memory(
     network: networks.Network,
-    training: Training,
+    hparams: Hyperparameters,
     rows: int,
     where: str,
     *,
@@ -49,10 +49,10 @@ def check_memory(
     `own_rows` says that each of several members has rows of its own. Raises ConfigError that names
     what is needed and what is free.
     """
-    needed, free = memory_needed(network, training, rows, own_rows=own_rows), _free_memory()
+    needed, free = memory_needed(network, hparams, rows, own_rows=own_rows), _free_memory()
     if free is not None and needed > free:
-        batch = rows if training.batch_size is None else min(training.batch_size, rows)
-        members = len(training.seeds)
+        batch = rows if hparams.batch_size is None else min(hparams.batch_size, rows)
+        members = len(hparams.seeds)
         several = f"{members:,} members of " if members > 1 else ""
         raise ConfigError(
             f"{where}: {several}{network.layout.parameters:,} parameters and batches of {batch:,} "
@@ -62,29 +62,29 @@ def check_memory(
 
 
 def member_limit(
-    network: networks.Network, training: Training, rows: int, share: float
+    network: networks.Network, hparams: Hyperparameters, rows: int, share: float
 ) -> int | None:
     """Return how many members fit that share of the free memory, at least one; None if unknown."""
     free = _free_memory()
     if free is None:
         return None
-    return max(1, int(share * free) // memory_needed(network, training, rows))
+    return max(1, int(share * free) // memory_needed(network, hparams, rows))
 
 
 def memory_needed(
-    network: networks.Network, training: Training, rows: int, *, own_rows: bool = False
+    network: networks.Network, hparams: Hyperparameters, rows: int, *, own_rows: bool = False
 ) -> int:
     """Return about how many bytes the members of a pack take in training, beside the table.
 
     With `own_rows` each has rows of its own.
     """
     layout = network.layout
-    batch = rows if training.batch_size is None else min(training.batch_size, rows)
-    copies = 3 + len(optimizers.slot_names(training.optimizer))  # θ, its gradient, the best; slots
+    batch = rows if hparams.batch_size is None else min(hparams.batch_size, rows)
+    copies = 3 + len(optimizers.slot_names(hparams.optimizer))  # θ, its gradient, the best; slots
     values = copies * layout.parameters + 2 * batch * sum(layout.sizes)
-    times = own_rows + (training.batch_size is not None)  # once more in the order of the epoch
+    times = own_rows + (hparams.batch_size is not None)  # once more in the order of the epoch
     values += times * rows * (layout.inputs + 1 + layout.outputs)
-    return 4 * len(training.seeds) * values
+    return 4 * len(hparams.seeds) * values
 
 
 def _free_memory() -> int | None:

@@ -16,37 +16,37 @@ from typing import Any, assert_never
 import torch
 from torch import Tensor
 
-Hyperparameter = float | Tensor
+PerMember = float | Tensor
 
 
 @dataclass(frozen=True)
 class Sgd:
     """v ← μv + g; θ ← θ − ηv, or − η(g + μv) with Nesterov's look-ahead."""
 
-    lr: Hyperparameter
-    momentum: Hyperparameter = 0.0
+    lr: PerMember
+    momentum: PerMember = 0.0
     nesterov: bool = False
-    weight_decay: Hyperparameter = 0.0
+    weight_decay: PerMember = 0.0
 
 
 @dataclass(frozen=True)
 class Adagrad:
     """s ← s + g²; θ ← θ − ηg / (√s + ε) (Duchi, Hazan and Singer 2011)."""
 
-    lr: Hyperparameter
-    eps: Hyperparameter = 1e-10
-    weight_decay: Hyperparameter = 0.0
+    lr: PerMember
+    eps: PerMember = 1e-10
+    weight_decay: PerMember = 0.0
 
 
 @dataclass(frozen=True)
 class Rmsprop:
     """s ← αs + (1 − α)g²; v ← μv + g / (√s + ε); θ ← θ − ηv (Hinton, Coursera lecture 6, 2012)."""
 
-    lr: Hyperparameter
-    alpha: Hyperparameter = 0.99
-    eps: Hyperparameter = 1e-8
-    momentum: Hyperparameter = 0.0
-    weight_decay: Hyperparameter = 0.0
+    lr: PerMember
+    alpha: PerMember = 0.99
+    eps: PerMember = 1e-8
+    momentum: PerMember = 0.0
+    weight_decay: PerMember = 0.0
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,11 @@ class Adam:
     the step instead of λθ in the gradient: AdamW (arXiv:1711.05101).
     """
 
-    lr: Hyperparameter
-    beta1: Hyperparameter = 0.9
-    beta2: Hyperparameter = 0.999
-    eps: Hyperparameter = 1e-8
-    weight_decay: Hyperparameter = 0.0
+    lr: PerMember
+    beta1: PerMember = 0.9
+    beta2: PerMember = 0.999
+    eps: PerMember = 1e-8
+    weight_decay: PerMember = 0.0
     decoupled: bool = False
 
 
@@ -137,7 +137,7 @@ def build_clip(gradient: Tensor, clip_norm: float) -> Callable[[], None]:
     return clip
 
 
-def _is_used(value: Hyperparameter) -> bool:
+def _is_used(value: PerMember) -> bool:
     """Whether a hyperparameter is other than 0 for any member."""
     return bool((value != 0).any()) if isinstance(value, Tensor) else value != 0
 
@@ -147,13 +147,13 @@ def _own_numbers(optimizer: Optimizer) -> set[str]:
     return {f.name for f in fields(optimizer) if isinstance(getattr(optimizer, f.name), Tensor)}
 
 
-def _number(value: Hyperparameter) -> float:
+def _number(value: PerMember) -> float:
     """Return a hyperparameter that is known to be one number for all members."""
     assert not isinstance(value, Tensor)
     return value
 
 
-def _decayed(theta: Tensor, gradient: Tensor, weight_decay: Hyperparameter) -> Callable[[], Tensor]:
+def _decayed(theta: Tensor, gradient: Tensor, weight_decay: PerMember) -> Callable[[], Tensor]:
     """Return g ← g + λθ as a function, which does nothing where λ is 0."""
     if not _is_used(weight_decay):
         return lambda: gradient

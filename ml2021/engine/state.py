@@ -15,11 +15,11 @@ from ml2021.engine.losses import Loss
 from ml2021.engine.networks import Network, initial_parameters
 from ml2021.engine.optimizers import Optimizer, select_members, slot_names
 from ml2021.engine.schedules import Schedule
-from ml2021.engine.trajectory import TrainingPath
+from ml2021.engine.trajectory import TrajectoryRecorder
 
 
 @dataclass(frozen=True)
-class Training:
+class Hyperparameters:
     """How to train K members side by side.
 
     seeds: K of them. The numbers of `optimizer` are shared, or (K, 1) with one for each member.
@@ -41,7 +41,7 @@ class Training:
         """Return the number of updates that make an epoch; the last batch may be smaller."""
         return 1 if self.batch_size is None else -(-rows // self.batch_size)
 
-    def select(self, members: Tensor) -> "Training":
+    def select(self, members: Tensor) -> "Hyperparameters":
         """Return how to train these members, given by their indices (k,), alone."""
         return replace(
             self,
@@ -71,19 +71,19 @@ class TrainingState:
     diverged: Tensor
     epoch: int = 0
     batch: int = 0
-    path: TrainingPath | None = None
+    path: TrajectoryRecorder | None = None
 
-    def is_finished(self, training: Training) -> bool:
+    def is_finished(self, hparams: Hyperparameters) -> bool:
         """Whether all epochs are done, or no member may still improve."""
-        last = training.epochs if training.last_epoch is None else training.last_epoch
-        return self.epoch >= last or not bool(self.is_patient(training).any())
+        last = hparams.epochs if hparams.last_epoch is None else hparams.last_epoch
+        return self.epoch >= last or not bool(self.is_patient(hparams).any())
 
-    def is_patient(self, training: Training) -> Tensor:
+    def is_patient(self, hparams: Hyperparameters) -> Tensor:
         """(K,) bool: the members that may still improve."""
         fine = self.diverged == 0
-        if training.patience is None:
+        if hparams.patience is None:
             return fine
-        return fine & (self.epoch - self.best_epoch < training.patience)
+        return fine & (self.epoch - self.best_epoch < hparams.patience)
 
     def select(self, members: Tensor) -> "TrainingState":
         """Return a state of these members, given by their indices (k,), alone; it has no path."""
@@ -114,7 +114,7 @@ class TrainingState:
 
 def start(
     network: Network,
-    training: Training,
+    hparams: Hyperparameters,
     rows: int,
     like: Tensor,
     *,
@@ -126,20 +126,20 @@ def start(
     It begins at `theta` (K, P) where that is given, else where each member's seed says.
     """
     if theta is None:
-        generators = [generator(seed, "weights") for seed in training.seeds]
+        generators = [generator(seed, "weights") for seed in hparams.seeds]
         theta = initial_parameters(network, generators, like.dtype)
     theta = theta.to(like.device, like.dtype, copy=True)
     members = len(theta)
-    assert members == len(training.seeds)
+    assert members == len(hparams.seeds)
     return TrainingState(
         theta=theta,
-        slots={name: torch.zeros_like(theta) for name in slot_names(training.optimizer)},
-        batch_losses=theta.new_zeros(training.batches(rows), members),
+        slots={name: torch.zeros_like(theta) for name in slot_names(hparams.optimizer)},
+        batch_losses=theta.new_zeros(hparams.batches(rows), members),
         best=theta.clone(),
         best_loss=theta.new_full((members,), torch.inf, dtype=torch.float64),
         best_epoch=theta.new_zeros(members, dtype=torch.int64),
         diverged=theta.new_zeros(members, dtype=torch.int64),
-        path=TrainingPath.begin(network.layout, theta) if keep_path else None,
+        path=TrajectoryRecorder.begin(network.layout, theta) if keep_path else None,
     )
 
 

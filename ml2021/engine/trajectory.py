@@ -20,7 +20,7 @@ FEWEST_POINTS = 10
 """A network so large that no more fit into `MOST_BYTES` has no path."""
 
 
-class TrainingPath:
+class TrajectoryRecorder:
     """The points of one member's way, and how steep it was there.
 
     A point is kept just before an update, with the gradient that the update then uses.
@@ -36,7 +36,7 @@ class TrainingPath:
         self._norms = like.new_empty(capacity, len(layout.shapes))
 
     @classmethod
-    def begin(cls, layout: Layout, like: Tensor) -> "TrainingPath | None":
+    def begin(cls, layout: Layout, like: Tensor) -> "TrajectoryRecorder | None":
         """Return an empty path, or None where too few points would fit."""
         capacity = min(MOST_POINTS, MOST_BYTES // (layout.parameters * like.element_size()))
         return cls(layout, capacity, like) if capacity >= FEWEST_POINTS else None

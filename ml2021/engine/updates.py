@@ -18,17 +18,17 @@ from ml2021.engine.losses import Loss, build_loss
 from ml2021.engine.networks import Network, Pass
 from ml2021.engine.optimizers import build_clip, build_update
 from ml2021.engine.schedules import lr_factor
-from ml2021.engine.state import Training, TrainingState
+from ml2021.engine.state import Hyperparameters, TrainingState
 
 _WARM_UPS = 3  # before a capture, so that cuBLAS and its workspaces are there
 
 
 def build_updates(
-    network: Network, training: Training, state: TrainingState, train: Dataset
+    network: Network, hparams: Hyperparameters, state: TrainingState, train: Dataset
 ) -> "Updates":
     """Return the updates as they are fastest on the device of the state."""
     kind = GraphedUpdates if state.theta.is_cuda else Updates
-    return kind(network, training, state, train)
+    return kind(network, hparams, state, train)
 
 
 class BatchStep:
@@ -55,15 +55,15 @@ class Updates:
     """
 
     def __init__(
-        self, network: Network, training: Training, state: TrainingState, train: Dataset
+        self, network: Network, hparams: Hyperparameters, state: TrainingState, train: Dataset
     ) -> None:
         theta = state.theta
-        self._train, self._seeds, self._path = train, training.seeds, state.path
-        self._is_full = training.batch_size is None
+        self._train, self._seeds, self._path = train, hparams.seeds, state.path
+        self._is_full = hparams.batch_size is None
         self._theta, self._gradient = theta, torch.empty_like(theta)
         members, rows = len(theta), len(train)
-        batches = training.batches(rows)
-        self._size = size = rows if training.batch_size is None else min(training.batch_size, rows)
+        batches = hparams.batches(rows)
+        self._size = size = rows if hparams.batch_size is None else min(hparams.batch_size, rows)
         if self._is_full:  # the order of the rows of a full batch does not matter
             self._inputs = train.inputs.expand(members, *train.inputs.shape[-2:])
             own = train.targets[None] if train.is_shared else train.targets
@@ -74,7 +74,7 @@ class Updates:
                 for rows_of in (train.inputs, train.targets)
             )
         sizes = {size, rows % size or size}
-        steps = {n: BatchStep(network, theta, self._gradient, n, training.loss) for n in sizes}
+        steps = {n: BatchStep(network, theta, self._gradient, n, hparams.loss) for n in sizes}
         self._batches = [
             (steps[inputs.shape[1]], inputs, targets, total)
             for inputs, targets, total in zip(
@@ -84,14 +84,14 @@ class Updates:
                 strict=True,
             )
         ]
-        self._update = build_update(training.optimizer, theta, self._gradient, state.slots)
-        clip = training.clip_norm
+        self._update = build_update(hparams.optimizer, theta, self._gradient, state.slots)
+        clip = hparams.clip_norm
         self._clip = None if clip is None else build_clip(self._gradient, clip)
         self._factor: Callable[[int], float] = partial(
             lr_factor,
-            training.schedule,
+            hparams.schedule,
             updates_per_epoch=batches,
-            epochs=training.epochs,
+            epochs=hparams.epochs,
         )
         self._done = 0
 
@@ -125,9 +125,9 @@ class GraphedUpdates(Updates):
     """
 
     def __init__(
-        self, network: Network, training: Training, state: TrainingState, train: Dataset
+        self, network: Network, hparams: Hyperparameters, state: TrainingState, train: Dataset
     ) -> None:
-        super().__init__(network, training, state, train)
+        super().__init__(network, hparams, state, train)
         members, size = len(state.theta), self._size
         self._full = len(train) // size
         self._changed = (state.theta, state.batch_losses, *state.slots.values())

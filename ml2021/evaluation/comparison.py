@@ -2,7 +2,7 @@
 
 Each value keeps the place where it stands. What is drawn at random depends on the sweep's own
 seed, the key and the number of the draw alone. Whether a run may have a value is left to
-`ml2021.sweeps.expand`.
+`ml2021.sweeps.search_space`.
 """
 
 import math
@@ -31,7 +31,7 @@ Settings = Mapping[str, str]
 
 
 @dataclass(frozen=True)
-class Contender:
+class RunResult:
     """A run that has ended.
 
     settings: what was set for it, by dotted key, as it would stand in a config.
@@ -76,10 +76,10 @@ class Group:
     """Runs that differ in nothing but the seed; `settings` is what tells them from other groups."""
 
     settings: Settings
-    members: tuple[Contender, ...]
+    members: tuple[RunResult, ...]
 
     @property
-    def first(self) -> Contender:
+    def first(self) -> RunResult:
         """The run that stands for all in what does not depend on the seed."""
         return self.members[0]
 
@@ -93,7 +93,7 @@ class Group:
         return Spread(mean(known), stdev(known) if len(known) > 1 else None, is_high_good)
 
 
-def group(contenders: Sequence[Contender]) -> list[Group]:
+def group(contenders: Sequence[RunResult]) -> list[Group]:
     """Return the groups, in the order of their first runs. A run that is there twice counts once.
 
     They are told apart by their settings, and where these do not, by other keys that differ.
@@ -106,7 +106,7 @@ def group(contenders: Sequence[Contender]) -> list[Group]:
         more = [*chosen, key]
         if key not in _NOT_COMPARED and _count(flat, more) > _count(flat, chosen):
             chosen = more
-    groups: dict[tuple[str, ...], dict[int, Contender]] = {}
+    groups: dict[tuple[str, ...], dict[int, RunResult]] = {}
     for contender, settings in zip(contenders, flat, strict=True):
         own = tuple(settings.get(key, "") for key in chosen)
         groups.setdefault(own, {}).setdefault(contender.config.seed, contender)
@@ -121,7 +121,7 @@ def _count(flat: Sequence[Settings], keys: Sequence[str]) -> int:
     return len({tuple(settings.get(key) for key in keys) for settings in flat})
 
 
-def are_same_rows(contenders: Iterable[Contender], part: str) -> bool:
+def are_same_rows(contenders: Iterable[RunResult], part: str) -> bool:
     """Whether all runs have been scored on the same rows of that part."""
     return len({contender.truths.get(part) for contender in contenders}) == 1
 
@@ -132,7 +132,7 @@ def best_of(groups: Sequence[Group], part: str, score: str) -> int | None:
     return ranks.index(min(ranks)) if min(ranks, default=math.inf) < math.inf else None
 
 
-def trivial_answers(groups: Sequence[Group], part: str) -> "dict[str, Scores]":
+def shared_baselines(groups: Sequence[Group], part: str) -> "dict[str, Scores]":
     """Return the scores of those trivial answers that are the same for every group."""
     found = [each.first.baselines.get(part, {}) for each in groups]
     return {name: s for name, s in found[0].items() if all(f.get(name) == s for f in found)}

@@ -1,8 +1,8 @@
-"""What trained members predict together: the mean of their predictions, and how far apart they are.
+"""What trained members predict together: their mean, and how far apart they are.
 
 Members of one network side by side, trained from several seeds, make mistakes of their own that the
 mean evens out in part (deep ensembles: Lakshminarayanan, Pritzel and Blundell 2017,
-arXiv:1612.01474). A single member is an ensemble of one: its mean is what it says, to the bit.
+arXiv:1612.01474). A single member is an ensemble of one: its mean is what it predicts, to the bit.
 
 Legend: K members, N rows, F inputs, T outputs or classes, P parameters.
 """
@@ -18,7 +18,13 @@ from ml2021.data.preprocessing.records import Preprocessing
 from ml2021.data.samples import Samples
 from ml2021.engine.networks import Network, member_outputs
 from ml2021.errors import DivergenceError
-from ml2021.evaluation.scoring import Answers, Report, full_report, score, to_predictions
+from ml2021.evaluation.scoring import (
+    Evaluation,
+    FittedBaselines,
+    evaluate_predictions,
+    score,
+    to_predictions,
+)
 
 
 def combine(
@@ -40,17 +46,17 @@ def combine(
     return mean, None if squares is None else np.sqrt(squares / (count - 1))
 
 
-def report_on(
+def evaluate_members(
     predictions: Iterable[NDArray[np.float64]],
     preprocessing: Preprocessing,
-    answers: Answers,
+    fitted: FittedBaselines,
     samples: Samples,
-) -> tuple[Report, NDArray[np.float64]]:
+) -> tuple[Evaluation, NDArray[np.float64]]:
     """Score the mean of the members' predictions, and each of several alone; return it too."""
     found = iter(predictions)
     first, second = next(found), next(found, None)
     if second is None:
-        return full_report(preprocessing, answers, samples, first), first
+        return evaluate_predictions(preprocessing, fitted, samples, first), first
     alone = []
 
     def scored() -> Iterator[NDArray[np.float64]]:
@@ -59,7 +65,7 @@ def report_on(
             yield prediction
 
     mean, _ = combine(scored())
-    return full_report(preprocessing, answers, samples, mean, alone), mean
+    return evaluate_predictions(preprocessing, fitted, samples, mean, alone), mean
 
 
 def trained_predictions(

@@ -1,9 +1,9 @@
-"""Scores of a network beside those of the trivial answers, on the same rows and in the same units.
+"""Scores of a network beside those of the baselines, on the same rows and in the same units.
 
-The answers are learned from the training rows and kept with the checkpoint, so that any other file
-can be scored against them too. Printing is left to `ml2021.console`.
+The baselines are fitted to the training rows and kept with the checkpoint, so that any other file
+can be scored against them too.
 
-Legend: N rows, F inputs, T outputs or classes.
+Legend: K members, N rows, F inputs, T outputs or classes.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from ml2021.data.samples import Samples
 from ml2021.evaluation import baselines, metrics
 from ml2021.evaluation.metrics import Scores
 
-Answers = dict[str, NDArray[np.float64]]
+FittedBaselines = dict[str, NDArray[np.float64]]
 """What the trivial answers learned: mean and median (T,) or frequencies (C,), and the coefficients
 (F + 1, T) of least squares, on standardised or one-hot targets."""
 
@@ -33,7 +33,7 @@ ALONE = "a member alone"
 
 
 @dataclass(frozen=True)
-class Report:
+class Evaluation:
     """The scores of one set of rows. `baselines` has a trivial answer's scores under its name.
 
     truth_sha256: the digest of the rows' true answers; reports that share it are of the same rows.
@@ -106,23 +106,23 @@ def fold_scores(found: Mapping[str, Any]) -> tuple[dict[str, Scores], dict[str, 
     return means, errors
 
 
-def learn_answers(preprocessing: Preprocessing, train: Samples) -> Answers:
+def fit_baselines(preprocessing: Preprocessing, train: Samples) -> FittedBaselines:
     """Return the trivial answers of the training rows."""
     target = preprocessing.target
     if isinstance(target, ClassTarget):
         one_hot = np.eye(target.width)[train.classes]
-        fitted = baselines.fit_least_squares(train.inputs, one_hot)
+        solution = baselines.fit_least_squares(train.inputs, one_hot)
         frequencies = baselines.class_frequencies(train.classes, target.width)
-        return {"frequencies": frequencies, "least_squares": fitted.coefficients}
-    fitted = baselines.fit_least_squares(train.inputs, target.standardise(train.values))
+        return {"frequencies": frequencies, "least_squares": solution.coefficients}
+    solution = baselines.fit_least_squares(train.inputs, target.standardise(train.values))
     return {
         "mean": baselines.mean_answer(train.values),
         "median": baselines.median_answer(train.values),
-        "least_squares": fitted.coefficients,
+        "least_squares": solution.coefficients,
     }
 
 
-def answer_shapes(preprocessing: Preprocessing) -> dict[str, tuple[int, ...]]:
+def baseline_shapes(preprocessing: Preprocessing) -> dict[str, tuple[int, ...]]:
     """Return the shape of each of the trivial answers that go with a preprocessing."""
     width = preprocessing.target.width
     coefficients = (len(preprocessing.inputs) + 1, width)
@@ -170,54 +170,54 @@ def score_each(
     return found
 
 
-def full_report(
+def evaluate_predictions(
     preprocessing: Preprocessing,
-    answers: Answers,
+    fitted: FittedBaselines,
     samples: Samples,
     predictions: NDArray[np.float64],
     members: Sequence[Scores] = (),
-) -> Report:
+) -> Evaluation:
     """Return the scores overall, per target or class, and of the trivial answers beside them."""
-    trivial = trivial_predictions(preprocessing, answers, samples)
-    return report_against(preprocessing, samples.targets, predictions, trivial, members)
+    trivial = baseline_predictions(preprocessing, fitted, samples)
+    return evaluate_against(preprocessing, samples.targets, predictions, trivial, members)
 
 
-def trivial_predictions(
-    preprocessing: Preprocessing, answers: Answers, samples: Samples
+def baseline_predictions(
+    preprocessing: Preprocessing, fitted: FittedBaselines, samples: Samples
 ) -> dict[str, NDArray[np.float64]]:
     """Return what each trivial answer says about those rows: values (N, T), or (N, C) of classes.
 
     Least squares chooses a class and gives no probabilities: 1 for the class, 0 for the others.
     """
     target, rows = preprocessing.target, len(samples)
-    linear = baselines.LeastSquares(answers["least_squares"]).predict(samples.inputs)
+    linear = baselines.LeastSquares(fitted["least_squares"]).predict(samples.inputs)
     if isinstance(target, ClassTarget):
         return {
-            "majority_class": np.tile(answers["frequencies"], (rows, 1)),
+            "majority_class": np.tile(fitted["frequencies"], (rows, 1)),
             "least_squares": np.eye(target.width)[linear.argmax(axis=1)],
         }
     trivial = {
-        "mean": np.tile(answers["mean"], (rows, 1)),
-        "median": np.tile(answers["median"], (rows, 1)),
+        "mean": np.tile(fitted["mean"], (rows, 1)),
+        "median": np.tile(fitted["median"], (rows, 1)),
     }
     if samples.previous is not None:
         trivial["previous_value"] = np.tile(samples.previous[:, None], (1, target.width))
     return {**trivial, "least_squares": target.restore(linear)}
 
 
-def report_against(
+def evaluate_against(
     preprocessing: Preprocessing,
     truth: NDArray[np.float64] | NDArray[np.int64],
     predictions: NDArray[np.float64],
     trivial: Mapping[str, NDArray[np.float64]],
     members: Sequence[Scores] = (),
-) -> Report:
+) -> Evaluation:
     """Return the scores of predictions and trivial ones against (N, T) values or (N,) classes."""
     target = preprocessing.target
     if isinstance(target, ClassTarget):
         return _class_report(target, np.asarray(truth, np.int64), predictions, trivial, members)
     values = np.asarray(truth, np.float64)
-    return Report(
+    return Evaluation(
         rows=len(values),
         truth_sha256=_digest(target.labels, values),
         scores=metrics.regression_scores(values, predictions),
@@ -241,13 +241,13 @@ def _class_report(
     predictions: NDArray[np.float64],
     trivial: Mapping[str, NDArray[np.float64]],
     members: Sequence[Scores],
-) -> Report:
+) -> Evaluation:
     scored = {name: metrics.classification_scores(classes, p) for name, p in trivial.items()}
     scored["least_squares"] |= {"log_loss": None, "auroc": None}  # which want probabilities
     known = classes >= 0
     predicted = predictions.argmax(axis=1)
     table = metrics.confusion_matrix(classes[known], predicted[known], target.width)
-    return Report(
+    return Evaluation(
         rows=len(classes),
         truth_sha256=_digest(target.labels, classes),
         scores=metrics.classification_scores(classes, predictions),

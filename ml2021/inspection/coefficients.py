@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, RealTargets
 from ml2021.engine.layout import Layout
 from ml2021.engine.networks import Network, outputs
-from ml2021.inspection.features import Column, columns_of
-from ml2021.runs.model import Model
+from ml2021.inspection.features import InspectedColumn, columns_of
+from ml2021.runs.model import TrainedModel
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Coefficients:
     outputs: tuple[str, ...]
 
 
-def coefficients(model: Model) -> Coefficients | None:
+def coefficients(model: TrainedModel) -> Coefficients | None:
     """Return the coefficients of a linear model, None for any other.
 
     With classes they are log-odds: of two classes those of the second, of more each class's own.
@@ -70,7 +70,7 @@ def _input_units(preprocessing: Preprocessing) -> tuple[NDArray[np.float64], NDA
 
 
 @dataclass(frozen=True)
-class Parts:
+class Terms:
     """A function of one column as a sum: constant + Σᵢ curvesᵢ(x), in the units of the target.
 
     x: (G,) in the units of the column. curves: (H, G), one for each unit of the last hidden layer.
@@ -81,7 +81,7 @@ class Parts:
     curves: NDArray[np.float64]
 
 
-def parts(model: Model, low: float, high: float) -> Parts | None:
+def terms(model: TrainedModel, low: float, high: float) -> Terms | None:
     """Return the parts of a function of one number, between two of its values; else None.
 
     The engine evaluates them all at once: the network whose output i is cᵢ times hidden unit i.
@@ -108,7 +108,7 @@ def parts(model: Model, low: float, high: float) -> Parts | None:
         each, theta = network, model.theta.clone()
         theta[:, -1] = 0
     curves = outputs(each, theta, torch.from_numpy(inputs).to(theta.device))[0].T.cpu().numpy()
-    return Parts(x, constant, scale * curves.astype(np.float64))
+    return Terms(x, constant, scale * curves.astype(np.float64))
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class Unit:
     curves: dict[str, tuple[tuple[float, ...], NDArray[np.float64]]]
 
 
-def typical_unit(model: Model) -> Unit | None:
+def typical_unit(model: TrainedModel) -> Unit | None:
     """Return the unit of a single hidden layer that moves the output most; None for others.
 
     Along the column with its largest weight, the other inputs at their means.
@@ -167,7 +167,7 @@ def typical_unit(model: Model) -> Unit | None:
 
 
 def _unit_numbers(
-    column: Column, scale: float, w: float, b: float, c: float
+    column: InspectedColumn, scale: float, w: float, b: float, c: float
 ) -> tuple[float, float, float]:
     """Return w, b and c in the units of the data."""
     return w / column.scale, b - w * column.mean / column.scale, c * scale

@@ -9,7 +9,7 @@ import numpy as np
 from ml2021.config import schema
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing
 from ml2021.evaluation.metrics import Scores
-from ml2021.evaluation.scoring import Report
+from ml2021.evaluation.scoring import Evaluation
 from ml2021.formatting import number
 from ml2021.runs.metrics_csv import History
 
@@ -35,7 +35,7 @@ class Evidence:
 
     config: schema.Config
     score: str
-    reports: Mapping[str, Report]
+    evaluations: Mapping[str, Evaluation]
     inputs: int
     parameters: int
     best_epoch: int
@@ -54,7 +54,7 @@ def deciding_score(config: schema.Config) -> str:
 def evidence_of(
     config: schema.Config,
     preprocessing: Preprocessing,
-    reports: Mapping[str, Report],
+    evaluations: Mapping[str, Evaluation],
     history: History,
     parameters: int,
 ) -> Evidence:
@@ -69,7 +69,7 @@ def evidence_of(
     return Evidence(
         config=config,
         score=deciding_score(config),
-        reports=reports,
+        evaluations=evaluations,
         inputs=len(preprocessing.inputs),
         parameters=parameters,
         best_epoch=history.best_epoch,
@@ -85,7 +85,7 @@ def error_of(score: str, scores: Scores) -> float | None:
     return None if value is None else 1 - value if score == "accuracy" else value
 
 
-def best_trivial(score: str, report: Report) -> tuple[str, float]:
+def best_trivial(score: str, report: Evaluation) -> tuple[str, float]:
     """Return the name and the error of the best trivial answer; ∞ where none has one."""
     errors = {name: error_of(score, scores) for name, scores in report.baselines.items()}
     known = {name: math.inf if error is None else error for name, error in errors.items()}
@@ -115,7 +115,7 @@ def is_worse(score: str, expected: float, error: float, rows: int) -> bool:
     return error - expected > max(least, 2 * chance(score, error, rows))
 
 
-def how_much_harder(score: str, here: Report, there: Report, inputs: int) -> float:
+def how_much_harder(score: str, here: Evaluation, there: Evaluation, inputs: int) -> float:
     """Return the factor by which the rows `there` are harder for every trivial answer, at least 1.
 
     Later days of a series can be: what all answers suffer is no overfitting. Least squares of

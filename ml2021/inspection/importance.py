@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml2021.data.preprocessing.records import ClassTarget
-from ml2021.inspection.features import Column, columns_of
-from ml2021.inspection.rows import Rows
-from ml2021.runs.model import Model
+from ml2021.inspection.features import InspectedColumn, columns_of
+from ml2021.inspection.rows import InspectedRows
+from ml2021.runs.model import TrainedModel
 
 GRID = 30
 
@@ -37,14 +37,14 @@ class Importance:
     columns were shuffled, of how many. rows: how many rows it is taken from.
     """
 
-    columns: list[Column]
+    columns: list[InspectedColumn]
     rises: NDArray[np.float64]
     looked_at: int
     of: int
     rows: int
 
 
-def importance(model: Model, rows: Rows) -> Importance:
+def importance(model: TrainedModel, rows: InspectedRows) -> Importance:
     """Return the columns by what shuffling them costs (Breiman 2001, permutation importance)."""
     columns = columns_of(model.preprocessing)
     looked_at = _heaviest(model, columns)
@@ -69,7 +69,7 @@ def importance(model: Model, rows: Rows) -> Importance:
     return Importance(chosen, rises[best], len(looked_at), len(columns), count)
 
 
-def _heaviest(model: Model, columns: list[Column]) -> list[Column]:
+def _heaviest(model: TrainedModel, columns: list[InspectedColumn]) -> list[InspectedColumn]:
     """Return the columns with the longest weights in the first layer, where there are many."""
     if len(columns) <= _MOST_COLUMNS:
         return columns
@@ -80,7 +80,9 @@ def _heaviest(model: Model, columns: list[Column]) -> list[Column]:
 
 
 def _mean_error(
-    model: Model, truth: NDArray[np.float64] | NDArray[np.int64], predictions: NDArray[np.float64]
+    model: TrainedModel,
+    truth: NDArray[np.float64] | NDArray[np.int64],
+    predictions: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Return the mean error (n,) of predictions (n, N, T) against truth (1, N, T) or (1, N)."""
     target = model.preprocessing.target
@@ -102,7 +104,7 @@ class Dependence:
     rows' own. output: the name of the output that is drawn.
     """
 
-    column: Column
+    column: InspectedColumn
     grid: NDArray[np.float64]
     mean: NDArray[np.float64]
     rows: NDArray[np.float64]
@@ -110,7 +112,9 @@ class Dependence:
     output: str
 
 
-def dependence(model: Model, rows: Rows, column: Column) -> Dependence | None:
+def dependence(
+    model: TrainedModel, rows: InspectedRows, column: InspectedColumn
+) -> Dependence | None:
     """Return the partial dependence on a column, of the output that it moves most."""
     kept = np.linspace(0, len(rows) - 1, min(len(rows), 120)).round().astype(np.int64)
     inputs = rows.inputs[kept]
@@ -140,7 +144,7 @@ def dependence(model: Model, rows: Rows, column: Column) -> Dependence | None:
     return Dependence(column, grid, curve.mean(axis=1), curve[:, shown].T, seen, name)
 
 
-def _most_moved(model: Model, means: NDArray[np.float64]) -> tuple[int, str]:
+def _most_moved(model: TrainedModel, means: NDArray[np.float64]) -> tuple[int, str]:
     """Return which output (G, T) varies most along the grid, and its name."""
     target = model.preprocessing.target
     if isinstance(target, ClassTarget):

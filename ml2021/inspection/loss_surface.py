@@ -18,9 +18,9 @@ from ml2021.engine.build import build_loss
 from ml2021.engine.dataset import Dataset, generator
 from ml2021.engine.loss_surface import losses_over, steepest_descent
 from ml2021.files import cores
-from ml2021.inspection.planes import Plane
-from ml2021.runs.model import Model
-from ml2021.training.metrics_log import loss_unit
+from ml2021.inspection.trajectory import Plane
+from ml2021.runs.model import TrainedModel
+from ml2021.training.loop import loss_unit
 from ml2021.training.trainer import to_dataset
 
 WORK = {"cpu": 8e10, "cuda": 1e13}
@@ -29,19 +29,19 @@ WORK = {"cpu": 8e10, "cuda": 1e13}
 LEAST_ROWS = 64
 
 
-def least_work(model: Model, settings: int) -> float:
+def least_work(model: TrainedModel, settings: int) -> float:
     """Return the floating-point operations that so many settings take over `LEAST_ROWS` rows."""
     return 2.0 * settings * LEAST_ROWS * model.network.layout.parameters
 
 
-class Ground:
+class LossSurface:
     """The loss over the training rows, in the unit that `train` shows.
 
     `work` is how many floating-point operations so many settings may take, `WORK` unless given.
     """
 
     def __init__(
-        self, model: Model, train: Samples, settings: int, work: float | None = None
+        self, model: TrainedModel, train: Samples, settings: int, work: float | None = None
     ) -> None:
         assert model.config.loss is not None
         self._model = model

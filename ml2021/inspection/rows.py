@@ -1,23 +1,31 @@
 """The rows that a report looks at, with what the network predicts for them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
-from ml2021.data.dates import sort_keys
-from ml2021.data.load import LoadedProblem
+from ml2021.data.load import TrainingData
 from ml2021.data.preprocessing.records import RealTargets
 from ml2021.data.samples import Samples
-from ml2021.runs.model import Model
+from ml2021.data.series import sort_keys
+from ml2021.engine.build import build_hyperparameters
+from ml2021.errors import CheckpointError
+from ml2021.evaluation.ensembles import combine, trained_predictions
+from ml2021.files import is_there
+from ml2021.runs.checkpoint_file import load_checkpoint
+from ml2021.runs.directory import RunDirectory
+from ml2021.runs.model import TrainedModel
+from ml2021.training.cross_validation import pack_folds
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 @dataclass(frozen=True)
-class Rows:
+class InspectedRows:
     """The rows that are looked at, with what the network says of them.
 
     part: test, validation or train. total: how many rows that part has; of many, N are here.
@@ -83,18 +91,18 @@ _MOST_PRODUCTS = 4_000_000_000
 """Multiplications of a forward over the rows that are looked at: some tenths of a second."""
 
 
-def rows_to_look_at(model: Model, problem: LoadedProblem) -> Rows:
+def rows_to_look_at(model: TrainedModel, data: TrainingData) -> InspectedRows:
     """Return the test rows, validation rows where there are none, else training rows."""
-    part, samples = problem.scored_part
-    is_ordered = samples.order is not None or problem.config.data.split.method == "sequential"
-    is_series = bool(problem.config.data.lags) or is_ordered
+    part, samples = data.scored_part
+    is_ordered = samples.order is not None or data.config.data.split.method == "sequential"
+    is_series = bool(data.config.data.lags) or is_ordered
     kept = _some_of(model, samples, is_series)
     when, name = None, None
     if samples.order is not None:
         name = str(samples.order.name)
         when = _moments(samples.order.iloc[kept])
     inputs = samples.inputs[kept]
-    return Rows(
+    return InspectedRows(
         part=part,
         total=len(samples),
         inputs=inputs,
@@ -107,7 +115,7 @@ def rows_to_look_at(model: Model, problem: LoadedProblem) -> Rows:
     )
 
 
-def _some_of(model: Model, samples: Samples, is_series: bool) -> NDArray[np.int64]:
+def _some_of(model: TrainedModel, samples: Samples, is_series: bool) -> NDArray[np.int64]:
     """Return the places of the rows to look at: all, every so many-th, or the last of a series."""
     width = samples.inputs.shape[1] + model.preprocessing.target.width
     most = min(
@@ -128,3 +136,40 @@ def _moments(order: "pd.Series") -> NDArray[Any] | None:
     if keys.dtype.kind != "U":
         return None if np.isnan(keys).any() else keys
     return None if (keys == "").any() else keys.astype("datetime64[s]")
+
+
+_MOST_HELD_OUT_CELLS = 20_000_000
+"""Inputs of all folds' training rows, whose statistics are taken again: a second."""
+
+
+def held_out_rows(
+    run: RunDirectory, model: TrainedModel, data: TrainingData, rows: InspectedRows
+) -> InspectedRows | None:
+    """Return training rows `rows` with the predictions of the networks that have not seen them.
+
+    None without folds, or where theirs are gone or would take long.
+    """
+    folds = data.folds
+    if folds is None or len(folds) * data.train.inputs.size > _MOST_HELD_OUT_CELLS:
+        return None
+    hparams = build_hyperparameters(data.config)
+    members = len(hparams.seeds)
+    said = np.full((len(data.train), model.preprocessing.target.width), np.nan)
+    order = np.argsort(data.train.places)
+    for number, indices in enumerate(pack_folds(model.network, hparams, folds), 1):
+        path = run.fold_pack(number)
+        if not is_there(path):
+            return None
+        theta = load_checkpoint(path).tensors.get("best")
+        expected = (members * len(indices), model.network.layout.parameters)
+        if theta is None or theta.shape != expected:
+            raise CheckpointError(f"{path}: its parameters are not those of its folds")
+        for place, index in enumerate(indices):
+            own: Tensor = theta[place * members : (place + 1) * members]
+            preprocessing, held_out = folds.held_out(index)
+            mean, _ = combine(trained_predictions(model.network, own, preprocessing, held_out))
+            where = np.searchsorted(data.train.places, held_out.places, sorter=order)
+            said[order[where]] = mean
+    assert not np.isnan(said).any()
+    kept = order[np.searchsorted(data.train.places, rows.places, sorter=order)]
+    return replace(rows, part="held-out", predictions=said[kept])

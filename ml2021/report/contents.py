@@ -1,28 +1,37 @@
-"""All that a report is made from, as plain arrays: the meeting point of a training and of a disk.
+"""All that a report is made from, as plain arrays, and how it is collected from a run.
 
-At the end of `train` the model and its rows are in memory; `ml2021 report` reads them again. Where
-they come from is in `ml2021.report.collect`, what is drawn of them in the `about_` modules.
+At the end of `train` the model and its rows are in memory; `ml2021 report` reads them again.
 
-Legend: N rows of the part that is looked at, F inputs, T outputs or classes, E epochs, L layers.
+Legend: N rows of the split that is looked at, F inputs, T outputs or classes, E epochs, L layers.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ml2021.config.loading import dump_yaml, load_config
 from ml2021.config.schema import Config
+from ml2021.data.load import TrainingData
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, RealTargets
+from ml2021.errors import CheckpointError, Ml2021Error
 from ml2021.evaluation.metrics import Scores
-from ml2021.evaluation.scoring import Report
-from ml2021.inspection.loss_surface import Ground
-from ml2021.inspection.rows import Rows
-from ml2021.inspection.trajectory import Way
-from ml2021.runs.metrics_csv import History
-from ml2021.runs.model import Model
+from ml2021.evaluation.scoring import Evaluation, evaluate_predictions, fold_scores
+from ml2021.files import is_there
+from ml2021.inspection.loss_surface import LossSurface, least_work
+from ml2021.inspection.rows import InspectedRows, held_out_rows, rows_to_look_at
+from ml2021.inspection.trajectory import Trajectory, load_trajectory
+from ml2021.runs.checkpoint_file import load_checkpoint
+from ml2021.runs.directory import RunDirectory, read_json
+from ml2021.runs.metrics_csv import History, read_metrics
+from ml2021.runs.model import TrainedModel, load_model, reload_training_data
+
+if TYPE_CHECKING:
+    pass
 
 
 @dataclass(frozen=True)
@@ -34,14 +43,14 @@ class GradientSizes:
 
 
 @dataclass(frozen=True)
-class Terrain:
+class LossSurfaceView:
     """The training loss over the parameters, the way that training took, and how finely to look.
 
     settings: along each of two axes.
     """
 
-    ground: Ground
-    way: Way
+    ground: LossSurface
+    way: Trajectory
     settings: int
 
 
@@ -77,7 +86,7 @@ class Intervals:
 
 
 @dataclass(frozen=True)
-class Material:
+class ReportContents:
     """A run, ready to be looked at.
 
     name: of the run. config: with every default; config_text: as the user wrote it.
@@ -96,19 +105,19 @@ class Material:
     config: Config
     config_text: str
     resolved_text: str
-    model: Model
-    reports: Mapping[str, Report]
+    model: TrainedModel
+    evaluations: Mapping[str, Evaluation]
     folds: FoldScores | None
     intervals: Intervals | None
     best_epochs: tuple[int, ...]
     history: History
     notes: tuple[str, ...]
     unused: tuple[str, ...]
-    rows: Rows | None
-    held_out: Rows | None
+    rows: InspectedRows | None
+    held_out: InspectedRows | None
     no_rows: str
     gradients: GradientSizes | None
-    terrain: Terrain | None
+    terrain: LossSurfaceView | None
     built: Mapping[str, Any] | None
 
     @property
@@ -150,3 +159,164 @@ class Material:
         if target.width == 1 or target.common_scale is not None:
             return self.target_column
         return f"{self.target_name}, in deviations"
+
+
+_LOSS_SETTINGS = (41, 25)
+"""Settings of the loss along each of two axes: the fewer of a larger network."""
+
+_MOST_LOSS_WORK = {"cpu": 1.5e10, "cuda": 1.5e12}
+"""Floating-point operations of the loss over the parameters: some tenths of a second."""
+
+_FEWEST_POINTS = 3
+
+_PATH_NUMBERS = 3_000_000
+"""Parameters of all the points of the path that are looked at."""
+
+
+def from_training(run: RunDirectory, data: TrainingData) -> ReportContents:
+    """Gather a run that has just been trained and saved, its rows still in memory."""
+    return _gather(run, data.config, load_model(run.best), data, "")
+
+
+def from_disk(run: RunDirectory) -> ReportContents:
+    """Read a run again, and its data where it still is what it was.
+
+    Raises CheckpointError where the run has no parameters yet, or is damaged.
+    """
+    model = load_model(run.best)
+    config = load_config(run.resolved_config).config
+    data, missing = None, ""
+    try:
+        data = reload_training_data(run, model)
+    except Ml2021Error as error:
+        missing = error.lines[0]
+    return _gather(run, config, model, data, missing)
+
+
+def _gather(
+    run: RunDirectory,
+    config: Config,
+    model: TrainedModel,
+    data: TrainingData | None,
+    no_rows: str,
+) -> ReportContents:
+    if run.summary.exists():
+        evaluations = saved_evaluations(run)
+    else:  # the run was stopped before its end
+        evaluations = {} if data is None else _score_parts(model, data)
+    rows = held_out = None
+    if data is not None:
+        rows = rows_to_look_at(model, data)
+        if rows.part == "train":
+            held_out = held_out_rows(run, model, data, rows)
+    return ReportContents(
+        name=run.path.absolute().name,
+        config=config,
+        config_text=_text(run.config),
+        resolved_text=dump_yaml(config),
+        model=model,
+        evaluations=evaluations,
+        folds=_fold_scores(run),
+        intervals=_intervals(run),
+        best_epochs=_best_epochs(run),
+        history=read_metrics(run),
+        notes=() if data is None else data.notes,
+        unused=() if data is None else data.unused,
+        rows=rows,
+        held_out=held_out,
+        no_rows=no_rows,
+        gradients=_gradient_sizes(run),
+        built=_summary(run).get("piecewise"),
+        terrain=None if data is None else _terrain(run, model, data),
+    )
+
+
+def _gradient_sizes(run: RunDirectory) -> GradientSizes | None:
+    if not run.last.exists():
+        return None
+    tensors = load_checkpoint(run.last).tensors
+    if "path.gradient_norms" not in tensors:
+        return None
+    norms = tensors["path.gradient_norms"].double().numpy()
+    return GradientSizes(tensors["path.updates"].numpy(), norms)
+
+
+def _terrain(run: RunDirectory, model: TrainedModel, data: TrainingData) -> LossSurfaceView | None:
+    """Return where training was, and the loss there; None where it would take long."""
+    work = _MOST_LOSS_WORK[model.theta.device.type]
+    fits = (n for n in _LOSS_SETTINGS if least_work(model, n**2) <= work)
+    settings = next(fits, None)
+    if settings is None or not is_there(run.last):
+        return None
+    way = load_trajectory(run, model, max(_FEWEST_POINTS, _PATH_NUMBERS // model.theta.shape[1]))
+    if len(way.path) < _FEWEST_POINTS:
+        return None
+    return LossSurfaceView(LossSurface(model, data.train, settings**2, work), way, settings)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def saved_evaluations(run: RunDirectory) -> dict[str, Evaluation]:
+    """Return the scores of every part, from summary.json. Raises CheckpointError if damaged.
+
+    The rows that the folds of a cross-validation have held out are a part, scored together.
+    """
+    summary = read_json(run.summary)
+    try:
+        scores = dict(summary["scores"])
+        if "cross_validation" in summary:
+            scores["held-out"] = summary["cross_validation"]["pooled"]
+        return {part: Evaluation(**{"confusion": None, **plain}) for part, plain in scores.items()}
+    except (KeyError, TypeError, AttributeError):
+        raise CheckpointError(
+            f"{run.summary}: damaged, its scores are not those of a run"
+        ) from None
+
+
+def _summary(run: RunDirectory) -> dict[str, Any]:
+    """Return what summary.json says; nothing where a run was stopped before its end."""
+    return read_json(run.summary) if run.summary.exists() else {}
+
+
+def _fold_scores(run: RunDirectory) -> FoldScores | None:
+    found = _summary(run).get("cross_validation")
+    if found is None:
+        return None
+    try:
+        return FoldScores(found["folds"], found["rows"], *fold_scores(found))
+    except (KeyError, TypeError):
+        raise CheckpointError(f"{run.summary}: damaged, its folds have no scores") from None
+
+
+def _intervals(run: RunDirectory) -> Intervals | None:
+    found = _summary(run).get("interval")
+    if found is None:
+        return None
+    try:
+        levels = [Level(e["level"], e["half_width"], e["coverage"]) for e in found["levels"]]
+        return Intervals(found["calibrated_on"], found["rows"], tuple(levels)) if levels else None
+    except (KeyError, TypeError):
+        raise CheckpointError(f"{run.summary}: damaged, its intervals are not whole") from None
+
+
+def _best_epochs(run: RunDirectory) -> tuple[int, ...]:
+    members = _summary(run).get("members", [])
+    fine = [member for member in members if member["diverged_at_update"] is None]
+    return tuple(int(member["best_epoch"]) for member in fine or members)
+
+
+def _score_parts(model: TrainedModel, data: TrainingData) -> dict[str, Evaluation]:
+    """Score the model on every part that has rows."""
+    parts = {"train": data.train, "validation": data.validation, "test": data.test}
+    return {
+        name: evaluate_predictions(
+            model.preprocessing, model.baselines, samples, model.predict(samples.inputs)
+        )
+        for name, samples in parts.items()
+        if len(samples)
+    }

@@ -1,16 +1,82 @@
-"""The report as one HTML file: no script, nothing from a network, readable on a phone and on paper.
+"""A page of HTML from blocks: text, lists, tables and figures, in sections.
 
-Everything that comes from outside passes `_escape`.
+No script, nothing from a network, readable on a phone and on paper. All text, hostile names of
+columns and cells among it, is escaped in one place, `_escape`.
 """
 
 import base64
 import html
 from collections.abc import Iterable, Sequence
-from typing import assert_never
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, assert_never
 
 from ml2021.formatting import printable
-from ml2021.report.blocks import Items, Listing, Picture, Section, Table, Text
 from ml2021.report.figures.style import to_svg
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Lines as they are, in a font of fixed width; with a `summary` they are folded away."""
+
+    text: str
+    summary: str | None = None
+
+
+@dataclass(frozen=True)
+class Items:
+    """A list of lines."""
+
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells under headings. The first column is text, the others are numbers.
+
+    strong: the rows to stress. is_text: all columns are text. With `folded` as its title the table
+    is folded away.
+    """
+
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    strong: frozenset[int] = frozenset()
+    caption: str = ""
+    is_text: bool = False
+    folded: str | None = None
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure: its name as a file, what it shows for those who cannot see it, and the caption."""
+
+    name: str
+    figure: "Figure"
+    caption: str
+    wide: bool = False
+
+
+Block = Text | Listing | Items | Table | Picture
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the report under a heading, with the sentence that says what to see."""
+
+    name: str
+    title: str
+    see: str
+    blocks: Sequence[Block] = field(default_factory=tuple)
+
 
 _PIXELS_PER_INCH = 96
 

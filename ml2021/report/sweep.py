@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from ml2021.config.yaml_scalars import dump_value
 from ml2021.evaluation.comparison import SEED, are_same_rows, comparison_cells
 from ml2021.formatting import echo, heading, number
-from ml2021.report.blocks import Block, Items, Listing, Picture, Section, Table, Text
 from ml2021.report.figures import slices
 from ml2021.report.figures.style import WIDTH
+from ml2021.report.html import Block, Items, Listing, Picture, Section, Table, Text
 from ml2021.report.write import Heading, draw_page
 from ml2021.sweeps.directory import SweepDirectory
 from ml2021.sweeps.results import setting_text, table
-from ml2021.sweeps.summary import Outcome
+from ml2021.sweeps.summary import SweepSummary
 
 MOST_SLICES = 12
 
@@ -31,7 +31,7 @@ MOST_RUNS = 500
 
 def write_sweep_report(
     sweep: SweepDirectory,
-    outcome: Outcome,
+    outcome: SweepSummary,
     stop_signal: Callable[[], int | None],
     plots: Path | None = None,
 ) -> None:
@@ -54,13 +54,13 @@ def write_sweep_report(
     draw_page(sweep.report, head, _sections(sweep, outcome), stop_signal, plots)
 
 
-def _sections(sweep: SweepDirectory, outcome: Outcome) -> Iterator[Section]:
+def _sections(sweep: SweepDirectory, outcome: SweepSummary) -> Iterator[Section]:
     yield _asked(sweep, outcome)
     yield _slices(outcome)
     yield _runs(outcome)
 
 
-def _asked(sweep: SweepDirectory, outcome: Outcome) -> Section:
+def _asked(sweep: SweepDirectory, outcome: SweepSummary) -> Section:
     first = outcome.done[0]
     config = outcome.plan.configs[first.run - 1]
     rows = ", ".join(f"{count:,} {part}" for part, count in first.rows.items())
@@ -88,7 +88,7 @@ def _asked(sweep: SweepDirectory, outcome: Outcome) -> Section:
     )
 
 
-def _values(outcome: Outcome, key: str, texts: list[str], limit: int = 12) -> str:
+def _values(outcome: SweepSummary, key: str, texts: list[str], limit: int = 12) -> str:
     """Return what was tried for a key in a few words."""
     if (scale := outcome.plan.scales.get(key)) is not None:
         drawn = sorted(float(text) for text in texts)
@@ -98,7 +98,7 @@ def _values(outcome: Outcome, key: str, texts: list[str], limit: int = 12) -> st
     return said + (f" and {len(texts) - limit:,} more" if len(texts) > limit else "")
 
 
-def _slices(outcome: Outcome) -> Section:
+def _slices(outcome: SweepSummary) -> Section:
     """Return a picture for each key, and how far validation tells what the test rows will say."""
     parts = outcome.parts
     if {"validation", "test"} <= {*parts}:
@@ -136,7 +136,7 @@ def _slices(outcome: Outcome) -> Section:
 
 
 def _slice(
-    outcome: Outcome,
+    outcome: SweepSummary,
     key: str,
     scores: dict[str, NDArray[np.float64]],
     best: int | None,
@@ -189,7 +189,7 @@ def _name(text: str) -> str:
     return text or "-"
 
 
-def _runs(outcome: Outcome) -> Section:
+def _runs(outcome: SweepSummary) -> Section:
     header, *cells = comparison_cells(outcome.groups[:MOST_GROUPS], outcome.columns)
     is_one_each = all(len(each.members) == 1 for each in outcome.groups)
     caption = "" if is_one_each else "Those that differ in the seed alone: mean ± deviation."
@@ -225,13 +225,13 @@ def _cell(text: str) -> str:
     return number(value) if len(text) > 7 and "." in text else text
 
 
-def _scores(outcome: Outcome, part: str) -> NDArray[np.float64]:
+def _scores(outcome: SweepSummary, part: str) -> NDArray[np.float64]:
     """Return the score (N,) of each run on a part, NaN where it is undefined."""
     found = [result.scores.get(part, {}).get(outcome.score) for result in outcome.done]
     return np.array([np.nan if value is None else value for value in found], np.float64)
 
 
-def _target(outcome: Outcome) -> str:
+def _target(outcome: SweepSummary) -> str:
     """Return what is predicted, in a few words."""
     targets = {
         echo(dump_value(outcome.plan.configs[result.run - 1].data.target))
@@ -240,6 +240,6 @@ def _target(outcome: Outcome) -> str:
     return ", ".join(sorted(targets))
 
 
-def _score_label(outcome: Outcome, part: str = "") -> str:
+def _score_label(outcome: SweepSummary, part: str = "") -> str:
     unit = "nats" if outcome.score == "log_loss" else _target(outcome)
     return f"{part}{heading(outcome.score)}: {unit}"

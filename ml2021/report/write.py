@@ -13,10 +13,9 @@ from ml2021.formatting import number, printable
 from ml2021.inspection.diagnosis import diagnose, say
 from ml2021.inspection.evidence import evidence_of
 from ml2021.inspection.importance import importance
-from ml2021.report.blocks import Picture, Section
-from ml2021.report.contents import Material
+from ml2021.report.contents import ReportContents
 from ml2021.report.figures.style import to_png
-from ml2021.report.html import render
+from ml2021.report.html import Picture, Section, render
 from ml2021.report.sections import function as about_function
 from ml2021.report.sections import predictions as about_rows
 from ml2021.report.sections import run as about_run
@@ -26,7 +25,7 @@ from ml2021.runs.directory import RunDirectory, write_text
 
 def write_report(
     run: RunDirectory,
-    material: Material,
+    contents: ReportContents,
     stop_signal: Callable[[], int | None],
     plots: Path | None = None,
 ) -> None:
@@ -36,25 +35,25 @@ def write_report(
     RunInterruptedError when `stop_signal` has a signal.
     """
     heading = Heading(
-        f"{material.name}: {material.target_name}",
-        _subtitle(material),
-        _words(run, material),
-        f"Made by ml2021 from the run {material.name}. Everything is in this one file.",
+        f"{contents.name}: {contents.target_name}",
+        _subtitle(contents),
+        _words(run, contents),
+        f"Made by ml2021 from the run {contents.name}. Everything is in this one file.",
     )
-    draw_page(run.report, heading, sections(material), stop_signal, plots)
+    draw_page(run.report, heading, sections(contents), stop_signal, plots)
 
 
-def _words(run: RunDirectory, material: Material) -> list[str]:
-    if (built := material.built) is not None:
+def _words(run: RunDirectory, contents: ReportContents) -> list[str]:
+    if (built := contents.built) is not None:
         return _words_of_built(built)
-    if "train" not in material.reports:
+    if "train" not in contents.evaluations:
         return ["The run has not ended, and its data is not at hand: there are no scores yet."]
     evidence = evidence_of(
-        material.config,
-        material.preprocessing,
-        material.reports,
-        material.history,
-        material.model.network.layout.parameters,
+        contents.config,
+        contents.preprocessing,
+        contents.evaluations,
+        contents.history,
+        contents.model.network.layout.parameters,
     )
     return say(diagnose(evidence), run)
 
@@ -70,34 +69,34 @@ def _words_of_built(built: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def sections(material: Material) -> Iterator[Section]:
+def sections(contents: ReportContents) -> Iterator[Section]:
     """Yield the sections of a report, each drawn when it is asked for."""
-    yield about_run.asked(material)
-    if material.reports:
-        yield about_run.scores(material)
-    if material.built is None:
-        yield about_run.learning(material)
+    yield about_run.asked(contents)
+    if contents.evaluations:
+        yield about_run.scores(contents)
+    if contents.built is None:
+        yield about_run.learning(contents)
     influence = None
-    if (rows := material.rows) is not None:
-        influence = importance(material.model, rows)
-        seen = rows if material.held_out is None else material.held_out
-        yield about_rows.predictions(material, seen)
-        yield about_errors.worst(material, seen, influence.columns, influence.of)
-    yield about_function.function(material, influence)
-    yield about_run.drawn_network(material)
+    if (rows := contents.rows) is not None:
+        influence = importance(contents.model, rows)
+        seen = rows if contents.held_out is None else contents.held_out
+        yield about_rows.predictions(contents, seen)
+        yield about_errors.worst(contents, seen, influence.columns, influence.of)
+    yield about_function.function(contents, influence)
+    yield about_run.drawn_network(contents)
 
 
-def _subtitle(material: Material) -> str:
-    target, net = material.preprocessing.target, material.model.network
-    kind = material.preprocessing.task
+def _subtitle(contents: ReportContents) -> str:
+    target, net = contents.preprocessing.target, contents.model.network
+    kind = contents.preprocessing.task
     classes = f", {target.width:,} classes" if isinstance(target, ClassTarget) else ""
     sizes = net.layout.sizes
     shown = [f"{size:,}" for size in (sizes if len(sizes) <= 8 else (*sizes[:4], *sizes[-3:]))]
     if len(sizes) > 8:
         shown.insert(4, "…")
-    members = f"{len(material.best_epochs)} members of " if len(material.best_epochs) > 1 else ""
+    members = f"{len(contents.best_epochs)} members of " if len(contents.best_epochs) > 1 else ""
     return (
-        f"{kind}{classes} · {members}{material.config.model.type}, {' → '.join(shown)} · "
+        f"{kind}{classes} · {members}{contents.config.model.type}, {' → '.join(shown)} · "
         f"{net.layout.parameters:,} parameters{' each' if members else ''}"
     )
 
@@ -148,7 +147,7 @@ def draw_page(
     write_text(page, text)
 
 
-def draw_last(draw: Callable[[], None], page: Path, what: str, console: Console) -> None:
+def write_last(draw: Callable[[], None], page: Path, what: str, console: Console) -> None:
     """Draw the page of the run or sweep that it lies in, and say where it is, or why there is none.
 
     `what` is a run or a sweep, in a word. Raises RunInterruptedError after a signal.

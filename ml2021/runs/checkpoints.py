@@ -11,11 +11,11 @@ from torch import Tensor
 
 from ml2021.config.loading import to_plain
 from ml2021.config.schema import Config
-from ml2021.data.load import LoadedProblem
+from ml2021.data.load import TrainingData
 from ml2021.engine.state import TrainingState, chosen
-from ml2021.engine.trajectory import TrainingPath
+from ml2021.engine.trajectory import TrajectoryRecorder
 from ml2021.errors import CheckpointError
-from ml2021.evaluation.scoring import Answers, answer_shapes
+from ml2021.evaluation.scoring import FittedBaselines, baseline_shapes
 from ml2021.runs.checkpoint_file import FORMAT_VERSION, Checkpoint, Description, save_checkpoint
 from ml2021.runs.directory import RunDirectory
 
@@ -38,13 +38,13 @@ class Checkpoints:
     def __init__(
         self,
         run: RunDirectory,
-        problem: LoadedProblem,
-        answers: Answers,
+        data: TrainingData,
+        baselines: FittedBaselines,
         residuals: Callable[[], NDArray[np.float64] | None],
     ) -> None:
         self._run = run
-        self._problem = problem
-        self._answers = answers
+        self._problem = data
+        self._answers = baselines
         self._residuals = residuals
         self._written: list[Tensor] | None = None  # what tells one best.safetensors from another
 
@@ -64,49 +64,51 @@ class Checkpoints:
         self._written = [mark.clone() for mark in marks]
 
 
-def write_last(path: Path, problem: LoadedProblem, state: TrainingState, answers: Answers) -> None:
+def write_last(
+    path: Path, data: TrainingData, state: TrainingState, baselines: FittedBaselines
+) -> None:
     """Write all that a resume needs. Raises ResourceError when the disk refuses."""
-    last = {**_tensors(state), **_path_tensors(state.path), **_answer_tensors(answers)}
-    save_checkpoint(path, Checkpoint(_describe(problem, state.epoch, state.batch), last))
+    last = {**_tensors(state), **_path_tensors(state.path), **_answer_tensors(baselines)}
+    save_checkpoint(path, Checkpoint(_describe(data, state.epoch, state.batch), last))
 
 
 def write_best(
     run: RunDirectory,
-    problem: LoadedProblem,
-    answers: Answers,
+    data: TrainingData,
+    baselines: FittedBaselines,
     residuals: NDArray[np.float64] | None,
     state: TrainingState,
 ) -> None:
     """Write best.safetensors: the best parameters, and what it takes to predict with them."""
     members = chosen(state)
-    best = {"theta": state.best[members], **_answer_tensors(answers)}
+    best = {"theta": state.best[members], **_answer_tensors(baselines)}
     if residuals is not None:
         best[_RESIDUALS] = torch.from_numpy(residuals)
-    description = _describe(problem, int(state.best_epoch[members].max()), 0)
+    description = _describe(data, int(state.best_epoch[members].max()), 0)
     save_checkpoint(run.best, Checkpoint(description, best))
 
 
-def _describe(problem: LoadedProblem, epoch: int, batch: int) -> Description:
+def _describe(data: TrainingData, epoch: int, batch: int) -> Description:
     return Description(
         format_version=FORMAT_VERSION,
-        config=config_without_paths(problem.config),
-        preprocessing=problem.preprocessing,
-        data_sha256=problem.data_sha256,
-        test_sha256=problem.test_sha256,
-        init_sha256=problem.init_sha256,
+        config=config_without_paths(data.config),
+        preprocessing=data.preprocessing,
+        data_sha256=data.data_sha256,
+        test_sha256=data.test_sha256,
+        init_sha256=data.init_sha256,
         epoch=epoch,
         batch=batch,
     )
 
 
-def _path_tensors(path: TrainingPath | None) -> dict[str, Tensor]:
+def _path_tensors(path: TrajectoryRecorder | None) -> dict[str, Tensor]:
     if path is None:
         return {}
     return {f"{_PATH}{name}": getattr(path, name) for name in _PATH_TENSORS}
 
 
-def _answer_tensors(answers: Answers) -> dict[str, Tensor]:
-    return {f"{_ANSWERS}{name}": torch.from_numpy(values) for name, values in answers.items()}
+def _answer_tensors(baselines: FittedBaselines) -> dict[str, Tensor]:
+    return {f"{_ANSWERS}{name}": torch.from_numpy(values) for name, values in baselines.items()}
 
 
 def restore_state(state: TrainingState, last: Checkpoint, path: Path) -> None:
@@ -126,7 +128,7 @@ def restore_state(state: TrainingState, last: Checkpoint, path: Path) -> None:
         _restore_path(state.path, last, path)
 
 
-def _restore_path(training_path: TrainingPath, last: Checkpoint, path: Path) -> None:
+def _restore_path(training_path: TrajectoryRecorder, last: Checkpoint, path: Path) -> None:
     kept = [last.tensors.get(f"{_PATH}{name}") for name in _PATH_TENSORS]
     updates, points, norms = kept
     if (
@@ -139,24 +141,26 @@ def _restore_path(training_path: TrainingPath, last: Checkpoint, path: Path) -> 
     training_path.restore(updates, points, norms)
 
 
-def saved_answers(checkpoint: Checkpoint, path: Path, folds: int | None = None) -> Answers:
+def saved_baselines(
+    checkpoint: Checkpoint, path: Path, folds: int | None = None
+) -> FittedBaselines:
     """Return the trivial answers of a checkpoint, read from `path`; those of `folds` are stacked.
 
     Raises CheckpointError where they are not those of its preprocessing.
     """
-    answers = {
+    baselines = {
         name.removeprefix(_ANSWERS): tensor.numpy()
         for name, tensor in checkpoint.tensors.items()
         if name.startswith(_ANSWERS)
     }
-    shapes = {name: answer.shape for name, answer in answers.items()}
+    shapes = {name: answer.shape for name, answer in baselines.items()}
     leading = () if folds is None else (folds,)
-    expected = answer_shapes(checkpoint.description.preprocessing)
+    expected = baseline_shapes(checkpoint.description.preprocessing)
     if shapes != {name: (*leading, *shape) for name, shape in expected.items()}:
         raise CheckpointError(
             f"{path}: its trivial answers are not those of its preprocessing; train the run again"
         )
-    return answers
+    return baselines
 
 
 def saved_residuals(checkpoint: Checkpoint, path: Path) -> NDArray[np.float64] | None:

@@ -10,17 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ml2021.errors import (
-    CheckpointError,
-    ResourceError,
-)
+from ml2021.errors import CheckpointError, ResourceError
 from ml2021.runs.directory import RunDirectory, write_text
 
 if TYPE_CHECKING:
     pass
 
 
-class MetricsFile:
+class MetricsWriter:
     """metrics.csv, a line an epoch, in full precision and without a clock."""
 
     def __init__(self, path: Path, columns: Sequence[str], epochs: int) -> None:
@@ -91,7 +88,7 @@ class History:
         return int(self.epochs[np.nanargmin(self.validation)])
 
 
-def read_history(run: RunDirectory) -> History:
+def read_metrics(run: RunDirectory) -> History:
     """Read metrics.csv.
 
     Raises CheckpointError where it is missing or damaged, ResourceError where the disk fails.

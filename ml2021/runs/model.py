@@ -13,23 +13,23 @@ from ml2021.config.loading import load_config
 from ml2021.config.messages import differences
 from ml2021.config.schema import Config
 from ml2021.data.csv.headers import TableFormat
-from ml2021.data.load import LoadedProblem, load_problem
+from ml2021.data.load import TrainingData, load_training_data
 from ml2021.data.preprocessing.records import Preprocessing
-from ml2021.data.preprocessing.reuse import adopt_if_agreed
+from ml2021.data.preprocessing.reuse import reuse_if_compatible
 from ml2021.data.resolve import table_format_of
 from ml2021.engine.build import build_network
 from ml2021.engine.hardware import choose_device
 from ml2021.engine.networks import Network, member_outputs
 from ml2021.errors import CheckpointError, DataError
 from ml2021.evaluation.ensembles import combine
-from ml2021.evaluation.scoring import Answers, to_predictions
+from ml2021.evaluation.scoring import FittedBaselines, to_predictions
 from ml2021.runs.checkpoint_file import Checkpoint, load_checkpoint
-from ml2021.runs.checkpoints import config_without_paths, saved_answers, saved_residuals
+from ml2021.runs.checkpoints import config_without_paths, saved_baselines, saved_residuals
 from ml2021.runs.directory import RunDirectory
 
 
 @dataclass(frozen=True)
-class Model:
+class TrainedModel:
     """A fitted function from inputs to predictions, and what the trivial answers were.
 
     theta: (K, P), a row for each member. residuals: (N, T) of the rows that calibrate intervals,
@@ -40,7 +40,7 @@ class Model:
     preprocessing: Preprocessing
     network: Network
     theta: torch.Tensor
-    answers: Answers
+    baselines: FittedBaselines
     residuals: NDArray[np.float64] | None
     data_sha256: str
     test_sha256: str | None
@@ -76,12 +76,12 @@ class Model:
             yield to_predictions(self.preprocessing, raw)
 
 
-def load_model(path: Path) -> Model:
+def load_model(path: Path) -> TrainedModel:
     """Read a model from its checkpoint alone. Raises CheckpointError where it does not fit."""
     return build_model(load_checkpoint(path), path)
 
 
-def build_model(checkpoint: Checkpoint, path: Path) -> Model:
+def build_model(checkpoint: Checkpoint, path: Path) -> TrainedModel:
     """Return the model of a checkpoint that was read from `path`. Raises as `load_model` does."""
     described = checkpoint.description
     try:
@@ -97,24 +97,24 @@ def build_model(checkpoint: Checkpoint, path: Path) -> Model:
         raise CheckpointError(f"{path}: its parameters are not those of its config")
     if not bool(theta.isfinite().all()):
         raise CheckpointError(f"{path}: its parameters are not finite numbers")
-    answers = saved_answers(checkpoint, path)
+    baselines = saved_baselines(checkpoint, path)
     # What was trained on a GPU is applied without one too.
     device = choose_device("cpu" if config.device == "cpu" else "auto")
-    return Model(
+    return TrainedModel(
         config,
         described.preprocessing,
         network,
         theta.to(device),
-        answers,
+        baselines,
         saved_residuals(checkpoint, path),
         described.data_sha256,
         described.test_sha256,
     )
 
 
-def load_own_problem(
-    run: RunDirectory, model: Model, alternative: str | None = None
-) -> LoadedProblem:
+def reload_training_data(
+    run: RunDirectory, model: TrainedModel, alternative: str | None = None
+) -> TrainingData:
     """Read again the rows that a run was trained and is scored on.
 
     Raises DataError where a file has changed since, CheckpointError where the run's config has;
@@ -123,21 +123,23 @@ def load_own_problem(
     otherwise = "" if alternative is None else f", or {alternative}"
     loaded = load_config(run.resolved_config)
     fitted = model.preprocessing
-    problem = load_problem(loaded.config, loaded.locate, lambda own: adopt_if_agreed(own, fitted))
+    data = load_training_data(
+        loaded.config, loaded.locate, lambda own: reuse_if_compatible(own, fitted)
+    )
     for path, now, then in (
-        (problem.data_path, problem.data_sha256, model.data_sha256),
-        (problem.config.data.test_path, problem.test_sha256, model.test_sha256),
+        (data.data_path, data.data_sha256, model.data_sha256),
+        (data.config.data.test_path, data.test_sha256, model.test_sha256),
     ):
         if now != then:
             raise DataError(
                 f"{path}: has changed since the run was trained, so its rows are no longer "
                 f"known; put it back as it was{otherwise}"
             )
-    own, kept = config_without_paths(problem.config), config_without_paths(model.config)
+    own, kept = config_without_paths(data.config), config_without_paths(model.config)
     if changed := [
         f"{loaded.locate(*keys)}: {what}; put it back{otherwise}"
         for keys, what in differences(own, kept)
         if keys[0] in ("data", "task")
     ]:
         raise CheckpointError(*changed)
-    return problem
+    return data

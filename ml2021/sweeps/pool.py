@@ -1,7 +1,8 @@
-"""The worker processes of a sweep, seen from the one that started them.
+"""The worker processes of a sweep: tasks handed out, events reported back.
 
 Each gets a pack at a time. A worker that dies takes its pack along and nothing else: another one
-takes its place. What a worker does is left to `ml2021.sweeps.worker`.
+takes its place. `concurrent.futures` would do less: one dead worker breaks its whole pool. What a
+worker does is left to `ml2021.sweeps.worker`.
 """
 
 import contextlib
@@ -17,8 +18,60 @@ from typing import Any, TextIO
 
 from ml2021.errors import ResourceError
 from ml2021.sweeps.packing import Pack
-from ml2021.sweeps.protocol import Ended, News, Reached, Task, Understood, task_to_line
 from ml2021.sweeps.results import Result
+
+
+@dataclass(frozen=True)
+class PackTask:
+    """A pack that a worker is to train: run number -> the text of its config.
+
+    threads: of the CPU. share: of the free memory. by_mae: whether that score tells the best run.
+    best: the value and the number of the best run that is known.
+    """
+
+    sweep: str
+    runs: Mapping[int, str]
+    threads: int
+    share: float
+    by_mae: bool
+    best: tuple[float, int] | None
+
+
+def task_to_line(task: PackTask) -> str:
+    """Return a task as a line of JSON."""
+    return json.dumps(vars(task), allow_nan=False) + "\n"
+
+
+def task_from_line(line: str) -> PackTask:
+    """Read what `task_to_line` wrote."""
+    value = json.loads(line)
+    value["runs"] = {int(run): text for run, text in value["runs"].items()}
+    value["best"] = None if value["best"] is None else tuple(value["best"])
+    return PackTask(**value)
+
+
+@dataclass(frozen=True)
+class RunEnded:
+    """A run has ended."""
+
+    result: Result
+
+
+@dataclass(frozen=True)
+class TableRead:
+    """A table has been read; the lines say how."""
+
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Progressed:
+    """How many of the runs that are in training are done, parts of runs included."""
+
+    running: float
+
+
+Event = RunEnded | TableRead | Progressed
 
 POLL_SECONDS = 0.1
 """How long a signal may wait for an answer."""
@@ -67,7 +120,7 @@ class Pool:
         packs: Sequence[Pack],
         jobs: int,
         threads: int,
-        make_task: Callable[[Pack], Task],
+        make_task: Callable[[Pack], PackTask],
         data_of: Callable[[Pack], object],
     ) -> None:
         self._packs = list(packs)
@@ -85,7 +138,7 @@ class Pool:
             worker.process.kill()
             worker.end()
 
-    def run(self, stopped: Callable[[], bool]) -> Iterator[News]:
+    def run(self, stopped: Callable[[], bool]) -> Iterator[Event]:
         """Train all packs, or until `stopped`, and yield what the workers say."""
         while not stopped():
             while self._packs and len(self._workers) < self._jobs:
@@ -100,19 +153,19 @@ class Pool:
                 yield from self._bury(number)
             else:
                 yield from self._hear(number, json.loads(line))
-            yield Reached(sum(worker.part for worker in self._workers.values()))
+            yield Progressed(sum(worker.part for worker in self._workers.values()))
 
-    def _hear(self, number: int, said: Mapping[str, Any]) -> Iterator[News]:
+    def _hear(self, number: int, said: Mapping[str, Any]) -> Iterator[Event]:
         worker = self._workers[number]
         match said["event"]:
             case "result":
                 result = Result(**said["result"])
                 worker.waiting.discard(result.run)
-                yield Ended(result)
+                yield RunEnded(result)
             case "progress":
                 worker.done = said["done"]
             case "data":
-                yield Understood(said["lines"])
+                yield TableRead(said["lines"])
             case "idle":
                 self._hand_out(number)
             case _:
@@ -157,11 +210,11 @@ class Pool:
             worker.process.stdin.write(task_to_line(self._make_task(worker.pack)))
             worker.process.stdin.flush()
 
-    def _bury(self, number: int) -> Iterator[News]:
+    def _bury(self, number: int) -> Iterator[Event]:
         """Give up what a worker had that is no more."""
         worker = self._workers.pop(number)
         code = worker.end()
         how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
         for run in sorted(worker.waiting):
             line = f"its worker process {how}; the system may have run out of memory"
-            yield Ended(Result(run, "failed", lines=(line,), exit_code=ResourceError.exit_code))
+            yield RunEnded(Result(run, "failed", lines=(line,), exit_code=ResourceError.exit_code))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ml2021.config.schema import Config
 from ml2021.config.yaml_scalars import dump_value
-from ml2021.evaluation.comparison import Contender
+from ml2021.evaluation.comparison import RunResult
 
 if TYPE_CHECKING:
     from ml2021.evaluation.metrics import Scores
@@ -127,12 +127,12 @@ def table(
     return header, rows
 
 
-def contender_of(result: Result, name: str, settings: Mapping[str, str]) -> Contender:
+def run_result_of(result: Result, name: str, settings: Mapping[str, str]) -> RunResult:
     """Return a run that is done, to be held against others by these settings."""
     assert result.task is not None
     assert result.parameters is not None
     assert result.best_epoch is not None
-    return Contender(
+    return RunResult(
         name=name,
         config=Config.model_validate(result.config),
         settings=settings,

@@ -1,22 +1,22 @@
-"""The section `sweep` of a config: which keys are set to which values in which run.
-
-Each value keeps the place where it stands. What is drawn at random depends on the sweep's own
-seed, the key and the number of the draw alone. Whether a run may have a value is left to
-`ml2021.sweeps.expand`.
-"""
+"""The search space of a sweep: the `sweep` section, and the configs that it stands for."""
 
 import itertools
 import math
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from ml2021.config.loading import Draft, LoadedConfig, check_draft, read_draft, read_text, refuse
 from ml2021.config.messages import shown
-from ml2021.config.overrides import wrong_key
+from ml2021.config.overrides import assign, wrong_key
 from ml2021.config.paths import takes_whole_numbers
 from ml2021.config.schema import Sweep
-from ml2021.config.yaml_reader import Node, Path, Problem
+from ml2021.config.yaml_reader import KeyPath, Node, Problem
+from ml2021.config.yaml_scalars import dump_document
+from ml2021.data.resolve import check_columns
+from ml2021.errors import ConfigError
 from ml2021.evaluation.comparison import SEED
 from ml2021.formatting import echo, suggest
 
@@ -36,7 +36,7 @@ class Value(NamedTuple):
 
     value: Any
     node: Node
-    below: Mapping[Path, Node]
+    below: Mapping[KeyPath, Node]
 
 
 class Range(NamedTuple):
@@ -113,7 +113,7 @@ class SweepSection:
         return Value(min(max(number_drawn, source.low), source.high), source.node, {})
 
 
-def read_sweep_section(section: Sweep, nodes: Mapping[Path, Node]) -> SweepSection:
+def read_sweep_section(section: Sweep, nodes: Mapping[KeyPath, Node]) -> SweepSection:
     """Read the section of a config whose values stand at `nodes`."""
     return _Reader(section, nodes).section
 
@@ -121,7 +121,7 @@ def read_sweep_section(section: Sweep, nodes: Mapping[Path, Node]) -> SweepSecti
 class _Reader:
     """Reads the section: the values of each key, with their places and all that is wrong."""
 
-    def __init__(self, sweep: Sweep, nodes: Mapping[Path, Node]) -> None:
+    def __init__(self, sweep: Sweep, nodes: Mapping[KeyPath, Node]) -> None:
         self._nodes = nodes
         self._owners: dict[str, str] = {}
         self.section = section = SweepSection(sweep.samples, sweep.seed)
@@ -143,8 +143,8 @@ class _Reader:
             self._report(("sweep",), message)
 
     def _flat(
-        self, path: Path, prefix: str, mapping: Mapping[str, Any]
-    ) -> Iterator[tuple[Path, str, Any]]:
+        self, path: KeyPath, prefix: str, mapping: Mapping[str, Any]
+    ) -> Iterator[tuple[KeyPath, str, Any]]:
         """Yield (path, dotted key, value), for keys that are written whole or nested."""
         for name, value in mapping.items():
             inner, key = (*path, name), prefix + name
@@ -156,7 +156,7 @@ class _Reader:
             else:
                 yield inner, key, value
 
-    def _read_run(self, path: Path, settings: Mapping[str, Any]) -> None:
+    def _read_run(self, path: KeyPath, settings: Mapping[str, Any]) -> None:
         run = {}
         for key, value in settings.items():
             inner = (*path, key)
@@ -168,7 +168,7 @@ class _Reader:
             self._report(path, "the same settings stand in sweep.runs already; keep one")
         self.section.runs.append(run)
 
-    def _read_list(self, path: Path, key: str, part: str, value: object) -> list[Value]:
+    def _read_list(self, path: KeyPath, key: str, part: str, value: object) -> list[Value]:
         if not self._claim(path, key, part):
             return []
         if not isinstance(value, list):
@@ -184,7 +184,7 @@ class _Reader:
                 self._report((*path, index), f"{key} in {part} has {shown(item)} twice; keep one")
         return [self._value((*path, index), item) for index, item in enumerate(value)]
 
-    def _read_range(self, path: Path, key: str, value: Mapping[str, Any]) -> None:
+    def _read_range(self, path: KeyPath, key: str, value: Mapping[str, Any]) -> None:
         if not self._claim(path, key, "sweep.random"):
             return
         before = len(self.section.problems)
@@ -217,7 +217,7 @@ class _Reader:
         else:
             self.section.random[key] = Range(low, high, scale, is_whole, self._nodes_of(path))
 
-    def _claim(self, path: Path, key: str, part: str) -> bool:
+    def _claim(self, path: KeyPath, key: str, part: str) -> bool:
         """Note that `part` sets the key; False, and a problem, where it cannot."""
         wrong = wrong_key(key)
         if wrong is None and key.split(".")[0] == "sweep":
@@ -228,21 +228,21 @@ class _Reader:
             self._report(path, wrong, at_key=True)
         return wrong is None
 
-    def _value(self, path: Path, value: object) -> Value:
-        below: dict[Path, Node] = {}
+    def _value(self, path: KeyPath, value: object) -> Value:
+        below: dict[KeyPath, Node] = {}
         if isinstance(value, dict | list):
             length = len(path)
             below = {p[length:]: n for p, n in self._nodes.items() if p[:length] == path}
         return Value(value, self._nodes_of(path), below)
 
-    def _nodes_of(self, path: Path) -> Node:
+    def _nodes_of(self, path: KeyPath) -> Node:
         """Return the node of a value in a list, its key being that of the list."""
         node = self._nodes[path]
         if isinstance(path[-1], int) and path[1] != "runs":
             return node._replace(key=self._nodes[path[:-1]].key)
         return node
 
-    def _report(self, path: Path, message: str, *, at_key: bool = False) -> None:
+    def _report(self, path: KeyPath, message: str, *, at_key: bool = False) -> None:
         node = self._nodes[path]
         self.section.problems.append(Problem(node.key if at_key else node.value, path, message))
 
@@ -260,3 +260,106 @@ def _same(one: object, other: object) -> bool:
 
 def _plain(run: Combination) -> dict[str, Any]:
     return {key: value.value for key, value in run.items()}
+
+
+@dataclass(frozen=True)
+class Variation:
+    """One run of a sweep: what is set, by dotted key, and the config that comes of it."""
+
+    settings: Mapping[str, Any]
+    loaded: LoadedConfig
+
+
+@dataclass(frozen=True)
+class LoadedSweep:
+    """A config with a sweep, and its runs. `scales` is linear or log for each key of a range."""
+
+    base: LoadedConfig
+    variations: tuple[Variation, ...]
+    scales: Mapping[str, str]
+
+
+def load_sweep(path: Path, overrides: Sequence[str] = ()) -> LoadedSweep:
+    """Read a config with a sweep, and check every run of it.
+
+    Raises ConfigError with a line for each thing that is wrong in any of them.
+    """
+    return load_sweep_text(read_text(path), str(path), overrides)
+
+
+def load_sweep_text(text: str, source: str, overrides: Sequence[str] = ()) -> LoadedSweep:
+    """Do what `load_sweep` does for a text that stands at `source`."""
+    draft = read_draft(text, source, overrides)
+    config, problems = check_draft(draft)
+    if draft.tree is None or any(p.path == ("sweep",) for p in problems):
+        refuse(problems)
+    assert draft.tree is not None
+    section = draft.tree.get("sweep")
+    if not isinstance(section, dict) or not any(map(section.get, ("runs", "grid", "random"))):
+        place = draft.nodes.get(("sweep",), draft.nodes[()]).value
+        message = "a sweep sets keys; give it as sweep: with grid, random or runs"
+        refuse([*problems, Problem(place, ("sweep",), message)])
+    assert isinstance(section, dict)
+    broken = {p.path[1] for p in problems if p.path and p.path[0] == "sweep" and p.path[1:]}
+    kept = {key: value for key, value in section.items() if key not in broken}
+    read = read_sweep_section(Sweep.model_validate(kept), draft.nodes)
+    problems += read.problems
+    variations = []
+    for combination in read.combinations():
+        variation, wrong = _vary(draft, combination)
+        problems += [data for data in wrong if data not in problems]
+        if variation is not None:
+            variations.append(variation)
+    refuse(problems)
+    assert config is not None
+    base = LoadedConfig(config, text, draft.nodes)
+    return LoadedSweep(base, tuple(variations), read.scales)
+
+
+def _vary(draft: Draft, combination: Combination) -> tuple[Variation | None, list[Problem]]:
+    """Return the run of these settings, or what is wrong with it."""
+    assert draft.tree is not None
+    tree = {key: value for key, value in draft.tree.items() if key != "sweep"}
+    nodes = {path: node for path, node in draft.nodes.items() if path[:1] != ("sweep",)}
+    problems = []
+    # A key before those inside of it: model before model.units.
+    for key, value in sorted(combination.items(), key=lambda item: item[0].count(".")):
+        data = assign(tree, nodes, tuple(key.split(".")), value.value, value.node, value.below)
+        problems += [] if data is None else [data]
+    config, wrong = check_draft(Draft(tree, nodes, problems))
+    if config is None:
+        return None, wrong
+    settings = {key: value.value for key, value in combination.items()}
+    return Variation(settings, LoadedConfig(config, dump_document(tree), nodes)), []
+
+
+def check_runs(loaded: LoadedSweep) -> None:
+    """Hold the column names of every run against the header of its file, each data but once.
+
+    Raises ConfigError with a line for each name that is wrong, and for what makes a run several
+    networks: its members here are the runs.
+    """
+    seen = set()
+    lines: dict[str, None] = {}
+    for variation in loaded.variations:
+        config = variation.loaded.config
+        locate = variation.loaded.locate
+        if config.train.members > 1:
+            lines[
+                f"{locate('train', 'members')}: a run of a sweep is one network; leave "
+                "train.members out, and sweep seed"
+            ] = None
+        if config.data.split.method == "kfold":
+            lines[
+                f"{locate('data', 'split', 'method')}: a sweep chooses by validation rows, which "
+                "kfold has none of; use another method, and kfold for the best"
+            ] = None
+        key = (config.data.model_dump_json(), config.task)
+        if key not in seen:
+            seen.add(key)
+            try:
+                check_columns(config, variation.loaded.locate)
+            except ConfigError as error:
+                lines |= dict.fromkeys(error.lines)
+    if lines:
+        raise ConfigError(*lines)

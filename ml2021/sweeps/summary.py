@@ -13,12 +13,12 @@ from typing import Any
 from ml2021.config.yaml_scalars import dump_value
 from ml2021.evaluation.comparison import (
     SEED,
-    Contender,
     Group,
+    RunResult,
     are_same_rows,
     comparison_table,
     group,
-    trivial_answers,
+    shared_baselines,
 )
 from ml2021.formatting import heading, number, verdict
 from ml2021.sweeps.directory import SweepPlan
@@ -27,8 +27,8 @@ from ml2021.sweeps.results import (
     Result,
     answer_one_question,
     choose_best,
-    contender_of,
     is_by_mae,
+    run_result_of,
     selecting_score,
     setting_text,
     setting_value,
@@ -37,12 +37,12 @@ from ml2021.sweeps.results import (
 SHOWN_GROUPS = 20
 """The most lines of the table that is printed; sweep.csv has every run."""
 
-Column = tuple[str, str]
+SweepColumn = tuple[str, str]
 """A part and a score."""
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SweepSummary:
     """The plan of a sweep and how its runs ended, so far."""
 
     plan: SweepPlan
@@ -80,14 +80,14 @@ class Outcome:
         return choose_best(self.done, by_mae=self._by_mae)
 
     @cached_property
-    def contenders(self) -> list[Contender]:
+    def contenders(self) -> list[RunResult]:
         """The runs that have ended well, with the text of each swept key."""
         found = []
         for result in self.done:
             own = self.plan.settings[result.run - 1]
             config = self.plan.configs[result.run - 1]
             texts = {key: setting_text(key, own, config) for key in self.keys}
-            found.append(contender_of(result, str(result.run), texts))
+            found.append(run_result_of(result, str(result.run), texts))
         return found
 
     @cached_property
@@ -102,7 +102,7 @@ class Outcome:
         return groups
 
     @property
-    def columns(self) -> list[Column]:
+    def columns(self) -> list[SweepColumn]:
         """What the table of the groups shows."""
         return [(part, self.score) for part in self.parts]
 
@@ -119,10 +119,10 @@ class Outcome:
 
     def trivial(self, part: str) -> dict[str, float]:
         """Return the score of each trivial answer that is the same for all runs."""
-        answers = trivial_answers(self.groups, part)
+        baselines = shared_baselines(self.groups, part)
         return {
             name.replace("_", " "): value
-            for name, scores in answers.items()
+            for name, scores in baselines.items()
             if (value := scores[self.score]) is not None
         }
 

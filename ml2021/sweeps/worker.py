@@ -21,23 +21,23 @@ from typing import TYPE_CHECKING, Any
 
 from ml2021.config.loading import dump_yaml, load_config_text, to_plain
 from ml2021.config.messages import dotted
-from ml2021.data.load import describe_problem
+from ml2021.data.load import describe
 from ml2021.engine.fit import divergence
 from ml2021.errors import DivergenceError, Ml2021Error
-from ml2021.evaluation.scoring import Report
+from ml2021.evaluation.scoring import Evaluation
 from ml2021.runs.checkpoints import Checkpoints
 from ml2021.runs.directory import RunDirectory, write_json, write_text
-from ml2021.runs.metrics_csv import MetricsFile
+from ml2021.runs.metrics_csv import MetricsWriter
 from ml2021.sweeps.directory import SweepDirectory
-from ml2021.sweeps.pack import EndedMember
-from ml2021.sweeps.protocol import Task, task_from_line
+from ml2021.sweeps.pack import FinishedRun
+from ml2021.sweeps.pool import PackTask, task_from_line
 from ml2021.sweeps.results import Result, validation_value
-from ml2021.training.metrics_log import metrics_columns
+from ml2021.training.loop import metrics_columns
 from ml2021.training.trainer import environment, residuals, summarise
 
 if TYPE_CHECKING:
-    from ml2021.data.load import LoadedProblem
-    from ml2021.sweeps.pack import PackData
+    from ml2021.data.load import TrainingData
+    from ml2021.sweeps.pack import PackTensors
 
 COLLECTION_THRESHOLD = 1_000_000  # as in ml2021.__main__
 
@@ -84,9 +84,9 @@ class Worker:
 
     def __init__(self, reply: Reply) -> None:
         self._reply = reply
-        self._held: tuple[object, LoadedProblem, PackData] | None = None
+        self._held: tuple[object, TrainingData, PackTensors] | None = None
 
-    def train(self, task: Task) -> None:
+    def train(self, task: PackTask) -> None:
         """Train a pack, and reply with its progress and with the result of each run."""
         waiting = list(task.runs)
 
@@ -101,15 +101,15 @@ class Worker:
                 say(Result(run, "failed", lines=error.lines, exit_code=error.exit_code))
         self._reply({"event": "idle"})
 
-    def _train(self, task: Task, say: Callable[[Result], None]) -> None:
-        problems, data = self._load(task)
+    def _train(self, task: PackTask, say: Callable[[Result], None]) -> None:
+        training_data, tensors = self._load(task)
 
         from ml2021.sweeps.pack import train_pack
 
         sweep, runs = SweepDirectory(Path(task.sweep)), list(task.runs)
         best = task.best
         said = time.monotonic()
-        for progress in train_pack(problems, data, task.threads, task.share):
+        for progress in train_pack(training_data, tensors, task.threads, task.share):
             ended = [(result_of(runs[m.place], m), m) for m in progress.ended]
             known = [
                 ((value, result.run), member, summary)
@@ -127,29 +127,29 @@ class Worker:
                 self._reply({"event": "progress", "done": progress.done})
                 said = time.monotonic()
 
-    def _load(self, task: Task) -> "tuple[list[LoadedProblem], PackData]":
+    def _load(self, task: PackTask) -> "tuple[list[TrainingData], PackTensors]":
         """Return the problem of each run, and the data that they share.
 
         It is read only where it is not that of the last pack.
         """
-        from ml2021.data.load import load_problem, with_config
+        from ml2021.data.load import load_training_data, with_config
 
         configs = {run: load_config_text(text, f"run {run}") for run, text in task.runs.items()}
         first = next(iter(configs.values())).config
         key = (first.data, first.task, first.device)
         if self._held is None or self._held[0] != key:
             self._held = None  # before the next, so that the memory never holds two
-            problem = load_problem(first, _locate_in(next(iter(configs))))
-            self._reply({"event": "data", "lines": describe_problem(problem)})
+            data = load_training_data(first, _locate_in(next(iter(configs))))
+            self._reply({"event": "data", "lines": describe(data)})
 
-            from ml2021.sweeps.pack import prepare_data
+            from ml2021.sweeps.pack import prepare_tensors
 
-            self._held = (key, problem, prepare_data(problem))
-        _, problem, data = self._held
-        problems = [
-            with_config(problem, loaded.config, _locate_in(run)) for run, loaded in configs.items()
+            self._held = (key, data, prepare_tensors(data))
+        _, data, tensors = self._held
+        training_data = [
+            with_config(data, loaded.config, _locate_in(run)) for run, loaded in configs.items()
         ]
-        return problems, data
+        return training_data, tensors
 
 
 def _locate_in(run: int) -> Callable[..., str]:
@@ -157,19 +157,19 @@ def _locate_in(run: int) -> Callable[..., str]:
     return lambda *keys: f"run {run}, {dotted(keys)}"
 
 
-def result_of(run: int, member: EndedMember) -> tuple[Result, Mapping[str, Any]]:
+def result_of(run: int, member: FinishedRun) -> tuple[Result, Mapping[str, Any]]:
     """Return how a run ended, and its summary; an empty one if it diverged."""
-    session = member.session
-    config, state = session.problem.config, session.state
-    reports: Mapping[str, Report] = {}
+    trainer = member.trainer
+    config, state = trainer.data.config, trainer.state
+    evaluations: Mapping[str, Evaluation] = {}
     summary: Mapping[str, Any] = {}
     lines: Sequence[str] = ()
-    batches = session.training.batches(len(session.train))
+    batches = trainer.hparams.batches(len(trainer.train))
     if update := int(state.diverged):
         lines = divergence("the loss or a parameter is out of bounds", update, batches).lines
     else:
         try:
-            reports, summary = summarise(session, member.seconds, state.epoch * batches)
+            evaluations, summary = summarise(trainer, member.seconds, state.epoch * batches)
         except DivergenceError as error:
             lines = error.lines
     result = Result(
@@ -177,14 +177,14 @@ def result_of(run: int, member: EndedMember) -> tuple[Result, Mapping[str, Any]]
         status="diverged" if lines else "done",
         task=config.task,
         config=to_plain(config),
-        data_sha256=session.problem.data_sha256,
-        parameters=session.network.layout.parameters,
+        data_sha256=trainer.data.data_sha256,
+        parameters=trainer.network.layout.parameters,
         epochs=state.epoch,
         best_epoch=int(state.best_epoch),
-        scores={part: report.scores for part, report in reports.items()},
-        rows={part: report.rows for part, report in reports.items()},
-        truths={part: report.truth_sha256 for part, report in reports.items()},
-        baselines={part: report.baselines for part, report in reports.items()},
+        scores={part: report.scores for part, report in evaluations.items()},
+        rows={part: report.rows for part, report in evaluations.items()},
+        truths={part: report.truth_sha256 for part, report in evaluations.items()},
+        baselines={part: report.baselines for part, report in evaluations.items()},
         lines=lines,
         exit_code=DivergenceError.exit_code if lines else 0,
     )
@@ -192,21 +192,21 @@ def result_of(run: int, member: EndedMember) -> tuple[Result, Mapping[str, Any]]
 
 
 def keep_candidate(
-    sweep: SweepDirectory, run: int, text: str, member: EndedMember, summary: Mapping[str, Any]
+    sweep: SweepDirectory, run: int, text: str, member: FinishedRun, summary: Mapping[str, Any]
 ) -> None:
     """Write a run that may become the best as an ordinary run directory, whole or not at all."""
-    session = member.session
+    trainer = member.trainer
     draft = RunDirectory(sweep.candidates / f".{run}")
     shutil.rmtree(draft.path, ignore_errors=True)
     (draft.path / "checkpoints").mkdir(parents=True)
     write_text(draft.config, text)
-    write_json(draft.environment, environment(session))
-    write_text(draft.resolved_config, dump_yaml(session.problem.config))
-    metrics = MetricsFile(draft.metrics, metrics_columns(session.problem), 0)
+    write_json(draft.environment, environment(trainer))
+    write_text(draft.resolved_config, dump_yaml(trainer.data.config))
+    metrics = MetricsWriter(draft.metrics, metrics_columns(trainer.data), 0)
     for row in member.history:
         metrics.append(row)
     metrics.close()
-    calibrate = partial(residuals, session)
-    Checkpoints(draft, session.problem, session.answers, calibrate).write(session.state)
+    calibrate = partial(residuals, trainer)
+    Checkpoints(draft, trainer.data, trainer.baselines, calibrate).write(trainer.state)
     write_json(draft.summary, summary)
     draft.path.replace(sweep.candidate(run))

@@ -19,34 +19,32 @@ import torch
 from numpy.typing import NDArray
 
 from ml2021.console import Console
-from ml2021.data.folds import Fold, Folds
-from ml2021.data.samples import Samples
+from ml2021.data.samples import Fold, Folds, Samples
 from ml2021.engine.dataset import Dataset
 from ml2021.engine.fit import fit_members
 from ml2021.engine.hardware import memory_needed
 from ml2021.engine.networks import Network
-from ml2021.engine.state import Training, TrainingState, start
+from ml2021.engine.state import Hyperparameters, TrainingState, start
 from ml2021.errors import DivergenceError
 from ml2021.evaluation import intervals as conformal
-from ml2021.evaluation.ensembles import report_on, trained_predictions
+from ml2021.evaluation.ensembles import evaluate_members, trained_predictions
 from ml2021.evaluation.metrics import Scores
 from ml2021.evaluation.scoring import (
     ALONE,
-    Answers,
-    Report,
-    learn_answers,
+    Evaluation,
+    FittedBaselines,
+    baseline_predictions,
+    evaluate_against,
+    fit_baselines,
     mean_scores,
-    report_against,
     standard_errors,
-    trivial_predictions,
 )
 from ml2021.files import is_there
 from ml2021.runs.checkpoint_file import load_checkpoint
-from ml2021.runs.checkpoints import restore_state, saved_answers, write_last
+from ml2021.runs.checkpoints import restore_state, saved_baselines, write_last
 from ml2021.runs.directory import RunDirectory, write_text
-from ml2021.training.loop import Saver, memory_errors, supervise
-from ml2021.training.metrics_log import loss_unit, say_losses
-from ml2021.training.trainer import Session, to_dataset
+from ml2021.training.loop import Saver, format_losses, loss_unit, memory_errors, run_loop
+from ml2021.training.trainer import Trainer, to_dataset
 
 PACK_BYTES = 1 << 30
 """About as much memory is given to a pack of folds; more folds than that allows make more packs."""
@@ -59,7 +57,7 @@ class FoldResult:
     best_epochs: of each member of an ensemble. predictions, trivial: (N, T).
     """
 
-    report: Report
+    report: Evaluation
     best_epochs: tuple[int, ...]
     sizes: Mapping[str, int]
     truth: NDArray[np.float64] | NDArray[np.int64]
@@ -72,7 +70,7 @@ class CrossValidation:
     """The results of all folds, and those of their held-out rows taken together."""
 
     folds: tuple[FoldResult, ...]
-    pooled: Report
+    pooled: Evaluation
     final_epochs: int
     seconds: float
 
@@ -120,25 +118,25 @@ class CrossValidation:
         }
 
 
-def cross_validate(session: Session, run: RunDirectory, console: Console) -> CrossValidation:
+def cross_validate(trainer: Trainer, run: RunDirectory, console: Console) -> CrossValidation:
     """Train all folds, or go on where their checkpoints are, and score them.
 
     Raises DivergenceError where a fold diverged, since a mean over the others would say too much
     good; ResourceError; or RunInterruptedError after a signal, saved.
     """
-    folds = session.problem.folds
+    folds = trainer.data.folds
     assert folds is not None
     begun = time.perf_counter()
     results: dict[int, FoldResult] = {}
-    packs = pack_folds(session.network, session.training, folds)
+    packs = pack_folds(trainer.network, trainer.hparams, folds)
     for number, indices in enumerate(packs, 1):
-        with memory_errors(session.problem.config):
-            results |= _train_pack(session, run, console, number, indices, len(packs))
+        with memory_errors(trainer.data.config):
+            results |= _train_pack(trainer, run, console, number, indices, len(packs))
     ordered = [results[index] for index in range(len(folds))]
     best = [epoch for fold in ordered for epoch in fold.best_epochs]
     found = CrossValidation(
         folds=tuple(ordered),
-        pooled=_pooled(session, ordered),
+        pooled=_pooled(trainer, ordered),
         final_epochs=max(1, math.floor(median(best) + 0.5)),
         seconds=time.perf_counter() - begun,
     )
@@ -146,14 +144,14 @@ def cross_validate(session: Session, run: RunDirectory, console: Console) -> Cro
     return found
 
 
-def pack_folds(network: Network, training: Training, folds: Folds) -> list[list[int]]:
+def pack_folds(network: Network, hparams: Hyperparameters, folds: Folds) -> list[list[int]]:
     """Return the folds that are trained side by side: of one size, and within `PACK_BYTES`."""
     by_size: dict[tuple[int, int], list[int]] = {}
     for index, split in enumerate(folds.splits):
         by_size.setdefault((len(split.train), len(split.validation)), []).append(index)
     packs = []
     for (rows, _), indices in by_size.items():
-        needed = memory_needed(network, training, rows, own_rows=True)
+        needed = memory_needed(network, hparams, rows, own_rows=True)
         most = max(1, PACK_BYTES // needed)
         count = -(-len(indices) // most)
         packs += [part.tolist() for part in np.array_split(indices, count)]
@@ -161,7 +159,7 @@ def pack_folds(network: Network, training: Training, folds: Folds) -> list[list[
 
 
 def _train_pack(
-    session: Session,
+    trainer: Trainer,
     run: RunDirectory,
     console: Console,
     number: int,
@@ -169,51 +167,53 @@ def _train_pack(
     packs: int,
 ) -> dict[int, FoldResult]:
     """Train the folds of one pack, an ensemble for each where there are members; score them."""
-    problem, network = session.problem, session.network
-    assert problem.folds is not None
-    folds = [problem.folds.load(index) for index in indices]
-    members = len(session.training.seeds)
-    training = replace(session.training, seeds=session.training.seeds * len(folds))
-    device = session.state.theta.device
+    data, network = trainer.data, trainer.network
+    assert data.folds is not None
+    folds = [data.folds.load(index) for index in indices]
+    members = len(trainer.hparams.seeds)
+    hparams = replace(trainer.hparams, seeds=trainer.hparams.seeds * len(folds))
+    device = trainer.state.theta.device
     train = stack_folds(folds, [fold.train for fold in folds], members).to(device)
     validation = None
     if len(folds[0].validation):
         validation = stack_folds(folds, [fold.validation for fold in folds], members).to(device)
-    state = start(network, training, len(train), train.inputs)
+    state = start(network, hparams, len(train), train.inputs)
     path = run.fold_pack(number)
     if is_there(path):
         last = load_checkpoint(path)
-        stacked = saved_answers(last, path, len(folds))
+        stacked = saved_baselines(last, path, len(folds))
         restore_state(state, last, path)
     else:
-        learned = [learn_answers(fold.preprocessing, fold.train) for fold in folds]
-        stacked = {name: np.stack([answers[name] for answers in learned]) for name in learned[0]}
-    if not state.is_finished(training):
+        learned = [fit_baselines(fold.preprocessing, fold.train) for fold in folds]
+        stacked = {
+            name: np.stack([baselines[name] for baselines in learned]) for name in learned[0]
+        }
+    if not state.is_finished(hparams):
         which = f"folds {indices[0] + 1} to {indices[-1] + 1}" if packs > 1 else "folds"
         console.say(
             f"{which}: {len(folds)} side by side, {len(train):,} training rows each, "
-            f"{training.batches(len(train))} updates an epoch"
+            f"{hparams.batches(len(train))} updates an epoch"
         )
-        name, factor = loss_unit(problem.config, problem.preprocessing)
-        supervise(
-            fit_members(network, training, state, train, validation),
-            epochs=training.epochs,
-            done=state.epoch + state.batch / training.batches(len(train)),
+        name, factor = loss_unit(data.config, data.preprocessing)
+        run_loop(
+            fit_members(network, hparams, state, train, validation),
+            epochs=hparams.epochs,
+            done=state.epoch + state.batch / hparams.batches(len(train)),
             saver=Saver(
-                lambda: write_last(path, problem, state, stacked),
-                problem.config.train.save_seconds,
+                lambda: write_last(path, data, state, stacked),
+                data.config.train.save_seconds,
             ),
             console=console,
             end_epoch=lambda step: _refuse_diverged(state, indices),
-            losses=lambda step: f"{which}, {name} {say_losses(step.progress, factor)}",
+            losses=lambda step: f"{which}, {name} {format_losses(step.progress, factor)}",
             how_to_go_on=f"go on with: ml2021 train --resume {run.path}",
         )
     _refuse_diverged(state, indices)
     results = {}
     for place, (index, fold) in enumerate(zip(indices, folds, strict=True)):
         own = slice(place * members, (place + 1) * members)
-        answers = {name: values[place] for name, values in stacked.items()}
-        results[index] = _score(session, state, own, fold, answers)
+        baselines = {name: values[place] for name, values in stacked.items()}
+        results[index] = _score(trainer, state, own, fold, baselines)
     return results
 
 
@@ -239,15 +239,15 @@ def stack_folds(folds: Sequence[Fold], parts: Sequence[Samples], members: int) -
 
 
 def _score(
-    session: Session,
+    trainer: Trainer,
     state: TrainingState,
     own: slice,
     fold: Fold,
-    answers: Answers,
+    baselines: FittedBaselines,
 ) -> FoldResult:
     """Score a fold's best parameters on its held-out rows."""
-    alone = trained_predictions(session.network, state.best[own], fold.preprocessing, fold.held_out)
-    report, predictions = report_on(alone, fold.preprocessing, answers, fold.held_out)
+    alone = trained_predictions(trainer.network, state.best[own], fold.preprocessing, fold.held_out)
+    report, predictions = evaluate_members(alone, fold.preprocessing, baselines, fold.held_out)
     return FoldResult(
         report=report,
         best_epochs=tuple(state.best_epoch[own].tolist()),
@@ -258,14 +258,14 @@ def _score(
         },
         truth=fold.held_out.targets,
         predictions=predictions,
-        trivial=trivial_predictions(fold.preprocessing, answers, fold.held_out),
+        trivial=baseline_predictions(fold.preprocessing, baselines, fold.held_out),
     )
 
 
-def _pooled(session: Session, folds: Sequence[FoldResult]) -> Report:
+def _pooled(trainer: Trainer, folds: Sequence[FoldResult]) -> Evaluation:
     """Score all held-out rows together, each predicted by the network that has not seen it."""
-    return report_against(
-        session.problem.preprocessing,
+    return evaluate_against(
+        trainer.data.preprocessing,
         np.concatenate([fold.truth for fold in folds]),
         np.concatenate([fold.predictions for fold in folds]),
         {name: np.concatenate([fold.trivial[name] for fold in folds]) for name in folds[0].trivial},

@@ -13,23 +13,23 @@ from pathlib import Path
 from ml2021.config.loading import to_plain
 from ml2021.config.messages import differences
 from ml2021.config.schema import Config, KFoldSplit
-from ml2021.data.load import LoadedProblem
+from ml2021.data.load import TrainingData
 from ml2021.data.preprocessing.records import Preprocessing
-from ml2021.data.preprocessing.reuse import adopt, disagreements
+from ml2021.data.preprocessing.reuse import incompatibilities, reuse
 from ml2021.errors import ConfigError
 from ml2021.runs.checkpoint_file import parse_checkpoint, read_content
-from ml2021.runs.model import Model, build_model
+from ml2021.runs.model import TrainedModel, build_model
 
 
 @dataclass(frozen=True)
-class Start:
+class InitialModel:
     """What training begins with: a model, and the checkpoint file that it is from, byte for byte.
 
     name: how the user calls the run that it is from.
     """
 
     name: str
-    model: Model
+    model: TrainedModel
     content: bytes
 
     @property
@@ -42,8 +42,8 @@ class Start:
 
         Raises ConfigError where the columns do not agree.
         """
-        self._refuse(disagreements(own, self.model.preprocessing))
-        return adopt(own, self.model.preprocessing)
+        self._refuse(incompatibilities(own, self.model.preprocessing))
+        return reuse(own, self.model.preprocessing)
 
     def check_config(self, config: Config) -> None:
         """Raise ConfigError where the model is another, or the number of its members."""
@@ -55,11 +55,11 @@ class Start:
             )
         self._refuse(self._differences(config))
 
-    def has_seen(self, problem: LoadedProblem) -> bool:
+    def has_seen(self, data: TrainingData) -> bool:
         """Whether rows that are held out now may have been trained on there: of one file."""
-        is_same = problem.data_sha256 == self.model.data_sha256
+        is_same = data.data_sha256 == self.model.data_sha256
         now, then = (
-            to_plain(config)["data"]["split"] for config in (problem.config, self.model.config)
+            to_plain(config)["data"]["split"] for config in (data.config, self.model.config)
         )
         return is_same and now != then
 
@@ -82,7 +82,7 @@ class Start:
             )
 
 
-def read_start(path: Path, name: str) -> Start:
+def load_initial_model(path: Path, name: str) -> InitialModel:
     """Read the checkpoint of best parameters at `path`. Raises CheckpointError, ResourceError."""
     content = read_content(path)
-    return Start(name, build_model(parse_checkpoint(content, path), path), content)
+    return InitialModel(name, build_model(parse_checkpoint(content, path), path), content)

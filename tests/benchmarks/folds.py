@@ -20,10 +20,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from ml2021.config.loading import load_config_text
 from ml2021.console import Console
-from ml2021.data.load import LoadedProblem, load_problem
+from ml2021.data.load import TrainingData, load_training_data
 from ml2021.runs.directory import create_run
 from ml2021.training.cross_validation import cross_validate
-from ml2021.training.trainer import open_metrics, start_session, train_session
+from ml2021.training.trainer import build_trainer, open_metrics, train_and_score
 from tests.benchmarks.measure import (
     alternate,
     describe_machine,
@@ -39,7 +39,7 @@ SPLITS = {ONE: "{test: 0.0}", FOLDS: "{method: kfold, folds: 10}", MEMBERS: "{te
 LIMIT = 6.0
 
 
-def load(table: Path, name: str, epochs: int) -> LoadedProblem:
+def load(table: Path, name: str, epochs: int) -> TrainingData:
     """Return the problem of W1 with the split, and the members, of that name."""
     workload = WORKLOADS["W1"]
     text = f"""
@@ -54,20 +54,20 @@ train:
 device: cpu
 """
     loaded = load_config_text(text, "folds.py")
-    return load_problem(loaded.config, loaded.locate)
+    return load_training_data(loaded.config, loaded.locate)
 
 
-def train(problem: LoadedProblem, folder: Path) -> None:
+def train(data: TrainingData, folder: Path) -> None:
     """Train as the command does, from the table in memory to the scores."""
     quiet = Console(quiet=True)
-    session = start_session(problem, "model", last=None, threads=None)
+    trainer = build_trainer(data, "model", last=None, threads=None)
     with TemporaryDirectory(dir=folder) as place:
         run = create_run(Path(place), "run")
-        with closing(open_metrics(session, run)) as metrics:
-            if problem.folds is not None:
-                found = cross_validate(session, run, quiet)
-                session.become_final(found.final_epochs, found.residuals())
-            train_session(session, run, metrics, quiet)
+        with closing(open_metrics(trainer, run)) as metrics:
+            if data.folds is not None:
+                found = cross_validate(trainer, run, quiet)
+                trainer.become_final(found.final_epochs, found.residuals())
+            train_and_score(trainer, run, metrics, quiet)
 
 
 def measure(epochs: int, rounds: int) -> dict[str, list[float]]:

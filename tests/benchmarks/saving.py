@@ -21,11 +21,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from ml2021.config.loading import load_config_text
 from ml2021.console import Console
-from ml2021.data.load import load_problem
+from ml2021.data.load import load_training_data
 from ml2021.runs.directory import create_run
 from ml2021.training import trainer as sessions
 from ml2021.training.loop import Saver
-from ml2021.training.trainer import open_metrics, start_session, train_session
+from ml2021.training.trainer import build_trainer, open_metrics, train_and_score
 from tests.benchmarks.measure import describe_machine, markdown_table, verdict_table
 from tests.benchmarks.workloads import LR, WORKLOADS, Workload, make_rows, write_csv
 
@@ -80,7 +80,7 @@ train: {{epochs: {epochs}, batch_size: {workload.batch_size}, early_stopping: nu
 device: cpu
 """
     loaded = load_config_text(text, "saving.py")
-    session = start_session(load_problem(loaded.config, loaded.locate), "model", None, None)
+    session = build_trainer(load_training_data(loaded.config, loaded.locate), "model", None, None)
     run, saves = create_run(place, "run"), Saves()
     saves.parameters = session.network.layout.parameters
     saves.interval_seconds = loaded.config.train.save_seconds
@@ -97,7 +97,7 @@ device: cpu
         patch.object(sessions, "Saver", TimedSaver),
         closing(open_metrics(session, run)) as metrics,
     ):
-        train_session(session, run, metrics, Console(quiet=True))
+        train_and_score(session, run, metrics, Console(quiet=True))
     saves.training_seconds = time.perf_counter() - begun
     saves.size_bytes = run.best.stat().st_size + run.last.stat().st_size
     return saves

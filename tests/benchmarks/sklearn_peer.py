@@ -40,12 +40,12 @@ def train(csv: Path, widths: list[int], epochs: int, batch_size: int, save: Path
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         network.fit(input_scaler.transform(inputs), target_scaler.transform(targets)[:, 0])
-    for part, rows, answers in (
+    for part, rows, baselines in (
         ("validation", valid_inputs, valid_targets),
         ("test", test_inputs, test_targets),
     ):
-        answers = target_scaler.transform(answers)[:, 0]
-        print(part, "r2", network.score(input_scaler.transform(rows), answers))
+        baselines = target_scaler.transform(baselines)[:, 0]
+        print(part, "r2", network.score(input_scaler.transform(rows), baselines))
     if save is not None:
         import joblib
 

@@ -21,9 +21,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from joblib import Parallel, delayed
 
-from ml2021.data.load import LoadedProblem, load_problem, with_config
-from ml2021.sweeps.expand import load_sweep
-from ml2021.sweeps.pack import prepare_data, train_pack
+from ml2021.data.load import TrainingData, load_training_data, with_config
+from ml2021.sweeps.pack import prepare_tensors, train_pack
+from ml2021.sweeps.search_space import load_sweep
 from tests.benchmarks.measure import (
     alternate,
     cores,
@@ -84,22 +84,22 @@ def write_config(folder: Path, epochs: int) -> Path:
     return path
 
 
-def load_members(config: Path) -> list[LoadedProblem]:
+def load_members(config: Path) -> list[TrainingData]:
     """Return the problem of each run, the rows of all of them being the same."""
     variations = load_sweep(config).variations
     assert len(variations) == RUNS
-    problem = load_problem(variations[0].loaded.config, variations[0].loaded.locate)
-    assert len(problem.train) == W1.rows, problem.split.sizes()
-    return [with_config(problem, each.loaded.config, each.loaded.locate) for each in variations]
+    data = load_training_data(variations[0].loaded.config, variations[0].loaded.locate)
+    assert len(data.train) == W1.rows, data.split.sizes()
+    return [with_config(data, each.loaded.config, each.loaded.locate) for each in variations]
 
 
-def train_members(problems: Sequence[LoadedProblem]) -> None:
+def train_members(problems: Sequence[TrainingData]) -> None:
     """Train them side by side to the end."""
     from ml2021.sweeps.worker import result_of
 
     ended = [
         result_of(member.place, member)
-        for progress in train_pack(problems, prepare_data(problems[0]), 1, 0.5)
+        for progress in train_pack(problems, prepare_tensors(problems[0]), 1, 0.5)
         for member in progress.ended
     ]
     assert [result.status for result, _ in ended] == ["done"] * RUNS

@@ -14,7 +14,7 @@ from ml2021.engine.dataset import Dataset, epoch_order
 from ml2021.engine.fit import fit
 from ml2021.engine.optimizers import Adam, build_update
 from ml2021.engine.schedules import Cosine
-from ml2021.engine.state import Training, start
+from ml2021.engine.state import Hyperparameters, start
 from ml2021.engine.updates import BatchStep
 from tests.benchmarks.workloads import LR, Workload
 
@@ -107,10 +107,10 @@ def build_engine(
     The pieces are the engine's own, as `ml2021.engine.fit` puts them together; what `fit` adds to
     them (schedule, validation, early stopping, reports) is the difference between the two systems.
     """
-    training = build_training(workload, tuple(seeds))
-    state = start(workload.network, training, len(train), train.inputs)
+    hparams = build_training(workload, tuple(seeds))
+    state = start(workload.network, hparams, len(train), train.inputs)
     gradient = torch.empty_like(state.theta)
-    update = build_update(training.optimizer, state.theta, gradient, state.slots)
+    update = build_update(hparams.optimizer, state.theta, gradient, state.slots)
     inputs = train.inputs.new_empty(len(seeds), *train.inputs.shape)
     targets = train.targets.new_empty(len(seeds), *train.targets.shape)
     batches = list(
@@ -133,8 +133,8 @@ def build_engine(
             torch.index_select(train.inputs, 0, order, out=inputs[member])
             torch.index_select(train.targets, 0, order, out=targets[member])
         done = state.epoch * len(batches)
-        for number, (rows, answers, total) in enumerate(batches, 1):
-            steps[rows.shape[1]](rows, answers, total)
+        for number, (rows, baselines, total) in enumerate(batches, 1):
+            steps[rows.shape[1]](rows, baselines, total)
             update(done + number, 1.0)
         state.epoch += 1
 
@@ -143,9 +143,9 @@ def build_engine(
 
 def build_fit(workload: Workload, train: Dataset, validation: Dataset) -> Callable[[], None]:
     """Return an epoch of ml2021's `fit` with validation and early stopping, which never stops."""
-    training = build_training(workload, (0,))
-    state = start(workload.network, training, len(train), train.inputs)
-    progress = fit(workload.network, training, state, train, validation)
+    hparams = build_training(workload, (0,))
+    state = start(workload.network, hparams, len(train), train.inputs)
+    progress = fit(workload.network, hparams, state, train, validation)
 
     def epoch() -> None:
         while not next(progress).is_epoch_end:
@@ -154,9 +154,9 @@ def build_fit(workload: Workload, train: Dataset, validation: Dataset) -> Callab
     return epoch
 
 
-def build_training(workload: Workload, seeds: tuple[int, ...]) -> Training:
+def build_training(workload: Workload, seeds: tuple[int, ...]) -> Hyperparameters:
     """Return how ml2021 trains: Adam, a cosine and a patience that do not end."""
-    return Training(
+    return Hyperparameters(
         loss=workload.loss,
         optimizer=Adam(LR),
         schedule=Cosine(),

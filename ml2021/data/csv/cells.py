@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ml2021.formatting import echo
 
-StorageKind = Literal["number", "text"]
+StorageType = Literal["number", "text"]
 
 FLOAT32_BOUND = 2.0**128 - 2.0**103
 """The smallest number that float32 rounds to infinity."""
@@ -112,7 +112,7 @@ def judge_numbers(values: NDArray[np.generic], rules: CellRules) -> JudgedColumn
 
 
 def judge_texts(
-    texts: NDArray[np.object_], rules: CellRules, kind: StorageKind | None = None
+    texts: NDArray[np.object_], rules: CellRules, kind: StorageType | None = None
 ) -> JudgedColumn:
     """Judge a column of str, NaN where missing: text, or numbers with odd cells among them.
 

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml2021.config import schema
-from ml2021.data.column_types import ColumnPlan, FeatureColumn
-from ml2021.data.columns import Selection
+from ml2021.data.column_types import ColumnTypes, FeatureColumn
 from ml2021.data.csv.headers import Header
 from ml2021.data.preprocessing import records as prep
 from ml2021.data.preprocessing.records import (
@@ -25,6 +24,7 @@ from ml2021.data.preprocessing.records import (
     sources_of,
     value_text,
 )
+from ml2021.data.resolve import Selection
 from ml2021.data.splits import Split
 from ml2021.data.tables import is_number
 from ml2021.errors import DataError
@@ -195,12 +195,12 @@ def _group_scales(
     return {group: float(np.sqrt(np.mean(np.square(s)))) for group, s in groups.items()}
 
 
-def _fit(
+def fit_preprocessing(
     config: schema.Config,
     header: Header,
     frame: "pd.DataFrame",
     selection: Selection,
-    plan: ColumnPlan,
+    plan: ColumnTypes,
     split: Split,
 ) -> tuple[prep.Preprocessing, list[str]]:
     """Fit the preprocessing on training rows."""

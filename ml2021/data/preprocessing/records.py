@@ -14,13 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ml2021.data.column_types import Task
+from ml2021.config.schema import Task
 from ml2021.data.csv.headers import Header
 from ml2021.formatting import echo
 
 if TYPE_CHECKING:
     pass
-
 
 Positive = Annotated[float, Field(gt=0)]
 

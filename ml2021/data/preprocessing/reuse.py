@@ -18,7 +18,7 @@ from ml2021.formatting import echo
 _SHOWN = 3
 
 
-def disagreements(own: Preprocessing, other: Preprocessing) -> list[str]:
+def incompatibilities(own: Preprocessing, other: Preprocessing) -> list[str]:
     """Say what `own`, fitted to the training rows here, has and `other` has no place for, or lacks.
 
     Statistics may differ, and `other` may know more categories and classes, and flag more columns.
@@ -44,10 +44,10 @@ def disagreements(own: Preprocessing, other: Preprocessing) -> list[str]:
     return found + _history_disagreements(own, other) + _target_disagreements(own, other)
 
 
-def adopt(own: Preprocessing, other: Preprocessing) -> Preprocessing:
+def reuse(own: Preprocessing, other: Preprocessing) -> Preprocessing:
     """Return the inputs, statistics and classes of `other` for the table that `own` was fitted to.
 
-    The two have no `disagreements`. Where the columns stand, what they are called in the header,
+    The two have no `incompatibilities`. The position of the columns, their names in the header,
     the range of the training rows and the shape of the output are those of the table.
     """
     ranges = {f.name: (f.minimum, f.maximum) for f in own.features if isinstance(f, NumberFeature)}
@@ -74,9 +74,9 @@ def adopt(own: Preprocessing, other: Preprocessing) -> Preprocessing:
     )
 
 
-def adopt_if_agreed(own: Preprocessing, other: Preprocessing) -> Preprocessing:
-    """Return `adopt`, or `own` where there is a disagreement, which the caller will find to be."""
-    return own if disagreements(own, other) else adopt(own, other)
+def reuse_if_compatible(own: Preprocessing, other: Preprocessing) -> Preprocessing:
+    """Return `reuse`, or `own` where there is a disagreement, which the caller will find to be."""
+    return own if incompatibilities(own, other) else reuse(own, other)
 
 
 def _feature_disagreement(own: Feature, other: Feature) -> str | None:

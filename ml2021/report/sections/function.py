@@ -5,14 +5,14 @@ import numpy as np
 from ml2021.data.preprocessing.records import ClassTarget, RealTargets
 from ml2021.engine.piecewise import to_curve
 from ml2021.formatting import echo, number
-from ml2021.inspection.coefficients import Coefficients, Parts, coefficients, parts, typical_unit
+from ml2021.inspection.coefficients import Coefficients, Terms, coefficients, terms, typical_unit
 from ml2021.inspection.features import columns_of
 from ml2021.inspection.importance import Importance, dependence
-from ml2021.inspection.rows import Rows
-from ml2021.report.blocks import Block, Listing, Picture, Section, Table, Text
-from ml2021.report.contents import Material
+from ml2021.inspection.rows import InspectedRows
+from ml2021.report.contents import ReportContents
 from ml2021.report.figures import functions as figures
 from ml2021.report.figures.curves import curve_and_parts
+from ml2021.report.html import Block, Listing, Picture, Section, Table, Text
 
 _TERMS = 8
 
@@ -27,20 +27,20 @@ _DEPENDENCES = 4
 _POINTS = 2_000
 
 
-def function(material: Material, influence: Importance | None) -> Section:
+def function(contents: ReportContents, influence: Importance | None) -> Section:
     """Return what the function is. Without rows there is no `influence`."""
     blocks: list[Block] = []
-    rows = material.rows
-    found = coefficients(material.model)
+    rows = contents.rows
+    found = coefficients(contents.model)
     if found is not None:
-        blocks += _linear(material, found)
+        blocks += _linear(contents, found)
     if rows is not None:
-        blocks += [_built(material, rows)] if material.built else _one_column(material, rows)
-    blocks += _unit(material)
+        blocks += [_built(contents, rows)] if contents.built else _one_column(contents, rows)
+    blocks += _unit(contents)
     if influence is not None and rows is not None and influence.of > 1:
-        blocks += _influence(material, rows, influence)
+        blocks += _influence(contents, rows, influence)
         if found is None:
-            blocks += _dependence(material, rows, influence)
+            blocks += _dependence(contents, rows, influence)
     if not blocks:
         blocks.append(Text("There are no rows at hand to draw it with."))
     return Section(
@@ -52,9 +52,9 @@ def function(material: Material, influence: Importance | None) -> Section:
     )
 
 
-def _linear(material: Material, found: Coefficients) -> list[Block]:
-    is_class = isinstance(material.preprocessing.target, ClassTarget)
-    history = material.preprocessing.history
+def _linear(contents: ReportContents, found: Coefficients) -> list[Block]:
+    is_class = isinstance(contents.preprocessing.target, ClassTarget)
+    history = contents.preprocessing.history
     outputs = len(found.outputs)
     blocks: list[Block] = []
     if outputs == 1:
@@ -68,7 +68,7 @@ def _linear(material: Material, found: Coefficients) -> list[Block]:
             found.effects[kept][:, :_LINES],
             [found.names[place] for place in kept],
             found.outputs[:_LINES],
-            "log-odds" if is_class else material.target_name,
+            "log-odds" if is_class else contents.target_name,
         )
         caption = "What one deviation of each input, or a category, adds to each output: "
         caption += "in log-odds." if is_class else "in the units of the data."
@@ -80,7 +80,7 @@ def _linear(material: Material, found: Coefficients) -> list[Block]:
         blocks.append(
             Picture(
                 "coefficients",
-                figures.lag_coefficients(lags, material.target_name),
+                figures.lag_coefficients(lags, contents.target_name),
                 "How much of each earlier value goes into the next: steps before are rows.",
             )
         )
@@ -89,7 +89,7 @@ def _linear(material: Material, found: Coefficients) -> list[Block]:
     if len(found.names) == 1:  # which the formula says
         return blocks
     kept = order[:_BARS]
-    unit = "log-odds" if is_class else material.target_name
+    unit = "log-odds" if is_class else contents.target_name
     figure = figures.bars(
         [found.names[place] for place in kept], effects[kept], f"effect of one deviation: {unit}"
     )
@@ -129,18 +129,18 @@ def _of(total: int, kept: int, what: str) -> str:
     return f" The {kept} strongest of {total:,} {what}." if kept < total else ""
 
 
-def _one_column(material: Material, rows: Rows) -> list[Block]:
+def _one_column(contents: ReportContents, rows: InspectedRows) -> list[Block]:
     """Return the curve of a function of one number, and what it is the sum of."""
-    columns = columns_of(material.preprocessing)
+    columns = columns_of(contents.preprocessing)
     if len(columns) != 1 or rows.truth.ndim != 2:
         return []
     values = columns[0].mean + columns[0].scale * rows.inputs[:, 0].astype(np.float64)
     low, high = float(values.min()), float(values.max())
     margin = 0.05 * (high - low) or 1.0
-    found = parts(material.model, low - margin, high + margin)
+    found = terms(contents.model, low - margin, high + margin)
     if found is None:
         return []
-    labels = (columns[0].name, material.target_name)
+    labels = (columns[0].name, contents.target_name)
     some = np.linspace(0, len(rows) - 1, min(len(rows), _POINTS)).round().astype(int)
     total = found.constant + found.curves.sum(axis=0)
     blocks: list[Block] = [
@@ -150,13 +150,13 @@ def _one_column(material: Material, rows: Rows) -> list[Block]:
             f"The function over {rows.described}.",
         )
     ]
-    return [*blocks, _parts_picture(material, found, labels)]
+    return [*blocks, _parts_picture(contents, found, labels)]
 
 
-def _built(material: Material, rows: Rows) -> Picture:
+def _built(contents: ReportContents, rows: InspectedRows) -> Picture:
     """Return the curve that the network was built of, and what it is the sum of."""
-    model, target = material.model, material.preprocessing.target
-    (column,) = columns_of(material.preprocessing)
+    model, target = contents.model, contents.preprocessing.target
+    (column,) = columns_of(contents.preprocessing)
     assert isinstance(target, RealTargets)
     x, y = rows.inputs[:, 0].astype(np.float64) * column.scale + column.mean, rows.values[:, 0]
     order = np.argsort(x)
@@ -171,21 +171,21 @@ def _built(material: Material, rows: Rows) -> Picture:
             ramps.ends * column.scale + column.mean,
             ramps.heights * scale,
         ),
-        (column.name, material.target_name),
+        (column.name, contents.target_name),
         is_paired=model.network.activation == "relu",
     )
     caption = "The curve with the sum that stands for it, and below it the constant and the parts."
     return Picture("curve_and_parts", figure, caption, wide=True)
 
 
-def _parts_picture(material: Material, found: Parts, labels: tuple[str, str]) -> Picture:
+def _parts_picture(contents: ReportContents, found: Terms, labels: tuple[str, str]) -> Picture:
     spans = np.ptp(found.curves, axis=1)
     order = np.argsort(-spans, kind="stable")
     drawn = np.sort(order[:_CURVES])
     others = order[_CURVES:]
     rest = found.curves[others].sum(axis=0) if len(others) else None
-    layers = len(material.model.network.layout.hidden)
-    activation = material.model.network.activation.replace("_", " ")
+    layers = len(contents.model.network.layout.hidden)
+    activation = contents.model.network.activation.replace("_", " ")
     inside = "w·x" if layers == 0 else f"c·{activation}(b + w·x)"
     if layers > 1:
         inside = f"c·{activation}(…)"
@@ -197,8 +197,8 @@ def _parts_picture(material: Material, found: Parts, labels: tuple[str, str]) ->
     return Picture("parts", figure, caption)
 
 
-def _unit(material: Material) -> list[Block]:
-    unit = typical_unit(material.model)
+def _unit(contents: ReportContents) -> list[Block]:
+    unit = typical_unit(contents.model)
     if unit is None:
         return []
     panels = {}
@@ -206,7 +206,7 @@ def _unit(material: Material) -> list[Block]:
     for name, (values, curves) in unit.curves.items():
         panels[says[name]] = ([f"{name} = {number(value)}" for value in values], curves)
     activation = unit.activation.replace("_", " ")
-    output = material.preprocessing.target.labels[0]
+    output = contents.preprocessing.target.labels[0]
     return [
         Picture(
             "unit",
@@ -219,15 +219,15 @@ def _unit(material: Material) -> list[Block]:
     ]
 
 
-def _influence(material: Material, rows: Rows, influence: Importance) -> list[Block]:
-    target = material.preprocessing.target
+def _influence(contents: ReportContents, rows: InspectedRows, influence: Importance) -> list[Block]:
+    target = contents.preprocessing.target
     kept = min(_BARS, len(influence.columns))
     if isinstance(target, ClassTarget):
         axis = "rise of the log loss"
     elif target.common_scale is None:
         axis = "rise of the mean absolute error, in deviations"
     else:
-        axis = f"rise of the MAE: {material.unit}"
+        axis = f"rise of the MAE: {contents.unit}"
     names = [column.name for column in influence.columns[:kept]]
     figure = figures.bars(names, influence.rises[:kept], axis)
     caption = "How much worse it gets when the values of one column are shuffled among "
@@ -238,10 +238,12 @@ def _influence(material: Material, rows: Rows, influence: Importance) -> list[Bl
     return [Picture("importance", figure, caption)]
 
 
-def _dependence(material: Material, rows: Rows, influence: Importance) -> list[Block]:
+def _dependence(
+    contents: ReportContents, rows: InspectedRows, influence: Importance
+) -> list[Block]:
     blocks: list[Block] = []
     for place, column in enumerate(influence.columns[:_DEPENDENCES], start=1):
-        found = dependence(material.model, rows, column)
+        found = dependence(contents.model, rows, column)
         if found is None:
             continue
         labels = (column.name, found.output)

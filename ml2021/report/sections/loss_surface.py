@@ -18,19 +18,17 @@ from torch import Tensor
 from ml2021.config import schema
 from ml2021.data.preprocessing.records import ClassTarget, NumberFeature, RealTargets
 from ml2021.formatting import number
-from ml2021.inspection.loss_surface import Ground
-from ml2021.inspection.parameter_names import Parameter, ParameterNames
-from ml2021.inspection.planes import Plane, named_plane, plane_of_the_way
-from ml2021.inspection.trajectory import Way
-from ml2021.report.blocks import Block, Picture
-from ml2021.report.contents import Material, Terrain
-from ml2021.runs.model import Model
+from ml2021.inspection.features import Parameter, ParameterNames
+from ml2021.inspection.loss_surface import LossSurface
+from ml2021.inspection.trajectory import Plane, Trajectory, named_plane, trajectory_plane
+from ml2021.report.contents import LossSurfaceView, ReportContents
+from ml2021.report.html import Block, Picture
+from ml2021.runs.model import TrainedModel
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ml2021.report.figures.surfaces import Mark, Scale, TangentStep
-
 
 GRID = 61
 """Settings along each of two axes."""
@@ -45,7 +43,7 @@ _STEPS = 6
 
 
 def draw_surface(
-    model: Model, way: Way, plane: Plane, ground: Ground, settings: int = GRID
+    model: TrainedModel, way: Trajectory, plane: Plane, ground: LossSurface, settings: int = GRID
 ) -> "Figure":
     """Return the picture of the loss over a plane, with the way that training took.
 
@@ -81,14 +79,14 @@ def draw_surface(
 
 
 def losses_at(
-    plane: Plane, ground: Ground, x: NDArray[np.float64], y: NDArray[np.float64]
+    plane: Plane, ground: LossSurface, x: NDArray[np.float64], y: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return the losses (Y, X): a line for each place (Y,) along y, along it those along x (X,)."""
     grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
     return ground.losses(plane, grid).reshape(len(y), len(x))
 
 
-def draw_curve(model: Model, way: Way, plane: Plane, ground: Ground) -> "Figure":
+def draw_curve(model: TrainedModel, way: Trajectory, plane: Plane, ground: LossSurface) -> "Figure":
     """Return the picture of the loss over one parameter, with steps along its tangents."""
     from ml2021.report.figures.surfaces import loss_curve
 
@@ -115,7 +113,7 @@ def draw_curve(model: Model, way: Way, plane: Plane, ground: Ground) -> "Figure"
 
 
 def tangent_steps(
-    path: NDArray[np.float64], x: NDArray[np.float64], plane: Plane, ground: Ground
+    path: NDArray[np.float64], x: NDArray[np.float64], plane: Plane, ground: LossSurface
 ) -> list["TangentStep"]:
     """Return up to `_STEPS` steps of the path (n,) that are long enough to be seen."""
     from ml2021.report.figures.surfaces import TangentStep
@@ -158,7 +156,7 @@ def _axes(
     ]
 
 
-def _marks(way: Way, plane: Plane, ground: Ground) -> list["Mark"]:
+def _marks(way: Trajectory, plane: Plane, ground: LossSurface) -> list["Mark"]:
     """Return start, end and best, as far as they are known, with the loss that each has."""
     marks = []
     for kind, theta in way.ends.items():
@@ -173,14 +171,14 @@ def _mark(kind: str, place: NDArray[np.float64], text: str) -> "Mark":
     return Mark(kind, tuple(float(value) for value in place), text)
 
 
-def _least_squares(model: Model) -> Tensor | None:
+def _least_squares(model: TrainedModel) -> Tensor | None:
     """Return the parameters of a linear model that least squares gives, the lowest of an mse."""
     if model.config.model.type != "linear" or not isinstance(model.config.loss, schema.Mse):
         return None
-    return torch.from_numpy(model.answers["least_squares"].T).flatten().double()
+    return torch.from_numpy(model.baselines["least_squares"].T).flatten().double()
 
 
-def _scale(model: Model, parameter: Parameter) -> "Scale | None":
+def _scale(model: TrainedModel, parameter: Parameter) -> "Scale | None":
     """Return the axis of a linear model's parameter in units of the data, where it has some."""
     from ml2021.report.figures.surfaces import Scale
 
@@ -201,7 +199,7 @@ def _scale(model: Model, parameter: Parameter) -> "Scale | None":
     return None
 
 
-def _loss_label(model: Model, ground: Ground) -> str:
+def _loss_label(model: TrainedModel, ground: LossSurface) -> str:
     """Return the loss with its unit, and the rows."""
     preprocessing, target = model.preprocessing, model.preprocessing.target
     unit = ""
@@ -216,40 +214,40 @@ def _loss_label(model: Model, ground: Ground) -> str:
     return f"training loss: {ground.name}{unit}"
 
 
-def rows_text(ground: Ground) -> str:
+def rows_text(ground: LossSurface) -> str:
     """Say which rows the loss is over."""
     if len(ground.rows) == ground.total:
         return f"{ground.total:,} training rows"
     return f"{len(ground.rows):,} of {ground.total:,} training rows, chosen at random"
 
 
-def loss_pictures(material: Material) -> list[Block]:
+def loss_pictures(contents: ReportContents) -> list[Block]:
     """Return the loss around the path of training, and of a line's two parameters over its slope.
 
     None where no path was kept, or where it would take long.
     """
-    terrain = material.terrain
+    terrain = contents.terrain
     if terrain is None:
         return []
-    blocks: list[Block] = [_surface(material, terrain)]
-    named = _weight_and_constant(material)
+    blocks: list[Block] = [_surface(contents, terrain)]
+    named = _weight_and_constant(contents)
     if named:
-        plane = named_plane(terrain.way, named[:1], material.model.network.layout)
-        figure = draw_curve(material.model, terrain.way, plane, terrain.ground)
+        plane = named_plane(terrain.way, named[:1], contents.model.network.layout)
+        figure = draw_curve(contents.model, terrain.way, plane, terrain.ground)
         caption = "The same over w alone. A step goes along the slope at its start; where it ends, "
         caption += "the curve may have turned."
         blocks.append(Picture("loss_curve", figure, caption))
     return blocks
 
 
-def _surface(material: Material, terrain: Terrain) -> Picture:
-    model, way, ground = material.model, terrain.way, terrain.ground
-    named = _weight_and_constant(material)
+def _surface(contents: ReportContents, terrain: LossSurfaceView) -> Picture:
+    model, way, ground = contents.model, terrain.way, terrain.ground
+    named = _weight_and_constant(contents)
     if named:
         plane = named_plane(way, named, model.network.layout)
         what = "over its two parameters"
     else:
-        plane = plane_of_the_way(way, ground.downhill)
+        plane = trajectory_plane(way, ground.downhill)
         what = f"in the plane in which the {model.network.layout.parameters:,} parameters moved "
         what += "most; start, end and best lie near it, and their losses are their own"
     caption = f"The loss on {rows_text(ground)}, {what}. The line is the way of training: from "
@@ -260,11 +258,11 @@ def _surface(material: Material, terrain: Terrain) -> Picture:
     return Picture("loss_surface", figure, caption)
 
 
-def _weight_and_constant(material: Material) -> list[Parameter]:
+def _weight_and_constant(contents: ReportContents) -> list[Parameter]:
     """Return the parameters of a function that has no more than these two; none of another."""
-    model = material.model
+    model = contents.model
     layout = model.network.layout
     if layout.parameters != 2:
         return []
-    names = ParameterNames(material.config.model.type, layout, model.preprocessing)
+    names = ParameterNames(contents.config.model.type, layout, model.preprocessing)
     return [names.at(0), names.at(1)]

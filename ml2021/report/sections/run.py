@@ -6,24 +6,27 @@ from ml2021.config import schema
 from ml2021.data.preprocessing.records import CategoryFeature, ClassTarget, NumberFeature
 from ml2021.evaluation.metrics import Scores
 from ml2021.formatting import echo, heading, number, number_with_error
-from ml2021.report.blocks import Block, Items, Listing, Picture, Section, Table, Text
-from ml2021.report.contents import Intervals, Material
+from ml2021.report.contents import Intervals, ReportContents
+from ml2021.report.figures.functions import network
 from ml2021.report.figures.learning import gradient_sizes, learning_curves, updates_of_an_epoch
-from ml2021.report.figures.networks import network
+from ml2021.report.html import Block, Items, Listing, Picture, Section, Table, Text
 from ml2021.report.sections.loss_surface import loss_pictures
-from ml2021.training.metrics_log import loss_unit
+from ml2021.training.loop import loss_unit
 
 _MOST_LISTED = 30
 
 
-def asked(material: Material) -> Section:
+def asked(contents: ReportContents) -> Section:
     """Return what was asked: the config, the data, the columns used and left out."""
-    config, preprocessing = material.config, material.preprocessing
+    config, preprocessing = contents.config, contents.preprocessing
     rows = [
         ["data", config.data.path],
-        ["target", material.target_name],
+        ["target", contents.target_name],
         ["task", preprocessing.task],
-        ["rows", ", ".join(f"{report.rows:,} {part}" for part, report in material.reports.items())],
+        [
+            "rows",
+            ", ".join(f"{report.rows:,} {part}" for part, report in contents.evaluations.items()),
+        ],
     ]
     if preprocessing.features:
         names = [echo(feature.name) for feature in preprocessing.features]
@@ -31,13 +34,13 @@ def asked(material: Material) -> Section:
     if (history := preprocessing.history) is not None:
         values = "value" if history.lags == 1 else f"{history.lags:,} values"
         rows.append(["history", f"the previous {values} of the target"])
-    rows.append(["columns left out", _some([*map(echo, material.unused)]) or "none"])
+    rows.append(["columns left out", _some([*map(echo, contents.unused)]) or "none"])
     blocks: list[Block] = [
         Table(("", ""), rows, is_text=True),
-        Listing(material.config_text.strip(), "The config as it was written"),
-        Listing(material.resolved_text.strip(), "The config with every default"),
+        Listing(contents.config_text.strip(), "The config as it was written"),
+        Listing(contents.resolved_text.strip(), "The config with every default"),
     ]
-    if columns := _column_rows(material):
+    if columns := _column_rows(contents):
         caption = (
             ""
             if len(columns) == len(preprocessing.features)
@@ -45,12 +48,12 @@ def asked(material: Material) -> Section:
         )
         headings = ("column", "what is done with it", "from", "to", "mean", "deviation")
         blocks.append(Table(headings, columns, caption=caption, folded="The columns, one by one"))
-    if material.notes:
-        blocks.append(Items([*material.notes[:_MOST_LISTED]]))
-    if material.no_rows:
+    if contents.notes:
+        blocks.append(Items([*contents.notes[:_MOST_LISTED]]))
+    if contents.no_rows:
         blocks.append(
             Text(
-                f"The rows are not at hand: {material.no_rows}. "
+                f"The rows are not at hand: {contents.no_rows}. "
                 "What needs them is left out of this report."
             )
         )
@@ -63,9 +66,9 @@ def asked(material: Material) -> Section:
     )
 
 
-def _column_rows(material: Material) -> list[list[str]]:
+def _column_rows(contents: ReportContents) -> list[list[str]]:
     rows = []
-    for feature in material.preprocessing.features[:_MOST_LISTED]:
+    for feature in contents.preprocessing.features[:_MOST_LISTED]:
         match feature:
             case NumberFeature():
                 what = "standardised"
@@ -84,33 +87,33 @@ def _some(names: list[str], limit: int = 12) -> str:
     return text + (f" and {len(names) - limit:,} more" if len(names) > limit else "")
 
 
-def scores(material: Material) -> Section:
+def scores(contents: ReportContents) -> Section:
     """Return the scores of the network beside those of the trivial answers."""
     blocks: list[Block] = []
-    if (folds := material.folds) is not None:
+    if (folds := contents.folds) is not None:
         caption = f"Mean ± standard error over {folds.folds} folds: each row is held out once, and "
         caption += "scored by a network that has not seen it."
         title = f"on {folds.rows:,} held-out rows"
         blocks.append(_score_table(title, folds.means, folds.errors, caption=caption, strong=True))
     order = ("test", "held-out", "validation", "train")
-    parts = [part for part in order if part in material.reports]
+    parts = [part for part in order if part in contents.evaluations]
     for part in parts[:1]:
         if part != "held-out":  # which the folds have told
-            report = material.reports[part]
+            report = contents.evaluations[part]
             title = f"on {report.rows:,} {part} rows"
             blocks.append(_score_table(title, report.table(), strong=True))
     if parts:
-        each = {part: material.reports[part].scores for part in reversed(parts)}
+        each = {part: contents.evaluations[part].scores for part in reversed(parts)}
         blocks.append(_score_table("network on", each))
-        targets = material.reports[parts[0]].targets
+        targets = contents.evaluations[parts[0]].targets
         if len(targets) > 1:
-            what = "class" if material.reports[parts[0]].confusion is not None else "target"
+            what = "class" if contents.evaluations[parts[0]].confusion is not None else "target"
             shown = dict(list(targets.items())[:_MOST_LISTED])
             more = len(targets) - len(shown)
             caption = f"The first {_MOST_LISTED} of {len(targets):,}." if more else ""
             blocks.append(_score_table(f"by {what}", shown, caption=caption, is_folded=True))
-    if material.intervals is not None:
-        blocks.append(intervals(material.intervals))
+    if contents.intervals is not None:
+        blocks.append(intervals(contents.intervals))
     return Section(
         "scores",
         "Scores",
@@ -148,31 +151,31 @@ def _score_table(
     )
 
 
-def learning(material: Material) -> Section:
+def learning(contents: ReportContents) -> Section:
     """Return how training went."""
-    history, config = material.history, material.config
+    history, config = contents.history, contents.config
     blocks: list[Block] = []
     if len(history.epochs):
-        name, _ = loss_unit(config, material.preprocessing)
+        name, _ = loss_unit(config, contents.preprocessing)
         figure = learning_curves(
             history.epochs,
             history.training,
             history.validation,
             history.lr,
             history.best_epoch,
-            _loss_label(material, name),
+            _loss_label(contents, name),
         )
         last = int(history.epochs[-1])
         caption = f"The loss of {_count(last, 'epoch', 'epochs')}, and the learning rate below."
-        if len(material.best_epochs) > 1:
-            kept = ", ".join(f"{epoch:,}" for epoch in material.best_epochs)
+        if len(contents.best_epochs) > 1:
+            kept = ", ".join(f"{epoch:,}" for epoch in contents.best_epochs)
             caption += " They are means over the members, of which the parameters of epochs "
             caption += f"{kept} are kept."
         elif history.validation is not None:
             caption += f" The parameters of epoch {history.best_epoch:,} are kept."
         blocks.append(Picture("learning_curves", figure, caption))
-    if "train" in material.reports:
-        rows = material.reports["train"].rows
+    if "train" in contents.evaluations:
+        rows = contents.evaluations["train"].rows
         size = config.train.batch_size
         batch = rows if size == "full" else min(int(size), rows)
         updates, epochs = -(-rows // batch), len(history.epochs)
@@ -185,19 +188,19 @@ def learning(material: Material) -> Section:
                 f"parameters: {updates * epochs:,} in {_count(epochs, 'epoch', 'epochs')}.",
             )
         )
-    if material.gradients is not None and len(material.gradients.updates) > 1:
-        names = _layer_names(material)
+    if contents.gradients is not None and len(contents.gradients.updates) > 1:
+        names = _layer_names(contents)
         blocks.append(
             Picture(
                 "gradients",
-                gradient_sizes(material.gradients.updates, material.gradients.norms, names),
+                gradient_sizes(contents.gradients.updates, contents.gradients.norms, names),
                 "How steep the loss is in the parameters of each layer"
-                + (" of the first member" if len(material.best_epochs) > 1 else "")
+                + (" of the first member" if len(contents.best_epochs) > 1 else "")
                 + ", as back-propagation finds it from back to front. A layer far below the others "
                 "hardly learns.",
             )
         )
-    blocks += loss_pictures(material)
+    blocks += loss_pictures(contents)
     return Section(
         "learning",
         "How it learned",
@@ -211,29 +214,29 @@ def _count(number_of: int, one: str, many: str) -> str:
     return f"{number_of:,} {one if number_of == 1 else many}"
 
 
-def _loss_label(material: Material, name: str) -> str:
-    target = material.preprocessing.target
+def _loss_label(contents: ReportContents, name: str) -> str:
+    target = contents.preprocessing.target
     if isinstance(target, ClassTarget):
         return "cross entropy, nats"
     if target.common_scale is None:
         return name.replace("(standardised)", "in deviations")
-    return f"{name}: {material.unit}" + ("" if name == "mae" else ", squared")
+    return f"{name}: {contents.unit}" + ("" if name == "mae" else ", squared")
 
 
-def _layer_names(material: Material) -> list[str]:
-    shapes = material.model.network.layout.shapes
+def _layer_names(contents: ReportContents) -> list[str]:
+    shapes = contents.model.network.layout.shapes
     names = [f"layer {place}" for place in range(1, len(shapes) + 1)]
     names[-1] = f"layer {len(shapes)}, the output"
     return names
 
 
-def drawn_network(material: Material) -> Section:
+def drawn_network(contents: ReportContents) -> Section:
     """Return the network as a drawing."""
-    net, model = material.model.network, material.config.model
+    net, model = contents.model.network, contents.config.model
     layout = net.layout
     counts = [rows * columns for rows, columns in layout.shapes]
     activation = net.activation.replace("_", " ")
-    is_class = isinstance(material.preprocessing.target, ClassTarget)
+    is_class = isinstance(contents.preprocessing.target, ClassTarget)
     ends = (
         "inputs" if layout.inputs > 1 else "input",
         "classes" if is_class else "outputs" if layout.outputs > 1 else "output",

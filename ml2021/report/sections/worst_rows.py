@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from ml2021.data.preprocessing.records import ClassTarget, RealTargets
 from ml2021.formatting import echo, number
-from ml2021.inspection.features import Column, column_text, columns_of, image_shape
-from ml2021.inspection.rows import Rows
-from ml2021.report.blocks import Block, Picture, Section, Table, Text
-from ml2021.report.contents import Material
+from ml2021.inspection.features import InspectedColumn, column_text, columns_of, image_shape
+from ml2021.inspection.rows import InspectedRows
+from ml2021.report.contents import ReportContents
 from ml2021.report.figures.predictions import gallery
+from ml2021.report.html import Block, Picture, Section, Table, Text
 
 _WORST = 10
 
@@ -27,12 +27,14 @@ Cells = Callable[[int], list[str]]
 """A row's place -> what the table says of it."""
 
 
-def worst(material: Material, rows: Rows, columns: Sequence[Column], of: int) -> Section:
+def worst(
+    contents: ReportContents, rows: InspectedRows, columns: Sequence[InspectedColumn], of: int
+) -> Section:
     """Return the rows that it gets most wrong, with their values of some columns.
 
     `columns` are those that matter most, the first first, `of` so many.
     """
-    target = material.preprocessing.target
+    target = contents.preprocessing.target
     most = _SHOWN_COLUMNS
     if isinstance(target, ClassTarget):
         headings, errors, cells = _class_cells(rows, target)
@@ -52,8 +54,8 @@ def worst(material: Material, rows: Rows, columns: Sequence[Column], of: int) ->
     names = ["row"] + ([echo(rows.when_name)] if rows.when is not None else [])
     names += [*headings, *(echo(column.name) for column in shown)]
     blocks: list[Block] = []
-    if (shape := image_shape(material.preprocessing)) is not None:
-        blocks.append(_gallery(material, rows, order, shape))
+    if (shape := image_shape(contents.preprocessing)) is not None:
+        blocks.append(_gallery(contents, rows, order, shape))
     blocks.append(Table(names, lines))
     if (more := of - len(shown)) > 0:
         blocks.append(
@@ -69,11 +71,11 @@ def worst(material: Material, rows: Rows, columns: Sequence[Column], of: int) ->
 
 
 def _gallery(
-    material: Material, rows: Rows, order: NDArray[np.int64], shape: tuple[int, int]
+    contents: ReportContents, rows: InspectedRows, order: NDArray[np.int64], shape: tuple[int, int]
 ) -> Picture:
     """Return the rows as the images that they are."""
-    target = material.preprocessing.target
-    pixels = columns_of(material.preprocessing)
+    target = contents.preprocessing.target
+    pixels = columns_of(contents.preprocessing)
     values = rows.inputs[order, : len(pixels)].astype(np.float64)
     values = np.array([c.mean for c in pixels]) + np.array([c.scale for c in pixels]) * values
     names = [f"row {rows.places[place] + 1:,}" for place in order]
@@ -91,7 +93,9 @@ def _gallery(
     return Picture("worst_rows", figure, f"{caption}.", wide=True)
 
 
-def _class_cells(rows: Rows, target: ClassTarget) -> tuple[list[str], NDArray[np.float64], Cells]:
+def _class_cells(
+    rows: InspectedRows, target: ClassTarget
+) -> tuple[list[str], NDArray[np.float64], Cells]:
     labels, known = target.labels, rows.classes
     chosen = rows.predictions.argmax(axis=1)
     of_truth = np.where(known >= 0, rows.predictions[np.arange(len(rows)), known], 0.0)
@@ -104,7 +108,9 @@ def _class_cells(rows: Rows, target: ClassTarget) -> tuple[list[str], NDArray[np
     return ["truth", "prediction", "how sure", "and of the truth"], 1 - of_truth, cells
 
 
-def _real_cells(rows: Rows, target: RealTargets) -> tuple[list[str], NDArray[np.float64], Cells]:
+def _real_cells(
+    rows: InspectedRows, target: RealTargets
+) -> tuple[list[str], NDArray[np.float64], Cells]:
     differences = rows.values - rows.predictions
     errors = rows.errors(target)
     headings = ["truth", "prediction", "error"]
