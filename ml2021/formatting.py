@@ -158,3 +158,15 @@ def verdict(key: str, network: Scores, trivial: Mapping[str, Scores]) -> str:
 def bulleted(lines: Iterable[str]) -> list[str]:
     """Return the lines as a list under a heading."""
     return [f"  - {line}" for line in lines]
+
+
+def listed(names: Iterable[object], limit: int = 6) -> str:
+    """Return "a, b and 3 more": each name escaped, at most `limit` of them shown."""
+    texts = [echo(name) for name in names]
+    shown = ", ".join(texts[:limit])
+    return shown if len(texts) <= limit else f"{shown} and {len(texts) - limit:,} more"
+
+
+def plural(count: int, noun: str, nouns: str = "") -> str:
+    """Return "1 row" or "1,200 rows"; `nouns` is the plural where it is not the noun with an s."""
+    return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"

@@ -9,10 +9,11 @@ import pytest
 
 from ml2021.config.loading import load_config_text
 from ml2021.config.schema import Config
+from ml2021.evaluation.metrics import verdict_metric
 from ml2021.evaluation.scoring import Evaluation
 from ml2021.inspection import evidence as evidences
 from ml2021.inspection.diagnosis import Finding, diagnose, next_command
-from ml2021.inspection.evidence import Evidence, chance, deciding_score, how_much_harder
+from ml2021.inspection.evidence import Evidence, chance, how_much_harder
 from ml2021.runs.metrics_csv import History
 from tests.tables import load, write_csv
 
@@ -54,7 +55,8 @@ def evidence_of(
     split: str = "{method: sequential}",
 ) -> Evidence:
     config = config_of(text, split)
-    score = deciding_score(config)
+    assert config.loss is not None
+    score = verdict_metric(config.loss.type)
     evaluations = {
         part: report_of(score, errors, 400 if part == "train" else rows)
         for part, errors in parts.items()

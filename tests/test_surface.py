@@ -73,7 +73,7 @@ def test_the_loss_along_the_path_is_the_one_that_training_saw(trained: Path) -> 
     assert len(way.path) == len(seen) + 1 == 13
     losses = [ground.loss_of(theta) for theta in way.path]
     assert losses[:-1] == pytest.approx(seen, rel=1e-5)
-    assert ground.name == "mse"
+    assert ground.unit.name == "mse"
     assert way.start is not None
     assert way.end is not None
     assert ground.loss_of(way.start) == losses[0]

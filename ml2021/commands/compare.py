@@ -16,12 +16,11 @@ from ml2021.evaluation.comparison import (
     group,
     shared_baselines,
 )
+from ml2021.evaluation.scoring import SPLITS
 from ml2021.formatting import score_table
 from ml2021.runs.directory import open_run, read_json
 from ml2021.sweeps.directory import SweepDirectory, is_sweep, load_results, read_plan
 from ml2021.sweeps.results import run_result_of
-
-_PARTS = ("test", "held-out", "validation", "train")  # the first that all runs have is compared
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ def compare(paths: Sequence[Path]) -> Comparison:
             f"{other.name}: its task is {other.task}, and that of {first.name} is {first.task}; "
             "compare runs of one task"
         )
-    part = next((p for p in _PARTS if all(p in c.scores for c in contenders)), None)
+    part = next((p for p in SPLITS if all(p in c.scores for c in contenders)), None)
     if part is None:
         lacking = next(c for c in contenders if "validation" not in c.scores)
         raise ConfigError(f"{lacking.name}: has no part in common with the others; compare fewer")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ml2021.console import Console, ProgressBar
 from ml2021.errors import CheckpointError, Ml2021Error, RunInterruptedError
+from ml2021.evaluation.metrics import selection_metric
 from ml2021.formatting import heading, number
 from ml2021.runs.directory import RunDirectory, locked, refuse_used, write_text
 from ml2021.signals import stop_signals
@@ -29,7 +30,7 @@ from ml2021.sweeps.directory import (
 )
 from ml2021.sweeps.packing import Pack, make_packs
 from ml2021.sweeps.pool import PackTask, Pool, Progressed, RunEnded, TableRead
-from ml2021.sweeps.results import Result, choose_best, is_by_mae, selecting_score, validation_value
+from ml2021.sweeps.results import Result, choose_best, losses_of, validation_value
 from ml2021.sweeps.search_space import load_sweep
 from ml2021.sweeps.summary import SweepSummary
 
@@ -107,9 +108,9 @@ class _Sweep:
     ) -> None:
         self._directory, self._plan, self._console = directory, plan, console
         self._configs = dict(enumerate(plan.configs, start=1))
-        self._by_mae = is_by_mae(plan.configs)
+        self._losses = losses_of(plan.configs)
         self._results = dict(results)
-        self._best = choose_best(results.values(), by_mae=self._by_mae)
+        self._best = choose_best(results.values(), self._losses)
         self._digests: dict[str, str] = {}
         for result in results.values():
             self._refuse_other_data(result)
@@ -129,7 +130,7 @@ class _Sweep:
                 self._train(packs, max(1, min(most, len(packs))), file, stop_signal)
             finally:
                 file.close()
-                self._best = choose_best(self._results.values(), by_mae=self._by_mae)
+                self._best = choose_best(self._results.values(), self._losses)
                 keep_best(self._directory, self._best)
                 write_table(self._directory, self._plan, self._results)
             stopped_by = stop_signal()
@@ -167,7 +168,7 @@ class _Sweep:
                 runs={run: self._plan.texts[run - 1] for run in pack},
                 threads=threads,
                 share=MEMORY_SHARE / workers,
-                by_mae=self._by_mae,
+                losses=self._losses,
                 best=None if self._best is None or value is None else (value, self._best.run),
             )
 
@@ -185,7 +186,7 @@ class _Sweep:
                         self._results[result.run] = result
                         file.append(result)
                         rivals = [result] if self._best is None else [self._best, result]
-                        self._best = choose_best(rivals, by_mae=self._by_mae)
+                        self._best = choose_best(rivals, self._losses)
                     case TableRead(lines):
                         if not is_described:
                             self._console.say(*lines)
@@ -205,12 +206,12 @@ class _Sweep:
             )
 
     def _value(self, result: Result) -> float | None:
-        return validation_value(result, by_mae=self._by_mae)
+        return validation_value(result, self._losses)
 
     def _best_so_far(self) -> str:
         if self._best is None:
             return "none is the best yet"
-        score = selecting_score(self._best.task, by_mae=self._by_mae)
+        score = selection_metric(self._best.task, self._losses)
         value = number(self._value(self._best))
         return f"best validation {heading(score)} {value}, of run {self._best.run}"
 

@@ -195,21 +195,21 @@ def _say_results(
     if console.quiet:
         return
 
+    from ml2021.evaluation.scoring import best_available
     from ml2021.inspection.diagnosis import diagnose, say
     from ml2021.inspection.evidence import evidence_of
     from ml2021.runs.metrics_csv import read_metrics
 
-    parts = ("test", "held-out", "validation", "train")
-    part = next(part for part in parts if part in evaluations)
+    part = best_available(evaluations)
     report = evaluations[part]
     console.say(*_endings(trainer), "")
     if part != "held-out":  # which the folds have told
         title = f"{report.rows:,} {part} rows"
         console.say(*score_table(title, report.table()), "")
     console.say(*score_table("network on", {name: r.scores for name, r in evaluations.items()}), "")
-    problem, parameters = trainer.data, trainer.network.layout.parameters
+    data, parameters = trainer.data, trainer.network.layout.parameters
     history = read_metrics(run)
-    evidence = evidence_of(problem.config, problem.preprocessing, evaluations, history, parameters)
+    evidence = evidence_of(data.config, data.preprocessing, evaluations, history, parameters)
     console.say(*say(diagnose(evidence), run))
 
 

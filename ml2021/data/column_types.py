@@ -16,7 +16,7 @@ from ml2021.data.resolve import Selection
 from ml2021.data.series import is_date
 from ml2021.data.tables import is_number
 from ml2021.errors import DataError
-from ml2021.formatting import echo
+from ml2021.formatting import echo, listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,7 +77,7 @@ def infer_column_types(
         else:
             features.append(FeatureColumn(name, kind))
     for reason, names in dropped.items():
-        notes.append(f"left out: {some(names)} ({reason})")
+        notes.append(f"left out: {listed(names)} ({reason})")
     for name in selection.features:
         if (count := _numbers_in_text(frame[name])) > 0:
             notes.append(
@@ -86,7 +86,7 @@ def infer_column_types(
             )
     if identifiers := [f.name for f in features if f.kind == "number" and _counts(frame[f.name])]:
         notes.append(
-            f"{some(identifiers)} counts the rows; if it only names them, add it to data.exclude"
+            f"{listed(identifiers)} counts the rows; if it only names them, add it to data.exclude"
         )
     if not features and not lags:
         raise DataError(
@@ -95,7 +95,7 @@ def infer_column_types(
         )
     if lags and features:
         notes.append(
-            f"{some([f.name for f in features])} of the predicted row itself must be known when "
+            f"{listed([f.name for f in features])} of the predicted row itself must be known when "
             "predicting, beside the history; data.exclude leaves columns out"
         )
     return ColumnTypes(tuple(features), _infer_task(frame, selection, task, notes), tuple(notes))
@@ -217,9 +217,3 @@ def _infer_task(
             "set task: classification if they are classes"
         )
     return "regression"
-
-
-def some(names: Sequence[str], limit: int = 6) -> str:
-    """Return the first few names, and how many more there are."""
-    shown = ", ".join(echo(name) for name in names[:limit])
-    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"

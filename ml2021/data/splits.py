@@ -12,14 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml2021.config import schema
-from ml2021.data.column_types import some
 from ml2021.data.preprocessing import records as prep
 from ml2021.data.preprocessing.transform import encode_classes
 from ml2021.data.resolve import Selection
 from ml2021.data.series import date_key, sort_keys
 from ml2021.data.tables import is_number
 from ml2021.errors import DataError
-from ml2021.formatting import echo
+from ml2021.formatting import echo, listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -324,7 +323,7 @@ def fold_splits(
         if rare:
             notes.append(
                 f"classes with fewer rows than the {method.folds} folds, so that some hold none "
-                f"out: {some(rare)}"
+                f"out: {listed(rare)}"
             )
     splits = split_in_folds(
         rows, folds=method.folds, validation=method.validation, seed=method.seed, classes=classes

@@ -9,13 +9,33 @@ A score that is undefined (no rows, a constant truth for R², one class for AURO
 beyond the largest float64 is None, so that every score can be written as JSON.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 Scores = dict[str, float | None]
 """The name of a score -> its value; None where it is undefined."""
+
+
+def selection_metric(task: str | None, losses: Iterable[str]) -> str:
+    """Return the metric that tells which of several networks is best, the one nearest to the loss.
+
+    Low is good. For classes it is the log loss: accuracy is too coarse to tell similar networks
+    apart. `losses` are those of all the networks; unless all minimise mae, rmse decides.
+    """
+    if task == "classification":
+        return "log_loss"
+    return "mae" if set(losses) == {"mae"} else "rmse"
+
+
+def verdict_metric(loss: str) -> str:
+    """Return the metric by which a network is held against the baselines, the nearest to its loss.
+
+    For classes it is the accuracy, not the log loss of `selection_metric`: a baseline that predicts
+    a class without probabilities has no log loss.
+    """
+    return {"cross_entropy": "accuracy", "mae": "mae"}.get(loss, "rmse")
 
 
 def regression_scores(truth: NDArray[np.float64], prediction: NDArray[np.float64]) -> Scores:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ml2021.config.schema import Config
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, RealTargets
 from ml2021.data.samples import Samples
 from ml2021.evaluation import baselines, metrics
@@ -30,6 +31,45 @@ _NUMBERS_AT_ONCE = 1 << 18
 
 ALONE = "a member alone"
 """What the members of an ensemble score by themselves, on average."""
+
+
+SPLITS = ("test", "held-out", "validation", "train")
+"""The splits that can be scored, those that say most about new rows first; held-out rows are those
+of the folds of a cross-validation, taken together."""
+
+
+def best_available(evaluations: Mapping[str, object]) -> str:
+    """Return the first of `SPLITS` that has been scored."""
+    return next(split for split in SPLITS if split in evaluations)
+
+
+@dataclass(frozen=True)
+class LossUnit:
+    """How a loss is shown.
+
+    name: of the loss. factor: from standardised units to those that are shown. label: the name with
+    its unit, as an axis has it: mse (views²), cross_entropy (nats).
+    """
+
+    name: str
+    factor: float
+    label: str
+
+
+def loss_unit(config: Config, preprocessing: Preprocessing) -> LossUnit:
+    """Return the unit of the loss: of the data, where all targets share one scale."""
+    assert config.loss is not None
+    name = config.loss.type
+    if isinstance(preprocessing.target, ClassTarget):
+        return LossUnit(name, 1.0, f"{name} (nats)")
+    scale = preprocessing.target.common_scale
+    if scale is None:
+        standardised = f"{name} (standardised)"
+        return LossUnit(standardised, 1.0, standardised)
+    column = preprocessing.target_column
+    if name == "mae":
+        return LossUnit(name, scale, f"{name} ({column})")
+    return LossUnit(name, scale**2, f"{name} ({column}²)")
 
 
 @dataclass(frozen=True)

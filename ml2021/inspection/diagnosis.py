@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Literal, assert_never
 
 from ml2021.config import schema
-from ml2021.evaluation.scoring import Evaluation
+from ml2021.evaluation.scoring import Evaluation, best_available
 from ml2021.formatting import heading, number, verdict
 from ml2021.inspection.evidence import (
     CLEARLY,
@@ -135,7 +135,7 @@ class Diagnosis:
 
 def diagnose(evidence: Evidence) -> Diagnosis:
     """Return what stands between this run and a better one."""
-    part = next(p for p in ("test", "held-out", "validation", "train") if p in evidence.evaluations)
+    part = best_available(evidence.evaluations)
     report = evidence.evaluations[part]
     if part == "train":
         first = "No row was held out, so these scores say nothing about new data."
@@ -278,7 +278,7 @@ def _is_drawn_alike(config: schema.Config, part: str) -> bool:
 def _carries_over(evidence: Evidence) -> Diagnosis | None:
     """Look at whether what was gained over the trivial answers in training is gained elsewhere."""
     score, train = evidence.score, evidence.evaluations["train"]
-    part = next(p for p in ("test", "held-out", "validation") if p in evidence.evaluations)
+    part = best_available(evidence.evaluations)
     held = evidence.evaluations[part]
     name, best = best_trivial(score, held)
     own, there = error_of(score, train.scores), error_of(score, held.scores)

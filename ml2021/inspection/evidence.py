@@ -8,7 +8,7 @@ import numpy as np
 
 from ml2021.config import schema
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing
-from ml2021.evaluation.metrics import Scores
+from ml2021.evaluation.metrics import Scores, verdict_metric
 from ml2021.evaluation.scoring import Evaluation
 from ml2021.formatting import number
 from ml2021.runs.metrics_csv import History
@@ -44,13 +44,6 @@ class Evidence:
     is_rising: bool = False
 
 
-def deciding_score(config: schema.Config) -> str:
-    """Return the score that a verdict rests on: the one nearest to the loss."""
-    assert config.loss is not None
-    by_loss = {"cross_entropy": "accuracy", "mae": "mae"}
-    return by_loss.get(config.loss.type, "rmse")
-
-
 def evidence_of(
     config: schema.Config,
     preprocessing: Preprocessing,
@@ -68,7 +61,7 @@ def evidence_of(
         lowest = {"mae": least, "mse": math.sqrt(least)}.get(loss)
     return Evidence(
         config=config,
-        score=deciding_score(config),
+        score=verdict_metric(loss),
         evaluations=evaluations,
         inputs=len(preprocessing.inputs),
         parameters=parameters,

@@ -17,10 +17,10 @@ from ml2021.data.samples import Samples
 from ml2021.engine.build import build_loss
 from ml2021.engine.dataset import Dataset, generator
 from ml2021.engine.loss_surface import losses_over, steepest_descent
+from ml2021.evaluation.scoring import loss_unit
 from ml2021.files import cores
 from ml2021.inspection.trajectory import Plane
 from ml2021.runs.model import TrainedModel
-from ml2021.training.loop import loss_unit
 from ml2021.training.trainer import to_dataset
 
 WORK = {"cpu": 8e10, "cuda": 1e13}
@@ -46,7 +46,7 @@ class LossSurface:
         assert model.config.loss is not None
         self._model = model
         self._loss = build_loss(model.config.loss)
-        self.name, self._factor = loss_unit(model.config, model.preprocessing)
+        self.unit = loss_unit(model.config, model.preprocessing)
         self.total = len(train)
         device = model.theta.device
         if work is None:
@@ -77,7 +77,7 @@ class LossSurface:
             )
         finally:
             torch.set_num_threads(threads)
-        found: NDArray[np.float64] = losses.cpu().numpy() * self._factor
+        found: NDArray[np.float64] = losses.cpu().numpy() * self.unit.factor
         return found
 
     def loss_of(self, theta: Tensor) -> float:

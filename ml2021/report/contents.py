@@ -7,7 +7,6 @@ Legend: N rows of the split that is looked at, F inputs, T outputs or classes, E
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from ml2021.config.loading import dump_yaml, load_config
 from ml2021.config.schema import Config
 from ml2021.data.load import TrainingData
-from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, RealTargets
+from ml2021.data.preprocessing.records import Preprocessing, RealTargets
 from ml2021.errors import CheckpointError, Ml2021Error
 from ml2021.evaluation.metrics import Scores
 from ml2021.evaluation.scoring import Evaluation, evaluate_predictions, fold_scores
@@ -126,39 +125,13 @@ class ReportContents:
         return self.model.preprocessing
 
     @property
-    def target_name(self) -> str:
-        """What is predicted, in a few words."""
-        target = self.preprocessing.target
-        if isinstance(target, ClassTarget):
-            return target.label
-        if target.width == 1:
-            return target.labels[0]
-        return f"{target.labels[0]} to {target.labels[-1]}"
-
-    @property
-    def target_column(self) -> str:
-        """What is predicted, as one unit: of a horizon the column that all steps are of.
-
-        Of other targets what their names begin with: pixel_*.
-        """
-        labels = self.preprocessing.target.labels
-        if len(labels) == 1:
-            return labels[0]
-        if self.preprocessing.history is not None:
-            return str(self.preprocessing.target_columns[0])
-        first, last = min(labels), max(labels)
-        alike = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
-        start = "".join(letter for letter, _ in alike)
-        return f"{start}*" if start else self.target_name
-
-    @property
     def unit(self) -> str:
         """The unit of what is drawn for all targets together."""
         target = self.preprocessing.target
         assert isinstance(target, RealTargets)
         if target.width == 1 or target.common_scale is not None:
-            return self.target_column
-        return f"{self.target_name}, in deviations"
+            return self.preprocessing.target_column
+        return f"{self.preprocessing.target_name}, in deviations"
 
 
 _LOSS_SETTINGS = (41, 25)

@@ -35,7 +35,7 @@ def write_report(
     RunInterruptedError when `stop_signal` has a signal.
     """
     heading = Heading(
-        f"{contents.name}: {contents.target_name}",
+        f"{contents.name}: {contents.preprocessing.target_name}",
         _subtitle(contents),
         _words(run, contents),
         f"Made by ml2021 from the run {contents.name}. Everything is in this one file.",

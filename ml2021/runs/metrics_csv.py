@@ -70,7 +70,7 @@ class MetricsWriter:
 class History:
     """How training went, epoch by epoch: columns of metrics.csv, each (E,).
 
-    The losses are in the unit that `ml2021.training.trainer.loss_unit` names.
+    The losses are in the unit that `ml2021.evaluation.scoring.loss_unit` names.
     """
 
     epochs: NDArray[np.int64]

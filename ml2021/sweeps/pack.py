@@ -23,9 +23,9 @@ from ml2021.engine.networks import Network
 from ml2021.engine.optimizers import slot_names
 from ml2021.engine.state import Hyperparameters, start
 from ml2021.errors import DivergenceError
-from ml2021.evaluation.scoring import FittedBaselines, fit_baselines
+from ml2021.evaluation.scoring import FittedBaselines, fit_baselines, loss_unit
 from ml2021.sweeps.packing import differing_numbers
-from ml2021.training.loop import MetricsRow, loss_unit, member_rows, memory_errors
+from ml2021.training.loop import MetricsRow, member_rows, memory_errors
 from ml2021.training.trainer import Trainer, to_dataset
 
 
@@ -126,7 +126,7 @@ class _Pack:
         configs = [data.config for data in training_data]
         self._training = pack_hyperparameters(configs, tensors.train.inputs)
         self._state = start(network, self._training, len(tensors.train), tensors.train.inputs)
-        self._factor = loss_unit(configs[0], training_data[0].preprocessing)[1]
+        self._factor = loss_unit(configs[0], training_data[0].preprocessing).factor
         self._histories: list[list[MetricsRow]] = [[] for _ in training_data]
         self._seconds = [0.0] * len(training_data)
         self._running = list(range(len(training_data)))

@@ -25,7 +25,7 @@ from ml2021.sweeps.results import Result
 class PackTask:
     """A pack that a worker is to train: run number -> the text of its config.
 
-    threads: of the CPU. share: of the free memory. by_mae: whether that score tells the best run.
+    threads: of the CPU. share: of the free memory. losses: of all runs; they decide the metric.
     best: the value and the number of the best run that is known.
     """
 
@@ -33,7 +33,7 @@ class PackTask:
     runs: Mapping[int, str]
     threads: int
     share: float
-    by_mae: bool
+    losses: Sequence[str]
     best: tuple[float, int] | None
 
 

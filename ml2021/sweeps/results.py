@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ml2021.config.schema import Config
 from ml2021.config.yaml_scalars import dump_value
 from ml2021.evaluation.comparison import RunResult
+from ml2021.evaluation.metrics import selection_metric
 
 if TYPE_CHECKING:
     from ml2021.evaluation.metrics import Scores
@@ -67,25 +68,18 @@ def write_line(result: Result) -> str:
     return json.dumps(result.to_json(), allow_nan=False, ensure_ascii=False) + "\n"
 
 
-def selecting_score(task: str | None, *, by_mae: bool) -> str:
-    """Return the score that tells which run is best, the one nearest to the loss; low is good."""
-    if task == "classification":
-        return "log_loss"
-    return "mae" if by_mae else "rmse"
+def losses_of(configs: Iterable[Config]) -> list[str]:
+    """Return the names of the losses that the runs minimise, each once."""
+    return sorted({config.loss.type for config in configs if config.loss is not None})
 
 
-def is_by_mae(configs: Iterable[Config]) -> bool:
-    """Whether the mean absolute error is what every run makes small."""
-    return all(config.loss is not None and config.loss.type == "mae" for config in configs)
-
-
-def validation_value(result: Result, *, by_mae: bool) -> float | None:
+def validation_value(result: Result, losses: Sequence[str]) -> float | None:
     """Return the selecting score on the validation rows, None where there is none."""
-    score = selecting_score(result.task, by_mae=by_mae)
+    score = selection_metric(result.task, losses)
     return result.scores.get("validation", {}).get(score)
 
 
-def choose_best(results: Iterable[Result], *, by_mae: bool) -> Result | None:
+def choose_best(results: Iterable[Result], losses: Sequence[str]) -> Result | None:
     """Return the run that is best on its validation rows, the first of equals.
 
     None where no run has such rows, or where the runs do not answer one question.
@@ -93,7 +87,7 @@ def choose_best(results: Iterable[Result], *, by_mae: bool) -> Result | None:
     done = [result for result in results if result.status == "done"]
     if not answer_one_question(done):
         return None
-    values = [(validation_value(result, by_mae=by_mae), result) for result in done]
+    values = [(validation_value(result, losses), result) for result in done]
     known = [(value, result.run, result) for value, result in values if value is not None]
     return min(known, key=lambda item: item[:2])[2] if known else None
 

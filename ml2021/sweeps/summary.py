@@ -20,6 +20,7 @@ from ml2021.evaluation.comparison import (
     group,
     shared_baselines,
 )
+from ml2021.evaluation.metrics import selection_metric
 from ml2021.formatting import heading, number, verdict
 from ml2021.sweeps.directory import SweepPlan
 from ml2021.sweeps.results import (
@@ -27,9 +28,8 @@ from ml2021.sweeps.results import (
     Result,
     answer_one_question,
     choose_best,
-    is_by_mae,
+    losses_of,
     run_result_of,
-    selecting_score,
     setting_text,
     setting_value,
 )
@@ -67,7 +67,7 @@ class SweepSummary:
     @property
     def score(self) -> str:
         """The score that tells which run is best, the one nearest to the loss; low is good."""
-        return selecting_score(self.done[0].task, by_mae=self._by_mae)
+        return selection_metric(self.done[0].task, self._losses)
 
     @property
     def parts(self) -> list[str]:
@@ -77,7 +77,7 @@ class SweepSummary:
     @cached_property
     def best(self) -> Result | None:
         """The run that is best on validation rows."""
-        return choose_best(self.done, by_mae=self._by_mae)
+        return choose_best(self.done, self._losses)
 
     @cached_property
     def contenders(self) -> list[RunResult]:
@@ -198,5 +198,5 @@ class SweepSummary:
         ]
 
     @cached_property
-    def _by_mae(self) -> bool:
-        return is_by_mae(self.plan.configs)
+    def _losses(self) -> list[str]:
+        return losses_of(self.plan.configs)

@@ -114,7 +114,7 @@ class Worker:
             known = [
                 ((value, result.run), member, summary)
                 for (result, summary), member in ended
-                if (value := validation_value(result, by_mae=task.by_mae)) is not None
+                if (value := validation_value(result, task.losses)) is not None
             ]
             if known:
                 rank, member, summary = min(known, key=lambda item: item[0])

@@ -36,6 +36,7 @@ from ml2021.evaluation.scoring import (
     baseline_predictions,
     evaluate_against,
     fit_baselines,
+    loss_unit,
     mean_scores,
     standard_errors,
 )
@@ -43,7 +44,7 @@ from ml2021.files import is_there
 from ml2021.runs.checkpoint_file import load_checkpoint
 from ml2021.runs.checkpoints import restore_state, saved_baselines, write_last
 from ml2021.runs.directory import RunDirectory, write_text
-from ml2021.training.loop import Saver, format_losses, loss_unit, memory_errors, run_loop
+from ml2021.training.loop import Saver, format_losses, memory_errors, run_loop
 from ml2021.training.trainer import Trainer, to_dataset
 
 PACK_BYTES = 1 << 30
@@ -194,7 +195,7 @@ def _train_pack(
             f"{which}: {len(folds)} side by side, {len(train):,} training rows each, "
             f"{hparams.batches(len(train))} updates an epoch"
         )
-        name, factor = loss_unit(data.config, data.preprocessing)
+        unit = loss_unit(data.config, data.preprocessing)
         run_loop(
             fit_members(network, hparams, state, train, validation),
             epochs=hparams.epochs,
@@ -205,7 +206,7 @@ def _train_pack(
             ),
             console=console,
             end_epoch=lambda step: _refuse_diverged(state, indices),
-            losses=lambda step: f"{which}, {name} {format_losses(step.progress, factor)}",
+            losses=lambda step: f"{which}, {unit.name} {format_losses(step.progress, unit.factor)}",
             how_to_go_on=f"go on with: ml2021 train --resume {run.path}",
         )
     _refuse_diverged(state, indices)

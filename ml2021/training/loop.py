@@ -9,7 +9,7 @@ from torch import Tensor
 from ml2021.config.schema import Config
 from ml2021.console import Console, ProgressBar
 from ml2021.data.load import TrainingData
-from ml2021.data.preprocessing.records import ClassTarget, Preprocessing
+from ml2021.data.preprocessing.records import ClassTarget
 from ml2021.engine.fit import MemberProgress, Progress
 from ml2021.errors import ResourceError, RunInterruptedError
 from ml2021.evaluation.metrics import Scores
@@ -23,18 +23,6 @@ MetricsRow = Mapping[str, int | float | None]
 _CLASS_SCORES = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "auroc")
 
 _REAL_SCORES = ("mae", "rmse", "r2")
-
-
-def loss_unit(config: Config, preprocessing: Preprocessing) -> tuple[str, float]:
-    """Return the loss's name, and the factor from standardised units to those of the data."""
-    assert config.loss is not None
-    name = config.loss.type
-    if isinstance(preprocessing.target, ClassTarget):
-        return name, 1.0
-    scale = preprocessing.target.common_scale
-    if scale is None:
-        return f"{name} (standardised)", 1.0
-    return name, scale if name == "mae" else scale**2
 
 
 def format_losses(progress: Progress, factor: float) -> str:

@@ -30,7 +30,7 @@ from ml2021.engine.state import Hyperparameters, TrainingState, chosen, start
 from ml2021.errors import DivergenceError
 from ml2021.evaluation import intervals as conformal
 from ml2021.evaluation.ensembles import combine, evaluate_members, trained_predictions
-from ml2021.evaluation.scoring import Evaluation, FittedBaselines, fit_baselines
+from ml2021.evaluation.scoring import Evaluation, FittedBaselines, fit_baselines, loss_unit
 from ml2021.runs.checkpoint_file import Checkpoint
 from ml2021.runs.checkpoints import Checkpoints, restore_state, saved_baselines
 from ml2021.runs.directory import RunDirectory
@@ -38,7 +38,6 @@ from ml2021.runs.metrics_csv import MetricsWriter
 from ml2021.training.loop import (
     Saver,
     format_losses,
-    loss_unit,
     memory_errors,
     metrics_columns,
     metrics_row,
@@ -209,7 +208,7 @@ def summarise(
 def _advance(trainer: Trainer, run: RunDirectory, console: Console, metrics: MetricsWriter) -> None:
     """Run the engine under supervision; a divergence keeps the best parameters so far."""
     data, state, hparams = trainer.data, trainer.state, trainer.hparams
-    name, factor = loss_unit(data.config, data.preprocessing)
+    unit = loss_unit(data.config, data.preprocessing)
     lr = float(data.config.optimizer.lr)
     checkpoints = Checkpoints(run, data, trainer.baselines, partial(residuals, trainer))
 
@@ -225,8 +224,10 @@ def _advance(trainer: Trainer, run: RunDirectory, console: Console, metrics: Met
             done=state.epoch + state.batch / hparams.batches(len(trainer.train)),
             saver=Saver(write, data.config.train.save_seconds),
             console=console,
-            end_epoch=lambda step: metrics.append(metrics_row(data, step.progress, lr, factor)),
-            losses=lambda step: f"{name} {format_losses(step.progress, factor)}",
+            end_epoch=lambda step: metrics.append(
+                metrics_row(data, step.progress, lr, unit.factor)
+            ),
+            losses=lambda step: f"{unit.name} {format_losses(step.progress, unit.factor)}",
             how_to_go_on=f"go on with: ml2021 train --resume {run.path}",
         )
     except DivergenceError as error:

@@ -8,6 +8,7 @@ Legend: N rows, F inputs, T outputs, L lags.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import numpy as np
@@ -16,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ml2021.config.schema import Task
 from ml2021.data.csv.headers import Header
-from ml2021.formatting import echo
+from ml2021.formatting import echo, listed
 
 if TYPE_CHECKING:
     pass
@@ -178,6 +179,32 @@ class Preprocessing(Record):
         target = self.target
         return target.names if isinstance(target, RealTargets) else (target.name,)
 
+    @property
+    def target_name(self) -> str:
+        """What is predicted, in a few words."""
+        target = self.target
+        if isinstance(target, ClassTarget):
+            return target.label
+        if target.width == 1:
+            return target.labels[0]
+        return f"{target.labels[0]} to {target.labels[-1]}"
+
+    @property
+    def target_column(self) -> str:
+        """What is predicted, as one unit: of a horizon the column that all steps are of.
+
+        Of other targets what their names begin with: pixel_*.
+        """
+        labels = self.target.labels
+        if len(labels) == 1:
+            return labels[0]
+        if self.history is not None:
+            return str(self.target_columns[0])
+        first, last = min(labels), max(labels)
+        alike = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+        start = "".join(letter for letter, _ in alike)
+        return f"{start}*" if start else self.target_name
+
 
 def value_text(value: str | float) -> str:
     """Return a category or class as people read it: 3.0 is 3."""
@@ -202,21 +229,16 @@ def describe_columns(preprocessing: Preprocessing) -> list[str]:
     categories = [f for f in preprocessing.features if isinstance(f, CategoryFeature)]
     lines = []
     if numbers:
-        lines.append(f"standardised: {_listed([f.name for f in numbers])}")
+        lines.append(f"standardised: {listed([f.name for f in numbers], 8)}")
     if filled := [f.name for f in numbers if f.has_indicator]:
-        lines.append(f"missing values filled with the median, and flagged: {_listed(filled)}")
+        lines.append(f"missing values filled with the median, and flagged: {listed(filled, 8)}")
     if categories:
         sizes = [f"{f.name} ({len(f.categories)})" for f in categories]
-        lines.append(f"one-hot: {_listed(sizes)}")
+        lines.append(f"one-hot: {listed(sizes, 8)}")
     if (history := preprocessing.history) is not None:
         (series,) = set(preprocessing.target_columns)
         lines.append(f"history: the previous {history.lags} values of {echo(series)}")
     return lines
-
-
-def _listed(names: list[str], limit: int = 8) -> str:
-    shown = ", ".join(map(echo, names[:limit]))
-    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
 
 
 def sources_of(header: Header) -> list[Source]:

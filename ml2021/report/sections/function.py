@@ -68,7 +68,7 @@ def _linear(contents: ReportContents, found: Coefficients) -> list[Block]:
             found.effects[kept][:, :_LINES],
             [found.names[place] for place in kept],
             found.outputs[:_LINES],
-            "log-odds" if is_class else contents.target_name,
+            "log-odds" if is_class else contents.preprocessing.target_name,
         )
         caption = "What one deviation of each input, or a category, adds to each output: "
         caption += "in log-odds." if is_class else "in the units of the data."
@@ -80,7 +80,7 @@ def _linear(contents: ReportContents, found: Coefficients) -> list[Block]:
         blocks.append(
             Picture(
                 "coefficients",
-                figures.lag_coefficients(lags, contents.target_name),
+                figures.lag_coefficients(lags, contents.preprocessing.target_name),
                 "How much of each earlier value goes into the next: steps before are rows.",
             )
         )
@@ -89,7 +89,7 @@ def _linear(contents: ReportContents, found: Coefficients) -> list[Block]:
     if len(found.names) == 1:  # which the formula says
         return blocks
     kept = order[:_BARS]
-    unit = "log-odds" if is_class else contents.target_name
+    unit = "log-odds" if is_class else contents.preprocessing.target_name
     figure = figures.bars(
         [found.names[place] for place in kept], effects[kept], f"effect of one deviation: {unit}"
     )
@@ -140,7 +140,7 @@ def _one_column(contents: ReportContents, rows: InspectedRows) -> list[Block]:
     found = terms(contents.model, low - margin, high + margin)
     if found is None:
         return []
-    labels = (columns[0].name, contents.target_name)
+    labels = (columns[0].name, contents.preprocessing.target_name)
     some = np.linspace(0, len(rows) - 1, min(len(rows), _POINTS)).round().astype(int)
     total = found.constant + found.curves.sum(axis=0)
     blocks: list[Block] = [
@@ -171,7 +171,7 @@ def _built(contents: ReportContents, rows: InspectedRows) -> Picture:
             ramps.ends * column.scale + column.mean,
             ramps.heights * scale,
         ),
-        (column.name, contents.target_name),
+        (column.name, contents.preprocessing.target_name),
         is_paired=model.network.activation == "relu",
     )
     caption = "The curve with the sum that stands for it, and below it the constant and the parts."

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ml2021.config import schema
-from ml2021.data.preprocessing.records import ClassTarget, NumberFeature, RealTargets
+from ml2021.data.preprocessing.records import NumberFeature, RealTargets
 from ml2021.formatting import number
 from ml2021.inspection.features import Parameter, ParameterNames
 from ml2021.inspection.loss_surface import LossSurface
@@ -72,7 +72,7 @@ def draw_surface(
         path,
         marks,
         (plane.labels[0], plane.labels[1]),
-        _loss_label(model, ground),
+        f"training loss: {ground.unit.label}",
         plane.title,
         both,
     )
@@ -106,7 +106,7 @@ def draw_curve(model: TrainedModel, way: Trajectory, plane: Plane, ground: LossS
         steps,
         marks,
         plane.labels[0],
-        _loss_label(model, ground),
+        f"training loss: {ground.unit.label}",
         plane.title,
         _scale(model, parameter),
     )
@@ -197,21 +197,6 @@ def _scale(model: TrainedModel, parameter: Parameter) -> "Scale | None":
     if history is not None and parameter.input >= len(preprocessing.inputs) - history.lags:
         return Scale(f"{label} per {name}", rise / history.scale, 0.0)
     return None
-
-
-def _loss_label(model: TrainedModel, ground: LossSurface) -> str:
-    """Return the loss with its unit, and the rows."""
-    preprocessing, target = model.preprocessing, model.preprocessing.target
-    unit = ""
-    if isinstance(target, ClassTarget):
-        unit = " (nats)"
-    elif target.common_scale is not None:
-        (name, *others) = target.labels
-        squared = "" if ground.name == "mae" else "²"
-        if preprocessing.history is not None:  # all of one column, however many steps ahead
-            name, others = preprocessing.target_columns[0], []
-        unit = f" ({name}{squared})" if not others else ""
-    return f"training loss: {ground.name}{unit}"
 
 
 def rows_text(ground: LossSurface) -> str:

@@ -99,7 +99,7 @@ def _series_pictures(
         return dict(zip(names, values, strict=True))
 
     pairs = [(rows.values[:, place], rows.predictions[:, place]) for place in places]
-    unit = contents.target_column
+    unit = contents.preprocessing.target_column
     if len(rows) <= _LONG_SERIES:
         figure = figures.over_time(when, panels(pairs), unit, axis)
         return [Picture("over_time", figure, f"{what}.", wide=True)]
@@ -166,7 +166,7 @@ def _structured_pictures(
         blocks.append(Picture("curves", figure, caption, wide=True))
     each = np.abs(rows.values - rows.predictions).mean(axis=0)
     spread = np.abs(rows.values - np.array(target.means)).mean(axis=0)
-    unit = f"mean absolute error: {contents.target_column}"
+    unit = f"mean absolute error: {contents.preprocessing.target_column}"
     if target.common_scale is None:
         each, spread = each / np.array(target.scales), spread / np.array(target.scales)
         unit = "mean absolute error, in deviations"

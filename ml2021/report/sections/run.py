@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from ml2021.config import schema
 from ml2021.data.preprocessing.records import CategoryFeature, ClassTarget, NumberFeature
 from ml2021.evaluation.metrics import Scores
+from ml2021.evaluation.scoring import SPLITS, loss_unit
 from ml2021.formatting import echo, heading, number, number_with_error
 from ml2021.report.contents import Intervals, ReportContents
 from ml2021.report.figures.functions import network
 from ml2021.report.figures.learning import gradient_sizes, learning_curves, updates_of_an_epoch
 from ml2021.report.html import Block, Items, Listing, Picture, Section, Table, Text
 from ml2021.report.sections.loss_surface import loss_pictures
-from ml2021.training.loop import loss_unit
 
 _MOST_LISTED = 30
 
@@ -21,7 +21,7 @@ def asked(contents: ReportContents) -> Section:
     config, preprocessing = contents.config, contents.preprocessing
     rows = [
         ["data", config.data.path],
-        ["target", contents.target_name],
+        ["target", contents.preprocessing.target_name],
         ["task", preprocessing.task],
         [
             "rows",
@@ -95,8 +95,7 @@ def scores(contents: ReportContents) -> Section:
         caption += "scored by a network that has not seen it."
         title = f"on {folds.rows:,} held-out rows"
         blocks.append(_score_table(title, folds.means, folds.errors, caption=caption, strong=True))
-    order = ("test", "held-out", "validation", "train")
-    parts = [part for part in order if part in contents.evaluations]
+    parts = [part for part in SPLITS if part in contents.evaluations]
     for part in parts[:1]:
         if part != "held-out":  # which the folds have told
             report = contents.evaluations[part]
@@ -156,14 +155,13 @@ def learning(contents: ReportContents) -> Section:
     history, config = contents.history, contents.config
     blocks: list[Block] = []
     if len(history.epochs):
-        name, _ = loss_unit(config, contents.preprocessing)
         figure = learning_curves(
             history.epochs,
             history.training,
             history.validation,
             history.lr,
             history.best_epoch,
-            _loss_label(contents, name),
+            loss_unit(config, contents.preprocessing).label,
         )
         last = int(history.epochs[-1])
         caption = f"The loss of {_count(last, 'epoch', 'epochs')}, and the learning rate below."
@@ -212,15 +210,6 @@ def learning(contents: ReportContents) -> Section:
 
 def _count(number_of: int, one: str, many: str) -> str:
     return f"{number_of:,} {one if number_of == 1 else many}"
-
-
-def _loss_label(contents: ReportContents, name: str) -> str:
-    target = contents.preprocessing.target
-    if isinstance(target, ClassTarget):
-        return "cross entropy, nats"
-    if target.common_scale is None:
-        return name.replace("(standardised)", "in deviations")
-    return f"{name}: {contents.unit}" + ("" if name == "mae" else ", squared")
 
 
 def _layer_names(contents: ReportContents) -> list[str]:
