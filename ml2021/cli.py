@@ -99,12 +99,12 @@ def train(
     if config is not None:
         from ml2021.commands.train import train as start
 
-        path = start(config, set_ or [], run_dir, init_from, console, is_reported=not no_report)
+        path = start(config, set_ or [], run_dir, init_from, console, with_report=not no_report)
     else:
         from ml2021.commands.resume import resume as go_on
 
         assert resume is not None
-        path = go_on(resume, set_ or [], console, is_reported=not no_report)
+        path = go_on(resume, set_ or [], console, with_report=not no_report)
     write_result(f"{path}\n")
 
 
@@ -155,10 +155,10 @@ def sweep(
         raise typer.BadParameter("--run-dir and --set belong to --config")
     console = Console(quiet=quiet)
     if config is not None:
-        path = command.sweep(config, set_ or [], run_dir, jobs, console, is_reported=not no_report)
+        path = command.sweep(config, set_ or [], run_dir, jobs, console, with_report=not no_report)
     else:
         assert resume is not None
-        path = command.resume(resume, jobs, console, is_reported=not no_report)
+        path = command.resume(resume, jobs, console, with_report=not no_report)
     write_result(f"{path}\n")
 
 

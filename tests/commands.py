@@ -35,12 +35,12 @@ def arguments_of(*arguments: object) -> Iterator[None]:
         yield
 
 
-def run(folder: Path, *arguments: object, is_reported: bool = False) -> Outcome:
+def run(folder: Path, *arguments: object, with_report: bool = False) -> Outcome:
     """Run a command in this process, in `folder`, up to and with the mapping of errors.
 
     Drawing takes a second: a report is made only where that is what a test is about.
     """
-    if arguments[:1] in (("train",), ("sweep",)) and not is_reported:
+    if arguments[:1] in (("train",), ("sweep",)) and not with_report:
         arguments = (*arguments, "--no-report")
     stdout, stderr = io.StringIO(), io.StringIO()
     code: object = 0
@@ -58,9 +58,9 @@ def run(folder: Path, *arguments: object, is_reported: bool = False) -> Outcome:
     return Outcome(code or 0, stdout.getvalue(), stderr.getvalue())
 
 
-def run_well(folder: Path, *arguments: object, is_reported: bool = False) -> Outcome:
+def run_well(folder: Path, *arguments: object, with_report: bool = False) -> Outcome:
     """Run a command that has to succeed."""
-    outcome = run(folder, *arguments, is_reported=is_reported)
+    outcome = run(folder, *arguments, with_report=with_report)
     assert outcome.code == 0, outcome.stderr
     return outcome
 

@@ -196,7 +196,7 @@ def test_what_does_not_go_together_is_said_once() -> None:
     ]
 
 
-def test_a_setting_from_an_override_is_reported_there() -> None:
+def test_a_setting_from_an_override_with_report_there() -> None:
     assert lines("{grid: {seed: [1]}}", "sweep.grid.seed=[-1]") == [
         "--set sweep.grid.seed: seed must be at least 0, not -1"
     ]

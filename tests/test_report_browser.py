@@ -93,7 +93,7 @@ def evaluations(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for config in CONFIGS:
         command = "sweep" if "sweep" in yaml.safe_load(config.read_text()) else "train"
         once = ("--set", "train.epochs=1", "--run-dir", config.stem)
-        run_well(folder, command, "--quiet", "--config", config, *once, is_reported=True)
+        run_well(folder, command, "--quiet", "--config", config, *once, with_report=True)
         page = (folder / config.stem / "report.html").read_text()
         assert "<details>" in page
         (folder / f"{config.stem}.html").write_text(page.replace("<details>", "<details open>"))

@@ -112,7 +112,7 @@ def test_the_pictures_of_a_page_as_png_files(trained: Path) -> None:
 
 
 def test_train_ends_with_the_report_that_the_command_makes(fresh: Path) -> None:
-    outcome = run_well(fresh, "train", "--config", "series.yaml", is_reported=True)
+    outcome = run_well(fresh, "train", "--config", "series.yaml", with_report=True)
     page = fresh / "runs" / "series-1" / "report.html"
     assert f"to look at: {page.relative_to(fresh)}\n" in outcome.stderr
     made = page.read_bytes()
@@ -161,7 +161,7 @@ def test_worst_rows_of_pixels_are_shown_as_images(fresh: Path) -> None:
     columns = {f"pixel_{place}": random.integers(0, 17, 60).tolist() for place in range(16)}
     write_rows(fresh / "pixels.csv", {**columns, "kind": ["odd", "even", "prime"] * 20})
     (fresh / "pixels.yaml").write_text(f"data: {{path: pixels.csv, target: kind}}\n{SMALL}")
-    run_well(fresh, "train", "--quiet", "--config", "pixels.yaml", is_reported=True)
+    run_well(fresh, "train", "--quiet", "--config", "pixels.yaml", with_report=True)
     page = (fresh / "runs" / "pixels-1" / "report.html").read_text()
     assert page.index('id="worst"') < page.index('id="worst_rows"') < page.index('id="function"')
 
@@ -169,7 +169,7 @@ def test_worst_rows_of_pixels_are_shown_as_images(fresh: Path) -> None:
 def test_the_folds_have_their_scores(fresh: Path) -> None:
     text = CONFIGS["regression"].replace("p*]", "p*], split: {method: kfold, folds: 4}")
     (fresh / "folds.yaml").write_text(text)
-    run_well(fresh, "train", "--quiet", "--config", "folds.yaml", is_reported=True)
+    run_well(fresh, "train", "--quiet", "--config", "folds.yaml", with_report=True)
     found = json.loads((fresh / "runs" / "folds-1" / "summary.json").read_text())
     folds = found["cross_validation"]
     words = text_of(fresh / "runs" / "folds-1" / "report.html")
@@ -206,7 +206,7 @@ def test_the_held_out_rows_are_those_that_the_folds_were_scored_on(
 
 def test_members_have_a_line_for_one_alone_and_each_its_epoch(fresh: Path) -> None:
     members = ("--set", "train.members=3")
-    run_well(fresh, "train", "--quiet", "--config", "regression.yaml", *members, is_reported=True)
+    run_well(fresh, "train", "--quiet", "--config", "regression.yaml", *members, with_report=True)
     folder = fresh / "runs" / "regression-1"
     words = text_of(folder / "report.html")
     assert "3 members of relu_stack" in words
@@ -276,7 +276,7 @@ def test_a_failure_to_draw_does_not_lose_the_run(
         raise ValueError("no\x1bink")
 
     monkeypatch.setattr(about_rows, "predictions", fail)
-    outcome = run(fresh, "train", "--quiet", "--config", "linear.yaml", is_reported=True)
+    outcome = run(fresh, "train", "--quiet", "--config", "linear.yaml", with_report=True)
     assert outcome.code == 0
     assert outcome.stdout == "runs/linear-1\n"
     assert outcome.stderr == (
@@ -315,11 +315,11 @@ def test_a_signal_while_drawing_ends_cleanly(fresh: Path, number: int, code: int
 def test_a_resumed_run_is_drawn_again_and_a_finished_one_is_left_alone(fresh: Path) -> None:
     run_well(fresh, "train", "--quiet", "--config", "linear.yaml", "--run-dir", "run")
     before = contents(fresh / "run")
-    outcome = run_well(fresh, "train", "--resume", "run", is_reported=True)
+    outcome = run_well(fresh, "train", "--resume", "run", with_report=True)
     assert outcome.stderr.endswith("nothing to do\ndraw its report with: ml2021 report --run run\n")
     assert contents(fresh / "run") == before
     arguments = ("train", "--quiet", "--resume", "run", "--set", "train.epochs=5")
-    run_well(fresh, *arguments, is_reported=True)
+    run_well(fresh, *arguments, with_report=True)
     assert "The loss of 5 epochs" in text_of(fresh / "run" / "report.html")
-    outcome = run_well(fresh, "train", "--resume", "run", is_reported=True)
+    outcome = run_well(fresh, "train", "--resume", "run", with_report=True)
     assert outcome.stderr.endswith("nothing to do\n")

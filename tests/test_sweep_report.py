@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, section in SWEEPS.items():
         (folder / f"{name}.yaml").write_text(f"{HEAD}sweep:\n  {section}\n")
         options = ("--config", f"{name}.yaml", "--run-dir", name, "--jobs", 1)
-        run_well(folder, "sweep", *options, is_reported=name == "grid")  # else --no-report
+        run_well(folder, "sweep", *options, with_report=name == "grid")  # else --no-report
         assert (folder / name / "report.html").exists() == (name == "grid")
     return folder
 
@@ -105,7 +105,7 @@ def test_a_failure_to_draw_does_not_lose_the_sweep(
 
     monkeypatch.setattr(of_sweep, "_runs", fail)
     options = ("--quiet", "--config", folder / "one.yaml", "--run-dir", tmp_path / "s")
-    outcome = run(folder, "sweep", *options, is_reported=True)
+    outcome = run(folder, "sweep", *options, with_report=True)
     assert outcome.code == 0
     assert outcome.stderr == (
         "the sweep is saved, but its report could not be made (ValueError: no\\x1bink); "
@@ -120,7 +120,7 @@ def test_runs_of_several_targets_have_no_best(folder: Path, tmp_path: Path) -> N
         f"{HEAD.replace('features: [a, b', 'features: [a')}sweep: {{{section}}}\n"
     )
     options = ("--config", "two.yaml", "--run-dir", tmp_path / "s", "--jobs", 1)
-    outcome = run_well(folder, "sweep", *options, is_reported=True)
+    outcome = run_well(folder, "sweep", *options, with_report=True)
     assert "different tasks or targets: none of them is the best" in outcome.stderr
     assert {row["status"] for row in read_rows(tmp_path / "s" / "sweep.csv")} == {"done"}
     left = {path.name for path in (tmp_path / "s").iterdir()}
@@ -128,7 +128,7 @@ def test_runs_of_several_targets_have_no_best(folder: Path, tmp_path: Path) -> N
     code, line = refusal(folder, "report", "--run", tmp_path / "s")
     assert code == 2
     assert "sweep one target at a time" in line
-    outcome = run_well(folder, "sweep", "--resume", tmp_path / "s", is_reported=True)
+    outcome = run_well(folder, "sweep", "--resume", tmp_path / "s", with_report=True)
     assert outcome.stderr.endswith("nothing to do\n")
 
 

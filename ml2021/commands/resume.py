@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from ml2021.training.init_from import InitialModel
 
 
-def resume(path: Path, overrides: Sequence[str], console: Console, *, is_reported: bool) -> Path:
+def resume(path: Path, overrides: Sequence[str], console: Console, *, with_report: bool) -> Path:
     """Go on with a run, bit for bit as if it had not stopped. Only `train.epochs` may be raised."""
     run = open_run(path)
     if odd := [text for text in overrides if not text.startswith("train.epochs=")]:
         raise ConfigError(f"--set {odd[0]}: a run goes on with its own config but for train.epochs")
     loaded = load_config(run.resolved_config, overrides)
     with locked(run):
-        _resume(run, loaded, overrides, console, is_reported=is_reported)
+        _resume(run, loaded, overrides, console, with_report=with_report)
     return run.path
 
 
@@ -35,7 +35,7 @@ def _resume(
     overrides: Sequence[str],
     console: Console,
     *,
-    is_reported: bool,
+    with_report: bool,
 ) -> None:
     from ml2021.commands.train import train_and_report
     from ml2021.data.load import load_training_data
@@ -91,7 +91,7 @@ def _resume(
     if is_done and is_there(run.summary):
         early = ", where early stopping ended it" if done < epochs else ""
         console.say(f"{run.path}: finished after {done} epochs{early}; nothing to do")
-        if is_reported and not is_there(run.report):
+        if with_report and not is_there(run.report):
             console.say(f"draw its report with: ml2021 report --run {run.path}")
         return
     where = f"after {done} of {epochs} epochs"
@@ -103,7 +103,7 @@ def _resume(
             f"it goes on on {device}, and was trained on {echo(before)} so far: it will not end "
             "with the same bits as a run on one device"
         )
-    train_and_report(trainer, run, console, is_reported=is_reported)
+    train_and_report(trainer, run, console, with_report=with_report)
 
 
 def _read_progress(

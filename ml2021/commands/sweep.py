@@ -48,11 +48,11 @@ def sweep(
     jobs: int | None,
     console: Console,
     *,
-    is_reported: bool,
+    with_report: bool,
 ) -> Path:
     """Run a config's sweep. Returns the directory that was made.
 
-    With `is_reported` it gets a report to look at, once everything else is saved.
+    With `with_report` it gets a report to look at, once everything else is saved.
     """
     loaded = load_sweep(config, overrides)
     if run_dir is not None:
@@ -70,11 +70,11 @@ def sweep(
     with locked(RunDirectory(directory.path)):
         write_text(directory.config, loaded.base.text)
         write_plan(directory, plan)
-        _Sweep(directory, plan, {}, console).run(jobs, is_reported=is_reported)
+        _Sweep(directory, plan, {}, console).run(jobs, with_report=with_report)
     return directory.path
 
 
-def resume(path: Path, jobs: int | None, console: Console, *, is_reported: bool) -> Path:
+def resume(path: Path, jobs: int | None, console: Console, *, with_report: bool) -> Path:
     """Go on with the runs of a sweep that are missing, failed ones included."""
     if not is_sweep(path):
         what = "not the directory of a sweep" if path.exists() else "no such directory"
@@ -88,11 +88,11 @@ def resume(path: Path, jobs: int | None, console: Console, *, is_reported: bool)
         if not missing and directory.table.is_file():
             console.say(f"{path}: all {len(kept):,} runs have ended; nothing to do")
             is_drawn = directory.report.is_file() or not SweepSummary(plan, kept).is_one_question
-            if is_reported and not is_drawn:
+            if with_report and not is_drawn:
                 console.say(f"draw its report with: ml2021 report --run {path}")
             return path
         console.say(f"going on with {path}: {missing:,} of {len(plan.texts):,} runs are missing")
-        _Sweep(directory, plan, kept, console).run(jobs, is_reported=is_reported)
+        _Sweep(directory, plan, kept, console).run(jobs, with_report=with_report)
     return path
 
 
@@ -115,7 +115,7 @@ class _Sweep:
         for result in results.values():
             self._refuse_other_data(result)
 
-    def run(self, jobs: int | None, *, is_reported: bool) -> None:
+    def run(self, jobs: int | None, *, with_report: bool) -> None:
         """Train what is missing, then write the table and the best; say and draw how it went.
 
         Raises RunInterruptedError after a signal, or the error of the first run that failed.
@@ -141,7 +141,7 @@ class _Sweep:
                 f"stopped after {len(self._results):,} of {len(self._configs):,} runs, which are "
                 f"kept; go on with: ml2021 sweep --resume {self._directory.path}",
             )
-        if outcome is not None and is_reported:
+        if outcome is not None and with_report:
             self._draw(outcome)
         self._raise_failures()
 

@@ -42,11 +42,11 @@ def train(
     init_from: Path | None,
     console: Console,
     *,
-    is_reported: bool,
+    with_report: bool,
 ) -> Path:
     """Train as the config file says. Returns the run directory that was made.
 
-    With `init_from` it begins with the best parameters of that run. With `is_reported` the run gets
+    With `init_from` it begins with the best parameters of that run. With `with_report` the run gets
     a report to look at, once everything else is saved.
     """
     loaded = load_config(config, overrides)
@@ -84,7 +84,7 @@ def train(
         if start is not None:
             replace_file(run.init, start.content)
             _say_start(console, problem, start)
-        train_and_report(trainer, run, console, is_reported=is_reported)
+        train_and_report(trainer, run, console, with_report=with_report)
     return run.path
 
 
@@ -122,7 +122,7 @@ def _say_problem(console: Console, problem: "TrainingData") -> None:
 
 
 def train_and_report(
-    trainer: "Trainer", run: RunDirectory, console: Console, *, is_reported: bool
+    trainer: "Trainer", run: RunDirectory, console: Console, *, with_report: bool
 ) -> None:
     """Train the rest of a run, whose lock is held, and keep and say what it came to.
 
@@ -154,7 +154,7 @@ def train_and_report(
             write_json(run.summary, summary)
     with stop_signals() as stop_signal:  # all is saved: what follows is only said and drawn
         _say_results(trainer, run, evaluations, console)
-        if is_reported:
+        if with_report:
             _report(trainer, run, console, stop_signal)
     if (late := stop_signal()) is not None:
         raise RunInterruptedError(late, f"stopped when all was done: {run.path} is saved")

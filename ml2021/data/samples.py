@@ -26,6 +26,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+def evenly_spaced(length: int, most: int) -> NDArray[np.int64]:
+    """Return at most `most` of the places 0 to length − 1, spread evenly, both ends among them."""
+    if length <= most:
+        return np.arange(length)
+    return np.linspace(0, length - 1, most).round().astype(np.int64)
+
+
 @dataclass(frozen=True)
 class Samples:
     """Rows of a table, ready for the engine and for scoring.
