@@ -14,7 +14,7 @@ import typer
 from ml2021 import __version__
 from ml2021.console import Console, write_message, write_result
 from ml2021.errors import Ml2021Error
-from ml2021.formatting import bulleted, printable, score_table
+from ml2021.formatting import bulleted, printable
 from ml2021.signals import StoppedError, stoppable
 
 app = typer.Typer(
@@ -25,7 +25,6 @@ app = typer.Typer(
     help="Find the function from some columns of a table to others, with a small neural network.",
 )
 
-_SHOWN_TARGETS = 20
 
 # readable=False: a path that may not be read is left to whoever reads it, who says so in one line.
 RunOption = Annotated[
@@ -177,28 +176,11 @@ def evaluate(
     from ml2021.commands import evaluate as command
 
     result = command.evaluate(csv, run)
-    report = result.report
     Console().say(f"run {result.run}", *bulleted(result.notes))
     if json_:
         write_result(json.dumps(result.to_json(), allow_nan=False, ensure_ascii=False) + "\n")
-        return
-    from ml2021.evaluation.scoring import fold_scores
-
-    lines = []
-    if (folds := result.cross_validation) is not None:
-        title = f"{folds['rows']:,} rows, each held out once"
-        lines += score_table(title, *fold_scores(folds))
-        lines.append(f"mean ± standard error over {folds['folds']} folds")
-    if result.split != "folds":
-        lines += [""] if lines else []
-        lines += score_table(f"{report.rows:,} rows, {result.split}", report.table())
-    if len(report.targets) > 1:
-        shown = dict(list(report.targets.items())[:_SHOWN_TARGETS])
-        kind = "target" if report.confusion is None else "class"
-        lines += ["", *score_table(f"network, by {kind}", shown)]
-        if more := len(report.targets) - len(shown):
-            lines.append(f"and {more:,} more; --json has them all")
-    write_result("\n".join(lines) + "\n")
+    else:
+        write_result("\n".join(result.lines()) + "\n")
 
 
 @app.command()

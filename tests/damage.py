@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import save
 
 from ml2021.config.loading import load_config_text
 from ml2021.data.load import load_training_data
@@ -227,4 +228,4 @@ def signed(content: bytes, choose: random.Random) -> bytes:
         kept[choose.choice([key, f"{key}x"])] = choose.choice(edits)()
     digest = checkpoints._digest(described, kept)
     text = checkpoints._canonical({**described, "sha256": digest})
-    return b"".join(bytes(piece) for piece in checkpoints._serialised(kept, text))
+    return save(kept, {"ml2021": text})

@@ -32,7 +32,7 @@ CALLS = (
 MEMORY = Path("/dev/shm")
 # The time that a run took is all that may differ after a stop, and how it was called.
 _CLOCKS = {"summary.json": ("seconds", "rows_per_second"), "environment.json": ("command",)}
-_NOT_BEGUN = re.compile(r"no such run directory|not a run directory|stopped before it began")
+_NOT_BEGUN = re.compile(r"no such run directory|not a run directory|interrupted before it began")
 
 
 @contextmanager

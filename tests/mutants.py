@@ -159,7 +159,7 @@ def _restored_without(*names: str) -> Callable[[], None]:
     def apply() -> None:
         from ml2021.runs.checkpoints import restore_state
 
-        def broken(state: Any, last: Any, path: Path) -> None:
+        def broken(state: Any, last: Any) -> None:
             from dataclasses import fields
 
             before = {field.name: getattr(state, field.name) for field in fields(state)}
@@ -170,7 +170,7 @@ def _restored_without(*names: str) -> Callable[[], None]:
                     kept[name] = {key: slot.clone() for key, slot in value.items()}
                 else:
                     kept[name] = value.clone() if hasattr(value, "clone") else value
-            restore_state(state, last, path)
+            restore_state(state, last)
             for name, value in kept.items():
                 setattr(state, name, value)
 

@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,13 @@ from ml2021.config.loading import load_config_text
 from ml2021.data.preprocessing.records import NumberFeature, Preprocessing, RealTargets, Source
 from ml2021.errors import CheckpointError, ResourceError
 from ml2021.files import replace_file
-from ml2021.runs.checkpoint_file import Checkpoint, Description, load_checkpoint, save_checkpoint
+from ml2021.runs.checkpoint_file import (
+    FORMAT_VERSION,
+    Checkpoint,
+    Description,
+    load_checkpoint,
+    save_checkpoint,
+)
 from ml2021.runs.checkpoints import config_without_paths
 from ml2021.runs.model import load_model
 
@@ -43,7 +50,7 @@ PREPROCESSING = Preprocessing(
 def description(**changed: Any) -> Description:
     config = config_without_paths(load_config_text(CONFIG, "c").config)
     values = {
-        "format_version": 1,
+        "format_version": FORMAT_VERSION,
         "config": config,
         "preprocessing": PREPROCESSING,
         "data_sha256": "0" * 64,
@@ -56,17 +63,20 @@ def description(**changed: Any) -> Description:
 def tensors() -> dict[str, torch.Tensor]:
     return {
         "theta": torch.arange(7, dtype=torch.float32)[None] / 7,
-        "answers.mean": torch.tensor([1.0], dtype=torch.float64),
-        "answers.median": torch.tensor([1.5], dtype=torch.float64),
-        "answers.least_squares": torch.tensor([[0.25], [0.5]], dtype=torch.float64),
+        "baselines.mean": torch.tensor([1.0], dtype=torch.float64),
+        "baselines.median": torch.tensor([1.5], dtype=torch.float64),
+        "baselines.least_squares": torch.tensor([[0.25], [0.5]], dtype=torch.float64),
         "best_epoch": torch.tensor([2]),
     }
+
+
+PLACE = Path("best.safetensors")
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     place = tmp_path / "best.safetensors"
-    save_checkpoint(place, Checkpoint(description(), tensors()))
+    save_checkpoint(Checkpoint(description(), tensors(), place))
     return place
 
 
@@ -89,23 +99,23 @@ def assert_equal(read: Checkpoint, written: Checkpoint) -> None:
 
 
 def test_what_is_written_comes_back(path: Path) -> None:
-    assert_equal(load_checkpoint(path), Checkpoint(description(), tensors()))
+    assert_equal(load_checkpoint(path), Checkpoint(description(), tensors(), PLACE))
 
 
 def test_views_and_empty_tensors_come_back(tmp_path: Path) -> None:
     kept = {"a": torch.arange(6.0).view(2, 3).mT, "b": torch.empty(0, 3), "c": torch.tensor(1)}
-    save_checkpoint(tmp_path / "x", Checkpoint(description(), kept))
-    assert_equal(load_checkpoint(tmp_path / "x"), Checkpoint(description(), kept))
+    save_checkpoint(Checkpoint(description(), kept, tmp_path / "x"))
+    assert_equal(load_checkpoint(tmp_path / "x"), Checkpoint(description(), kept, PLACE))
 
 
 def test_the_same_content_gives_the_same_bytes(path: Path, tmp_path: Path) -> None:
     reversed_order = dict(reversed(list(tensors().items())))
-    save_checkpoint(tmp_path / "again", Checkpoint(description(), reversed_order))
+    save_checkpoint(Checkpoint(description(), reversed_order, tmp_path / "again"))
     assert (tmp_path / "again").read_bytes() == path.read_bytes()
     config = dict(reversed(description().config.items()))
-    save_checkpoint(tmp_path / "keys", Checkpoint(description(config=config), tensors()))
+    save_checkpoint(Checkpoint(description(config=config), tensors(), tmp_path / "keys"))
     assert (tmp_path / "keys").read_bytes() == path.read_bytes()
-    save_checkpoint(tmp_path / "other", Checkpoint(description(epoch=4), tensors()))
+    save_checkpoint(Checkpoint(description(epoch=4), tensors(), tmp_path / "other"))
     assert (tmp_path / "other").read_bytes() != path.read_bytes()
 
 
@@ -126,7 +136,7 @@ def test_a_file_cut_short_anywhere_is_refused(path: Path) -> None:
 
 def test_flipped_bits_are_refused(path: Path) -> None:
     content = path.read_bytes()
-    written = Checkpoint(description(), tensors())
+    written = Checkpoint(description(), tensors(), PLACE)
     choose = random.Random(0)
     refused = 0
     for _ in range(2000):
@@ -191,7 +201,7 @@ STRUCTURAL: dict[str, Callable[[dict[str, Any]], None]] = {
     "a tensor renamed": lambda h: h.update({"thetb": h.pop("theta")}),
     "a tensor left out": lambda h: h.pop("theta"),
     "tensors swapped": lambda h: h.update(
-        {"answers.mean": h["answers.median"], "answers.median": h["answers.mean"]}
+        {"baselines.mean": h["baselines.median"], "baselines.median": h["baselines.mean"]}
     ),
     "another shape": put("theta", "shape", [7, 1]),
     "an absurd shape": put("theta", "shape", [1 << 62, 4]),
@@ -231,7 +241,7 @@ def test_a_description_that_lies_is_refused(path: Path) -> None:
     assert refusal(path) == DAMAGED
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None, [1]])
+@pytest.mark.parametrize("version", [FORMAT_VERSION - 1, FORMAT_VERSION + 1, "1", None, [1]])
 def test_another_format_version_is_named(path: Path, version: object) -> None:
     def change(header: dict[str, Any]) -> None:
         said = json.loads(header["__metadata__"]["ml2021"])
@@ -240,7 +250,7 @@ def test_another_format_version_is_named(path: Path, version: object) -> None:
 
     path.write_bytes(rewritten(path.read_bytes(), change))
     assert refusal(path) == (
-        f"checkpoint format {version!r}, and this ml2021 reads 1; "
+        f"checkpoint format {version!r}, but this ml2021 reads {FORMAT_VERSION}; "
         "use the version that wrote it, or train again"
     )
 
@@ -291,14 +301,14 @@ def test_safetensors_of_somebody_else_are_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_not_there_or_no_file_is_refused(tmp_path: Path) -> None:
-    assert refusal(tmp_path / "x") == "no such checkpoint; train the run further, or anew"
+    assert refusal(tmp_path / "x") == "no such checkpoint; resume the run, or train again"
     assert refusal(tmp_path) == "not a file"
     os.mkfifo(tmp_path / "pipe")
     assert refusal(tmp_path / "pipe") == "not a file"
 
 
 def refused_model(path: Path, checkpoint: Checkpoint) -> str:
-    save_checkpoint(path, checkpoint)
+    save_checkpoint(replace(checkpoint, path=path))
     assert_equal(load_checkpoint(path), checkpoint)
     with pytest.raises(CheckpointError) as caught:
         load_model(path)
@@ -310,7 +320,7 @@ def refused_model(path: Path, checkpoint: Checkpoint) -> str:
 def test_weights_that_are_not_numbers_make_no_model(path: Path, value: float) -> None:
     broken = tensors()
     broken["theta"][0, 3] = value
-    line = refused_model(path, Checkpoint(description(), broken))
+    line = refused_model(path, Checkpoint(description(), broken, PLACE))
     assert line == "its parameters are not finite numbers"
 
 
@@ -331,36 +341,36 @@ def test_weights_of_another_shape_make_no_model(path: Path, theta: torch.Tensor 
     del kept["theta"]
     if theta is not None:
         kept["theta"] = theta
-    line = refused_model(path, Checkpoint(description(), kept))
-    assert line == "its parameters are not those of its config"
+    line = refused_model(path, Checkpoint(description(), kept, PLACE))
+    assert line == "its parameters do not fit its config"
 
 
 @pytest.mark.parametrize("name", ["mean", "median", "least_squares"])
-def test_answers_that_are_missing_or_of_another_shape_make_no_model(path: Path, name: str) -> None:
-    line = "its trivial answers are not those of its preprocessing; train the run again"
+def test_baselines_of_another_shape_make_no_model(path: Path, name: str) -> None:
+    line = "its baselines do not fit its preprocessing; train the run again"
     kept = tensors()
-    kept[f"answers.{name}"] = torch.zeros(3, 3, dtype=torch.float64)
-    assert refused_model(path, Checkpoint(description(), kept)) == line
-    del kept[f"answers.{name}"]
-    assert refused_model(path, Checkpoint(description(), kept)) == line
+    kept[f"baselines.{name}"] = torch.zeros(3, 3, dtype=torch.float64)
+    assert refused_model(path, Checkpoint(description(), kept, PLACE)) == line
+    del kept[f"baselines.{name}"]
+    assert refused_model(path, Checkpoint(description(), kept, PLACE)) == line
 
 
 @pytest.mark.parametrize("config", [{}, {"data": 3}, {"data": {}}, {"data": {"target": 3.5}}])
 def test_a_config_that_is_none_makes_no_model(path: Path, config: dict[str, Any]) -> None:
-    line = refused_model(path, Checkpoint(description(config=config), tensors()))
-    assert line == "holds no config that this ml2021 reads"
+    line = refused_model(path, Checkpoint(description(config=config), tensors(), PLACE))
+    assert line == "its config cannot be read by this ml2021"
 
 
 def test_a_scale_of_zero_is_refused(path: Path) -> None:
     target = PREPROCESSING.target.model_copy(update={"scales": (0.0,)})
     broken = PREPROCESSING.model_copy(update={"target": target})
-    save_checkpoint(path, Checkpoint(description(preprocessing=broken), tensors()))
+    save_checkpoint(Checkpoint(description(preprocessing=broken), tensors(), path))
     assert refusal(path) == DAMAGED
 
 
 def test_what_was_trained_on_a_gpu_is_read_without_one(path: Path) -> None:
     config = {**description().config, "device": "cuda:7"}
-    save_checkpoint(path, Checkpoint(description(config=config), tensors()))
+    save_checkpoint(Checkpoint(description(config=config), tensors(), path))
     assert load_model(path).theta.shape == (1, 7)
 
 

@@ -104,6 +104,7 @@ def test_the_summary_says_what_was_trained(trained: Path, name: str) -> None:
         "seconds",
         "rows_per_second",
         "scores",
+        "format_version",
     }
     assert set(summary) == expected | {"classes" if name == "classes" else "interval"}
     tasks = {"regression": "regression", "classes": "classification"}
@@ -155,7 +156,7 @@ def test_training_says_what_it_understood_and_how_good_it_got(fresh: Path) -> No
     assert "  - one-hot: colour (3)" in lines
     device = "cuda:0" if torch.cuda.is_available() else "cpu"
     assert (
-        f"training relu_stack, 5 → 8 → 3 (75 parameters), on {device}, 3 updates an epoch" in lines
+        f"training relu_stack, 5 → 8 → 3 (75 parameters), on {device}, 3 updates per epoch" in lines
     )
     assert any(line.startswith("The network ") for line in lines)
     assert lines[-1].startswith("For example: ml2021 train --config classes.yaml --set ")
@@ -289,7 +290,7 @@ def test_own_rows_are_known_only_while_the_file_is_the_same(fresh: Path) -> None
     assert code == 3
     assert line == (
         f"{fresh}/train.csv: has changed since the run was trained, so its rows are no longer "
-        "known; put it back as it was, or name a CSV to score"
+        "known; restore it, or name a CSV to score"
     )
     assert run_well(fresh, "evaluate", "train.csv").code == 0
 
@@ -475,7 +476,7 @@ def test_evaluate_refuses_another_split_than_the_one_trained_with(fresh: Path) -
     code, line = refusal(fresh, "evaluate", "--run", "run")
     assert code == 4
     assert line.startswith("run/config.resolved.yaml:")
-    assert line.endswith(": data.split.seed is 5, and was 0; put it back, or name a CSV to score")
+    assert line.endswith(": data.split.seed is 5, and was 0; restore it, or name a CSV to score")
 
 
 def test_no_error_echoes_control_characters(fresh: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from ml2021.config.schema import Config
 from ml2021.evaluation.comparison import (
+    ComparedRun,
     RunResult,
     best_of,
     comparison_table,
@@ -16,6 +17,7 @@ from ml2021.evaluation.comparison import (
     shared_baselines,
 )
 from ml2021.evaluation.metrics import Scores
+from ml2021.evaluation.scoring import SplitScores
 from tests.commands import refusal, run_well, table, write_rows
 
 CONFIG = """\
@@ -82,7 +84,7 @@ def test_the_table_has_the_spread_a_star_and_the_trivial_answers(folder: Path) -
     assert lines[1].startswith("a and 1 more")
     assert lines[1].count("±") == 3
     assert sum(line.count("*") for line in lines) == 3
-    assert lines[4].startswith("trivial answers, 20 test rows")
+    assert lines[4].startswith("baselines, 20 test rows")
     assert lines[5].startswith("mean")
 
 
@@ -98,7 +100,7 @@ def test_without_test_rows_in_all_validation_is_compared(folder: Path) -> None:
 
 def test_other_rows_are_said_and_nothing_is_marked(folder: Path) -> None:
     outcome = run_well(folder, "compare", "a", "other")
-    assert "NOT the same test rows in all runs" in outcome.stderr
+    assert "scored on different test rows" in outcome.stderr
     assert "*" not in outcome.stdout
     assert "trivial" not in outcome.stdout
     result = compared(folder, "a", "other")
@@ -110,15 +112,15 @@ def test_what_cannot_be_compared_is_refused(folder: Path) -> None:
     code, line = refusal(folder, "compare", "a", "classes")
     assert code == 2
     assert line == (
-        "classes: its task is classification, and that of a is regression; compare runs of one task"
+        "classes: its task is classification, but that of a is regression; compare runs of one task"
     )
     assert refusal(folder, "compare", "a", "nowhere")[0] == 4
     (folder / "half").mkdir(exist_ok=True)
     (folder / "half" / "config.resolved.yaml").write_text(CONFIG)
     code, line = refusal(folder, "compare", "a", "half")
     assert code == 4
-    assert line == "half: has not ended; go on with: ml2021 train --resume half"
-    (folder / "half" / "summary.json").write_text('{"task": "regression"}')
+    assert line == "half: not finished; resume it with: ml2021 train --resume half"
+    (folder / "half" / "summary.json").write_text('{"format_version": 2, "task": "number"}')
     code, line = refusal(folder, "compare", "half")
     assert code == 4
     assert "damaged" in line
@@ -130,7 +132,7 @@ def test_a_sweep_stands_for_its_runs(folder: Path) -> None:
     )
     run_well(folder, "sweep", "--config", "s.yaml", "--run-dir", "s", "--jobs", 1, "--quiet")
     outcome = run_well(folder, "compare", "s")
-    assert "s: runs that are left out, since they did not end well: 2" in outcome.stderr
+    assert "s: 2 unfinished or failed runs left out" in outcome.stderr
     result = compared(folder, "s", "a", "b")
     (one,) = result["groups"]  # the same configs, so the same line; a seed counts once
     assert one["runs"] == ["s run 1", "s run 2"]
@@ -139,24 +141,41 @@ def test_a_sweep_stands_for_its_runs(folder: Path) -> None:
     )
 
 
-def contender(name: str, value: float | None, **keys: object) -> RunResult:
+def compared_run(name: str, mae: float | None, **keys: object) -> ComparedRun:
     config = Config.model_validate({"data": {"path": "a.csv", "target": "y"}, **keys})
-    found: dict[str, Scores] = {"test": {"mae": value}}
-    baselines: dict[str, dict[str, Scores]] = {
-        "test": {"mean": {"mae": 3.0}, "least_squares": {"mae": value}}
-    }
-    return RunResult(
-        name, config, {}, "regression", 10, 1, found, {"test": 5}, {"test": "x"}, baselines
+
+    def scores(mae: float | None) -> Scores:
+        return {"mae": mae, "rmse": 1.0, "r2": None}
+
+    test = SplitScores(
+        rows=5,
+        truth_sha256="x",
+        scores=scores(mae),
+        baselines={"mean": scores(3.0), "least_squares": scores(mae)},
+    )
+    return ComparedRun(
+        name,
+        {},
+        RunResult(
+            config=config,
+            task="regression",
+            parameters=10,
+            epochs=1,
+            best_epoch=1,
+            splits={"test": test},
+        ),
     )
 
 
 def test_no_more_keys_than_tell_the_groups_apart() -> None:
     groups = group(
         [
-            contender("a", 1.0, model="linear", data={"path": "a.csv", "target": "y", "lags": 1}),
-            contender("b", 2.0, model="linear"),
-            contender("c", 3.0, model={"type": "sigmoid_sum", "units": 10}),
-            contender("d", 4.0, model={"type": "sigmoid_sum", "units": 20}, device="cpu"),
+            compared_run(
+                "a", 1.0, model="linear", data={"path": "a.csv", "target": "y", "lags": 1}
+            ),
+            compared_run("b", 2.0, model="linear"),
+            compared_run("c", 3.0, model={"type": "sigmoid_sum", "units": 10}),
+            compared_run("d", 4.0, model={"type": "sigmoid_sum", "units": 20}, device="cpu"),
         ]
     )
     assert list(groups[0].settings) == ["data.lags", "model.type", "model.units"]
@@ -164,7 +183,7 @@ def test_no_more_keys_than_tell_the_groups_apart() -> None:
 
 
 def test_an_undefined_score_is_never_the_best() -> None:
-    groups = group([contender("a", None), contender("b", 2.0, model="linear")])
+    groups = group([compared_run("a", None), compared_run("b", 2.0, model="linear")])
     assert best_of(groups, "test", "mae") == 1
     assert best_of(groups[:1], "test", "mae") is None
     table = comparison_table(groups, [("test", "mae")], marked=[("test", "mae")])
@@ -173,5 +192,5 @@ def test_an_undefined_score_is_never_the_best() -> None:
 
 
 def test_only_answers_that_all_share_are_shown() -> None:
-    groups = group([contender("a", 1.0), contender("b", 2.0, model="linear")])
-    assert shared_baselines(groups, "test") == {"mean": {"mae": 3.0}}
+    groups = group([compared_run("a", 1.0), compared_run("b", 2.0, model="linear")])
+    assert shared_baselines(groups, "test") == {"mean": {"mae": 3.0, "rmse": 1.0, "r2": None}}

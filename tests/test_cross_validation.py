@@ -197,7 +197,7 @@ def test_members_of_each_fold_predict_together(runs: Path) -> None:
     found = found_in(runs / "several")
     assert [len(epochs) for epochs in found["best_epochs"]] == [2] * FOLDS
     assert found["members"]["scores"]["rmse"] > found["scores"]["rmse"]
-    assert "a member alone" in run_well(runs, "evaluate", "--run", "several").stdout
+    assert "one member" in run_well(runs, "evaluate", "--run", "several").stdout
 
 
 # Parity.
@@ -264,7 +264,7 @@ def test_a_run_killed_within_its_folds_ends_as_one_that_was_not(runs: Path, tmp_
     assert run(tmp_path, "evaluate", "--run", "many").code == 4
     assert load_checkpoint(first).description.epoch < 25
     outcome = run_well(tmp_path, "train", "--resume", "many")
-    assert outcome.stderr.count("going on with many within its folds\n") == 1
+    assert outcome.stderr.count("resuming many during its cross-validation\n") == 1
     assert_same_run(tmp_path / "many", tmp_path / "whole")
 
 
@@ -291,7 +291,8 @@ def test_the_length_of_the_final_model_is_the_folds_to_say(runs: Path) -> None:
     said = refusal(runs, "train", "--resume", "number", "--set", "train.epochs=99")
     assert said == (
         2,
-        "--set train.epochs=99: the folds say how long the final model is trained; train anew",
+        "--set train.epochs=99: with kfold the folds determine the number of epochs; "
+        "start a new run",
     )
     assert contents(runs / "number") == before
 
@@ -334,7 +335,7 @@ def test_runs_with_folds_are_compared_by_their_held_out_rows(runs: Path) -> None
     (runs / "linear.yaml").write_text(linear)
     run_well(runs, "train", "--quiet", "--config", "linear.yaml", "--run-dir", "linear")
     said = run_well(runs, "compare", "number", "linear")
-    assert "trivial answers, 122 held-out rows" in said.stdout, said.stdout
+    assert "baselines, 122 held-out rows" in said.stdout, said.stdout
     assert "NOT the same" not in said.stderr
 
 

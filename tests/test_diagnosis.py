@@ -9,7 +9,7 @@ import pytest
 
 from ml2021.config.loading import load_config_text
 from ml2021.config.schema import Config
-from ml2021.evaluation.metrics import verdict_metric
+from ml2021.evaluation.metrics import CLASS_METRICS, REAL_METRICS, Scores, verdict_metric
 from ml2021.evaluation.scoring import Evaluation
 from ml2021.inspection import evidence as evidences
 from ml2021.inspection.diagnosis import Finding, diagnose, next_command
@@ -32,14 +32,14 @@ def config_of(text: str, split: str = "{method: sequential}") -> Config:
 
 
 def report_of(score: str, errors: Errors, rows: int = 400) -> Evaluation:
-    network, constant, linear = errors
+    undefined: Scores = dict.fromkeys(CLASS_METRICS if score == "accuracy" else REAL_METRICS)
+    network, constant, linear = ({**undefined, score: error} for error in errors)
     return Evaluation(
         rows=rows,
         truth_sha256="",
-        scores={score: network},
-        targets={},
-        baselines={"mean": {score: constant}, "least_squares": {score: linear}},
-        confusion=None,
+        scores=network,
+        targets={"y": network},
+        baselines={"mean": constant, "least_squares": linear},
     )
 
 

@@ -63,7 +63,7 @@ def test_a_folder_is_used_only_where_it_is_empty(tmp_path: Path) -> None:
         create_run(Path("empty"), "c")
     assert caught.value.lines == (
         "empty: not an empty directory; choose another --run-dir, "
-        "or go on with its run by --resume empty",
+        "or resume its run with --resume empty",
     )
 
 
@@ -192,9 +192,7 @@ def test_metrics_that_lack_the_epochs_of_the_checkpoint_are_refused(content: str
     Path("metrics.csv").write_text(content)
     with pytest.raises(CheckpointError) as caught:
         metrics(2)
-    line = (
-        "metrics.csv: does not hold the 2 epochs of the checkpoint; restore the file, or train anew"
-    )
+    line = "metrics.csv: lacks the 2 epochs of the checkpoint; restore the file, or start a new run"
     assert caught.value.lines == (line,)
     assert Path("metrics.csv").read_text() == content
 
@@ -212,10 +210,10 @@ def test_json_comes_back_and_holds_no_nan() -> None:
     ("content", "what"),
     [
         (None, "missing; train the run again"),
-        (b"", "damaged, it holds no JSON; train the run again"),
-        (b'{"a": 1', "damaged, it holds no JSON; train the run again"),
-        (b"\xff\xfe\xfd", "damaged, it holds no JSON; train the run again"),
-        (b"[1, 2]", "damaged, it holds [1, 2]; train the run again"),
+        (b"", "damaged, not JSON; train the run again"),
+        (b'{"a": 1', "damaged, not JSON; train the run again"),
+        (b"\xff\xfe\xfd", "damaged, not JSON; train the run again"),
+        (b"[1, 2]", "damaged, not a JSON object; train the run again"),
     ],
 )
 def test_json_that_is_missing_or_damaged_is_refused(content: bytes | None, what: str) -> None:

@@ -69,7 +69,7 @@ LOSSES: dict[str, tuple[Loss, Callable[[Tensor, Tensor], Tensor]]] = {
     "huber": (Huber(1.0), torch.nn.functional.huber_loss),
     "cross_entropy": (CrossEntropy(), torch.nn.functional.cross_entropy),
 }
-ROWS, BATCH, EPOCHS = 26, 8, 50  # 4 updates an epoch, the last of 2 rows; 200 updates
+ROWS, BATCH, EPOCHS = 26, 8, 50  # 4 updates per epoch, the last of 2 rows; 200 updates
 TRAINING = Hyperparameters(
     loss=Mse(),
     optimizer=optimizers.Adam(0.01),

@@ -69,15 +69,15 @@ def test_gradient_sizes_go_from_back_to_front() -> None:
 @pytest.mark.parametrize(
     ("rows", "batch", "drawn", "said"),
     [
-        (64, 32, 2, ["64 rows, 32 a batch: 2 updates an epoch", ""]),
-        (70, 32, 3, ["70 rows, 32 a batch: 3 updates an epoch", "the last batch has 6"]),
+        (64, 32, 2, ["64 rows, 32 a batch: 2 updates per epoch", ""]),
+        (70, 32, 3, ["70 rows, 32 a batch: 3 updates per epoch", "the last batch has 6"]),
         (6, 6, 1, ["6 rows, 6 a batch: 1 update an epoch", ""]),
         (
             3_201,
             32,
             60,
             [
-                "3,201 rows, 32 a batch: 101 updates an epoch",
+                "3,201 rows, 32 a batch: 101 updates per epoch",
                 "60 of them are drawn; the last batch has 1",
             ],
         ),

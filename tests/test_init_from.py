@@ -95,7 +95,7 @@ def test_before_the_first_update_it_is_the_source(folder: Path, name: str) -> No
 def test_it_goes_its_own_way_from_there(folder: Path) -> None:
     path = RunDirectory(begun(folder, "number", "number", *OTHER))
     source = load_model(folder / "number" / "checkpoints/best.safetensors").theta
-    first = load_checkpoint(path.last).tensors["path.points"][0]
+    first = load_checkpoint(path.last).tensors["trajectory.points"][0]
     assert torch.equal(first, source[0])
     assert not torch.equal(load_model(path.best).theta, source)
 
@@ -110,10 +110,8 @@ def test_a_curve_that_was_built_is_trained_on(folder: Path, relu: list[str]) -> 
     begun(folder, "curve", "built", "--set", "train.epochs=2")
     code, line = refusal(folder, "train", "--resume", "built")
     assert code == 4
-    assert line.endswith(
-        "train anew with --config built/config.yaml, and with --init-from built from its best "
-        "parameters"
-    )
+    assert line.startswith("built: ")
+    assert line.endswith("--init-from built")
 
 
 def test_the_source_is_recorded_by_its_digest(folder: Path) -> None:
@@ -127,7 +125,7 @@ def test_the_source_is_recorded_by_its_digest(folder: Path) -> None:
         assert str(folder).encode() not in path.read_bytes()
     plain = RunDirectory(folder / "number")
     assert load_checkpoint(plain.best).description.init_sha256 is None
-    assert json.loads(plain.environment.read_text())["init_sha256"] is None
+    assert "init_sha256" not in json.loads(plain.environment.read_text())
 
 
 def test_two_runs_from_one_source_have_the_same_bytes(folder: Path) -> None:
@@ -171,7 +169,7 @@ def test_the_surface_begins_there_too(folder: Path) -> None:
 
 def test_rows_that_the_source_may_have_seen_are_told(folder: Path) -> None:
     given = ("train", "--config", "number.yaml", "--init-from", "number")
-    said = "they may have been trained on rows that are held out here"
+    said = "those parameters were trained on this table with a different split"
     assert said not in run_well(folder, *given).stderr
     assert said in run_well(folder, *given, "--set", "data.split.seed=9").stderr
     assert said not in run_well(folder, *given, "--set", "data.split.seed=9", *OTHER).stderr
@@ -217,7 +215,7 @@ def wrong_after_a_kill(
     (folder / "source").rename(folder / "gone")
     outcome = forks.run(folder, *RESUME, mutant=mutant, settings=SETTINGS)
     (folder / "gone").rename(folder / "source")
-    if outcome.code == 4 and "stopped before it began" in outcome.stderr:
+    if outcome.code == 4 and "interrupted before it began" in outcome.stderr:
         outcome = forks.run(folder, *train, mutant=mutant, settings=SETTINGS)
     if outcome.code:
         return [outcome.stderr]

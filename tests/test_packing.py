@@ -101,7 +101,7 @@ def test_a_member_becomes_what_it_becomes_alone(name: str, clip_norm: float | No
     numbers = [{"type": name.split(",")[0].split()[0], **own} for own in OPTIMIZERS[name]]
     train = {"epochs": 50, "batch_size": 16, "early_stopping": None, "clip_norm": clip_norm}
     configs = [config_of(optimizer=own, seed=k, train=train) for k, own in enumerate(numbers)]
-    rows, held_out = rows_of(60, 0), rows_of(20, 1)  # 4 updates an epoch, the last one ragged
+    rows, held_out = rows_of(60, 0), rows_of(20, 1)  # 4 updates per epoch, the last one ragged
     assert pack_hyperparameters(configs, rows.inputs).batches(len(rows)) * 50 == 200
     together = train_all(pack_hyperparameters(configs, rows.inputs), rows, held_out)
     for member, config in enumerate(configs):

@@ -155,7 +155,7 @@ def test_a_used_directory_and_a_resume_are_refused(folder: Path) -> None:
     code, line = refusal(folder, "piecewise", "curve.csv", "--run-dir", "runs/curve-1")
     assert code == 7
     code, line = refusal(folder, "train", "--resume", "runs/curve-1")
-    assert (code, "nothing to go on with" in line) == (4, True)
+    assert (code, "no checkpoint to resume from" in line) == (4, True)
     assert contents(folder) == before
 
 

@@ -210,7 +210,7 @@ def test_members_have_a_line_for_one_alone_and_each_its_epoch(fresh: Path) -> No
     folder = fresh / "runs" / "regression-1"
     words = text_of(folder / "report.html")
     assert "3 members of relu_stack" in words
-    assert "a member alone" in words
+    assert "one member" in words
     summary = json.loads((folder / "summary.json").read_text())
     epochs = ", ".join(str(member["best_epoch"]) for member in summary["members"])
     assert f"the parameters of epochs {epochs} are kept" in words
@@ -316,7 +316,9 @@ def test_a_resumed_run_is_drawn_again_and_a_finished_one_is_left_alone(fresh: Pa
     run_well(fresh, "train", "--quiet", "--config", "linear.yaml", "--run-dir", "run")
     before = contents(fresh / "run")
     outcome = run_well(fresh, "train", "--resume", "run", with_report=True)
-    assert outcome.stderr.endswith("nothing to do\ndraw its report with: ml2021 report --run run\n")
+    assert outcome.stderr.endswith(
+        "nothing to do\nwrite its report with: ml2021 report --run run\n"
+    )
     assert contents(fresh / "run") == before
     arguments = ("train", "--quiet", "--resume", "run", "--set", "train.epochs=5")
     run_well(fresh, *arguments, with_report=True)

@@ -106,14 +106,14 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(
     outcome = stop(folder, "many", has_saved_some(folder, "many", 10), number)
     assert (outcome.code, outcome.stdout) == (code, "")
     (line,) = outcome.stderr.splitlines()
-    assert line.startswith("stopped at epoch ")
-    assert line.endswith(" of 150 and saved; go on with: ml2021 train --resume many")
+    assert line.startswith("interrupted at epoch ")
+    assert line.endswith("Resume with: ml2021 train --resume many")
     assert not (folder / "many" / "summary.json").exists()
     epochs = load_checkpoint(folder / "many/checkpoints/last.safetensors").description.epoch
     assert 10 <= epochs < 150
     resumed = run_well(folder, "train", "--resume", "many")
     assert resumed.stdout == "many\n"
-    assert resumed.stderr.startswith(f"going on with many after {epochs} of 150 epochs\n")
+    assert resumed.stderr.startswith(f"resuming many after {epochs} of 150 epochs\n")
     assert_same_run(folder / "many", whole / "many")
 
 
@@ -150,7 +150,7 @@ def test_a_finished_run_is_not_touched(whole: Path) -> None:
     assert outcome.stderr == "short: finished after 4 epochs; nothing to do\n"
     assert refusal(whole, "train", "--resume", "short", "--set", "train.epochs=2") == (
         2,
-        "--set train.epochs=2: the run has done 4; name more",
+        "--set train.epochs=2: the run has already done 4 epochs; choose a larger number",
     )
     assert (contents(path), {p: p.stat().st_mtime_ns for p in path.rglob("*")}) == before
 
@@ -185,7 +185,7 @@ def refused(folder: Path, *arguments: object) -> tuple[int, str]:
 def test_only_the_epochs_can_be_set(finished: Path, override: str) -> None:
     assert refused(finished, "--set", "train.epochs=9", "--set", override) == (
         2,
-        f"--set {override}: a run goes on with its own config but for train.epochs",
+        f"--set {override}: only train.epochs can be changed when resuming",
     )
 
 
@@ -219,7 +219,7 @@ def test_a_test_file_that_changed_is_refused(folder: Path) -> None:
     assert refusal(folder, "evaluate", "--run", "run") == (
         3,
         f"{folder}/test.csv: has changed since the run was trained, so its rows are no longer "
-        "known; put it back as it was, or name a CSV to score",
+        "known; restore it, or name a CSV to score",
     )
 
 
@@ -231,8 +231,8 @@ def test_another_device_is_mentioned(folder: Path) -> None:
     path.write_text(json.dumps({**recorded, "device": "NVIDIA Imaginary"}))
     outcome = run_well(folder, "train", "--resume", "run", "--set", "train.epochs=5")
     assert outcome.stderr.splitlines()[1] == (
-        f"it goes on on {device}, and was trained on NVIDIA Imaginary so far: it will not end "
-        "with the same bits as a run on one device"
+        f"resuming on {device}, but the run started on NVIDIA Imaginary; "
+        "results will not be bit-identical"
     )
 
 
@@ -240,7 +240,7 @@ def test_another_device_is_mentioned(folder: Path) -> None:
     ("name", "content", "code", "line"),
     [
         ("config.resolved.yaml", b"\xff", 2, "run/config.resolved.yaml:1:1: not UTF-8"),
-        ("environment.json", b"{", 4, "run/environment.json: damaged, it holds no JSON"),
+        ("environment.json", b"{", 4, "run/environment.json: damaged, not JSON"),
         ("checkpoints/last.safetensors", b"x", 4, "run/checkpoints/last.safetensors: damaged"),
     ],
 )
@@ -261,7 +261,7 @@ def test_a_number_of_threads_that_is_none_is_refused(finished: Path, threads: ob
     restore = changed(path, json.dumps({**recorded, "threads": threads}).encode())
     said = refused(finished)
     restore()
-    assert said == (4, "run/environment.json: damaged, it names no number of threads")
+    assert said == (4, "run/environment.json: damaged at threads; train the run again")
 
 
 def test_metrics_that_were_cut_are_refused(finished: Path) -> None:
@@ -271,8 +271,8 @@ def test_metrics_that_were_cut_are_refused(finished: Path) -> None:
     restore()
     assert said == (
         4,
-        "run/metrics.csv: does not hold the 4 epochs of the checkpoint; "
-        "restore the file, or train anew",
+        "run/metrics.csv: lacks the 4 epochs of the checkpoint; "
+        "restore the file, or start a new run",
     )
 
 
@@ -286,7 +286,7 @@ def test_the_checkpoint_of_a_run_on_other_data_is_refused(finished: Path) -> Non
     said = refused(finished)
     restore()
     data = finished / "train.csv"
-    assert said == (4, f"run/{last}: was trained on other data than {data}; train anew")
+    assert said == (4, f"run/{last}: was trained on other data than {data}; start a new run")
 
 
 def test_what_a_killed_process_left_is_undone(whole: Path, folder: Path) -> None:
@@ -310,7 +310,7 @@ def test_a_run_that_was_killed_before_it_began_is_started_again(whole: Path, fol
     (folder / "short" / ".environment.json.99").write_text("{")
     assert refusal(folder, "train", "--resume", "short") == (
         4,
-        f"{folder / 'short'}: stopped before it began; "
+        f"{folder / 'short'}: interrupted before it began; "
         "start it again with --config FILE --run-dir DIR",
     )
     run_well(folder, *begin)

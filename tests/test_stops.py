@@ -132,7 +132,7 @@ def test_a_run_that_is_stopped_often_ends_as_one_that_is_not(
     wrong, stops = stop_until_it_ends(forks, folders[name], random.Random(name))
     assert wrong == []
     assert len(stops) >= 3
-    if name not in ("rmsprop", "series", "early stopping"):  # they have few updates an epoch
+    if name not in ("rmsprop", "series", "early stopping"):  # they have few updates per epoch
         within = [stop for stop in stops if stop[1]]
         assert len({epoch for epoch, _ in within}) < len(within), "several stops in one epoch"
 

@@ -96,15 +96,15 @@ def test_the_way_is_that_of_the_first_member_that_predicts(trained: Path) -> Non
     last, best = load_checkpoint(run.last), load_checkpoint(run.best)
     model = load_model(run.best)
     first = load_trajectory(run, model)
-    assert first.path[:-1].tolist() == last.tensors["path.points"].tolist()
+    assert first.path[:-1].tolist() == last.tensors["trajectory.points"].tolist()
     assert first.start is not None
     assert first.start.tolist() == first.path[0].tolist()
     # The first diverges: its path, which was kept, is not that of the one drawn then.
     last.tensors["diverged"][0] = 7
     last.tensors["theta"][0] = torch.nan
-    save_checkpoint(run.last, last)
+    save_checkpoint(last)
     others = {**best.tensors, "theta": best.tensors["theta"][1:].clone()}
-    save_checkpoint(run.best, replace(best, tensors=others))
+    save_checkpoint(replace(best, tensors=others))
     second = load_trajectory(run, load_model(run.best))
     assert len(second.path) == 0
     assert second.end is not None
@@ -227,7 +227,7 @@ def test_changed_data_are_refused(trained: Path, tmp_path: Path) -> None:
     assert code == 3
     assert line == (
         f"{tmp_path / 'curve.csv'}: has changed since the run was trained, so its rows are no "
-        "longer known; put it back as it was"
+        "longer known; restore it"
     )
 
 

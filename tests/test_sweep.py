@@ -144,7 +144,7 @@ def test_the_best_can_be_trained_on(swept: Path, sweep_dir: Path, tmp_path: Path
     outcome = run_well(
         swept, "train", "--resume", tmp_path / "s" / "best", "--set", "train.epochs=6"
     )
-    assert "going on" in outcome.stderr
+    assert "resuming" in outcome.stderr
     assert len(read_rows(tmp_path / "s" / "best" / "metrics.csv")) == 6
 
 
@@ -384,7 +384,7 @@ def test_train_wants_no_sweep(tmp_path: Path) -> None:
     write_config(tmp_path, CONFIG)
     code, line = refusal(tmp_path, "train", "--config", "c.yaml")
     assert code == 2
-    assert line.startswith("c.yaml:6:3: train makes one run; for all of them: ml2021 sweep")
+    assert line.startswith("c.yaml:6:3: this config has a sweep; run `ml2021 sweep")
 
 
 def test_sweep_wants_a_sweep(tmp_path: Path) -> None:

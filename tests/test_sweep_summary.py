@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ml2021.config.loading import load_config_text, to_plain
+from ml2021.config.loading import load_config_text
 from ml2021.config.yaml_scalars import dump_document
+from ml2021.evaluation.comparison import RunResult
+from ml2021.evaluation.scoring import SplitScores
 from ml2021.report.figures.slices import number_slice
 from ml2021.sweeps.directory import SweepPlan
 from ml2021.sweeps.results import Result
@@ -18,7 +20,10 @@ LRS = (0.001, 0.01, 0.1)
 
 
 def outcome_of(
-    by_run: dict[tuple[float, int], float], *, scales: dict[str, str] | None = None, **change: Any
+    by_run: dict[tuple[float, int], float],
+    *,
+    scales: dict[str, str] | None = None,
+    splits: tuple[str, ...] = ("validation", "test"),
 ) -> SweepSummary:
     """Return the outcome of runs with that learning rate and seed, and that score."""
     settings: list[dict[str, Any]] = []
@@ -31,23 +36,27 @@ def outcome_of(
             "seed": seed,
         }
         text = dump_document(plain)
-        parts = {"validation": score, "test": score + 1}
+        parts = {"train": score, "validation": score, "test": score + 1}
         settings.append({"optimizer.lr": lr, "seed": seed})
         texts.append(text)
-        keys: dict[str, Any] = {
-            "run": number,
-            "status": "done",
-            "task": "regression",
-            "config": to_plain(load_config_text(text, "a").config),
-            "parameters": 5,
-            "epochs": 9,
-            "best_epoch": 8,
-            "scores": {part: {"mae": 0.5, "rmse": value} for part, value in parts.items()},
-            "rows": {"validation": 10, "test": 20},
-            "truths": {"validation": "v", "test": "t"},
-            "baselines": {part: {"mean": {"mae": 3.0, "rmse": 7.0}} for part in parts},
-        }
-        results[number] = Result(**{**keys, **change})
+        found = RunResult(
+            config=load_config_text(text, "a").config,
+            task="regression",
+            parameters=5,
+            epochs=9,
+            best_epoch=8,
+            splits={
+                split: SplitScores(
+                    rows=10,
+                    truth_sha256=split,
+                    scores={"mae": 0.5, "rmse": value, "r2": None},
+                    baselines={"mean": {"mae": 3.0, "rmse": 7.0, "r2": None}},
+                )
+                for split, value in parts.items()
+                if split in splits
+            },
+        )
+        results[number] = Result(run=number, status="done", result=found)
     return SweepSummary(SweepPlan(tuple(settings), tuple(texts), scales or {}), results)
 
 
@@ -94,15 +103,17 @@ def test_settings_that_chance_alone_tells_apart() -> None:
 
 def test_what_went_wrong_is_counted() -> None:
     whole = outcome_of(grid(9.0, 5.0, 30.0))
-    results = {**whole.results, 1: Result(1, "diverged"), 2: Result(2, "failed")}
+    found = whole.results[1].result
+    assert found is not None
+    diverged = Result(run=1, status="diverged", result=found.model_copy(update={"splits": {}}))
+    results = {**whole.results, 1: diverged, 2: Result(run=2, status="failed")}
     words = SweepSummary(whole.plan, results).words(BEST)
     assert "Runs that diverged: 1 of 9." in words
     assert "Runs that failed: 1 of 9." in words
 
 
 def test_without_validation_rows_none_is_the_best() -> None:
-    scores = {"train": {"mae": 1.0, "rmse": 2.0}}
-    outcome = outcome_of(grid(9.0, 5.0, 30.0), scores=scores, truths={"train": "t"})
+    outcome = outcome_of(grid(9.0, 5.0, 30.0), splits=("train",))
     assert outcome.words(BEST) == ["No validation rows: none of the runs is called the best."]
     assert [each.settings["optimizer.lr"] for each in outcome.groups] == ["0.001", "0.01", "0.1"]
 

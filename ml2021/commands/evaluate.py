@@ -1,6 +1,5 @@
-"""The command `evaluate`: the scores of a run, beside those of the trivial answers."""
+"""The command `evaluate`: the scores of a run, beside those of the baselines."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,46 +9,68 @@ from ml2021.data.new_table import read_new_table
 from ml2021.data.samples import Samples
 from ml2021.errors import CheckpointError, DataError
 from ml2021.evaluation.scoring import Evaluation
-from ml2021.files import is_there
-from ml2021.runs.directory import RunDirectory, chosen_run, open_run, read_json
+from ml2021.formatting import echo, plural, score_table
+from ml2021.runs.directory import RunDirectory, chosen_run, open_run
+from ml2021.runs.summary import FoldScores, read_summary_if_ended
 
 if TYPE_CHECKING:
     from ml2021.runs.model import TrainedModel
 
+_SHOWN_TARGETS = 20
+
 
 @dataclass(frozen=True)
 class ScoredRows:
-    """What was scored, and how. `split` is a part of the run's own rows, or the CSV's path.
+    """What was scored, and how. `split` is one of the run's own, or the path of the CSV.
 
-    cross_validation: what the summary of a run with folds says of them; where nothing but the folds
-    has been held out, `split` is folds, and the report has the means of their scores.
+    folds: the scores of a run with folds; where nothing but the folds was held out, `split` is
+    folds, and the evaluation has the means of their scores.
     """
 
     run: Path
     split: str
     task: str
-    report: Evaluation
+    evaluation: Evaluation
     notes: tuple[str, ...]
-    cross_validation: Mapping[str, Any] | None
+    folds: FoldScores | None
 
     def to_json(self) -> dict[str, Any]:
         """Return the one JSON object that `--json` prints."""
-        report = self.report
+        evaluation = self.evaluation
         more: dict[str, Any] = {}
-        if report.members:
-            more["members"] = list(report.members)
-        if self.cross_validation is not None:
-            more["cross_validation"] = self.cross_validation
+        if evaluation.members:
+            more["members"] = list(evaluation.members)
+        if self.folds is not None:
+            more["cross_validation"] = self.folds.model_dump(mode="json", exclude_defaults=True)
         return {
             "run": str(self.run),
             "split": self.split,
-            "rows": report.rows,
+            "rows": evaluation.rows,
             "task": self.task,
-            "scores": report.scores,
-            "targets": report.targets,
-            "baselines": report.baselines,
+            "scores": evaluation.scores,
+            "targets": evaluation.targets,
+            "baselines": evaluation.baselines,
             **more,
         }
+
+    def lines(self) -> list[str]:
+        """Return the tables for people."""
+        lines: list[str] = []
+        if self.folds is not None:
+            title = f"{self.folds.rows:,} rows, each held out once"
+            lines += score_table(title, *self.folds.tables())
+            lines += [f"mean ± standard error over {self.folds.folds} folds"]
+        if self.split != "folds":
+            title = f"{plural(self.evaluation.rows, 'row')}, {echo(self.split)}"
+            lines += [*([""] if lines else []), *score_table(title, self.evaluation.table())]
+        targets = self.evaluation.targets
+        if len(targets) > 1:
+            shown = dict(list(targets.items())[:_SHOWN_TARGETS])
+            kind = "target" if self.evaluation.confusion is None else "class"
+            lines += ["", *score_table(f"network, by {kind}", shown)]
+            if more := len(targets) - len(shown):
+                lines.append(f"and {more:,} more; --json lists them all")
+        return lines
 
 
 def evaluate(csv: Path | None, run_path: Path | None) -> ScoredRows:
@@ -61,52 +82,36 @@ def evaluate(csv: Path | None, run_path: Path | None) -> ScoredRows:
 
     model = load_model(run.best)
     notes: list[str] = []
-    found: Mapping[str, Any] | None = None
+    folds = None
     if csv is None and isinstance(model.config.data.split, KFoldSplit):
-        found = _cross_validation(run)
-        if model.test_sha256 is None:  # nothing but the folds has been held out
-            report = _report_of(run, found)
-            return ScoredRows(run.path, "folds", model.preprocessing.task, report, (), found)
+        folds = _folds_of(run)
+        if model.test_sha256 is None:  # nothing but the folds was held out
+            task = model.preprocessing.task
+            return ScoredRows(run.path, "folds", task, folds.evaluation(), (), folds)
     with chosen_run(run, run_path):
         if csv is None:
             split, samples = reload_training_data(run, model, "name a CSV to score").scored_part
         else:
             split, samples, notes = _rows_of(csv, model)
         predictions = model.member_predictions(samples.inputs)
-        report, _ = evaluate_members(predictions, model.preprocessing, model.baselines, samples)
+        evaluation, _ = evaluate_members(predictions, model.preprocessing, model.baselines, samples)
     notes += samples.notes
-    if report.confusion is not None and (unseen := int((samples.classes < 0).sum())):
+    if evaluation.confusion is not None and (unseen := int((samples.classes < 0).sum())):
         notes.append(f"rows of a class never seen in training, counted as wrong: {unseen}")
-    return ScoredRows(run.path, split, model.preprocessing.task, report, tuple(notes), found)
+    task = model.preprocessing.task
+    return ScoredRows(run.path, split, task, evaluation, tuple(notes), folds)
 
 
-def _cross_validation(run: RunDirectory) -> Mapping[str, Any]:
-    """Return what the summary says of the folds. Raises CheckpointError where it says nothing."""
-    if not is_there(run.summary):
+def _folds_of(run: RunDirectory) -> FoldScores:
+    """Return the scores of the folds. Raises CheckpointError where the run has none yet."""
+    summary = read_summary_if_ended(run)
+    if summary is None:
         raise CheckpointError(
-            f"{run.path}: is not finished; go on with: ml2021 train --resume {run.path}"
+            f"{run.path}: not finished; resume it with: ml2021 train --resume {run.path}"
         )
-    found = read_json(run.summary).get("cross_validation")
-    if not isinstance(found, dict):
-        raise CheckpointError(f"{run.summary}: damaged, it says nothing of folds; train again")
-    return found
-
-
-def _report_of(run: RunDirectory, found: Mapping[str, Any]) -> Evaluation:
-    """Return the means over the folds; the scores by target are of all held-out rows together."""
-    try:
-        return Evaluation(
-            rows=found["rows"],
-            truth_sha256=found["pooled"]["truth_sha256"],
-            scores=found["scores"],
-            targets=found["pooled"]["targets"],
-            baselines=found["baselines"],
-            confusion=found["pooled"].get("confusion"),
-        )
-    except (KeyError, TypeError, AttributeError):
-        raise CheckpointError(
-            f"{run.summary}: damaged, its folds have no scores; train again"
-        ) from None
+    if summary.cross_validation is None:
+        raise CheckpointError(f"{run.summary}: damaged, it has no folds; train the run again")
+    return summary.cross_validation
 
 
 def _rows_of(csv: Path, model: "TrainedModel") -> tuple[str, Samples, list[str]]:

@@ -15,7 +15,6 @@ from ml2021.runs.directory import (
     create_run,
     locked,
     refuse_used,
-    write_json,
     write_text,
 )
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from ml2021.data.csv.headers import TableFormat
     from ml2021.engine.piecewise import Curve
+    from ml2021.runs.summary import PiecewiseFacts
     from ml2021.training.trainer import Trainer
 
 _FORMAT_KEYS = ("separator", "decimal", "encoding", "header")
@@ -184,27 +184,28 @@ def _build_trainer(csv: Path, loaded: LoadedConfig, curve: "Curve", relu: bool) 
     return trainer
 
 
-def _facts(trainer: "Trainer", given: "Curve", curve: "Curve", relu: bool) -> dict[str, Any]:
+def _facts(trainer: "Trainer", given: "Curve", curve: "Curve", relu: bool) -> "PiecewiseFacts":
     """Return what summary.json says of the curve, in the units of the data."""
     import numpy as np
 
     from ml2021.engine.piecewise import Curve, difference
+    from ml2021.runs.summary import PiecewiseFacts
 
     x = _places_along(curve)
     pieces = len(curve.x) - 1
     even = np.linspace(given.x[0], given.x[-1], pieces + 1)
     is_exact = curve is given
-    return {
-        "points": len(given.x),
-        "pieces": pieces,
-        "hard_sigmoids": trainer.network.layout.hidden[0] // (2 if relu else 1),
-        "range": float(np.ptp(given.y)),
-        "rms_difference": 0.0 if is_exact else difference(given, curve),
-        "rms_difference_of_even_pieces": (
+    return PiecewiseFacts(
+        points=len(given.x),
+        pieces=pieces,
+        hard_sigmoids=trainer.network.layout.hidden[0] // (2 if relu else 1),
+        range=float(np.ptp(given.y)),
+        rms_difference=0.0 if is_exact else difference(given, curve),
+        rms_difference_of_even_pieces=(
             None if is_exact else difference(given, Curve(even, given(even)))
         ),
-        "largest_rounding_of_float32": float(np.abs(_network_at(trainer, x) - curve(x)).max()),
-    }
+        largest_rounding_of_float32=float(np.abs(_network_at(trainer, x) - curve(x)).max()),
+    )
 
 
 def _places_along(curve: "Curve") -> "NDArray[np.float64]":
@@ -236,7 +237,7 @@ def _network_at(trainer: "Trainer", x: "NDArray[np.float64]") -> "NDArray[np.flo
 
 
 def _say(
-    console: Console, csv: Path, points: CurveFile, trainer: "Trainer", facts: dict[str, Any]
+    console: Console, csv: Path, points: CurveFile, trainer: "Trainer", facts: "PiecewiseFacts"
 ) -> None:
     curve, (x_name, y_name) = points.curve, map(echo, points.names)
     low, high = float(curve.x[0]), float(curve.x[-1])
@@ -247,25 +248,25 @@ def _say(
         else (f"hard sigmoid{'s' if hidden > 1 else ''}")
     )
     console.say(
-        f"{csv}: {facts['points']:,} points, {y_name} over {x_name} from {low:.6g} to {high:.6g}",
+        f"{csv}: {facts.points:,} points, {y_name} over {x_name} from {low:.6g} to {high:.6g}",
         f"a constant and {hidden:,} {kind} ({trainer.network.layout.parameters:,} parameters)",
     )
-    spread = facts["range"]
+    spread = facts.range
 
     def amount(value: float) -> str:
         share = f" ({number(100 * value / spread)} % of its range)" if spread else ""
         return f"{number(value)}{share}"
 
-    if (even := facts["rms_difference_of_even_pieces"]) is None:
+    if (even := facts.rms_difference_of_even_pieces) is None:
         console.say("exact: every point is a bend of the network")
     else:
         console.say(
-            f"{facts['pieces']:,} pieces: {y_name} is off by {amount(facts['rms_difference'])}, "
+            f"{facts.pieces:,} pieces: {y_name} is off by {amount(facts.rms_difference)}, "
             f"as root mean square along {x_name}; with evenly spaced bends it would be "
             f"{number(even)}"
         )
     console.say(
-        f"rounding to float32 moves it by at most {amount(facts['largest_rounding_of_float32'])}",
+        f"rounding to float32 moves it by at most {amount(facts.largest_rounding_of_float32)}",
         f"below {low:.6g} and above {high:.6g} it stays constant",
     )
 
@@ -292,19 +293,21 @@ def _write(
     run: RunDirectory,
     loaded: LoadedConfig,
     trainer: "Trainer",
-    facts: dict[str, Any],
+    facts: "PiecewiseFacts",
     picture: bytes,
 ) -> None:
     """Fill the run directory. The resolved config comes last: without it there is no run."""
     from ml2021.files import replace_file
     from ml2021.runs.checkpoints import write_best
+    from ml2021.runs.summary import write_record
     from ml2021.training.trainer import environment, open_metrics, summarise
 
     write_text(run.config, loaded.text)
-    write_json(run.environment, environment(trainer))
+    write_record(run.environment, environment(trainer))
     open_metrics(trainer, run).close()
-    _, summary = summarise(trainer, seconds=0.0, updates=0)
-    write_json(run.summary, {**summary, "stopped_early": False, "piecewise": facts})
+    summary = summarise(trainer, seconds=0.0, updates=0)
+    built = {"stopped_early": False, "piecewise": facts}
+    write_record(run.summary, summary.model_copy(update=built))
     replace_file(run.path / PICTURE, picture)
     write_best(run, trainer.data, trainer.baselines, None, trainer.state)
     write_text(run.resolved_config, dump_yaml(trainer.data.config))

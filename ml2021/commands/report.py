@@ -20,7 +20,7 @@ def report(run_path: Path | None, plots: Path | None) -> Path:
 
     if run_path is not None and is_sweep(run_path):
         sweep = SweepDirectory(run_path)
-        outcome = SweepSummary(read_plan(sweep), load_results(sweep))
+        outcome = SweepSummary(plan := read_plan(sweep), load_results(sweep, plan))
         if not outcome.done:
             raise CheckpointError(f"{run_path}: none of its runs has ended well; nothing to draw")
         if not outcome.is_one_question:

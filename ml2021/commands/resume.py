@@ -1,28 +1,58 @@
 """The command `train --resume`: an interrupted run continues, bit for bit as if never stopped."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ml2021.config.loading import LoadedConfig, load_config
-from ml2021.config.messages import differences
 from ml2021.console import Console
 from ml2021.errors import CheckpointError, ConfigError
 from ml2021.files import is_there
-from ml2021.formatting import echo
-from ml2021.runs.directory import RunDirectory, locked, open_run, read_json
+from ml2021.formatting import echo, plural
+from ml2021.runs.directory import RunDirectory, locked, open_run
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ml2021.data.load import TrainingData
+    from ml2021.data.preprocessing.records import Preprocessing
     from ml2021.runs.checkpoint_file import Checkpoint
+    from ml2021.runs.summary import Environment
     from ml2021.training.init_from import InitialModel
+    from ml2021.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a run has left of its training.
+
+    last: last.safetensors, None before the first save. begun: the checkpoint that shows what the
+    run was trained on so far: `last`, or that of the first folds. initial: what training starts
+    from, where nothing has been saved yet and the run was made with --init-from.
+    """
+
+    last: "Checkpoint | None"
+    begun: "Checkpoint | None"
+    initial: "InitialModel | None"
+
+    @property
+    def preprocessing(self) -> "Preprocessing | None":
+        """The preprocessing that the saved parameters belong to."""
+        if self.begun is not None:
+            return self.begun.description.preprocessing
+        return None if self.initial is None else self.initial.model.preprocessing
+
+    @property
+    def theta(self) -> "Tensor | None":
+        """The parameters (K, P) to start from, where they are not in `last`."""
+        return None if self.initial is None else self.initial.model.theta
 
 
 def resume(path: Path, overrides: Sequence[str], console: Console, *, with_report: bool) -> Path:
-    """Go on with a run, bit for bit as if it had not stopped. Only `train.epochs` may be raised."""
+    """Resume a run. Only `train.epochs` may be raised. Returns its directory."""
     run = open_run(path)
-    if odd := [text for text in overrides if not text.startswith("train.epochs=")]:
-        raise ConfigError(f"--set {odd[0]}: a run goes on with its own config but for train.epochs")
+    check_overrides(overrides)
     loaded = load_config(run.resolved_config, overrides)
     with locked(run):
         _resume(run, loaded, overrides, console, with_report=with_report)
@@ -37,107 +67,150 @@ def _resume(
     *,
     with_report: bool,
 ) -> None:
-    from ml2021.commands.train import train_and_report
+    from ml2021.commands.train import finish
     from ml2021.data.load import load_training_data
     from ml2021.data.preprocessing.reuse import reuse_if_compatible
-    from ml2021.runs.checkpoints import config_without_paths
-    from ml2021.training.trainer import build_trainer, device_name
+    from ml2021.runs.summary import read_environment
+    from ml2021.training.trainer import build_trainer
 
-    recorded = read_json(run.environment)
-    last, begun, start = _read_progress(run, recorded)
-    kept = None
-    if begun is not None:
-        kept = begun.description.preprocessing
-    elif start is not None:
-        kept = start.model.preprocessing
+    environment = read_environment(run)
+    progress = read_progress(run, environment)
+    kept = progress.preprocessing
     data = load_training_data(
         loaded.config, loaded.locate, lambda own: reuse_if_compatible(own, kept) if kept else own
     )
-    data = replace(data, init_sha256=recorded.get("init_sha256"))
-    for file, now, then in (
-        (data.data_path, data.data_sha256, recorded.get("data_sha256")),
-        (data.config.data.test_path, data.test_sha256, recorded.get("test_sha256")),
-    ):
-        if now != then:
-            raise CheckpointError(
-                f"{run.path}: {file} has changed since the run began, its SHA-256 is "
-                f"{str(now)[:8]}… and was {str(then)[:8]}…; restore the file, or train anew"
-            )
-    if overrides and data.folds is not None:
-        raise ConfigError(
-            f"--set {overrides[0]}: the folds say how long the final model is trained; train anew"
-        )
-    if begun is not None:
-        own, then = config_without_paths(data.config), begun.description.config
-        if changed := [
-            f"{loaded.locate(*keys)}: {what}; put it back, or train anew"
-            for keys, what in differences(own, then)
-            if keys != ("train", "epochs")
-        ]:
-            raise CheckpointError(*changed)
-        if begun.description.data_sha256 != data.data_sha256:
-            raise CheckpointError(
-                f"{run.last}: was trained on other data than {data.data_path}; train anew"
-            )
-    threads = recorded.get("threads")
-    if type(threads) is not int or threads < 1:
-        raise CheckpointError(f"{run.environment}: damaged, it names no number of threads")
-    theta = None if start is None else start.model.theta
-    trainer = build_trainer(data, loaded.locate("model"), last, threads, theta)
-    done, epochs = trainer.state.epoch, trainer.hparams.epochs
-    if epochs < done:
-        raise ConfigError(f"--set train.epochs={epochs}: the run has done {done}; name more")
-    is_done = data.folds is not None or trainer.state.is_finished(trainer.hparams)
-    if is_done and is_there(run.summary):
-        early = ", where early stopping ended it" if done < epochs else ""
-        console.say(f"{run.path}: finished after {done} epochs{early}; nothing to do")
-        if with_report and not is_there(run.report):
-            console.say(f"draw its report with: ml2021 report --run {run.path}")
+    data = replace(data, init_sha256=environment.init_sha256)
+    check_unchanged(run, loaded, data, environment, progress.begun)
+    check_folds(overrides, data)
+    trainer = build_trainer(
+        data, loaded.locate("model"), progress.last, environment.threads, progress.theta
+    )
+    check_epochs(trainer)
+    if is_finished(trainer, run):
+        console.say(*describe_finished(trainer, run, with_report=with_report))
         return
-    where = f"after {done} of {epochs} epochs"
-    if data.folds is not None and last is None:
-        where = "within its folds"
-    console.say(f"going on with {run.path} {where}")
-    if (device := device_name(trainer)) != (before := recorded.get("device")):
-        console.say(
-            f"it goes on on {device}, and was trained on {echo(before)} so far: it will not end "
-            "with the same bits as a run on one device"
-        )
-    train_and_report(trainer, run, console, with_report=with_report)
+    console.say(*describe_resumption(trainer, run, environment, progress))
+    finish(trainer, run, console, with_report=with_report)
 
 
-def _read_progress(
-    run: RunDirectory, recorded: Mapping[str, Any]
-) -> "tuple[Checkpoint | None, Checkpoint | None, InitialModel | None]":
-    """Return last.safetensors, else that of the first folds as well, else what the run began with.
+def check_overrides(overrides: Sequence[str]) -> None:
+    """Raise ConfigError for an override of anything but train.epochs."""
+    if odd := [text for text in overrides if not text.startswith("train.epochs=")]:
+        raise ConfigError(f"--set {odd[0]}: only train.epochs can be changed when resuming")
 
-    The second is the first, where there is one. Raises CheckpointError where there is nothing to go
-    on with.
+
+def read_progress(run: RunDirectory, environment: "Environment") -> Progress:
+    """Return what the run has left of its training.
+
+    Raises CheckpointError where there is nothing to resume from.
     """
     from ml2021.runs.checkpoint_file import load_checkpoint
 
     last = load_checkpoint(run.last) if is_there(run.last) else None
     if last is None and is_there(run.summary):  # as piecewise leaves it
         raise CheckpointError(
-            f"{run.path}: was not trained, or its {run.last.name} is gone, so there is nothing to "
-            f"go on with; train anew with --config {run.config}, and with --init-from {run.path} "
-            "from its best parameters"
+            f"{run.path}: has no checkpoint to resume from; start again with --config "
+            f"{run.config}, or from its best parameters with --init-from {run.path}"
         )
     begun = last
-    if last is None and is_there(run.fold_pack(1)):
+    if begun is None and is_there(run.fold_pack(1)):
         begun = load_checkpoint(run.fold_pack(1))
-    init = recorded.get("init_sha256")
-    if begun is not None and begun.description.init_sha256 != init:
+    if begun is not None and begun.description.init_sha256 != environment.init_sha256:
         raise CheckpointError(
-            f"{run.last}: did not begin with the parameters that {run.environment.name} names; "
-            "train anew"
+            f"{begun.path}: did not start from the parameters named in {run.environment.name}; "
+            "start a new run"
         )
-    if begun is not None or init is None:
-        return last, begun, None
+    if begun is not None or environment.init_sha256 is None:
+        return Progress(last, begun, None)
 
     from ml2021.training.init_from import load_initial_model
 
-    start = load_initial_model(run.init, str(run.path))
-    if start.sha256 != init:
-        raise CheckpointError(f"{run.init}: is not what the run began with; train anew")
-    return None, None, start
+    initial = load_initial_model(run.init, str(run.path))
+    if initial.sha256 != environment.init_sha256:
+        raise CheckpointError(
+            f"{run.init}: not the parameters that the run started from; start a new run"
+        )
+    return Progress(None, None, initial)
+
+
+def check_unchanged(
+    run: RunDirectory,
+    loaded: LoadedConfig,
+    data: "TrainingData",
+    environment: "Environment",
+    begun: "Checkpoint | None",
+) -> None:
+    """Raise CheckpointError where the data or the config is not what the run was trained on."""
+    from ml2021.runs.model import changed_file, changed_keys
+
+    file = changed_file(data, environment.data_sha256, environment.test_sha256)
+    if file is not None:
+        raise CheckpointError(
+            f"{run.path}: {file.path} has changed since the run began, its SHA-256 is "
+            f"{str(file.now)[:8]}… and was {str(file.then)[:8]}…; restore it, or start a new run"
+        )
+    if begun is None:
+        return
+    if changed := [
+        f"{loaded.locate(*keys)}: {what}; restore it, or start a new run"
+        for keys, what in changed_keys(data.config, begun.description.config)
+        if keys != ("train", "epochs")
+    ]:
+        raise CheckpointError(*changed)
+    if begun.description.data_sha256 != data.data_sha256:
+        raise CheckpointError(
+            f"{begun.path}: was trained on other data than {data.data_path}; start a new run"
+        )
+
+
+def check_folds(overrides: Sequence[str], data: "TrainingData") -> None:
+    """Raise ConfigError for a number of epochs where folds determine it."""
+    if overrides and data.folds is not None:
+        raise ConfigError(
+            f"--set {overrides[0]}: with kfold the folds determine the number of epochs; "
+            "start a new run"
+        )
+
+
+def check_epochs(trainer: "Trainer") -> None:
+    """Raise ConfigError where fewer epochs are asked for than are done."""
+    done, epochs = trainer.state.epoch, trainer.hparams.epochs
+    if epochs < done:
+        raise ConfigError(
+            f"--set train.epochs={epochs}: the run has already done {done} epochs; "
+            "choose a larger number"
+        )
+
+
+def is_finished(trainer: "Trainer", run: RunDirectory) -> bool:
+    """Whether nothing is left to train or to score."""
+    is_trained = trainer.data.folds is not None or trainer.state.is_finished(trainer.hparams)
+    return is_trained and is_there(run.summary)
+
+
+def describe_finished(trainer: "Trainer", run: RunDirectory, *, with_report: bool) -> list[str]:
+    """Say that nothing is left to do, and how to make a report that is missing."""
+    done, epochs = trainer.state.epoch, trainer.hparams.epochs
+    early = ", stopped early" if done < epochs else ""
+    lines = [f"{run.path}: finished after {plural(done, 'epoch')}{early}; nothing to do"]
+    if with_report and not is_there(run.report):
+        lines.append(f"write its report with: ml2021 report --run {run.path}")
+    return lines
+
+
+def describe_resumption(
+    trainer: "Trainer", run: RunDirectory, environment: "Environment", progress: Progress
+) -> list[str]:
+    """Say where the run continues, and whether on another device."""
+    from ml2021.training.trainer import device_name
+
+    where = f"after {trainer.state.epoch} of {plural(trainer.hparams.epochs, 'epoch')}"
+    if trainer.data.folds is not None and progress.last is None:
+        where = "during its cross-validation"
+    lines = [f"resuming {run.path} {where}"]
+    if (device := device_name(trainer)) != environment.device:
+        lines.append(
+            f"resuming on {device}, but the run started on {echo(environment.device)}; "
+            "results will not be bit-identical"
+        )
+    return lines

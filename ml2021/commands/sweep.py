@@ -82,7 +82,7 @@ def resume(path: Path, jobs: int | None, console: Console, *, with_report: bool)
     directory = SweepDirectory(path)
     with locked(RunDirectory(path)):
         plan = read_plan(directory)
-        results = load_results(directory)
+        results = load_results(directory, plan)
         kept = {run: result for run, result in results.items() if result.status != "failed"}
         missing = len(plan.texts) - len(kept)
         if not missing and directory.table.is_file():
@@ -209,9 +209,9 @@ class _Sweep:
         return validation_value(result, self._losses)
 
     def _best_so_far(self) -> str:
-        if self._best is None:
+        if self._best is None or self._best.result is None:
             return "none is the best yet"
-        score = selection_metric(self._best.task, self._losses)
+        score = selection_metric(self._best.result.task, self._losses)
         value = number(self._value(self._best))
         return f"best validation {heading(score)} {value}, of run {self._best.run}"
 

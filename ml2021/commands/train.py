@@ -1,10 +1,10 @@
 """The command `train`: config, table and network in, a run directory out.
 
-What costs time to import comes in when it is needed: numpy once the config is known to be right,
+What costs time to import is imported when it is needed: numpy once the config is known to be right,
 torch once the column names are, so that a mistake in them is answered at once.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from ml2021.config.loading import LoadedConfig, dump_yaml, load_config
 from ml2021.console import Console
 from ml2021.errors import ConfigError, RunInterruptedError
 from ml2021.files import replace_file
-from ml2021.formatting import score_table
+from ml2021.formatting import plural, score_table
 from ml2021.runs.directory import (
     RunDirectory,
     create_run,
@@ -22,15 +22,13 @@ from ml2021.runs.directory import (
     open_run,
     refuse_used,
     remove_leftovers,
-    write_json,
     write_text,
 )
 from ml2021.signals import StoppedError, stop_signals
 
 if TYPE_CHECKING:
     from ml2021.data.load import TrainingData
-    from ml2021.evaluation.scoring import Evaluation
-    from ml2021.training.cross_validation import CrossValidation
+    from ml2021.runs.summary import FoldScores, RunSummary
     from ml2021.training.init_from import InitialModel
     from ml2021.training.trainer import Trainer
 
@@ -44,52 +42,59 @@ def train(
     *,
     with_report: bool,
 ) -> Path:
-    """Train as the config file says. Returns the run directory that was made.
+    """Train as the config file says. Returns the directory of the new run.
 
-    With `init_from` it begins with the best parameters of that run. With `with_report` the run gets
-    a report to look at, once everything else is saved.
+    init_from: a run whose best parameters training starts from. with_report: write report.html,
+    once everything else is saved.
     """
     loaded = load_config(config, overrides)
-    if loaded.config.sweep is not None:
-        raise ConfigError(
-            f"{loaded.locate('sweep')}: train makes one run; for all of them: "
-            f"ml2021 sweep --config {config}; for the config alone: --set sweep=null"
-        )
+    refuse_sweep(loaded, config)
     if run_dir is not None:
-        data = loaded.config.data
-        tables = [Path(path) for path in (data.path, data.test_path) if path is not None]
+        section = loaded.config.data
+        tables = [Path(path) for path in (section.path, section.test_path) if path is not None]
         refuse_used(run_dir, [config, *tables])
+    initial = None if init_from is None else load_initial_model_for(loaded, init_from)
 
-    start = None if init_from is None else _read_start(init_from, loaded)
+    from ml2021.data.load import describe, load_training_data
 
-    from ml2021.data.load import load_training_data
-
-    if start is None:
-        problem = load_training_data(loaded.config, loaded.locate)
+    if initial is None:
+        data = load_training_data(loaded.config, loaded.locate)
     else:
-        problem = load_training_data(loaded.config, loaded.locate, start.choose)
-        problem = replace(problem, init_sha256=start.sha256)
-    _say_problem(console, problem)
+        data = load_training_data(loaded.config, loaded.locate, initial.choose)
+        data = replace(data, init_sha256=initial.sha256)
+    console.say("config, with every default:")
+    console.say(*(f"  {line}" for line in dump_yaml(data.config).splitlines()))
+    console.say(*describe(data))
 
+    from ml2021.runs.summary import write_record
     from ml2021.training.trainer import build_trainer, environment
 
-    theta = None if start is None else start.model.theta
-    trainer = build_trainer(problem, loaded.locate("model"), None, None, theta)
+    theta = None if initial is None else initial.model.theta
+    trainer = build_trainer(data, loaded.locate("model"), None, None, theta)
     run = create_run(run_dir, config.stem)
     with locked(run):
         refuse_used(run.path)  # by a process that was quicker than we were
         write_text(run.config, loaded.text)
-        write_json(run.environment, environment(trainer))
+        write_record(run.environment, environment(trainer))
         run.init.unlink(missing_ok=True)  # of a run that was killed before it had begun
-        if start is not None:
-            replace_file(run.init, start.content)
-            _say_start(console, problem, start)
-        train_and_report(trainer, run, console, with_report=with_report)
+        if initial is not None:
+            replace_file(run.init, initial.content)
+            console.say(*describe_start(initial, data))
+        finish(trainer, run, console, with_report=with_report)
     return run.path
 
 
-def _read_start(path: Path, loaded: LoadedConfig) -> "InitialModel":
-    """Return the best parameters of the run at `path`, held against the config."""
+def refuse_sweep(loaded: LoadedConfig, config: Path) -> None:
+    """Raise ConfigError for a config that stands for many runs."""
+    if loaded.config.sweep is not None:
+        raise ConfigError(
+            f"{loaded.locate('sweep')}: this config has a sweep; run `ml2021 sweep --config "
+            f"{config}`, or drop it with --set sweep=null"
+        )
+
+
+def load_initial_model_for(loaded: LoadedConfig, path: Path) -> "InitialModel":
+    """Return the best parameters of the run at `path`, which fit the config."""
     from ml2021.data.resolve import check_columns
 
     source = open_run(path)
@@ -97,101 +102,101 @@ def _read_start(path: Path, loaded: LoadedConfig) -> "InitialModel":
 
     from ml2021.training.init_from import load_initial_model
 
-    start = load_initial_model(source.best, str(path))
-    start.check_config(loaded.config)
-    return start
+    initial = load_initial_model(source.best, str(path))
+    initial.check_config(loaded.config)
+    return initial
 
 
-def _say_start(console: Console, problem: "TrainingData", start: "InitialModel") -> None:
-    """Say what training begins with."""
-    console.say(f"beginning with the best parameters of {start.name}, and with its preprocessing")
-    if start.has_seen(problem):
-        console.say(
-            "they come from this very table, split otherwise: they may have been trained on rows "
-            "that are held out here, and the scores then say too much good"
+def describe_start(initial: "InitialModel", data: "TrainingData") -> Iterator[str]:
+    """Say what training starts from."""
+    yield f"starting from the best parameters of {initial.name} (and its preprocessing)"
+    if initial.has_seen(data):
+        yield (
+            "warning: those parameters were trained on this table with a different split, "
+            "so held-out scores may be optimistic"
         )
 
 
-def _say_problem(console: Console, problem: "TrainingData") -> None:
-    """Say what was understood of config and table, before the time is spent."""
-    from ml2021.data.load import describe
+def finish(trainer: "Trainer", run: RunDirectory, console: Console, *, with_report: bool) -> None:
+    """Train the rest of a run, whose lock is held; save and print what it scored, and its report.
 
-    console.say("config, with every default:")
-    console.say(*(f"  {line}" for line in dump_yaml(problem.config).splitlines()))
-    console.say(*describe(problem))
-
-
-def train_and_report(
-    trainer: "Trainer", run: RunDirectory, console: Console, *, with_report: bool
-) -> None:
-    """Train the rest of a run, whose lock is held, and keep and say what it came to.
-
-    Raises RunInterruptedError after a signal, wherever it came; what was trained is saved.
+    Raises RunInterruptedError after a signal, whenever it came; what was trained is saved.
     """
+    from ml2021.runs.summary import write_record
     from ml2021.training.trainer import open_metrics, train_and_score
 
+    resume = f"Resume with: ml2021 train --resume {run.path}"
     with closing(open_metrics(trainer, run)) as metrics:
         remove_leftovers(run)
         run.summary.unlink(missing_ok=True)  # until this training has ended, there is none
         write_text(run.resolved_config, dump_yaml(trainer.data.config))
-        network, model = trainer.network, trainer.data.config.model
-        members = len(trainer.hparams.seeds)
-        console.say(
-            f"training {f'{members} members of ' if members > 1 else ''}{model.type}, "
-            f"{' → '.join(map(str, network.layout.sizes))} "
-            f"({network.layout.parameters:,} parameters), on {trainer.state.theta.device}, "
-            f"{trainer.hparams.batches(len(trainer.train))} updates an epoch"
-        )
-        found = None
+        console.say(describe_training(trainer))
+        folds = None
         if trainer.data.folds is not None:
-            with _stopped_late(run, "between two steps of its folds; what is trained of them"):
-                found = _cross_validate(trainer, run, console)
-        with _stopped_late(run, "while the trained run was scored; it"):
-            evaluations, summary = train_and_score(trainer, run, metrics, console)
-            if found is not None:
-                summary["cross_validation"] = found.to_json()
-                evaluations["held-out"] = found.pooled
-            write_json(run.summary, summary)
-    with stop_signals() as stop_signal:  # all is saved: what follows is only said and drawn
-        _say_results(trainer, run, evaluations, console)
+            with interrupted(f"interrupted during cross-validation; progress is saved. {resume}"):
+                folds = _cross_validate(trainer, run, console)
+        with interrupted(f"interrupted while the trained run was scored; it is saved. {resume}"):
+            summary = train_and_score(trainer, run, metrics, console)
+            summary = summary.model_copy(update={"cross_validation": folds})
+            write_record(run.summary, summary)
+    with stop_signals() as stop_signal:  # all is saved: what follows is only printed and drawn
+        _say_results(trainer, run, summary, console)
         if with_report:
-            _report(trainer, run, console, stop_signal)
+            from ml2021.report.contents import from_training
+            from ml2021.report.write import write_last, write_report
+
+            def draw() -> None:
+                write_report(run, from_training(run, trainer.data), stop_signal)
+
+            write_last(draw, run.report, "run", console)
     if (late := stop_signal()) is not None:
-        raise RunInterruptedError(late, f"stopped when all was done: {run.path} is saved")
+        raise RunInterruptedError(
+            late, f"interrupted after training had finished; {run.path} is complete"
+        )
 
 
 @contextmanager
-def _stopped_late(run: RunDirectory, when: str) -> Iterator[None]:
-    """Say how to go on where a signal comes while nothing is trained: all that was is saved."""
+def interrupted(line: str) -> Iterator[None]:
+    """Raise RunInterruptedError with that line for a signal that comes between two saves."""
     try:
         yield
     except StoppedError as stop:
-        raise RunInterruptedError(
-            stop.signal_number,
-            f"stopped {when} is saved, go on with: ml2021 train --resume {run.path}",
-        ) from None
+        raise RunInterruptedError(stop.signal_number, line) from None
 
 
-def _cross_validate(trainer: "Trainer", run: RunDirectory, console: Console) -> "CrossValidation":
-    """Train the folds and say what they came to; make the session that of the final model."""
+def describe_training(trainer: "Trainer") -> str:
+    """Say what is about to be trained, on what, and in how many updates an epoch."""
+    network, members = trainer.network, len(trainer.hparams.seeds)
+    updates = trainer.hparams.batches(len(trainer.train))
+    ensemble = f"{members} ensemble members of " if members > 1 else ""
+    return (
+        f"training {ensemble}{trainer.data.config.model.type}, "
+        f"{' → '.join(map(str, network.layout.sizes))} "
+        f"({plural(network.layout.parameters, 'parameter')}), on {trainer.state.theta.device}, "
+        f"{plural(updates, 'update')} per epoch"
+    )
+
+
+def _cross_validate(trainer: "Trainer", run: RunDirectory, console: Console) -> "FoldScores":
+    """Train the folds and print their scores; make the trainer that of the final model."""
     from ml2021.training.cross_validation import cross_validate
 
     found = cross_validate(trainer, run, console)
     trainer.become_final(found.final_epochs, found.residuals())
-    title = f"{found.pooled.rows:,} rows, each held out once"
-    console.say("", *score_table(title, found.means, found.errors))
-    console.say(f"mean ± standard error over {len(found.folds)} folds", "")
+    scores = found.scores()
+    console.say("", *score_table(f"{scores.rows:,} rows, each held out once", *scores.tables()))
+    console.say(f"mean ± standard error over {scores.folds} folds", "")
     console.say(
-        f"the final model: on all {len(trainer.train):,} rows, for {found.final_epochs} epochs, "
-        "the median of the folds' best"
+        f"the final model: trained on all {len(trainer.train):,} rows for "
+        f"{plural(scores.final_epochs, 'epoch')}, the median of the folds' best"
     )
-    return found
+    return scores
 
 
 def _say_results(
-    trainer: "Trainer", run: RunDirectory, evaluations: Mapping[str, "Evaluation"], console: Console
+    trainer: "Trainer", run: RunDirectory, summary: "RunSummary", console: Console
 ) -> None:
-    """Print the scores, and what they say."""
+    """Print the scores and the diagnosis."""
     if console.quiet:
         return
 
@@ -200,46 +205,28 @@ def _say_results(
     from ml2021.inspection.evidence import evidence_of
     from ml2021.runs.metrics_csv import read_metrics
 
-    part = best_available(evaluations)
-    report = evaluations[part]
+    evaluations = summary.evaluations
+    split = best_available(evaluations)
     console.say(*_endings(trainer), "")
-    if part != "held-out":  # which the folds have told
-        title = f"{report.rows:,} {part} rows"
-        console.say(*score_table(title, report.table()), "")
-    console.say(*score_table("network on", {name: r.scores for name, r in evaluations.items()}), "")
+    if split != "held-out":  # those are printed when the folds are done
+        evaluation = evaluations[split]
+        console.say(*score_table(plural(evaluation.rows, f"{split} row"), evaluation.table()), "")
+    console.say(*score_table("network on", {name: e.scores for name, e in evaluations.items()}), "")
     data, parameters = trainer.data, trainer.network.layout.parameters
     history = read_metrics(run)
     evidence = evidence_of(data.config, data.preprocessing, evaluations, history, parameters)
     console.say(*say(diagnose(evidence), run))
 
 
-def _report(
-    trainer: "Trainer",
-    run: RunDirectory,
-    console: Console,
-    stop_signal: Callable[[], int | None],
-) -> None:
-    """Write the report of a run that is saved: whatever befalls it, the run has ended well.
-
-    Raises RunInterruptedError after a signal.
-    """
-    from ml2021.report.contents import from_training
-    from ml2021.report.write import write_last, write_report
-
-    def draw() -> None:
-        write_report(run, from_training(run, trainer.data), stop_signal)
-
-    write_last(draw, run.report, "run", console)
-
-
 def _endings(trainer: "Trainer") -> list[str]:
-    """Say how long was trained, which epochs were the best, and which members have diverged."""
+    """Say how long training took, which epochs were the best, and which members diverged."""
     state, seeds = trainer.state, trainer.hparams.seeds
     fine = (state.diverged == 0).tolist()
     best = [str(epoch) for epoch, kept in zip(state.best_epoch.tolist(), fine, strict=True) if kept]
-    lines = [f"{state.epoch} epochs; best parameters from epoch {', '.join(best)}"]
-    if gone := [str(seed) for seed, kept in zip(seeds, fine, strict=True) if not kept]:
-        lines.append(
-            f"{len(gone)} of {len(seeds)} members diverged and are left out: seed {', '.join(gone)}"
-        )
+    epochs = f"{'epoch' if len(best) == 1 else 'epochs'} {', '.join(best)}"
+    lines = [f"{plural(state.epoch, 'epoch')}; best parameters from {epochs}"]
+    if len(best) < len(seeds):
+        lost = [str(seed) for seed, kept in zip(seeds, fine, strict=True) if not kept]
+        what = "seed" if len(lost) == 1 else "seeds"
+        lines.append(f"ensemble members that diverged and are left out: {what} {', '.join(lost)}")
     return lines

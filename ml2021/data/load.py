@@ -59,6 +59,12 @@ class TrainingData:
     init_sha256: str | None = None
 
     @property
+    def splits(self) -> dict[str, Samples]:
+        """The samples of each split that has rows: train, validation, test."""
+        splits = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {split: samples for split, samples in splits.items() if len(samples)}
+
+    @property
     def scored_part(self) -> tuple[str, Samples]:
         """The test rows, validation rows where there are none, else training rows."""
         parts = {"test": self.test, "validation": self.validation, "train": self.train}

@@ -1,23 +1,24 @@
-"""The section `sweep` of a config: which keys are set to which values in which run.
+"""Group runs that differ only in the seed, and summarise their scores.
 
-Each value keeps the place where it stands. What is drawn at random depends on the sweep's own
-seed, the key and the number of the draw alone. Whether a run may have a value is left to
-`ml2021.sweeps.search_space`.
+Runs whose configs are equal but for the seed make one group, scored by mean ± standard deviation.
+Where the runs come from is left to the commands `compare` and `sweep`.
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any, Self
+
+from pydantic import Field, field_serializer, model_validator
 
 from ml2021.config.loading import to_plain
-from ml2021.config.schema import Config
+from ml2021.config.schema import Config, Task
 from ml2021.config.yaml_scalars import dump_value
+from ml2021.data.preprocessing.records import Record
+from ml2021.evaluation.metrics import Scores
+from ml2021.evaluation.scoring import SPLITS, SplitScores
 from ml2021.formatting import HIGHER_IS_BETTER, align, echo, heading, number
-
-if TYPE_CHECKING:
-    from ml2021.evaluation.metrics import Scores
 
 SEED = "seed"
 
@@ -25,30 +26,47 @@ CELL_LIMIT = 48
 """The longest setting that a table shows whole, in characters."""
 
 _NOT_COMPARED = {SEED, "device", "sweep", "train.save_seconds", "train.keep_path"}
-"""The seed, whose effect is the spread, and keys that change nothing of what is trained."""
+"""The seed, whose effect is the spread, and keys without effect on the trained model."""
 
 Settings = Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class RunResult:
-    """A run that has ended.
+class RunResult(Record):
+    """What a run scored, as far as it is compared with others.
 
-    settings: what was set for it, by dotted key, as it would stand in a config.
-    scores, rows, truths, baselines: for each part that has rows, the scores, the number of rows,
-    the digest of their true answers, and the scores of the trivial answers.
+    splits: the scores by split; none where training diverged.
     """
 
-    name: str
     config: Config
+    task: Task
+    parameters: Annotated[int, Field(ge=0)]
+    epochs: Annotated[int, Field(ge=0)]
+    best_epoch: Annotated[int, Field(ge=0)]
+    splits: dict[str, SplitScores]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.splits.keys() <= set(SPLITS):
+            raise ValueError("scores of an unknown split")
+        return self
+
+    @field_serializer("config")
+    def _plain_config(self, config: Config) -> dict[str, Any]:
+        return to_plain(config)
+
+    def score(self, split: str, metric: str) -> float | None:
+        """Return a score; None where the split was not scored, or the score is undefined."""
+        scored = self.splits.get(split)
+        return None if scored is None else scored.scores.get(metric)
+
+
+@dataclass(frozen=True)
+class ComparedRun:
+    """A run to compare; `settings` are those set for it, by dotted key, as text in a config."""
+
+    name: str
     settings: Settings
-    task: str
-    parameters: int
-    best_epoch: int
-    scores: Mapping[str, "Scores"]
-    rows: Mapping[str, int]
-    truths: Mapping[str, str]
-    baselines: Mapping[str, Mapping[str, "Scores"]]
+    result: RunResult
 
 
 @dataclass(frozen=True)
@@ -61,7 +79,7 @@ class Spread:
 
     @property
     def rank(self) -> float:
-        """A number that is lower the better the mean is; what is undefined comes last."""
+        """A number that is lower the better the mean; undefined means come last."""
         if self.mean is None:
             return math.inf
         return -self.mean if self.is_high_good else self.mean
@@ -73,46 +91,45 @@ class Spread:
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that differ in nothing but the seed; `settings` is what tells them from other groups."""
+    """Runs that differ only in the seed; `settings` tells them from other groups."""
 
     settings: Settings
-    members: tuple[RunResult, ...]
+    runs: tuple[ComparedRun, ...]
 
     @property
-    def first(self) -> RunResult:
+    def first(self) -> ComparedRun:
         """The run that stands for all in what does not depend on the seed."""
-        return self.members[0]
+        return self.runs[0]
 
-    def spread(self, part: str, score: str) -> Spread:
-        """Return a score on a part; undefined where it is for any member."""
-        values = [member.scores.get(part, {}).get(score) for member in self.members]
+    def spread(self, split: str, metric: str) -> Spread:
+        """Return a metric's mean and deviation on a split; undefined where it is for any run."""
+        values = [run.result.score(split, metric) for run in self.runs]
         known = [value for value in values if value is not None]
-        is_high_good = score in HIGHER_IS_BETTER
+        is_high_good = metric in HIGHER_IS_BETTER
         if len(known) < len(values):
             return Spread(None, None, is_high_good)
         return Spread(mean(known), stdev(known) if len(known) > 1 else None, is_high_good)
 
 
-def group(contenders: Sequence[RunResult]) -> list[Group]:
-    """Return the groups, in the order of their first runs. A run that is there twice counts once.
+def group(runs: Sequence[ComparedRun]) -> list[Group]:
+    """Return the groups, in the order of their first runs. A run that is listed twice counts once.
 
-    They are told apart by their settings, and where these do not, by other keys that differ.
+    Groups are told apart by the runs' settings, and where these do not suffice, by other keys that
+    differ.
     """
-    flat = [{**_flatten(each.config), **each.settings} for each in contenders]
-    chosen = [
-        key for key in dict.fromkeys(k for c in contenders for k in c.settings) if key != SEED
-    ]
+    flat = [{**_flatten(run.result.config), **run.settings} for run in runs]
+    chosen = [key for key in dict.fromkeys(k for run in runs for k in run.settings) if key != SEED]
     for key in dict.fromkeys(key for settings in flat for key in settings):
         more = [*chosen, key]
         if key not in _NOT_COMPARED and _count(flat, more) > _count(flat, chosen):
             chosen = more
-    groups: dict[tuple[str, ...], dict[int, RunResult]] = {}
-    for contender, settings in zip(contenders, flat, strict=True):
+    groups: dict[tuple[str, ...], dict[int, ComparedRun]] = {}
+    for run, settings in zip(runs, flat, strict=True):
         own = tuple(settings.get(key, "") for key in chosen)
-        groups.setdefault(own, {}).setdefault(contender.config.seed, contender)
+        groups.setdefault(own, {}).setdefault(run.result.config.seed, run)
     return [
-        Group(dict(zip(chosen, own, strict=True)), tuple(members.values()))
-        for own, members in groups.items()
+        Group(dict(zip(chosen, own, strict=True)), tuple(by_seed.values()))
+        for own, by_seed in groups.items()
     ]
 
 
@@ -121,20 +138,22 @@ def _count(flat: Sequence[Settings], keys: Sequence[str]) -> int:
     return len({tuple(settings.get(key) for key in keys) for settings in flat})
 
 
-def are_same_rows(contenders: Iterable[RunResult], part: str) -> bool:
-    """Whether all runs have been scored on the same rows of that part."""
-    return len({contender.truths.get(part) for contender in contenders}) == 1
+def are_same_rows(runs: Iterable[ComparedRun], split: str) -> bool:
+    """Whether all runs were scored on the same rows of that split."""
+    scored = [run.result.splits.get(split) for run in runs]
+    return len({None if each is None else each.truth_sha256 for each in scored}) == 1
 
 
-def best_of(groups: Sequence[Group], part: str, score: str) -> int | None:
+def best_of(groups: Sequence[Group], split: str, metric: str) -> int | None:
     """Return the index of the group with the best mean, the first of equals."""
-    ranks = [each.spread(part, score).rank for each in groups]
+    ranks = [each.spread(split, metric).rank for each in groups]
     return ranks.index(min(ranks)) if min(ranks, default=math.inf) < math.inf else None
 
 
-def shared_baselines(groups: Sequence[Group], part: str) -> "dict[str, Scores]":
-    """Return the scores of those trivial answers that are the same for every group."""
-    found = [each.first.baselines.get(part, {}) for each in groups]
+def shared_baselines(groups: Sequence[Group], split: str) -> dict[str, Scores]:
+    """Return the scores of the baselines that are the same for every group."""
+    scored = [each.first.result.splits.get(split) for each in groups]
+    found = [{} if each is None else each.baselines for each in scored]
     return {name: s for name, s in found[0].items() if all(f.get(name) == s for f in found)}
 
 
@@ -158,23 +177,23 @@ def comparison_cells(
 ) -> list[list[str]]:
     """Return the header, and a row for each group: what tells it apart, its size, and scores.
 
-    columns: (part, score) of each. names: run -> what it is called; None for no such column.
-    marked: the columns whose best is marked with a star.
+    columns: (split, metric) of each. names: run -> its name in the table; None for no such column.
+    marked: the columns whose best value gets a star.
     """
     keys = list(groups[0].settings) if groups else []
-    has_spread = any(len(each.members) > 1 for each in groups)
-    several = len({part for part, _ in columns}) > 1
+    has_spread = any(len(each.runs) > 1 for each in groups)
+    several = len({split for split, _ in columns}) > 1
     header = [*([] if names is None else ["run"]), *keys, *(["n"] if has_spread else [])]
     header += ["parameters", *([] if has_spread else ["epoch"])]
-    header += [heading(score) + (f" {part}" if several else "") for part, score in columns]
+    header += [heading(metric) + (f" {split}" if several else "") for split, metric in columns]
     best = {column: best_of(groups, *column) for column in marked}
     rows = []
     for index, each in enumerate(groups):
         row = [] if names is None else [_name(each, names)]
         row += [_cut(value) for value in each.settings.values()]
-        row += [str(len(each.members))] if has_spread else []
-        row += [f"{each.first.parameters:,}"]
-        row += [] if has_spread else [str(each.first.best_epoch)]
+        row += [str(len(each.runs))] if has_spread else []
+        row += [f"{each.first.result.parameters:,}"]
+        row += [] if has_spread else [str(each.first.result.best_epoch)]
         for column in columns:
             mark = " *" if best.get(column) == index else ("  " if column in best else "")
             row.append(f"{each.spread(*column)}{mark}")
@@ -184,7 +203,7 @@ def comparison_cells(
 
 def _name(each: Group, names: Mapping[str, str]) -> str:
     first = names[each.first.name]
-    more = len(each.members) - 1
+    more = len(each.runs) - 1
     return f"{first} and {more} more" if more else first
 
 
@@ -194,7 +213,7 @@ def _cut(text: str) -> str:
 
 
 def _flatten(config: Config) -> dict[str, str]:
-    """Return every key of a config, dotted, with its value as it would stand in a file."""
+    """Return every key of a config, dotted, with its value as written in a file."""
     flat: dict[str, str] = {}
 
     def visit(prefix: str, value: Any) -> None:

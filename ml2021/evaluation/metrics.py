@@ -15,7 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 Scores = dict[str, float | None]
-"""The name of a score -> its value; None where it is undefined."""
+"""The name of a metric -> its value; None where it is undefined."""
+
+REAL_METRICS = ("mae", "rmse", "r2")
+CLASS_METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "auroc")
 
 
 def selection_metric(task: str | None, losses: Iterable[str]) -> str:

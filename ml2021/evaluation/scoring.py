@@ -11,26 +11,27 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import stdev
-from typing import Any
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
 from ml2021.config.schema import Config
-from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, RealTargets
+from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, RealTargets, Record
 from ml2021.data.samples import Samples
 from ml2021.evaluation import baselines, metrics
-from ml2021.evaluation.metrics import Scores
+from ml2021.evaluation.metrics import CLASS_METRICS, REAL_METRICS, Scores
 
 FittedBaselines = dict[str, NDArray[np.float64]]
-"""What the trivial answers learned: mean and median (T,) or frequencies (C,), and the coefficients
-(F + 1, T) of least squares, on standardised or one-hot targets."""
+"""What the baselines need: mean and median (T,) or class frequencies (C,), and the coefficients
+(F + 1, T) of least squares on standardised or one-hot targets."""
 
 _NUMBERS_AT_ONCE = 1 << 18
-"""Predictions that are scored side by side: all members of a small table, one of a large one."""
+"""Predictions scored at once: all members of a small table, one of a large one."""
 
-ALONE = "a member alone"
-"""What the members of an ensemble score by themselves, on average."""
+ALONE = "one member"
+"""The row of a table with the average scores of a single ensemble member."""
 
 
 SPLITS = ("test", "held-out", "validation", "train")
@@ -72,36 +73,51 @@ def loss_unit(config: Config, preprocessing: Preprocessing) -> LossUnit:
     return LossUnit(name, scale**2, f"{name} ({column}²)")
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """The scores of one set of rows. `baselines` has a trivial answer's scores under its name.
+class SplitScores(Record):
+    """The scores of one set of rows, and those of the baselines on them.
 
-    truth_sha256: the digest of the rows' true answers; reports that share it are of the same rows.
-    members: where the prediction is the mean of several members', the scores of each alone.
+    truth_sha256: the digest of the rows' true answers; two that share it are of the same rows.
+    baselines: the scores of each baseline, by its name.
     """
 
-    rows: int
+    rows: Annotated[int, Field(ge=0)]
     truth_sha256: str
     scores: Scores
-    targets: dict[str, Scores]
     baselines: dict[str, Scores]
-    confusion: list[list[int]] | None
-    members: Sequence[Scores] = ()
 
-    def to_json(self) -> dict[str, Any]:
-        """Return it as plain values."""
-        plain: dict[str, Any] = {
-            "rows": self.rows,
-            "truth_sha256": self.truth_sha256,
-            "scores": self.scores,
-            "targets": self.targets,
-            "baselines": self.baselines,
-        }
-        if self.confusion is not None:
-            plain["confusion"] = self.confusion
-        if self.members:
-            plain["members"] = list(self.members)
-        return plain
+    @model_validator(mode="after")
+    def _check_metrics(self) -> Self:
+        if tuple(self.scores) not in (REAL_METRICS, CLASS_METRICS):
+            raise ValueError("scores that are not those of a task")
+        if not self.baselines or any(
+            tuple(scores) != tuple(self.scores) for scores in self.baselines.values()
+        ):
+            raise ValueError("baselines that are not scored like the network")
+        return self
+
+
+class Evaluation(SplitScores):
+    """The scores of one set of rows in full.
+
+    targets: the scores of each target, or of each class. confusion: of classes, (C, C) counts, a
+    line for each true class. members: where the prediction is the mean of several members', the
+    scores of each alone.
+    """
+
+    targets: dict[str, Scores]
+    confusion: tuple[tuple[int, ...], ...] | None = None
+    members: tuple[Scores, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_shapes(self) -> Self:
+        if not self.targets or len({tuple(scores) for scores in self.targets.values()}) > 1:
+            raise ValueError("targets that are not scored alike")
+        if any(tuple(scores) != tuple(self.scores) for scores in self.members):
+            raise ValueError("members that are not scored like their mean")
+        table = self.confusion
+        if table is not None and any(len(row) != len(table) or min(row) < 0 for row in table):
+            raise ValueError("a confusion matrix that is not square")
+        return self
 
     def table(self) -> dict[str, Scores]:
         """Return the scores under the names that people read, the network's first."""
@@ -130,24 +146,8 @@ def standard_errors(scores: Sequence[Scores]) -> Scores:
     return errors
 
 
-def fold_scores(found: Mapping[str, Any]) -> tuple[dict[str, Scores], dict[str, Scores]]:
-    """Return what a summary says of folds: the means, the network's first, and standard errors."""
-    alone = found.get("members", {})
-    tables = []
-    for of_network, of_baselines in (
-        ("scores", "baselines"),
-        ("standard_errors", "baseline_standard_errors"),
-    ):
-        table = {"network": found[of_network], **found[of_baselines]}
-        if alone:
-            table = {"network": table.pop("network"), ALONE: alone[of_network], **table}
-        tables.append(table)
-    means, errors = tables
-    return means, errors
-
-
 def fit_baselines(preprocessing: Preprocessing, train: Samples) -> FittedBaselines:
-    """Return the trivial answers of the training rows."""
+    """Return the baselines of the training rows."""
     target = preprocessing.target
     if isinstance(target, ClassTarget):
         one_hot = np.eye(target.width)[train.classes]
@@ -163,7 +163,7 @@ def fit_baselines(preprocessing: Preprocessing, train: Samples) -> FittedBaselin
 
 
 def baseline_shapes(preprocessing: Preprocessing) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each of the trivial answers that go with a preprocessing."""
+    """Return the shape of each baseline that goes with a preprocessing."""
     width = preprocessing.target.width
     coefficients = (len(preprocessing.inputs) + 1, width)
     if isinstance(preprocessing.target, ClassTarget):
@@ -217,17 +217,17 @@ def evaluate_predictions(
     predictions: NDArray[np.float64],
     members: Sequence[Scores] = (),
 ) -> Evaluation:
-    """Return the scores overall, per target or class, and of the trivial answers beside them."""
-    trivial = baseline_predictions(preprocessing, fitted, samples)
-    return evaluate_against(preprocessing, samples.targets, predictions, trivial, members)
+    """Return the scores overall, per target or class, and of the baselines."""
+    others = baseline_predictions(preprocessing, fitted, samples)
+    return evaluate_against(preprocessing, samples.targets, predictions, others, members)
 
 
 def baseline_predictions(
     preprocessing: Preprocessing, fitted: FittedBaselines, samples: Samples
 ) -> dict[str, NDArray[np.float64]]:
-    """Return what each trivial answer says about those rows: values (N, T), or (N, C) of classes.
+    """Return the predictions of each baseline: values (N, T), or probabilities (N, C).
 
-    Least squares chooses a class and gives no probabilities: 1 for the class, 0 for the others.
+    Least squares chooses a class without probabilities: 1 for that class, 0 for the others.
     """
     target, rows = preprocessing.target, len(samples)
     linear = baselines.LeastSquares(fitted["least_squares"]).predict(samples.inputs)
@@ -236,54 +236,53 @@ def baseline_predictions(
             "majority_class": np.tile(fitted["frequencies"], (rows, 1)),
             "least_squares": np.eye(target.width)[linear.argmax(axis=1)],
         }
-    trivial = {
+    others = {
         "mean": np.tile(fitted["mean"], (rows, 1)),
         "median": np.tile(fitted["median"], (rows, 1)),
     }
     if samples.previous is not None:
-        trivial["previous_value"] = np.tile(samples.previous[:, None], (1, target.width))
-    return {**trivial, "least_squares": target.restore(linear)}
+        others["previous_value"] = np.tile(samples.previous[:, None], (1, target.width))
+    return {**others, "least_squares": target.restore(linear)}
 
 
 def evaluate_against(
     preprocessing: Preprocessing,
     truth: NDArray[np.float64] | NDArray[np.int64],
     predictions: NDArray[np.float64],
-    trivial: Mapping[str, NDArray[np.float64]],
+    others: Mapping[str, NDArray[np.float64]],
     members: Sequence[Scores] = (),
 ) -> Evaluation:
-    """Return the scores of predictions and trivial ones against (N, T) values or (N,) classes."""
+    """Score predictions and those of the baselines against values (N, T) or classes (N,)."""
     target = preprocessing.target
     if isinstance(target, ClassTarget):
-        return _class_report(target, np.asarray(truth, np.int64), predictions, trivial, members)
+        return _evaluate_classes(target, np.asarray(truth, np.int64), predictions, others, members)
     values = np.asarray(truth, np.float64)
     return Evaluation(
         rows=len(values),
         truth_sha256=_digest(target.labels, values),
         scores=metrics.regression_scores(values, predictions),
         targets=metrics.regression_scores_per_target(values, predictions, target.labels),
-        baselines={name: metrics.regression_scores(values, p) for name, p in trivial.items()},
-        confusion=None,
-        members=members,
+        baselines={name: metrics.regression_scores(values, p) for name, p in others.items()},
+        members=tuple(members),
     )
 
 
 def _digest(labels: Sequence[str], truth: NDArray[Any]) -> str:
-    """Return the SHA-256 over the names of the targets or classes, and the true answers."""
+    """Return the SHA-256 over the names of the targets or classes, and the truth."""
     digest = hashlib.sha256(json.dumps(labels).encode())
     digest.update(np.ascontiguousarray(truth).data)
     return digest.hexdigest()
 
 
-def _class_report(
+def _evaluate_classes(
     target: ClassTarget,
     classes: NDArray[np.int64],
     predictions: NDArray[np.float64],
-    trivial: Mapping[str, NDArray[np.float64]],
+    others: Mapping[str, NDArray[np.float64]],
     members: Sequence[Scores],
 ) -> Evaluation:
-    scored = {name: metrics.classification_scores(classes, p) for name, p in trivial.items()}
-    scored["least_squares"] |= {"log_loss": None, "auroc": None}  # which want probabilities
+    scored = {name: metrics.classification_scores(classes, p) for name, p in others.items()}
+    scored["least_squares"] |= {"log_loss": None, "auroc": None}  # they need probabilities
     known = classes >= 0
     predicted = predictions.argmax(axis=1)
     table = metrics.confusion_matrix(classes[known], predicted[known], target.width)
@@ -293,6 +292,6 @@ def _class_report(
         scores=metrics.classification_scores(classes, predictions),
         targets=metrics.classification_scores_per_class(classes, predictions, target.labels),
         baselines=scored,
-        confusion=table.tolist(),
-        members=members,
+        confusion=tuple(map(tuple, table.tolist())),
+        members=tuple(members),
     )

@@ -21,7 +21,8 @@ from ml2021.inspection.evidence import (
     is_worse,
     shown,
 )
-from ml2021.runs.directory import RunDirectory, read_json
+from ml2021.runs.directory import RunDirectory
+from ml2021.runs.summary import read_environment
 
 
 def against_overfitting(evidence: Evidence) -> str:
@@ -323,7 +324,6 @@ def say(diagnosis: Diagnosis, run: RunDirectory) -> list[str]:
     """Return the sentences, and the command to try next."""
     lines = list(diagnosis.words)
     if diagnosis.settings:
-        command = read_json(run.environment).get("command")
-        words = [str(word) for word in command] if isinstance(command, list) else []
+        words = read_environment(run).command
         lines.append(f"For example: {next_command(words, str(run.config), diagnosis.settings)}")
     return lines

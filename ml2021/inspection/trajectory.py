@@ -58,7 +58,7 @@ def load_trajectory(run: RunDirectory, model: TrainedModel, most: int | None = N
     if not is_there(run.last):  # not trained
         return Trajectory(None, empty, None, best)
     last = load_checkpoint(run.last)
-    points, end = last.tensors.get("path.points"), last.tensors.get("theta")
+    points, end = last.tensors.get("trajectory.points"), last.tensors.get("theta")
     diverged = last.tensors.get("diverged", torch.zeros(1)) != 0
     member = 0 if bool(diverged.all()) else int((~diverged).nonzero()[0])
     for kept in (points, end):

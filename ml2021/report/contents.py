@@ -8,7 +8,7 @@ Legend: N rows of the split that is looked at, F inputs, T outputs or classes, E
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,16 +18,22 @@ from ml2021.config.schema import Config
 from ml2021.data.load import TrainingData
 from ml2021.data.preprocessing.records import Preprocessing, RealTargets
 from ml2021.errors import CheckpointError, Ml2021Error
-from ml2021.evaluation.metrics import Scores
-from ml2021.evaluation.scoring import Evaluation, evaluate_predictions, fold_scores
+from ml2021.evaluation.scoring import Evaluation, evaluate_predictions
 from ml2021.files import is_there
 from ml2021.inspection.loss_surface import LossSurface, least_work
 from ml2021.inspection.rows import InspectedRows, held_out_rows, rows_to_look_at
 from ml2021.inspection.trajectory import Trajectory, load_trajectory
 from ml2021.runs.checkpoint_file import load_checkpoint
-from ml2021.runs.directory import RunDirectory, read_json
+from ml2021.runs.directory import RunDirectory
 from ml2021.runs.metrics_csv import History, read_metrics
 from ml2021.runs.model import TrainedModel, load_model, reload_training_data
+from ml2021.runs.summary import (
+    FoldScores,
+    Intervals,
+    PiecewiseFacts,
+    RunSummary,
+    read_summary_if_ended,
+)
 
 if TYPE_CHECKING:
     pass
@@ -54,50 +60,16 @@ class LossSurfaceView:
 
 
 @dataclass(frozen=True)
-class FoldScores:
-    """Means over the folds of a cross-validation, the network's first, and standard errors."""
-
-    folds: int
-    rows: int
-    means: Mapping[str, Scores]
-    errors: Mapping[str, Scores]
-
-
-@dataclass(frozen=True)
-class Level:
-    """An interval's level, half its width by target, and the share of test values inside, if any.
-
-    In the units of the data.
-    """
-
-    level: float
-    half_widths: Mapping[str, float]
-    coverage: float | None
-
-
-@dataclass(frozen=True)
-class Intervals:
-    """What `ml2021.evaluation.intervals` found on so many rows of validation, or of the folds."""
-
-    calibrated_on: str
-    rows: int
-    levels: tuple[Level, ...]
-
-
-@dataclass(frozen=True)
 class ReportContents:
     """A run, ready to be looked at.
 
     name: of the run. config: with every default; config_text: as the user wrote it.
-    reports: the scores by part; none where a run was stopped and its data is gone.
-    folds: the scores of a cross-validation. intervals: None for classes, and where no rows
-    calibrate them or they are too few. best_epochs: of each member that predicts, where there
-    are several.
+    summary: None where the run was stopped before its end.
+    evaluations: the scores by split; none where a run was stopped and its data is gone.
     notes: what was odd about the data; unused: columns of the file that serve nothing.
     rows: None where the data is gone or has changed, and `no_rows` says so.
     held_out: of a cross-validation the same rows, as the folds that had not seen them predict them.
     gradients, terrain: None where they were not kept, or would take long to look at.
-    built: what `ml2021 piecewise` says of the curve that it built the network of, without training.
     """
 
     name: str
@@ -106,9 +78,7 @@ class ReportContents:
     resolved_text: str
     model: TrainedModel
     evaluations: Mapping[str, Evaluation]
-    folds: FoldScores | None
-    intervals: Intervals | None
-    best_epochs: tuple[int, ...]
+    summary: RunSummary | None
     history: History
     notes: tuple[str, ...]
     unused: tuple[str, ...]
@@ -117,12 +87,32 @@ class ReportContents:
     no_rows: str
     gradients: GradientSizes | None
     terrain: LossSurfaceView | None
-    built: Mapping[str, Any] | None
 
     @property
     def preprocessing(self) -> Preprocessing:
         """What is done with the columns."""
         return self.model.preprocessing
+
+    @property
+    def folds(self) -> FoldScores | None:
+        """The scores of a cross-validation."""
+        return None if self.summary is None else self.summary.cross_validation
+
+    @property
+    def intervals(self) -> Intervals | None:
+        """None for classes, and where no rows calibrate them or they are too few."""
+        found = None if self.summary is None else self.summary.interval
+        return found if found is not None and found.levels else None
+
+    @property
+    def best_epochs(self) -> tuple[int, ...]:
+        """The best epoch of each ensemble member that predicts; empty for a single network."""
+        return () if self.summary is None else self.summary.best_epochs
+
+    @property
+    def piecewise(self) -> PiecewiseFacts | None:
+        """What `ml2021 piecewise` says of the curve that the network was built from."""
+        return None if self.summary is None else self.summary.piecewise
 
     @property
     def unit(self) -> str:
@@ -173,10 +163,15 @@ def _gather(
     data: TrainingData | None,
     no_rows: str,
 ) -> ReportContents:
-    if run.summary.exists():
-        evaluations = saved_evaluations(run)
-    else:  # the run was stopped before its end
-        evaluations = {} if data is None else _score_parts(model, data)
+    summary = read_summary_if_ended(run)
+    if summary is None:  # the run was stopped before its end
+        evaluations = {} if data is None else _score_splits(model, data)
+    elif summary.fits(model.preprocessing):
+        evaluations = summary.evaluations
+    else:
+        raise CheckpointError(
+            f"{run.summary}: its scores are not those of {run.best.name}; train the run again"
+        )
     rows = held_out = None
     if data is not None:
         rows = rows_to_look_at(model, data)
@@ -189,9 +184,7 @@ def _gather(
         resolved_text=dump_yaml(config),
         model=model,
         evaluations=evaluations,
-        folds=_fold_scores(run),
-        intervals=_intervals(run),
-        best_epochs=_best_epochs(run),
+        summary=summary,
         history=read_metrics(run),
         notes=() if data is None else data.notes,
         unused=() if data is None else data.unused,
@@ -199,7 +192,6 @@ def _gather(
         held_out=held_out,
         no_rows=no_rows,
         gradients=_gradient_sizes(run),
-        built=_summary(run).get("piecewise"),
         terrain=None if data is None else _terrain(run, model, data),
     )
 
@@ -208,10 +200,10 @@ def _gradient_sizes(run: RunDirectory) -> GradientSizes | None:
     if not run.last.exists():
         return None
     tensors = load_checkpoint(run.last).tensors
-    if "path.gradient_norms" not in tensors:
+    if "trajectory.gradient_norms" not in tensors:
         return None
-    norms = tensors["path.gradient_norms"].double().numpy()
-    return GradientSizes(tensors["path.updates"].numpy(), norms)
+    norms = tensors["trajectory.gradient_norms"].double().numpy()
+    return GradientSizes(tensors["trajectory.updates"].numpy(), norms)
 
 
 def _terrain(run: RunDirectory, model: TrainedModel, data: TrainingData) -> LossSurfaceView | None:
@@ -234,62 +226,11 @@ def _text(path: Path) -> str:
         return ""
 
 
-def saved_evaluations(run: RunDirectory) -> dict[str, Evaluation]:
-    """Return the scores of every part, from summary.json. Raises CheckpointError if damaged.
-
-    The rows that the folds of a cross-validation have held out are a part, scored together.
-    """
-    summary = read_json(run.summary)
-    try:
-        scores = dict(summary["scores"])
-        if "cross_validation" in summary:
-            scores["held-out"] = summary["cross_validation"]["pooled"]
-        return {part: Evaluation(**{"confusion": None, **plain}) for part, plain in scores.items()}
-    except (KeyError, TypeError, AttributeError):
-        raise CheckpointError(
-            f"{run.summary}: damaged, its scores are not those of a run"
-        ) from None
-
-
-def _summary(run: RunDirectory) -> dict[str, Any]:
-    """Return what summary.json says; nothing where a run was stopped before its end."""
-    return read_json(run.summary) if run.summary.exists() else {}
-
-
-def _fold_scores(run: RunDirectory) -> FoldScores | None:
-    found = _summary(run).get("cross_validation")
-    if found is None:
-        return None
-    try:
-        return FoldScores(found["folds"], found["rows"], *fold_scores(found))
-    except (KeyError, TypeError):
-        raise CheckpointError(f"{run.summary}: damaged, its folds have no scores") from None
-
-
-def _intervals(run: RunDirectory) -> Intervals | None:
-    found = _summary(run).get("interval")
-    if found is None:
-        return None
-    try:
-        levels = [Level(e["level"], e["half_width"], e["coverage"]) for e in found["levels"]]
-        return Intervals(found["calibrated_on"], found["rows"], tuple(levels)) if levels else None
-    except (KeyError, TypeError):
-        raise CheckpointError(f"{run.summary}: damaged, its intervals are not whole") from None
-
-
-def _best_epochs(run: RunDirectory) -> tuple[int, ...]:
-    members = _summary(run).get("members", [])
-    fine = [member for member in members if member["diverged_at_update"] is None]
-    return tuple(int(member["best_epoch"]) for member in fine or members)
-
-
-def _score_parts(model: TrainedModel, data: TrainingData) -> dict[str, Evaluation]:
-    """Score the model on every part that has rows."""
-    parts = {"train": data.train, "validation": data.validation, "test": data.test}
+def _score_splits(model: TrainedModel, data: TrainingData) -> dict[str, Evaluation]:
+    """Score the model on every split that has rows."""
     return {
-        name: evaluate_predictions(
+        split: evaluate_predictions(
             model.preprocessing, model.baselines, samples, model.predict(samples.inputs)
         )
-        for name, samples in parts.items()
-        if len(samples)
+        for split, samples in data.splits.items()
     }

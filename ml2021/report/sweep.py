@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ml2021.config.yaml_scalars import dump_value
 from ml2021.evaluation.comparison import SEED, are_same_rows, comparison_cells
-from ml2021.formatting import echo, heading, number
+from ml2021.formatting import echo, heading, number, plural
 from ml2021.report.figures import slices
 from ml2021.report.figures.style import WIDTH
 from ml2021.report.html import Block, Items, Listing, Picture, Section, Table, Text
@@ -47,7 +47,8 @@ def write_sweep_report(
         words.append(f"The best run by itself: ml2021 report --run {sweep.best}")
     head = Heading(
         title=f"{name}: {_target(outcome)}",
-        subtitle=f"{outcome.done[0].task} · {runs:,} runs over {keys} key" + "s" * (keys != 1),
+        subtitle=f"{outcome.contenders[0].result.task} · {plural(runs, 'run')} over "
+        f"{plural(keys, 'key')}",
         words=words,
         footer=f"Made by ml2021 from the sweep {name}. Everything is in this one file.",
     )
@@ -61,9 +62,9 @@ def _sections(sweep: SweepDirectory, outcome: SweepSummary) -> Iterator[Section]
 
 
 def _asked(sweep: SweepDirectory, outcome: SweepSummary) -> Section:
-    first = outcome.done[0]
+    first, scores = outcome.done[0], outcome.contenders[0].result.splits
     config = outcome.plan.configs[first.run - 1]
-    rows = ", ".join(f"{count:,} {part}" for part, count in first.rows.items())
+    rows = ", ".join(f"{scored.rows:,} {split}" for split, scored in scores.items())
     lines = [
         ["data", config.data.path],
         ["target", _target(outcome)],
@@ -191,7 +192,7 @@ def _name(text: str) -> str:
 
 def _runs(outcome: SweepSummary) -> Section:
     header, *cells = comparison_cells(outcome.groups[:MOST_GROUPS], outcome.columns)
-    is_one_each = all(len(each.members) == 1 for each in outcome.groups)
+    is_one_each = all(len(each.runs) == 1 for each in outcome.groups)
     caption = "" if is_one_each else "Those that differ in the seed alone: mean ± deviation."
     if len(outcome.groups) > MOST_GROUPS:
         caption += f" The first {MOST_GROUPS} of {len(outcome.groups):,}."
@@ -227,7 +228,7 @@ def _cell(text: str) -> str:
 
 def _scores(outcome: SweepSummary, part: str) -> NDArray[np.float64]:
     """Return the score (N,) of each run on a part, NaN where it is undefined."""
-    found = [result.scores.get(part, {}).get(outcome.score) for result in outcome.done]
+    found = [result.score(part, outcome.score) for result in outcome.done]
     return np.array([np.nan if value is None else value for value in found], np.float64)
 
 

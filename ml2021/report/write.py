@@ -1,9 +1,8 @@
 """Write the report last; its failure must not fail the command."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ml2021.console import Console, write_message
 from ml2021.data.preprocessing.records import ClassTarget
@@ -21,6 +20,7 @@ from ml2021.report.sections import predictions as about_rows
 from ml2021.report.sections import run as about_run
 from ml2021.report.sections import worst_rows as about_errors
 from ml2021.runs.directory import RunDirectory, write_text
+from ml2021.runs.summary import PiecewiseFacts
 
 
 def write_report(
@@ -44,7 +44,7 @@ def write_report(
 
 
 def _words(run: RunDirectory, contents: ReportContents) -> list[str]:
-    if (built := contents.built) is not None:
+    if (built := contents.piecewise) is not None:
         return _words_of_built(built)
     if "train" not in contents.evaluations:
         return ["The run has not ended, and its data is not at hand: there are no scores yet."]
@@ -58,14 +58,14 @@ def _words(run: RunDirectory, contents: ReportContents) -> list[str]:
     return say(diagnose(evidence), run)
 
 
-def _words_of_built(built: Mapping[str, Any]) -> list[str]:
-    first = f"Built by ml2021 piecewise from {built['points']:,} points, and not trained."
-    if not (off := built["rms_difference"]):
+def _words_of_built(built: PiecewiseFacts) -> list[str]:
+    first = f"Built by ml2021 piecewise from {built.points:,} points, and not trained."
+    if not (off := built.rms_difference):
         return [first, "Exact: every point is a bend of the network."]
     return [
         first,
-        f"With {built['pieces']:,} pieces it is off by {number(off)}, as root mean square along x, "
-        f"of a range of {number(built['range'])}.",
+        f"With {built.pieces:,} pieces it is off by {number(off)}, as root mean square along x, "
+        f"of a range of {number(built.range)}.",
     ]
 
 
@@ -74,7 +74,7 @@ def sections(contents: ReportContents) -> Iterator[Section]:
     yield about_run.asked(contents)
     if contents.evaluations:
         yield about_run.scores(contents)
-    if contents.built is None:
+    if contents.piecewise is None:
         yield about_run.learning(contents)
     influence = None
     if (rows := contents.rows) is not None:

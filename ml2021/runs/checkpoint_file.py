@@ -7,7 +7,7 @@ thread count, so two runs of one config write the same bytes. Nothing in it is e
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,7 +21,7 @@ from ml2021.files import replace_file
 if TYPE_CHECKING:
     from torch import Tensor
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 _METADATA_KEY = "ml2021"
 
@@ -31,12 +31,12 @@ _MOST_TENSORS = 1000
 
 
 class Description(BaseModel):
-    """What a checkpoint says of itself.
+    """The description of a checkpoint.
 
     config: the resolved config as plain values, without the paths of the data.
-    data_sha256: of the training file. test_sha256: of the file at data.test_path, where there is
-    one. init_sha256: of the checkpoint file whose parameters training began with, where there was
-    one. epoch, batch: how far training had come.
+    data_sha256: of the training file. test_sha256: of the file at data.test_path, if any.
+    init_sha256: of the checkpoint file that training started from, if any. epoch, batch: how far
+    training had come.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -53,24 +53,27 @@ class Description(BaseModel):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The description and the tensors, by name."""
+    """The description and the tensors, by name; `path` is the file that holds them."""
 
     description: Description
     tensors: Mapping[str, "Tensor"]
+    path: Path
 
 
-def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+def save_checkpoint(checkpoint: Checkpoint) -> None:
     """Write the file whole or not at all. Raises ResourceError when the disk refuses it."""
+    from safetensors.torch import save
+
     tensors = {name: tensor.cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
     description = checkpoint.description.model_dump(mode="json")
     signed = {**description, "sha256": _digest(description, tensors)}
-    replace_file(path, *_serialised(tensors, _canonical(signed)))
+    replace_file(checkpoint.path, save(tensors, {_METADATA_KEY: _canonical(signed)}))
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read and check a checkpoint, onto the CPU. Raises CheckpointError where anything is off.
+    """Read and check a checkpoint, onto the CPU.
 
-    ResourceError where the disk does not give it.
+    Raises CheckpointError where anything is wrong with it, ResourceError where the disk fails.
     """
     return parse_checkpoint(read_content(path), path)
 
@@ -83,14 +86,14 @@ def read_content(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         raise CheckpointError(
-            f"{path.absolute()}: no such checkpoint; train the run further, or anew"
+            f"{path.absolute()}: no such checkpoint; resume the run, or train again"
         ) from None
     except OSError as error:
         raise ResourceError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def parse_checkpoint(content: bytes, path: Path) -> Checkpoint:
-    """Check what was read from `path`. Raises CheckpointError where anything is off."""
+    """Check the bytes read from `path`. Raises CheckpointError where anything is wrong."""
     from safetensors import SafetensorError
     from safetensors.torch import load
 
@@ -108,7 +111,7 @@ def parse_checkpoint(content: bytes, path: Path) -> Checkpoint:
         raise damaged from None
     if version != FORMAT_VERSION:
         raise CheckpointError(
-            f"{path}: checkpoint format {version!r}, and this ml2021 reads {FORMAT_VERSION}; "
+            f"{path}: checkpoint format {version!r}, but this ml2021 reads {FORMAT_VERSION}; "
             "use the version that wrote it, or train again"
         )
     try:
@@ -118,34 +121,7 @@ def parse_checkpoint(content: bytes, path: Path) -> Checkpoint:
         raise damaged from None
     if digest != _digest(signed, tensors):
         raise damaged
-    return Checkpoint(description, tensors)
-
-
-def _serialised(tensors: Mapping[str, "Tensor"], metadata: str) -> Iterator[bytes | memoryview]:
-    """Yield a file in the safetensors format, the tensors' own memory among the pieces.
-
-    The library copies all of it first, which takes longer than writing it. The format: the length
-    of the header in 8 bytes, the header as JSON, and the bytes of the tensors without a gap.
-    https://huggingface.co/docs/safetensors#format
-    """
-    # Wide numbers first, so that each tensor lies where its dtype is aligned.
-    ordered = sorted(tensors.items(), key=lambda item: (-item[1].itemsize, item[0]))
-    header: dict[str, object] = {"__metadata__": {_METADATA_KEY: metadata}}
-    end = 0
-    for name, tensor in ordered:
-        kind = "F" if tensor.is_floating_point() else "I"
-        start, end = end, end + tensor.nbytes
-        header[name] = {
-            "dtype": f"{kind}{8 * tensor.itemsize}",
-            "shape": list(tensor.shape),
-            "data_offsets": [start, end],
-        }
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    yield len(text).to_bytes(8, "little")
-    yield text
-    for _, tensor in ordered:
-        yield _bytes_of(tensor)
+    return Checkpoint(description, tensors, path)
 
 
 def _canonical(value: object) -> str:

@@ -22,17 +22,17 @@ from ml2021.runs.directory import RunDirectory
 _RESIDUALS = "residuals"
 
 # What the names of their tensors begin with.
-_ANSWERS = "answers."
+_BASELINES = "baselines."
 
-_PATH = "path."
+_TRAJECTORY = "trajectory."
 
-_PATH_TENSORS = ("updates", "points", "gradient_norms")
+_TRAJECTORY_TENSORS = ("updates", "points", "gradient_norms")
 
 
 class Checkpoints:
-    """The two checkpoints of a run: best.safetensors to predict with, last.safetensors to go on.
+    """The two checkpoints of a run: best.safetensors to predict, last.safetensors to resume.
 
-    `residuals` gives those of the best parameters, that calibrate intervals.
+    residuals: returns those of the best parameters, which calibrate intervals.
     """
 
     def __init__(
@@ -43,33 +43,33 @@ class Checkpoints:
         residuals: Callable[[], NDArray[np.float64] | None],
     ) -> None:
         self._run = run
-        self._problem = data
-        self._answers = baselines
+        self._data = data
+        self._baselines = baselines
         self._residuals = residuals
-        self._written: list[Tensor] | None = None  # what tells one best.safetensors from another
+        self._written: list[Tensor] | None = None  # identifies the best.safetensors on disk
 
     def write(self, state: TrainingState) -> None:
         """Write both, the best one first. Raises ResourceError when the disk refuses."""
         self.write_best(state)
-        write_last(self._run.last, self._problem, state, self._answers)
+        write_last(self._run.last, self._data, state, self._baselines)
 
     def write_best(self, state: TrainingState) -> None:
-        """Write best.safetensors alone, where there is a best that is not written yet."""
+        """Write best.safetensors alone, unless it is written already."""
         marks = [state.best_epoch, state.diverged]
         if not bool(state.best_epoch.any()):
             return
         if self._written is not None and all(map(torch.equal, self._written, marks)):
             return
-        write_best(self._run, self._problem, self._answers, self._residuals(), state)
+        write_best(self._run, self._data, self._baselines, self._residuals(), state)
         self._written = [mark.clone() for mark in marks]
 
 
 def write_last(
     path: Path, data: TrainingData, state: TrainingState, baselines: FittedBaselines
 ) -> None:
-    """Write all that a resume needs. Raises ResourceError when the disk refuses."""
-    last = {**_tensors(state), **_path_tensors(state.path), **_answer_tensors(baselines)}
-    save_checkpoint(path, Checkpoint(_describe(data, state.epoch, state.batch), last))
+    """Write what a resume needs. Raises ResourceError when the disk refuses."""
+    last = {**_tensors(state), **_trajectory_tensors(state.path), **_baseline_tensors(baselines)}
+    save_checkpoint(Checkpoint(_describe(data, state.epoch, state.batch), last, path))
 
 
 def write_best(
@@ -79,13 +79,13 @@ def write_best(
     residuals: NDArray[np.float64] | None,
     state: TrainingState,
 ) -> None:
-    """Write best.safetensors: the best parameters, and what it takes to predict with them."""
+    """Write best.safetensors: the best parameters, and what predicting needs beside them."""
     members = chosen(state)
-    best = {"theta": state.best[members], **_answer_tensors(baselines)}
+    best = {"theta": state.best[members], **_baseline_tensors(baselines)}
     if residuals is not None:
         best[_RESIDUALS] = torch.from_numpy(residuals)
     description = _describe(data, int(state.best_epoch[members].max()), 0)
-    save_checkpoint(run.best, Checkpoint(description, best))
+    save_checkpoint(Checkpoint(description, best, run.best))
 
 
 def _describe(data: TrainingData, epoch: int, batch: int) -> Description:
@@ -101,72 +101,70 @@ def _describe(data: TrainingData, epoch: int, batch: int) -> Description:
     )
 
 
-def _path_tensors(path: TrajectoryRecorder | None) -> dict[str, Tensor]:
+def _trajectory_tensors(path: TrajectoryRecorder | None) -> dict[str, Tensor]:
     if path is None:
         return {}
-    return {f"{_PATH}{name}": getattr(path, name) for name in _PATH_TENSORS}
+    return {f"{_TRAJECTORY}{name}": getattr(path, name) for name in _TRAJECTORY_TENSORS}
 
 
-def _answer_tensors(baselines: FittedBaselines) -> dict[str, Tensor]:
-    return {f"{_ANSWERS}{name}": torch.from_numpy(values) for name, values in baselines.items()}
+def _baseline_tensors(baselines: FittedBaselines) -> dict[str, Tensor]:
+    return {f"{_BASELINES}{name}": torch.from_numpy(values) for name, values in baselines.items()}
 
 
-def restore_state(state: TrainingState, last: Checkpoint, path: Path) -> None:
-    """Put the tensors and counters of a checkpoint at `path` into a state of the same shape.
+def restore_state(state: TrainingState, last: Checkpoint) -> None:
+    """Copy the tensors and counters of a checkpoint into a state of the same shape.
 
     Raises CheckpointError where a tensor is missing, or of another shape or dtype.
     """
     for name, place in _tensors(state).items():
         tensor = last.tensors.get(name)
         if tensor is None or tensor.shape != place.shape or tensor.dtype != place.dtype:
-            raise CheckpointError(f"{path}: tensor '{name}' is missing or of another shape")
+            raise CheckpointError(f"{last.path}: tensor '{name}' is missing or has another shape")
         place.copy_(tensor)
     state.epoch, state.batch = last.description.epoch, last.description.batch
-    if not any(name.startswith(_PATH) for name in last.tensors):
-        state.path = None  # it was a member of a pack, whose paths are not kept
+    if not any(name.startswith(_TRAJECTORY) for name in last.tensors):
+        state.path = None  # a packed run, which keeps no trajectory
     if state.path is not None:
-        _restore_path(state.path, last, path)
+        _restore_trajectory(state.path, last)
 
 
-def _restore_path(training_path: TrajectoryRecorder, last: Checkpoint, path: Path) -> None:
-    kept = [last.tensors.get(f"{_PATH}{name}") for name in _PATH_TENSORS]
+def _restore_trajectory(recorder: TrajectoryRecorder, last: Checkpoint) -> None:
+    kept = [last.tensors.get(f"{_TRAJECTORY}{name}") for name in _TRAJECTORY_TENSORS]
     updates, points, norms = kept
     if (
         updates is None
         or points is None
         or norms is None
-        or not training_path.takes(updates, points, norms)
+        or not recorder.takes(updates, points, norms)
     ):
-        raise CheckpointError(f"{path}: the path of training is missing or damaged")
-    training_path.restore(updates, points, norms)
+        raise CheckpointError(f"{last.path}: the trajectory of training is missing or damaged")
+    recorder.restore(updates, points, norms)
 
 
-def saved_baselines(
-    checkpoint: Checkpoint, path: Path, folds: int | None = None
-) -> FittedBaselines:
-    """Return the trivial answers of a checkpoint, read from `path`; those of `folds` are stacked.
+def saved_baselines(checkpoint: Checkpoint, folds: int | None = None) -> FittedBaselines:
+    """Return the baselines of a checkpoint; those of `folds` are stacked.
 
-    Raises CheckpointError where they are not those of its preprocessing.
+    Raises CheckpointError where they do not fit its preprocessing.
     """
     baselines = {
-        name.removeprefix(_ANSWERS): tensor.numpy()
+        name.removeprefix(_BASELINES): tensor.numpy()
         for name, tensor in checkpoint.tensors.items()
-        if name.startswith(_ANSWERS)
+        if name.startswith(_BASELINES)
     }
-    shapes = {name: answer.shape for name, answer in baselines.items()}
+    shapes = {name: values.shape for name, values in baselines.items()}
     leading = () if folds is None else (folds,)
     expected = baseline_shapes(checkpoint.description.preprocessing)
     if shapes != {name: (*leading, *shape) for name, shape in expected.items()}:
         raise CheckpointError(
-            f"{path}: its trivial answers are not those of its preprocessing; train the run again"
+            f"{checkpoint.path}: its baselines do not fit its preprocessing; train the run again"
         )
     return baselines
 
 
-def saved_residuals(checkpoint: Checkpoint, path: Path) -> NDArray[np.float64] | None:
+def saved_residuals(checkpoint: Checkpoint) -> NDArray[np.float64] | None:
     """Return the sorted residuals (N, T) of a checkpoint, None where no rows calibrated it.
 
-    Raises CheckpointError where they are not those of its targets.
+    Raises CheckpointError where they do not fit its targets.
     """
     tensor = checkpoint.tensors.get(_RESIDUALS)
     if tensor is None:
@@ -174,13 +172,13 @@ def saved_residuals(checkpoint: Checkpoint, path: Path) -> NDArray[np.float64] |
     width = checkpoint.description.preprocessing.target.width
     fits = tensor.ndim == 2 and tensor.shape[1] == width and tensor.dtype == torch.float64
     if not fits or not len(tensor) or not bool((tensor >= 0).all() & tensor.isfinite().all()):
-        raise CheckpointError(f"{path}: its residuals are not those of its targets")
+        raise CheckpointError(f"{checkpoint.path}: its residuals do not fit its targets")
     residuals: NDArray[np.float64] = tensor.numpy()
     return residuals
 
 
 def _tensors(state: TrainingState) -> dict[str, Tensor]:
-    """Return the tensors of a state under the names that they have in a checkpoint."""
+    """Return the tensors of a state by their names in a checkpoint."""
     return {
         "theta": state.theta,
         "best": state.best,

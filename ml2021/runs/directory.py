@@ -1,6 +1,6 @@
 """A run directory: its layout, its lock, and the small files in it.
 
-Made before the first update and never overwritten. What the files say is left to the commands.
+Made before the first update and never overwritten. The records in it are in `ml2021.runs.summary`.
 """
 
 import fcntl
@@ -15,7 +15,6 @@ from typing import Any
 
 from ml2021.errors import CheckpointError, ConfigError, DataError, ResourceError, RunInUseError
 from ml2021.files import is_temporary, make_folder, replace_file
-from ml2021.formatting import echo
 
 RUNS = Path("runs")
 
@@ -46,12 +45,12 @@ class RunDirectory:
 
     @property
     def metrics(self) -> Path:
-        """One line an epoch."""
+        """One row per epoch."""
         return self.path / "metrics.csv"
 
     @property
     def best(self) -> Path:
-        """The checkpoint that is the best by validation loss."""
+        """The checkpoint with the best validation loss."""
         return self.path / "checkpoints" / "best.safetensors"
 
     @property
@@ -61,16 +60,16 @@ class RunDirectory:
 
     @property
     def init(self) -> Path:
-        """The checkpoint that training began with, where it began with one: a copy of it."""
+        """A copy of the checkpoint that training started from, if it did."""
         return self.path / "checkpoints" / "init.safetensors"
 
     @property
     def folds(self) -> Path:
-        """One line a fold; written when a cross-validation's folds are done."""
+        """One row per fold; written when the folds of a cross-validation are done."""
         return self.path / "folds.csv"
 
     def fold_pack(self, number: int) -> Path:
-        """Return the checkpoint to go on with the folds that are trained side by side."""
+        """Return the checkpoint to resume a pack of folds from."""
         return self.path / "checkpoints" / f"folds-{number}.safetensors"
 
     @property
@@ -80,15 +79,15 @@ class RunDirectory:
 
     @property
     def report(self) -> Path:
-        """The page to look at."""
+        """The report."""
         return self.path / "report.html"
 
 
 def create_run(path: Path | None, name: str) -> RunDirectory:
     """Make an empty run directory: `path`, or the next free runs/<name>-<n>.
 
-    Raises RunInUseError where `path` holds something already, ConfigError where it is a file,
-    ResourceError where it cannot be made.
+    Raises RunInUseError where `path` is not empty, ConfigError where it is a file, ResourceError
+    where it cannot be made.
     """
     try:
         if path is None:
@@ -105,22 +104,22 @@ def create_run(path: Path | None, name: str) -> RunDirectory:
 
 
 def refuse_used(path: Path, inputs: Sequence[Path] = ()) -> None:
-    """Refuse a `path` that is there already, but for an empty directory.
+    """Refuse a `path` that already exists, unless it is an empty directory.
 
-    Raises ConfigError where it is a file, or one of `inputs` lies in it; else RunInUseError.
-    What a process left that was killed before its run had begun is nothing.
+    Raises ConfigError where it is a file, or one of `inputs` lies in it; else RunInUseError. What a
+    process left that was killed before its run had begun does not count.
     """
     if path.exists() and not path.is_dir():
-        raise ConfigError(f"--run-dir {path}: is a file; name a folder that is new or empty")
+        raise ConfigError(f"--run-dir {path}: is a file; name a new or empty folder")
     if not path.is_dir() or not any(path.iterdir()) or _has_not_begun(path):
         return
     for each in inputs:
         if each.resolve().is_relative_to(path.resolve()):
             raise ConfigError(
-                f"--run-dir {path}: holds an input, {each}; name a folder that is new or empty"
+                f"--run-dir {path}: contains an input, {each}; name a new or empty folder"
             )
     is_run = RunDirectory(path).resolved_config.is_file()
-    remedy = f", or go on with its run by --resume {path}" if is_run else ""
+    remedy = f", or resume its run with --resume {path}" if is_run else ""
     raise RunInUseError(f"{path}: not an empty directory; choose another --run-dir{remedy}")
 
 
@@ -168,36 +167,36 @@ def open_run(path: Path | None) -> RunDirectory:
     if not run.resolved_config.is_file():
         what = "not a run directory" if path.exists() else "no such run directory"
         if path.is_dir() and _has_not_begun(path):
-            what = "stopped before it began; start it again with --config FILE --run-dir DIR"
+            what = "interrupted before it began; start it again with --config FILE --run-dir DIR"
         raise CheckpointError(f"{path.absolute()}: {what}")
     return run
 
 
 def _refuse_links(run: RunDirectory) -> None:
-    """Raise CheckpointError for a link in a run directory that leads out of it."""
+    """Raise CheckpointError for a link in a run directory that points outside it."""
     files = (run.resolved_config, run.environment, run.metrics, run.best, run.last, run.init)
     for path in (run.best.parent, *files):
         if path.is_symlink() and not path.resolve().is_relative_to(run.path.resolve()):
             raise CheckpointError(
-                f"{path}: leads out of the run directory, to {path.resolve()}; "
-                "put what it leads to in its place"
+                f"{path}: points outside the run directory, to {path.resolve()}; "
+                "replace the link with a copy"
             )
 
 
 @contextmanager
 def chosen_run(run: RunDirectory, named: Path | None) -> Iterator[None]:
-    """Where nobody named the run, say in an error about a table which one it is held against."""
+    """Add to an error about a table which run was used, where the user did not name one."""
     try:
         yield
     except (ConfigError, DataError) as error:
         if named is not None:
             raise
-        hint = f"the run is {run.path}, the newest; --run names another"
+        hint = f"the run is {run.path}, the newest; choose another with --run"
         raise type(error)(*error.lines, hint) from None
 
 
 def _newest() -> Path | None:
-    """Return the run under runs/ that has a model, and whose config was written last."""
+    """Return the run under runs/ with a model whose config was written last."""
     found = [
         *RUNS.glob("*/checkpoints/best.safetensors"),
         *RUNS.glob(f"*/{BEST_OF_SWEEP}/checkpoints/best.safetensors"),
@@ -211,7 +210,7 @@ def _newest() -> Path | None:
 
 @contextmanager
 def locked(run: RunDirectory) -> Iterator[None]:
-    """Hold the run for this process; the kernel lets go of it however the process ends."""
+    """Lock the run for this process; the kernel releases it however the process ends."""
     try:
         handle = os.open(run.path, os.O_RDONLY)
     except OSError as error:
@@ -229,7 +228,7 @@ def locked(run: RunDirectory) -> Iterator[None]:
 
 
 def remove_leftovers(run: RunDirectory) -> None:
-    """Remove what a process that was killed while it wrote a file has left; the lock is held."""
+    """Remove temporary files that a killed process has left; the lock is held."""
     for folder in (run.path, run.best.parent):
         for entry in folder.iterdir():
             if is_temporary(entry.name):
@@ -242,7 +241,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Replace a JSON file whole; numbers that JSON has no form for are a bug of ours."""
+    """Replace a JSON file whole; nan or inf in it is a bug of ours."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
@@ -255,7 +254,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ResourceError(f"{path}: cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError):
-        raise CheckpointError(f"{path}: damaged, it holds no JSON; train the run again") from None
+        raise CheckpointError(f"{path}: damaged, not JSON; train the run again") from None
     if not isinstance(value, dict):
-        raise CheckpointError(f"{path}: damaged, it holds {echo(value)}; train the run again")
+        raise CheckpointError(f"{path}: damaged, not a JSON object; train the run again")
     return value

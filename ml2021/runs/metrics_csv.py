@@ -5,7 +5,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,15 +12,12 @@ from numpy.typing import NDArray
 from ml2021.errors import CheckpointError, ResourceError
 from ml2021.runs.directory import RunDirectory, write_text
 
-if TYPE_CHECKING:
-    pass
-
 
 class MetricsWriter:
-    """metrics.csv, a line an epoch, in full precision and without a clock."""
+    """metrics.csv: a row per epoch, in full precision and without a clock."""
 
     def __init__(self, path: Path, columns: Sequence[str], epochs: int) -> None:
-        """Open for appending after the first `epochs` epochs; what came later is cut off."""
+        """Open for appending after the first `epochs` epochs; later rows are cut off."""
         self._path = path
         self._columns = columns
         kept = [",".join(columns)]
@@ -34,8 +30,8 @@ class MetricsWriter:
                 raise ResourceError(f"{path}: cannot be read ({error.strerror})") from None
             if len(lines) <= epochs or lines[0] != kept[0]:
                 raise CheckpointError(
-                    f"{path}: does not hold the {epochs} epochs of the checkpoint; "
-                    "restore the file, or train anew"
+                    f"{path}: lacks the {epochs} epochs of the checkpoint; "
+                    "restore the file, or start a new run"
                 )
             kept = lines[: epochs + 1]
         write_text(path, "\n".join(kept) + "\n")
@@ -53,7 +49,7 @@ class MetricsWriter:
             raise ResourceError(f"{self._path}: cannot be written ({error.strerror})") from None
 
     def flush(self) -> None:
-        """Hand what was appended to the disk, ahead of the checkpoint that counts on it."""
+        """Write appended rows to the disk, before the checkpoint that relies on them."""
         try:
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -68,7 +64,7 @@ class MetricsWriter:
 
 @dataclass(frozen=True)
 class History:
-    """How training went, epoch by epoch: columns of metrics.csv, each (E,).
+    """The history of training, epoch by epoch: columns of metrics.csv, each (E,).
 
     The losses are in the unit that `ml2021.evaluation.scoring.loss_unit` names.
     """
@@ -80,7 +76,7 @@ class History:
 
     @property
     def best_epoch(self) -> int:
-        """The first epoch with the lowest validation loss, or without one the last; 0 for none."""
+        """The first epoch with the lowest validation loss, else the last; 0 without epochs."""
         if not len(self.epochs):
             return 0
         if self.validation is None:
@@ -103,7 +99,7 @@ def read_metrics(run: RunDirectory) -> History:
         raise CheckpointError(f"{run.metrics}: missing; train the run again") from None
     except OSError as error:
         raise ResourceError(f"{run.metrics}: cannot be read ({error.strerror})") from None
-    except (ValueError, IndexError):
+    except (ValueError, IndexError, csv.Error):
         raise CheckpointError(f"{run.metrics}: damaged; train the run again") from None
     table = np.array(lines, np.float64).reshape(-1, 4)
     validation = None if np.isnan(table[:, 2]).all() else table[:, 2]

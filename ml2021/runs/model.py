@@ -1,8 +1,9 @@
-"""A trained model as it is applied: a checkpoint, its network, and the format of its files."""
+"""A trained model, read from a checkpoint, ready to predict."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 from ml2021.config.loading import load_config
 from ml2021.config.messages import differences
 from ml2021.config.schema import Config
+from ml2021.config.yaml_reader import KeyPath
 from ml2021.data.csv.headers import TableFormat
 from ml2021.data.load import TrainingData, load_training_data
 from ml2021.data.preprocessing.records import Preprocessing
@@ -30,7 +32,7 @@ from ml2021.runs.directory import RunDirectory
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A fitted function from inputs to predictions, and what the trivial answers were.
+    """A fitted function from inputs to predictions, and the baselines on its table.
 
     theta: (K, P), a row for each member. residuals: (N, T) of the rows that calibrate intervals,
     see `ml2021.evaluation.intervals`; None for classes and without such rows.
@@ -65,7 +67,7 @@ class TrainedModel:
         return combine(self.member_predictions(inputs))
 
     def member_predictions(self, inputs: NDArray[np.float32]) -> Iterator[NDArray[np.float64]]:
-        """Yield what each member predicts, as `predict` does."""
+        """Yield the predictions of each member, as `predict` does."""
         for raw in member_outputs(self.network, self.theta, inputs):
             if odd := int((~np.isfinite(raw)).any(axis=1).sum()):
                 raise DataError(
@@ -78,27 +80,27 @@ class TrainedModel:
 
 def load_model(path: Path) -> TrainedModel:
     """Read a model from its checkpoint alone. Raises CheckpointError where it does not fit."""
-    return build_model(load_checkpoint(path), path)
+    return build_model(load_checkpoint(path))
 
 
-def build_model(checkpoint: Checkpoint, path: Path) -> TrainedModel:
-    """Return the model of a checkpoint that was read from `path`. Raises as `load_model` does."""
-    described = checkpoint.description
+def build_model(checkpoint: Checkpoint) -> TrainedModel:
+    """Return the model of a checkpoint. Raises as `load_model` does."""
+    path, described = checkpoint.path, checkpoint.description
     try:
         plain = {**described.config, "data": {**described.config["data"], "path": "-"}}
         config = Config.model_validate(plain)
     except (ValidationError, KeyError, TypeError):
-        raise CheckpointError(f"{path}: holds no config that this ml2021 reads") from None
+        raise CheckpointError(f"{path}: its config cannot be read by this ml2021") from None
     network = build_network(config.model, *described.preprocessing.sizes)
     theta = checkpoint.tensors.get("theta")
-    # Members that diverged have left, but never all of them.
+    # Members that diverged are left out, but never all of them.
     expected = [(k, network.layout.parameters) for k in range(1, config.train.members + 1)]
     if theta is None or theta.shape not in expected or theta.dtype != torch.float32:
-        raise CheckpointError(f"{path}: its parameters are not those of its config")
+        raise CheckpointError(f"{path}: its parameters do not fit its config")
     if not bool(theta.isfinite().all()):
         raise CheckpointError(f"{path}: its parameters are not finite numbers")
-    baselines = saved_baselines(checkpoint, path)
-    # What was trained on a GPU is applied without one too.
+    baselines = saved_baselines(checkpoint)
+    # A model trained on a GPU also predicts without one.
     device = choose_device("cpu" if config.device == "cpu" else "auto")
     return TrainedModel(
         config,
@@ -106,7 +108,7 @@ def build_model(checkpoint: Checkpoint, path: Path) -> TrainedModel:
         network,
         theta.to(device),
         baselines,
-        saved_residuals(checkpoint, path),
+        saved_residuals(checkpoint),
         described.data_sha256,
         described.test_sha256,
     )
@@ -115,10 +117,10 @@ def build_model(checkpoint: Checkpoint, path: Path) -> TrainedModel:
 def reload_training_data(
     run: RunDirectory, model: TrainedModel, alternative: str | None = None
 ) -> TrainingData:
-    """Read again the rows that a run was trained and is scored on.
+    """Read the data that a run was trained and scored on again.
 
-    Raises DataError where a file has changed since, CheckpointError where the run's config has;
-    `alternative` is what the command can do without these rows, for the messages.
+    Raises DataError where a file has changed since, CheckpointError where the run's config has.
+    alternative: what the user can do without these rows, for the messages.
     """
     otherwise = "" if alternative is None else f", or {alternative}"
     loaded = load_config(run.resolved_config)
@@ -126,20 +128,41 @@ def reload_training_data(
     data = load_training_data(
         loaded.config, loaded.locate, lambda own: reuse_if_compatible(own, fitted)
     )
-    for path, now, then in (
-        (data.data_path, data.data_sha256, model.data_sha256),
-        (data.config.data.test_path, data.test_sha256, model.test_sha256),
-    ):
-        if now != then:
-            raise DataError(
-                f"{path}: has changed since the run was trained, so its rows are no longer "
-                f"known; put it back as it was{otherwise}"
-            )
-    own, kept = config_without_paths(data.config), config_without_paths(model.config)
-    if changed := [
-        f"{loaded.locate(*keys)}: {what}; put it back{otherwise}"
-        for keys, what in differences(own, kept)
+    if (changed := changed_file(data, model.data_sha256, model.test_sha256)) is not None:
+        raise DataError(
+            f"{changed.path}: has changed since the run was trained, so its rows are no longer "
+            f"known; restore it{otherwise}"
+        )
+    if lines := [
+        f"{loaded.locate(*keys)}: {what}; restore it{otherwise}"
+        for keys, what in changed_keys(data.config, config_without_paths(model.config))
         if keys[0] in ("data", "task")
     ]:
-        raise CheckpointError(*changed)
+        raise CheckpointError(*lines)
     return data
+
+
+class ChangedFile(NamedTuple):
+    """A data file, its SHA-256 now, and the one that was recorded."""
+
+    path: Path | str
+    now: str | None
+    then: str | None
+
+
+def changed_file(
+    data: TrainingData, data_sha256: str, test_sha256: str | None
+) -> ChangedFile | None:
+    """Return the data file that has changed since these were recorded, None if neither has."""
+    for path, now, then in (
+        (data.data_path, data.data_sha256, data_sha256),
+        (data.config.data.test_path, data.test_sha256, test_sha256),
+    ):
+        if now != then:
+            return ChangedFile(path or "data.test_path", now, then)
+    return None
+
+
+def changed_keys(config: Config, recorded: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    """Yield each key that is not as recorded in a checkpoint, and how it differs."""
+    return differences(config_without_paths(config), recorded)

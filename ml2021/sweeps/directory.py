@@ -32,9 +32,9 @@ from ml2021.runs.directory import (
     write_json,
     write_text,
 )
-from ml2021.sweeps.results import Result, read_results, table, to_csv, write_line
+from ml2021.sweeps.results import Result, read_results, table, to_csv
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 _ORIGIN = "sweep_run.json"
 
@@ -149,16 +149,21 @@ def read_plan(sweep: SweepDirectory) -> SweepPlan:
     return plan
 
 
-def load_results(sweep: SweepDirectory) -> dict[int, Result]:
-    """Return how the runs ended, by their numbers."""
+def load_results(sweep: SweepDirectory, plan: SweepPlan) -> dict[int, Result]:
+    """Return how the runs of the plan ended, by their numbers."""
     try:
-        return read_results(sweep.results.read_text(encoding="utf-8"))
+        results = read_results(sweep.results.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise ResourceError(f"{sweep.results}: cannot be read ({error.strerror})") from None
-    except (ValueError, KeyError, TypeError):
+    except ValueError:
         raise CheckpointError(f"{sweep.results}: damaged; run the sweep again") from None
+    if max(results, default=0) > len(plan.texts):
+        raise CheckpointError(
+            f"{sweep.results}: has more runs than {sweep.plan.name}; run the sweep again"
+        )
+    return results
 
 
 class ResultsFile:
@@ -166,7 +171,7 @@ class ResultsFile:
 
     def __init__(self, sweep: SweepDirectory, kept: Iterable[Result]) -> None:
         self._path = sweep.results
-        write_text(self._path, "".join(map(write_line, kept)))
+        write_text(self._path, "".join(result.to_line() for result in kept))
         try:
             self._file = self._path.open("a", encoding="utf-8")
         except OSError as error:
@@ -175,7 +180,7 @@ class ResultsFile:
     def append(self, result: Result) -> None:
         """Add a run's end, onto the disk."""
         try:
-            self._file.write(write_line(result))
+            self._file.write(result.to_line())
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:

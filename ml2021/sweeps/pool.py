@@ -159,7 +159,7 @@ class Pool:
         worker = self._workers[number]
         match said["event"]:
             case "result":
-                result = Result(**said["result"])
+                result = Result.model_validate_json(json.dumps(said["result"]))
                 worker.waiting.discard(result.run)
                 yield RunEnded(result)
             case "progress":
@@ -217,4 +217,5 @@ class Pool:
         how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
         for run in sorted(worker.waiting):
             line = f"its worker process {how}; the system may have run out of memory"
-            yield RunEnded(Result(run, "failed", lines=(line,), exit_code=ResourceError.exit_code))
+            code = ResourceError.exit_code
+            yield RunEnded(Result(run=run, status="failed", lines=(line,), exit_code=code))

@@ -1,71 +1,66 @@
-"""What a sweep knows of each of its runs, and the table `sweep.csv` of them.
+"""How each run of a sweep ended, and the table `sweep.csv` of them.
 
-A result is what a worker reports when a run has ended; it is kept as a line of JSON. What is not
-known yet has the status `missing`.
+A worker reports a result when a run has ended; it is kept as a line of JSON.
 """
 
 import csv
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
 
 from ml2021.config.schema import Config
 from ml2021.config.yaml_scalars import dump_value
+from ml2021.data.preprocessing.records import Record
 from ml2021.evaluation.comparison import RunResult
 from ml2021.evaluation.metrics import selection_metric
 
-if TYPE_CHECKING:
-    from ml2021.evaluation.metrics import Scores
-
-PARTS = ("train", "validation", "test")
+SPLITS_OF_A_RUN = ("train", "validation", "test")
 
 Status = Literal["done", "diverged", "failed", "missing"]
 
 
-@dataclass(frozen=True)
-class Result:
-    """How a run ended. All but the number and the status is empty where it has no model.
+class Result(Record):
+    """How a run ended.
 
-    config: with every default. scores, rows, truths: for each part that has rows, the scores of
-    the best parameters, the number of rows, and the digest of their true answers. baselines: the
-    trivial answers' scores. lines, exit_code: what went wrong.
+    result: what it scored, without splits where it diverged; None where no model was produced.
+    lines, exit_code: what went wrong.
     """
 
-    run: int
+    run: Annotated[int, Field(ge=1)]
     status: Status
-    task: str | None = None
-    config: Mapping[str, Any] | None = None
     data_sha256: str | None = None
-    parameters: int | None = None
-    epochs: int | None = None
-    best_epoch: int | None = None
-    scores: Mapping[str, "Scores"] = field(default_factory=dict)
-    rows: Mapping[str, int] = field(default_factory=dict)
-    truths: Mapping[str, str] = field(default_factory=dict)
-    baselines: Mapping[str, Mapping[str, "Scores"]] = field(default_factory=dict)
-    lines: Sequence[str] = ()
+    result: RunResult | None = None
+    lines: tuple[str, ...] = ()
     exit_code: int = 0
 
-    def to_json(self) -> dict[str, Any]:
-        """Return it as plain values."""
-        return {**vars(self)}
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.status in ("done", "diverged")) != (self.result is not None):
+            raise ValueError("a result without a run, or a run without its result")
+        if self.result is not None and (self.status == "done") != bool(self.result.splits):
+            raise ValueError("a finished run without scores, or scores of one that diverged")
+        return self
+
+    def score(self, split: str, metric: str) -> float | None:
+        """Return a score; None where the split was not scored, or the score is undefined."""
+        return None if self.result is None else self.result.score(split, metric)
+
+    def to_line(self) -> str:
+        """Return it as a line of results.jsonl."""
+        plain = self.model_dump(mode="json", exclude_defaults=True)
+        return json.dumps(plain, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def read_results(text: str) -> dict[int, Result]:
     """Return the results of a file of JSON lines, by run; a last line cut short does not count.
 
-    Raises ValueError, KeyError or TypeError where the text holds something else.
+    Raises ValueError where the text holds something else.
     """
-    lines = text.split("\n")[:-1]
-    results = [Result(**json.loads(line)) for line in lines]
+    results = [Result.model_validate_json(line) for line in text.split("\n")[:-1]]
     return {result.run: result for result in results}
-
-
-def write_line(result: Result) -> str:
-    """Return a result as its line."""
-    return json.dumps(result.to_json(), allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def losses_of(configs: Iterable[Config]) -> list[str]:
@@ -74,9 +69,10 @@ def losses_of(configs: Iterable[Config]) -> list[str]:
 
 
 def validation_value(result: Result, losses: Sequence[str]) -> float | None:
-    """Return the selecting score on the validation rows, None where there is none."""
-    score = selection_metric(result.task, losses)
-    return result.scores.get("validation", {}).get(score)
+    """Return the score on the validation rows that tells which run is best; None without one."""
+    if result.result is None:
+        return None
+    return result.score("validation", selection_metric(result.result.task, losses))
 
 
 def choose_best(results: Iterable[Result], losses: Sequence[str]) -> Result | None:
@@ -93,9 +89,9 @@ def choose_best(results: Iterable[Result], losses: Sequence[str]) -> Result | No
 
 
 def answer_one_question(results: Iterable[Result]) -> bool:
-    """Whether runs that have ended well have one task and one target: else none beats another."""
-    questions = {(each.task, json.dumps((each.config or {})["data"]["target"])) for each in results}
-    return len(questions) == 1
+    """Whether finished runs share one task and one target, so that they can be ranked."""
+    runs = [each.result for each in results if each.result is not None]
+    return len({(run.task, json.dumps(run.config.data.target)) for run in runs}) == 1
 
 
 def table(
@@ -110,34 +106,20 @@ def table(
     keys = list(dict.fromkeys(key for one in settings for key in one))
     columns = _score_columns(results.values())
     header = ["run", *keys, "status", "parameters", "epochs", "best_epoch"]
-    header += [f"{part}_{score}" for part, score in columns]
+    header += [f"{split}_{metric}" for split, metric in columns]
     rows = []
     for number, (own, config) in enumerate(zip(settings, configs, strict=True), start=1):
-        result = results.get(number, Result(number, "missing"))
-        row = [str(number), *(setting_text(key, own, config) for key in keys), result.status]
-        row += [_cell(v) for v in (result.parameters, result.epochs, result.best_epoch)]
-        row += [_cell(result.scores.get(part, {}).get(score)) for part, score in columns]
+        ended = results.get(number, Result(run=number, status="missing"))
+        found = ended.result
+        row = [str(number), *(setting_text(key, own, config) for key in keys), ended.status]
+        row += (
+            [""] * 3
+            if found is None
+            else [_cell(v) for v in (found.parameters, found.epochs, found.best_epoch)]
+        )
+        row += [_cell(ended.score(split, metric)) for split, metric in columns]
         rows.append(row)
     return header, rows
-
-
-def run_result_of(result: Result, name: str, settings: Mapping[str, str]) -> RunResult:
-    """Return a run that is done, to be held against others by these settings."""
-    assert result.task is not None
-    assert result.parameters is not None
-    assert result.best_epoch is not None
-    return RunResult(
-        name=name,
-        config=Config.model_validate(result.config),
-        settings=settings,
-        task=result.task,
-        parameters=result.parameters,
-        best_epoch=result.best_epoch,
-        scores=result.scores,
-        rows=result.rows,
-        truths=result.truths,
-        baselines=result.baselines,
-    )
 
 
 def to_csv(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -166,11 +148,11 @@ def setting_value(key: str, settings: Mapping[str, Any], config: Config) -> Any:
 
 
 def _score_columns(results: Iterable[Result]) -> list[tuple[str, str]]:
-    found: dict[str, dict[str, None]] = {part: {} for part in PARTS}
-    for result in results:
-        for part, scores in result.scores.items():
-            found[part] |= dict.fromkeys(scores)
-    return [(part, score) for part in PARTS for score in found[part]]
+    found: dict[str, dict[str, None]] = {split: {} for split in SPLITS_OF_A_RUN}
+    for each in results:
+        for split, scored in ({} if each.result is None else each.result.splits).items():
+            found[split] |= dict.fromkeys(scored.scores)
+    return [(split, metric) for split in SPLITS_OF_A_RUN for metric in found[split]]
 
 
 def _cell(value: float | None) -> str:

@@ -13,8 +13,8 @@ from typing import Any
 from ml2021.config.yaml_scalars import dump_value
 from ml2021.evaluation.comparison import (
     SEED,
+    ComparedRun,
     Group,
-    RunResult,
     are_same_rows,
     comparison_table,
     group,
@@ -24,12 +24,11 @@ from ml2021.evaluation.metrics import selection_metric
 from ml2021.formatting import heading, number, verdict
 from ml2021.sweeps.directory import SweepPlan
 from ml2021.sweeps.results import (
-    PARTS,
+    SPLITS_OF_A_RUN,
     Result,
     answer_one_question,
     choose_best,
     losses_of,
-    run_result_of,
     setting_text,
     setting_value,
 )
@@ -67,12 +66,16 @@ class SweepSummary:
     @property
     def score(self) -> str:
         """The score that tells which run is best, the one nearest to the loss; low is good."""
-        return selection_metric(self.done[0].task, self._losses)
+        return selection_metric(self.contenders[0].result.task, self._losses)
 
     @property
     def parts(self) -> list[str]:
         """The parts that any run was scored on."""
-        return [part for part in PARTS if any(part in result.scores for result in self.done)]
+        return [
+            split
+            for split in SPLITS_OF_A_RUN
+            if any(split in each.result.splits for each in self.contenders)
+        ]
 
     @cached_property
     def best(self) -> Result | None:
@@ -80,14 +83,15 @@ class SweepSummary:
         return choose_best(self.done, self._losses)
 
     @cached_property
-    def contenders(self) -> list[RunResult]:
+    def contenders(self) -> list[ComparedRun]:
         """The runs that have ended well, with the text of each swept key."""
         found = []
         for result in self.done:
             own = self.plan.settings[result.run - 1]
             config = self.plan.configs[result.run - 1]
             texts = {key: setting_text(key, own, config) for key in self.keys}
-            found.append(run_result_of(result, str(result.run), texts))
+            assert result.result is not None
+            found.append(ComparedRun(str(result.run), texts, result.result))
         return found
 
     @cached_property
@@ -159,8 +163,9 @@ class SweepSummary:
         own = self.plan.settings[result.run - 1]
         settings = ", ".join(f"{key} {dump_value(value)}" for key, value in own.items())
         words = [f"Best by validation: run {result.run}, with {settings}; kept in {path}."]
-        if "test" in result.scores:
-            words.append(verdict(self.score, result.scores["test"], result.baselines["test"]))
+        test = None if result.result is None else result.result.splits.get("test")
+        if test is not None:
+            words.append(verdict(self.score, test.scores, test.baselines))
         return words
 
     def _edges(self) -> list[str]:

@@ -14,20 +14,21 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml2021.config.loading import dump_yaml, load_config_text, to_plain
+from ml2021.config.loading import dump_yaml, load_config_text
 from ml2021.config.messages import dotted
 from ml2021.data.load import describe
 from ml2021.engine.fit import divergence
 from ml2021.errors import DivergenceError, Ml2021Error
-from ml2021.evaluation.scoring import Evaluation
+from ml2021.evaluation.comparison import RunResult
 from ml2021.runs.checkpoints import Checkpoints
-from ml2021.runs.directory import RunDirectory, write_json, write_text
+from ml2021.runs.directory import RunDirectory, write_text
 from ml2021.runs.metrics_csv import MetricsWriter
+from ml2021.runs.summary import RunSummary, write_record
 from ml2021.sweeps.directory import SweepDirectory
 from ml2021.sweeps.pack import FinishedRun
 from ml2021.sweeps.pool import PackTask, task_from_line
@@ -92,13 +93,13 @@ class Worker:
 
         def say(result: Result) -> None:
             waiting.remove(result.run)
-            self._reply({"event": "result", "result": result.to_json()})
+            self._reply({"event": "result", "result": result.model_dump(mode="json")})
 
         try:
             self._train(task, say)
         except Ml2021Error as error:
             for run in tuple(waiting):
-                say(Result(run, "failed", lines=error.lines, exit_code=error.exit_code))
+                say(Result(run=run, status="failed", lines=error.lines, exit_code=error.exit_code))
         self._reply({"event": "idle"})
 
     def _train(self, task: PackTask, say: Callable[[Result], None]) -> None:
@@ -114,7 +115,8 @@ class Worker:
             known = [
                 ((value, result.run), member, summary)
                 for (result, summary), member in ended
-                if (value := validation_value(result, task.losses)) is not None
+                if summary is not None
+                and (value := validation_value(result, task.losses)) is not None
             ]
             if known:
                 rank, member, summary = min(known, key=lambda item: item[0])
@@ -157,34 +159,36 @@ def _locate_in(run: int) -> Callable[..., str]:
     return lambda *keys: f"run {run}, {dotted(keys)}"
 
 
-def result_of(run: int, member: FinishedRun) -> tuple[Result, Mapping[str, Any]]:
-    """Return how a run ended, and its summary; an empty one if it diverged."""
+def result_of(run: int, member: FinishedRun) -> tuple[Result, RunSummary | None]:
+    """Return how a run ended, and its summary; None if it diverged."""
     trainer = member.trainer
     config, state = trainer.data.config, trainer.state
-    evaluations: Mapping[str, Evaluation] = {}
-    summary: Mapping[str, Any] = {}
-    lines: Sequence[str] = ()
+    summary: RunSummary | None = None
+    lines: tuple[str, ...] = ()
     batches = trainer.hparams.batches(len(trainer.train))
     if update := int(state.diverged):
         lines = divergence("the loss or a parameter is out of bounds", update, batches).lines
     else:
         try:
-            evaluations, summary = summarise(trainer, member.seconds, state.epoch * batches)
+            summary = summarise(trainer, member.seconds, state.epoch * batches)
         except DivergenceError as error:
             lines = error.lines
+    if summary is not None:
+        found = summary.result(config)
+    else:
+        found = RunResult(
+            config=config,
+            task=trainer.data.preprocessing.task,
+            parameters=trainer.network.layout.parameters,
+            epochs=state.epoch,
+            best_epoch=int(state.best_epoch),
+            splits={},
+        )
     result = Result(
         run=run,
         status="diverged" if lines else "done",
-        task=config.task,
-        config=to_plain(config),
         data_sha256=trainer.data.data_sha256,
-        parameters=trainer.network.layout.parameters,
-        epochs=state.epoch,
-        best_epoch=int(state.best_epoch),
-        scores={part: report.scores for part, report in evaluations.items()},
-        rows={part: report.rows for part, report in evaluations.items()},
-        truths={part: report.truth_sha256 for part, report in evaluations.items()},
-        baselines={part: report.baselines for part, report in evaluations.items()},
+        result=found,
         lines=lines,
         exit_code=DivergenceError.exit_code if lines else 0,
     )
@@ -192,7 +196,7 @@ def result_of(run: int, member: FinishedRun) -> tuple[Result, Mapping[str, Any]]
 
 
 def keep_candidate(
-    sweep: SweepDirectory, run: int, text: str, member: FinishedRun, summary: Mapping[str, Any]
+    sweep: SweepDirectory, run: int, text: str, member: FinishedRun, summary: RunSummary
 ) -> None:
     """Write a run that may become the best as an ordinary run directory, whole or not at all."""
     trainer = member.trainer
@@ -200,7 +204,7 @@ def keep_candidate(
     shutil.rmtree(draft.path, ignore_errors=True)
     (draft.path / "checkpoints").mkdir(parents=True)
     write_text(draft.config, text)
-    write_json(draft.environment, environment(trainer))
+    write_record(draft.environment, environment(trainer))
     write_text(draft.resolved_config, dump_yaml(trainer.data.config))
     metrics = MetricsWriter(draft.metrics, metrics_columns(trainer.data), 0)
     for row in member.history:
@@ -208,5 +212,5 @@ def keep_candidate(
     metrics.close()
     calibrate = partial(residuals, trainer)
     Checkpoints(draft, trainer.data, trainer.baselines, calibrate).write(trainer.state)
-    write_json(draft.summary, summary)
+    write_record(draft.summary, summary)
     draft.path.replace(sweep.candidate(run))

@@ -23,9 +23,9 @@ from ml2021.runs.model import TrainedModel, build_model
 
 @dataclass(frozen=True)
 class InitialModel:
-    """What training begins with: a model, and the checkpoint file that it is from, byte for byte.
+    """The model that training starts from, and the bytes of its checkpoint file.
 
-    name: how the user calls the run that it is from.
+    name: the user's name for the run that it comes from.
     """
 
     name: str
@@ -38,25 +38,24 @@ class InitialModel:
         return hashlib.sha256(self.content).hexdigest()
 
     def choose(self, own: Preprocessing) -> Preprocessing:
-        """Return the preprocessing to train with, given what was fitted to the new training rows.
+        """Return the preprocessing to train with, given the one fitted to the new training rows.
 
-        Raises ConfigError where the columns do not agree.
+        Raises ConfigError where the columns are incompatible.
         """
         self._refuse(incompatibilities(own, self.model.preprocessing))
         return reuse(own, self.model.preprocessing)
 
     def check_config(self, config: Config) -> None:
-        """Raise ConfigError where the model is another, or the number of its members."""
+        """Raise ConfigError where the model or the number of ensemble members differs."""
         if isinstance(config.data.split, KFoldSplit):
             raise ConfigError(
-                f"--init-from {self.name}: a cross-validation trains each fold from its own start, "
-                "since these parameters may have seen what a fold holds out; choose another "
-                "data.split.method"
+                f"--init-from {self.name}: not with kfold, since these parameters may have been "
+                "trained on the rows that a fold holds out; choose another data.split.method"
             )
         self._refuse(self._differences(config))
 
     def has_seen(self, data: TrainingData) -> bool:
-        """Whether rows that are held out now may have been trained on there: of one file."""
+        """Whether the model may have been trained on rows that are held out now."""
         is_same = data.data_sha256 == self.model.data_sha256
         now, then = (
             to_plain(config)["data"]["split"] for config in (data.config, self.model.config)
@@ -70,7 +69,7 @@ class InitialModel:
             yield what
         members = len(self.model.theta)
         if members != config.train.members:
-            yield f"train.members is {config.train.members}, and it has {members}"
+            yield f"train.members is {config.train.members}, but that run has {members}"
 
     def _refuse(self, found: "list[str] | Iterator[str]") -> None:
         lines = list(found)
@@ -85,4 +84,4 @@ class InitialModel:
 def load_initial_model(path: Path, name: str) -> InitialModel:
     """Read the checkpoint of best parameters at `path`. Raises CheckpointError, ResourceError."""
     content = read_content(path)
-    return InitialModel(name, build_model(parse_checkpoint(content, path), path), content)
+    return InitialModel(name, build_model(parse_checkpoint(content, path)), content)

@@ -12,21 +12,17 @@ from ml2021.data.load import TrainingData
 from ml2021.data.preprocessing.records import ClassTarget
 from ml2021.engine.fit import MemberProgress, Progress
 from ml2021.errors import ResourceError, RunInterruptedError
-from ml2021.evaluation.metrics import Scores
+from ml2021.evaluation.metrics import CLASS_METRICS, REAL_METRICS, Scores
 from ml2021.evaluation.scoring import mean_scores, score_each
 from ml2021.formatting import number
 from ml2021.signals import StoppedError, stop_signals
 
 MetricsRow = Mapping[str, int | float | None]
-"""The cells of a line of metrics.csv, by column."""
-
-_CLASS_SCORES = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "auroc")
-
-_REAL_SCORES = ("mae", "rmse", "r2")
+"""The cells of a row of metrics.csv, by column."""
 
 
 def format_losses(progress: Progress, factor: float) -> str:
-    """Return the mean losses of the members that are in training, for a progress bar."""
+    """Return the mean losses of the members still in training, for the progress bar."""
     text = f"train {number(_mean(progress.train_loss) * factor)}"
     if progress.validation_loss is not None:
         text += f", validation {number(_mean(progress.validation_loss) * factor)}"
@@ -34,28 +30,28 @@ def format_losses(progress: Progress, factor: float) -> str:
 
 
 def _mean(losses: Tensor) -> float:
-    """Return the mean of the members' losses (k,), without those that have diverged."""
+    """Return the mean of the members' losses (k,), without those that diverged."""
     return float(losses[losses.isfinite()].mean())
 
 
 def metrics_columns(data: TrainingData) -> list[str]:
-    """Return the header of metrics.csv; of several members it says how many are in training."""
+    """Return the header of metrics.csv; an ensemble has a column for the members in training."""
     several = data.config.train.members > 1
     columns = ["epoch", "updates", *(["members"] if several else [])]
     columns += ["lr", "train_loss", "validation_loss"]
     if len(data.validation):
         is_class = isinstance(data.preprocessing.target, ClassTarget)
-        columns += [f"validation_{name}" for name in (_CLASS_SCORES if is_class else _REAL_SCORES)]
+        columns += [f"validation_{name}" for name in (CLASS_METRICS if is_class else REAL_METRICS)]
     return columns
 
 
 def metrics_row(data: TrainingData, progress: Progress, lr: float, factor: float) -> MetricsRow:
-    """Return the epoch's line of metrics.csv, losses and scores in the units of the data.
+    """Return the epoch's row of metrics.csv, losses and scores in the units of the data.
 
-    Those of several members are the means of the ones that are in training.
+    Those of an ensemble are the means over the members still in training.
     """
     row = {
-        **_where(progress, lr),
+        **_position(progress, lr),
         "members": len(progress.train_loss),
         "train_loss": _mean(progress.train_loss) * factor,
         "validation_loss": None,
@@ -70,9 +66,9 @@ def metrics_row(data: TrainingData, progress: Progress, lr: float, factor: float
 def member_rows(
     data: TrainingData, progress: Progress, lrs: Sequence[float], factor: float
 ) -> list[MetricsRow | None]:
-    """Return `metrics_row` of each member as if it were alone, None for one that has diverged.
+    """Return `metrics_row` of each packed run as if it were alone, None for one that diverged.
 
-    lrs: the learning rate of each (k,). The members share the problem but for their numbers.
+    lrs: the learning rate of each (k,). The runs share everything but the optimizer's numbers.
     """
     train = progress.train_loss.tolist()
     validation = None if progress.validation_loss is None else progress.validation_loss.tolist()
@@ -87,7 +83,7 @@ def member_rows(
             rows.append(None)
             continue
         row = {
-            **_where(progress, lrs[member]),
+            **_position(progress, lrs[member]),
             "members": 1,
             "train_loss": train[member] * factor,
             "validation_loss": None,
@@ -99,8 +95,8 @@ def member_rows(
     return rows
 
 
-def _where(progress: Progress, lr: float) -> dict[str, int | float | None]:
-    """Return what an epoch's line begins with."""
+def _position(progress: Progress, lr: float) -> dict[str, int | float | None]:
+    """Return the first cells of an epoch's row."""
     return {
         "epoch": progress.epoch,
         "updates": progress.updates,
@@ -109,43 +105,28 @@ def _where(progress: Progress, lr: float) -> dict[str, int | float | None]:
 
 
 def _validation_scores(data: TrainingData, progress: Progress, fine: Tensor) -> list[Scores]:
-    """Return the scores on validation rows of the members (k,) that are fine."""
+    """Return the validation scores of the members (k,) that did not diverge."""
     assert progress.validation_outputs is not None
     outputs = progress.validation_outputs[fine].cpu().numpy()
     return score_each(data.preprocessing, data.validation, outputs)
 
 
-SPARE_SHARE = 0.02
-"""What is left of an interval, for a step or a save that takes longer than those before."""
-
-
 class Saver:
-    """Calls `write` while a run is trained, so that no more than `seconds` can ever be lost."""
+    """Calls `write` about every `seconds` while a run is trained."""
 
     def __init__(self, write: Callable[[], None], seconds: float) -> None:
         self._write = write
         self._seconds = seconds
-        self._captured = self._asked = time.monotonic()
-        self._step = self._took = 0.0
+        self._last = time.monotonic()
 
     def is_due(self) -> bool:
-        """Whether the next time that this is asked would be too late.
-
-        That is after a step as long as those before, and when a save then takes what the last took,
-        with some time to spare.
-        """
-        now = time.monotonic()
-        self._step = max(now - self._asked, 0.9 * self._step)  # a slow one is forgotten in time
-        self._asked = now
-        latest = self._captured + (1 - SPARE_SHARE) * self._seconds
-        return now + self._step + self._took >= latest
+        """Whether the last save was that long ago."""
+        return time.monotonic() - self._last >= self._seconds
 
     def save(self) -> None:
-        """Write. Raises ResourceError when the disk refuses; what was written before stands."""
-        self._captured = time.monotonic()
+        """Write. Raises ResourceError when the disk refuses; the previous save stays intact."""
+        self._last = time.monotonic()
         self._write()
-        self._asked = time.monotonic()
-        self._took = self._asked - self._captured
 
 
 def run_loop(
@@ -157,14 +138,14 @@ def run_loop(
     console: Console,
     end_epoch: Callable[[MemberProgress], None],
     losses: Callable[[MemberProgress], str],
-    how_to_go_on: str,
+    resume: str,
 ) -> None:
-    """Go through the steps of training, of which `done` epochs of `epochs` were there before.
+    """Iterate over the steps of training; `done` of `epochs` epochs were trained before.
 
-    `end_epoch` is called for each step that ends an epoch, `losses` for what the progress bar says.
-    Saves when the saver says so, and at the end. Raises RunInterruptedError after a signal, saved;
-    `how_to_go_on` ends its message. StoppedError after one that came while it saved for the last
-    time.
+    `end_epoch` is called for each step that ends an epoch, `losses` for the text of the progress
+    bar. Saves when the saver says so, and at the end. Raises RunInterruptedError after a signal,
+    with everything saved; its message ends with `resume`, the command to resume with. StoppedError
+    after a signal that came during the last save.
     """
     with stop_signals() as stop_signal, ProgressBar(console, epochs, done) as bar:
         for step in steps:
@@ -173,13 +154,13 @@ def run_loop(
                 end_epoch(step)
             done = progress.epoch - 1 + progress.batch / progress.batches
             bar.show(done, losses(step))
-            number_of_signal = stop_signal()
-            if saver.is_due() or number_of_signal is not None:
+            signal_number = stop_signal()
+            if saver.is_due() or signal_number is not None:
                 saver.save()
-            if number_of_signal is not None:
+            if signal_number is not None:
                 raise RunInterruptedError(
-                    number_of_signal,
-                    f"stopped at epoch {done:.1f} of {epochs} and saved; {how_to_go_on}",
+                    signal_number,
+                    f"interrupted at epoch {done:.1f} of {epochs}; progress is saved. {resume}",
                 )
         saver.save()
     if (late := stop_signal()) is not None:  # no sooner: one might come after the look
@@ -188,7 +169,7 @@ def run_loop(
 
 @contextmanager
 def memory_errors(config: Config) -> Iterator[None]:
-    """Turn running out of memory, on the host or on a GPU, into a line that says what to do."""
+    """Turn out-of-memory errors, of the host or of a GPU, into ResourceError."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:  # torch raises either, and its own on a GPU

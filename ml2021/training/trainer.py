@@ -1,4 +1,4 @@
-"""One session of training: the engine runs, and what it does is saved, logged and shown.
+"""The trainer of a run: network, state and data, from the first update to the summary.
 
 The command around it, and its messages before the first update, are in `ml2021.commands.train`.
 """
@@ -9,8 +9,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,13 +26,20 @@ from ml2021.engine.hardware import check_memory, choose_device, choose_threads
 from ml2021.engine.networks import Network
 from ml2021.engine.state import Hyperparameters, TrainingState, chosen, start
 from ml2021.errors import DivergenceError
-from ml2021.evaluation import intervals as conformal
+from ml2021.evaluation import intervals
 from ml2021.evaluation.ensembles import combine, evaluate_members, trained_predictions
-from ml2021.evaluation.scoring import Evaluation, FittedBaselines, fit_baselines, loss_unit
+from ml2021.evaluation.scoring import FittedBaselines, fit_baselines, loss_unit
 from ml2021.runs.checkpoint_file import Checkpoint
 from ml2021.runs.checkpoints import Checkpoints, restore_state, saved_baselines
 from ml2021.runs.directory import RunDirectory
 from ml2021.runs.metrics_csv import MetricsWriter
+from ml2021.runs.summary import (
+    EnsembleMember,
+    Environment,
+    IntervalLevel,
+    Intervals,
+    RunSummary,
+)
 from ml2021.training.loop import (
     Saver,
     format_losses,
@@ -47,7 +52,7 @@ from ml2021.training.loop import (
 
 @dataclass
 class Trainer:
-    """A problem, the network for it, and where its run stands.
+    """The data of a run, the network for it, and the state of its training.
 
     residuals: calibrates intervals (`ml2021.evaluation.intervals`) in place of validation rows.
     """
@@ -63,7 +68,7 @@ class Trainer:
     residuals: NDArray[np.float64] | None = None
 
     def become_final(self, last_epoch: int, residuals: NDArray[np.float64] | None) -> None:
-        """Train no longer than the folds say, and calibrate by their held-out rows."""
+        """Train for as many epochs as the folds chose; calibrate on their held-out rows."""
         self.hparams = replace(self.hparams, last_epoch=last_epoch)
         self.residuals = residuals
 
@@ -77,8 +82,8 @@ def build_trainer(
 ) -> Trainer:
     """Build the network and its state: new ones, or those of the checkpoint `last`.
 
-    A new one begins at `theta` (K, P) where that is given, else where the seeds say.
-    `where` stands at the start of a message about the size of the model.
+    theta: (K, P), the initial parameters; drawn from the seeds where it is None. where: the place
+    of the model in the config, for messages about its size. threads: chosen where it is None.
     """
     config, preprocessing = data.config, data.preprocessing
     network = build_network(config.model, *preprocessing.sizes)
@@ -96,124 +101,122 @@ def build_trainer(
             validation = to_dataset(preprocessing, data.validation).to(device)
         keep_path = config.train.keep_path
         state = start(network, hparams, rows, train.inputs, theta=theta, keep_path=keep_path)
-        # Learned once: on another number of cores least squares may differ in its last bits.
+        # Fitted once: on another number of cores least squares may differ in its last bits.
         if last is None:
             baselines = fit_baselines(preprocessing, data.train)
         else:
-            baselines = saved_baselines(last, Path("last.safetensors"))
-            restore_state(state, last, Path("last.safetensors"))
+            baselines = saved_baselines(last)
+            restore_state(state, last)
     return Trainer(data, network, hparams, state, baselines, train, validation, threads)
 
 
-def environment(trainer: Trainer) -> dict[str, Any]:
+def environment(trainer: Trainer) -> Environment:
     """Return what the result depends on beside config and data."""
-    return {
-        "ml2021": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "platform": platform.platform(),
-        "command": sys.argv,
-        "seed": trainer.data.config.seed,
-        "device": device_name(trainer),
-        "threads": trainer.threads,
-        "data": str(trainer.data.data_path),
-        "data_sha256": trainer.data.data_sha256,
-        "test_sha256": trainer.data.test_sha256,
-        "init_sha256": trainer.data.init_sha256,
-    }
+    return Environment(
+        ml2021=__version__,
+        python=platform.python_version(),
+        torch=torch.__version__,
+        numpy=np.__version__,
+        platform=platform.platform(),
+        command=tuple(sys.argv),
+        seed=trainer.data.config.seed,
+        device=device_name(trainer),
+        threads=trainer.threads,
+        data=str(trainer.data.data_path),
+        data_sha256=trainer.data.data_sha256,
+        test_sha256=trainer.data.test_sha256,
+        init_sha256=trainer.data.init_sha256,
+    )
 
 
 def device_name(trainer: Trainer) -> str:
-    """Return what a session computes on: the model of the GPU, or cpu."""
+    """Return the device of a run: the model of the GPU, or cpu."""
     device = trainer.state.theta.device
     return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
 
 
 def open_metrics(trainer: Trainer, run: RunDirectory) -> MetricsWriter:
-    """Open metrics.csv to go on after the epochs that are done.
+    """Open metrics.csv to append after the epochs that are done.
 
-    With several members its losses and scores are the means of those that are still in training,
-    and there is a column for how many these are. Raises CheckpointError where it does not hold the
-    epochs.
+    Of an ensemble it holds the mean losses and scores of the members still in training, and how
+    many these are. Raises CheckpointError where those epochs are not in the file.
     """
     return MetricsWriter(run.metrics, metrics_columns(trainer.data), trainer.state.epoch)
 
 
 def train_and_score(
     trainer: Trainer, run: RunDirectory, metrics: MetricsWriter, console: Console
-) -> tuple[dict[str, Evaluation], dict[str, Any]]:
-    """Train to the end, then score the best parameters on every part that has rows.
+) -> RunSummary:
+    """Train to the end, then score the best parameters on every split that has rows.
 
-    Returns these reports, and what summary.json is to say. Raises DivergenceError, ResourceError,
-    or RunInterruptedError after a signal; the run is saved.
+    Raises DivergenceError, ResourceError, or RunInterruptedError after a signal; the run is saved.
     """
-    data = trainer.data
     begun, updates_before = time.perf_counter(), _updates(trainer)
-    with memory_errors(data.config):
+    with memory_errors(trainer.data.config):
         _advance(trainer, run, console, metrics)
     seconds = time.perf_counter() - begun
     return summarise(trainer, seconds, _updates(trainer) - updates_before)
 
 
-def summarise(
-    trainer: Trainer, seconds: float, updates: int
-) -> tuple[dict[str, Evaluation], dict[str, Any]]:
-    """Score the best parameters on every part; return the reports and what summary.json holds.
+def summarise(trainer: Trainer, seconds: float, updates: int) -> RunSummary:
+    """Score the best parameters on every split that has rows.
 
     `seconds` and `updates` are those of this session alone.
     """
-    data, state = trainer.data, trainer.state
+    data, state, seeds = trainer.data, trainer.state, trainer.hparams.seeds
     members = chosen(state)
-    evaluations, predictions = {}, {}
+    scores, predictions = {}, {}
     with memory_errors(data.config):
-        for part, samples in _parts(data).items():
-            evaluations[part], predictions[part] = evaluate_members(
+        for split, samples in data.splits.items():
+            scores[split], predictions[split] = evaluate_members(
                 _best_predictions(trainer, samples), data.preprocessing, trainer.baselines, samples
             )
         kept = residuals(trainer)
-    rows_seen = updates * len(data.train) // trainer.hparams.batches(len(data.train))
-    summary: dict[str, Any] = {
-        "task": data.config.task,
-        "parameters": trainer.network.layout.parameters,
-        "split": {"method": data.config.data.split.method, **data.split.sizes()},
-        "left_out": dict(data.split.left_out),
-        "epochs": state.epoch,
-        "stopped_early": state.epoch < trainer.hparams.epochs,
-        "best_epoch": int(state.best_epoch[members].max()),
-        "seconds": round(seconds, 3),
-        "rows_per_second": round(rows_seen / seconds) if seconds else None,
-        "scores": {part: report.to_json() for part, report in evaluations.items()},
-    }
-    if isinstance(data.preprocessing.target, ClassTarget):
-        summary["classes"] = list(data.preprocessing.target.labels)
-    if len(trainer.hparams.seeds) > 1:
-        summary["members"] = [
-            {"seed": seed, "best_epoch": int(best), "diverged_at_update": int(diverged) or None}
-            for seed, best, diverged in zip(
-                trainer.hparams.seeds, state.best_epoch, state.diverged, strict=True
-            )
-        ]
+    target = data.preprocessing.target
+    interval = None
     if kept is not None:
         test = (data.test.values, predictions["test"]) if "test" in predictions else None
-        labels = data.preprocessing.target.labels
-        summary["interval"] = {
-            "calibrated_on": "validation" if trainer.residuals is None else "folds",
-            "rows": len(kept),
-            "levels": conformal.describe(kept, labels, test),
-        }
-    return evaluations, summary
+        interval = Intervals(
+            calibrated_on="validation" if trainer.residuals is None else "folds",
+            rows=len(kept),
+            levels=tuple(
+                IntervalLevel(**level) for level in intervals.describe(kept, target.labels, test)
+            ),
+        )
+    rows_seen = updates * len(data.train) // trainer.hparams.batches(len(data.train))
+    return RunSummary(
+        task=data.preprocessing.task,
+        parameters=trainer.network.layout.parameters,
+        split={"method": data.config.data.split.method, **data.split.sizes()},
+        left_out=dict(data.split.left_out),
+        epochs=state.epoch,
+        stopped_early=state.epoch < trainer.hparams.epochs,
+        best_epoch=int(state.best_epoch[members].max()),
+        seconds=round(seconds, 3),
+        rows_per_second=round(rows_seen / seconds) if seconds else None,
+        scores=scores,
+        classes=target.labels if isinstance(target, ClassTarget) else None,
+        members=tuple(
+            EnsembleMember(
+                seed=seed, best_epoch=int(best), diverged_at_update=int(diverged) or None
+            )
+            for seed, best, diverged in zip(seeds, state.best_epoch, state.diverged, strict=True)
+        )
+        if len(seeds) > 1
+        else (),
+        interval=interval,
+    )
 
 
 def _advance(trainer: Trainer, run: RunDirectory, console: Console, metrics: MetricsWriter) -> None:
-    """Run the engine under supervision; a divergence keeps the best parameters so far."""
+    """Train to the end; after a divergence the best parameters so far are saved."""
     data, state, hparams = trainer.data, trainer.state, trainer.hparams
     unit = loss_unit(data.config, data.preprocessing)
     lr = float(data.config.optimizer.lr)
     checkpoints = Checkpoints(run, data, trainer.baselines, partial(residuals, trainer))
 
     def write() -> None:
-        metrics.flush()  # ahead of the checkpoint that counts on it
+        metrics.flush()  # before the checkpoint that relies on it
         checkpoints.write(state)
 
     steps = fit_members(trainer.network, hparams, state, trainer.train, trainer.validation)
@@ -228,19 +231,19 @@ def _advance(trainer: Trainer, run: RunDirectory, console: Console, metrics: Met
                 metrics_row(data, step.progress, lr, unit.factor)
             ),
             losses=lambda step: f"{unit.name} {format_losses(step.progress, unit.factor)}",
-            how_to_go_on=f"go on with: ml2021 train --resume {run.path}",
+            resume=f"Resume with: ml2021 train --resume {run.path}",
         )
     except DivergenceError as error:
-        kept = f"; {run.path} has no best parameters"
+        kept = f"; no checkpoint was saved in {run.path}"
         if bool(state.best_epoch.any()):
             checkpoints.write_best(state)
             best = int(state.best_epoch.max())
-            kept = f"; the best parameters, of epoch {best}, are kept in {run.path}"
+            kept = f"; the best parameters, of epoch {best}, are saved in {run.path}"
         raise DivergenceError(*(line + kept for line in error.lines)) from None
 
 
 def to_dataset(preprocessing: Preprocessing, samples: Samples) -> Dataset:
-    """Return the samples as the engine wants them, standardised, on the CPU."""
+    """Return the samples as the engine's tensors, targets standardised, on the CPU."""
     inputs = torch.from_numpy(samples.inputs)
     target = preprocessing.target
     if isinstance(target, RealTargets):
@@ -248,16 +251,10 @@ def to_dataset(preprocessing: Preprocessing, samples: Samples) -> Dataset:
     return Dataset(inputs, torch.from_numpy(samples.classes))
 
 
-def _parts(data: TrainingData) -> dict[str, Samples]:
-    """Return the parts that have rows."""
-    parts = {"train": data.train, "validation": data.validation, "test": data.test}
-    return {part: samples for part, samples in parts.items() if len(samples)}
-
-
 def residuals(trainer: Trainer) -> NDArray[np.float64] | None:
-    """Return the sorted residuals that calibrate intervals: of the best parameters on validation.
+    """Return the sorted residuals that calibrate intervals, None for classes or without rows.
 
-    Those of the session, where it has been given them. None for classes and without such rows.
+    They are those of the folds, else of the best parameters on the validation rows.
     """
     if trainer.residuals is not None:
         return trainer.residuals
@@ -265,11 +262,11 @@ def residuals(trainer: Trainer) -> NDArray[np.float64] | None:
     if trainer.validation is None or isinstance(preprocessing.target, ClassTarget):
         return None
     mean, _ = combine(_best_predictions(trainer, samples))
-    return conformal.residuals(samples.values, mean)
+    return intervals.residuals(samples.values, mean)
 
 
 def _best_predictions(trainer: Trainer, samples: Samples) -> Iterator[NDArray[np.float64]]:
-    """Yield what the best parameters of each member predict. Raises DivergenceError."""
+    """Yield the predictions of each member's best parameters. Raises DivergenceError."""
     theta = trainer.state.best[chosen(trainer.state)]
     return trained_predictions(trainer.network, theta, trainer.data.preprocessing, samples)
 

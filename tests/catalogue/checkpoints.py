@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def resaved(edit: Callable[[Checkpoint], Checkpoint]) -> Step:
 
     def step(folder: Path) -> None:
         path = folder / BEST
-        save_checkpoint(path, edit(load_checkpoint(path)))
+        save_checkpoint(edit(load_checkpoint(path)))
 
     return step
 
@@ -68,16 +69,14 @@ def tensors(**changed: torch.Tensor | None) -> Step:
     def edit(old: Checkpoint) -> Checkpoint:
         merged = {**old.tensors, **changed}
         kept = {name: tensor for name, tensor in merged.items() if tensor is not None}
-        return Checkpoint(old.description, kept)
+        return replace(old, tensors=kept)
 
     return resaved(edit)
 
 
 def weights(edit: Callable[[torch.Tensor], torch.Tensor]) -> Step:
     return resaved(
-        lambda old: Checkpoint(
-            old.description, {**old.tensors, "theta": edit(old.tensors["theta"])}
-        )
+        lambda old: replace(old, tensors={**old.tensors, "theta": edit(old.tensors["theta"])})
     )
 
 
@@ -91,12 +90,12 @@ def without_scale(old: Checkpoint) -> Checkpoint:
     preprocessing = old.description.preprocessing
     target = preprocessing.target.model_copy(update={"scales": (0.0,)})
     broken = preprocessing.model_copy(update={"target": target})
-    return Checkpoint(old.description.model_copy(update={"preprocessing": broken}), old.tensors)
+    return replace(old, description=old.description.model_copy(update={"preprocessing": broken}))
 
 
 def trained_on_a_gpu(old: Checkpoint) -> Checkpoint:
     config = {**old.description.config, "device": "cuda:7"}
-    return Checkpoint(old.description.model_copy(update={"config": config}), old.tensors)
+    return replace(old, description=old.description.model_copy(update={"config": config}))
 
 
 class Witness:
@@ -176,7 +175,7 @@ CASES = [
         54,
         "missing",
         lambda folder: (folder / BEST).unlink(),
-        f"{{here}}/{BEST}: no such checkpoint; train the run further, or anew",
+        f"{{here}}/{BEST}: no such checkpoint; resume the run, or train again",
     ),
     refused(54, "empty", put(BEST, b"")),
     refused(55, "cut short", change(BEST, lambda content: content[:-1])),
@@ -211,40 +210,40 @@ CASES = [
     refused(
         60,
         "a repeated tensor",
-        change(BEST, lambda c: c.replace(b'"answers.median"', b'"answers.mean"  ')),
+        change(BEST, lambda c: c.replace(b'"baselines.median"', b'"baselines.mean"  ')),
     ),
     refused(60, "a million tensors", change(BEST, million_tensors)),
     refused(
         61,
         "a missing tensor",
         tensors(theta=None),
-        f"{BEST}: its parameters are not those of its config",
+        f"{BEST}: its parameters do not fit its config",
     ),
     refused(
         61,
         "a tensor of another shape",
         weights(lambda theta: theta[:, 1:]),
-        f"{BEST}: its parameters are not those of its config",
+        f"{BEST}: its parameters do not fit its config",
     ),
     refused(
         61,
         "a tensor of another dtype",
         weights(lambda theta: theta.double()),
-        f"{BEST}: its parameters are not those of its config",
+        f"{BEST}: its parameters do not fit its config",
     ),
     refused(
         62,
         "a link that climbs out of the run",
         linked(BEST, "../../../elsewhere/best.safetensors"),
-        f"{BEST}: leads out of the run directory, to {{here}}/elsewhere/best.safetensors; "
-        "put what it leads to in its place",
+        f"{BEST}: points outside the run directory, to {{here}}/elsewhere/best.safetensors; "
+        "replace the link with a copy",
     ),
     refused(
         62,
         "a link to an absolute path",
         linked("runs/number/checkpoints", "{folder}/elsewhere/checkpoints"),
-        "runs/number/checkpoints: leads out of the run directory, to "
-        "{here}/elsewhere/checkpoints; put what it leads to in its place",
+        "runs/number/checkpoints: points outside the run directory, to "
+        "{here}/elsewhere/checkpoints; replace the link with a copy",
     ),
     refused(
         63,
@@ -257,14 +256,14 @@ CASES = [
         64,
         "a newer format",
         described(format_version=99),
-        f"{BEST}: checkpoint format 99, and this ml2021 reads 1; "
+        f"{BEST}: checkpoint format 99, but this ml2021 reads 2; "
         "use the version that wrote it, or train again",
     ),
     refused(
         64,
         "an older format",
         described(format_version=0),
-        f"{BEST}: checkpoint format 0, and this ml2021 reads 1; "
+        f"{BEST}: checkpoint format 0, but this ml2021 reads 2; "
         "use the version that wrote it, or train again",
     ),
     Case(
@@ -288,9 +287,9 @@ CASES = [
         code=4,
         lines=(
             "runs/number/config.resolved.yaml:{n}:{n}: model.widths is [9], and was [8]; "
-            "put it back, or train anew",
+            "restore it, or start a new run",
             "runs/number/config.resolved.yaml:{n}:{n}: optimizer.type is adam, and was adamw; "
-            "put it back, or train anew",
+            "restore it, or start a new run",
         ),
     ),
     Case(
@@ -298,7 +297,7 @@ CASES = [
         name="a resume with an override",
         command=f"{RESUME} --set optimizer.lr=0.5",
         code=2,
-        lines=("--set optimizer.lr=0.5: a run goes on with its own config but for train.epochs",),
+        lines=("--set optimizer.lr=0.5: only train.epochs can be changed when resuming",),
     ),
     Case(
         numbers=(66,),
@@ -308,7 +307,7 @@ CASES = [
         code=4,
         lines=(
             "runs/number: {here}/train.csv has changed since the run began, its SHA-256 is {any}… "
-            "and was {any}…; restore the file, or train anew",
+            "and was {any}…; restore it, or start a new run",
         ),
         then=(told_the_digests,),
     ),
@@ -320,7 +319,7 @@ CASES = [
     not_begun_with(
         "a start with another number of members",
         f"{INIT} --set train.members=3",
-        "train.members is 3, and it has 1",
+        "train.members is 3, but that run has 1",
     ),
     not_begun_with(
         "a start with other columns",
@@ -344,9 +343,8 @@ CASES = [
         command=f"{INIT} --set data.split.method=kfold",
         code=2,
         lines=(
-            "--init-from runs/number: a cross-validation trains each fold from its own start, "
-            "since these parameters may have seen what a fold holds out; choose another "
-            "data.split.method",
+            "--init-from runs/number: not with kfold, since these parameters may have been "
+            "trained on the rows that a fold holds out; choose another data.split.method",
         ),
     ),
     Case(
@@ -404,8 +402,8 @@ CASES = [
         command="train --quiet --resume run",
         code=4,
         lines=(
-            "{here}/run/checkpoints/init.safetensors: no such checkpoint; train the run further, "
-            "or anew",
+            "{here}/run/checkpoints/init.safetensors: no such checkpoint; resume the run, "
+            "or train again",
         ),
     ),
     Case(
@@ -422,17 +420,20 @@ CASES = [
         ),
         command="train --quiet --resume run",
         code=4,
-        lines=("run/checkpoints/init.safetensors: is not what the run began with; train anew",),
+        lines=(
+            "run/checkpoints/init.safetensors: not the parameters that the run started from; "
+            "start a new run",
+        ),
     ),
     Case(
         numbers=(66,),
         name="a resume of a run that another start is recorded of",
-        given=(swap("runs/number/environment.json", '"init_sha256": null', '"init_sha256": "0"'),),
+        given=(swap("runs/number/environment.json", '"data":', '"init_sha256": "0", "data":'),),
         command=RESUME,
         code=4,
         lines=(
-            "runs/number/checkpoints/last.safetensors: did not begin with the parameters that "
-            "environment.json names; train anew",
+            "runs/number/checkpoints/last.safetensors: did not start from the parameters named in "
+            "environment.json; start a new run",
         ),
     ),
 ]

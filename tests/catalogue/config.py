@@ -367,7 +367,7 @@ CASES = [
         name="a run onto the table",
         command="train --config number.yaml --run-dir train.csv",
         code=2,
-        lines=("--run-dir train.csv: is a file; name a folder that is new or empty",),
+        lines=("--run-dir train.csv: is a file; name a new or empty folder",),
     ),
     Case(
         numbers=(15,),
@@ -375,14 +375,14 @@ CASES = [
         given=(put("d.yaml", "data: {path: deep/t.csv, target: y}\n"), put("deep/t.csv", "x,y\n")),
         command="train --config d.yaml --run-dir deep",
         code=2,
-        lines=("--run-dir deep: holds an input, deep/t.csv; name a folder that is new or empty",),
+        lines=("--run-dir deep: contains an input, deep/t.csv; name a new or empty folder",),
     ),
     Case(
         numbers=(15,),
         name="a run into the folder of the config",
         command="train --config number.yaml --run-dir .",
         code=2,
-        lines=("--run-dir .: holds an input, number.yaml; name a folder that is new or empty",),
+        lines=("--run-dir .: contains an input, number.yaml; name a new or empty folder",),
     ),
     refused(
         16,

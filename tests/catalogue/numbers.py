@@ -121,7 +121,7 @@ CASES = [
         code=6,
         lines=(
             "training diverged: the loss is not a finite number in epoch 1, update {n}; "
-            f"{REMEDY}; run has no best parameters",
+            f"{REMEDY}; no checkpoint was saved in run",
         ),
         leaves=("run",),
         then=(has_no_best,),
@@ -134,7 +134,7 @@ CASES = [
         code=6,
         lines=(
             "training diverged: {any} in epoch {n}, update {n}; "
-            f"{REMEDY}; the best parameters, of epoch {{n}}, are kept in run",
+            f"{REMEDY}; the best parameters, of epoch {{n}}, are saved in run",
         ),
         leaves=("run",),
         then=(keeps_the_best,),
@@ -147,7 +147,7 @@ CASES = [
         code=6,
         lines=(
             "training diverged: a parameter is beyond 1e+12 in epoch 1, update 1; "
-            f"{REMEDY}; run has no best parameters",
+            f"{REMEDY}; no checkpoint was saved in run",
         ),
         leaves=("run",),
         then=(has_no_best,),
@@ -190,7 +190,7 @@ CASES = [
         "fewer rows than a batch",
         columns("train.csv", 10, 0),
         settings="--set train.batch_size=64",
-        lines=("training relu_stack, {any}, 1 updates an epoch",),
+        lines=("training relu_stack, {any}, 1 update per epoch",),
     ),
     refused(
         91,

@@ -121,7 +121,7 @@ CASES = [
         code=3,
         lines=(
             "new.csv: column 'views' is missing",
-            "the run is runs/series, the newest; --run names another",
+            "the run is runs/series, the newest; choose another with --run",
         ),
     ),
     predicted(

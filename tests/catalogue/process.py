@@ -31,9 +31,8 @@ train: {{epochs: 50, batch_size: full}}
 LAST = "run/checkpoints/last.safetensors"
 BEGUN = exists("run/metrics.csv", after=0.3)
 HASTE = "import ml2021.signals; ml2021.signals.GRACE_SECONDS = 0.5"
-SCORING = (
-    "stopped while the trained run was scored; it is saved, go on with: ml2021 train --resume run"
-)
+RESUME = "Resume with: ml2021 train --resume run"
+SCORING = f"interrupted while the trained run was scored; it is saved. {RESUME}"
 MIDDLE = "stopped in the middle of a long step; what was saved before it stands"
 
 
@@ -115,7 +114,7 @@ def interrupted(number: int, name: str, code: int, *signals: int) -> Case:
         given=(put("c.yaml", ENDLESS),),
         command=trained("c"),
         code=code,
-        lines=("stopped at epoch {n} of 1000000 and saved; go on with: ml2021 train --resume run",),
+        lines=("interrupted at epoch {n} of 1000000; progress is saved. " + RESUME,),
         leaves=("run",),
         then=(saved_and_stopped,),
         run=stopped(exists(LAST), *signals),
@@ -211,7 +210,7 @@ CASES = [
         name="SIGTERM while the results are printed",
         command="train --quiet --config number.yaml --run-dir run --no-report",
         code=143,
-        lines=("stopped when all was done: run is saved",),
+        lines=("interrupted after training had finished; run is complete",),
         leaves=("run",),
         run=runners.prepared(
             "import ml2021.commands.train\n"
@@ -400,7 +399,7 @@ CASES = [
         code=7,
         lines=(
             "run: not an empty directory; choose another --run-dir, "
-            "or go on with its run by --resume run",
+            "or resume its run with --resume run",
         ),
         leaves=("run",),
         run=one_of_two,
@@ -412,7 +411,7 @@ CASES = [
         code=7,
         lines=(
             "runs/number: not an empty directory; choose another --run-dir, "
-            "or go on with its run by --resume runs/number",
+            "or resume its run with --resume runs/number",
         ),
     ),
     Case(

@@ -35,7 +35,7 @@ def function(contents: ReportContents, influence: Importance | None) -> Section:
     if found is not None:
         blocks += _linear(contents, found)
     if rows is not None:
-        blocks += [_built(contents, rows)] if contents.built else _one_column(contents, rows)
+        blocks += [_built(contents, rows)] if contents.piecewise else _one_column(contents, rows)
     blocks += _unit(contents)
     if influence is not None and rows is not None and influence.of > 1:
         blocks += _influence(contents, rows, influence)

@@ -7,11 +7,12 @@ from ml2021.data.preprocessing.records import CategoryFeature, ClassTarget, Numb
 from ml2021.evaluation.metrics import Scores
 from ml2021.evaluation.scoring import SPLITS, loss_unit
 from ml2021.formatting import echo, heading, number, number_with_error
-from ml2021.report.contents import Intervals, ReportContents
+from ml2021.report.contents import ReportContents
 from ml2021.report.figures.functions import network
 from ml2021.report.figures.learning import gradient_sizes, learning_curves, updates_of_an_epoch
 from ml2021.report.html import Block, Items, Listing, Picture, Section, Table, Text
 from ml2021.report.sections.loss_surface import loss_pictures
+from ml2021.runs.summary import Intervals
 
 _MOST_LISTED = 30
 
@@ -94,7 +95,7 @@ def scores(contents: ReportContents) -> Section:
         caption = f"Mean ± standard error over {folds.folds} folds: each row is held out once, and "
         caption += "scored by a network that has not seen it."
         title = f"on {folds.rows:,} held-out rows"
-        blocks.append(_score_table(title, folds.means, folds.errors, caption=caption, strong=True))
+        blocks.append(_score_table(title, *folds.tables(), caption=caption, strong=True))
     parts = [part for part in SPLITS if part in contents.evaluations]
     for part in parts[:1]:
         if part != "held-out":  # which the folds have told
@@ -256,7 +257,7 @@ def intervals(found: Intervals) -> Table:
 
     Of more targets than fit a line, the share alone, over the values of all of them.
     """
-    targets = list(found.levels[0].half_widths)
+    targets = list(found.levels[0].half_width)
     targets = targets if len(targets) <= _MOST_TARGETS else []
     has_coverage = found.levels[0].coverage is not None
     headings = ["interval", *(f"± {echo(target)}" for target in targets)]
@@ -264,7 +265,7 @@ def intervals(found: Intervals) -> Table:
     lines = []
     for each in found.levels:
         line = [f"{100 * each.level:g} %"]
-        line += [number(each.half_widths[target]) for target in targets]
+        line += [number(each.half_width[target]) for target in targets]
         line += [] if each.coverage is None else [f"{100 * each.coverage:.1f} %"]
         lines.append(line)
     rows = "held-out" if found.calibrated_on == "folds" else found.calibrated_on
