@@ -55,37 +55,25 @@ def test_cells_are_aligned_without_spaces_at_the_end() -> None:
     assert bulleted(["one", "two"]) == ["  - one", "  - two"]
 
 
-def test_the_verdict_compares_with_the_best_trivial_answer() -> None:
-    trivial: dict[str, Scores] = {
-        "mean": {"rmse": 3.0, "accuracy": 0.5},
-        "least_squares": {"rmse": 2.0, "accuracy": 0.75},
-    }
-    beats = verdict("rmse", {"rmse": 1.0}, trivial)
-    assert beats == (
-        "The network beats every trivial answer: RMSE 1.000 against 2.000 of least squares."
-    )
-    loses = verdict("rmse", {"rmse": 2.5}, trivial)
-    assert loses == (
-        "The network does NOT beat the trivial answers: RMSE 2.500 against 2.000 of least squares."
-    )
-    assert verdict("rmse", {"rmse": 2.0}, trivial).startswith("The network does NOT beat")
+BASELINES: dict[str, Scores] = {
+    "mean": {"rmse": 3.0, "accuracy": 0.5, "r2": None},
+    "least_squares": {"rmse": 2.0, "accuracy": 0.75, "r2": None},
+}
+VERDICTS = {
+    ("rmse", 1.0): "The network beats every baseline: RMSE 1.000 vs 2.000 (least squares).",
+    ("rmse", 2.0): "The network does NOT beat the baselines: RMSE 2.000 vs 2.000 (least squares).",
+    ("accuracy", 0.8): "The network beats every baseline: accuracy 0.8000 vs 0.7500 "
+    "(least squares).",
+    ("accuracy", 0.6): "The network does NOT beat the baselines: accuracy 0.6000 vs 0.7500 "
+    "(least squares).",
+    ("rmse", None): "RMSE is undefined on these rows, so the network cannot be judged",
+    ("r2", 0.5): "R2 is undefined on these rows, so the network cannot be judged",
+}
 
 
-def test_more_accuracy_is_better() -> None:
-    trivial: dict[str, Scores] = {
-        "majority_class": {"accuracy": 0.5},
-        "least_squares": {"accuracy": 0.75},
-    }
-    assert verdict("accuracy", {"accuracy": 0.8}, trivial) == (
-        "The network beats every trivial answer: accuracy 0.8000 against 0.7500 of least squares."
-    )
-    assert "NOT" in verdict("accuracy", {"accuracy": 0.6}, trivial)
-
-
-def test_a_verdict_on_nothing_says_so() -> None:
-    undefined = "R2 is undefined on these rows: they do not tell whether the network is good"
-    assert verdict("r2", {"r2": None}, {"mean": {"r2": 0.0}}) == undefined
-    assert verdict("r2", {"r2": 0.5}, {"mean": {"r2": None}}) == undefined
+@pytest.mark.parametrize(("metric", "own"), VERDICTS)
+def test_the_verdict_compares_with_the_best_baseline(metric: str, own: float | None) -> None:
+    assert verdict(metric, {metric: own}, BASELINES) == VERDICTS[metric, own]
 
 
 def test_messages_go_to_stderr_and_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -365,8 +365,8 @@ CASES = [
             "Usage: {any}",
             "Try {any}",
             "",
-            "Error: Invalid value: --init-from belongs to --config; "
-            "--resume has its own parameters",
+            "Error: Invalid value: --init-from needs --config; "
+            "a resumed run has its own parameters",
         ),
     ),
     Case(

@@ -34,7 +34,7 @@ HASTE = "import ml2021.signals; ml2021.signals.GRACE_SECONDS = 0.5"
 SCORING = (
     "stopped while the trained run was scored; it is saved, go on with: ml2021 train --resume run"
 )
-MIDDLE = "stopped in the middle of a long step; what was saved before it stands"
+MIDDLE = "stopped in the middle of a long step; the last save is intact"
 
 
 def trained(config: str) -> str:
