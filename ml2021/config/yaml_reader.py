@@ -227,7 +227,7 @@ class _Reader:
     def _start(self, event: yaml.Event) -> Place:
         mark = event.start_mark
         assert mark is not None, "the parser gives every event a position"
-        return Place(self._rank, mark.line + 1, mark.column + 1, self._source)
+        return self._place(mark.line + 1, mark.column + 1)
 
     def _report(self, place: Place, path: KeyPath, message: str) -> None:
         self.document.problems.append(Problem(place, path, message))
