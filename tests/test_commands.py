@@ -475,7 +475,7 @@ def test_evaluate_refuses_another_split_than_the_one_trained_with(fresh: Path) -
     code, line = refusal(fresh, "evaluate", "--run", "run")
     assert code == 4
     assert line.startswith("run/config.resolved.yaml:")
-    assert line.endswith(": data.split.seed is 5, and was 0; put it back, or name a CSV to score")
+    assert line.endswith(": data.split.seed is 5, but was 0; put it back, or name a CSV to score")
 
 
 def test_no_error_echoes_control_characters(fresh: Path) -> None:

@@ -91,7 +91,7 @@ Split = Annotated[
 
 
 class Data(Section):
-    """The table, its columns and its split."""
+    """The table and what its columns mean."""
 
     path: Text
     """The CSV file (also .gz; Parquet where pyarrow is installed), relative to the working

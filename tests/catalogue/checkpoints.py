@@ -287,9 +287,9 @@ CASES = [
         command=RESUME,
         code=4,
         lines=(
-            "runs/number/config.resolved.yaml:{n}:{n}: model.widths is [9], and was [8]; "
+            "runs/number/config.resolved.yaml:{n}:{n}: model.widths is [9], but was [8]; "
             "put it back, or train anew",
-            "runs/number/config.resolved.yaml:{n}:{n}: optimizer.type is adam, and was adamw; "
+            "runs/number/config.resolved.yaml:{n}:{n}: optimizer.type is adam, but was adamw; "
             "put it back, or train anew",
         ),
     ),
@@ -315,7 +315,7 @@ CASES = [
     not_begun_with(
         "a start with another model",
         f"{INIT} --set model=linear",
-        "model.type is linear, and was relu_stack",
+        "model.type is linear, but was relu_stack",
     ),
     not_begun_with(
         "a start with another number of members",
