@@ -1,4 +1,4 @@
-"""Numbers, tables and verdicts as people read them, and who hears what."""
+"""Numbers, tables and verdicts in messages, and where output goes."""
 
 import contextlib
 import io
@@ -38,7 +38,7 @@ def test_a_number_has_four_digits(value: float | None) -> None:
     assert number(value) == NUMBERS[value]
 
 
-def test_a_table_is_aligned_and_leaves_out_what_nobody_has() -> None:
+def test_a_table_is_aligned_and_leaves_out_undefined_metrics() -> None:
     rows = {
         "network": {"accuracy": 0.5, "log_loss": 0.25, "auroc": None},
         "majority_class": {"accuracy": 0.125, "log_loss": None, "auroc": None},
@@ -76,7 +76,7 @@ def test_the_verdict_compares_with_the_best_baseline(metric: str, own: float | N
     assert verdict(metric, {metric: own}, BASELINES) == VERDICTS[metric, own]
 
 
-def test_messages_go_to_stderr_and_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_messages_go_to_stderr_unless_quiet(capsys: pytest.CaptureFixture[str]) -> None:
     Console().say("one", "two")
     Console(quiet=True).say("three")
     console.write_result("result\n")
@@ -85,7 +85,7 @@ def test_messages_go_to_stderr_and_quiet_says_nothing(capsys: pytest.CaptureFixt
     assert captured.out == "result\n"
 
 
-def test_off_a_terminal_progress_is_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_off_a_terminal_progress_is_an_occasional_line(monkeypatch: pytest.MonkeyPatch) -> None:
     stderr = io.StringIO()
     with contextlib.redirect_stderr(stderr), ProgressBar(Console(), 10, 0.0) as bar:
         bar.show(1.0, "mse train 2")
@@ -117,7 +117,7 @@ def test_on_a_terminal_progress_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> Non
     assert quiet.getvalue() == ""
 
 
-def test_a_reader_that_has_gone_is_no_error() -> None:
+def test_a_closed_pipe_is_not_an_error() -> None:
     code = """
 from ml2021.console import Console, write_result
 for _ in range(3):
@@ -135,7 +135,7 @@ for _ in range(3):
     assert done.returncode == 0
 
 
-def test_streams_that_are_closed_swallow_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closed_streams_discard_output(monkeypatch: pytest.MonkeyPatch) -> None:
     stdout = io.StringIO()
     monkeypatch.setattr(sys, "stdout", stdout)
     monkeypatch.setattr(sys, "stderr", None)
