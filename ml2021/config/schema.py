@@ -1,7 +1,7 @@
 """The schema of a config: every key with its type, default and meaning.
 
-The string under each field is its description in the JSON Schema. `Config`, at the end, is the
-whole; each section above it is a mapping, and unions are selected by `type` or `method`.
+The string under each field is its description in the JSON Schema. `Config`, at the end, contains
+the sections above it; a member of a union is selected by its `type` or `method`.
 """
 
 from typing import Annotated, Any, Literal
@@ -401,7 +401,7 @@ Task = Literal["regression", "classification", "structured"]
 
 
 class Config(Section):
-    """A whole config."""
+    """The config of a run or a sweep."""
 
     data: Data
     """The table, its columns and its split."""
