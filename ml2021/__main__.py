@@ -1,6 +1,6 @@
-"""The process `ml2021`, also as `python -m ml2021`: settings that must come first, and a quick end.
+"""Entry point of `ml2021` and `python -m ml2021`: early settings, and a fast exit.
 
-What the command line does is left to `ml2021.cli`.
+The command line itself is in `ml2021.cli`.
 """
 
 import contextlib
@@ -10,22 +10,22 @@ import sys
 from typing import NoReturn
 
 SPIN_COUNT = "1000"
-"""How long an idle thread of OpenMP waits awake for work, in turns of its loop. By default it waits
-for milliseconds, and where another process wants the core, the threads of an update then wait for
-each other: at W2 on 2 cores an update took 0.4 ms on a quiet machine and over 10 ms beside a busy
-one; with this it takes 0.4 ms and 1.7-3 ms."""
+"""How many loop iterations an idle OpenMP thread spins before it sleeps. The default spins for
+milliseconds, so when another process needs the core, the threads of an update wait for each other:
+100,000 x 20 rows on 2 cores took 0.4 ms an update when idle and over 10 ms next to a busy process;
+with this setting 0.4 ms and 1.7-3 ms."""
 
 COLLECTION_THRESHOLD = 1_000_000
-"""How many more objects there must be before Python looks for cycles: imports make nearly a
-million, none of them garbage. Looking through them takes 0.2 s at the default of 700, and at
-200,000 still 0.06 s of the 0.9 s of importing pandas and torch."""
+"""How many new objects trigger a garbage collection. Imports create nearly a million, none of them
+garbage; collecting takes 0.2 s of the 0.9 s of importing pandas and torch at the default of 700,
+and still 0.06 s at 200,000."""
 
 
 def run() -> NoReturn:
-    """Run the command line, and leave with its exit code.
+    """Run the command line and exit with its code.
 
-    The interpreter is not taken down piece by piece: with torch loaded that takes 0.4 s, and every
-    file has been closed and every stream flushed by then.
+    Skips the interpreter's shutdown, which takes 0.4 s with torch loaded: by then every file is
+    closed and every stream flushed.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
@@ -36,9 +36,9 @@ def run() -> NoReturn:
         from ml2021.cli import main
 
         main()
-    except SystemExit as leaving:
-        code = leaving.code
-    except KeyboardInterrupt:  # before the command line could take it
+    except SystemExit as exit_:
+        code = exit_.code
+    except KeyboardInterrupt:  # before `ml2021.cli` handles signals
         code = 130
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:

@@ -1,6 +1,6 @@
-"""The command line: parse, call, print, and map errors to exit codes.
+"""The command line: parse arguments, call a command, print its result, map errors to exit codes.
 
-What a command does is left to the module of its name, which is imported when it is called.
+Each command is implemented in the module of its name in `ml2021.commands`, imported when it runs.
 """
 
 import json
@@ -22,23 +22,29 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Find the function from some columns of a table to others, with a small neural network.",
+    help="Train small neural networks on tables.",
 )
 
 
-# readable=False: a path that may not be read is left to whoever reads it, who says so in one line.
+# readable=False: whoever opens the path reports in one line that it cannot be read.
 RunOption = Annotated[
     Path | None,
-    typer.Option(help="Run directory; left out, the newest under runs/.", readable=False),
+    typer.Option(help="Run directory (default: the newest under runs/).", readable=False),
 ]
 
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a key: optimizer.lr=0.01."),
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Override a config key, such as optimizer.lr=0.01."
+    ),
 ]
 
-NoReportOption = Annotated[
-    bool, typer.Option("--no-report", help="Write no report.html to look at.")
+ReportOption = Annotated[
+    bool, typer.Option("--report/--no-report", help="Write an HTML report, report.html.")
+]
+
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print the result as one JSON object on stdout.")
 ]
 
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Print only errors.")]
@@ -59,51 +65,53 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    """Find the function from some columns of a table to others, with a small neural network."""
+    """Train small neural networks on tables."""
 
 
 @app.command()
 def train(
     config: Annotated[
         Path | None,
-        typer.Option(help="YAML file that says what to train on, and how.", readable=False),
+        typer.Option(help="Config file (YAML).", readable=False),
     ] = None,
     resume: Annotated[
         Path | None,
-        typer.Option(help="Run directory to go on with, instead of --config.", readable=False),
+        typer.Option(help="Run directory to resume, instead of --config.", readable=False),
     ] = None,
     init_from: Annotated[
         Path | None,
         typer.Option(
             metavar="RUN",
-            help="Run directory whose best parameters the training begins with.",
+            help="Start from the best parameters of this run.",
             readable=False,
         ),
     ] = None,
     set_: SetOption = None,
     run_dir: Annotated[
-        Path | None, typer.Option(help="Where to put the run; default runs/<config name>-<n>.")
+        Path | None, typer.Option(help="Directory for the run (default: runs/<config name>-<n>).")
     ] = None,
-    no_report: NoReportOption = False,
+    with_report: ReportOption = True,
     quiet: QuietOption = False,
 ) -> None:
-    """Train on a table, score the result, and keep both in a run directory."""
+    """Train a network on a table, score it and save the run."""
     if (config is None) == (resume is None):
-        raise typer.BadParameter("give one of --config FILE and --resume RUN")
+        raise typer.BadParameter("give either --config FILE or --resume RUN")
     if resume is not None and run_dir is not None:
-        raise typer.BadParameter("--run-dir belongs to --config; --resume stays where the run is")
+        raise typer.BadParameter("--run-dir needs --config; a resumed run stays in its directory")
     if resume is not None and init_from is not None:
-        raise typer.BadParameter("--init-from belongs to --config; --resume has its own parameters")
+        raise typer.BadParameter("--init-from needs --config; a resumed run has its own parameters")
     console = Console(quiet=quiet)
     if config is not None:
-        from ml2021.commands.train import train as start
+        from ml2021.commands import train as train_command
 
-        path = start(config, set_ or [], run_dir, init_from, console, with_report=not no_report)
+        path = train_command.train(
+            config, set_ or [], run_dir, init_from, console, with_report=with_report
+        )
     else:
-        from ml2021.commands.resume import resume as go_on
+        from ml2021.commands import resume as resume_command
 
         assert resume is not None
-        path = go_on(resume, set_ or [], console, with_report=not no_report)
+        path = resume_command.resume(resume, set_ or [], console, with_report=with_report)
     write_result(f"{path}\n")
 
 
@@ -111,10 +119,10 @@ def train(
 def report(
     run: RunOption = None,
     plots: Annotated[
-        Path | None, typer.Option(help="Folder to write every figure to, as a PNG file.")
+        Path | None, typer.Option(help="Folder to write each figure to, as a PNG file.")
     ] = None,
 ) -> None:
-    """Draw a run, or a sweep, as one page to look at: report.html in its directory."""
+    """Write the report of a run or a sweep, report.html."""
     from ml2021.commands import report as command
 
     path = command.report(run, plots)
@@ -126,38 +134,38 @@ def sweep(
     config: Annotated[
         Path | None,
         typer.Option(
-            help="YAML file with a section sweep: what differs, run by run.", readable=False
+            help="Config file (YAML) with a sweep section: what differs between the runs.",
+            readable=False,
         ),
     ] = None,
     resume: Annotated[
         Path | None,
-        typer.Option(
-            help="Directory of a sweep to go on with, instead of --config.", readable=False
-        ),
+        typer.Option(help="Sweep directory to resume, instead of --config.", readable=False),
     ] = None,
     set_: SetOption = None,
     run_dir: Annotated[
-        Path | None, typer.Option(help="Where to put it; default runs/<config name>-sweep-<n>.")
+        Path | None,
+        typer.Option(help="Directory for the sweep (default: runs/<config name>-sweep-<n>)."),
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Worker processes; default one per core.")
+        int | None, typer.Option(min=1, help="Worker processes (default: one per core).")
     ] = None,
-    no_report: NoReportOption = False,
+    with_report: ReportOption = True,
     quiet: QuietOption = False,
 ) -> None:
-    """Train a config's many runs side by side, and keep the best."""
+    """Train many runs of one config in parallel and keep the best."""
     from ml2021.commands import sweep as command
 
     if (config is None) == (resume is None):
-        raise typer.BadParameter("give one of --config FILE and --resume DIR")
+        raise typer.BadParameter("give either --config FILE or --resume DIR")
     if resume is not None and (run_dir is not None or set_):
-        raise typer.BadParameter("--run-dir and --set belong to --config")
+        raise typer.BadParameter("--run-dir and --set need --config")
     console = Console(quiet=quiet)
     if config is not None:
-        path = command.sweep(config, set_ or [], run_dir, jobs, console, with_report=not no_report)
+        path = command.sweep(config, set_ or [], run_dir, jobs, console, with_report=with_report)
     else:
         assert resume is not None
-        path = command.resume(resume, jobs, console, with_report=not no_report)
+        path = command.resume(resume, jobs, console, with_report=with_report)
     write_result(f"{path}\n")
 
 
@@ -165,14 +173,12 @@ def sweep(
 def evaluate(
     csv: Annotated[
         Path | None,
-        typer.Argument(help="CSV to score; left out, the run's own test rows.", readable=False),
+        typer.Argument(help="CSV to score (default: the run's own test rows).", readable=False),
     ] = None,
     run: RunOption = None,
-    json_: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object on stdout, nothing else.")
-    ] = False,
+    json_: JsonOption = False,
 ) -> None:
-    """Score a run, beside the trivial answers on the same rows."""
+    """Score a run, next to the baselines on the same rows."""
     from ml2021.commands import evaluate as command
 
     result = command.evaluate(csv, run)
@@ -188,14 +194,12 @@ def compare(
     runs: Annotated[
         list[Path],
         typer.Argument(
-            help="Directories of runs, and of sweeps for all their runs.", readable=False
+            help="Run directories; a sweep directory stands for all its runs.", readable=False
         ),
     ],
-    json_: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object on stdout, nothing else.")
-    ] = False,
+    json_: JsonOption = False,
 ) -> None:
-    """Hold the scores of runs against each other; those that differ in the seed make one line."""
+    """Compare the scores of runs, averaged over their seeds."""
     from ml2021.commands import compare as command
 
     result = command.compare(runs)
@@ -209,26 +213,29 @@ def compare(
 @app.command()
 def predict(
     csv: Annotated[
-        list[Path], typer.Argument(help="CSVs to predict; they need no target.", readable=False)
+        list[Path], typer.Argument(help="CSVs to predict; no target column needed.", readable=False)
     ],
     run: RunOption = None,
     output: Annotated[
         Path | None,
-        typer.Option(help="File to write, - for stdout, or for several CSVs a folder."),
+        typer.Option(help="File to write, - for stdout, or a folder for several CSVs."),
     ] = None,
     id_: Annotated[
         list[str] | None,
-        typer.Option("--id", metavar="COLUMN", help="Column to carry over, first."),
+        typer.Option("--id", metavar="COLUMN", help="Copy this column to the output."),
     ] = None,
     ahead: Annotated[
-        int, typer.Option(min=0, help="With lags: rows to forecast after the last one.")
+        int,
+        typer.Option(metavar="N", min=0, help="Time series: forecast N rows after the last one."),
     ] = 0,
     interval: Annotated[
         float | None,
-        typer.Option(metavar="LEVEL", help="Add intervals that hold this share of the truth: 0.9."),
+        typer.Option(
+            metavar="LEVEL", help="Add prediction intervals of this coverage, such as 0.9."
+        ),
     ] = None,
 ) -> None:
-    """Apply a run to new CSVs: as many rows out as in, in the same order."""
+    """Predict every row of new CSVs, in the same order."""
     from ml2021.commands import predict as command
 
     path, files = command.predict(csv, run, output, id_ or [], ahead, interval)
@@ -243,16 +250,19 @@ def predict(
 def surface(
     run: RunOption = None,
     x: Annotated[
-        str | None, typer.Option(metavar="PARAM", help="Parameter to vary: w1, w[age], b, c[3].")
+        str | None,
+        typer.Option(metavar="PARAM", help="Parameter to vary, such as w1, w[age], b, c[3]."),
     ] = None,
     y: Annotated[
-        str | None, typer.Option(metavar="PARAM", help="A second one; left out, draw a curve.")
+        str | None,
+        typer.Option(metavar="PARAM", help="Second parameter; without it, draw a curve."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="PNG to write; default surface.png in the run directory.")
+        Path | None,
+        typer.Option(help="PNG to write (default: surface.png in the run directory)."),
     ] = None,
 ) -> None:
-    """Draw the training loss over two parameters, or one, with the path that training took."""
+    """Draw the loss over one or two parameters."""
     from ml2021.commands import surface as command
 
     write_result(f"{command.surface(run, x, y, output, Console())}\n")
@@ -261,25 +271,27 @@ def surface(
 @app.command()
 def piecewise(
     csv: Annotated[
-        Path, typer.Argument(help="CSV of two columns: x, and the curve's y there.", readable=False)
+        Path, typer.Argument(help="CSV of two columns: x and the curve's y.", readable=False)
     ],
     pieces: Annotated[
         int | None,
-        typer.Option(min=1, help="Come near with so many straight pieces; left out, be exact."),
+        typer.Option(min=1, metavar="N", help="Approximate with N pieces (default: exact)."),
     ] = None,
     relu: Annotated[
-        bool, typer.Option("--relu", help="Of pairs of ReLUs instead of hard sigmoids.")
+        bool, typer.Option("--relu", help="Use pairs of ReLUs instead of hard sigmoids.")
     ] = False,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="How the CSV is written: data.separator=;"),
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="How to read the CSV, such as data.separator=;."
+        ),
     ] = None,
     run_dir: Annotated[
-        Path | None, typer.Option(help="Where to put the run; default runs/<CSV name>-<n>.")
+        Path | None, typer.Option(help="Directory for the run (default: runs/<CSV name>-<n>).")
     ] = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Build a piecewise-linear curve as a network, without training, and keep it as a run."""
+    """Build a piecewise-linear curve as a network, untrained."""
     from ml2021.commands import piecewise as command
 
     path = command.piecewise(csv, pieces, relu, set_ or [], run_dir, Console(quiet=quiet))
@@ -287,7 +299,7 @@ def piecewise(
 
 
 def main() -> None:
-    """Run the command line and exit with the code that the errors module names."""
+    """Run the command line; exit with the code of the error, see `ml2021.errors`."""
     try:
         with stoppable():
             app()
@@ -307,5 +319,5 @@ def main() -> None:
         sys.exit(5)
     except Exception:
         traceback.print_exc()
-        write_message("this is a bug of ml2021; please report it with the lines above")
+        write_message("this is a bug in ml2021; please report it with the lines above")
         sys.exit(1)

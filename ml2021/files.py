@@ -1,4 +1,4 @@
-"""Files written atomically, and what the operating system says of files and processors."""
+"""Atomic file writes, and queries about files and processors."""
 
 import contextlib
 import os
@@ -11,9 +11,9 @@ _TEMPORARY = re.compile(r"\..+\.\d+")
 
 
 def replace_file(path: Path, *content: bytes | memoryview) -> None:
-    """Put the pieces at `path`, durably, in one step: old or new, never half of either.
+    """Write `content` to `path` atomically and durably: a reader sees the old or the new file.
 
-    Raises ResourceError when the disk refuses it; the old file stands then.
+    Raises ResourceError if the write fails; the old file is then unchanged.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -24,7 +24,7 @@ def replace_file(path: Path, *content: bytes | memoryview) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
         _sync_folder(path.parent)
-    except BaseException as error:  # a signal too must leave nothing behind
+    except BaseException as error:  # a signal too must not leave the temporary file
         with contextlib.suppress(OSError):
             temporary.unlink()
         if isinstance(error, OSError):
@@ -33,10 +33,7 @@ def replace_file(path: Path, *content: bytes | memoryview) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, and those above it, durably; one that is there already is well.
-
-    Raises OSError.
-    """
+    """Create a folder and its parents durably; an existing folder is fine. Raises OSError."""
     if not path.is_dir():
         make_folder(path.parent)
         path.mkdir(exist_ok=True)
@@ -44,7 +41,7 @@ def make_folder(path: Path) -> None:
 
 
 def _sync_folder(path: Path) -> None:
-    """Make the names in a folder durable."""
+    """Flush a folder's entries to disk."""
     folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)
@@ -53,12 +50,12 @@ def _sync_folder(path: Path) -> None:
 
 
 def is_temporary(name: str) -> bool:
-    """Whether a file of that name is what a process that was killed left of `replace_file`."""
+    """Whether a file name is that of a temporary file left by a killed `replace_file`."""
     return _TEMPORARY.fullmatch(name) is not None
 
 
 def is_there(path: Path) -> bool:
-    """Whether there is a file; a disk that fails is an OSError, and never a file that is not."""
+    """Whether a file exists. Raises OSError if the disk fails, unlike `Path.exists`."""
     try:
         path.stat()
     except FileNotFoundError:

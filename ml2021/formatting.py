@@ -1,4 +1,4 @@
-"""Every word of a message: numbers, tables of scores, lists of names, "did you mean"."""
+"""Text for messages: numbers, score tables, lists of names, plurals, "did you mean"."""
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,20 +9,20 @@ Scores = Mapping[str, float | None]
 NO_SYNONYMS: Mapping[str, str] = {}
 
 WORD_LIMIT = 100
-"""Longer words, in characters, get no suggestion: they are no slip of the keyboard."""
+"""Words longer than this, in characters, are not typos and get no suggestion."""
 
 CHOICE_LIMIT = 5_000
-"""Of more choices, only one that differs in case, spaces or punctuation is suggested: comparing a
-word with 100,000 others takes a minute."""
+"""With more choices than this, suggest only one that differs in case, spaces or punctuation:
+comparing a word with 100,000 others takes a minute."""
 
 
 def closest(
     wrong: str, choices: Iterable[str], synonyms: Mapping[str, str] = NO_SYNONYMS
 ) -> str | None:
-    """Return the one of `choices` that `wrong` probably means, or None.
+    """Return the choice that `wrong` probably means, or None.
 
-    Case, spaces and punctuation do not count. `synonyms` maps other words to choices; an entry
-    whose choice is not among `choices` is passed over.
+    Ignores case, spaces and punctuation. `synonyms` maps other words to choices; those that are
+    not in `choices` are ignored.
     """
     if len(wrong) > WORD_LIMIT:
         return None
@@ -40,29 +40,29 @@ def closest(
 
 
 def suggest(wrong: str, choices: Iterable[str], synonyms: Mapping[str, str] = NO_SYNONYMS) -> str:
-    """Return `; did you mean 'x'?` for the choice that `wrong` probably means, else ""."""
+    """Return `; did you mean 'x'?` for the closest choice, or "" if none is close."""
     choice = closest(wrong, choices, synonyms)
     return "" if choice is None else f"; did you mean '{choice}'?"
 
 
 @lru_cache(maxsize=10_000)
 def _fold(text: str) -> str:
-    """Drop what people get wrong without meaning another word."""
+    """Drop case, spaces and punctuation, so that `Learning rate` equals `learning_rate`."""
     folded = "".join(c for c in text.casefold() if c.isalnum())
     return folded or text
 
 
 ECHO_LIMIT = 80
-"""The longest piece of a user's text that a message repeats, in characters."""
+"""The most characters of a user's text that a message repeats."""
 
 
 def printable(text: str) -> str:
-    """Return text with what no terminal should be sent, such as control characters, escaped."""
+    """Return text with control characters and other unprintable ones escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def echo(value: object) -> str:
-    """Return a user's text or value for a message: escaped, and cut to `ECHO_LIMIT` characters."""
+    """Return a user's text or value for a message: escaped, at most `ECHO_LIMIT` characters."""
     text = printable(str(value))
     return text if len(text) <= ECHO_LIMIT else text[: ECHO_LIMIT - 1] + "…"
 
@@ -82,7 +82,7 @@ HIGHER_IS_BETTER = {"r2", "accuracy", "balanced_accuracy", "macro_f1", "auroc"}
 
 
 def number(value: float | None) -> str:
-    """Return four significant digits, without an exponent where that is readable."""
+    """Format with four significant digits, without an exponent if that is readable."""
     if value is None:
         return "-"
     if value == 0:
@@ -95,9 +95,9 @@ def number(value: float | None) -> str:
 def score_table(
     title: str, rows: Mapping[str, Scores], errors: Mapping[str, Scores] | None = None
 ) -> list[str]:
-    """Return a table with a line for each name; columns that are undefined for all are left out.
+    """Return a table with a line for each name; metrics that all lack are left out.
 
-    `errors` stand behind the scores, after ±.
+    `errors` are the standard errors of the scores, shown after ±.
     """
     keys = [
         key for key in next(iter(rows.values())) if any(r[key] is not None for r in rows.values())
@@ -113,12 +113,12 @@ def score_table(
 
 
 def heading(key: str) -> str:
-    """Return a score's name as people read it."""
+    """Return a metric's name as shown to people."""
     return _HEADINGS.get(key, key)
 
 
 def number_with_error(value: float | None, error: float | None) -> str:
-    """Return a number, and where there is one its error to as many decimals, after ±."""
+    """Format a number, followed by ± and its error to as many decimals, if there is one."""
     text = number(value)
     if error is None:
         return text
@@ -127,7 +127,7 @@ def number_with_error(value: float | None, error: float | None) -> str:
 
 
 def align(cells: Sequence[Sequence[str]]) -> list[str]:
-    """Return lines of cells, the first column to the left, the others to the right."""
+    """Format rows of cells as lines, the first column left-aligned, the others right-aligned."""
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return [
         "  ".join(
@@ -138,35 +138,33 @@ def align(cells: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def verdict(key: str, network: Scores, trivial: Mapping[str, Scores]) -> str:
-    """Say in a sentence whether the network beats every trivial answer by the score `key`."""
-    sign = -1 if key in HIGHER_IS_BETTER else 1
-    known = {name: s[key] for name, s in trivial.items() if s[key] is not None}
-    own = network[key]
-    heading = _HEADINGS[key]
+def verdict(metric: str, network: Scores, baselines: Mapping[str, Scores]) -> str:
+    """Say in a sentence whether the network beats every baseline by `metric`."""
+    sign = -1 if metric in HIGHER_IS_BETTER else 1
+    known = {name: value for name, s in baselines.items() if (value := s[metric]) is not None}
+    own = network[metric]
+    name = heading(metric)
     if own is None or not known:
-        return f"{heading} is undefined on these rows: they do not tell whether the network is good"
-    best = min(known, key=lambda name: sign * (known[name] or 0.0))
-    name, value = best.replace("_", " "), known[best]
-    assert value is not None
-    compared = f"{heading} {number(own)} against {number(value)} of {name}"
-    if sign * own < sign * value:
-        return f"The network beats every trivial answer: {compared}."
-    return f"The network does NOT beat the trivial answers: {compared}."
+        return f"{name} is undefined on these rows, so the network cannot be judged"
+    best = min(known, key=lambda name: sign * known[name])
+    scores = f"{name} {number(own)} vs {number(known[best])} ({best.replace('_', ' ')})"
+    if sign * own < sign * known[best]:
+        return f"The network beats every baseline: {scores}."
+    return f"The network does NOT beat the baselines: {scores}."
 
 
 def bulleted(lines: Iterable[str]) -> list[str]:
-    """Return the lines as a list under a heading."""
+    """Return the lines as bullet points."""
     return [f"  - {line}" for line in lines]
 
 
 def listed(names: Iterable[object], limit: int = 6) -> str:
-    """Return "a, b and 3 more": each name escaped, at most `limit` of them shown."""
+    """Return "a, b and 3 more": at most `limit` names, each escaped."""
     texts = [echo(name) for name in names]
     shown = ", ".join(texts[:limit])
     return shown if len(texts) <= limit else f"{shown} and {len(texts) - limit:,} more"
 
 
 def plural(count: int, noun: str, nouns: str = "") -> str:
-    """Return "1 row" or "1,200 rows"; `nouns` is the plural where it is not the noun with an s."""
+    """Return "1 row" or "1,200 rows"; `nouns` is the plural if it is not the noun with an s."""
     return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"

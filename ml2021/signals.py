@@ -1,9 +1,9 @@
-"""SIGINT, SIGTERM and SIGHUP: a command ends at once, a training once it has saved.
+"""SIGINT, SIGTERM and SIGHUP: a command stops at once, training stops after saving.
 
-A handler of Python's runs between two steps of the interpreter, and a product of large matrices is
-one step. So a thread watches too: it ends the process at a SIGINT that follows another signal, and
-once `GRACE_SECONDS` after a SIGTERM or SIGHUP are over. A terminal that closes may send two of
-those, so the second changes nothing. What is saved stays as it was: files are replaced whole.
+Python runs a signal handler only between two bytecode instructions, and a product of large matrices
+is one instruction. So a thread watches too: it ends the process on a SIGINT that follows another
+signal, and `GRACE_SECONDS` after a SIGTERM or SIGHUP. A closing terminal may send two of those, so
+the second changes nothing. Saved files stay valid: they are replaced atomically.
 """
 
 import os
@@ -15,13 +15,13 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 GRACE_SECONDS = 8.0
-"""How long after a SIGTERM a training may take to save; service managers often kill after 10."""
+"""Seconds to save after a SIGTERM; service managers often kill after 10."""
 
 _WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StoppedError(BaseException):
-    """A signal asked the command to end. No Exception, so that nothing takes it for a failure."""
+    """A signal stopped the command. Not an Exception, so that no handler takes it for a failure."""
 
     def __init__(self, signal_number: int) -> None:
         super().__init__(signal_number)
@@ -29,13 +29,13 @@ class StoppedError(BaseException):
 
     @property
     def name(self) -> str:
-        """What the signal is called."""
+        """Name of the signal, such as SIGTERM."""
         return signal.Signals(self.signal_number).name
 
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Raise StoppedError at the first signal, wherever the command is; a SIGINT after it kills."""
+    """Raise StoppedError on the first signal; a SIGINT after it kills the process."""
 
     def stop(signal_number: int) -> None:
         raise StoppedError(signal_number)
@@ -46,7 +46,7 @@ def stoppable() -> Iterator[None]:
 
 @contextmanager
 def stop_signals() -> Iterator[Callable[[], int | None]]:
-    """Note the first signal instead of ending; a SIGINT after it kills."""
+    """Yield a function that returns the first signal received, if any; a SIGINT after it kills."""
     caught: list[int] = []
     with _handled(caught.append):
         yield lambda: caught[0] if caught else None
@@ -54,14 +54,14 @@ def stop_signals() -> Iterator[Callable[[], int | None]]:
 
 @contextmanager
 def _handled(act: Callable[[int], None]) -> Iterator[None]:
-    """Let `act` have the first signal."""
+    """Call `act` with the first signal."""
 
     def handle(signal_number: int, frame: FrameType | None) -> None:
         for each in previous:
-            signal.signal(each, signal.SIG_DFL if each == signal.SIGINT else _pass_over)
+            signal.signal(each, signal.SIG_DFL if each == signal.SIGINT else _ignore)
         act(signal_number)
 
-    # What is ignored already stays so: SIGHUP under nohup, SIGINT in the background of a script.
+    # Signals that are already ignored stay so: SIGHUP under nohup, SIGINT in a background job.
     watched = [each for each in _WATCHED if signal.getsignal(each) != signal.SIG_IGN]
     previous = {each: signal.getsignal(each) for each in watched}
     try:
@@ -73,13 +73,13 @@ def _handled(act: Callable[[int], None]) -> Iterator[None]:
             signal.signal(each, handler)
 
 
-def _pass_over(signal_number: int, frame: FrameType | None) -> None:
-    """Do nothing; `SIG_IGN` would hide the signal from the thread too."""
+def _ignore(signal_number: int, frame: FrameType | None) -> None:
+    """Do nothing; with `SIG_IGN` the thread would not see the signal either."""
 
 
 @contextmanager
 def _watch_thread() -> Iterator[None]:
-    """Have a thread look at the signals that come in, also while the interpreter is busy."""
+    """Watch for signals in a thread, also while the interpreter is busy."""
     receiver, sender = os.pipe()
     os.set_blocking(sender, False)
     before = signal.set_wakeup_fd(sender, warn_on_full_buffer=False)
@@ -90,25 +90,25 @@ def _watch_thread() -> Iterator[None]:
     finally:
         signal.set_wakeup_fd(before)
         os.close(sender)
-        thread.join(timeout=1)  # it ends with the pipe, but where it counts down
+        thread.join(timeout=1)  # it ends when the pipe closes
 
 
 def _watch(receiver: int) -> None:
     stopping = counting = False
-    with suppress(OSError):  # a pipe of ours that fails: there is nothing to lose, nobody to tell
+    with suppress(OSError):  # our own pipe failed: nothing to save, nowhere to report
         while received := os.read(receiver, 1):
             number = received[0]
             if number == signal.SIGINT and stopping:
                 os._exit(128 + number)
             if number != signal.SIGINT and not counting:
-                threading.Thread(target=_count_down, args=(number,), daemon=True).start()
+                threading.Thread(target=_exit_after_grace, args=(number,), daemon=True).start()
                 counting = True
             stopping = True
         os.close(receiver)
 
 
-def _count_down(signal_number: int) -> None:
+def _exit_after_grace(signal_number: int) -> None:
     time.sleep(GRACE_SECONDS)
     with suppress(OSError):
-        os.write(2, b"stopped in the middle of a long step; what was saved before it stands\n")
+        os.write(2, b"stopped in the middle of a long step; the last save is intact\n")
     os._exit(128 + signal_number)

@@ -1,4 +1,4 @@
-"""Commands run in this process or in one of their own, and small tables to run them on."""
+"""Run commands in this process or in a new one, and make small tables for them."""
 
 import contextlib
 import csv
@@ -22,7 +22,7 @@ Rows = list[dict[str, str]]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command left: its exit code, and what it wrote."""
+    """The exit code and the output of a command."""
 
     code: int
     stdout: str
@@ -36,9 +36,9 @@ def arguments_of(*arguments: object) -> Iterator[None]:
 
 
 def run(folder: Path, *arguments: object, with_report: bool = False) -> Outcome:
-    """Run a command in this process, in `folder`, up to and with the mapping of errors.
+    """Run a command in this process, in `folder`, including the mapping of errors to exit codes.
 
-    Drawing takes a second: a report is made only where that is what a test is about.
+    Drawing takes a second, so a report is written only if `with_report`.
     """
     if arguments[:1] in (("train",), ("sweep",)) and not with_report:
         arguments = (*arguments, "--no-report")
@@ -59,14 +59,14 @@ def run(folder: Path, *arguments: object, with_report: bool = False) -> Outcome:
 
 
 def run_well(folder: Path, *arguments: object, with_report: bool = False) -> Outcome:
-    """Run a command that has to succeed."""
+    """Run a command that must succeed."""
     outcome = run(folder, *arguments, with_report=with_report)
     assert outcome.code == 0, outcome.stderr
     return outcome
 
 
 def refusal(folder: Path, *arguments: object) -> tuple[int, str]:
-    """Run a command that has to fail; return its exit code and its only line."""
+    """Run a command that must fail with one line; return its exit code and that line."""
     outcome = run(folder, *arguments)
     assert outcome.stdout == ""
     assert outcome.stderr.count("\n") == 1, outcome.stderr
@@ -76,7 +76,7 @@ def refusal(folder: Path, *arguments: object) -> tuple[int, str]:
 def run_apart(
     folder: Path, *arguments: object, before: Callable[[], None] | None = None
 ) -> Outcome:
-    """Run a command in a process of its own, in `folder`; `before` runs in it ahead of all else."""
+    """Run a command in a new process, in `folder`; `before` runs in it first."""
     done = subprocess.run(
         [*PROGRAM, *map(str, arguments)],
         cwd=folder,
@@ -91,7 +91,7 @@ def run_apart(
 
 
 def environment() -> dict[str, str]:
-    """Return this process's environment, but that output is buffered as a person's is."""
+    """Return this process's environment without PYTHONUNBUFFERED, as users have it."""
     return {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 
 
@@ -112,7 +112,7 @@ def parse_rows(text: str) -> Rows:
 
 
 def table(rows: int, seed: int = 0) -> dict[str, list[object]]:
-    """Return columns of numbers, one of text, and a number y, a class kind and pixels p0 to p5."""
+    """Return an id, features a, b and colour, and targets: number y, class kind, pixels p0-p5."""
     random = np.random.default_rng(seed)
     a, b = random.normal(size=(2, rows)).round(3)
     colours = random.choice(["red", "green", "blue"], rows)
@@ -133,7 +133,7 @@ def table(rows: int, seed: int = 0) -> dict[str, list[object]]:
 
 
 def series(rows: int) -> dict[str, list[object]]:
-    """Return a date a day and a weekly wave with a trend."""
+    """Return daily dates and views with a weekly wave and a trend."""
     days = np.datetime64("2021-01-01") + np.arange(rows)
     steps = np.arange(rows)
     views = 1000 + 2 * steps + 100 * np.sin(steps * 2 * np.pi / 7)

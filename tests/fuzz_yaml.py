@@ -1,8 +1,8 @@
-"""YAML texts, whole and damaged, against a slow and plain reader; and configs with one mistake.
+"""Compare the YAML reader with a simple reference on random texts, and load configs with one error.
 
-The reference composes the text with the YAML library, walks over its nodes, and takes scalars by
-the core schema of YAML 1.2. Either both have the same values, or both refuse the text, at the same
-line. A config that is right but for one line is refused at that line.
+The reference walks over the nodes of `yaml.compose_all` and reads scalars by the core schema of
+YAML 1.2. Both must give the same values, or refuse the text at the same line. A config with an
+error on one line must be refused at that line.
 """
 
 import contextlib
@@ -15,8 +15,7 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from ml2021.config import loading
-from ml2021.config import yaml_reader as documents
+from ml2021.config import loading, yaml_reader
 from ml2021.errors import ConfigError
 from tests.suites import HangError, Tally
 
@@ -30,10 +29,9 @@ DEEPEST = 32
 
 @dataclass
 class Blame:
-    """What the reference finds wrong: lines, counted from 1, and whether it is no YAML at all.
+    """Lines with errors by the reference, from 1: all that may be reported.
 
-    `lines` are all that may be blamed; where it is no YAML, `syntax` are those of the fault, and
-    what stands before them may have other faults.
+    `syntax` are the lines of a syntax error; lines before it may have other errors.
     """
 
     lines: set[int]
@@ -41,13 +39,13 @@ class Blame:
 
 
 def reference(text: str) -> tuple[object, Blame | None]:
-    """Return the values of a text, or what is wrong with it."""
+    """Return the values of a text, or the lines of its errors."""
     lines: set[int] = set()
     syntax = None
     nodes: list[yaml.Node] = []
     try:
         nodes = list(yaml.compose_all(text, Loader=LOADER))
-    except yaml.composer.ComposerError:  # an alias of nothing, which hides what comes after it
+    except yaml.composer.ComposerError:  # an undefined alias hides everything after it
         return None, Blame(set(range(1, text.count("\n") + 3)))
     except yaml.MarkedYAMLError as error:
         marks = [m.line + 1 for m in (error.context_mark, error.problem_mark) if m is not None]
@@ -70,7 +68,7 @@ def reference(text: str) -> tuple[object, Blame | None]:
 
 
 def _value(node: yaml.Node, depth: int, lines: set[int]) -> object:
-    """Return what a node means; the lines of what is wrong with it are added to `lines`."""
+    """Return the value of a node; add the lines of its errors to `lines`."""
     line = node.start_mark.line + 1
     if isinstance(node, yaml.ScalarNode):
         return _scalar(node, line, lines)
@@ -117,7 +115,7 @@ def _scalar(node: yaml.ScalarNode, line: int, lines: set[int]) -> object:
     return int(text, {"0x": 16, "0o": 8}.get(text[:2], 10))
 
 
-# What is read.
+# Random texts.
 
 GOOD = [
     *("1", "-7", "+3", "0", "0o17", "0x1F", "1:30", "1_000", "1e-3", "1e3", "1.0e3", ".5", "5."),
@@ -137,7 +135,7 @@ PIECES = st.sampled_from([*"\n :-[]{},'\"#&*!|>%@`?\t~<0a", "  ", ": ", "- ", "-
 
 @st.composite
 def texts(draw: st.DrawFn) -> str:
-    """Return a text in block and flow style, sometimes damaged."""
+    """Draw a text in block and flow style, sometimes damaged."""
     text = "\n".join(_block(draw, 0)) + "\n"
     for _ in range(draw(st.sampled_from([0, 0, 0, 1, 2]))):
         at = draw(st.integers(0, len(text)))
@@ -146,7 +144,7 @@ def texts(draw: st.DrawFn) -> str:
 
 
 def _block(draw: st.DrawFn, depth: int) -> list[str]:
-    """Return the lines of a mapping or a list."""
+    """Draw the lines of a mapping or a list."""
     lines: list[str] = []
     is_list = depth > 0 and draw(st.booleans())
     keys = draw(st.lists(KEYS, min_size=1, max_size=4, unique=draw(st.integers(0, 9)) > 0))
@@ -201,7 +199,7 @@ device: cpu
 
 @dataclass(frozen=True)
 class Mistaken:
-    """A config with a mistake on one line, counted from 1."""
+    """A config with an error on one line, counted from 1."""
 
     text: str
     line: int
@@ -209,7 +207,7 @@ class Mistaken:
 
 @st.composite
 def mistaken(draw: st.DrawFn) -> Mistaken:
-    """Return the config with a wrong key, a repeated one, or a value of a wrong kind."""
+    """Draw the config with a wrong key, a duplicate key, a value of a wrong type, or a tab."""
     lines = CONFIG.splitlines()
     for _ in range(draw(st.integers(0, 3))):
         lines.insert(
@@ -230,11 +228,11 @@ def mistaken(draw: st.DrawFn) -> Mistaken:
     return Mistaken("\n".join(lines) + "\n", at + 1)
 
 
-# How both are held against each other.
+# The comparison.
 
 
 def suite(count: int) -> Tally:
-    """Read `count` texts with both readers, and half as many configs with a mistake."""
+    """Read `count` texts with both readers, and load half as many configs with an error."""
     tally = Tally()
     options = settings(
         deadline=None,
@@ -265,11 +263,11 @@ def suite(count: int) -> Tally:
 
 
 def judge(tally: Tally, text: str) -> str:
-    """Say what reading makes of a text: equal, refused where it has to be, or a fault."""
+    """Return how reading a text ends: equal, refused at a right line, or what went wrong."""
     expected, blame = reference(text)
     try:
         with tally.timed():
-            document = documents.parse_document(text, "c.yaml")
+            document = yaml_reader.parse_document(text, "c.yaml")
     except HangError:
         return "a hang"
     except Exception:
@@ -282,7 +280,7 @@ def judge(tally: Tally, text: str) -> str:
         return f"read as {document.value}, and should be refused: {blame}"
     if blame is None:
         return f"refused, {problems}, and should be {expected!r}"
-    found = {data.place.line for data in problems}
+    found = {problem.place.line for problem in problems}
     if blame.syntax is None:
         is_right = found <= blame.lines
     else:
@@ -292,7 +290,7 @@ def judge(tally: Tally, text: str) -> str:
 
 
 def judge_config(tally: Tally, config: Mistaken) -> str:
-    """Say whether a config with a mistake is refused at its line."""
+    """Return how loading a config with an error ends: blamed on its line, or what went wrong."""
     try:
         with tally.timed():
             loading.load_config_text(config.text, "c.yaml")
@@ -308,7 +306,7 @@ def judge_config(tally: Tally, config: Mistaken) -> str:
 
 
 def _typed(value: Any) -> Any:
-    """Return the value with the types of all its parts, so that 1, 1.0 and True are three."""
+    """Return the value with all its types, so that 1, 1.0 and True differ."""
     if isinstance(value, dict):
         return [(key, _typed(each)) for key, each in value.items()]
     if isinstance(value, list):

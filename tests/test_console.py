@@ -1,4 +1,4 @@
-"""Numbers, tables and verdicts as people read them, and who hears what."""
+"""Numbers, tables and verdicts in messages, and where output goes."""
 
 import contextlib
 import io
@@ -38,7 +38,7 @@ def test_a_number_has_four_digits(value: float | None) -> None:
     assert number(value) == NUMBERS[value]
 
 
-def test_a_table_is_aligned_and_leaves_out_what_nobody_has() -> None:
+def test_a_table_is_aligned_and_leaves_out_undefined_metrics() -> None:
     rows = {
         "network": {"accuracy": 0.5, "log_loss": 0.25, "auroc": None},
         "majority_class": {"accuracy": 0.125, "log_loss": None, "auroc": None},
@@ -55,40 +55,28 @@ def test_cells_are_aligned_without_spaces_at_the_end() -> None:
     assert bulleted(["one", "two"]) == ["  - one", "  - two"]
 
 
-def test_the_verdict_compares_with_the_best_trivial_answer() -> None:
-    trivial: dict[str, Scores] = {
-        "mean": {"rmse": 3.0, "accuracy": 0.5},
-        "least_squares": {"rmse": 2.0, "accuracy": 0.75},
-    }
-    beats = verdict("rmse", {"rmse": 1.0}, trivial)
-    assert beats == (
-        "The network beats every trivial answer: RMSE 1.000 against 2.000 of least squares."
-    )
-    loses = verdict("rmse", {"rmse": 2.5}, trivial)
-    assert loses == (
-        "The network does NOT beat the trivial answers: RMSE 2.500 against 2.000 of least squares."
-    )
-    assert verdict("rmse", {"rmse": 2.0}, trivial).startswith("The network does NOT beat")
+BASELINES: dict[str, Scores] = {
+    "mean": {"rmse": 3.0, "accuracy": 0.5, "r2": None},
+    "least_squares": {"rmse": 2.0, "accuracy": 0.75, "r2": None},
+}
+VERDICTS = {
+    ("rmse", 1.0): "The network beats every baseline: RMSE 1.000 vs 2.000 (least squares).",
+    ("rmse", 2.0): "The network does NOT beat the baselines: RMSE 2.000 vs 2.000 (least squares).",
+    ("accuracy", 0.8): "The network beats every baseline: accuracy 0.8000 vs 0.7500 "
+    "(least squares).",
+    ("accuracy", 0.6): "The network does NOT beat the baselines: accuracy 0.6000 vs 0.7500 "
+    "(least squares).",
+    ("rmse", None): "RMSE is undefined on these rows, so the network cannot be judged",
+    ("r2", 0.5): "R2 is undefined on these rows, so the network cannot be judged",
+}
 
 
-def test_more_accuracy_is_better() -> None:
-    trivial: dict[str, Scores] = {
-        "majority_class": {"accuracy": 0.5},
-        "least_squares": {"accuracy": 0.75},
-    }
-    assert verdict("accuracy", {"accuracy": 0.8}, trivial) == (
-        "The network beats every trivial answer: accuracy 0.8000 against 0.7500 of least squares."
-    )
-    assert "NOT" in verdict("accuracy", {"accuracy": 0.6}, trivial)
+@pytest.mark.parametrize(("metric", "own"), VERDICTS)
+def test_the_verdict_compares_with_the_best_baseline(metric: str, own: float | None) -> None:
+    assert verdict(metric, {metric: own}, BASELINES) == VERDICTS[metric, own]
 
 
-def test_a_verdict_on_nothing_says_so() -> None:
-    undefined = "R2 is undefined on these rows: they do not tell whether the network is good"
-    assert verdict("r2", {"r2": None}, {"mean": {"r2": 0.0}}) == undefined
-    assert verdict("r2", {"r2": 0.5}, {"mean": {"r2": None}}) == undefined
-
-
-def test_messages_go_to_stderr_and_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_messages_go_to_stderr_unless_quiet(capsys: pytest.CaptureFixture[str]) -> None:
     Console().say("one", "two")
     Console(quiet=True).say("three")
     console.write_result("result\n")
@@ -97,7 +85,7 @@ def test_messages_go_to_stderr_and_quiet_says_nothing(capsys: pytest.CaptureFixt
     assert captured.out == "result\n"
 
 
-def test_off_a_terminal_progress_is_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_off_a_terminal_progress_is_an_occasional_line(monkeypatch: pytest.MonkeyPatch) -> None:
     stderr = io.StringIO()
     with contextlib.redirect_stderr(stderr), ProgressBar(Console(), 10, 0.0) as bar:
         bar.show(1.0, "mse train 2")
@@ -129,7 +117,7 @@ def test_on_a_terminal_progress_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> Non
     assert quiet.getvalue() == ""
 
 
-def test_a_reader_that_has_gone_is_no_error() -> None:
+def test_a_closed_pipe_is_not_an_error() -> None:
     code = """
 from ml2021.console import Console, write_result
 for _ in range(3):
@@ -147,7 +135,7 @@ for _ in range(3):
     assert done.returncode == 0
 
 
-def test_streams_that_are_closed_swallow_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closed_streams_discard_output(monkeypatch: pytest.MonkeyPatch) -> None:
     stdout = io.StringIO()
     monkeypatch.setattr(sys, "stdout", stdout)
     monkeypatch.setattr(sys, "stderr", None)

@@ -269,7 +269,7 @@ def test_what_to_try_is_a_config_that_loads(case: str) -> None:
 
 def test_the_first_sentence_is_the_verdict_on_unseen_rows() -> None:
     evidence = evidence_of(RELU, {"train": (20, 90, 50), "test": (40, 90, 50)})
-    first = "The network beats every trivial answer: MAE 40.00 against 50.00 of least squares."
+    first = "The network beats every baseline: MAE 40.00 vs 50.00 (least squares)."
     assert diagnose(evidence).words[0] == first
     evidence = evidence_of(RELU, {"train": (20, 90, 50)})
     assert diagnose(evidence).words[0].startswith("No row was held out")

@@ -140,8 +140,9 @@ REFUSED = {
         "2:32: model type must be one of linear, sigmoid_sum, relu_stack, not 'mlp'; "
         "did you mean 'relu_stack'?"
     ),
-    "{grid: {data.path.x: [3]}}": "2:16: data.path is 'a.csv' without keys; set data.path itself",
-    "{grid: {a..b: [3]}}": "2:16: not a dotted key; write one such as optimizer.lr",
+    "{grid: {data.path.x: [3]}}": "2:16: data.path is a plain value and has no keys; "
+    "set data.path itself",
+    "{grid: {a..b: [3]}}": "2:16: not a dotted key; write a key such as optimizer.lr",
     "{grid: {sweep.seed: [3]}}": "2:16: a sweep does not vary itself; remove it",
     "{grid: {seed: [1]}, random: {seed: [1]}}": (
         "2:37: seed stands in sweep.grid and in sweep.random; keep one"

@@ -1,6 +1,6 @@
-"""Damaged checkpoints, odd configs and odd tables by the thousand: read as they are, or refused.
+"""Fuzzing: damaged checkpoints, odd configs and odd tables are read correctly or refused.
 
-The quick part takes hundreds of each, the soak tens of thousands. See `tests.suites`.
+Hundreds of each in the quick run, tens of thousands in the soak. See `tests.suites`.
 """
 
 from functools import cache
@@ -22,7 +22,7 @@ TITLES = {
 
 @cache
 def quick(suite: str) -> dict[str, Tally]:
-    """Return the tallies of the program, "", and of each of the suite's mutants."""
+    """Return the tallies of the program, under "", and of each of the suite's mutants."""
     return run_suite(suite, QUICK[suite], mutants.names(suite))
 
 
@@ -36,7 +36,7 @@ def test_hundreds_are_read_or_refused(suite: str) -> None:
     tally = quick(suite)[""]
     assert_right(tally)
     assert tally.cases >= QUICK[suite]
-    # Both ends are met: what is refused, and what is not.
+    # Both outcomes occur.
     refused = sum(n for verdict, n in tally.right.items() if "refused" in verdict)
     assert 0.1 * tally.cases < refused < tally.cases
 
@@ -69,7 +69,7 @@ def test_a_mutant_is_caught(suite: str, mutant: str) -> None:
     assert quick(suite)[mutant].wrong_cases > 0
 
 
-def test_what_never_ends_is_a_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_case_counts_as_a_hang(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(suites, "LONGEST_SECONDS", 0.1)
     tally = Tally()
 

@@ -1,7 +1,7 @@
-"""However often a run is stopped, and wherever in an epoch: it ends as one that was not.
+"""A run that is stopped anywhere, any number of times, and resumed ends like an uninterrupted one.
 
-Every part of the state counts in one of these runs: each optimizer's memory, the schedule, the
-losses of the running epoch, the best so far and the patience that is left.
+Together the configs cover every part of the state: each optimizer's memory, the schedule, the
+losses of the current epoch, the best epoch so far and the remaining patience.
 """
 
 import random
@@ -84,10 +84,10 @@ def folders(forks: Forks) -> Iterator[dict[str, Path]]:
 def stop_until_it_ends(
     forks: Forks, folder: Path, choose: random.Random, mutant: str | None = None
 ) -> tuple[list[str], list[tuple[int, int]]]:
-    """Train, and go on whenever it was stopped; return what is wrong, and the stops.
+    """Train and resume until the run ends; return what is wrong, and the stops.
 
-    It is killed as it writes a checkpoint, or asked to end, an update or two after it went on. A
-    stop is the epoch and the batch of the last checkpoint.
+    An update or two after each start it is killed while it writes a checkpoint, or gets a SIGTERM.
+    A stop is the epoch and the batch of the last checkpoint.
     """
     begin_again(folder)
     stops: list[tuple[int, int]] = []
@@ -117,28 +117,28 @@ def stop_until_it_ends(
             described = load_checkpoint(last).description
             stops.append((described.epoch, described.batch))
             command = RESUME
-            if stops[-3:] == [stops[-1]] * 3:  # all is trained, the scores and the report are left
+            if stops[-3:] == [stops[-1]] * 3:  # only scores and report are left
                 return finish(forks, folder, mutant), stops
         else:
             begin_again(folder)
         if len(stops) > 40:
-            return ["it does not end"], stops
+            return ["too many stops"], stops
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_a_run_that_is_stopped_often_ends_as_one_that_is_not(
+def test_a_run_stopped_often_ends_like_an_uninterrupted_one(
     forks: Forks, folders: dict[str, Path], name: str
 ) -> None:
     wrong, stops = stop_until_it_ends(forks, folders[name], random.Random(name))
     assert wrong == []
     assert len(stops) >= 3
-    if name not in ("rmsprop", "series", "early stopping"):  # they have few updates per epoch
+    if name not in ("rmsprop", "series", "early stopping"):  # few updates per epoch
         within = [stop for stop in stops if stop[1]]
         assert len({epoch for epoch, _ in within}) < len(within), "several stops in one epoch"
 
 
 @pytest.mark.parametrize("mutant", mutants.names("test_stops"))
-def test_a_mutant_ends_otherwise(forks: Forks, folders: dict[str, Path], mutant: str) -> None:
+def test_a_mutant_is_caught(forks: Forks, folders: dict[str, Path], mutant: str) -> None:
     assert any(
         stop_until_it_ends(forks, folders[name], random.Random(name), mutant)[0]
         for name in ("adamw", "early stopping")
@@ -163,15 +163,16 @@ def test_kills_at_random_times_lose_nothing(forks: Forks, record: Record, count:
 
 def kill_at_random(forks: Forks, folder: Path, record: Record, count: int) -> None:
     choose = random.Random(count)
-    seconds = _seconds(forks, folder)
+    settings = {"report_seconds": 0.001}
+    begun = time.monotonic()
+    assert forks.run(folder, *TRAIN, settings=settings).code == 0
+    seconds = time.monotonic() - begun
     identical = done = kills = 0
     while done < count:
         begin_again(folder)
         for command in (TRAIN, RESUME, RESUME)[: choose.randint(1, 3)]:
             after = choose.uniform(0.05, 1.0) * seconds
-            outcome = forks.run(
-                folder, *command, settings={"report_seconds": 0.001}, kill_after=after
-            )
+            outcome = forks.run(folder, *command, settings=settings, kill_after=after)
             kills += outcome.code == -9
             if not (folder / RUN / "config.resolved.yaml").exists():
                 break
@@ -180,9 +181,3 @@ def kill_at_random(forks: Forks, folder: Path, record: Record, count: int) -> No
     record("kills at random times", f"{identical} of {count} runs identical, {kills} kills")
     assert identical == count
     assert kills >= 0.5 * count
-
-
-def _seconds(forks: Forks, folder: Path) -> float:
-    begun = time.monotonic()
-    assert forks.run(folder, *TRAIN, settings={"report_seconds": 0.001}).code == 0
-    return time.monotonic() - begun

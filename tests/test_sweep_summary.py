@@ -75,7 +75,7 @@ def test_the_best_is_named_beside_the_trivial_answers() -> None:
     assert outcome.best.run == 4
     assert outcome.words(BEST) == [
         "Best by validation: run 4, with optimizer.lr 0.01, seed 0; kept in s/best.",
-        "The network beats every trivial answer: RMSE 5.000 against 7.000 of mean.",
+        "The network beats every baseline: RMSE 5.000 vs 7.000 (mean).",
     ]
     assert [each.settings["optimizer.lr"] for each in outcome.groups] == ["0.01", "0.001", "0.1"]
     assert outcome.trivial("test") == {"mean": 7.0}

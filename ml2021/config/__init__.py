@@ -1,1 +1,1 @@
-"""What the user asks for: the schema of a config, and how it is read."""
+"""The config: its schema, and how it is read from YAML."""

@@ -1,8 +1,8 @@
-"""A config file and `--set` overrides turned into a checked `Config`, and back into YAML.
+"""Load a config file and `--set` overrides into a validated `Config`, and dump it as YAML.
 
-Everything that is wrong is said at once, a line each: `file:line:column: what; what to do`.
-Whether the columns, files and devices that a config names exist is left to later stages, which
-ask `LoadedConfig.locate` where to point.
+All errors are reported at once, a line each: `file:line:column: what; what to do`. Later stages
+check that the columns, files and devices of a config exist, and get the place of an error from
+`LoadedConfig.locate`.
 """
 
 import stat
@@ -13,51 +13,51 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ml2021.config.messages import describe
-from ml2021.config.overrides import apply_override, kind_of
+from ml2021.config.messages import describe, shown
+from ml2021.config.overrides import apply_override
 from ml2021.config.schema import Config
 from ml2021.config.yaml_reader import KeyPath, Node, Place, Problem, line_and_column, parse_document
 from ml2021.config.yaml_scalars import dump_document
 from ml2021.errors import ConfigError, ResourceError, is_of_machine
-from ml2021.formatting import printable
+from ml2021.formatting import plural, printable
 
 SIZE_LIMIT = 1 << 20
-"""The largest config file, in bytes."""
+"""Maximum size of a config file, in bytes."""
 
 SHOWN_LIMIT = 20
-"""The most mistakes that are named at once."""
+"""Maximum number of errors reported at once."""
 
 
 @dataclass(frozen=True)
 class LoadedConfig:
-    """A config that passed all checks which need neither data nor device."""
+    """A config that passed all checks that need neither data nor device."""
 
     config: Config
     text: str
     """The file as the user wrote it."""
     nodes: Mapping[KeyPath, Node]
-    """Where each key and value stands."""
+    """Places of the keys and values."""
 
     def locate(self, *keys: str | int) -> str:
-        """Return what a message about the value at `keys` starts with.
+        """Return the place of the value at `keys`, for the start of a message.
 
-        That is `file:line:column`, or `--set KEY` for a value from an override. A key that the
-        user left out is reported where the nearest mapping around it stands.
+        That is `file:line:column`, or `--set KEY` for a value from an override. The place of a
+        missing key is that of the nearest mapping around it.
         """
         return _place_of(self.nodes, keys).prefix
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig:
-    """Read a config file, apply `overrides`, and check the whole.
+    """Read a config file, apply `overrides`, and validate the result.
 
-    An override is `KEY=VALUE` with a dotted key and a YAML value: `optimizer.lr=0.01`. Where a
-    key is set twice the last one wins. Raises ConfigError with a line for each thing wrong.
+    An override is `KEY=VALUE` with a dotted key and a YAML value: `optimizer.lr=0.01`. If a key
+    is set twice, the last value wins. Raises ConfigError with a line for each error.
     """
     return load_config_text(read_text(path), str(path), overrides)
 
 
 def load_config_text(text: str, source: str, overrides: Sequence[str] = ()) -> LoadedConfig:
-    """Do what `load_config` does for a text that stands at `source`."""
+    """Load a config as `load_config` does, from a text; messages name it `source`."""
     draft = read_draft(text, source, overrides)
     config, problems = check_draft(draft)
     refuse(problems)
@@ -67,16 +67,16 @@ def load_config_text(text: str, source: str, overrides: Sequence[str] = ()) -> L
 
 @dataclass(frozen=True)
 class Draft:
-    """A config before the schema has seen it: plain values, and what is wrong already."""
+    """A config before validation: plain values, their places, and the errors so far."""
 
     tree: Mapping[str, Any] | None
-    """None where the text is no whole mapping."""
+    """None if the text is not a complete mapping."""
     nodes: Mapping[KeyPath, Node]
     problems: Sequence[Problem] = ()
 
 
 def read_draft(text: str, source: str, overrides: Sequence[str] = ()) -> Draft:
-    """Read a text that stands at `source`, and apply overrides."""
+    """Read a text, named `source` in messages, and apply overrides."""
     source = printable(source)
     document = parse_document(text, source)
     problems = document.problems
@@ -86,7 +86,7 @@ def read_draft(text: str, source: str, overrides: Sequence[str] = ()) -> Draft:
         message = "the config is empty; it needs at least data.path and data.target"
         problems.append(Problem(start, None, message))
     elif document.is_complete and not isinstance(tree, dict):
-        message = f"the config must be a mapping (key: value), not {kind_of(tree)}"
+        message = f"the config must be a mapping (key: value), not {shown(tree)}"
         problems.append(Problem(start, None, message))
     mapping = tree if isinstance(tree, dict) else {}
     nodes = document.nodes
@@ -98,7 +98,7 @@ def read_draft(text: str, source: str, overrides: Sequence[str] = ()) -> Draft:
 
 
 def check_draft(draft: Draft) -> tuple[Config | None, list[Problem]]:
-    """Return the config, or everything that is wrong with it."""
+    """Return the validated config, or None and all errors."""
     problems = list(draft.problems)
     config = None
     if draft.tree is not None:
@@ -110,14 +110,14 @@ def check_draft(draft: Draft) -> tuple[Config | None, list[Problem]]:
 
 
 def refuse(problems: Iterable[Problem]) -> None:
-    """Raise ConfigError with a line for each problem, in the order of their places."""
-    ordered = sorted(problems, key=lambda data: data.place)
+    """Raise ConfigError with a line for each problem, in reading order; return if there is none."""
+    ordered = sorted(problems, key=lambda problem: problem.place)
     if not ordered:
         return
     lines = [f"{p.place.prefix}: {p.message}" for p in ordered[:SHOWN_LIMIT]]
     if (more := len(ordered) - SHOWN_LIMIT) > 0:
         source = ordered[0].place.source
-        lines.append(f"{source}: and {more:,} more mistakes; mend these first")
+        lines.append(f"{source}: and {plural(more, 'more error')}; fix these first")
     raise ConfigError(*lines)
 
 
@@ -132,10 +132,10 @@ def dump_yaml(config: Config) -> str:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a config file. Raises ConfigError where it cannot be read."""
+    """Return the text of a config file. Raises ConfigError or ResourceError if that fails."""
     place = printable(str(path.absolute()))
     try:
-        # Opening a FIFO would wait for its other end.
+        # Opening a FIFO would block until something writes to it.
         if not stat.S_ISREG(path.stat().st_mode):
             kind = "a directory" if path.is_dir() else "not a regular file"
             raise ConfigError(f"{place}: {kind}; give the path of a YAML file")
@@ -144,7 +144,7 @@ def read_text(path: Path) -> str:
     except FileNotFoundError:
         raise ConfigError(f"{place}: no such file; check the path and the folder") from None
     except ValueError:
-        raise ConfigError(f"{place}: not a path; it must not hold a NUL character") from None
+        raise ConfigError(f"{place}: not a valid path; remove the NUL character") from None
     except OSError as error:
         reason = error.strerror or "input/output error"
         if is_of_machine(error):
@@ -152,9 +152,7 @@ def read_text(path: Path) -> str:
         raise ConfigError(f"{place}: cannot be read ({reason}); check the path") from None
     source = printable(str(path))
     if len(content) > SIZE_LIMIT:
-        raise ConfigError(
-            f"{source}: larger than 1 MiB; a config is a few lines, is this the data?"
-        )
+        raise ConfigError(f"{source}: larger than 1 MiB; give the config here, not the data")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -174,7 +172,7 @@ def _schema_problems(
         finding = describe(details)
         path = next((path for path in finding.paths if path in nodes), finding.paths[0])
         if any(path[:length] in broken for length in range(len(path) + 1)):
-            continue  # what stands there could not be read, which has been said
+            continue  # the value could not be read, which is reported already
         place = nodes[path].key if finding.is_at_key else _place_of(nodes, path)
         problems.append(Problem(place, path, finding.message))
     return problems

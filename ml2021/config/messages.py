@@ -1,6 +1,6 @@
-"""The schema's errors in the words of somebody who writes configs.
+"""Messages about validation errors, in the terms of the config file.
 
-Where in the file an error stands is left to `loading`.
+`loading` adds their place in the file.
 """
 
 import re
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from ml2021.config.paths import homes, members, models_at, resolve, tag_of, takes_null
+from ml2021.config.paths import members, models_at, parents, resolve, tag_of, takes_null
 from ml2021.config.types import CONFLICT, WRONG_VALUE
 from ml2021.config.yaml_reader import KeyPath
 from ml2021.config.yaml_scalars import dump_value, resolve_scalar
@@ -44,7 +44,7 @@ KEY_SYNONYMS = {
     "training": "train", "trainer": "train", "dataset": "data", "network": "model", "net": "model",
     "criterion": "loss", "objective": "loss", "problem": "task", "accelerator": "device",
 }  # fmt: skip
-"""What other programs call our keys."""
+"""Names of our keys in other programs."""
 
 CHOICE_SYNONYMS = {
     "mlp": "relu_stack", "relu": "relu_stack", "dense": "relu_stack", "nn": "relu_stack",
@@ -59,7 +59,7 @@ CHOICE_SYNONYMS = {
     "cosine_annealing": "cosine", "step_lr": "step", "none": "constant", "fixed": "constant",
     "piecewise_linear": "hard_sigmoid",
 }  # fmt: skip
-"""What other programs call our choices."""
+"""Names of our choices in other programs."""
 
 _WANTED = {
     "string_type": "text",
@@ -80,7 +80,7 @@ _BOUNDS = {
 
 
 class Finding(NamedTuple):
-    """What is wrong at one of `paths`: the first that the user wrote."""
+    """A message, and the paths that it is about: it belongs at the first that the user wrote."""
 
     paths: tuple[KeyPath, ...]
     is_at_key: bool
@@ -88,7 +88,7 @@ class Finding(NamedTuple):
 
 
 def describe(error: ErrorDetails) -> Finding:
-    """Say what a validation error of `Config` is about, in the user's terms."""
+    """Describe a validation error of `Config` in the terms of the config file."""
     kind, location, context = error["type"], error["loc"], error.get("ctx", {})
     path, models = resolve(location)
     if kind == "extra_forbidden":
@@ -100,7 +100,7 @@ def describe(error: ErrorDetails) -> Finding:
         return Finding((path,), False, message)
     if kind == "union_tag_not_found":
         tag = tag_of(models)
-        choices = _listed(members(models))
+        choices = _choices(members(models))
         message = f"missing key '{tag}' {_within(path)}; add it, as one of {choices}"
         return Finding(((*path, tag),), False, message)
     if kind == "union_tag_invalid":
@@ -114,7 +114,7 @@ def describe(error: ErrorDetails) -> Finding:
 
 
 def dotted(path: KeyPath) -> str:
-    """Return a path as people write it: `model.widths[1]`."""
+    """Return a path in the notation of messages: `model.widths[1]`."""
     parts = (f"[{part}]" if isinstance(part, int) else f".{echo(part)}" for part in path)
     return "".join(parts).removeprefix(".")
 
@@ -133,14 +133,14 @@ def _wrong_value(error: ErrorDetails, path: KeyPath, models: Sequence[type[BaseM
         return _not_a_choice(re.findall("'([^']*)'", context["expected"]), value)
     or_null = " or null" if takes_null(path) else ""
     if kind == "model_attributes_type":
-        names = _listed(members(list(models)))
+        names = _choices(members(list(models)))
         return f"must be one of {names}, or a mapping{or_null}, not {given}"
     wanted = error["msg"] if kind == WRONG_VALUE else f"must be {_WANTED[kind]}"
     return f"{wanted}{or_null}, not {given}{_advice(wanted, value)}"
 
 
 def _advice(wanted: str, value: object) -> str:
-    """Say what to do about a value of the wrong kind, where that is not plain from the kind."""
+    """Say how to fix a value of the wrong type, if the type does not make that obvious."""
     if isinstance(value, str) and "number" in wanted and _looks_like_number(value):
         return "; remove the quotes"
     if isinstance(value, str) and wanted == "must be a list":
@@ -148,7 +148,7 @@ def _advice(wanted: str, value: object) -> str:
     if isinstance(value, float) and "whole number" in wanted and value.is_integer():
         return f"; write {value:.0f}"
     if isinstance(value, bool | int | float | None) and ("text" in wanted or "name" in wanted):
-        return "; put it in quotes if it is meant as text"
+        return "; quote it if it is text"
     return ""
 
 
@@ -162,12 +162,12 @@ def _looks_like_number(text: str) -> bool:
 
 def _not_a_choice(choices: Iterable[str], wrong: object) -> str:
     hint = suggest(wrong, choices, CHOICE_SYNONYMS) if isinstance(wrong, str) else ""
-    return f"must be one of {_listed(choices)}, not {shown(wrong)}{hint}"
+    return f"must be one of {_choices(choices)}, not {shown(wrong)}{hint}"
 
 
 def _unknown_key(path: KeyPath, model: type[BaseModel], chosen: str) -> str:
     *above, key = path
-    assert isinstance(key, str), "a mapping's key is text"
+    assert isinstance(key, str), "keys of a mapping are text"
     where = tuple(above)
     union = models_at(where)
     if len(union) > 1:
@@ -178,16 +178,15 @@ def _unknown_key(path: KeyPath, model: type[BaseModel], chosen: str) -> str:
             choices = " or ".join(filter(None, (", ".join(others[:-1]), others[-1])))
             return f"{wrong}; remove it, or choose {tag} {choices}"
     named = f"unknown key '{echo(key)}' {_within(where)}"
-    if key in homes():
-        places = " or ".join(dotted(home) or "the top level" for home in homes()[key])
-        return f"{named}; it belongs under {places}"
+    if key in parents():
+        return f"{named}; it belongs {' or '.join(map(_within, parents()[key]))}"
     near = suggest(key, model.model_fields, KEY_SYNONYMS)
     if near:
         return named + near
-    far = closest(key, homes(), KEY_SYNONYMS)
+    far = closest(key, parents(), KEY_SYNONYMS)
     if far is not None:
-        return f"{named}; did you mean '{far}' {_within(homes()[far][0])}?"
-    return f"{named}; its keys are {', '.join(model.model_fields)}"
+        return f"{named}; did you mean '{far}' {_within(parents()[far][0])}?"
+    return f"{named}; valid keys: {', '.join(model.model_fields)}"
 
 
 def _within(where: KeyPath) -> str:
@@ -198,12 +197,12 @@ def _limit(value: int | float) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _listed(choices: Iterable[str]) -> str:
-    return ", ".join(c if c.replace("_", "").isalnum() else f"'{c}'" for c in choices)
+def _choices(names: Iterable[str]) -> str:
+    return ", ".join(n if n.replace("_", "").isalnum() else f"'{n}'" for n in names)
 
 
 def shown(value: object) -> str:
-    """Return a value as it would stand in a YAML file."""
+    """Return a value as it is written in YAML; lists and mappings are only named."""
     match value:
         case None:
             return "null"
@@ -226,9 +225,9 @@ _TAGS = ("type", "method")
 
 
 def differences(now: Mapping[str, Any], then: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
-    """Yield each key whose value is not what it was, and the sentence that says so.
+    """Yield the path of each value that differs between two plain configs, and a message about it.
 
-    Both are plain configs. Where a union has another member, only its tag is named.
+    If a union has another member, only its tag is reported.
     """
     yield from _below((), now, then)
 
@@ -242,4 +241,4 @@ def _below(path: KeyPath, now: object, then: object) -> Iterator[tuple[KeyPath, 
         for key in keys if tag is None else (tag,):
             yield from _below((*path, key), now.get(key), then.get(key))
     else:
-        yield path, f"{dotted(path)} is {echo(dump_value(now))}, and was {echo(dump_value(then))}"
+        yield path, f"{dotted(path)} is {echo(dump_value(now))}, but was {echo(dump_value(then))}"

@@ -1,7 +1,7 @@
-"""Values put into a config from elsewhere than its text: `--set KEY=VALUE`, and a sweep's settings.
+"""Set values of a config from outside its text: `--set KEY=VALUE`, and a sweep's settings.
 
-Each keeps the place where it was written, so that a mistake in it is reported there. What the
-values mean is left to `schema`.
+Each value keeps the place where it was written, so that errors in it are reported there. The
+schema checks the values.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from ml2021.formatting import echo
 def apply_override(
     override: str, rank: int, tree: dict[str, Any], nodes: dict[KeyPath, Node]
 ) -> list[Problem]:
-    """Put the value of `KEY=VALUE`, the `rank`-th override, into `tree`, its place into `nodes`."""
+    """Apply `KEY=VALUE`, the `rank`-th override, to `tree`, and its place to `nodes`."""
     name, equals, text = override.partition("=")
     name = name.strip()
     place = Place(rank, 0, 0, f"--set {echo(name or override)}")
@@ -35,18 +35,20 @@ def apply_override(
     path: KeyPath = tuple(name.split("."))
     document = parse_document(text, place.source, rank)
     if document.is_complete and document.is_empty:
-        return [Problem(place, path, "no value after '='; write null for none, '\"\"' for no text")]
+        return [
+            Problem(place, path, "no value after '='; write null for none, '\"\"' for empty text")
+        ]
     own = Node(place, place, place)
-    data = assign(tree, nodes, path, document.value, own, dict.fromkeys(document.nodes, own))
-    if data is not None:
-        return [*document.problems, data]
+    problem = assign(tree, nodes, path, document.value, own, dict.fromkeys(document.nodes, own))
+    if problem is not None:
+        return [*document.problems, problem]
     return [p._replace(path=(*path, *(p.path or ()))) for p in document.problems]
 
 
 def wrong_key(name: str) -> str | None:
-    """Return the message about a text that is no dotted key, if it is none."""
+    """Return a message about a text that is not a dotted key, or None if it is one."""
     if not all(name.split(".")):
-        return "not a dotted key; write one such as optimizer.lr"
+        return "not a dotted key; write a key such as optimizer.lr"
     if wrong := find_wrong_character(name):
         return wrong
     if name.count(".") >= NESTING_LIMIT:
@@ -62,9 +64,9 @@ def assign(
     own: Node,
     below: Mapping[KeyPath, Node],
 ) -> Problem | None:
-    """Put a value at `path` of the tree; `own` is its node, `below` has those inside of it.
+    """Set the value at `path` of the tree; `own` is its node, `below` the nodes inside it.
 
-    Mappings on the way are copied, so that what shares them with the tree stays as it is.
+    Mappings along the path are copied, so that other trees that share them do not change.
     """
     inner = tree
     for depth, key in enumerate(map(str, path[:-1]), start=1):
@@ -79,9 +81,8 @@ def assign(
             nodes[above] = nodes[above]._replace(inside=nodes[above].key)
             child = {tag: child}
         if not isinstance(child, dict):
-            message = (
-                f"{dotted(above)} is {kind_of(child)} without keys; set {dotted(above)} itself"
-            )
+            what = "a list" if isinstance(child, list) else "a plain value"
+            message = f"{dotted(above)} is {what} and has no keys; set {dotted(above)} itself"
             return Problem(own.key, path, message)
         copied = dict(child)
         inner[key] = copied
@@ -92,10 +93,3 @@ def assign(
     nodes[path] = own
     nodes.update(((*path, *rest), node) for rest, node in below.items() if rest)
     return None
-
-
-def kind_of(value: object) -> str:
-    """Return what a value is, in the user's words."""
-    if isinstance(value, list):
-        return "a list"
-    return "a mapping" if isinstance(value, dict) else f"'{echo(value)}'"

@@ -1,7 +1,7 @@
-"""What the schema has at a path of the user's file.
+"""Look up the schema at a path of the user's file.
 
-A union's member is chosen in the file by its tag (`type`, `method`) and leaves no part in the
-path; pydantic's locations have one, which `resolve` takes out.
+Pydantic's locations contain the tag of a union's member (`type`, `method`), which the user's file
+does not; `resolve` removes it.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ Models = list[type[BaseModel]]
 
 
 def models_at(path: KeyPath) -> Models:
-    """Return the models that can stand at `path`: several at a union, none at a plain value."""
+    """Return the models allowed at `path`: several for a union, none for a plain value."""
     models: Models = [Config]
     for part in path:
         models = _models_below(models, part)
@@ -26,7 +26,7 @@ def models_at(path: KeyPath) -> Models:
 
 
 def resolve(location: Sequence[str | int]) -> tuple[KeyPath, Models]:
-    """Return the path in the user's file of a location of pydantic's, and what can stand there."""
+    """Return the path in the user's file of a pydantic location, and the models allowed there."""
     models: Models = [Config]
     path: list[str | int] = []
     for part in location:
@@ -39,7 +39,7 @@ def resolve(location: Sequence[str | int]) -> tuple[KeyPath, Models]:
 
 
 def members(models: Models) -> dict[str, type[BaseModel]]:
-    """Return the members of a union by each value of their tag."""
+    """Return the members of a union, by the values of their tag."""
     tag = tag_of(models)
     return {
         value: model for model in models for value in get_args(model.model_fields[tag].annotation)
@@ -47,12 +47,12 @@ def members(models: Models) -> dict[str, type[BaseModel]]:
 
 
 def tag_of(models: Models) -> str:
-    """Return the key that tells the members of a union apart."""
+    """Return the key that selects a member of a union."""
     return next(iter(models[0].model_fields))
 
 
 def takes_null(path: KeyPath) -> bool:
-    """Say whether null can stand at `path`."""
+    """Whether null is allowed at `path`."""
     if not path or isinstance(path[-1], int):
         return False
     fields = [model.model_fields.get(path[-1]) for model in models_at(path[:-1])]
@@ -60,15 +60,15 @@ def takes_null(path: KeyPath) -> bool:
 
 
 def takes_whole_numbers(path: KeyPath) -> bool:
-    """Say whether a number at `path` has to be a whole one."""
+    """Whether a number at `path` must be an integer."""
     fields = [model.model_fields.get(str(path[-1])) for model in models_at(path[:-1])]
     leaves = [leaf for field in fields if field for leaf in _leaves(field.annotation)]
     return int in leaves and float not in leaves
 
 
 @cache
-def homes() -> dict[str, list[KeyPath]]:
-    """Return for each key of the schema the paths of the mappings that it can stand in."""
+def parents() -> dict[str, list[KeyPath]]:
+    """Return the paths of the mappings that allow each key of the schema."""
     found: dict[str, list[KeyPath]] = {}
     todo: list[KeyPath] = [()]
     while todo:
@@ -93,7 +93,7 @@ def _models_in(model: type[BaseModel], key: str) -> tuple[type[BaseModel], ...]:
 
 
 def _leaves(annotation: object) -> list[object]:
-    """Return the types that an annotation is a union of."""
+    """Return the members of a union type, or the type itself."""
     origin = get_origin(annotation)
     if origin is Annotated:
         return _leaves(get_args(annotation)[0])

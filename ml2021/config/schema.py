@@ -1,6 +1,7 @@
-"""The section `data` of a config: the table, what its columns mean, and which rows do what.
+"""The schema of a config: every key with its type, default and meaning.
 
-Part of `ml2021.config.schema`, which says how to read it.
+The string under each field is its description in the JSON Schema. `Config`, at the end, contains
+the sections above it; a member of a union is selected by its `type` or `method`.
 """
 
 from typing import Annotated, Any, Literal
@@ -29,21 +30,21 @@ from ml2021.config.types import (
 
 
 class FractionSplit(Section):
-    """Rows are dealt out by share."""
+    """Split rows by fractions."""
 
     method: Literal["auto", "random", "stratified", "sequential"] = "auto"
-    """How rows are chosen: `random`; `stratified`, which keeps the share of each class;
-    `sequential`, the last rows in the order of the series. `auto` is stratified for classes,
-    sequential with lags, else random."""
+    """How rows are assigned: `random`; `stratified`, which keeps the class proportions;
+    `sequential`, with the last rows of the series for validation and test. `auto` is stratified
+    for classification, sequential with lags, otherwise random."""
     validation: Fraction = 0.1
-    """Share of the rows that choose the best epoch and stop training early."""
+    """Fraction of rows for validation: they select the best epoch and stop training early."""
     test: Fraction = 0.2
-    """Share of the rows that only the final scores see; 0 for none."""
+    """Fraction of rows for testing: only the final scores use them; 0 for none."""
     seed: Index = 0
-    """Seed of the choice of rows; its own, so that runs with other seeds see the same rows."""
+    """Seed of the split; separate from `seed`, so that runs with other seeds use the same rows."""
 
     @model_validator(mode="after")
-    def _leaves_training_rows(self) -> "FractionSplit":
+    def _check_training_rows(self) -> "FractionSplit":
         if self.validation + self.test >= 1:
             raise conflict(
                 f"data.split.validation {self.validation:g} and data.split.test {self.test:g} "
@@ -55,31 +56,31 @@ class FractionSplit(Section):
 
 
 class ColumnSplit(Section):
-    """A column says which rows train, validate and test."""
+    """Split rows by the values of a column."""
 
     method: Literal["column"]
-    """`column`: the rows are told apart by a column of the table."""
+    """`column`: a column of the table defines the split."""
     column: Column
     """Name of that column. Its values are train, validation and test, or with `validation_from`
-    and `test_from` something that has an order, such as dates. It is no feature."""
+    and `test_from` anything ordered, such as dates. It is not a feature."""
     validation_from: Scalar | None = None
-    """Rows with this value or a greater one validate, up to `test_from`."""
+    """Rows with this value or a greater one are for validation, up to `test_from`."""
     test_from: Scalar | None = None
-    """Rows with this value or a greater one test."""
+    """Rows with this value or a greater one are for testing."""
 
 
 class KFoldSplit(Section):
-    """Every row is held out once: as many networks are trained as there are folds."""
+    """Cross-validation: one network per fold, so that each row is held out once."""
 
     method: Literal["kfold"]
-    """`kfold`: cross-validation, stratified for classes. The scores are those of networks that did
-    not see the rows that they are scored on; the final model is trained on all rows."""
+    """`kfold`: cross-validation, stratified for classification. Each network is scored on its
+    held-out fold; the final model is trained on all rows."""
     folds: Annotated[int, Field(ge=2)] = 10
-    """Number of parts of equal size, each held out once."""
+    """Number of folds."""
     validation: Fraction = 0.1
-    """Share of each fold's training rows that choose its best epoch and stop it early."""
+    """Fraction of each fold's training rows that select its best epoch and stop it early."""
     seed: Index = 0
-    """Seed of the choice of rows; its own, so that runs with other seeds see the same rows."""
+    """Seed of the split; separate from `seed`, so that runs with other seeds use the same rows."""
 
 
 Split = Annotated[
@@ -90,42 +91,42 @@ Split = Annotated[
 
 
 class Data(Section):
-    """The table, and what its columns mean."""
+    """The table and what its columns mean."""
 
     path: Text
     """The CSV file (also .gz; Parquet where pyarrow is installed), relative to the working
     directory."""
     test_path: Text | None = None
-    """A separate file to test on; null: the test rows come from `path`."""
+    """A separate file for testing; null: the test rows come from `path`."""
     separator: Character = ","
-    """The character between two fields of a row."""
+    """The field separator of the file."""
     decimal: Literal[".", ","] = "."
     """The decimal mark in numbers."""
     encoding: Encoding = "utf-8"
     """The text encoding of the file."""
     header: bool = True
-    """Whether the first row names the columns; if false they are named 0, 1, 2, ..."""
+    """Whether the first row has the column names; if false they are 0, 1, 2, ..."""
     missing: list[Scalar] = ["", "NA", "N/A", "null", "None", "NaN"]
     """Texts and numbers that mean a missing value."""
     target: ColumnOrColumns
-    """The column to predict; a list or globs (`pixel_*`) make a structured output."""
+    """The column to predict; a list or a glob (`pixel_*`) for a structured output."""
     target_shape: Annotated[list[Count], Field(min_length=1)] | None = None
     """Shape of a structured output, such as [4, 8] for an image of 4 rows and 8 columns."""
     features: list[Column] = ["*"]
-    """Columns to predict from, as names or globs; targets and excluded columns never count."""
+    """Columns to predict from, as names or globs; never targets or excluded columns."""
     exclude: list[Column] = []
-    """Columns to leave out, as names or globs."""
+    """Columns not to use as features, as names or globs."""
     lags: Index = 0
-    """For a time series: how many previous values of the target become features."""
+    """Time series: number of previous values of the target used as features."""
     horizon: Count = 1
-    """With lags: how many values, the next ones, are predicted at once."""
+    """With lags: number of next values predicted at once."""
     order_by: Column | None = None
-    """The column that sorts the rows of a series; null: the order of the file."""
+    """Column that orders the rows of a series; null: the order of the file."""
     split: Split = FractionSplit()
-    """Which rows train, validate and test."""
+    """Which rows are for training, validation and testing."""
 
     @model_validator(mode="after")
-    def _marks_differ(self) -> "Data":
+    def _check_marks(self) -> "Data":
         if self.separator == self.decimal:
             raise conflict(
                 f"data.separator and data.decimal are both '{self.decimal}'; change one of them",
@@ -134,7 +135,7 @@ class Data(Section):
         return self
 
     @model_validator(mode="after")
-    def _series_is_one_column(self) -> "Data":
+    def _check_series(self) -> "Data":
         if self.horizon > 1 and self.lags == 0:
             raise conflict(
                 f"data.horizon {self.horizon} needs data.lags greater than 0; "
@@ -143,14 +144,14 @@ class Data(Section):
             )
         if self.lags > 0 and isinstance(self.target, list) and len(self.target) > 1:
             raise conflict(
-                "data.lags needs one column as data.target, not "
-                f"{len(self.target)}; set data.lags to 0, or choose one target",
+                f"data.lags needs a single target, not {len(self.target)}; "
+                "set data.lags to 0, or choose one target",
                 "lags",
             )
         if self.lags > 0 and isinstance(self.split, KFoldSplit):
             raise conflict(
-                "data.split kfold deals rows out at random, and with data.lags a network would "
-                "train on the days after those that it is scored on; use sequential",
+                "data.split kfold splits at random, so with data.lags it would train on the "
+                "future; use sequential",
                 ("split", "method"),
                 "split",
             )
@@ -161,51 +162,51 @@ class Mae(Section):
     """Mean absolute error."""
 
     type: Literal["mae"] = "mae"
-    """`mae`: mean absolute error; outliers count little."""
+    """`mae`: mean absolute error; robust to outliers."""
 
 
 class Mse(Section):
     """Mean squared error."""
 
     type: Literal["mse"] = "mse"
-    """`mse`: mean squared error; outliers count much."""
+    """`mse`: mean squared error; sensitive to outliers."""
 
 
 class Huber(Section):
-    """Squared where the error is small, absolute where it is large."""
+    """Huber loss: squared for small errors, absolute for large ones."""
 
     type: Literal["huber"] = "huber"
     """`huber`: squared error up to `delta`, absolute error beyond it."""
     delta: Positive = 1.0
-    """Where squared becomes absolute, in standard deviations of the target."""
+    """Error at which squared becomes absolute, in standard deviations of the target."""
 
 
 class CrossEntropy(Section):
     """Cross-entropy of the predicted probabilities."""
 
     type: Literal["cross_entropy"] = "cross_entropy"
-    """`cross_entropy`: minus the logarithm of the true class's probability."""
+    """`cross_entropy`: negative log-likelihood of the true class."""
 
 
 Loss = Annotated[Mae | Mse | Huber | CrossEntropy, Field(discriminator="type"), short_for("type")]
 
 
 class Sgd(Section):
-    """Steps against the gradient."""
+    """Stochastic gradient descent."""
 
     type: Literal["sgd"] = "sgd"
     """`sgd`: stochastic gradient descent."""
     lr: Positive = 0.01
-    """Learning rate: the length of a step per unit of gradient."""
+    """Learning rate: length of a step per unit of gradient."""
     momentum: Momentum = 0.0
-    """Share of the last step that carries over into the next; 0 for none."""
+    """Fraction of the last step added to the next; 0 for none."""
     nesterov: bool = False
-    """Whether the gradient is taken as if the carried-over step were already done."""
+    """Whether to use Nesterov momentum: the gradient is taken after the momentum step."""
     weight_decay: NotNegative = 0.0
     """Weight of the L2 penalty, added to the gradient."""
 
     @model_validator(mode="after")
-    def _nesterov_has_momentum(self) -> "Sgd":
+    def _check_nesterov(self) -> "Sgd":
         if self.nesterov and self.momentum == 0:
             raise conflict(
                 "optimizer.nesterov needs optimizer.momentum greater than 0; "
@@ -216,67 +217,67 @@ class Sgd(Section):
 
 
 class Adagrad(Section):
-    """Steps shrink with all the gradients seen so far."""
+    """Adagrad: steps shrink with the sum of past squared gradients."""
 
     type: Literal["adagrad"] = "adagrad"
-    """`adagrad`: each parameter's steps are divided by its gradients' root of summed squares."""
+    """`adagrad`: steps are divided by the root of the sum of past squared gradients."""
     lr: Positive = 0.01
-    """Learning rate: the length of the first step."""
+    """Learning rate: length of the first step."""
     eps: Positive = 1e-10
-    """Added to the divisor, so that it is never 0."""
+    """Added to the divisor for numerical stability."""
     weight_decay: NotNegative = 0.0
     """Weight of the L2 penalty, added to the gradient."""
 
 
 class Rmsprop(Section):
-    """Steps are divided by the recent size of the gradients."""
+    """RMSprop: steps are divided by the recent size of the gradients."""
 
     type: Literal["rmsprop"] = "rmsprop"
-    """`rmsprop`: each parameter's steps are divided by its gradients' recent root mean square."""
+    """`rmsprop`: steps are divided by the root of the running mean of squared gradients."""
     lr: Positive = 0.01
-    """Learning rate: about the length of a step."""
+    """Learning rate: approximate length of a step."""
     alpha: Momentum = 0.99
-    """Share of the mean square that stays at each update; nearer 1 remembers longer."""
+    """Decay rate of the running mean of squared gradients."""
     eps: Positive = 1e-8
-    """Added to the divisor, so that it is never 0."""
+    """Added to the divisor for numerical stability."""
     momentum: Momentum = 0.0
-    """Share of the last step that carries over into the next; 0 for none."""
+    """Fraction of the last step added to the next; 0 for none."""
     weight_decay: NotNegative = 0.0
     """Weight of the L2 penalty, added to the gradient."""
 
 
 class Adam(Section):
-    """Momentum, divided by the recent size of the gradients."""
+    """Adam: momentum, divided by the recent size of the gradients."""
 
     type: Literal["adam"] = "adam"
-    """`adam`: running means of the gradient and of its square make the step."""
+    """`adam`: running mean of the gradient, divided by the root of that of its square."""
     lr: Positive = 0.001
-    """Learning rate: about the length of a step."""
+    """Learning rate: approximate length of a step."""
     beta1: Momentum = 0.9
-    """Share of the mean gradient that stays at each update."""
+    """Decay rate of the running mean of the gradient."""
     beta2: Momentum = 0.999
-    """Share of the mean squared gradient that stays at each update."""
+    """Decay rate of the running mean of the squared gradient."""
     eps: Positive = 1e-8
-    """Added to the divisor, so that it is never 0."""
+    """Added to the divisor for numerical stability."""
     weight_decay: NotNegative = 0.0
     """Weight of the L2 penalty, added to the gradient."""
 
 
 class Adamw(Section):
-    """Adam whose weight decay does not pass through the gradient."""
+    """AdamW: Adam with decoupled weight decay."""
 
     type: Literal["adamw"] = "adamw"
-    """`adamw`: adam with weight decay applied to the weights directly."""
+    """`adamw`: Adam with weight decay applied directly to the weights."""
     lr: Positive = 0.002
-    """Learning rate: about the length of a step."""
+    """Learning rate: approximate length of a step."""
     beta1: Momentum = 0.9
-    """Share of the mean gradient that stays at each update."""
+    """Decay rate of the running mean of the gradient."""
     beta2: Momentum = 0.999
-    """Share of the mean squared gradient that stays at each update."""
+    """Decay rate of the running mean of the squared gradient."""
     eps: Positive = 1e-8
-    """Added to the divisor, so that it is never 0."""
+    """Added to the divisor for numerical stability."""
     weight_decay: NotNegative = 0.1
-    """Share by which the weights shrink at each update, times the learning rate."""
+    """Fraction by which the weights shrink at each update, times the learning rate."""
 
 
 Optimizer = Annotated[
@@ -287,28 +288,28 @@ Optimizer = Annotated[
 
 
 class Constant(Section):
-    """The learning rate stays."""
+    """Constant learning rate."""
 
     type: Literal["constant"] = "constant"
-    """`constant`: the learning rate stays as it is."""
+    """`constant`: the learning rate does not change."""
 
 
 class Cosine(Section):
-    """The learning rate falls to 0 along half a cosine."""
+    """Cosine decay of the learning rate."""
 
     type: Literal["cosine"] = "cosine"
     """`cosine`: the learning rate falls to 0 over all epochs, along half a cosine."""
 
 
 class Step(Section):
-    """The learning rate falls in steps."""
+    """Step decay of the learning rate."""
 
     type: Literal["step"] = "step"
-    """`step`: the learning rate is multiplied by `factor` every so many epochs."""
+    """`step`: the learning rate is multiplied by `factor` every `every` epochs."""
     every: Count = 30
-    """Epochs between two steps."""
+    """Number of epochs between two steps."""
     factor: Annotated[float, Field(gt=0, le=1)] = 0.1
-    """What the learning rate is multiplied by at each step."""
+    """Factor of the learning rate at each step."""
 
 
 Schedule = Annotated[
@@ -329,9 +330,9 @@ class SigmoidSum(Section):
     type: Literal["sigmoid_sum"] = "sigmoid_sum"
     """`sigmoid_sum`: one layer of sigmoids, then a weighted sum."""
     units: Count = 100
-    """Number of sigmoids; more of them bend the function in more places."""
+    """Number of sigmoids."""
     activation: Literal["sigmoid", "hard_sigmoid"] = "sigmoid"
-    """The smooth sigmoid, or the piecewise-linear one."""
+    """The smooth sigmoid, or its piecewise-linear version."""
 
 
 class ReluStack(Section):
@@ -340,7 +341,7 @@ class ReluStack(Section):
     type: Literal["relu_stack"] = "relu_stack"
     """`relu_stack`: layers of rectified linear units."""
     widths: Annotated[list[Count], Field(min_length=1)] = [100, 100]
-    """Number of units in each layer, from the features to the output."""
+    """Number of units of each hidden layer, from input to output."""
 
 
 Model = Annotated[
@@ -351,92 +352,92 @@ Model = Annotated[
 
 
 class EarlyStopping(Section):
-    """When to stop before the last epoch."""
+    """Early stopping."""
 
     patience: Count = 20
-    """Epochs without a better validation loss after which training stops."""
+    """Number of epochs without a better validation loss before training stops."""
 
 
 class Train(Section):
-    """How long and in what portions to train."""
+    """The training loop."""
 
     epochs: Count = 100
-    """Number of passes over the training rows, at most."""
+    """Maximum number of passes over the training rows."""
     batch_size: CountOrFull = 32
-    """Rows per update; `full`: all of them, which is plain gradient descent."""
+    """Rows per update; `full`: all training rows, which is plain gradient descent."""
     schedule: Schedule = Cosine()
     """How the learning rate changes over the epochs."""
     clip_norm: Positive | None = None
-    """Longer gradients are cut to this Euclidean length; null: never."""
+    """Maximum Euclidean norm of the gradient; longer ones are rescaled. null: no limit."""
     early_stopping: EarlyStopping | None = EarlyStopping()
-    """When to stop before the last epoch; null: never."""
+    """When to stop early; null: never."""
     members: Count = 1
-    """Number of networks trained side by side, with seeds `seed`, `seed` + 1, ...; their mean
-    predicts."""
+    """Number of ensemble members, trained together with seeds `seed`, `seed` + 1, ...; predictions
+    are their mean."""
     save_seconds: Positive = 30.0
-    """Seconds between two saves of the run."""
+    """Seconds between two checkpoints."""
     keep_path: bool = True
-    """Whether the way that the parameters took is kept, for pictures: at most 200 points and
-    64 MB."""
+    """Whether to save the training trajectory for plots: at most 200 points and 64 MB."""
 
 
 class Sweep(Section):
-    """Many runs of one config: what differs between them, by dotted keys such as optimizer.lr."""
+    """A sweep: settings that differ between its runs, by dotted keys such as optimizer.lr."""
 
     runs: list[dict[str, Any]] = []
-    """Settings run by run, each a mapping of keys to values; crossed with `grid` and `random`."""
+    """Settings of each run, as mappings from key to value; combined with `grid` and `random`."""
     grid: dict[str, Any] = {}
-    """Keys with lists of values: every combination of them is run."""
+    """Keys with lists of values; every combination is run."""
     random: dict[str, Any] = {}
-    """Keys with a list to choose from, or `{low, high, scale}`, `scale` being linear or log. Drawn
-    for each combination of `runs` and `grid`; those that differ in the seed alone share a draw."""
+    """Keys with a list to choose from, or `{low, high, scale}` with scale `linear` or `log`. Drawn
+    for each combination of `runs` and `grid`; combinations that differ only in the seed share a
+    draw."""
     samples: Count = 1
-    """Draws for each combination."""
+    """Number of draws for each combination."""
     seed: Index = 0
-    """Seed of the draws, and of nothing else."""
+    """Seed of the draws."""
 
 
 Task = Literal["regression", "classification", "structured"]
 
 
 class Config(Section):
-    """All that the user asks for."""
+    """The config of a run or a sweep."""
 
     data: Data
-    """The table to learn from, and what its columns mean."""
+    """The table, its columns and its split."""
     task: Literal["auto", "regression", "classification", "structured"] = "auto"
-    """What is predicted: a number, a class, or several numbers; `auto` sees it from the target."""
+    """Whether to predict a number, a class or several numbers; `auto` infers it from the target."""
     model: Model = ReluStack()
-    """The family of functions to search."""
+    """The network."""
     loss: Loss | None = None
-    """What training makes small; null: mse, or cross_entropy for classes."""
+    """The loss to minimise; null: mse, or cross_entropy for classification."""
     optimizer: Optimizer = Adamw()
-    """The rule that turns gradients into better parameters."""
+    """The optimizer."""
     train: Train = Train()
-    """How long to train, and in what portions of the rows."""
+    """How to train."""
     seed: Index = 0
-    """Seed of the initial weights and of the order of the batches."""
+    """Seed of the initial weights and of the order of the rows."""
     device: Device = "auto"
-    """Where to compute: cpu, cuda or cuda:N; `auto` is cuda where there is one."""
+    """Where to compute: cpu, cuda or cuda:N; `auto`: cuda if available, otherwise cpu."""
     sweep: Sweep | None = None
-    """Many runs at once, for `ml2021 sweep`; null: one run."""
+    """The sweep for `ml2021 sweep`; null: a single run."""
 
     @model_validator(mode="after")
-    def _loss_suits_task(self) -> "Config":
+    def _check_loss(self) -> "Config":
         if self.loss is None or self.task == "auto":
             return self
         if isinstance(self.loss, CrossEntropy) != (self.task == "classification"):
             better = "cross_entropy" if self.task == "classification" else "one of mae, mse, huber"
             raise conflict(
-                f"loss {self.loss.type} does not suit task {self.task}; "
-                f"choose {better} as loss, or another task",
+                f"loss {self.loss.type} does not work with task {self.task}; "
+                f"choose {better}, or another task",
                 ("loss", "type"),
                 "loss",
             )
         return self
 
     @model_validator(mode="after")
-    def _series_is_numbers(self) -> "Config":
+    def _check_series_task(self) -> "Config":
         if self.task == "classification" and self.data.lags > 0:
             raise conflict(
                 "task classification does not work with data.lags; "

@@ -1,7 +1,4 @@
-"""The kinds of value that keys take, what sections have in common, and our own kinds of error.
-
-Which key takes which kind is left to `schema`.
-"""
+"""Field types of the config, the base class of its sections, and our own validation errors."""
 
 from typing import Annotated, Literal
 
@@ -17,16 +14,16 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 WRONG_VALUE = "wrong_value"
-"""The type of an error about one value; its message reads on from the key: `must be ...`."""
+"""Type of an error about one value; its message continues the key: `must be ...`."""
 
 CONFLICT = "conflict"
-"""The type of an error about keys that exclude each other; `keys` in its context has them."""
+"""Type of an error about keys that exclude each other, which are `keys` in its context."""
 
 Key = str | tuple[str, ...]
 
 
 class Section(BaseModel):
-    """A mapping of the config: no other keys, no values of another type, never changed."""
+    """A mapping of the config: no extra keys, strict types, immutable."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -38,18 +35,18 @@ class Section(BaseModel):
 
 
 def conflict(message: str, *keys: Key) -> PydanticCustomError:
-    """Return an error that stands at the first of `keys` that the user wrote."""
+    """Return an error to be reported at the first of `keys` that the user wrote."""
     paths = tuple((key,) if isinstance(key, str) else key for key in keys)
     return PydanticCustomError(CONFLICT, "{message}", {"message": message, "keys": paths})
 
 
 def wrong_value(message: str) -> PydanticCustomError:
-    """Return an error whose message reads on from the key; the value is added to it."""
+    """Return an error about one value; `messages` adds the key and the value to `message`."""
     return PydanticCustomError(WRONG_VALUE, "{message}", {"message": message})
 
 
 def short_for(tag: str, default: str | None = None) -> BeforeValidator:
-    """Let a plain text x stand for `{tag: x}`, and a mapping without the tag for the default."""
+    """Accept text x as short for `{tag: x}`, and add the default tag to a mapping without one."""
 
     def expand(value: object) -> object:
         if isinstance(value, str):
@@ -70,7 +67,7 @@ def _count_or_full(value: object) -> str:
 
 
 def _column_name(value: object) -> object:
-    # Columns without a header are named 0, 1, 2, ...; true and false are no numbers here.
+    # Columns without a header are named 0, 1, 2, ...; bool is a subclass of int.
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -78,7 +75,7 @@ def _known_device(value: str) -> str:
     kind, colon, number = value.partition(":")
     is_numbered = kind == "cuda" and number.isascii() and number.isdigit() and len(number) < 5
     if not (is_numbered if colon else value in ("auto", "cpu", "cuda")):
-        raise wrong_value("must be auto, cpu, cuda or cuda:N with a device number N")
+        raise wrong_value("must be auto, cpu, cuda or cuda:N, where N is a device number")
     return value
 
 
@@ -86,7 +83,7 @@ def _known_encoding(value: str) -> str:
     try:
         "".encode(value)
     except (LookupError, ValueError):
-        raise wrong_value("must be a text encoding that Python knows, such as utf-8") from None
+        raise wrong_value("must be a text encoding known to Python, such as utf-8") from None
     return value
 
 
@@ -125,7 +122,7 @@ ColumnOrColumns = Annotated[
     Discriminator(
         _type_name,
         custom_error_type=WRONG_VALUE,
-        custom_error_message="must be a column name or a list of them",
+        custom_error_message="must be a column name or a list of column names",
     ),
 ]
 

@@ -1,13 +1,13 @@
-"""A YAML text turned into plain values with their positions.
+"""Read a YAML text into plain values with their positions.
 
-What a config has no use for (anchors, tags, repeated keys, several documents) is a problem with a
-position. What a scalar means is left to `scalars`, what a key means to `schema`; files and
-overrides are left to `loading`.
+YAML that a config does not need (anchors, tags, duplicate keys, several documents) is reported with
+its position. `yaml_scalars` says what a scalar means, `schema` what a key means.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import yaml
 
@@ -16,7 +16,7 @@ from ml2021.formatting import echo
 
 NESTING_LIMIT = 32
 
-_TOO_DEEP = f"nested more than {NESTING_LIMIT} deep; remove brackets or indentation"
+_TOO_DEEP = f"nested more than {NESTING_LIMIT} levels deep; remove brackets or indentation"
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -24,24 +24,23 @@ _NOT_IN_VALUES = re.compile("[\0\ud800-\udfff]")
 
 _NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
-# What the YAML library says -> what to do about it, in the words of somebody who writes configs.
+# Words of the YAML library's message -> what is wrong and what to do, for the writer of a config.
 _SYNTAX = {
-    "scanning an anchor": "an & starts an anchor; put text with it in quotes",
-    "scanning an alias": "a * starts an alias; put globs and text with it in quotes",
-    "tab character": "a tab in the indentation; indent with spaces",
-    "cannot start any token": "text cannot start with this character; put it in quotes",
-    "mapping values are not allowed": "a ':' where no key can stand; check the indentation, "
-    "or put text that contains ': ' in quotes",
-    "could not find expected ':'": "a key without ':'; write key: value",
-    "',' or ']'": "a list without its end; add the missing , or ]",
-    "',' or '}'": "a mapping without its end; add the missing , or }",
-    "end of stream": "a quote without its end; add the missing quote",
-    "Unicode character escape": "an escape that stands for no character; write the character",
-    "escape character": "an unknown escape after \\; use single quotes for text with \\",
-    "expected key": "a line that is not key: value; check the indentation and the quotes",
-    "'-' indicator": "a line in a list without '-'; check the indentation",
-    "expected node content": "a value is missing here; text that starts with this character "
-    "belongs in quotes",
+    "scanning an anchor": "& starts an anchor; quote text that contains it",
+    "scanning an alias": "* starts an alias; quote globs and text that contain it",
+    "tab character": "tab in the indentation; indent with spaces",
+    "cannot start any token": "text cannot start with this character; quote it",
+    "mapping values are not allowed": "unexpected ':'; check the indentation, "
+    "or quote text that contains ': '",
+    "could not find expected ':'": "key without ':'; write key: value",
+    "',' or ']'": "unclosed list; add the missing , or ]",
+    "',' or '}'": "unclosed mapping; add the missing , or }",
+    "end of stream": "unclosed quote; add the closing quote",
+    "Unicode character escape": "invalid Unicode escape; write the character itself",
+    "escape character": "unknown escape after \\; use single quotes for text with \\",
+    "expected key": "line is not key: value; check the indentation and the quotes",
+    "'-' indicator": "list item without '-'; check the indentation",
+    "expected node content": "missing value; quote text that starts with this character",
     "<document start>": "text after the end of the config; check the indentation and the quotes",
 }
 
@@ -49,10 +48,10 @@ KeyPath = tuple[str | int, ...]
 
 
 class Place(NamedTuple):
-    """Where something stands; places sort in the order in which people read them."""
+    """A position in a config; places sort in reading order, the file before the overrides."""
 
     rank: int
-    """0 in a file; i in the i-th override, which has no lines."""
+    """0 in the file; i in the i-th override, which has no lines."""
     line: int
     column: int
     source: str
@@ -64,7 +63,7 @@ class Place(NamedTuple):
 
 
 class Node(NamedTuple):
-    """Where a key stands, where its value does, and where a key missing inside is reported."""
+    """Places of a key, of its value, and of the report of a key missing inside that value."""
 
     key: Place
     value: Place
@@ -72,7 +71,7 @@ class Node(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """Something wrong; `path` is the value that could not be read, if it is about one."""
+    """An error in a config; `path` is the value that could not be read, if it is about one."""
 
     place: Place
     path: KeyPath | None
@@ -81,147 +80,120 @@ class Problem(NamedTuple):
 
 @dataclass
 class Document:
-    """Plain values, where each stands, and what is wrong."""
+    """Plain values, their places, and what is wrong with them."""
 
     value: object = None
     nodes: dict[KeyPath, Node] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     is_empty: bool = True
     is_complete: bool = True
-    """False where reading had to stop at a problem."""
+    """False if reading had to stop at a problem; `value` is then None."""
 
 
 def parse_document(text: str, source: str, rank: int = 0) -> Document:
-    """Read a YAML text that stands at `source`; never raises for a text, however broken."""
-    builder = _Builder(source, rank)
-    document = builder.document
+    """Read a YAML text that comes from `source`; never raises, however broken the text is."""
+    reader = _Reader(text, source, rank)
     try:
-        builder.build(text)
+        reader.read()
     except _StopReadingError:
-        document.is_complete = False
+        reader.document.is_complete = False
     except yaml.MarkedYAMLError as error:
-        document.is_complete = False
-        builder.report_syntax(error, text)
-    return document
+        reader.document.is_complete = False
+        reader.report_syntax(error)
+    return reader.document
 
 
 class _StopReadingError(Exception):
-    """The rest of the text cannot be told apart into keys and values."""
+    """The rest of the text cannot be separated into keys and values."""
 
 
-@dataclass
-class _Frame:
-    """A list or mapping whose end has not been reached."""
+class _Reader:
+    """Reads a document by recursive descent over the events of the YAML parser.
 
-    container: dict[str, object] | list[object]
-    path: KeyPath
-    key: str | None = None
-    """The key whose value comes next."""
-    key_place: Place | None = None
+    `yaml.compose` would resolve the aliases, and forget where anchors and tags stood.
+    """
 
-
-class _Builder:
-    """Builds a document from the events of the YAML parser; holds its own stack."""
-
-    def __init__(self, source: str, rank: int) -> None:
+    def __init__(self, text: str, source: str, rank: int) -> None:
         self.document = Document()
+        self._text = text
         self._source = source
         self._rank = rank
-        self._stack: list[_Frame] = []
+        self._events: Iterator[Any] = yaml.parse(text, Loader=_LOADER)
 
-    def build(self, text: str) -> None:
-        wrong = _NOT_TEXT.search(text)
+    def read(self) -> None:
+        wrong = _NOT_TEXT.search(self._text)
         if wrong:
-            start = wrong.start()
-            line, column = line_and_column(text[:start])
+            line, column = line_and_column(self._text[: wrong.start()])
             self._stop(self._place(line, column), (), _name_character(wrong.group()))
-        number = 0
-        for event in yaml.parse(text, Loader=_LOADER):
+        documents = 0
+        for event in self._events:
             if isinstance(event, yaml.DocumentStartEvent):
-                number += 1
-                if number > 1:
-                    message = "a second document; keep one, and remove the line '---'"
+                documents += 1
+                if documents > 1:
+                    message = "second document; keep only one, and remove the line '---'"
                     self._stop(self._start(event), (), message)
-            elif isinstance(event, yaml.CollectionEndEvent):
-                self._stack.pop()
             elif isinstance(event, yaml.NodeEvent):
-                frame = self._stack[-1] if self._stack else None
-                if frame and isinstance(frame.container, dict) and frame.key is None:
-                    self._read_key(event, frame)
-                else:
-                    self._read_value(event, frame)
+                value = self._read_value(event, (), self._place(1, 1))
+                self.document.value = value
+                self.document.is_empty = (
+                    isinstance(event, yaml.ScalarEvent) and event.value == "" and event.implicit[0]
+                )
 
-    def report_syntax(self, error: yaml.MarkedYAMLError, text: str) -> None:
+    def report_syntax(self, error: yaml.MarkedYAMLError) -> None:
         problem = f"{error.context}: {error.problem}"
         mark = error.problem_mark or error.context_mark
         if error.context_mark and any(
             word in problem for word in ("end of stream", "scanning an a", "',' or '")
         ):
-            mark = error.context_mark  # where it starts helps more than where the text ends
+            mark = error.context_mark  # the start of what is unclosed, rather than the end of text
         line, column = (0, 0) if mark is None else (mark.line, mark.column)
-        rows = text.splitlines()
+        rows = self._text.splitlines()
         if line < len(rows) and rows[line][column : column + 1] == "\t":
             problem = "tab character"
-        place = self._place(line + 1, column + 1)
-        if "nesting depth" in problem:  # some versions look 1,000 brackets ahead
-            self._report(place, (), _TOO_DEEP)
-            return
-        advice = next((a for words, a in _SYNTAX.items() if words in problem), error.problem)
-        self.document.problems.append(Problem(place, (), f"not valid YAML: {advice}"))
+        message = next((m for words, m in _SYNTAX.items() if words in problem), error.problem)
+        # Some versions of the library refuse 1,000 brackets before they yield any of them.
+        message = _TOO_DEEP if "nesting depth" in problem else f"not valid YAML: {message}"
+        self._report(self._place(line + 1, column + 1), (), message)
 
-    def _read_key(self, event: yaml.NodeEvent, frame: _Frame) -> None:
+    def _read_value(self, event: yaml.NodeEvent, path: KeyPath, key: Place | None = None) -> object:
         place = self._start(event)
-        if not isinstance(event, yaml.ScalarEvent):
-            self._stop(place, frame.path, "a key that is not text; write key: value")
-        wrong = find_wrong_character(event.value)
-        if wrong:
-            self._stop(place, frame.path, wrong)
-        path = (*frame.path, event.value)
+        key = key or place
         self._check_properties(event, place, path)
-        if event.value == "<<" and event.implicit[0]:
-            self._report(place, path, "a merge key (<<), which is not supported; write the keys")
-        if event.value in frame.container:
-            first = self.document.nodes[path].key
-            there = "" if self._rank else f", which stands on line {first.line} already"
-            self._report(place, path, f"repeated key '{echo(event.value)}'{there}; keep one")
-        frame.key, frame.key_place = event.value, place
-
-    def _read_value(self, event: yaml.NodeEvent, frame: _Frame | None) -> None:
-        place = self._start(event)
-        if frame is None:
-            path: KeyPath = ()
-            key_place = self._place(1, 1)
-        elif isinstance(frame.container, list):
-            path, key_place = (*frame.path, len(frame.container)), place
-        else:
-            assert frame.key is not None, "a value in a mapping has a key"
-            assert frame.key_place is not None, "and the key has a place"
-            path, key_place = (*frame.path, frame.key), frame.key_place
-        self._check_properties(event, place, path)
-        value: object = None
+        is_mapping = isinstance(event, yaml.MappingStartEvent)
+        self.document.nodes[path] = Node(key, place, key if is_mapping else place)
+        if isinstance(event, yaml.ScalarEvent):
+            return self._read_scalar(event, place, path)
         if isinstance(event, yaml.AliasEvent):
-            message = f"an alias (*{echo(event.anchor)}), which is not supported; write the value"
-            self._report(place, path, f"{message}, or put text that starts with * in quotes")
-        elif isinstance(event, yaml.ScalarEvent):
-            value = self._read_scalar(event, place, path)
-        else:
-            value = {} if isinstance(event, yaml.MappingStartEvent) else []
-        inside = key_place if isinstance(value, dict) else place
-        self.document.nodes[path] = Node(key_place, place, inside)
-        if frame is None:
-            self.document.value = value
-            self.document.is_empty = (
-                isinstance(event, yaml.ScalarEvent) and event.value == "" and event.implicit[0]
-            )
-        elif isinstance(frame.container, list):
-            frame.container.append(value)
-        elif frame.key is not None:
-            frame.container[frame.key] = value
-            frame.key = None
-        if isinstance(value, dict | list):
-            if len(self._stack) >= NESTING_LIMIT:
-                self._stop(place, path, _TOO_DEEP)
-            self._stack.append(_Frame(value, path))
+            return None
+        if len(path) >= NESTING_LIMIT:
+            self._stop(place, path, _TOO_DEEP)
+        return self._read_mapping(path) if is_mapping else self._read_list(path)
+
+    def _read_list(self, path: KeyPath) -> list[object]:
+        items: list[object] = []
+        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+            items.append(self._read_value(event, (*path, len(items))))
+        return items
+
+    def _read_mapping(self, path: KeyPath) -> dict[str, object]:
+        mapping: dict[str, object] = {}
+        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+            place = self._start(event)
+            if not isinstance(event, yaml.ScalarEvent):
+                self._stop(place, path, "key is not text; write key: value")
+            name = event.value
+            below = (*path, name)
+            if wrong := find_wrong_character(name):
+                self._stop(place, path, wrong)
+            self._check_properties(event, place, below)
+            if name == "<<" and event.implicit[0]:
+                self._report(place, below, "merge key << is not supported; write the keys")
+            if name in mapping:
+                first = self.document.nodes[below].key
+                there = "" if self._rank else f", first on line {first.line}"
+                self._report(place, below, f"duplicate key '{echo(name)}'{there}; keep one")
+            mapping[name] = self._read_value(next(self._events), below, place)
+        return mapping
 
     def _read_scalar(self, event: yaml.ScalarEvent, place: Place, path: KeyPath) -> object:
         if event.implicit[0]:
@@ -230,28 +202,31 @@ class _Builder:
             except ValueError as error:
                 self._report(place, path, str(error))
                 return None
-        # An escape in double quotes can spell what the text itself may not hold.
-        wrong = find_wrong_character(event.value)
-        if wrong:
+        # An escape in double quotes can spell a character that the text itself may not contain.
+        if wrong := find_wrong_character(event.value):
             self._report(place, path, wrong)
         return str(event.value)
 
     def _check_properties(self, event: yaml.NodeEvent, place: Place, path: KeyPath) -> None:
-        if event.anchor is not None and not isinstance(event, yaml.AliasEvent):
-            message = f"an anchor (&{echo(event.anchor)}), which is not supported; remove it"
-            self._report(place, path, f"{message}, or put text that starts with & in quotes")
-        tag = getattr(event, "tag", None)
-        if tag is not None:
+        """Report an alias, an anchor or a tag."""
+        found = []
+        if isinstance(event, yaml.AliasEvent):
+            found.append(("alias", f"*{event.anchor}", "write the value", "*"))
+        elif event.anchor is not None:
+            found.append(("anchor", f"&{event.anchor}", "remove it", "&"))
+        if (tag := getattr(event, "tag", None)) is not None:
             tag = tag.replace("tag:yaml.org,2002:", "!!", 1)
-            message = f"a tag ({echo(tag)}), which is not supported; remove it"
-            self._report(place, path, f"{message}, or put text that starts with ! in quotes")
+            found.append(("tag", tag, "remove it", "!"))
+        for what, text, advice, mark in found:
+            message = f"{what} {echo(text)} is not supported; {advice}"
+            self._report(place, path, f"{message}, or quote text that starts with {mark}")
 
     def _place(self, line: int, column: int) -> Place:
         return Place(self._rank, line, column, self._source)
 
     def _start(self, event: yaml.Event) -> Place:
         mark = event.start_mark
-        assert mark is not None, "the parser says where an event starts"
+        assert mark is not None, "the parser gives every event a position"
         return self._place(mark.line + 1, mark.column + 1)
 
     def _report(self, place: Place, path: KeyPath, message: str) -> None:
@@ -268,12 +243,12 @@ def line_and_column(before: str) -> tuple[int, int]:
 
 
 def find_wrong_character(text: str) -> str | None:
-    """Return the message about a character that no key and no value can hold, if there is one."""
+    """Return a message about a character that no key or value may contain, if there is one."""
     wrong = _NOT_IN_VALUES.search(text)
     return _name_character(wrong.group()) if wrong else None
 
 
 def _name_character(character: str) -> str:
     code = ord(character)
-    kind = "a lone surrogate" if 0xD800 <= code <= 0xDFFF else "a control character"
-    return f"{'NUL, ' if code == 0 else ''}{kind} (U+{code:04X}); remove it"
+    kind = "lone surrogate" if 0xD800 <= code <= 0xDFFF else "control character"
+    return f"{kind} {'NUL ' if code == 0 else ''}(U+{code:04X}); remove it"

@@ -1,4 +1,4 @@
-"""What an unquoted YAML scalar means, and how to write values so that they mean it again.
+"""Read unquoted YAML scalars, and write values so that they are read back unchanged.
 
 Follows the core schema of YAML 1.2: `no`, `1:30` and `2021-01-01` are text, `1e-3` is a number.
 """
@@ -9,11 +9,11 @@ from functools import lru_cache
 import yaml
 
 NUMBER_LIMIT = 100
-"""The most characters that a number may have; more would overflow or take long to read."""
+"""The most characters of a number; longer ones would overflow or be slow to read."""
 
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 
-_UNCLEAR = re.compile(r"[-+]?0[0-9]+")
+_AMBIGUOUS = re.compile(r"[-+]?0[0-9]+")
 
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
@@ -28,9 +28,9 @@ _WORDS: dict[str, bool | float | None] = {
 
 
 def resolve_scalar(text: str) -> str | int | float | bool | None:
-    """Return what an unquoted scalar means in the core schema of YAML 1.2.
+    """Return the value of an unquoted scalar in the core schema of YAML 1.2.
 
-    Raises ValueError, with a message for the user, for numbers that are unclear or too long.
+    Raises ValueError, with a message for the user, if a number is ambiguous or too long.
     """
     if text in _WORDS:
         return _WORDS[text]
@@ -39,13 +39,13 @@ def resolve_scalar(text: str) -> str | int | float | bool | None:
         return text
     if len(text) > NUMBER_LIMIT:
         raise ValueError(
-            f"a number of {len(text)} characters; shorten it to {NUMBER_LIMIT} or fewer, "
-            "or put it in quotes if it is text"
+            f"number with {len(text)} characters; use at most {NUMBER_LIMIT}, "
+            "or quote it if it is text"
         )
-    if _UNCLEAR.fullmatch(text):
+    if _AMBIGUOUS.fullmatch(text):
         digits = text.lstrip("+-").lstrip("0") or "0"
         raise ValueError(
-            f"{text} is unclear, since some programs read a leading 0 as octal; "
+            f"{text} is ambiguous, since some programs read a leading 0 as octal; "
             f"write {digits} for the number, '{text}' for text"
         )
     if not is_integer:
@@ -66,7 +66,7 @@ def dump_document(value: object) -> str:
 
 
 def dump_value(value: object) -> str:
-    """Return a value as it stands on one line of YAML."""
+    """Return a value as one line of YAML."""
     if value is None or isinstance(value, bool | int | float | str):
         return _dump_scalar(value)
     return _dump_line(value)
@@ -74,7 +74,7 @@ def dump_value(value: object) -> str:
 
 @lru_cache(maxsize=4096, typed=True)
 def _dump_scalar(value: str | float | bool | None) -> str:
-    """Write a value that many runs of a sweep share but once."""
+    """Cache scalars: a sweep dumps the same ones many times."""
     return _dump_line(value)
 
 
@@ -91,7 +91,7 @@ def _dump_line(value: object) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes what either version of YAML takes for something other than text."""
+    """Quotes text that YAML 1.1 or 1.2 would read as something else."""
 
     def ignore_aliases(self, data: object) -> bool:
         return True
@@ -104,13 +104,13 @@ class _Dumper(yaml.SafeDumper):
         return self.represent_scalar("tag:yaml.org,2002:str", data, None if is_text else '"')
 
     def represent_items(self, data: list[object]) -> yaml.SequenceNode:
-        # A list of plain values goes on one line, also where some of them are quoted.
+        # A list of plain values goes on one line, even if some of them are quoted.
         is_flat = not any(isinstance(item, list | dict) for item in data)
         return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=is_flat)
 
 
 class _LineDumper(_Dumper):
-    """Writes every list and mapping on the line where it begins."""
+    """Writes every list and mapping in flow style, on one line."""
 
     def represent_items(self, data: list[object]) -> yaml.SequenceNode:
         return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=True)

@@ -8,7 +8,6 @@ group run in turn. Prints the tables and writes them as Markdown.
 
 import argparse
 import hashlib
-import inspect
 import sys
 import tempfile
 import time
@@ -24,7 +23,6 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from ml2021.cli import train
 from ml2021.data.csv.headers import TableFormat, open_scan
 from ml2021.data.tables import read_table
 from tests.benchmarks.measure import (
@@ -131,7 +129,7 @@ def train_group(work: Work, workload: Workload, epochs: int) -> list[Group]:
     csv = work.folder / f"{workload.name}.csv"
     write_csv(csv, make_rows(workload, workload.rows))
     config = work.write_config(csv, workload.widths, epochs, workload.batch_size)
-    whole = partial(work.ml2021, "train", "--quiet", *no_report(), "--config", str(config))
+    whole = partial(work.ml2021, "train", "--quiet", "--no-report", "--config", str(config))
     sizes = ["--epochs", str(epochs), "--batch-size", str(workload.batch_size), "--widths"]
     blocks: Blocks = {
         TORCH: work.python("import torch"),
@@ -151,11 +149,6 @@ def _reading(csv: Path) -> str:
     )
 
 
-def no_report() -> list[str]:
-    """Return the option that leaves the HTML report out, once the command has it."""
-    return ["--no-report"] * ("no_report" in inspect.signature(train).parameters)
-
-
 def predict_group(work: Work) -> list[Group]:
     """Return predictions for few and for many rows, by models that are trained here, untimed."""
     workload = Workload("predict", 1_000_000, 28, (100, 100), 256, None, 1, 1, 1)
@@ -163,7 +156,7 @@ def predict_group(work: Work) -> list[Group]:
     small, run, model = work.folder / "small.csv", work.folder / "run", work.folder / "model"
     write_csv(small, rows.first(1_000))
     config = work.write_config(small, workload.widths, 2, 32)
-    work.ml2021("train", "--quiet", *no_report(), "--config", str(config), "--run-dir", str(run))
+    work.ml2021("train", "--quiet", "--no-report", "--config", str(config), "--run-dir", str(run))
     sizes = ["--epochs", "2", "--batch-size", "32", "--widths", *map(str, workload.widths)]
     work.run(PEER, "train", str(small), *sizes, "--save", str(model))
     large = work.folder / "large.csv"
@@ -239,7 +232,7 @@ def memory_group(work: Work) -> list[Group]:
     config = work.write_config(csv, workload.widths, 1, workload.batch_size)
     blocks: Blocks = {
         TORCH: work.python("import torch"),
-        TRAIN: partial(work.ml2021, "train", "--quiet", *no_report(), "--config", str(config)),
+        TRAIN: partial(work.ml2021, "train", "--quiet", "--no-report", "--config", str(config)),
     }
     return [Group(f"Memory: {work.memory_mb} MB of float32", blocks, rounds=1)]
 

@@ -286,9 +286,9 @@ CASES = [
         command=RESUME,
         code=4,
         lines=(
-            "runs/number/config.resolved.yaml:{n}:{n}: model.widths is [9], and was [8]; "
+            "runs/number/config.resolved.yaml:{n}:{n}: model.widths is [9], but was [8]; "
             "restore it, or start a new run",
-            "runs/number/config.resolved.yaml:{n}:{n}: optimizer.type is adam, and was adamw; "
+            "runs/number/config.resolved.yaml:{n}:{n}: optimizer.type is adam, but was adamw; "
             "restore it, or start a new run",
         ),
     ),
@@ -314,7 +314,7 @@ CASES = [
     not_begun_with(
         "a start with another model",
         f"{INIT} --set model=linear",
-        "model.type is linear, and was relu_stack",
+        "model.type is linear, but was relu_stack",
     ),
     not_begun_with(
         "a start with another number of members",
@@ -363,8 +363,8 @@ CASES = [
             "Usage: {any}",
             "Try {any}",
             "",
-            "Error: Invalid value: --init-from belongs to --config; "
-            "--resume has its own parameters",
+            "Error: Invalid value: --init-from needs --config; "
+            "a resumed run has its own parameters",
         ),
     ),
     Case(

@@ -1,6 +1,7 @@
-"""1 to 16: what the config or the command line says."""
+"""1 to 16: errors in the config or on the command line."""
 
 import os
+import shlex
 import shutil
 import time
 from pathlib import Path
@@ -14,13 +15,13 @@ TRAIN = "train --quiet --config c.yaml"
 
 
 def refused(number: int, name: str, text: str | bytes, *lines: str, command: str = TRAIN) -> Case:
-    """Return the row of a config that is refused."""
+    """Return the case of a config that is refused."""
     given = (put("c.yaml", text),)
     return Case(numbers=(number,), name=name, given=given, command=command, code=2, lines=lines)
 
 
 def accepted(number: int, name: str, text: str, *then: Check) -> Case:
-    """Return the row of a config that trains."""
+    """Return the case of a config that trains."""
     return Case(
         numbers=(number,),
         name=name,
@@ -51,7 +52,7 @@ def rename_column(old: str, new: str) -> Step:
 
 
 def quickly(seconds: float) -> tuple[Step, Check]:
-    """Return a step that starts a clock, and the check that looks at it."""
+    """Return a step that starts a clock, and a check that less than `seconds` have passed."""
     begun: list[float] = []
     return (
         lambda folder: begun.append(time.monotonic()),
@@ -64,7 +65,7 @@ def _assert_less(found: float, limit: float) -> None:
 
 
 def bomb(levels: int, width: int, merge: bool = False) -> str:
-    """Return a config whose last alias stands for width ** levels values."""
+    """Return a config whose last alias expands to width ** levels values."""
     key = "<<: " if merge else ""
     lines = ["a0: &a0 {k: v}" if merge else "a0: &a0 [x]"]
     for level in range(1, levels + 1):
@@ -74,19 +75,243 @@ def bomb(levels: int, width: int, merge: bool = False) -> str:
     return "\n".join(lines) + "\n"
 
 
-ANCHOR = (
-    "an anchor (&{}), which is not supported; remove it, or put text that starts with & in quotes"
-)
-ALIAS = (
-    "an alias (*{}), which is not supported; write the value, "
-    "or put text that starts with * in quotes"
-)
-TAG = "a tag ({}), which is not supported; remove it, or put text that starts with ! in quotes"
-MERGE = "a merge key (<<), which is not supported; write the keys"
-MANY = 20  # lines of a config that are shown
+ALIAS = "alias *{} is not supported; write the value, or quote text that starts with *"
+ANCHOR = "anchor &{} is not supported; remove it, or quote text that starts with &"
+MERGE = "merge key << is not supported; write the keys"
+MANY = 20  # errors shown at once
 START, IN_TIME = quickly(2)
 
+TAG = "tag {} is not supported; remove it, or quote text that starts with !"
+CHARACTERS = "number with {} characters; use at most 100, or quote it if it is text"
+AMBIGUOUS = (
+    "{} is ambiguous, since some programs read a leading 0 as octal; "
+    "write {} for the number, '{}' for text"
+)
+EMPTY = "the config is empty; it needs at least data.path and data.target"
+TAB = "not valid YAML: tab in the indentation; indent with spaces"
+GLOB = "not valid YAML: * starts an alias; quote globs and text that contain it"
+COLON = "not valid YAML: unexpected ':'; check the indentation, or quote text that contains ': '"
+NO_VALUE = "no value after '='; write null for none, '\"\"' for empty text"
+TASKS = "auto, regression, classification, structured"
+LOSSES = "mae, mse, huber, cross_entropy"
+MODELS = "linear, sigmoid_sum, relu_stack"
+TOP_KEYS = "data, task, model, loss, optimizer, train, seed, device, sweep"
+UNSUITED = "loss {} does not work with task {}; choose {}, or another task"
+BOTH = "data.separator and data.decimal are both '{}'; change one of them"
+
+# By case: texts, and the only line about each, after "c.yaml:".
+TEXTS: dict[int, dict[str, str]] = {
+    2: {
+        "": f"1:1: {EMPTY}",
+        "# nothing\n": f"1:1: {EMPTY}",
+        "- a": "1:1: the config must be a mapping (key: value), not a list",
+        "text": "1:1: the config must be a mapping (key: value), not 'text'",
+        f"{DATA}---\n{DATA}": "2:1: second document; keep only one, and remove the line '---'",
+    },
+    3: {
+        "data:\n\tpath: a": f"2:1: {TAB}",
+        "data:\n  path: a\n\ttarget: b": f"3:1: {TAB}",
+        f"{DATA}model: a: b": f"2:9: {COLON}",
+        f"{DATA}seed: 1\n  lr: 2": f"3:5: {COLON}",
+        "data: {path: a, features: [*]}": f"1:28: {GLOB}",
+        "data: {path: a}\nseed: [1": "2:7: not valid YAML: unclosed list; add the missing , or ]",
+        "data: {path: a": "1:7: not valid YAML: unclosed mapping; add the missing , or }",
+        "data: 'a": "1:7: not valid YAML: unclosed quote; add the closing quote",
+        "data: &": "1:7: not valid YAML: & starts an anchor; quote text that contains it",
+        "data: @a": "1:7: not valid YAML: text cannot start with this character; quote it",
+        'data: "C:\\q"': "1:10: not valid YAML: unknown escape after \\; "
+        "use single quotes for text with \\",
+    },
+    4: {
+        f"{DATA}seed: 1\nseed: 2": "3:1: duplicate key 'seed', first on line 2; keep one",
+        "data: {path: a, target: y, path: b}": "1:28: duplicate key 'path', first on line 1; "
+        "keep one",
+    },
+    5: {
+        f"{DATA}optimizer: {{learning_rate: 1}}": "2:13: unknown key 'learning_rate' in optimizer; "
+        "did you mean 'lr'?",
+        f"{DATA}train: {{batchsize: 1}}": "2:9: unknown key 'batchsize' in train; "
+        "did you mean 'batch_size'?",
+        f"{DATA}modle: linear": "2:1: unknown key 'modle' at the top level; did you mean 'model'?",
+        f"{DATA}epochs: 1": "2:1: unknown key 'epochs' at the top level; it belongs in train",
+        f"{DATA}max_epochs: 1": "2:1: unknown key 'max_epochs' at the top level; "
+        "did you mean 'epochs' in train?",
+        f"{DATA}train: {{device: cpu}}": "2:9: unknown key 'device' in train; "
+        "it belongs at the top level",
+        f'{DATA}"a\\nb": 1': f"2:1: unknown key 'a\\nb' at the top level; valid keys: {TOP_KEYS}",
+        f"{DATA}model: {{type: linear, units: 3}}": "2:23: model type linear has no key 'units'; "
+        "remove it, or choose type sigmoid_sum",
+        f"{DATA}optimizer: {{momentum: 0.9}}": "2:13: optimizer type adamw has no key 'momentum'; "
+        "remove it, or choose type sgd or rmsprop",
+        "data: {path: a, target: y, split: {method: column, column: c, test: 0.1}}": "1:63: "
+        "data.split method column has no key 'test'; remove it, or choose method auto, random, "
+        "stratified or sequential",
+        "# a comment\ndata: {path: a}": "2:1: missing key 'target' in data; add it",
+        "seed: 1": "1:1: missing key 'data' at the top level; add it",
+        f"{DATA}loss: {{delta: 1}}": f"2:1: missing key 'type' in loss; add it, as one of {LOSSES}",
+        # Choices.
+        f"{DATA}model: linaer": f"2:8: model type must be one of {MODELS}, not 'linaer'; "
+        "did you mean 'linear'?",
+        f"{DATA}model: {{type: 3}}": f"2:15: model type must be one of {MODELS}, not 3",
+        f"{DATA}model: 3": f"2:8: model must be one of {MODELS}, or a mapping, not 3",
+        f"{DATA}loss: l1": f"2:7: loss type must be one of {LOSSES}, not 'l1'; did you mean 'mae'?",
+        f"{DATA}loss: [mae]": f"2:7: loss must be one of {LOSSES}, or a mapping or null, "
+        "not a list",
+        f"{DATA}task: classify": f"2:7: task must be one of {TASKS}, not 'classify'; "
+        "did you mean 'classification'?",
+        "data: {path: a, target: y, decimal: x}": "1:37: data.decimal must be one of '.', ',', "
+        "not 'x'",
+        # Keys that exclude each other.
+        f"{DATA}loss: mae\ntask: classification": "2:7: "
+        + UNSUITED.format("mae", "classification", "cross_entropy"),
+        f"{DATA}loss:\n  type: cross_entropy\ntask: regression": "3:9: "
+        + UNSUITED.format("cross_entropy", "regression", "one of mae, mse, huber"),
+        "data: {path: a, target: y, lags: 3}\ntask: classification": "2:7: task classification "
+        "does not work with data.lags; set data.lags to 0, or choose another task",
+        "data: {path: a, target: y, horizon: 3}": "1:37: data.horizon 3 needs data.lags greater "
+        "than 0; set data.lags, or data.horizon to 1",
+        "data: {path: a, target: [y, z], lags: 3}": "1:39: data.lags needs a single target, "
+        "not 2; set data.lags to 0, or choose one target",
+        "data: {path: a, target: y, lags: 3, split: kfold}": "1:44: data.split kfold splits at "
+        "random, so with data.lags it would train on the future; use sequential",
+        "data: {path: a, target: y, decimal: ','}": f"1:37: {BOTH.format(',')}",
+        "data: {path: a, target: y, separator: .}": f"1:39: {BOTH.format('.')}",
+        "data: {path: a, target: y, split: {test: 0.95}}": "1:42: data.split.validation 0.1 and "
+        "data.split.test 0.95 leave no rows to train on; make their sum less than 1",
+        f"{DATA}optimizer: {{type: sgd, nesterov: true}}": "2:34: optimizer.nesterov needs "
+        "optimizer.momentum greater than 0; set optimizer.momentum, such as 0.9",
+    },
+    7: {
+        f"{DATA}seed: 010": f"2:7: {AMBIGUOUS.format('010', '10', '010')}",
+        f"{DATA}seed: 1:30": "2:7: seed must be a whole number, not '1:30'",
+    },
+    9: {
+        f"{DATA}seed: true": "2:7: seed must be a whole number, not true",
+        f'{DATA}seed: "10"': "2:7: seed must be a whole number, not '10'; remove the quotes",
+        f"{DATA}seed: 3.0": "2:7: seed must be a whole number, not 3.0; write 3",
+        f"{DATA}seed:": "2:6: seed must be a whole number, not null",
+        f"{DATA}model: {{widths: 8}}": "2:17: model.widths must be a list, not 8",
+        f"{DATA}train: {{clip_norm: x}}": "2:20: train.clip_norm must be a number or null, not 'x'",
+        f"{DATA}train: {{batch_size: 8.0}}": "2:21: train.batch_size must be a whole number or "
+        "full, not 8.0; write 8",
+        f"{DATA}train: {{early_stopping: off}}": "2:25: train.early_stopping must be a mapping or "
+        "null, not 'off'",
+        "data: a.csv": "1:7: data must be a mapping, not 'a.csv'",
+        "data: {path: 3, target: y}": "1:14: data.path must be text, not 3; quote it if it is text",
+        "data: {path: a, target: true}": "1:25: data.target must be a column name or a list of "
+        "column names, not true; quote it if it is text",
+        "data: {path: a, target: y, features: x}": "1:38: data.features must be a list, not 'x'; "
+        "write [x]",
+        "data: {path: a, target: y, header: no}": "1:36: data.header must be true or false, "
+        "not 'no'",
+        "data: {path: a, target: y, missing: [null]}": "1:38: data.missing[0] must be text or a "
+        "number, not null; quote it if it is text",
+        "data: {path: a, target: y, encoding: utf-9}": "1:38: data.encoding must be a text "
+        "encoding known to Python, such as utf-8, not 'utf-9'",
+        f"{DATA}device: gpu": "2:9: device must be auto, cpu, cuda or cuda:N, where N is a device "
+        "number, not 'gpu'",
+    },
+    10: {
+        f"{DATA}seed: 1e400": "2:7: seed must be a whole number, not .inf",
+        f"{DATA}seed: -1": "2:7: seed must be at least 0, not -1",
+        f"{DATA}seed: {2**63}": f"2:7: seed must be less than {2**63}, not {2**63}",
+        f"{DATA}model: {{widths: [8, 0]}}": "2:21: model.widths[1] must be greater than 0, not 0",
+        f"{DATA}model: {{widths: []}}": "2:17: model.widths must not be empty",
+        "data: {path: '', target: y}": "1:14: data.path must not be empty",
+        "data: {path: a, target: y, missing: [.nan]}": "1:38: data.missing[0] must be a finite "
+        "number, not .nan",
+    },
+    11: {
+        f"{DATA}seed: !!python/object/apply:os.mkdir [gone]": "2:7: "
+        + TAG.format("!!python/object/apply:os.mkdir"),
+        f"{DATA}seed: !!int 1": f"2:7: {TAG.format('!!int')}",
+        f"{DATA}seed: ! 1": f"2:7: {TAG.format('!')}",
+    },
+    12: {
+        f"{DATA}seed: &x 1": f"2:7: {ANCHOR.format('x')}",
+        f"{DATA}seed: *x": f"2:7: {ALIAS.format('x')}",
+        f"{DATA}<<: {{seed: 1}}": f"2:1: {MERGE}",
+        f"{DATA}? [a]\n: 1": "2:3: key is not text; write key: value",
+        "a: " + "[" * 100: "1:35: nested more than 32 levels deep; remove brackets or indentation",
+        f"{DATA}seed: " + "[" * 3000: "2:{n}: nested more than 32 levels deep; "
+        "remove brackets or indentation",
+    },
+    13: {
+        f"{DATA}seed: {'9' * 5000}": f"2:7: {CHARACTERS.format(5000)}",
+        f"{DATA}seed: 0x{'f' * 5000}": f"2:7: {CHARACTERS.format(5002)}",
+    },
+    14: {
+        f"{DATA}seed: \0": "2:7: control character NUL (U+0000); remove it",
+        f"{DATA}seed: \x07": "2:7: control character (U+0007); remove it",
+        'data: {path: "a\\0", target: y}': "1:14: control character NUL (U+0000); remove it",
+        f'{DATA}"\\0": 1': "2:1: control character NUL (U+0000); remove it",
+        'data: {path: a, target: "\\ud800"}': "1:28: not valid YAML: invalid Unicode escape; "
+        "write the character itself",
+    },
+}
+
+BYTES = {
+    DATA.encode() + b"seed: \xe9\n": ":2:7: not UTF-8 (byte 0xe9); save the file as UTF-8",
+    DATA.encode() + b"seed: \xed\xa0\x80": ":2:7: not UTF-8 (byte 0xed); save the file as UTF-8",
+    b"\xc3\xa4: \xe4": ":1:4: not UTF-8 (byte 0xe4); save the file as UTF-8",
+    "data: 1".encode("utf-16"): ":1:1: UTF-16, not UTF-8; save the file as UTF-8",
+    "data: 1".encode("utf-16-le"): ":1:2: control character NUL (U+0000); remove it",
+    b"#" * (1 << 20) + b"#": ": larger than 1 MiB; give the config here, not the data",
+    b"#" * (1 << 20): f":1:1: {EMPTY}",
+}
+
+# Arguments of --set, and the only line about each.
+OVERRIDES = {
+    "lr": "--set lr: no value; write --set KEY=VALUE",
+    "": "--set : no value; write --set KEY=VALUE",
+    "=1": "--set =1: not a dotted key; write a key such as optimizer.lr",
+    "a..b=1": "--set a..b: not a dotted key; write a key such as optimizer.lr",
+    ".".join("a" * 40) + "=1": f"--set {'.'.join('a' * 40)}: too many dots; "
+    "write a key such as optimizer.lr",
+    "optimizer.lr=": f"--set optimizer.lr: {NO_VALUE}",
+    "data.separator=#": f"--set data.separator: {NO_VALUE}",
+    "optimizer.lr=x": "--set optimizer.lr: optimizer.lr must be a number, not 'x'",
+    "optimizer.lr=1: 2": "--set optimizer.lr: optimizer.lr must be a number, not a mapping",
+    "optimiser.lr=1": "--set optimiser.lr: unknown key 'optimiser' at the top level; "
+    "did you mean 'optimizer'?",
+    "lr=1": "--set lr: unknown key 'lr' at the top level; it belongs in optimizer",
+    "model.type=linear": "c.yaml:4:3: model type linear has no key 'widths'; remove it, "
+    "or choose type relu_stack",
+    "model.widths=[1, 0]": "--set model.widths: model.widths[1] must be greater than 0, not 0",
+    "data.features=[*]": f"--set data.features: {GLOB}",
+    "data.target=*a": f"--set data.target: {ALIAS.format('a')}",
+    "data={path: x}": "--set data: missing key 'target' in data; add it",
+    "data={path: x, path: z, target: y}": "--set data: duplicate key 'path'; keep one",
+    "data.path.x=1": "--set data.path.x: data.path is a plain value and has no keys; "
+    "set data.path itself",
+    "model.widths.0=1": "--set model.widths.0: model.widths is a list and has no keys; "
+    "set model.widths itself",
+    "seed=010": f"--set seed: {AMBIGUOUS.format('010', '10', '010')}",
+    "\udcff=1": "--set \\udcff: lone surrogate (U+DCFF); remove it",
+    "seed=\udcff": "--set seed: lone surrogate (U+DCFF); remove it",
+    "seed=1\n---\n2": "--set seed: second document; keep only one, and remove the line '---'",
+}
+
 CASES = [
+    *(
+        refused(number, f"{text[-60:]!r} ({len(text)})", text, f"c.yaml:{line}")
+        for number, lines in TEXTS.items()
+        for text, line in lines.items()
+    ),
+    *(
+        refused(14, f"{text[-40:]!r} ({len(text)})", text, f"c.yaml{line}")
+        for text, line in BYTES.items()
+    ),
+    *(
+        refused(
+            5,
+            f"--set {override!r}",
+            f"{DATA}model:\n  # two layers\n  widths: [3]\n",
+            line,
+            command=f"{TRAIN} --set {shlex.quote(override)}",
+        )
+        for override, line in OVERRIDES.items()
+    ),
     Case(
         numbers=(1,),
         name="a missing config",
@@ -118,71 +343,12 @@ CASES = [
         lines=("{here}/number.yaml: cannot be read (Permission denied); check the path",),
         needs=lambda: "root may read everything" if os.geteuid() == 0 else "",
     ),
-    refused(
-        2,
-        "an empty config",
-        "",
-        "c.yaml:1:1: the config is empty; it needs at least data.path and data.target",
-    ),
-    refused(
-        2, "a list", "- a\n", "c.yaml:1:1: the config must be a mapping (key: value), not a list"
-    ),
-    refused(
-        2,
-        "two documents",
-        f"{DATA}---\n{DATA}",
-        "c.yaml:2:1: a second document; keep one, and remove the line '---'",
-    ),
-    refused(
-        3,
-        "a syntax error",
-        f"{DATA}model: {{type: linear",
-        "c.yaml:2:8: not valid YAML: a mapping without its end; add the missing , or }",
-    ),
-    refused(
-        3,
-        "a tab",
-        "data:\n\tpath: train.csv\n",
-        "c.yaml:2:1: not valid YAML: a tab in the indentation; indent with spaces",
-    ),
-    refused(
-        4,
-        "a repeated key",
-        f"{DATA}seed: 1\nseed: 2\n",
-        "c.yaml:3:1: repeated key 'seed', which stands on line 2 already; keep one",
-    ),
-    refused(
-        5,
-        "an unknown key",
-        f"{DATA}optimizer: {{learning_rate: 1}}\n",
-        "c.yaml:2:13: unknown key 'learning_rate' in optimizer; did you mean 'lr'?",
-    ),
-    refused(
-        5,
-        "an unknown key in an override",
-        DATA,
-        "--set train.n_epochs: unknown key 'n_epochs' in train; did you mean 'epochs'?",
-        command=f"{TRAIN} --set train.n_epochs=3",
-    ),
     accepted(
         6,
         "numbers with an exponent",
         f"{DATA}optimizer: {{lr: 1e-3}}\nloss: {{type: huber, delta: 1.0e3}}\n"
         "train: {epochs: 1, save_seconds: 1e3}\n",
         resolved(optimizer__lr=0.001, loss__delta=1000.0, train__save_seconds=1000.0),
-    ),
-    refused(
-        7,
-        "a leading zero",
-        f"{DATA}seed: 010\n",
-        "c.yaml:2:7: 010 is unclear, since some programs read a leading 0 as octal; "
-        "write 10 for the number, '010' for text",
-    ),
-    refused(
-        7,
-        "a number to the base of 60",
-        f"{DATA}seed: 1:30\n",
-        "c.yaml:2:7: seed must be a whole number, not '1:30'",
     ),
     Case(
         numbers=(8,),
@@ -197,24 +363,6 @@ CASES = [
         then=(resolved(data__features=["no", "off", "2021-01-01"]),),
     ),
     refused(
-        9,
-        "true for a whole number",
-        f"{DATA}seed: true\n",
-        "c.yaml:2:7: seed must be a whole number, not true",
-    ),
-    refused(
-        9,
-        "text for a whole number",
-        f'{DATA}seed: "10"\n',
-        "c.yaml:2:7: seed must be a whole number, not '10'; remove the quotes",
-    ),
-    refused(
-        9,
-        "a float for a whole number",
-        f"{DATA}seed: 3.0\n",
-        "c.yaml:2:7: seed must be a whole number, not 3.0; write 3",
-    ),
-    refused(
         10,
         "numbers that are not positive",
         f"{DATA}optimizer: {{lr: .nan}}\ntrain: {{save_seconds: .inf, epochs: 0, clip_norm: -1}}\n",
@@ -223,13 +371,6 @@ CASES = [
         "c.yaml:3:37: train.epochs must be greater than 0, not 0",
         "c.yaml:3:51: train.clip_norm must be greater than 0, not -1",
     ),
-    refused(
-        11,
-        "a tag that runs a command",
-        f"{DATA}seed: !!python/object/apply:os.mkdir [gone]\n",
-        "c.yaml:2:7: " + TAG.format("!!python/object/apply:os.mkdir"),
-    ),
-    refused(11, "any other tag", f"{DATA}seed: !!int 1\n", "c.yaml:2:7: " + TAG.format("!!int")),
     Case(
         numbers=(12,),
         name="an alias bomb",
@@ -243,7 +384,7 @@ CASES = [
             *(f"c.yaml:2:{10 + 5 * i}: " + ALIAS.format("a0") for i in range(9)),
             "c.yaml:3:5: " + ANCHOR.format("a2"),
             *(f"c.yaml:3:{10 + 5 * i}: " + ALIAS.format("a1") for i in range(MANY - 13)),
-            "c.yaml: and {n} more mistakes; mend these first",
+            "c.yaml: and {n} more errors; fix these first",
         ),
         then=(IN_TIME,),
     ),
@@ -261,7 +402,7 @@ CASES = [
             "c.yaml:2:15: " + ALIAS.format("a0"),
             "c.yaml:2:20: " + ALIAS.format("a0"),
             *(["{any}"] * (MANY - 6)),
-            "c.yaml: and {n} more mistakes; mend these first",
+            "c.yaml: and {n} more errors; fix these first",
         ),
         then=(IN_TIME,),
     ),
@@ -271,47 +412,6 @@ CASES = [
         f"{DATA}seed: &x [*x]\n",
         "c.yaml:2:7: " + ANCHOR.format("x"),
         "c.yaml:2:11: " + ALIAS.format("x"),
-    ),
-    refused(
-        12,
-        "nested 3,000 deep",
-        f"{DATA}seed: " + "[" * 3000,
-        "c.yaml:2:{n}: nested more than 32 deep; remove brackets or indentation",
-    ),
-    refused(
-        13,
-        "a number of 5,000 digits",
-        f"{DATA}seed: {'9' * 5000}\n",
-        "c.yaml:2:7: a number of 5000 characters; shorten it to 100 or fewer, "
-        "or put it in quotes if it is text",
-    ),
-    refused(
-        14, "NUL", f"{DATA}seed: \0\n", "c.yaml:2:7: NUL, a control character (U+0000); remove it"
-    ),
-    refused(
-        14,
-        "not UTF-8",
-        DATA.encode() + b"seed: \xe9\n",
-        "c.yaml:2:7: not UTF-8 (byte 0xe9); save the file as UTF-8",
-    ),
-    refused(
-        14,
-        "a lone surrogate as bytes",
-        DATA.encode() + b"seed: \xed\xa0\x80\n",
-        "c.yaml:2:7: not UTF-8 (byte 0xed); save the file as UTF-8",
-    ),
-    refused(
-        14,
-        "a lone surrogate as an escape",
-        'data: {path: train.csv, target: "\\ud800"}\n',
-        "c.yaml:1:36: not valid YAML: an escape that stands for no character; write the character",
-    ),
-    refused(
-        14,
-        "a lone surrogate on the command line",
-        DATA,
-        "--set task: a lone surrogate (U+DCFF); remove it",
-        command=f"{TRAIN} --set task=\udcff",
     ),
     Case(
         numbers=(15,),

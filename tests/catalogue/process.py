@@ -33,7 +33,7 @@ BEGUN = exists("run/metrics.csv", after=0.3)
 HASTE = "import ml2021.signals; ml2021.signals.GRACE_SECONDS = 0.5"
 RESUME = "Resume with: ml2021 train --resume run"
 SCORING = f"interrupted while the trained run was scored; it is saved. {RESUME}"
-MIDDLE = "stopped in the middle of a long step; what was saved before it stands"
+MIDDLE = "stopped in the middle of a long step; the last save is intact"
 
 
 def trained(config: str) -> str:
