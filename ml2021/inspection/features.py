@@ -12,8 +12,9 @@ one output; several outputs have the names of the last row, with the output's na
 
 import math
 import re
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import zip_longest
 from typing import Literal
 
 import numpy as np
@@ -112,16 +113,16 @@ def column_text(column: InspectedColumn, inputs: NDArray[np.float32]) -> str:
 
 ModelType = Literal["linear", "sigmoid_sum", "relu_stack"]
 
-_NAME = re.compile(r"\s*([A-Za-z])(\d*)\s*(?:\[(.*)\])?\s*", re.DOTALL)
+_MOST_NAMED = 100_000
+"""Networks with more parameters have numbered names only: the others would fill the memory."""
 
 _FEW = 12
-
-_SEARCHED = 5_000
+"""Up to so many names are listed one by one."""
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter: its place in θ, its layer from 0, its unit, its input (a bias has none)."""
+    """One parameter: its index in θ, its layer from 0, its unit, its input (None for a bias)."""
 
     index: int
     layer: int
@@ -137,140 +138,110 @@ class ParameterNames:
         self._model = model
         self._layout = layout
         self._inputs = preprocessing.inputs
-        target = preprocessing.target
-        self._outputs = tuple(target.labels)
-        self._last = len(layout.shapes) - 1
-        self._is_short = layout.outputs == 1 and model != "relu_stack"
+        self._outputs = preprocessing.target.labels
+        self._is_large = layout.parameters > _MOST_NAMED
 
     def find(self, text: str, option: str) -> Parameter:
         """Return the parameter of that name. Raises ConfigError, which lists the names."""
-        match = _NAME.fullmatch(text)
-        places = self._read(match[1], match[2], match[3]) if match is not None else None
-        if places is None:
-            hint = suggest(text, self._searched())
+        plain = _without_spaces(text)
+        if self._is_large:
+            index = self._numbered(plain)
+        else:
+            bracketed = re.sub(r"^([wbc])(\d+)$", r"\1[\2]", plain)  # w1 is w[1]
+            # The lags of a series have a minus sign in their names, which no keyboard has.
+            written = [bracketed, plain, bracketed.replace("-", "−"), plain.replace("-", "−")]
+            index = next((self._indices[name] for name in written if name in self._indices), None)
+        if index is None:
+            hint = "" if self._is_large else suggest(text, self._names(0, self._layout.parameters))
             raise ConfigError(
-                f"{option} {echo(text)}: no such parameter{hint}; there are {self._listed()}"
+                f"{option} {echo(text)}: no such parameter{hint}; there are {self._summary()}"
             )
-        return self._parameter(*places)
+        return self.at(index)
 
     def at(self, index: int) -> Parameter:
-        """Return the parameter at that place in θ."""
+        """Return the parameter at that index of θ."""
+        first = 0
         for layer, (units, columns) in enumerate(self._layout.shapes):
-            if index < units * columns:
-                unit, column = divmod(index, columns)
-                return self._parameter(layer, unit, column if column < columns - 1 else None)
-            index -= units * columns
+            if index < first + units * columns:
+                unit, column = divmod(index - first, columns)
+                place = column if column < columns - 1 else None
+                return Parameter(index, layer, unit, place, self._spellings(layer, unit, place)[0])
+            first += units * columns
         raise IndexError(index)
 
-    def _read(
-        self, letter: str, digits: str, inside: str | None
-    ) -> tuple[int, int, int | None] | None:
-        """Return layer, unit and input, or None where that is no name."""
-        if self._is_short:
-            if letter in "wbc" and digits and inside is None:  # w1 is w[1]
-                short = self._read_short(letter, digits)
-                if short is not None:
-                    return short
-            elif letter in "wbc" and not digits:
-                return self._read_short(letter, inside)
-        layer = _position(digits, self._last + 1, ())
-        if letter not in "Wb" or layer is None:
-            return None
-        units = self._layout.shapes[layer][0]
-        if letter == "b":
-            unit = 0 if inside is None and units == 1 else self._unit(layer, inside)
-            return None if unit is None else (layer, unit, None)
-        return self._read_pair(layer, inside)
+    @cached_property
+    def _indices(self) -> dict[str, int]:
+        """Every spelling -> index. Of parameters that share one, that with the better rank."""
+        spellings = (
+            self._spellings(layer, unit, place)
+            for layer, (units, columns) in enumerate(self._layout.shapes)
+            for unit in range(units)
+            for place in (*range(columns - 1), None)
+        )
+        indices: dict[str, int] = {}
+        for of_one_rank in zip_longest(*spellings):
+            for index, name in enumerate(of_one_rank):
+                if name is not None:
+                    indices.setdefault(_without_spaces(name), index)
+        return indices
 
-    def _read_short(self, letter: str, inside: str | None) -> tuple[int, int, int | None] | None:
-        """Return what w, b or c means in a model of one output."""
-        if letter == "b" and inside is None:
-            return self._last, 0, None
-        if self._model == "linear":
-            place = 0 if inside is None and len(self._inputs) == 1 else self._input(0, inside)
-            return None if letter != "w" or place is None else (0, 0, place)
-        if letter == "w":
-            return self._read_pair(0, inside)
-        unit = self._unit(0, inside)
-        if unit is None:
-            return None
-        return (0, unit, None) if letter == "b" else (1, 0, unit)
-
-    def _read_pair(self, layer: int, inside: str | None) -> tuple[int, int, int] | None:
-        """Return layer, unit and input of `unit,input`; what there is one of can be left out."""
-        if inside is None:
-            return None
+    def _spellings(self, layer: int, unit: int, place: int | None) -> list[str]:
+        """Return all spellings of a parameter: its name first, column names before numbers."""
         units, columns = self._layout.shapes[layer]
-        for comma in (i for i, character in enumerate(inside) if character == ","):
-            unit = self._unit(layer, inside[:comma])
-            place = self._input(layer, inside[comma + 1 :])
-            if unit is not None and place is not None:
-                return layer, unit, place
-        if columns == 2 and (unit := self._unit(layer, inside)) is not None:
-            return layer, unit, 0
-        if units == 1 and (place := self._input(layer, inside)) is not None:
-            return layer, 0, place
-        return None
-
-    def _unit(self, layer: int, text: str | None) -> int | None:
-        names = self._outputs if layer == self._last else ()
-        return _position(text, self._layout.shapes[layer][0], names)
-
-    def _input(self, layer: int, text: str | None) -> int | None:
-        names = self._inputs if layer == 0 else ()
-        return _position(text, self._layout.shapes[layer][1] - 1, names)
-
-    def _parameter(self, layer: int, unit: int, place: int | None) -> Parameter:
-        before = sum(units * columns for units, columns in self._layout.shapes[:layer])
-        columns = self._layout.shapes[layer][1]
-        index = before + unit * columns + (columns - 1 if place is None else place)
-        return Parameter(index, layer, unit, place, self._name(layer, unit, place))
-
-    def _name(self, layer: int, unit: int, place: int | None) -> str:
-        of_unit = str(unit + 1)
-        if layer == self._last and self._layout.outputs > 1:
-            of_unit = self._outputs[unit]
-        of_input = ""
+        is_last = layer == len(self._layout.shapes) - 1
+        of_unit, of_input = [str(unit + 1)], [] if place is None else [str(place + 1)]
+        if is_last and not self._is_large:
+            of_unit.insert(0 if units > 1 else 1, self._outputs[unit])  # a single one has no name
+        if layer == 0 and place is not None and not self._is_large:
+            of_input.insert(0, self._inputs[place])
+        letter, insides = "b", of_unit
         if place is not None:
-            of_input = self._inputs[place] if layer == 0 else str(place + 1)
-        if not self._is_short:
-            inside = f"{of_unit},{of_input}" if place is not None else of_unit
-            return f"{'b' if place is None else 'W'}{layer + 1}[{inside}]"
-        if layer == self._last:
-            if place is None:
-                return "b"
-            if self._model == "linear":
-                return "w" if len(self._inputs) == 1 else f"w[{of_input}]"
-            return f"c[{of_input}]"
-        return f"b[{of_unit}]" if place is None else f"w[{of_unit},{of_input}]"
+            letter, insides = "W", [f"{one},{other}" for one in of_unit for other in of_input]
+            insides += of_unit if columns == 2 else []
+            insides += of_input if units == 1 else []
+        long = [f"{letter}{layer + 1}[{inside}]" for inside in insides]
+        long += [f"b{layer + 1}"] if place is None and units == 1 else []
+        if self._is_large or self._layout.outputs > 1 or self._model == "relu_stack":
+            return long
+        if is_last and place is None:
+            return ["b", *long]
+        if self._model == "linear":
+            only = ["w"] if len(self._inputs) == 1 else []
+            return [*only, *(f"w[{name}]" for name in of_input), *long]
+        if is_last:
+            return [f"c[{of_input[0]}]", *long]
+        return [*(f"{letter.lower()}[{inside}]" for inside in insides), *long]
 
-    def _listed(self) -> str:
-        """Return all the names where they are few, else the first and last of each kind."""
+    def _numbered(self, text: str) -> int | None:
+        """Return the index of a name such as W1[3,2] or b1[3], or None if it has none."""
+        numbers = [int(digits) - 1 for digits in re.findall(r"\d{1,9}", text)]
+        shapes = self._layout.shapes
+        if len(numbers) not in (2, 3) or not 0 <= numbers[0] < len(shapes):
+            return None
+        layer, unit, *place = numbers
+        before = sum(units * columns for units, columns in shapes[:layer])
+        columns = shapes[layer][1]
+        index = before + unit * columns + (place[0] if place else columns - 1)
+        is_own = 0 <= index < self._layout.parameters and self.at(index).name == text
+        return index if is_own else None
+
+    def _names(self, start: int, stop: int) -> list[str]:
+        return [self.at(index).name for index in range(start, stop)]
+
+    def _summary(self) -> str:
+        """Return all names if they are few, else the first and the last of each kind."""
         if self._layout.parameters <= _FEW:
-            return ", ".join(map(echo, self._all()))
-        kinds = []
-        for layer, (units, columns) in enumerate(self._layout.shapes):
-            for places in (range(columns - 1), [None]):
-                first = self._name(layer, 0, places[0])
-                last = self._name(layer, units - 1, places[-1])
-                kinds.append(echo(first) if first == last else f"{echo(first)} to {echo(last)}")
-        return ", ".join(kinds)
-
-    def _all(self) -> Iterator[str]:
-        return (self.at(index).name for index in range(self._layout.parameters))
-
-    def _searched(self) -> list[str]:
-        return list(self._all()) if self._layout.parameters <= _SEARCHED else []
+            return ", ".join(map(echo, self._names(0, self._layout.parameters)))
+        spans, start = [], 0
+        for units, columns in self._layout.shapes:
+            end = start + units * columns - 1
+            for first, last in ((start, end - 1), (start + columns - 1, end)):
+                names = dict.fromkeys(map(echo, (self.at(first).name, self.at(last).name)))
+                spans.append(" to ".join(names))
+            start = end + 1
+        return ", ".join(spans)
 
 
-def _position(text: str | None, count: int, names: Sequence[str]) -> int | None:
-    """Return which of `count` things a name or a number from 1 means, or None."""
-    if text is None:
-        return None
-    text = text.strip()
-    for written in (text, text.replace("-", "−")):  # the history's names have a minus sign
-        if written in names:
-            return names.index(written)
-    if text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= count:
-        return int(text) - 1
-    return None
+def _without_spaces(text: str) -> str:
+    """Drop the spaces around brackets and commas."""
+    return re.sub(r"\s*([\[\],])\s*", r"\1", text.strip())
