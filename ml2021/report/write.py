@@ -10,7 +10,7 @@ from ml2021.data.preprocessing.records import ClassTarget
 from ml2021.errors import Ml2021Error, ResourceError, RunInterruptedError
 from ml2021.files import replace_file
 from ml2021.formatting import number, printable
-from ml2021.inspection.diagnosis import diagnose, say
+from ml2021.inspection.diagnosis import describe_diagnosis, diagnose
 from ml2021.inspection.evidence import evidence_of
 from ml2021.inspection.importance import importance
 from ml2021.report.contents import ReportContents
@@ -55,7 +55,7 @@ def _words(run: RunDirectory, contents: ReportContents) -> list[str]:
         contents.history,
         contents.model.network.layout.parameters,
     )
-    return say(diagnose(evidence), run)
+    return describe_diagnosis(diagnose(evidence), run)
 
 
 def _words_of_built(built: Mapping[str, Any]) -> list[str]:
