@@ -14,7 +14,7 @@ from ml2021.evaluation.scoring import fit_baselines
 from ml2021.inspection.coefficients import coefficients, terms, typical_unit
 from ml2021.inspection.features import column_text, columns_of, image_shape
 from ml2021.inspection.importance import dependence, importance
-from ml2021.inspection.rows import rows_to_look_at
+from ml2021.inspection.rows import select_rows
 from ml2021.runs.model import TrainedModel
 from tests.tables import Cell, load, write_csv
 
@@ -174,17 +174,17 @@ def test_a_unit_in_units_of_the_data(tmp_path: Path, activation: str) -> None:
 def test_importance_by_hand(tmp_path: Path) -> None:
     lines = ("  target: y", "  exclude: [kind, three]", "model: linear")
     data, model = prepared(tmp_path, *lines)
-    rows = rows_to_look_at(model, data)
+    rows = select_rows(model, data)
     found = importance(model, rows)
-    assert found.of == found.looked_at == len(found.columns) == 3
-    assert (np.diff(found.rises) <= 0).all()
+    assert found.total == len(found.columns) == 3
+    assert (np.diff(found.increases) <= 0).all()
     order = np.random.default_rng(0).permutation(len(rows))
-    for column, rise in zip(found.columns, found.rises, strict=True):
+    for column, increase in zip(found.columns, found.increases, strict=True):
         shuffled = rows.inputs.copy()
         shuffled[:, column.places] = rows.inputs[order][:, column.places]
         error = np.abs(model.predict(shuffled) - rows.values).mean()
         plain = np.abs(rows.predictions - rows.values).mean()
-        assert rise == pytest.approx(error - plain, abs=1e-4)
+        assert increase == pytest.approx(error - plain, abs=1e-4)
 
 
 def test_a_column_without_weight_does_not_matter(tmp_path: Path) -> None:
@@ -197,9 +197,9 @@ def test_a_column_without_weight_does_not_matter(tmp_path: Path) -> None:
     (column,) = (c for c in columns_of(data.preprocessing) if c.name == "a")
     first, *_ = model.network.layout.views(model.theta)
     first[0, :, column.start] = 0
-    rows = rows_to_look_at(model, data)
+    rows = select_rows(model, data)
     found = importance(model, rows)
-    assert found.rises[[c.name for c in found.columns].index("a")] == 0
+    assert found.increases[[c.name for c in found.columns].index("a")] == 0
     curve = dependence(model, rows, column)
     assert curve is not None
     assert np.ptp(curve.mean) < 1e-6
@@ -208,7 +208,7 @@ def test_a_column_without_weight_does_not_matter(tmp_path: Path) -> None:
 def test_partial_dependence_by_hand(tmp_path: Path) -> None:
     lines = ("  target: y", "  exclude: [kind, three]", "model: {type: relu_stack, widths: [5]}")
     data, model = prepared(tmp_path, *lines)
-    rows = rows_to_look_at(model, data)
+    rows = select_rows(model, data)
     for column in columns_of(data.preprocessing):
         found = dependence(model, rows, column)
         assert found is not None
@@ -227,7 +227,7 @@ def test_partial_dependence_by_hand(tmp_path: Path) -> None:
 
 def test_cells_are_written_as_they_stand_in_the_file(tmp_path: Path) -> None:
     data, model = prepared(tmp_path, "  target: y", "  exclude: [kind, three]")
-    rows = rows_to_look_at(model, data)
+    rows = select_rows(model, data)
     cells = columns()
     a, b, colour = columns_of(data.preprocessing)
     for place, inputs in zip(rows.places, rows.inputs, strict=True):

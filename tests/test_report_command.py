@@ -133,7 +133,7 @@ def test_the_report_says_what_the_run_said(trained: Path) -> None:
     assert f"{summary['scores']['test']['scores']['mae']:.4g}" in text
     assert "The network does NOT beat" in text or "The network beats" in text
     assert "For example: ml2021 train --config" in text
-    for word in ("columns left out", "id, kind, p0", "least squares", "colour", "84 train"):
+    for word in ("columns not used", "id, kind, p0", "least squares", "colour", "84 train"):
         assert word in text, word
 
 
@@ -246,7 +246,7 @@ def test_without_its_data_a_run_still_has_a_report(
     harm(fresh / "train.csv")
     run_well(fresh, "report", "--plots", "plots")
     text = text_of(fresh / "runs" / "regression-1" / "report.html")
-    assert "The rows are not at hand" in text
+    assert "The data is not available" in text
     assert why in text.lower()
     assert {path.stem for path in (fresh / "plots").iterdir()} == {*ALWAYS, "unit"} - {
         "loss_surface"
@@ -275,7 +275,7 @@ def test_a_failure_to_draw_does_not_lose_the_run(
     def fail(*arguments: object) -> None:
         raise ValueError("no\x1bink")
 
-    monkeypatch.setattr(about_rows, "predictions", fail)
+    monkeypatch.setattr(about_rows, "predictions_section", fail)
     outcome = run(fresh, "train", "--quiet", "--config", "linear.yaml", with_report=True)
     assert outcome.code == 0
     assert outcome.stdout == "runs/linear-1\n"
@@ -320,6 +320,6 @@ def test_a_resumed_run_is_drawn_again_and_a_finished_one_is_left_alone(fresh: Pa
     assert contents(fresh / "run") == before
     arguments = ("train", "--quiet", "--resume", "run", "--set", "train.epochs=5")
     run_well(fresh, *arguments, with_report=True)
-    assert "The loss of 5 epochs" in text_of(fresh / "run" / "report.html")
+    assert "The loss over 5 epochs" in text_of(fresh / "run" / "report.html")
     outcome = run_well(fresh, "train", "--resume", "run", with_report=True)
     assert outcome.stderr.endswith("nothing to do\n")

@@ -58,7 +58,7 @@ def is_png(path: Path) -> bool:
     return path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 10_000
 
 
-def ground_and_way(folder: Path, settings: int = 1) -> tuple[LossSurface, Trajectory]:
+def surface_and_trajectory(folder: Path, settings: int = 1) -> tuple[LossSurface, Trajectory]:
     """Read a run as the command reads it."""
     run = RunDirectory(folder)
     model = load_model(run.best)
@@ -67,22 +67,22 @@ def ground_and_way(folder: Path, settings: int = 1) -> tuple[LossSurface, Trajec
 
 
 def test_the_loss_along_the_path_is_the_one_that_training_saw(trained: Path) -> None:
-    ground, way = ground_and_way(trained / "line")
+    surface, trajectory = surface_and_trajectory(trained / "line")
     # With full batches an epoch is one update, and its loss is that before the update.
     seen = [float(row["train_loss"]) for row in read_rows(trained / "line" / "metrics.csv")]
-    assert len(way.path) == len(seen) + 1 == 13
-    losses = [ground.loss_of(theta) for theta in way.path]
+    assert len(trajectory.path) == len(seen) + 1 == 13
+    losses = [surface.loss_of(theta) for theta in trajectory.path]
     assert losses[:-1] == pytest.approx(seen, rel=1e-5)
-    assert ground.unit.name == "mse"
-    assert way.start is not None
-    assert way.end is not None
-    assert ground.loss_of(way.start) == losses[0]
-    assert ground.loss_of(way.end) == losses[-1]
+    assert surface.unit.name == "mse"
+    assert trajectory.start is not None
+    assert trajectory.end is not None
+    assert surface.loss_of(trajectory.start) == losses[0]
+    assert surface.loss_of(trajectory.end) == losses[-1]
 
 
 def test_without_a_path_the_start_is_what_the_seed_gives(trained: Path) -> None:
-    _, kept = ground_and_way(trained / "line")
-    _, found = ground_and_way(trained / "pathless")
+    _, kept = surface_and_trajectory(trained / "line")
+    _, found = surface_and_trajectory(trained / "pathless")
     assert len(found.path) == 0
     assert found.start is not None
     assert kept.start is not None
@@ -123,34 +123,36 @@ def test_a_long_path_is_thinned_to_as_many_points(trained: Path) -> None:
 
 
 def test_the_tangents_have_the_slope_of_the_loss(trained: Path) -> None:
-    ground, way = ground_and_way(trained / "line")
+    surface, trajectory = surface_and_trajectory(trained / "line")
     weight = Parameter(index=0, layer=0, unit=0, input=0, name="w")
-    plane = named_plane(way, [weight], Layout((1, 1)))
+    plane = named_plane(trajectory, [weight], Layout((1, 1)))
     x = np.linspace(-1, 2, 50)
-    square, straight, _ = np.polyfit(x, ground.losses(plane, x[:, None]), 2)  # the loss is an mse
-    steps = tangent_steps(plane.coordinates(way.path)[:, 0], x, plane, ground)
+    square, straight, _ = np.polyfit(x, surface.losses(plane, x[:, None]), 2)  # the loss is an mse
+    steps = tangent_steps(plane.coordinates(trajectory.path)[:, 0], x, plane, surface)
     assert len(steps) >= 1
     for step in steps:
         assert step.slope == pytest.approx(2 * square * step.start + straight, rel=1e-2)
 
 
 def test_the_grid_has_a_line_for_each_y_and_along_it_those_of_x(trained: Path) -> None:
-    ground, way = ground_and_way(trained / "line")
+    surface, trajectory = surface_and_trajectory(trained / "line")
     both = [Parameter(0, 0, 0, 0, "w"), Parameter(1, 0, 0, None, "b")]
-    plane = named_plane(way, both, Layout((1, 1)))
+    plane = named_plane(trajectory, both, Layout((1, 1)))
     w, b = np.array([-1.0, 0.5, 3.0]), np.array([0.0, 2.0])
-    losses = losses_at(plane, ground, w, b)
+    losses = losses_at(plane, surface, w, b)
     assert losses.shape == (2, 3)
     for line, column in np.ndindex(2, 3):
-        expected = ground.loss_of(torch.tensor([w[column], b[line]], dtype=torch.float64))
+        expected = surface.loss_of(torch.tensor([w[column], b[line]], dtype=torch.float64))
         assert losses[line, column] == pytest.approx(expected, rel=1e-6)
 
 
 def test_too_much_work_leaves_rows_out(trained: Path) -> None:
-    few, way = ground_and_way(trained / "classes", settings=10**8)
-    everything, _ = ground_and_way(trained / "classes")
+    few, trajectory = surface_and_trajectory(trained / "classes", settings=10**8)
+    everything, _ = surface_and_trajectory(trained / "classes")
     assert (len(few.rows), few.total) == (64, len(everything.rows))
-    assert few.loss_of(way.best) == pytest.approx(everything.loss_of(way.best), rel=0.5)
+    assert few.loss_of(trajectory.best) == pytest.approx(
+        everything.loss_of(trajectory.best), rel=0.5
+    )
 
 
 @pytest.mark.parametrize(

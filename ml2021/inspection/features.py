@@ -1,4 +1,4 @@
-"""Map the model's inputs back to the table's columns, and name its parameters after them.
+"""Map a model's inputs back to the columns of the table, and name its parameters after them.
 
 | model | names of parameters |
 |---|---|
@@ -6,8 +6,9 @@
 | sigmoid_sum | `w[3,2]` or `w[3,age]`, `b[3]`, `c[3]`, and `b` |
 | any | `W1[3,2]` or `W1[3,age]`, `b1[3]`, ...: layer, unit, input; the last layer is the output's |
 
-Numbers count from 1. A column's own name wins over a number. The lecture's short names are those of
-one output; several outputs have the names of the last row, with the output's name for its unit.
+Numbers count from 1, and a column's name takes precedence over a number. The short names of the
+first two rows are for one output; networks with several have the names of the last row, with the
+output's name for its unit.
 """
 
 import math
@@ -36,10 +37,10 @@ _FEWEST_PIXELS = 16
 
 @dataclass(frozen=True)
 class InspectedColumn:
-    """A column as people know it, and where its inputs stand.
+    """A column of the table, or a lag of the target, and the inputs that encode it.
 
-    start, width: which inputs are its. mean, scale: x = mean + scale · input, for numbers.
-    categories: the texts of a column that is one-hot.
+    start, width: the range of its inputs. mean, scale: of a number, x = mean + scale · input.
+    categories: the values of a one-hot column.
     """
 
     name: str
@@ -48,7 +49,6 @@ class InspectedColumn:
     mean: float = 0.0
     scale: float = 1.0
     categories: tuple[str, ...] | None = None
-    lag: int = 0
 
     @property
     def places(self) -> slice:
@@ -57,7 +57,7 @@ class InspectedColumn:
 
 
 def columns_of(preprocessing: Preprocessing) -> list[InspectedColumn]:
-    """Return every column that the function is of; each lag of a series is one."""
+    """Return all columns of the function's input; each lag of a series is one."""
     columns: list[InspectedColumn] = []
     start = 0
     for feature in preprocessing.features:
@@ -73,17 +73,16 @@ def columns_of(preprocessing: Preprocessing) -> list[InspectedColumn]:
         start += width
     if (history := preprocessing.history) is not None:
         names = preprocessing.inputs[start:]
-        for lag, name in enumerate(names, start=1):
-            columns.append(
-                InspectedColumn(name, start + lag - 1, 1, history.mean, history.scale, lag=lag)
-            )
+        for index, name in enumerate(names, start):
+            columns.append(InspectedColumn(name, index, 1, history.mean, history.scale))
     return columns
 
 
 def image_shape(preprocessing: Preprocessing) -> tuple[int, int] | None:
-    """Return height and width of the image that all inputs are the pixels of; None for others.
+    """Return the height and width of the image whose pixels are the inputs, or None.
 
-    Pixels share one scale. The shape is that of the targets where these are as many, else a square.
+    Pixels share one scale. An image has the shape of the targets if these are as many, else it is
+    a square.
     """
     columns, target = columns_of(preprocessing), preprocessing.target
     count = len(columns)
@@ -99,14 +98,14 @@ def image_shape(preprocessing: Preprocessing) -> tuple[int, int] | None:
 
 
 def column_text(column: InspectedColumn, inputs: NDArray[np.float32]) -> str:
-    """Return a column's value in a row of inputs (F + 1,), as it stands in the data."""
+    """Return a column's value in a row of inputs (F + 1,), as in the data."""
     values = inputs[column.places]
     if column.categories is not None:
-        return column.categories[int(values.argmax())] if values.any() else "(another)"
+        return column.categories[int(values.argmax())] if values.any() else "(unseen)"
     if column.width == 2 and values[1]:
         return "(missing)"
     value = column.mean + column.scale * float(values[0])
-    # An input is a float32: what it cannot tell from a rounder number is written as that.
+    # An input is a float32, so further digits are noise.
     digits = 5 - math.floor(math.log10(max(column.scale, abs(value))))
     return f"{round(value, digits) + 0.0:.12g}"  # + 0.0: −0 is 0
 

@@ -71,19 +71,19 @@ def _words_of_built(built: Mapping[str, Any]) -> list[str]:
 
 def sections(contents: ReportContents) -> Iterator[Section]:
     """Yield the sections of a report, each drawn when it is asked for."""
-    yield about_run.asked(contents)
+    yield about_run.setup_section(contents)
     if contents.evaluations:
-        yield about_run.scores(contents)
+        yield about_run.scores_section(contents)
     if contents.built is None:
-        yield about_run.learning(contents)
+        yield about_run.training_section(contents)
     influence = None
     if (rows := contents.rows) is not None:
         influence = importance(contents.model, rows)
         seen = rows if contents.held_out is None else contents.held_out
-        yield about_rows.predictions(contents, seen)
-        yield about_errors.worst(contents, seen, influence.columns, influence.of)
-    yield about_function.function(contents, influence)
-    yield about_run.drawn_network(contents)
+        yield about_rows.predictions_section(contents, seen)
+        yield about_errors.worst_rows_section(contents, seen, influence.columns, influence.total)
+    yield about_function.function_section(contents, influence)
+    yield about_run.network_section(contents)
 
 
 def _subtitle(contents: ReportContents) -> str:
