@@ -256,12 +256,12 @@ def _dependence(
         labels = (column.name, found.output)
         if column.categories is not None:
             figure = figures.category_dependence(column.categories[:30], found.mean[:30], labels)
-            caption = f"The mean prediction if every row had this {column.name}."
+            caption = f"The mean prediction if every row had this value of {column.name}."
         else:
             figure = figures.partial_dependence(
                 found.grid, found.mean, found.rows, found.seen, labels
             )
-            caption = f"The mean prediction if every row had this {column.name}. Thin lines are "
-            caption += "single rows."
+            caption = f"The mean prediction if every row had this value of {column.name}. Thin "
+            caption += "lines: single rows."
         blocks.append(Picture(f"dependence_{rank}", figure, caption))
     return blocks

@@ -237,13 +237,15 @@ def _surface_picture(contents: ReportContents, view: LossSurfaceView) -> Picture
     named = _weight_and_constant(contents)
     if named:
         plane = named_plane(trajectory, named, model.network.layout)
-        what = "over the two parameters"
+        what, projected = "over the two parameters", ""
     else:
         plane = trajectory_plane(trajectory, surface.downhill)
         what = f"in the plane in which the {model.network.layout.parameters:,} parameters moved "
-        what += "most; the trajectory is projected onto it, and the legend has its actual losses"
-    caption = f"The loss on {rows_text(surface)}, {what}. Line: the trajectory of training, from "
-    caption += "circle to square; star: the saved parameters."
+        what += "most"
+        projected = " projected onto it"
+    caption = f"The loss on {rows_text(surface)}, {what}. Line: the trajectory of training"
+    caption += f"{projected}, from circle to square; star: the saved parameters."
+    caption += " The legend has the actual losses." if projected else ""
     if len(model.theta) > 1:
         caption += " It shows the first ensemble member."
     figure = draw_surface(model, trajectory, plane, surface, view.resolution)

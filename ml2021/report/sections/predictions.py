@@ -43,7 +43,7 @@ def predictions_section(contents: ReportContents, rows: InspectedRows) -> Sectio
         Picture(
             "truth_prediction",
             figures.truth_against_prediction(truth, predicted, contents.unit),
-            f"Each point is one of {len(truth):,} {what}"
+            f"Prediction against truth. Each point is one of {len(truth):,} {what}"
             + (f"; {figures.MOST_POINTS:,} are shown." if _is_many(truth) else "."),
         ),
         Picture(
@@ -195,8 +195,8 @@ def class_pictures(
             Picture(
                 "confusion",
                 figures.confusion(counts, target.labels),
-                f"Confusion matrix of {plural(seen, 'row')}: a line per true class, a column per "
-                "predicted class.",
+                f"Confusion matrix of {plural(seen, 'row')}: one line per true class, one column "
+                "per predicted class.",
             )
         )
     if len(truth):

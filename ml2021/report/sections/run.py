@@ -129,7 +129,7 @@ def _score_table(
     ]
     cells = [
         [
-            echo(name.replace("_", " ")),
+            echo(name if is_folded else name.replace("_", " ")),  # targets keep their names
             *(number_with_error(row[key], errors[name][key] if errors else None) for key in keys),
         ]
         for name, row in rows.items()
@@ -254,7 +254,7 @@ def _interval_table(found: Intervals) -> Table:
         line += [] if each.coverage is None else [f"{100 * each.coverage:.1f} %"]
         lines.append(line)
     rows = "held-out" if found.calibrated_on == "folds" else found.calibrated_on
-    caption = f"Calibrated on {plural(found.rows, f'{rows} row')}."
+    caption = f"Prediction ± half width, calibrated on {plural(found.rows, f'{rows} row')}."
     if has_coverage:
-        caption += " A much lower coverage on test rows means that these differ from them."
+        caption += " If far fewer test rows are covered, these differ from the calibration rows."
     return Table(headings, lines, caption=caption)

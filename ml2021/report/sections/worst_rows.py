@@ -88,7 +88,7 @@ def _gallery(
             f"{labels[t]}, not {labels[p]}" if t != p else f"{labels[t]}"
             for t, p in zip(true, predicted, strict=True)
         ]
-        caption += ': the true class, and after "not" the prediction if it is wrong'
+        caption += '. Titles: the true class and, after "not", a wrong prediction'
     figure = gallery(values.reshape(-1, *shape), names, "pixel values")
     return Picture("worst_rows", figure, f"{caption}.", wide=True)
 
