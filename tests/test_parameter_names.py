@@ -1,4 +1,4 @@
-"""Names of parameters: by number and by column, and what a wrong name is answered."""
+"""Names of parameters: by number, by column, and the errors for wrong names."""
 
 import pytest
 

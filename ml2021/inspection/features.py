@@ -113,10 +113,10 @@ def column_text(column: InspectedColumn, inputs: NDArray[np.float32]) -> str:
 ModelType = Literal["linear", "sigmoid_sum", "relu_stack"]
 
 _MOST_NAMED = 100_000
-"""Networks with more parameters have numbered names only: the others would fill the memory."""
+"""Larger networks have numbered names only, since a dict of all spellings would fill the memory."""
 
 _FEW = 12
-"""Up to so many names are listed one by one."""
+"""Up to this many names are listed in full."""
 
 
 @dataclass(frozen=True)
