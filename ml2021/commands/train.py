@@ -201,7 +201,7 @@ def _say_results(
         return
 
     from ml2021.evaluation.scoring import best_available
-    from ml2021.inspection.diagnosis import diagnose, say
+    from ml2021.inspection.diagnosis import describe_diagnosis, diagnose
     from ml2021.inspection.evidence import evidence_of
     from ml2021.runs.metrics_csv import read_metrics
 
@@ -215,7 +215,7 @@ def _say_results(
     data, parameters = trainer.data, trainer.network.layout.parameters
     history = read_metrics(run)
     evidence = evidence_of(data.config, data.preprocessing, evaluations, history, parameters)
-    console.say(*say(diagnose(evidence), run))
+    console.say(*describe_diagnosis(diagnose(evidence), run))
 
 
 def _endings(trainer: "Trainer") -> list[str]:

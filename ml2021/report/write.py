@@ -9,7 +9,7 @@ from ml2021.data.preprocessing.records import ClassTarget
 from ml2021.errors import Ml2021Error, ResourceError, RunInterruptedError
 from ml2021.files import replace_file
 from ml2021.formatting import number, printable
-from ml2021.inspection.diagnosis import diagnose, say
+from ml2021.inspection.diagnosis import describe_diagnosis, diagnose
 from ml2021.inspection.evidence import evidence_of
 from ml2021.inspection.importance import importance
 from ml2021.report.contents import ReportContents
@@ -55,7 +55,7 @@ def _words(run: RunDirectory, contents: ReportContents) -> list[str]:
         contents.history,
         contents.model.network.layout.parameters,
     )
-    return say(diagnose(evidence), run)
+    return describe_diagnosis(diagnose(evidence), run)
 
 
 def _words_of_built(built: PiecewiseFacts) -> list[str]:
@@ -71,19 +71,19 @@ def _words_of_built(built: PiecewiseFacts) -> list[str]:
 
 def sections(contents: ReportContents) -> Iterator[Section]:
     """Yield the sections of a report, each drawn when it is asked for."""
-    yield about_run.asked(contents)
+    yield about_run.setup_section(contents)
     if contents.evaluations:
-        yield about_run.scores(contents)
+        yield about_run.scores_section(contents)
     if contents.piecewise is None:
-        yield about_run.learning(contents)
+        yield about_run.training_section(contents)
     influence = None
     if (rows := contents.rows) is not None:
         influence = importance(contents.model, rows)
         seen = rows if contents.held_out is None else contents.held_out
-        yield about_rows.predictions(contents, seen)
-        yield about_errors.worst(contents, seen, influence.columns, influence.of)
-    yield about_function.function(contents, influence)
-    yield about_run.drawn_network(contents)
+        yield about_rows.predictions_section(contents, seen)
+        yield about_errors.worst_rows_section(contents, seen, influence.columns, influence.total)
+    yield about_function.function_section(contents, influence)
+    yield about_run.network_section(contents)
 
 
 def _subtitle(contents: ReportContents) -> str:
