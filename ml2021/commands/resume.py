@@ -39,7 +39,6 @@ def _resume(
 ) -> None:
     from ml2021.commands.train import train_and_report
     from ml2021.data.load import load_training_data
-    from ml2021.data.preprocessing.reuse import reuse_if_compatible
     from ml2021.runs.checkpoints import config_without_paths
     from ml2021.training.trainer import build_trainer, device_name
 
@@ -50,9 +49,7 @@ def _resume(
         kept = begun.description.preprocessing
     elif start is not None:
         kept = start.model.preprocessing
-    data = load_training_data(
-        loaded.config, loaded.locate, lambda own: reuse_if_compatible(own, kept) if kept else own
-    )
+    data = load_training_data(loaded, reuse=kept)
     data = replace(data, init_sha256=recorded.get("init_sha256"))
     for file, now, then in (
         (data.data_path, data.data_sha256, recorded.get("data_sha256")),

@@ -65,9 +65,10 @@ def train(
     from ml2021.data.load import load_training_data
 
     if start is None:
-        problem = load_training_data(loaded.config, loaded.locate)
+        problem = load_training_data(loaded)
     else:
-        problem = load_training_data(loaded.config, loaded.locate, start.choose)
+        problem = load_training_data(loaded, reuse=start.model.preprocessing)
+        start.check_columns(problem)
         problem = replace(problem, init_sha256=start.sha256)
     _say_problem(console, problem)
 
@@ -93,7 +94,7 @@ def _read_start(path: Path, loaded: LoadedConfig) -> "InitialModel":
     from ml2021.data.resolve import check_columns
 
     source = open_run(path)
-    check_columns(loaded.config, loaded.locate)
+    check_columns(loaded)
 
     from ml2021.training.init_from import load_initial_model
 

@@ -93,7 +93,7 @@ _MOST_PRODUCTS = 4_000_000_000
 
 def rows_to_look_at(model: TrainedModel, data: TrainingData) -> InspectedRows:
     """Return the test rows, validation rows where there are none, else training rows."""
-    part, samples = data.scored_part
+    part, samples = data.scored_split
     is_ordered = samples.order is not None or data.config.data.split.method == "sequential"
     is_series = bool(data.config.data.lags) or is_ordered
     kept = _some_of(model, samples, is_series)
@@ -133,9 +133,9 @@ def _some_of(model: TrainedModel, samples: Samples, is_series: bool) -> NDArray[
 def _moments(order: "pd.Series") -> NDArray[Any] | None:
     """Return the values (N,) that rows are ordered by, as numbers or dates; None if one is none."""
     keys = sort_keys(order, "data.order_by")
-    if keys.dtype.kind != "U":
-        return None if np.isnan(keys).any() else keys
-    return None if (keys == "").any() else keys.astype("datetime64[s]")
+    if np.isnan(keys).any():
+        return None
+    return keys if keys.dtype.kind == "f" else keys.astype("datetime64[s]")
 
 
 _MOST_HELD_OUT_CELLS = 20_000_000

@@ -285,11 +285,9 @@ def _best_epochs(run: RunDirectory) -> tuple[int, ...]:
 
 def _score_parts(model: TrainedModel, data: TrainingData) -> dict[str, Evaluation]:
     """Score the model on every part that has rows."""
-    parts = {"train": data.train, "validation": data.validation, "test": data.test}
     return {
         name: evaluate_predictions(
             model.preprocessing, model.baselines, samples, model.predict(samples.inputs)
         )
-        for name, samples in parts.items()
-        if len(samples)
+        for name, samples in data.splits.items()
     }

@@ -15,7 +15,6 @@ from ml2021.config.schema import Config
 from ml2021.data.csv.headers import TableFormat
 from ml2021.data.load import TrainingData, load_training_data
 from ml2021.data.preprocessing.records import Preprocessing
-from ml2021.data.preprocessing.reuse import reuse_if_compatible
 from ml2021.data.resolve import table_format_of
 from ml2021.engine.build import build_network
 from ml2021.engine.hardware import choose_device
@@ -122,10 +121,7 @@ def reload_training_data(
     """
     otherwise = "" if alternative is None else f", or {alternative}"
     loaded = load_config(run.resolved_config)
-    fitted = model.preprocessing
-    data = load_training_data(
-        loaded.config, loaded.locate, lambda own: reuse_if_compatible(own, fitted)
-    )
+    data = load_training_data(loaded, reuse=model.preprocessing)
     for path, now, then in (
         (data.data_path, data.data_sha256, model.data_sha256),
         (data.config.data.test_path, data.test_sha256, model.test_sha256),

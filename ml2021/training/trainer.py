@@ -167,7 +167,7 @@ def summarise(
     members = chosen(state)
     evaluations, predictions = {}, {}
     with memory_errors(data.config):
-        for part, samples in _parts(data).items():
+        for part, samples in data.splits.items():
             evaluations[part], predictions[part] = evaluate_members(
                 _best_predictions(trainer, samples), data.preprocessing, trainer.baselines, samples
             )
@@ -246,12 +246,6 @@ def to_dataset(preprocessing: Preprocessing, samples: Samples) -> Dataset:
     if isinstance(target, RealTargets):
         return Dataset(inputs, torch.from_numpy(target.standardise(samples.values)).float())
     return Dataset(inputs, torch.from_numpy(samples.classes))
-
-
-def _parts(data: TrainingData) -> dict[str, Samples]:
-    """Return the parts that have rows."""
-    parts = {"train": data.train, "validation": data.validation, "test": data.test}
-    return {part: samples for part, samples in parts.items() if len(samples)}
 
 
 def residuals(trainer: Trainer) -> NDArray[np.float64] | None:
