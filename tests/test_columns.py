@@ -81,16 +81,16 @@ def test_targets_keep_the_order_of_the_config_and_come_once() -> None:
 
 
 def test_columns_that_sort_or_split_are_features_only_by_name() -> None:
-    header = header_of("date", "part", "a", "y")
-    extra = {("data", "order_by"): "date", ("data", "split", "column"): "part"}
+    header = header_of("date", "use", "a", "y")
+    extra = {("data", "order_by"): "date", ("data", "split", "column"): "use"}
     selection, problems = select(header, extra=extra)
     assert not problems
-    assert (selection.features, selection.extra) == (("a",), ("date", "part"))
-    assert selection.used == ("a", "y", "date", "part")
+    assert (selection.features, selection.extra) == (("a",), ("date", "use"))
+    assert selection.used == ("a", "y", "date", "use")
     named, _ = select(header, features=["a", "date"], extra=extra)
-    assert (named.features, named.extra) == (("date", "a"), ("part",))
+    assert (named.features, named.extra) == (("date", "a"), ("use",))
     globbed, _ = select(header, features=["da*", "a"], extra=extra)
-    assert (globbed.features, globbed.extra) == (("a",), ("date", "part"))
+    assert (globbed.features, globbed.extra) == (("a",), ("date", "use"))
 
 
 def test_a_repeated_name_is_told_apart_and_the_bare_one_is_refused() -> None:

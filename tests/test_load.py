@@ -86,13 +86,13 @@ def test_two_keys_are_enough(tmp_path: Path) -> None:
     assert data.data_path == tmp_path / "t.csv"
     a, y = np.array(columns["a"], float), np.array(columns["y"], float)
     train = data.split.train
-    for rows, part in samples_of(data).values():
-        assert part.previous is None
-        assert part.values[:, 0].tolist() == y[rows].tolist()
+    for rows, each in samples_of(data).values():
+        assert each.previous is None
+        assert each.values[:, 0].tolist() == y[rows].tolist()
         expected = (a[rows] - a[train].mean()) / a[train].std()
-        assert np.allclose(part.inputs[:, 0], expected, atol=1e-6)
-        assert part.inputs[:, 1:4].argmax(axis=1).tolist() == [row % 3 for row in rows]
-        assert part.inputs[:, 1:].sum(axis=1).tolist() == [2] * len(rows)
+        assert np.allclose(each.inputs[:, 0], expected, atol=1e-6)
+        assert each.inputs[:, 1:4].argmax(axis=1).tolist() == [row % 3 for row in rows]
+        assert each.inputs[:, 1:].sum(axis=1).tolist() == [2] * len(rows)
     assert real(data).means[0] == pytest.approx(y[train].mean(), rel=1e-14)
     assert real(data).scales[0] == pytest.approx(y[train].std(), rel=1e-14)
 
@@ -141,9 +141,9 @@ def test_classes_are_stratified_and_encoded(tmp_path: Path) -> None:
     assert data.config.data.split.method == "stratified"
     assert (data.config.task, data.config.loss) == ("classification", schema.CrossEntropy())
     assert target.labels == ("9", "10")
-    for rows, part in samples_of(data).values():
-        assert part.classes.tolist() == [int(row % 5 > 0) for row in rows]
-        assert np.bincount(part.classes, minlength=2)[0] == len(rows) / 5
+    for rows, each in samples_of(data).values():
+        assert each.classes.tolist() == [int(row % 5 > 0) for row in rows]
+        assert np.bincount(each.classes, minlength=2)[0] == len(rows) / 5
 
 
 def test_lags_by_hand(tmp_path: Path) -> None:
@@ -164,15 +164,15 @@ def test_lags_by_hand(tmp_path: Path) -> None:
     assert history.mean == pytest.approx(trained.mean(), rel=1e-14)
     assert history.scale == pytest.approx(trained.std(), rel=1e-14)
     assert (real(data).means, real(data).scales) == ((history.mean,), (history.scale,))
-    for rows, part in samples_of(data).values():
-        assert part.inputs.shape == (len(rows), 8)
-        for row, inputs in zip(rows, part.inputs, strict=True):
+    for rows, each in samples_of(data).values():
+        assert each.inputs.shape == (len(rows), 8)
+        for row, inputs in zip(rows, each.inputs, strict=True):
             previous = np.array([values[row - step] for step in range(1, 8)])
             expected = ((previous - history.mean) / history.scale).astype(np.float32)
             assert inputs.tolist() == [*expected.tolist(), 1]
-        assert part.values[:, 0].tolist() == [values[row] for row in rows]
-        assert part.previous is not None
-        assert part.previous.tolist() == [values[row - 1] for row in rows]
+        assert each.values[:, 0].tolist() == [values[row] for row in rows]
+        assert each.previous is not None
+        assert each.previous.tolist() == [values[row - 1] for row in rows]
     assert data.preprocessing.inputs == tuple(f"y−{lag}" for lag in range(1, 8))
 
 
@@ -203,12 +203,12 @@ def test_order_by_sorts_before_anything_else(tmp_path: Path) -> None:
     mixed = {name: [cells[i] for i in order] for name, cells in columns.items()}
     again = load_table(tmp_path, mixed, *lines)
     assert again.preprocessing == data.preprocessing
-    for (rows, part), (other_rows, other) in zip(
+    for (rows, each), (other_rows, other) in zip(
         samples_of(data).values(), samples_of(again).values(), strict=True
     ):
         assert rows == other_rows
-        assert part.inputs.tobytes() == other.inputs.tobytes()
-        assert part.targets.tobytes() == other.targets.tobytes()
+        assert each.inputs.tobytes() == other.inputs.tobytes()
+        assert each.targets.tobytes() == other.targets.tobytes()
     assert data.train.inputs.shape[1] == 1 + 4 + 1
 
 
@@ -274,8 +274,8 @@ def test_horizon_by_hand(tmp_path: Path) -> None:
     target = real(data)
     assert (target.names, target.labels) == (("y",) * 3, ("y+1", "y+2", "y+3"))
     assert len(set(target.means)) == len(set(target.scales)) == 1
-    for rows, part in samples_of(data).values():
-        assert part.values.tolist() == [values[row : row + 3] for row in rows]
+    for rows, each in samples_of(data).values():
+        assert each.values.tolist() == [values[row : row + 3] for row in rows]
     trained = {row + step for row in data.split.train.tolist() for step in range(3)}
     scored = {int(row) for row in data.split.validation} | {*data.split.test.tolist()}
     assert not trained & scored
@@ -429,16 +429,16 @@ def test_a_test_file_that_cannot_be_scored_is_refused(tmp_path: Path) -> None:
 def test_a_split_by_labels(tmp_path: Path) -> None:
     columns = table()
     names = ["train", "train", "validation", "test", None]
-    columns["part"] = [names[i % 5] for i in range(50)]
-    lines = ("  target: y", "  split: {method: column, column: part}")
+    columns["use"] = [names[i % 5] for i in range(50)]
+    lines = ("  target: y", "  split: {method: column, column: use}")
     data = load_table(tmp_path, columns, *lines)
     assert data.split.train.tolist() == [i for i in range(50) if i % 5 < 2]
     assert data.split.validation.tolist() == [i for i in range(50) if i % 5 == 2]
     assert data.split.test.tolist() == [i for i in range(50) if i % 5 == 3]
-    assert data.notes == ("10 rows excluded: no value in part",)
+    assert data.notes == ("10 rows excluded: no value in use",)
     assert data.preprocessing.inputs == ("a", "b=x", "b=y", "b=z")
-    columns["part"] = [i % 2 for i in range(50)]
-    assert_refused(DataError, "'part' | numbers | validation_from", tmp_path, columns, *lines)
+    columns["use"] = [i % 2 for i in range(50)]
+    assert_refused(DataError, "'use' | numbers | validation_from", tmp_path, columns, *lines)
 
 
 def test_a_split_by_date_of_a_series_out_of_order(tmp_path: Path) -> None:
@@ -529,13 +529,11 @@ def test_a_text_with_nearly_a_class_per_row_is_no_target(tmp_path: Path) -> None
 
 def test_rows_of_a_class_without_a_training_row(tmp_path: Path) -> None:
     """Those that would validate have no loss and are left out; those that test count as wrong."""
-    part = ["train"] * 30 + ["validation"] * 10 + ["test"] * 10
+    use = ["train"] * 30 + ["validation"] * 10 + ["test"] * 10
     kind: list[Cell] = [["p", "q"][i % 2] for i in range(50)]
     kind[35], kind[36], kind[45] = "r", "r", "r"
-    columns: dict[str, list[Cell]] = {**table(), "part": [*part], "kind": kind}
-    data = load_table(
-        tmp_path, columns, "  target: kind", "  split: {method: column, column: part}"
-    )
+    columns: dict[str, list[Cell]] = {**table(), "use": [*use], "kind": kind}
+    data = load_table(tmp_path, columns, "  target: kind", "  split: {method: column, column: use}")
     assert len(data.validation) == len(data.split.validation) == 8
     assert data.test.classes.tolist().count(-1) == 1
     unseen, left_out = data.notes

@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -132,7 +132,7 @@ def test_a_column_without_training_values() -> None:
 
 
 def test_whole_numbers_that_float32_cannot_hold_get_a_note() -> None:
-    _, notes = fit({"id": [0, 2**24 + 1], "ok": [0, 2**24], "part": [0.5, 2.0**30]}, [0, 1])
+    _, notes = fit({"id": [0, 2**24 + 1], "ok": [0, 2**24], "share": [0.5, 2.0**30]}, [0, 1])
     assert [note.startswith("id: ") for note in notes] == [True]
 
 
@@ -221,28 +221,21 @@ def test_rows_are_encoded_one_by_one_as_together() -> None:
 def test_pixels_share_one_scale_and_keep_their_means() -> None:
     columns: dict[str, list[Cell]] = {"p0": [0, 2], "p1": [10, 24], "p2": [5, 5], "p3": [None, 4]}
     features, notes = fit(columns, [0, 1], group="p")
-    scale = math.sqrt((1 + 49 + 0 + 0) / 4)
     numbers = [f for f in features if isinstance(f, NumberFeature)]
-    assert [f.scale for f in numbers] == [scale] * 4
+    assert [f.scale for f in numbers] == [math.sqrt((1 + 49 + 0 + 0) / 4)] * 4
     assert [f.mean for f in numbers] == [1.0, 17.0, 5.0, 4.0]
     assert notes == []  # a border that is always black is nothing to warn of
+    black, _ = fit({"p0": [0, 0, 9], "p1": [0, 0, 9]}, [0, 1], group="p")
+    assert [f.scale for f in black if isinstance(f, NumberFeature)] == [1.0, 1.0]
 
 
 def test_a_group_without_a_stem_is_not_everything_else() -> None:
     frame = frame_of({"0": [0, 2], "1": [0, 4], "weight": [0, 2000]})
-    features = [
-        FeatureColumn("0", "number", ""),
-        FeatureColumn("1", "number", ""),
-        FeatureColumn("weight", "number"),
-    ]
+    groups = {"0": "", "1": "", "weight": None}
+    features = [FeatureColumn(name, "number", group) for name, group in groups.items()]
     fitted, _ = fit_features(frame, features, np.arange(2))
     scales = [f.scale for f in fitted if isinstance(f, NumberFeature)]
     assert scales == [math.sqrt(2.5), math.sqrt(2.5), 1000.0]
-
-
-def test_black_pixels_have_scale_1() -> None:
-    features, _ = fit({"p0": [0, 0, 9], "p1": [0, 0, 9]}, [0, 1], group="p")
-    assert [f.scale for f in features if isinstance(f, NumberFeature)] == [1.0, 1.0]
 
 
 def targets(
@@ -336,39 +329,22 @@ def test_value_text_is_what_people_read() -> None:
     assert texts == ["a", "3", "-2", "0.5", "100000000000000000000", "0"]
 
 
+def tuples(cells: st.SearchStrategy[Any], fewest: int) -> st.SearchStrategy[tuple[Any, ...]]:
+    return st.lists(cells, min_size=fewest, max_size=3).map(tuple)
+
+
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 SCALES = st.floats(min_value=0, exclude_min=True, allow_infinity=False)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
+BOUNDS = dict.fromkeys(("mean", "fill", "minimum", "maximum"), NUMBERS)
+TEXT, NUMBER = st.just("text"), st.just("number")
 FEATURES = st.one_of(
-    st.builds(
-        NumberFeature,
-        kind=st.just("number"),
-        name=TEXTS,
-        mean=NUMBERS,
-        scale=SCALES,
-        fill=NUMBERS,
-        has_indicator=st.booleans(),
-        minimum=NUMBERS,
-        maximum=NUMBERS,
-    ),
-    st.builds(
-        CategoryFeature,
-        kind=st.just("category"),
-        name=TEXTS,
-        storage=st.just("text"),
-        categories=st.lists(TEXTS, max_size=3).map(tuple),
-    ),
-    st.builds(
-        CategoryFeature,
-        kind=st.just("category"),
-        name=TEXTS,
-        storage=st.just("number"),
-        categories=st.lists(NUMBERS, min_size=1, max_size=3).map(tuple),
-    ),
+    st.builds(NumberFeature, name=TEXTS, scale=SCALES, has_indicator=st.booleans(), **BOUNDS),
+    st.builds(CategoryFeature, name=TEXTS, storage=TEXT, categories=tuples(TEXTS, 0)),
+    st.builds(CategoryFeature, name=TEXTS, storage=NUMBER, categories=tuples(NUMBERS, 1)),
 )
 REAL = st.builds(
     RealTargets,
-    kind=st.just("real"),
     names=st.tuples(TEXTS),
     labels=st.tuples(TEXTS),
     means=st.tuples(NUMBERS),
@@ -376,12 +352,7 @@ REAL = st.builds(
     shape=st.none() | st.tuples(st.integers(1, 9), st.integers(1, 9)),
 )
 CLASSES = st.builds(
-    ClassTarget,
-    kind=st.just("classes"),
-    name=TEXTS,
-    label=TEXTS,
-    storage=st.just("number"),
-    classes=st.lists(NUMBERS, min_size=1).map(tuple),
+    ClassTarget, name=TEXTS, label=TEXTS, storage=NUMBER, classes=tuples(NUMBERS, 1)
 )
 HISTORY = st.builds(
     History,
@@ -397,9 +368,7 @@ HISTORY = st.builds(
     st.builds(
         Preprocessing,
         task=st.sampled_from(["regression", "classification", "structured"]),
-        features=st.lists(FEATURES, min_size=1, max_size=3)
-        .map(tuple)
-        .filter(lambda features: any(feature.inputs for feature in features)),
+        features=tuples(FEATURES, 1).filter(lambda found: any(each.inputs for each in found)),
         history=st.none() | HISTORY,
         target=REAL | CLASSES,
         sources=st.dictionaries(TEXTS, st.builds(Source, raw=TEXTS, occurrence=st.integers(0, 9))),
