@@ -1,4 +1,4 @@
-"""44 to 53: tables that are not the one that was trained on."""
+"""44 to 53: predicting and scoring tables other than the training table."""
 
 import csv
 import io
