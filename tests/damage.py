@@ -50,7 +50,7 @@ def make_checkpoint(folder: Path) -> Path:
     """Write the best parameters of a run that could be, with all that a checkpoint may hold."""
     table = commands.write_rows(folder / "t.csv", commands.table(40))
     loaded = load_config_text(CONFIG.replace("PATH", str(table)), "c")
-    trainer = build_trainer(load_training_data(loaded.config, loaded.locate), "model", None, None)
+    trainer = build_trainer(load_training_data(loaded), "model", None, None)
     trainer.state.best_epoch.fill_(1)
     run = RunDirectory(folder)
     run.best.parent.mkdir()

@@ -42,5 +42,4 @@ def configure(path: Path, *lines: str) -> LoadedConfig:
 
 
 def load(path: Path, *lines: str) -> TrainingData:
-    loaded = configure(path, *lines)
-    return load_training_data(loaded.config, loaded.locate)
+    return load_training_data(configure(path, *lines))

@@ -78,7 +78,7 @@ def test_a_member_is_the_run_alone_in_float64_to_1e_9(runs: Path) -> None:
                        "optimizer: {type: adamw, lr: 0.05}",
                        "train: {epochs: 60, members: 3, early_stopping: {patience: 8}}",
                        )  # fmt: skip
-    trainer = build_trainer(load_training_data(loaded.config, loaded.locate), "model", None, None)
+    trainer = build_trainer(load_training_data(loaded), "model", None, None)
     network, hparams = trainer.network, trainer.hparams
     assert hparams.seeds == (SEED, SEED + 1, SEED + 2)
     assert trainer.validation is not None
@@ -168,7 +168,7 @@ def test_a_member_that_diverges_leaves_the_ensemble(runs: Path, tmp_path: Path) 
     loaded = configure(runs / "train.csv", "  target: y", "  exclude: [id, kind, p*]",
                        "model: {type: relu_stack, widths: [8]}", f"seed: {SEED}",
                        f"train: {{epochs: {EPOCHS}, members: {MEMBERS}}}")  # fmt: skip
-    trainer = build_trainer(load_training_data(loaded.config, loaded.locate), "model", None, None)
+    trainer = build_trainer(load_training_data(loaded), "model", None, None)
     trainer.state.theta[1] = torch.nan
     place = RunDirectory(tmp_path)
     (tmp_path / "checkpoints").mkdir()

@@ -68,8 +68,7 @@ def test_the_final_model_has_all_rows_and_each_fold_its_own(table: Path) -> None
 
 def test_classes_are_those_of_all_rows_and_rare_ones_are_named(table: Path) -> None:
     data = load(table, "  target: kind", "  exclude: [y, z]", "  split: {method: kfold, folds: 4}")
-    note = "classes with fewer rows than the 4 folds, so that some hold none out: seldom"
-    assert note in data.notes
+    assert any("fewer than 4 rows" in note and "seldom" in note for note in data.notes)
     for index in range(4):
         fold = folds_of(data).load(index)
         assert isinstance(fold.preprocessing.target, ClassTarget)
@@ -94,10 +93,8 @@ def test_an_image_keeps_its_one_scale(table: Path) -> None:
 
 
 def test_a_series_is_not_dealt_out_at_random(table: Path) -> None:
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError, match=r"^c\.yaml:5:10: .*data.lags"):
         configure(table, "  target: y", "  lags: 3", "  split: kfold")
-    (line,) = caught.value.lines
-    assert line.startswith("c.yaml:5:10: data.split kfold splits at random")
 
 
 def test_fewer_than_two_folds_are_refused(table: Path) -> None:

@@ -284,56 +284,56 @@ def lagged(lags: int, horizon: int = 1) -> Preprocessing:
 @pytest.mark.parametrize(
     ("own", "other", "text"),
     [
-        (classes("p", "q"), preprocessing(), "the task is classification here, and regression the"),
+        (classes("p", "q"), preprocessing(), "the task is classification here, but regression the"),
         (
             preprocessing(features=preprocessing().features[:1]),
             preprocessing(),
-            "column 'c' is a feature there, and none here",
+            "column 'c' is a feature only there",
         ),
         (
             preprocessing(),
             preprocessing(features=preprocessing().features[1:]),
-            "column 'x' is a feature here, and none there",
+            "column 'x' is a feature only here",
         ),
         (
             preprocessing(features=(preprocessing().features[1].model_copy(update={"name": "x"}),)),
             preprocessing(features=preprocessing().features[:1]),
-            "column 'x' is a category here, and a number there",
+            "column 'x' is a category here, but a number there",
         ),
         (
             features_with(has_indicator=True),
             preprocessing(),
-            "column 'x' has missing values here, and had none there",
+            "column 'x' has missing values here, but had none there",
         ),
         (
             categories("a", "z", "u"),
             preprocessing(),
-            "column 'c' has categories here that it had not there: 'z', 'u'",
+            "column 'c' has categories that it did not have there: 'z', 'u'",
         ),
         (
             categories(1.0, 2.0, storage="number"),
             preprocessing(),
-            "column 'c' holds numbers here, and text there",
+            "column 'c' holds numbers here, but text there",
         ),
-        (lagged(5), lagged(7), "data.lags is 5 here, and 7 there"),
-        (lagged(5), preprocessing(), "data.lags is 5 here, and 0 there"),
-        (lagged(5, horizon=2), lagged(5), "data.horizon is 2 here, and 1 there"),
+        (lagged(5), lagged(7), "data.lags is 5 here, but 7 there"),
+        (lagged(5), preprocessing(), "data.lags is 5 here, but 0 there"),
+        (lagged(5, horizon=2), lagged(5), "data.horizon is 2 here, but 1 there"),
         (
             preprocessing(
                 target=RealTargets(names=("z",), labels=("z",), means=(0.0,), scales=(1.0,))
             ),
             preprocessing(),
-            "the target is 'z' here, and 'y' there",
+            "the target is 'z' here, but 'y' there",
         ),
         (
             classes("p", "r"),
             classes("p", "q"),
-            "column 'y' has classes here that it had not there: 'r'",
+            "column 'y' has classes that it did not have there: 'r'",
         ),
         (
             classes("p", "r", storage="number"),
             classes("p", "r"),
-            "column 'y' holds numbers here, and text there",
+            "column 'y' holds numbers here, but text there",
         ),
     ],
 )

@@ -15,8 +15,8 @@ from ml2021.data.preprocessing.records import (
     RealTargets,
 )
 from ml2021.data.samples import Samples
-from ml2021.errors import ConfigError, DataError
-from tests.tables import Cell, configure, load, write_csv
+from ml2021.errors import ConfigError, DataError, Ml2021Error
+from tests.tables import Cell, load, write_csv
 
 Columns = Mapping[str, Sequence[Cell]]
 
@@ -44,25 +44,24 @@ def load_table(folder: Path, columns: Columns, *lines: str) -> TrainingData:
     return load(write_csv(folder / "t.csv", columns), *lines)
 
 
-def config_error(folder: Path, columns: Columns, *lines: str) -> tuple[str, ...]:
-    with pytest.raises(ConfigError) as caught:
+def assert_refused(
+    error: type[Ml2021Error], facts: str, folder: Path, columns: Columns, *lines: str
+) -> None:
+    """Check that loading is refused in one line that contains these facts, split at `|`."""
+    with pytest.raises(error) as caught:
         load_table(folder, columns, *lines)
-    return caught.value.lines
-
-
-def data_error(folder: Path, columns: Columns, *lines: str) -> str:
-    with pytest.raises(DataError) as caught:
-        load_table(folder, columns, *lines)
-    return str(caught.value)
+    (line,) = caught.value.lines
+    for fact in facts.split(" | "):
+        assert fact in line
 
 
 def samples_of(data: TrainingData) -> dict[str, tuple[list[int], Samples]]:
-    split = data.split
-    return {
-        "train": (split.train.tolist(), data.train),
-        "validation": (split.validation.tolist(), data.validation),
-        "test": (split.test.tolist(), data.test),
-    }
+    """Return the rows and the samples of each split."""
+    return {name: (data.split.rows[name].tolist(), each) for name, each in data.splits.items()}
+
+
+def rows_in_use(data: TrainingData) -> list[int]:
+    return sorted(row for rows, _ in samples_of(data).values() for row in rows)
 
 
 def real(data: TrainingData) -> RealTargets:
@@ -87,13 +86,13 @@ def test_two_keys_are_enough(tmp_path: Path) -> None:
     assert data.data_path == tmp_path / "t.csv"
     a, y = np.array(columns["a"], float), np.array(columns["y"], float)
     train = data.split.train
-    for rows, part in samples_of(data).values():
-        assert part.previous is None
-        assert part.values[:, 0].tolist() == y[rows].tolist()
+    for rows, each in samples_of(data).values():
+        assert each.previous is None
+        assert each.values[:, 0].tolist() == y[rows].tolist()
         expected = (a[rows] - a[train].mean()) / a[train].std()
-        assert np.allclose(part.inputs[:, 0], expected, atol=1e-6)
-        assert part.inputs[:, 1:4].argmax(axis=1).tolist() == [row % 3 for row in rows]
-        assert part.inputs[:, 1:].sum(axis=1).tolist() == [2] * len(rows)
+        assert np.allclose(each.inputs[:, 0], expected, atol=1e-6)
+        assert each.inputs[:, 1:4].argmax(axis=1).tolist() == [row % 3 for row in rows]
+        assert each.inputs[:, 1:].sum(axis=1).tolist() == [2] * len(rows)
     assert real(data).means[0] == pytest.approx(y[train].mean(), rel=1e-14)
     assert real(data).scales[0] == pytest.approx(y[train].std(), rel=1e-14)
 
@@ -110,10 +109,9 @@ def test_nothing_is_learned_from_validation_and_test_rows(tmp_path: Path) -> Non
     again = load_table(tmp_path, changed, "  target: y")
     assert again.preprocessing == data.preprocessing
     assert again.train.inputs.tobytes() == data.train.inputs.tobytes()
-    assert again.test.notes == (
-        "categories never seen in training, encoded as none: b 10",
-        "values outside the range of the training rows: a 10",
-    )
+    unseen, outside = again.test.notes
+    assert unseen.endswith(": b 10")
+    assert outside.endswith(": a 10")
 
 
 def test_the_split_is_the_same_for_another_seed_and_model(tmp_path: Path) -> None:
@@ -129,9 +127,8 @@ def test_rows_without_a_target_are_left_out_and_counted(tmp_path: Path) -> None:
     columns = table()
     columns["y"] = [None if i % 10 == 3 else v for i, v in enumerate(columns["y"])]
     data = load_table(tmp_path, columns, "  target: y")
-    kept = sorted(row for rows, _ in samples_of(data).values() for row in rows)
-    assert kept == [i for i in range(50) if i % 10 != 3]
-    assert data.notes == ("rows left out, no target: 5",)
+    assert rows_in_use(data) == [i for i in range(50) if i % 10 != 3]
+    assert data.notes == ("5 rows excluded: no target",)
 
 
 def test_classes_are_stratified_and_encoded(tmp_path: Path) -> None:
@@ -144,9 +141,9 @@ def test_classes_are_stratified_and_encoded(tmp_path: Path) -> None:
     assert data.config.data.split.method == "stratified"
     assert (data.config.task, data.config.loss) == ("classification", schema.CrossEntropy())
     assert target.labels == ("9", "10")
-    for rows, part in samples_of(data).values():
-        assert part.classes.tolist() == [int(row % 5 > 0) for row in rows]
-        assert np.bincount(part.classes, minlength=2)[0] == len(rows) / 5
+    for rows, each in samples_of(data).values():
+        assert each.classes.tolist() == [int(row % 5 > 0) for row in rows]
+        assert np.bincount(each.classes, minlength=2)[0] == len(rows) / 5
 
 
 def test_lags_by_hand(tmp_path: Path) -> None:
@@ -154,8 +151,8 @@ def test_lags_by_hand(tmp_path: Path) -> None:
     values = wave(60)
     data = load_table(tmp_path, columns, "  target: y", "  lags: 7", "  split: {test: 0.25}")
     assert data.notes == (
-        "left out: day (dates or times)",
-        "rows left out, too near the ends for 7 lags: 7",
+        "excluded: day (dates or times)",
+        "7 rows excluded: too close to the ends for 7 lags",
     )
     split = data.split
     assert split.train.tolist() == list(range(7, 42))
@@ -167,15 +164,15 @@ def test_lags_by_hand(tmp_path: Path) -> None:
     assert history.mean == pytest.approx(trained.mean(), rel=1e-14)
     assert history.scale == pytest.approx(trained.std(), rel=1e-14)
     assert (real(data).means, real(data).scales) == ((history.mean,), (history.scale,))
-    for rows, part in samples_of(data).values():
-        assert part.inputs.shape == (len(rows), 8)
-        for row, inputs in zip(rows, part.inputs, strict=True):
+    for rows, each in samples_of(data).values():
+        assert each.inputs.shape == (len(rows), 8)
+        for row, inputs in zip(rows, each.inputs, strict=True):
             previous = np.array([values[row - step] for step in range(1, 8)])
             expected = ((previous - history.mean) / history.scale).astype(np.float32)
             assert inputs.tolist() == [*expected.tolist(), 1]
-        assert part.values[:, 0].tolist() == [values[row] for row in rows]
-        assert part.previous is not None
-        assert part.previous.tolist() == [values[row - 1] for row in rows]
+        assert each.values[:, 0].tolist() == [values[row] for row in rows]
+        assert each.previous is not None
+        assert each.previous.tolist() == [values[row - 1] for row in rows]
     assert data.preprocessing.inputs == tuple(f"y−{lag}" for lag in range(1, 8))
 
 
@@ -193,12 +190,8 @@ def test_gaps_in_a_series_are_left_out_and_counted(tmp_path: Path) -> None:
     columns["y"][20] = None
     columns["y"][59] = None
     data = load_table(tmp_path, columns, "  target: y", "  lags: 3")
-    kept = sorted(row for rows, _ in samples_of(data).values() for row in rows)
-    assert kept == [i for i in range(3, 59) if i not in (20, 21, 22, 23)]
-    assert data.notes[1:] == (
-        "rows left out, too near the ends for 3 lags: 3",
-        "rows left out, a gap in the history or the target: 5",
-    )
+    assert rows_in_use(data) == [i for i in range(3, 59) if i not in (20, 21, 22, 23)]
+    assert [note.split()[0] for note in data.notes[1:]] == ["3", "5"]
 
 
 def test_order_by_sorts_before_anything_else(tmp_path: Path) -> None:
@@ -210,12 +203,12 @@ def test_order_by_sorts_before_anything_else(tmp_path: Path) -> None:
     mixed = {name: [cells[i] for i in order] for name, cells in columns.items()}
     again = load_table(tmp_path, mixed, *lines)
     assert again.preprocessing == data.preprocessing
-    for (rows, part), (other_rows, other) in zip(
+    for (rows, each), (other_rows, other) in zip(
         samples_of(data).values(), samples_of(again).values(), strict=True
     ):
         assert rows == other_rows
-        assert part.inputs.tobytes() == other.inputs.tobytes()
-        assert part.targets.tobytes() == other.targets.tobytes()
+        assert each.inputs.tobytes() == other.inputs.tobytes()
+        assert each.targets.tobytes() == other.targets.tobytes()
     assert data.train.inputs.shape[1] == 1 + 4 + 1
 
 
@@ -260,13 +253,10 @@ def test_equal_times_stay_in_the_order_of_the_file(tmp_path: Path) -> None:
 def test_order_by_with_missing_values_is_refused(tmp_path: Path) -> None:
     columns = series()
     columns["day"][5] = None
-    message = data_error(tmp_path, columns, "  target: y", "  lags: 2", "  order_by: day")
-    assert message == (
-        "column 'day', used as data.order_by, is missing in 1 rows; "
-        "fill it in, or order the file itself"
-    )
-    columns["day"] = [None if i == 5 else i for i in range(60)]
-    assert message == data_error(tmp_path, columns, "  target: y", "  lags: 2", "  order_by: day")
+    for days in (columns["day"], [None if i == 5 else i for i in range(60)]):
+        columns["day"] = [*days]
+        lines = ("  target: y", "  lags: 2", "  order_by: day")
+        assert_refused(DataError, "'day' | missing in 1 row;", tmp_path, columns, *lines)
 
 
 def test_horizon_by_hand(tmp_path: Path) -> None:
@@ -280,15 +270,12 @@ def test_horizon_by_hand(tmp_path: Path) -> None:
     assert data.split.train.tolist() == list(range(2, 39))
     assert data.split.validation.tolist() == list(range(41, 45))
     assert data.split.test.tolist() == list(range(47, 58))
-    assert data.notes == (
-        "rows left out, too near the ends for 2 lags: 4",
-        "rows left out, target reaches into the next part: 4",
-    )
+    assert [note.split()[0] for note in data.notes] == ["4", "4"]
     target = real(data)
     assert (target.names, target.labels) == (("y",) * 3, ("y+1", "y+2", "y+3"))
     assert len(set(target.means)) == len(set(target.scales)) == 1
-    for rows, part in samples_of(data).values():
-        assert part.values.tolist() == [values[row : row + 3] for row in rows]
+    for rows, each in samples_of(data).values():
+        assert each.values.tolist() == [values[row : row + 3] for row in rows]
     trained = {row + step for row in data.split.train.tolist() for step in range(3)}
     scored = {int(row) for row in data.split.validation} | {*data.split.test.tolist()}
     assert not trained & scored
@@ -318,9 +305,8 @@ def test_a_row_that_lacks_one_of_several_targets_is_left_out(tmp_path: Path) -> 
     columns: dict[str, list[Cell]] = {"p": [*wave(30)], "q": [*wave(30)], "a": [*wave(30)[::-1]]}
     columns["p"][4] = columns["q"][7] = columns["q"][4] = None
     data = load_table(tmp_path, columns, "  target: [q, p]")
-    kept = sorted(row for rows, _ in samples_of(data).values() for row in rows)
-    assert kept == [i for i in range(30) if i not in (4, 7)]
-    assert data.notes == ("rows left out, no target: 2",)
+    assert rows_in_use(data) == [i for i in range(30) if i not in (4, 7)]
+    assert data.notes == ("2 rows excluded: no target",)
 
 
 def test_targets_keep_the_order_of_the_config(tmp_path: Path) -> None:
@@ -332,131 +318,68 @@ def test_targets_keep_the_order_of_the_config(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "place", "message"),
+    ("lines", "facts"),
     [
-        (
-            ["  target: [a, y]", "  target_shape: [2, 3]"],
-            "c.yaml:4:17",
-            "2 x 3 is not the 2 targets that data.target names; make them agree",
-        ),
-        (
-            ['  target: "?"', "  lags: 2", "  features: []"],
-            "c.yaml:3:11",
-            "data.lags wants one target, and this names 3; choose one",
-        ),
-        (
-            ["  target: [a, y]", "task: regression"],
-            "c.yaml:4:7",
-            "regression has one target, and there are 2; set task: structured",
-        ),
+        (["  target: [a, y]", "  target_shape: [2, 3]"], "c.yaml:4:17: 2 x 3 | 2 targets"),
+        (['  target: "?"', "  lags: 2", "  features: []"], "c.yaml:3:11: data.lags | not 3"),
+        (["  target: [a, y]", "task: regression"], "c.yaml:4:7: regression | not 2"),
         (
             ["  target: y", "  lags: 2", "  horizon: 3", "task: regression"],
-            "c.yaml:6:7",
-            "regression has one target, and there are 3; set task: structured",
+            "c.yaml:6:7: regression | not 3",
         ),
-        (
-            ["  target: y", "  split: {method: stratified}"],
-            "c.yaml:4:19",
-            "stratified needs classes, and this is regression; use random or sequential",
-        ),
-        (
-            ["  target: y", "loss: cross_entropy"],
-            "c.yaml:4:7",
-            "cross_entropy does not fit regression; use mse, mae or huber",
-        ),
-        (
-            ["  target: b", "loss:", "  type: huber"],
-            "c.yaml:5:3",
-            "huber does not fit classification; use cross_entropy",
-        ),
-        (
-            ["  target: b", "  lags: 3"],
-            "c.yaml:4:9",
-            "the target holds classes, and data.lags is for numbers; leave data.lags out, or set "
-            "task: regression if they are numbers",
-        ),
-        (
-            ["  target: b", "  lags: 3", "  horizon: 2"],
-            "c.yaml:4:9",
-            "the target holds classes, and data.lags is for numbers; leave data.lags out, or set "
-            "task: structured if they are numbers",
-        ),
+        (["  target: y", "  split: {method: stratified}"], "c.yaml:4:19: stratified"),
+        (["  target: y", "loss: cross_entropy"], "c.yaml:4:7: cross_entropy | mse"),
+        (["  target: b", "loss:", "  type: huber"], "c.yaml:5:3: huber | use cross_entropy"),
+        (["  target: b", "  lags: 3"], "c.yaml:4:9: | task: regression"),
+        (["  target: b", "  lags: 3", "  horizon: 2"], "c.yaml:4:9: | task: structured"),
     ],
 )
 def test_what_does_not_fit_is_refused_where_it_stands(
-    tmp_path: Path, lines: list[str], place: str, message: str
+    tmp_path: Path, lines: list[str], facts: str
 ) -> None:
-    assert config_error(tmp_path, table(), *lines) == (f"{place}: {message}",)
+    assert_refused(ConfigError, facts, tmp_path, table(), *lines)
 
 
 def test_every_wrong_column_is_named_at_once_where_it_stands(tmp_path: Path) -> None:
-    path = write_csv(tmp_path / "t.csv", {**table(), "date": ["2021-01-01"] * 50})
-    loaded = configure(
-        path,
-        "  target: Y",
-        "  features: [a, bb, zz*]",
-        "  exclude:",
-        "    - dates",
-        "  order_by: Date",
-        "  split: {method: column, column: qqq}",
-    )
     with pytest.raises(ConfigError) as caught:
-        load(path, *loaded.text.splitlines()[2:])
-    assert caught.value.lines == (
-        "c.yaml:3:11: no column 'Y' in t.csv; did you mean 'y'?",
-        "c.yaml:6:7: no column 'dates' in t.csv; did you mean 'date'?",
-        "c.yaml:4:17: no column 'bb' in t.csv; did you mean 'b'?",
-        "c.yaml:4:21: no column matches 'zz*'",
-        "c.yaml:7:13: no column 'Date' in t.csv; did you mean 'date'?",
-        "c.yaml:8:35: no column 'qqq' in t.csv; the columns are a, b, y, date",
-    )
+        load_table(
+            tmp_path,
+            {**table(), "date": ["2021-01-01"] * 50},
+            "  target: Y",
+            "  features: [a, bb, zz*]",
+            "  exclude:",
+            "    - dates",
+            "  order_by: Date",
+            "  split: {method: column, column: qqq}",
+        )
+    places = ["3:11: no", "6:7: no", "4:17: no", "4:21: no", "7:13: no", "8:35: no"]
+    names = ["'Y'", "'dates'", "'bb'", "'zz*'", "'Date'", "'qqq'"]
+    for line, place, name in zip(caught.value.lines, places, names, strict=True):
+        assert line.startswith(f"c.yaml:{place}")
+        assert name in line
 
 
 def test_too_few_rows_are_refused(tmp_path: Path) -> None:
-    assert data_error(tmp_path, table(1), "  target: y") == (
-        "1 of 1 rows can be used (there are no more); training needs at least 2"
-    )
-    columns = table(5)
-    columns["y"] = [None, None, None, None, 1.5]
-    assert data_error(tmp_path, columns, "  target: y") == (
-        "1 of 5 rows can be used (no target: 4); training needs at least 2"
-    )
-    assert data_error(tmp_path, series(5), "  target: y", "  lags: 7") == (
-        "0 of 5 rows can be used (too near the ends for 7 lags: 5); training needs at least 2"
-    )
-    columns = series(12)
-    columns["y"][8] = None
-    assert data_error(tmp_path, columns, "  target: y", "  lags: 7") == (
-        "1 of 12 rows can be used (too near the ends for 7 lags: 7, a gap in the history or the "
-        "target: 4); training needs at least 2"
-    )
-
-
-def test_a_target_without_any_value_is_refused(tmp_path: Path) -> None:
-    columns = table() | {"y": [None] * 50}
-    assert data_error(tmp_path, columns, "  target: y") == (
-        "0 of 50 rows can be used (no target: 50); training needs at least 2"
-    )
+    short, gap = table(5), series(12)
+    short["y"] = [None, None, None, None, 1.5]
+    gap["y"][8] = None
+    cases: list[tuple[str, Columns, str]] = [
+        ("1 of 1 row can", table(1), ""),
+        ("1 of 5 rows | no target: 4", short, ""),
+        ("0 of 50 rows | no target: 50", table() | {"y": [None] * 50}, ""),
+        ("0 of 5 rows | 7 lags: 5", series(5), "  lags: 7"),
+        ("1 of 12 rows | 7 lags: 7 | gap in the history or target: 4", gap, "  lags: 7"),
+    ]
+    for facts, columns, line in cases:
+        assert_refused(DataError, facts, tmp_path, columns, "  target: y", line)
 
 
 def test_a_fraction_of_few_rows_is_refused(tmp_path: Path) -> None:
-    assert data_error(tmp_path, table(4), "  target: y") == (
-        "data.split.validation: 0.1 of 4 rows is no row; raise it, or set it to 0.0"
-    )
+    facts = "data.split.validation: 0.1 of 4 rows"
+    assert_refused(DataError, facts, tmp_path, table(4), "  target: y")
     data = load_table(tmp_path, table(4), "  target: y", "  split: {validation: 0.0, test: 0.0}")
     assert data.split.sizes() == {"train": 4, "validation": 0, "test": 0}
     assert data.test.inputs.shape == (0, data.train.inputs.shape[1])
-
-
-def test_a_single_class_is_refused_by_name(tmp_path: Path) -> None:
-    columns = table() | {"y": ["spam"] * 50}
-    assert data_error(tmp_path, columns, "  target: y") == (
-        "column 'y': every training row is of the class 'spam'; classification needs two"
-    )
-    columns["y"] = [1] * 50
-    assert data_error(tmp_path, columns, "  target: y", "task: classification") == (
-        "column 'y': every training row is of the class '1'; classification needs two"
-    )
 
 
 def test_a_class_that_training_never_saw_is_none(tmp_path: Path) -> None:
@@ -469,7 +392,8 @@ def test_a_class_that_training_never_saw_is_none(tmp_path: Path) -> None:
 def test_a_constant_target_trains_with_a_note(tmp_path: Path) -> None:
     data = load_table(tmp_path, {**table(), "y": [2.5] * 50}, "  target: y")
     assert (real(data).means, real(data).scales) == ((2.5,), (1.0,))
-    assert data.notes == ("the target is constant in the training rows; R2 is undefined: y",)
+    (note,) = data.notes
+    assert "y is constant" in note
 
 
 def test_a_separate_file_to_test_on(tmp_path: Path) -> None:
@@ -483,7 +407,7 @@ def test_a_separate_file_to_test_on(tmp_path: Path) -> None:
     assert data.train.inputs.tobytes() == alone.train.inputs.tobytes()
     assert data.split.sizes() == {"train": 45, "validation": 5, "test": 7}
     assert data.test.values[:, 0].tolist() == [v for v in other["y"] if v is not None]
-    assert data.notes == ("rows left out, no target in data.test_path: 1",)
+    assert data.notes == ("1 row excluded: no target in data.test_path",)
     first = data.preprocessing.features[0]
     assert isinstance(first, NumberFeature)
     a = np.array([v for i, v in enumerate(other["a"]) if i != 2], np.float64)
@@ -491,37 +415,30 @@ def test_a_separate_file_to_test_on(tmp_path: Path) -> None:
 
 
 def test_a_test_file_that_cannot_be_scored_is_refused(tmp_path: Path) -> None:
-    path = write_csv(tmp_path / "other.csv", {**table(5), "y": [None] * 5})
-    lines = ["  target: y", f"  test_path: {path}"]
-    assert data_error(tmp_path, table(), *lines) == (
-        f"{path}: every row lacks its target; add rows to score"
-    )
-    short = write_csv(tmp_path / "short.csv", {"y": [1.5, 2.5, 3.5]})
-    lines = ["  target: y", "  lags: 3", f"  test_path: {short}"]
-    assert data_error(tmp_path, series(), *lines) == (
-        f"{short}: every row lacks its target or history; add rows to score"
-    )
-    without = write_csv(tmp_path / "without.csv", {"a": [1], "b": ["x"]})
-    lines = ["  target: y", f"  test_path: {without}"]
-    assert data_error(tmp_path, table(), *lines) == f"{without}: column 'y' is missing"
+    cases: list[tuple[Columns, Columns, str, str]] = [
+        (table(), {**table(5), "y": [None] * 5}, "", "target;"),
+        (series(), {"y": [1.5, 2.5, 3.5]}, "  lags: 3", "target or history"),
+        (table(), {"a": [1], "b": ["x"]}, "", "column 'y' is missing"),
+    ]
+    for columns, other, line, fact in cases:
+        path = write_csv(tmp_path / "other.csv", other)
+        lines = ("  target: y", f"  test_path: {path}", line)
+        assert_refused(DataError, f"{path}: | {fact}", tmp_path, columns, *lines)
 
 
 def test_a_split_by_labels(tmp_path: Path) -> None:
     columns = table()
     names = ["train", "train", "validation", "test", None]
-    columns["part"] = [names[i % 5] for i in range(50)]
-    lines = ("  target: y", "  split: {method: column, column: part}")
+    columns["use"] = [names[i % 5] for i in range(50)]
+    lines = ("  target: y", "  split: {method: column, column: use}")
     data = load_table(tmp_path, columns, *lines)
     assert data.split.train.tolist() == [i for i in range(50) if i % 5 < 2]
     assert data.split.validation.tolist() == [i for i in range(50) if i % 5 == 2]
     assert data.split.test.tolist() == [i for i in range(50) if i % 5 == 3]
-    assert data.notes == ("rows left out, no value in part: 10",)
+    assert data.notes == ("10 rows excluded: no value in use",)
     assert data.preprocessing.inputs == ("a", "b=x", "b=y", "b=z")
-    columns["part"] = [i % 2 for i in range(50)]
-    assert data_error(tmp_path, columns, *lines) == (
-        "column 'part', used as data.split.column, holds numbers; "
-        "set data.split.validation_from and test_from"
-    )
+    columns["use"] = [i % 2 for i in range(50)]
+    assert_refused(DataError, "'use' | numbers | validation_from", tmp_path, columns, *lines)
 
 
 def test_a_split_by_date_of_a_series_out_of_order(tmp_path: Path) -> None:
@@ -576,79 +493,52 @@ def test_unnamed_columns_are_numbered(tmp_path: Path) -> None:
     assert real(data).labels == ("1",)
 
 
-def dates(*days: int) -> list[Cell]:
-    return [str(np.datetime64("2021-01-01") + day) for day in days]
-
-
 @pytest.mark.parametrize(
     ("days", "order_by", "expected"),
     [
-        (range(40), True, []),
-        (range(40), False, []),
-        (
-            [*range(20), *range(23, 43)],
-            True,
-            [
-                "day has gaps: 1 of 39 steps are not as long as the others, and lags count rows; "
-                "add rows with an empty target"
-            ],
-        ),
-        (
-            [day // 2 for day in range(40)],
-            True,
-            [
-                "day repeats the value of the row before 20 times: lags count rows, and several "
-                "series in one file are read as one"
-            ],
-        ),
-        (
-            [*range(20, 40), *range(20)],
-            False,
-            ["rows are not in the order of day; set data.order_by"],
-        ),
+        (range(40), True, None),
+        (range(40), False, None),
+        ([*range(20), *range(23, 43)], True, "1 irregular step of 39"),
+        ([day // 2 for day in range(40)], True, "20 repeated timestamps"),
+        ([*range(20, 40), *range(20)], False, "not sorted by day"),
     ],
 )
 def test_a_series_that_is_none_is_noted(
-    tmp_path: Path, days: Sequence[int], order_by: bool, expected: list[str]
+    tmp_path: Path, days: Sequence[int], order_by: bool, expected: str | None
 ) -> None:
-    columns: dict[str, list[Cell]] = {"day": dates(*days), "y": [*wave(40)]}
+    dates = [str(np.datetime64("2021-01-01") + day) for day in days]
     lines = ["  target: y", "  lags: 3", *(["  order_by: day"] if order_by else [])]
-    notes = load_table(tmp_path, columns, *lines).notes
-    assert [note for note in notes if "day" in note and "left out" not in note] == expected
+    notes = load_table(tmp_path, {"day": dates, "y": wave(40)}, *lines).notes
+    found = [note for note in notes if "day" in note and "excluded" not in note]
+    assert len(found) == (expected is not None)
+    assert all(expected in note for note in found if expected)
 
 
 def test_a_column_that_is_numbers_for_the_most_part_is_noted(tmp_path: Path) -> None:
     columns = table()
     columns["hp"] = ["unknown" if i % 4 == 0 else i % 9 for i in range(50)]
     notes = load_table(tmp_path, columns, "  target: y").notes
-    assert (
-        "37 of 50 values of hp are numbers, and it is taken for text; list the others in "
-        "data.missing if they mean missing"
-    ) in notes
+    assert any("hp" in note and "37 of 50" in note for note in notes)
 
 
 def test_a_text_with_nearly_a_class_per_row_is_no_target(tmp_path: Path) -> None:
     columns: dict[str, list[Cell]] = {**table(), "code": [f"C{i}" for i in range(50)]}
-    assert data_error(tmp_path, columns, "  target: code") == (
-        "column 'code' has 50 different texts in 50 rows, too many to be classes; choose another "
-        "data.target"
-    )
+    facts = "'code' | 50 distinct texts | data.target"
+    assert_refused(DataError, facts, tmp_path, columns, "  target: code")
 
 
 def test_rows_of_a_class_without_a_training_row(tmp_path: Path) -> None:
     """Those that would validate have no loss and are left out; those that test count as wrong."""
-    part = ["train"] * 30 + ["validation"] * 10 + ["test"] * 10
+    use = ["train"] * 30 + ["validation"] * 10 + ["test"] * 10
     kind: list[Cell] = [["p", "q"][i % 2] for i in range(50)]
     kind[35], kind[36], kind[45] = "r", "r", "r"
-    columns: dict[str, list[Cell]] = {**table(), "part": [*part], "kind": kind}
-    data = load_table(
-        tmp_path, columns, "  target: kind", "  split: {method: column, column: part}"
-    )
+    columns: dict[str, list[Cell]] = {**table(), "use": [*use], "kind": kind}
+    data = load_table(tmp_path, columns, "  target: kind", "  split: {method: column, column: use}")
     assert len(data.validation) == len(data.split.validation) == 8
     assert data.test.classes.tolist().count(-1) == 1
-    assert "test rows of a class that no training row has, counted wrong: 1" in data.notes
-    left_out = "rows left out, validation rows of a class that no training row has: 2"
-    assert left_out in data.notes
+    unseen, left_out = data.notes
+    assert unseen.startswith("1 test row of a class without training rows")
+    assert left_out == "2 rows excluded: validation rows of a class without training rows"
 
 
 def test_names_that_occur_several_times_are_noted(tmp_path: Path) -> None:
@@ -656,4 +546,4 @@ def test_names_that_occur_several_times_are_noted(tmp_path: Path) -> None:
     rows = [f"{i},{i * i % 7},{i * 3 % 11}" for i in range(30)]
     path.write_text("\n".join(["x,x,y", *rows]) + "\n")
     notes = load(path, "  target: y").notes
-    assert notes[0] == "repeated column names are told apart: x.0, x.1"
+    assert notes[0].endswith("x.0, x.1")

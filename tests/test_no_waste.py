@@ -22,7 +22,7 @@ from ml2021.data.csv.headers import TableFormat, open_scan
 from ml2021.data.csv.scan import TextScan
 from ml2021.data.preprocessing.fit import fit_features
 from ml2021.data.preprocessing.records import Preprocessing, RealTargets
-from ml2021.data.preprocessing.transform import encode_parts
+from ml2021.data.preprocessing.transform import encode_splits
 from ml2021.data.tables import read_table
 from ml2021.engine import matmul as products
 from ml2021.engine import optimizers
@@ -302,7 +302,7 @@ def test_encoded_columns_are_let_go_of() -> None:
         return column
 
     parts = [np.arange(0, 700), np.arange(700, rows)]
-    encoded = encode_parts(preprocessing, take, parts)
+    encoded = encode_splits(preprocessing, take, parts)
     assert [part.inputs.shape for part in encoded] == [(700, 9), (300, 9)]
     assert all(part.inputs.flags.c_contiguous for part in encoded)
     assert len(seen) == len(names)

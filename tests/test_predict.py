@@ -167,10 +167,10 @@ def test_what_is_odd_about_the_inputs_is_counted(runs: Path, folder: Path) -> No
     assert outcome.stderr.splitlines() == [
         f"run {runs / 'number'}",
         "odd.csv: 30 rows to odd.predictions.csv",
-        "  - columns ignored, the model has no use for them: id, kind, p0, p1, p2, p3, p4, p5",
-        "  - missing values filled (a category: none of them): a 1",
-        "  - categories never seen in training, encoded as none: colour 3",
-        "  - values outside the range of the training rows: a 1",
+        "  - ignoring columns that the model does not use: id, kind, p0, p1, p2, p3, p4, p5",
+        "  - missing values filled (categories: encoded as none): a 1",
+        "  - categories not seen in training, encoded as none: colour 3",
+        "  - values outside the training range: a 1",
     ]
 
 

@@ -1,6 +1,7 @@
 """Splits: disjoint and complete by property, shares and thresholds worked out by hand."""
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -40,14 +41,23 @@ def fractions(
     )
 
 
-def parts(split: Split) -> list[list[int]]:
-    return [split.train.tolist(), split.validation.tolist(), split.test.tolist()]
+def lists(split: Split) -> list[list[int]]:
+    return [rows.tolist() for rows in split.rows.values()]
+
+
+def assert_refused(facts: str, call: Callable[..., object], *arguments: Any, **named: Any) -> None:
+    """Check that the call raises one line that begins with these facts and holds them all."""
+    with pytest.raises(DataError) as caught:
+        call(*arguments, **named)
+    first, *others = facts.split(" | ")
+    assert str(caught.value).startswith(first)
+    assert all(fact in str(caught.value) for fact in others)
 
 
 def assert_partition(split: Split, rows: NDArray[np.int64]) -> None:
-    for part in parts(split):
-        assert part == sorted(part)
-    assert sorted(row for part in parts(split) for row in part) == rows.tolist()
+    for each in lists(split):
+        assert each == sorted(each)
+    assert sorted(row for each in lists(split) for row in each) == rows.tolist()
 
 
 @given(
@@ -57,7 +67,7 @@ def assert_partition(split: Split, rows: NDArray[np.int64]) -> None:
     st.sampled_from([0.0, 0.05, 0.2, 0.5]),
     st.integers(0, 2**32),
 )
-def test_parts_are_disjoint_and_complete_and_of_the_right_size(
+def test_splits_are_disjoint_and_complete_and_of_the_right_size(
     chosen: set[int], method: Method, validation: float, test: float, seed: int
 ) -> None:
     rows = rows_of(*sorted(chosen))
@@ -70,7 +80,7 @@ def test_parts_are_disjoint_and_complete_and_of_the_right_size(
 
 def test_sequential_is_in_order() -> None:
     split = fractions(rows_of(*range(10, 30, 2)), "sequential", 0.2, 0.3)
-    assert parts(split) == [[10, 12, 14, 16, 18], [20, 22], [24, 26, 28]]
+    assert lists(split) == [[10, 12, 14, 16, 18], [20, 22], [24, 26, 28]]
 
 
 def test_a_split_depends_on_its_seed_alone() -> None:
@@ -81,22 +91,21 @@ def test_a_split_depends_on_its_seed_alone() -> None:
         np.random.seed(99)
         again = fractions(rows, method, seed=5, classes=classes)
         np.random.set_state(state)
-        assert parts(again) == parts(split)
-        assert parts(fractions(rows, method, seed=6, classes=classes)) != parts(split)
+        assert lists(again) == lists(split)
+        assert lists(fractions(rows, method, seed=6, classes=classes)) != lists(split)
 
 
 def test_a_random_split_does_not_look_at_the_classes_or_the_row_numbers() -> None:
     split = fractions(np.arange(100), seed=3)
     shifted = fractions(np.arange(1000, 1100), seed=3, classes=np.arange(100) % 2)
-    assert parts(shifted) == [[row + 1000 for row in part] for part in parts(split)]
+    assert lists(shifted) == [[row + 1000 for row in each] for each in lists(split)]
     sets = [set(fractions(np.arange(100), seed=seed).test.tolist()) for seed in range(40)]
     assert set.union(*sets) == set(range(100))  # no row is never tested
 
 
 def shares(classes: NDArray[np.int64], split: Split) -> dict[str, float]:
-    """Return how far, in rows, any class is from its share of each part."""
+    """Return how far, in rows, any class is from its share of each split."""
     counts = np.bincount(classes)
-    named = {"train": split.train, "validation": split.validation, "test": split.test}
     return {
         name: float(
             np.abs(
@@ -104,7 +113,7 @@ def shares(classes: NDArray[np.int64], split: Split) -> dict[str, float]:
                 - counts * len(rows) / len(classes)
             ).max()
         )
-        for name, rows in named.items()
+        for name, rows in split.rows.items()
     }
 
 
@@ -119,7 +128,7 @@ def mixed(counts: list[int], seed: int) -> NDArray[np.int64]:
     st.sampled_from([0.0, 0.1, 0.5]),
     st.integers(0, 1000),
 )
-def test_two_classes_have_their_share_of_each_part_to_within_a_row(
+def test_two_classes_have_their_share_of_each_split_to_within_a_row(
     counts: list[int], validation: float, test: float, seed: int
 ) -> None:
     classes = mixed(counts, seed)
@@ -162,29 +171,16 @@ def test_which_rows_of_a_class_are_tested_is_random() -> None:
 
 def test_a_fraction_that_gives_no_row_is_refused_and_0_is_not() -> None:
     rows = np.arange(4)
-    with pytest.raises(DataError) as caught:
-        fractions(rows, validation=0.25, test=0.1)
-    assert str(caught.value) == (
-        "data.split.test: 0.1 of 4 rows is no row; raise it, or set it to 0.0"
-    )
-    with pytest.raises(DataError) as caught:
-        fractions(rows, validation=0.1, test=0.25)
-    assert str(caught.value) == (
-        "data.split.validation: 0.1 of 4 rows is no row; raise it, or set it to 0.0"
-    )
-    assert fractions(rows, validation=0.0, test=0.0).sizes() == {
-        "train": 4,
-        "validation": 0,
-        "test": 0,
-    }
+    assert_refused("data.split.test: 0.1 of 4 rows", fractions, rows, validation=0.25, test=0.1)
+    facts = "data.split.validation: 0.1 of 4 rows"
+    assert_refused(facts, fractions, rows, validation=0.1, test=0.25)
+    sizes = fractions(rows, validation=0.0, test=0.0).sizes()
+    assert sizes == {"train": 4, "validation": 0, "test": 0}
 
 
 def test_a_split_that_leaves_no_row_to_train_is_refused() -> None:
-    with pytest.raises(DataError) as caught:
-        fractions(np.arange(2), validation=0.4, test=0.4)
-    assert str(caught.value) == (
-        "2 usable rows leave none to train; lower data.split.validation or data.split.test"
-    )
+    facts = "data.split: 2 usable rows leave none to train"
+    assert_refused(facts, fractions, np.arange(2), validation=0.4, test=0.4)
 
 
 def labels_of(*labels: str | None) -> NDArray[np.object_]:
@@ -193,25 +189,20 @@ def labels_of(*labels: str | None) -> NDArray[np.object_]:
 
 def test_a_column_of_labels() -> None:
     labels = labels_of("test", "train", None, "validation", "train", "test")
-    split = split_by_label(rows_of(0, 2, 4, 6, 8, 9), labels, "part")
-    assert parts(split) == [[2, 8], [6], [0, 9]]
-    assert dict(split.left_out) == {"no value in part": 1}
+    split = split_by_label(rows_of(0, 2, 4, 6, 8, 9), labels, "when")
+    assert lists(split) == [[2, 8], [6], [0, 9]]
+    assert dict(split.left_out) == {"no value in when": 1}
 
 
 @pytest.mark.parametrize("odd", ["Train", "valid", "", "nan"])
 def test_an_odd_label_is_named(odd: str) -> None:
-    with pytest.raises(DataError) as caught:
-        split_by_label(rows_of(0, 1, 2), labels_of(None, "train", odd), "part")
-    assert str(caught.value) == (
-        f"column 'part', used as data.split.column, holds '{odd}'; it takes train, validation or "
-        "test, or set data.split.validation_from and test_from"
-    )
+    labels = labels_of(None, "train", odd)
+    assert_refused(f"column 'when' | '{odd}'", split_by_label, rows_of(0, 1, 2), labels, "when")
 
 
 def test_labels_without_training_rows_are_refused() -> None:
-    with pytest.raises(DataError) as caught:
-        split_by_label(rows_of(0, 1), labels_of("test", "validation"), "part")
-    assert str(caught.value) == "data.split: column 'part' gives no row to training"
+    labels = labels_of("test", "validation")
+    assert_refused("data.split: column 'when'", split_by_label, rows_of(0, 1), labels, "when")
 
 
 def threshold(
@@ -223,57 +214,48 @@ def threshold(
 
 def test_thresholds_of_numbers() -> None:
     split = threshold([5, 1, None, 3, 4, 2, 4.5], 3, 4.5)
-    assert parts(split) == [[1, 5], [3, 4], [0, 6]]
+    assert lists(split) == [[1, 5], [3, 4], [0, 6]]
     assert dict(split.left_out) == {"no value in when": 1}
-    assert parts(threshold([1, 2, 3, 4], None, 3)) == [[0, 1], [], [2, 3]]
-    assert parts(threshold([1, 2, 3, 4], 3, None)) == [[0, 1], [2, 3], []]
+    assert lists(threshold([1, 2, 3, 4], None, 3)) == [[0, 1], [], [2, 3]]
+    assert lists(threshold([1, 2, 3, 4], 3, None)) == [[0, 1], [2, 3], []]
 
 
 def test_thresholds_of_dates() -> None:
     days: list[Cell] = ["2020-12-31", "2021-01-01", None, "2020-06-30", "2020-07-01 00:00", ""]
     split = threshold(days, "2020-07-01", "2021-01-01")
-    assert parts(split) == [[3], [0, 4], [1]]
+    assert lists(split) == [[3], [0, 4], [1]]
     assert dict(split.left_out) == {"no value in when": 2}
 
 
 def test_a_threshold_need_not_be_written_as_the_column_is() -> None:
     days: list[Cell] = ["2021/06/30", "2021/07/01", "2021/10/01"]
-    assert parts(threshold(days, None, "2021-07-01")) == [[0], [], [1, 2]]
-    assert parts(threshold(days, None, "2021-07-01T00:00:00Z")) == [[0], [], [1, 2]]
+    assert lists(threshold(days, None, "2021-07-01")) == [[0], [], [1, 2]]
+    assert lists(threshold(days, None, "2021-07-01T00:00:00Z")) == [[0], [], [1, 2]]
 
 
-@pytest.mark.parametrize("wrong", ["2021-7-1", "July", 2021])
-def test_a_threshold_that_is_no_date_is_refused(wrong: str | int) -> None:
-    with pytest.raises(DataError) as caught:
-        threshold(["2021-06-30", "2021-10-01"], None, wrong)
-    assert str(caught.value) == (
-        f"data.split.test_from is '{wrong}', and column 'when' holds dates like 2021-03-31; "
-        "give it in the same form"
-    )
+DAYS = ["2021-06-30", "2021-10-01"]
 
 
-def test_a_threshold_that_is_no_number_is_refused() -> None:
-    with pytest.raises(DataError) as caught:
-        threshold([1, 2, 3], "2021-07-01", 3)
-    assert str(caught.value) == (
-        "data.split.validation_from is '2021-07-01', and column 'when' holds numbers; "
-        "give it in the same form"
-    )
-
-
-def test_a_threshold_that_no_row_reaches_is_refused() -> None:
-    with pytest.raises(DataError) as caught:
-        threshold([1, 2, 3], 2, 4)
-    assert str(caught.value) == "data.split.test_from: no row from '4' on"
-    with pytest.raises(DataError) as caught:
-        threshold([1, 2, 3], 3, 2)
-    assert str(caught.value) == (
-        "data.split.validation_from '3' comes after test_from '2'; the validation rows stand "
-        "before the test rows"
-    )
-    with pytest.raises(DataError) as caught:
-        threshold([1, 2, 3], 1, 2)
-    assert str(caught.value) == "data.split: column 'when' gives no row to training"
+@pytest.mark.parametrize(
+    ("cells", "validation_from", "test_from", "facts"),
+    [
+        (DAYS, None, "2021-7-1", "data.split.test_from is '2021-7-1' | 'when' holds dates"),
+        (DAYS, None, "July", "data.split.test_from is 'July' | 'when' holds dates"),
+        (DAYS, None, 2021, "data.split.test_from is '2021' | 'when' holds dates"),
+        ([1, 2, 3], "2021-07-01", 3, "data.split.validation_from is | 'when' holds numbers"),
+        ([1, 2, 3], 2, 4, "data.split.test_from: | '4'"),
+        ([1, 2, 3], 4, None, "data.split.validation_from: | '4'"),
+        ([1, 2, 3], 3, 2, "data.split.validation_from '3' is after test_from '2'"),
+        ([1, 2, 3], 1, 2, "data.split: column 'when'"),
+    ],
+)
+def test_a_threshold_that_cannot_be_is_refused(
+    cells: list[Cell],
+    validation_from: str | float | None,
+    test_from: str | float | None,
+    facts: str,
+) -> None:
+    assert_refused(facts, threshold, cells, validation_from, test_from)
 
 
 def target_rows(rows: NDArray[np.int64], horizon: int) -> set[int]:
@@ -281,69 +263,60 @@ def target_rows(rows: NDArray[np.int64], horizon: int) -> set[int]:
 
 
 @given(st.data(), st.integers(1, 6))
-def test_no_training_target_holds_a_value_of_a_later_part(
+def test_no_training_target_holds_a_value_of_a_later_split(
     data: st.DataObject, horizon: int
 ) -> None:
     labels = data.draw(st.lists(st.sampled_from("tvx-"), min_size=3, max_size=60))
     train, validation, test = (
-        rows_of(*(i for i, label in enumerate(labels) if label == part)) for part in "tvx"
+        rows_of(*(i for i, label in enumerate(labels) if label == letter)) for letter in "tvx"
     )
     kept_train = disjoint_rows(train, [validation, test], horizon)
     kept_validation = disjoint_rows(validation, [test], horizon)
     if (len(train) and not kept_train) or (len(validation) and not kept_validation):
-        with pytest.raises(DataError, match="reach into the next part"):
+        with pytest.raises(DataError, match="overlap the next split"):
             without_overlap(Split(train, validation, test), horizon)
         return
     split = without_overlap(Split(train, validation, test), horizon)
     # And no more is left out than has to be.
-    assert parts(split) == [kept_train, kept_validation, test.tolist()]
+    assert lists(split) == [kept_train, kept_validation, test.tolist()]
     if horizon > 1:
         dropped = len(train) + len(validation) - len(split.train) - len(split.validation)
-        assert split.left_out["target reaches into the next part"] == dropped
+        assert split.left_out["target overlaps the next split"] == dropped
 
 
 def disjoint_rows(
     rows: NDArray[np.int64], later: list[NDArray[np.int64]], horizon: int
 ) -> list[int]:
-    taken = set[int]().union(*(target_rows(part, horizon) for part in later))
+    taken = set[int]().union(*(target_rows(each, horizon) for each in later))
     return [int(row) for row in rows if not target_rows(rows_of(row), horizon) & taken]
 
 
 def test_overlap_at_the_seams_of_a_sequential_split() -> None:
     split = fractions(np.arange(20), "sequential", 0.25, 0.25)
     kept = without_overlap(split, 3)
-    assert parts(kept) == [[*range(8)], [10, 11, 12], [15, 16, 17, 18, 19]]
-    assert dict(kept.left_out) == {"target reaches into the next part": 4}
+    assert lists(kept) == [[*range(8)], [10, 11, 12], [15, 16, 17, 18, 19]]
+    assert dict(kept.left_out) == {"target overlaps the next split": 4}
     assert without_overlap(split, 1) is split
 
 
-def test_a_part_that_overlap_empties_is_refused() -> None:
-    with pytest.raises(DataError) as caught:
-        without_overlap(Split(np.arange(10), rows_of(10, 11), rows_of(12, 13)), 4)
-    assert str(caught.value) == (
-        "data.split: the 4 values of each validation row's target reach into the next part; "
-        "give validation more rows in a row, or lower data.horizon"
-    )
-    with pytest.raises(DataError) as caught:
-        without_overlap(Split(rows_of(0, 2), rows_of(), rows_of(1, 3)), 2)
-    assert str(caught.value).startswith("data.split: the 2 values of each training row's target")
+def test_a_split_that_overlap_empties_is_refused() -> None:
+    split = Split(np.arange(10), rows_of(10, 11), rows_of(12, 13))
+    assert_refused("data.split: | horizon of 4 | every validation", without_overlap, split, 4)
+    split = Split(rows_of(0, 2), rows_of(), rows_of(1, 3))
+    assert_refused("data.split: | horizon of 2 | every training", without_overlap, split, 2)
 
 
 # Folds.
 
 
 def folds_of(
-    rows: NDArray[np.int64], folds: int, validation: float = 0.1, **more: object
+    rows: NDArray[np.int64],
+    folds: int,
+    validation: float = 0.1,
+    seed: int = 0,
+    classes: NDArray[np.int64] | None = None,
 ) -> list[Split]:
-    classes = more.get("classes")
-    assert classes is None or isinstance(classes, np.ndarray)
-    return split_in_folds(
-        rows,
-        folds=folds,
-        validation=validation,
-        seed=int(str(more.get("seed", 0))),
-        classes=classes,
-    )
+    return split_in_folds(rows, folds=folds, validation=validation, seed=seed, classes=classes)
 
 
 @given(
@@ -384,39 +357,20 @@ def test_folds_share_out_every_class(counts: list[int], folds: int, seed: int) -
 
 def test_folds_depend_on_their_seed_alone() -> None:
     rows = np.arange(40)
-    again = [parts(split) for split in folds_of(rows, 5, seed=3)]
-    assert [parts(split) for split in folds_of(rows, 5, seed=3)] == again
-    assert [parts(split) for split in folds_of(rows, 5, seed=4)] != again
+    again = [lists(split) for split in folds_of(rows, 5, seed=3)]
+    assert [lists(split) for split in folds_of(rows, 5, seed=3)] == again
+    assert [lists(split) for split in folds_of(rows, 5, seed=4)] != again
     first, second = (folds_of(rows, 5, seed=3)[fold].validation.tolist() for fold in (0, 1))
     assert first != second  # each draws its own validation rows
 
 
 @pytest.mark.parametrize(
-    ("rows", "folds", "validation", "line"),
+    ("rows", "folds", "validation", "facts"),
     [
-        (
-            7,
-            8,
-            0.1,
-            "data.split.folds: 8 folds of 7 usable rows leave a fold without a row; lower it",
-        ),
-        (
-            8,
-            4,
-            0.05,
-            "data.split.validation: 0.05 of the 6 rows beside a fold is no row; "
-            "raise it, or set it to 0.0",
-        ),
-        (
-            2,
-            2,
-            0.9,
-            "data.split.folds: 2 folds of 2 usable rows leave none to train; "
-            "lower data.split.validation, or raise data.split.folds",
-        ),
+        (7, 8, 0.1, "data.split.folds: 8 folds | not 7"),
+        (8, 4, 0.05, "data.split.validation: 0.05 of the 6 rows outside a fold"),
+        (2, 2, 0.9, "data.split.folds: 2 folds of 2 usable rows"),
     ],
 )
-def test_folds_that_cannot_be(rows: int, folds: int, validation: float, line: str) -> None:
-    with pytest.raises(DataError) as caught:
-        folds_of(np.arange(rows), folds, validation)
-    assert str(caught.value) == line
+def test_folds_that_cannot_be(rows: int, folds: int, validation: float, facts: str) -> None:
+    assert_refused(facts, folds_of, np.arange(rows), folds, validation)

@@ -90,7 +90,7 @@ def evaluate(csv: Path | None, run_path: Path | None) -> ScoredRows:
             return ScoredRows(run.path, "folds", task, folds.evaluation(), (), folds)
     with chosen_run(run, run_path):
         if csv is None:
-            split, samples = reload_training_data(run, model, "name a CSV to score").scored_part
+            split, samples = reload_training_data(run, model, "name a CSV to score").scored_split
         else:
             split, samples, notes = _rows_of(csv, model)
         predictions = model.member_predictions(samples.inputs)

@@ -160,7 +160,7 @@ def _build_trainer(csv: Path, loaded: LoadedConfig, curve: "Curve", relu: bool) 
     from ml2021.engine.piecewise import Curve, to_ramps, to_relu_pairs, to_sigmoid_sum
     from ml2021.training.trainer import build_trainer
 
-    data = load_training_data(loaded.config, loaded.locate)
+    data = load_training_data(loaded)
     trainer = build_trainer(data, str(csv), last=None, threads=None)
     (feature,), target = data.preprocessing.features, data.preprocessing.target
     assert isinstance(feature, NumberFeature)

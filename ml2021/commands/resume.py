@@ -69,16 +69,12 @@ def _resume(
 ) -> None:
     from ml2021.commands.train import finish
     from ml2021.data.load import load_training_data
-    from ml2021.data.preprocessing.reuse import reuse_if_compatible
     from ml2021.runs.summary import read_environment
     from ml2021.training.trainer import build_trainer
 
     environment = read_environment(run)
     progress = read_progress(run, environment)
-    kept = progress.preprocessing
-    data = load_training_data(
-        loaded.config, loaded.locate, lambda own: reuse_if_compatible(own, kept) if kept else own
-    )
+    data = load_training_data(loaded, reuse=progress.preprocessing)
     data = replace(data, init_sha256=environment.init_sha256)
     check_unchanged(run, loaded, data, environment, progress.begun)
     check_folds(overrides, data)

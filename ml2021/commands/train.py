@@ -58,9 +58,10 @@ def train(
     from ml2021.data.load import describe, load_training_data
 
     if initial is None:
-        data = load_training_data(loaded.config, loaded.locate)
+        data = load_training_data(loaded)
     else:
-        data = load_training_data(loaded.config, loaded.locate, initial.choose)
+        data = load_training_data(loaded, reuse=initial.model.preprocessing)
+        initial.check_columns(data)
         data = replace(data, init_sha256=initial.sha256)
     console.say("config, with every default:")
     console.say(*(f"  {line}" for line in dump_yaml(data.config).splitlines()))
@@ -98,7 +99,7 @@ def load_initial_model_for(loaded: LoadedConfig, path: Path) -> "InitialModel":
     from ml2021.data.resolve import check_columns
 
     source = open_run(path)
-    check_columns(loaded.config, loaded.locate)
+    check_columns(loaded)
 
     from ml2021.training.init_from import load_initial_model
 

@@ -1,7 +1,7 @@
-"""Of what kind each column is, and which task that makes.
+"""Infer the type of each feature column, and the task from the target columns.
 
-Inferred from all rows of the table, so that it does not depend on the split. What is learned from
-training rows alone, means, categories, classes, is left to `ml2021.data.preprocessing.fit`.
+All rows of the table count, so that the types do not depend on the split. What may only be learned
+from training rows (means, categories, classes) is in `ml2021.data.preprocessing.fit`.
 """
 
 import re
@@ -34,19 +34,16 @@ _NUMBER = r"\s*[+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][+-]?\d+)?\s*"
 
 @dataclass(frozen=True)
 class FeatureColumn:
-    """A feature and its kind. Categories are compared as they are stored, as number or as text.
-
-    The pixel-like columns of one `group` are numbers that share a scale.
-    """
+    """A feature and its type. The pixel columns of one `group` are numbers that share a scale."""
 
     name: str
-    kind: ColumnType
+    type: ColumnType
     group: str | None = None
 
 
 @dataclass(frozen=True)
 class ColumnTypes:
-    """What the table holds for this model: the kept features, the task, and notes for the user."""
+    """The features with a type, the task, and notes for the user."""
 
     features: tuple[FeatureColumn, ...]
     task: Task
@@ -60,66 +57,69 @@ def infer_column_types(
     task: Literal["auto", "regression", "classification", "structured"],
     lags: int,
 ) -> ColumnTypes:
-    """Infer the kind of every feature, and the task. Raises DataError where they do not fit."""
+    """Infer the type of every feature, and the task.
+
+    Raises DataError if no feature is left, or the targets do not fit the task.
+    """
     notes: list[str] = []
     features: list[FeatureColumn] = []
-    dropped: dict[str, list[str]] = {}
+    excluded: dict[str, list[str]] = {}
     pixels = _pixel_groups(frame, selection.features)
     for group in dict.fromkeys(pixels.values()):
-        notes.append(f"{echo(group)}* are taken for pixels: numbers that share one scale")
+        notes.append(f"{echo(group)}* are treated as pixels: numbers that share one scale")
     for name in selection.features:
         if name in pixels:
             features.append(FeatureColumn(name, "number", pixels[name]))
             continue
-        kind, reason = _feature_type(frame[name])
-        if kind is None:
-            dropped.setdefault(reason, []).append(name)
+        column_type, reason = _feature_type(frame[name])
+        if column_type is None:
+            excluded.setdefault(reason, []).append(name)
         else:
-            features.append(FeatureColumn(name, kind))
-    for reason, names in dropped.items():
-        notes.append(f"left out: {listed(names)} ({reason})")
+            features.append(FeatureColumn(name, column_type))
+    for reason, names in excluded.items():
+        notes.append(f"excluded: {listed(names)} ({reason})")
     for name in selection.features:
         if (count := _numbers_in_text(frame[name])) > 0:
             notes.append(
-                f"{count} of {frame[name].count()} values of {echo(name)} are numbers, and it is "
-                "taken for text; list the others in data.missing if they mean missing"
+                f"{echo(name)} is treated as text although {count} of {frame[name].count()} values "
+                "are numbers; if the rest mean missing, list them in data.missing"
             )
-    if identifiers := [f.name for f in features if f.kind == "number" and _counts(frame[f.name])]:
-        notes.append(
-            f"{listed(identifiers)} counts the rows; if it only names them, add it to data.exclude"
-        )
+    if counters := [f.name for f in features if f.type == "number" and _counts(frame[f.name])]:
+        looks = "looks like a row number" if len(counters) == 1 else "look like row numbers"
+        notes.append(f"{listed(counters)} {looks}; list identifiers in data.exclude")
     if not features and not lags:
         raise DataError(
-            f"{selection.targets[0]}: no column is left to predict it from; "
+            f"{echo(selection.targets[0])}: no column is left to predict it from; "
             "see data.features and data.exclude"
         )
     if lags and features:
+        come = "comes" if len(features) == 1 else "come"
         notes.append(
-            f"{listed([f.name for f in features])} of the predicted row itself must be known when "
-            "predicting, beside the history; data.exclude leaves columns out"
+            f"{listed([f.name for f in features])} {come} from the predicted row and must be known "
+            "at prediction time; exclude what is not with data.exclude"
         )
     return ColumnTypes(tuple(features), _infer_task(frame, selection, task, notes), tuple(notes))
 
 
 def _feature_type(column: "pd.Series") -> tuple[ColumnType | None, str]:
-    """Return a feature's kind, or None and the reason to leave it out."""
+    """Return a feature's type, or None and the reason to exclude it."""
     present = column.dropna()
     if is_number(column):
         values = np.unique(present.to_numpy(np.float64))
         if values.size == 0:
-            return None, "no value at all"
-        is_category = values.size == 2 and len(present) > 2  # of two rows, nothing tells
+            return None, "no values"
+        is_category = values.size == 2 and len(present) > 2  # two rows are too few to tell
         return ("category", "") if is_category else ("number", "")
     values = present.unique()
     if is_date(values):
         return None, "dates or times"
     if len(values) > _FEW_CLASSES and len(values) > 0.5 * len(present):
-        return None, "text with nearly a value per row"
+        return None, "text with nearly one value per row"
     return "category", ""
 
 
 def _numbers_in_text(column: "pd.Series") -> int:
-    """Return how many cells of a text column are numbers, 0 where it is fewer than half."""
+    """Return the number of cells of a text column that are numbers; 0 if fewer than half."""
     if is_number(column):
         return 0
     present = column.dropna()
@@ -128,10 +128,10 @@ def _numbers_in_text(column: "pd.Series") -> int:
 
 
 def _pixel_groups(frame: "pd.DataFrame", names: Sequence[str]) -> dict[str, str]:
-    """Return name -> stem for columns that look like the pixels of one image.
+    """Return the common stem of the names of each column that looks like a pixel of an image.
 
-    At least 16 columns of numbers whose names are one stem and a number, all whole from 0 to 255 or
-    all from 0 to 1, not all of them two-valued (those may be one-hot columns).
+    These are at least 16 columns of numbers, named by one stem and a number, all integers from 0 to
+    255 or all from 0 to 1, and with more than two values (otherwise they may be one-hot columns).
     """
     groups: dict[str, list[str]] = {}
     for name in names:
@@ -145,7 +145,7 @@ def _pixel_groups(frame: "pd.DataFrame", names: Sequence[str]) -> dict[str, str]
 
 
 def _are_pixels(frame: "pd.DataFrame", members: Sequence[str]) -> bool:
-    """Whether the columns hold pixels, looked at one by one until one of them does not."""
+    """Whether the columns hold pixels; stops at the first that does not."""
     are_whole = are_shares = True
     seen: set[float] = set()
     for name in members:
@@ -164,19 +164,19 @@ def _are_pixels(frame: "pd.DataFrame", members: Sequence[str]) -> bool:
 
 
 def _counts(column: "pd.Series") -> bool:
-    """Whether the column goes up by exactly 1 from row to row."""
+    """Whether the column increases by exactly 1 from row to row."""
     values = column.to_numpy(np.float64)
     return len(values) > _FEW_CLASSES and bool((np.diff(values) == 1).all())
 
 
 def _check_classes(column: "pd.Series") -> None:
-    """Refuse a text target with nearly a class per row. Raises DataError."""
+    """Raise DataError for a text target with nearly one class per row."""
     present = column.dropna()
     classes = present.nunique()
     if classes > _FEW_CLASSES and classes > 0.5 * len(present):
         raise DataError(
-            f"column '{echo(column.name)}' has {classes} different texts in {len(present)} rows, "
-            "too many to be classes; choose another data.target"
+            f"column '{echo(column.name)}' has {classes} distinct texts in {len(present)} rows, "
+            "too many for classes; choose another data.target"
         )
 
 
@@ -186,13 +186,13 @@ def _infer_task(
     task: Literal["auto", "regression", "classification", "structured"],
     notes: list[str],
 ) -> Task:
-    """Return the task; DataError where the targets cannot serve the one that is asked for."""
+    """Return the task. Raises DataError if the targets do not fit the task of the config."""
     texts = [name for name in selection.targets if not is_number(frame[name])]
     if len(selection.targets) > 1:
         if texts:
             raise DataError(
-                f"column '{echo(texts[0])}' is text, and a structured output is made of numbers; "
-                "leave it out of data.target"
+                f"column '{echo(texts[0])}' is text, but a structured output is made of numbers; "
+                "remove it from data.target"
             )
         return "structured"
     (name,) = selection.targets
@@ -200,8 +200,8 @@ def _infer_task(
     if texts:
         if task in ("regression", "structured"):
             raise DataError(
-                f"column '{echo(name)}' is text and task: {task} predicts numbers; "
-                "set task: classification, or leave the key out"
+                f"column '{echo(name)}' is text, but task: {task} predicts numbers; "
+                "set task: classification, or remove the key"
             )
         _check_classes(column)
         return "classification"
@@ -209,11 +209,14 @@ def _infer_task(
         return task
     values = np.unique(column.dropna().to_numpy(np.float64))
     if values.size == 2:
-        notes.append(f"{echo(name)} has two values: classification; task: regression overrides it")
+        notes.append(
+            f"{echo(name)} has two values, so the task is classification; "
+            "set task: regression to predict numbers"
+        )
         return "classification"
     if 2 < values.size <= _FEW_CLASSES and bool((values == np.round(values)).all()):
         notes.append(
-            f"{echo(name)} has {values.size} different whole numbers and is predicted as a number; "
+            f"{echo(name)} has {values.size} distinct integers and is predicted as a number; "
             "set task: classification if they are classes"
         )
     return "regression"

@@ -1,51 +1,53 @@
-"""Where a config meets a table: the rows to train on, to validate and to test, as numbers.
+"""Load training data: from a config and its table to training, validation and test samples.
 
-`load_training_data` serves training, and the scoring of a run's own rows; any other file is read by
-`ml2021.data.samples`. What is done with the rows is left to the commands.
-
-Legend: N rows of the table, S samples, T outputs.
+`load_training_data` serves training, and scoring a run on its own rows; `ml2021.data.new_table`
+reads any other table. Legend: N rows of the table.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml2021.config import schema
 from ml2021.data.column_types import infer_column_types
 from ml2021.data.csv.headers import Header
 from ml2021.data.new_table import read_new_table
-from ml2021.data.preprocessing import records as prep
 from ml2021.data.preprocessing.fit import fit_preprocessing
-from ml2021.data.preprocessing.records import ClassTarget, describe_columns
-from ml2021.data.resolve import Locate, Selection, check_columns, resolve_config, table_format_of
+from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, describe_columns
+from ml2021.data.preprocessing.reuse import reuse_if_compatible
+from ml2021.data.resolve import (
+    LocatedConfig,
+    Selection,
+    check_columns,
+    resolve_config,
+    table_format_of,
+)
 from ml2021.data.samples import FittedTable, Folds, Samples
 from ml2021.data.series import in_series_order, notes_on_order, usable_rows
-from ml2021.data.splits import Split, fold_splits, split_rows, without_unseen
+from ml2021.data.splits import Split, split_rows, split_rows_in_folds, without_unseen
 from ml2021.data.tables import read_table
 from ml2021.errors import DataError
-from ml2021.formatting import bulleted, echo
+from ml2021.formatting import bulleted, echo, listed, plural
 
 if TYPE_CHECKING:
-    pass
-
-Choose = Callable[[prep.Preprocessing], prep.Preprocessing]
+    import pandas as pd
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """All that training needs from the data. `config` has no default left to resolve.
+    """All that training needs from the data. `config` has its defaults resolved.
 
-    data_sha256: of the bytes of `data.path`; test_sha256: of `data.test_path`, where there is one.
-    unused: the columns of the file that are neither features nor targets, nor order or split rows.
-    folds: of a cross-validation; the rows and the preprocessing are then those of the final model.
-    init_sha256: of the checkpoint whose parameters training begins with, where there is one.
+    data_sha256: of the bytes of `data.path`; test_sha256: of `data.test_path`, if given.
+    unused: the columns of the file that are not features or targets and do not order or split rows.
+    folds: of a cross-validation; the samples and the preprocessing are then for the final model.
+    init_sha256: of the checkpoint whose parameters training starts from, if any.
     """
 
     config: schema.Config
-    preprocessing: prep.Preprocessing
+    preprocessing: Preprocessing
     split: Split
     data_path: Path
     data_sha256: str
@@ -60,78 +62,73 @@ class TrainingData:
 
     @property
     def splits(self) -> dict[str, Samples]:
-        """The samples of each split that has rows: train, validation, test."""
+        """The samples of train, validation and test by name, without empty splits."""
         splits = {"train": self.train, "validation": self.validation, "test": self.test}
-        return {split: samples for split, samples in splits.items() if len(samples)}
+        return {name: samples for name, samples in splits.items() if len(samples)}
 
     @property
-    def scored_part(self) -> tuple[str, Samples]:
-        """The test rows, validation rows where there are none, else training rows."""
-        parts = {"test": self.test, "validation": self.validation, "train": self.train}
-        return next((name, samples) for name, samples in parts.items() if len(samples))
+    def scored_split(self) -> tuple[str, Samples]:
+        """The test split, the validation split if there is no test, or else the training split."""
+        return list(self.splits.items())[-1]
 
 
-def load_training_data(
-    config: schema.Config, locate: Locate, choose: Choose = lambda fitted: fitted
-) -> TrainingData:
-    """Read the table, choose columns and rows, and fit the preprocessing on training rows.
+def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None) -> TrainingData:
+    """Read the table, split its rows, fit the preprocessing on the training rows, and apply it.
 
-    `choose` returns the preprocessing to use, given the one that was fitted.
+    The preprocessing `reuse` replaces the fitted one if it is compatible; callers report if not.
 
-    Raises ConfigError for column names that the file does not have, DataError for what it holds.
+    Raises ConfigError for column names that the file does not have, DataError for its contents.
     """
-    data, table_format = config.data, table_format_of(config.data)
-    path = Path(data.path)
-    header, selection = check_columns(config, locate)
-    table = read_table(path, table_format, columns=selection.used)
-    frame, file_order = in_series_order(table.frame, data.order_by)
-    plan = infer_column_types(frame, selection, task=config.task, lags=data.lags)
-    resolved = resolve_config(config, plan.task, locate)
-    rows, left_out = usable_rows(frame, selection, data)
-    split = split_rows(resolved, frame, selection, rows)
-    preprocessing, notes = fit_preprocessing(resolved, header, frame, selection, plan, split)
-    preprocessing = choose(preprocessing)
-    fold_rows, more = fold_splits(resolved, frame, selection, rows)
-    notes += more
+    header, selection = check_columns(loaded)
+    frame, file_order, data_sha256 = _read_in_order(loaded.config.data, selection)
+    types = infer_column_types(
+        frame, selection, task=loaded.config.task, lags=loaded.config.data.lags
+    )
+    config = resolve_config(loaded, types.task)
+    rows, left_out = usable_rows(frame, selection, config.data)
+    split = split_rows(config, frame, selection, rows)
+    preprocessing, fit_notes = fit_preprocessing(config, header, frame, selection, types, split)
+    if reuse is not None:
+        preprocessing = reuse_if_compatible(preprocessing, reuse)
+    split = without_unseen(split, preprocessing.target, frame)
+    fold_splits, fold_notes = split_rows_in_folds(config, frame, selection, rows)
+    order_notes = notes_on_order(frame, selection, config.data)
+
     folds = None
-    if fold_rows:
-        # A frame of its own, since the columns leave the other one below.
+    if fold_splits:
+        # With a frame of its own, since `take_samples` removes columns from the other one.
         own = frame.copy(deep=False)
-        folds = Folds(own, file_order, preprocessing, plan.features, fold_rows)
-    fitted = FittedTable(frame, file_order, preprocessing)
-    if isinstance(preprocessing.target, prep.ClassTarget):
-        split = without_unseen(split, preprocessing.target, frame)
-    notes = [*_name_notes(header), *plan.notes, *notes_on_order(frame, selection, data), *notes]
-    data_sha256, order = table.sha256, _order_column(data)
-    del table, frame
-    own_test = split.test if data.test_path is None else split.test[:0]
-    parts = [split.train, split.validation, own_test]
-    train, validation, test = fitted.take_samples(parts, order)
+        folds = Folds(own, file_order, preprocessing, types.features, fold_splits)
+    order = _order_column(config.data)
+    test_path = config.data.test_path
+    train, validation, test = FittedTable(frame, file_order, preprocessing).take_samples(
+        [split.train, split.validation, split.test if test_path is None else split.test[:0]], order
+    )
     test_sha256 = None
-    if data.test_path is not None:
-        matched = read_new_table(preprocessing, Path(data.test_path), table_format, "scored")
-        other, test_sha256 = matched.table, matched.sha256
-        test_rows = other.scorable_rows()
-        needed = "target or history" if data.lags else "target"
-        if len(test_rows) == 0:
-            raise DataError(f"{data.test_path}: every row lacks its {needed}; add rows to score")
-        test = other.samples(test_rows, order)
-        left_out["marked as test, where data.test_path is given"] = len(split.test)
+    if test_path is not None:
+        left_out["marked as test, but data.test_path is given"] = len(split.test)
+        test, test_sha256, unscored = _read_test_file(loaded.config.data, preprocessing, order)
+        left_out |= unscored
         split = replace(split, test=np.arange(len(test)))
-        left_out[f"no {needed} in data.test_path"] = len(other.frame) - len(test)
-    is_class = isinstance(preprocessing.target, prep.ClassTarget)
-    if is_class and (unseen := int((test.classes < 0).sum())):
-        notes.append(f"test rows of a class that no training row has, counted wrong: {unseen}")
-    counted = {**left_out, **split.left_out}
-    counts = [f"rows left out, {reason}: {count}" for reason, count in counted.items() if count]
+
+    left_out |= split.left_out
+    notes = [
+        *_notes_on_names(header),
+        *types.notes,
+        *order_notes,
+        *fit_notes,
+        *fold_notes,
+        *_notes_on_unseen(preprocessing, test),
+        *(f"{plural(n, 'row')} excluded: {reason}" for reason, n in left_out.items() if n),
+    ]
     return TrainingData(
-        config=resolved,
+        config=config,
         preprocessing=preprocessing,
         split=split,
-        data_path=path.absolute(),
+        data_path=Path(config.data.path),
         data_sha256=data_sha256,
         test_sha256=test_sha256,
-        notes=(*notes, *counts),
+        notes=tuple(notes),
         unused=_unused(header, selection, preprocessing),
         train=train,
         validation=validation,
@@ -140,64 +137,83 @@ def load_training_data(
     )
 
 
+def with_config(data: TrainingData, loaded: LocatedConfig) -> TrainingData:
+    """Return the data with another config of the same `data` section and task.
+
+    Raises ConfigError if the config does not fit the data.
+    """
+    assert data.config.task != "auto"
+    return replace(data, config=resolve_config(loaded, data.config.task))
+
+
+def _read_in_order(
+    data: schema.Data, selection: Selection
+) -> tuple["pd.DataFrame", NDArray[np.int64], str]:
+    """Return the rows in series order, the file order (`in_series_order`), and the file's SHA-256.
+
+    The table as read is released here, which order_by would otherwise keep beside the sorted one.
+    """
+    table = read_table(Path(data.path), table_format_of(data), columns=selection.used)
+    return *in_series_order(table.frame, data.order_by), table.sha256
+
+
+def _read_test_file(
+    data: schema.Data, preprocessing: Preprocessing, order: str | None
+) -> tuple[Samples, str, dict[str, int]]:
+    """Return the samples of `data.test_path`, its SHA-256, and the number of rows excluded."""
+    assert data.test_path is not None
+    new = read_new_table(preprocessing, Path(data.test_path), table_format_of(data), "scored")
+    rows = new.table.scorable_rows()
+    needed = "target or history" if data.lags else "target"
+    if len(rows) == 0:
+        raise DataError(f"{data.test_path}: no row has a {needed}; add rows to score")
+    samples = new.table.samples(rows, order)
+    return samples, new.sha256, {f"no {needed} in data.test_path": len(new.table.frame) - len(rows)}
+
+
 def _order_column(data: schema.Data) -> str | None:
-    """Return the column that says which rows come after which, if there is one."""
-    if data.order_by is not None:
-        return data.order_by
-    match data.split:
-        case (
-            schema.ColumnSplit(validation_from=None, test_from=None)
-            | schema.FractionSplit()
-            | schema.KFoldSplit()
-        ):
-            return None
-        case schema.ColumnSplit(column=column):
-            return column
-        case _:
-            assert_never(data.split)
+    """Return the column that rows are ordered by, or split at thresholds, if any."""
+    split = data.split
+    if data.order_by is None and isinstance(split, schema.ColumnSplit):
+        has_thresholds = split.validation_from is not None or split.test_from is not None
+        return split.column if has_thresholds else None
+    return data.order_by
 
 
-def _unused(
-    header: Header, selection: Selection, preprocessing: prep.Preprocessing
-) -> tuple[str, ...]:
+def _unused(header: Header, selection: Selection, preprocessing: Preprocessing) -> tuple[str, ...]:
     used = {feature.name for feature in preprocessing.features}
     used |= {*selection.targets, *selection.extra}
     return tuple(name for name in header.names if name not in used)
 
 
-def with_config(problem: TrainingData, config: schema.Config, locate: Locate) -> TrainingData:
-    """Return the problem with another config, of the same data and the same task.
-
-    Raises ConfigError where that does not fit the data.
-    """
-    assert problem.config.task != "auto"
-    return replace(problem, config=resolve_config(config, problem.config.task, locate))
-
-
-def _name_notes(header: Header) -> list[str]:
-    """Say how names that occur several times are told apart."""
+def _notes_on_names(header: Header) -> list[str]:
+    """Return a note on how repeated column names are numbered, with the first as an example."""
     if not header.repeated:
         return []
     names = next(iter(header.repeated.values()))
-    more = f", and {len(header.repeated) - 1} more" if len(header.repeated) > 1 else ""
-    return [f"repeated column names are told apart: {', '.join(map(echo, names))}{more}"]
+    more = f", and {plural(others, 'more name')}" if (others := len(header.repeated) - 1) else ""
+    return [f"repeated column names are numbered: {listed(names)}{more}"]
 
 
-_SHOWN_LABELS = 8
+def _notes_on_unseen(preprocessing: Preprocessing, test: Samples) -> list[str]:
+    """Return a note on test rows of a class without training rows."""
+    if not isinstance(preprocessing.target, ClassTarget):
+        return []
+    if not (unseen := int((test.classes < 0).sum())):
+        return []
+    return [f"{plural(unseen, 'test row')} of a class without training rows, counted as wrong"]
 
 
-def describe(problem: TrainingData) -> list[str]:
-    """Say what is predicted, on how many rows, and what happens to the columns."""
-    sizes = problem.split.sizes()
-    target = problem.preprocessing.target
-    rows = ", ".join(f"{count:,} {part}" for part, count in sizes.items())
-    if problem.folds is not None:
-        rows = f"{sizes['train']:,} in {len(problem.folds)} folds"
+def describe(data: TrainingData) -> list[str]:
+    """Return lines on what is predicted, from how many rows, and how the columns are encoded."""
+    sizes = data.split.sizes()
+    target = data.preprocessing.target
+    rows = ", ".join(f"{count:,} {split}" for split, count in sizes.items())
+    if data.folds is not None:
+        rows = f"{sizes['train']:,} in {len(data.folds)} folds"
         rows += f", {sizes['test']:,} test" if sizes["test"] else ""
-    names = ", ".join(map(echo, target.labels[:_SHOWN_LABELS]))
-    if (more := len(target.labels) - _SHOWN_LABELS) > 0:
-        names += f" and {more:,} more"
+    names = listed(target.labels, 8)
     if isinstance(target, ClassTarget):
         names = f"{echo(target.label)} ({names})"
-    first = f"{problem.config.task} of {names}: rows {rows}"
-    return [first, *bulleted([*describe_columns(problem.preprocessing), *problem.notes])]
+    first = f"{data.config.task} of {names}: rows {rows}"
+    return [first, *bulleted([*describe_columns(data.preprocessing), *data.notes])]

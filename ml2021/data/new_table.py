@@ -1,4 +1,4 @@
-"""A new table for a fitted model: columns by name, types as training had them."""
+"""Read a new table for a fitted model: columns by name, with the column types of training."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,27 +7,32 @@ from typing import TYPE_CHECKING, Literal
 from ml2021.data.csv.cells import StorageType
 from ml2021.data.csv.headers import Header, TableFormat
 from ml2021.data.csv.source import changed_error
-from ml2021.data.preprocessing import records as prep
-from ml2021.data.preprocessing.records import sources_of
+from ml2021.data.preprocessing.records import (
+    ClassTarget,
+    NumberFeature,
+    Preprocessing,
+    match_columns,
+    sources_of,
+)
 from ml2021.data.resolve import explain_missing
 from ml2021.data.samples import FittedTable
 from ml2021.data.series import in_series_order
 from ml2021.data.tables import read_header, read_table
 from ml2021.errors import ConfigError, DataError
-from ml2021.formatting import echo, suggest
+from ml2021.formatting import echo, listed, plural, suggest
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_MOST_ABSENT = 5  # with more columns missing, it is another table, and one line says so
+_MOST_ABSENT = 5  # if more columns are missing, it is probably the wrong table: report one line
 
 
 @dataclass(frozen=True)
 class NewTable:
     """A file read for a fitted model.
 
-    carried: the columns to carry over, as text as it stands, in the order of the file. ignored: the
-    columns that the model has no use for. sha256: of the file's bytes.
+    carried: the columns to copy to the output, as text as in the file, in file order. ignored: the
+    columns that the model does not use. sha256: of the file's bytes.
     """
 
     table: FittedTable
@@ -36,35 +41,33 @@ class NewTable:
     sha256: str
 
     def notes(self) -> list[str]:
-        """Say what was ignored."""
+        """Return a note on the ignored columns."""
         if not self.ignored:
             return []
-        shown = ", ".join(echo(name) for name in self.ignored[:8])
-        more = f" and {len(self.ignored) - 8} more" if len(self.ignored) > 8 else ""
-        return [f"columns ignored, the model has no use for them: {shown}{more}"]
+        return [f"ignoring columns that the model does not use: {listed(self.ignored, 8)}"]
 
 
 def read_new_table(
-    preprocessing: prep.Preprocessing,
+    preprocessing: Preprocessing,
     path: Path,
     table_format: TableFormat,
     purpose: Literal["scored", "predicted"],
     carried: tuple[str, ...] = (),
 ) -> NewTable:
-    """Read a file that is not the training file: columns by name, kinds as training had them.
+    """Read a file other than the training file: columns by name, with the types of training.
 
-    To be scored it needs the target, to be predicted only where that is the model's history.
+    The target is needed to score, and to predict only if it is the model's history.
     Raises DataError, or ConfigError for a name in `carried` that the file does not have.
     """
     header = read_header(path, table_format)
-    positions = prep.match_columns(preprocessing, sources_of(header))
+    positions = match_columns(preprocessing, sources_of(header))
     kinds: dict[str, StorageType] = {
-        f.name: "number" if isinstance(f, prep.NumberFeature) else f.storage
+        f.name: "number" if isinstance(f, NumberFeature) else f.storage
         for f in preprocessing.features
     }
     history, target = preprocessing.history, preprocessing.target
     if history is not None or purpose == "scored":
-        storage = target.storage if isinstance(target, prep.ClassTarget) else "number"
+        storage = target.storage if isinstance(target, ClassTarget) else "number"
         kinds |= dict.fromkeys(preprocessing.target_columns, storage)
     needed = dict.fromkeys(kinds)
     if history is not None and history.order_by is not None:
@@ -73,7 +76,7 @@ def read_new_table(
     if len(absent) > _MOST_ABSENT:
         raise DataError(
             f"{path}: {len(absent)} of the {len(needed)} columns that the model needs are missing: "
-            f"{', '.join(map(echo, absent[:_MOST_ABSENT]))}, ...; is this the right run?"
+            f"{listed(absent, _MOST_ABSENT)}; check that this is the right run"
         )
     if absent:
         raise DataError(*(_explain_absent(path, header, preprocessing, name) for name in absent))
@@ -81,8 +84,8 @@ def read_new_table(
         raise ConfigError(*(f"--id: {explain_missing(header, name)}" for name in unknown))
     names = {header.names[positions[name]]: name for name in needed}
     storage_of = {header.names[positions[name]]: kind for name, kind in kinds.items()}
-    # A carried column is read as text, so that it is written as it stands; where it is an input
-    # too, the file is read twice.
+    # A carried column is read as text, so that it is written unchanged; if one is also an input,
+    # the file is read twice.
     texts: dict[str, StorageType] = dict.fromkeys(carried, "text")
     twice = bool(names.keys() & texts.keys())
     columns, together = ([*names], storage_of) if twice else ([*names, *texts], texts | storage_of)
@@ -102,11 +105,9 @@ def read_new_table(
     )
 
 
-def _explain_absent(
-    path: Path, header: Header, preprocessing: prep.Preprocessing, name: str
-) -> str:
+def _explain_absent(path: Path, header: Header, preprocessing: Preprocessing, name: str) -> str:
     raw = preprocessing.sources[name].raw
     if raw in header.repeated or raw in header.raw:
-        count = header.raw.count(raw)
-        return f"{path}: column '{echo(name)}' is missing; '{echo(raw)}' occurs {count} times there"
+        times = plural(header.raw.count(raw), "time")
+        return f"{path}: column '{echo(name)}' is missing; '{echo(raw)}' occurs only {times}"
     return f"{path}: column '{echo(name)}' is missing{suggest(raw, header.raw)}"

@@ -1,10 +1,10 @@
-"""A config against the file: column names and globs, and the defaults that depend on the data."""
+"""Resolve a config against the data: column names and globs, and defaults that depend on data."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -12,11 +12,22 @@ from ml2021.config import schema
 from ml2021.data.csv.headers import Header, TableFormat
 from ml2021.data.tables import read_header
 from ml2021.errors import ConfigError
-from ml2021.formatting import echo, suggest
+from ml2021.formatting import echo, listed, plural, suggest
+
+
+class LocatedConfig(Protocol):
+    """A config that knows where its keys stand, such as `ml2021.config.loading.LoadedConfig`."""
+
+    @property
+    def config(self) -> schema.Config:
+        """The checked config."""
+
+    def locate(self, *keys: str | int) -> str:
+        """Return the position of a key, for the start of a message."""
 
 
 class Problem(NamedTuple):
-    """What is wrong with a name that the config gives: at which of its keys, and what."""
+    """An error in a column name of the config: its key, and the message."""
 
     keys: tuple[str | int, ...]
     text: str
@@ -24,7 +35,10 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True)
 class Selection:
-    """The columns in use, by their unique names, in file order; `extra` orders or splits rows."""
+    """The columns in use by their unique names; `extra` columns only order or split the rows.
+
+    Features are in file order, targets in the order of the config.
+    """
 
     targets: tuple[str, ...]
     features: tuple[str, ...]
@@ -32,7 +46,7 @@ class Selection:
 
     @property
     def used(self) -> tuple[str, ...]:
-        """Every column that has to be read."""
+        """All columns to read."""
         return (*self.features, *self.targets, *self.extra)
 
 
@@ -46,8 +60,8 @@ def select_columns(
 ) -> tuple[Selection, list[Problem]]:
     """Match the config's names and globs against the header.
 
-    An exact name wins over a glob; only * and ? are special. `extra` maps the config's keys to the
-    names of columns that order or split the rows. Returns the selection and what is wrong with it.
+    An exact name takes precedence over a glob; only * and ? are special. `extra` maps config keys
+    to the names of columns that order or split the rows. Also returns the problems found.
     """
     problems: list[Problem] = []
 
@@ -72,10 +86,12 @@ def select_columns(
         else:
             problems.append(Problem(keys, explain_missing(header, name)))
     if clash := [name for name in targets if name in excluded]:
-        text = f"column '{echo(clash[0])}' is excluded and a target; leave it out of one of them"
+        text = (
+            f"column '{echo(clash[0])}' is both a target and excluded; remove it from one of them"
+        )
         problems.append(Problem(("data", "exclude"), text))
     left_out = {*targets, *excluded}
-    # A column that sorts or splits rows is not a feature, unless the config names it as one.
+    # A column that orders or splits rows is a feature only if the config names it as one.
     left_out |= set(extras) - set(features)
     chosen = tuple(name for name in header.names if name in named and name not in left_out)
     selection = Selection(
@@ -87,7 +103,7 @@ def select_columns(
 
 
 def match_names(header: Header, pattern: str) -> list[str]:
-    """Return the unique names that an exact name or a glob stands for, in file order."""
+    """Return the unique names that match an exact name or a glob, in file order."""
     if pattern in header.names:
         return [pattern]
     if pattern in header.repeated or not set("*?") & set(pattern):
@@ -97,70 +113,64 @@ def match_names(header: Header, pattern: str) -> list[str]:
 
 
 def explain_missing(header: Header, name: str) -> str:
-    """Say why a name or glob stands for no column, and what may have been meant."""
+    """Return why a name or glob matches no column, with a suggestion."""
     if name in header.repeated:
         choices = ", ".join(header.repeated[name])
-        return f"column name '{echo(name)}' occurs more than once; choose one of {choices}"
+        return f"column name '{echo(name)}' is repeated; choose one of {choices}"
     if set("*?") & set(name):
         return f"no column matches '{echo(name)}'"
-    hint = suggest(name, header.names)
-    if not hint:
-        shown = ", ".join(echo(column) for column in header.names[:8])
-        more = len(header.names) - 8
-        hint = f"; the columns are {shown}" + (f" and {more} more" if more > 0 else "")
+    hint = suggest(name, header.names) or f"; the columns are {listed(header.names, 8)}"
     return f"no column '{echo(name)}' in {header.path.name}{hint}"
 
 
-Locate = Callable[..., str]
-"""locate("data", "target") is where that key stands, for the start of a message."""
+def check_columns(loaded: LocatedConfig) -> tuple[Header, Selection]:
+    """Match the config's column names against the header of the file, without reading the rows.
 
-
-def check_columns(config: schema.Config, locate: Locate) -> tuple[Header, Selection]:
-    """Hold the config's column names against the header of the file; reads no more than that.
-
-    Raises ConfigError with a line for each name that is wrong.
+    Raises ConfigError with a line for each wrong name.
     """
-    data = config.data
+    data = loaded.config.data
     header = read_header(Path(data.path), table_format_of(data))
-    selection, problems = _select(config, header)
+    selection, problems = _select(loaded.config, header)
     if problems:
-        raise ConfigError(*(f"{locate(*p.keys)}: {p.text}" for p in problems))
+        raise ConfigError(*(f"{loaded.locate(*p.keys)}: {p.text}" for p in problems))
     return header, selection
 
 
-def resolve_config(config: schema.Config, found: schema.Task, locate: Locate) -> schema.Config:
-    """Return the config with task, loss and split method; `found` is the task of the data.
+def resolve_config(loaded: LocatedConfig, found: schema.Task) -> schema.Config:
+    """Return the config with task, loss and split method resolved; `found` is the data's task.
 
-    Raises ConfigError where one of them does not fit the others.
+    Raises ConfigError if these do not fit together.
     """
+    config = loaded.config
     if found == "classification" and config.data.lags:
         number = "structured" if config.data.horizon > 1 else "regression"
         raise ConfigError(
-            f"{locate('data', 'lags')}: the target holds classes, and data.lags is for numbers; "
-            f"leave data.lags out, or set task: {number} if they are numbers"
+            f"{loaded.locate('data', 'lags')}: the target holds classes, but data.lags needs "
+            f"numbers; remove data.lags, or set task: {number} if they are numbers"
         )
     task = "structured" if config.data.horizon > 1 else found
     is_classification = task == "classification"
     loss = config.loss or (schema.CrossEntropy() if is_classification else schema.Mse())
     if is_classification != isinstance(loss, schema.CrossEntropy):
         fitting = "cross_entropy" if is_classification else "mse, mae or huber"
-        raise ConfigError(f"{locate('loss')}: {loss.type} does not fit {task}; use {fitting}")
+        raise ConfigError(
+            f"{loaded.locate('loss')}: {loss.type} does not fit {task}; use {fitting}"
+        )
     split = config.data.split
     if isinstance(split, schema.FractionSplit):
         method = split.method
         if method == "stratified" and not is_classification:
             raise ConfigError(
-                f"{locate('data', 'split', 'method')}: stratified needs classes, and this is "
-                f"{task}; use random or sequential"
+                f"{loaded.locate('data', 'split', 'method')}: stratified needs classes, but the "
+                f"task is {task}; use random or sequential"
             )
-        if method == "auto":
-            by_task: Literal["stratified", "random"] = (
-                "stratified" if is_classification else "random"
-            )
-            method = "sequential" if config.data.lags else by_task
+        if method == "auto" and config.data.lags:
+            method = "sequential"
+        elif method == "auto":
+            method = "stratified" if is_classification else "random"
         test = 0.0 if config.data.test_path is not None else split.test
         split = split.model_copy(update={"method": method, "test": test})
-    # Absolute, so that the run finds its data from another working directory too.
+    # Absolute, so that the run also finds its data from another working directory.
     paths = {"path": str(Path(config.data.path).absolute())}
     if config.data.test_path is not None:
         paths["test_path"] = str(Path(config.data.test_path).absolute())
@@ -169,7 +179,7 @@ def resolve_config(config: schema.Config, found: schema.Task, locate: Locate) ->
 
 
 def table_format_of(data: schema.Data) -> TableFormat:
-    """Return how the file is written."""
+    """Return the format of the data files."""
     return TableFormat(
         separator=data.separator,
         decimal=data.decimal,
@@ -198,12 +208,14 @@ def _select(config: schema.Config, header: Header) -> tuple[Selection, list[Prob
     outputs = len(selection.targets) * data.horizon
     if data.target_shape is not None and int(np.prod(data.target_shape)) != outputs:
         shape = " x ".join(map(str, data.target_shape))
-        text = f"{shape} is not the {outputs} targets that data.target names; make them agree"
+        text = (
+            f"{shape} does not fit the {plural(outputs, 'target')} of data.target; make them agree"
+        )
         problems.append(Problem(("data", "target_shape"), text))
     if data.lags and len(selection.targets) > 1:
-        text = f"data.lags wants one target, and this names {len(selection.targets)}; choose one"
+        text = f"data.lags needs one target, not {len(selection.targets)}; choose one"
         problems.append(Problem(("data", "target"), text))
     if outputs > 1 and config.task in ("regression", "classification"):
-        text = f"{config.task} has one target, and there are {outputs}; set task: structured"
+        text = f"{config.task} needs one target, not {outputs}; set task: structured"
         problems.append(Problem(("task",), text))
     return selection, problems

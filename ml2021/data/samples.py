@@ -1,8 +1,8 @@
-"""Rows of a table as numbers: the inputs of a fitted model, and the targets to score it by.
+"""Samples: rows of a table as inputs of a fitted model, and the targets to score it by.
 
-The folds of a cross-validation are rows too, each fold with the statistics of its own training
-rows; columns, categories and classes are those of all rows, so that the networks of all folds have
-one shape and can be trained side by side.
+Each fold of a cross-validation has the statistics of its own training rows, but the columns,
+categories and classes of all rows, so that the networks of all folds have one shape and can be
+trained together.
 
 Legend: N rows of the table, S samples, F inputs, T outputs.
 """
@@ -16,9 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml2021.data.column_types import FeatureColumn
-from ml2021.data.preprocessing import records as prep
 from ml2021.data.preprocessing.fit import refit
-from ml2021.data.preprocessing.transform import Encoded, encode_classes, encode_inputs, encode_parts
+from ml2021.data.preprocessing.records import ClassTarget, Preprocessing
+from ml2021.data.preprocessing.transform import (
+    Encoded,
+    encode_classes,
+    encode_inputs,
+    encode_splits,
+)
 from ml2021.data.series import complete_windows, futures
 from ml2021.data.splits import Split
 
@@ -27,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def evenly_spaced(length: int, most: int) -> NDArray[np.int64]:
-    """Return at most `most` of the places 0 to length − 1, spread evenly, both ends among them."""
+    """Return at most `most` of the indices 0 to length − 1, evenly spaced, including both ends."""
     if length <= most:
         return np.arange(length)
     return np.linspace(0, length - 1, most).round().astype(np.int64)
@@ -37,11 +42,10 @@ def evenly_spaced(length: int, most: int) -> NDArray[np.int64]:
 class Samples:
     """Rows of a table, ready for the engine and for scoring.
 
-    inputs: (S, F + 1) float32. targets: (S, T) float64, in the units of the data; for classes
-    (S,) int64, the index of the class, −1 for one that training never saw. previous: (S,) float64,
-    the value before each row of a series. notes: what was odd about the inputs. places: (S,) int64,
-    where each row stands in its file, counted from 0. order: (S,) the values of the column that the
-    rows are ordered or split by, as they stand in the file.
+    inputs: (S, F + 1) float32. targets: (S, T) float64 in the units of the data, or (S,) int64
+    class indices, −1 for a class without training rows. previous: (S,) float64, the value before
+    each row of a series. notes: on odd inputs. places: (S,) int64, the position of each row in its
+    file, from 0. order: (S,) the column that orders or splits the rows, as in the file.
     """
 
     inputs: NDArray[np.float32]
@@ -53,13 +57,13 @@ class Samples:
 
     @property
     def values(self) -> NDArray[np.float64]:
-        """The targets (S, T), where they are numbers."""
+        """The targets (S, T) of a regression or structured output."""
         assert self.targets.ndim == 2
         return np.asarray(self.targets, np.float64)
 
     @property
     def classes(self) -> NDArray[np.int64]:
-        """The targets (S,), where they are classes."""
+        """The class indices (S,)."""
         assert self.targets.ndim == 1
         return np.asarray(self.targets, np.int64)
 
@@ -68,16 +72,16 @@ class Samples:
 
 
 class FittedTable:
-    """A table under the names of the training file, its rows in the order of the series.
+    """A table with the column names of the training file, in series order.
 
-    file_order: (N,) int64, where each row of the file has come to stand.
+    file_order: (N,) int64, the position in the table of each row of the file.
     """
 
     def __init__(
         self,
         frame: "pd.DataFrame",
         file_order: NDArray[np.int64],
-        preprocessing: prep.Preprocessing,
+        preprocessing: Preprocessing,
     ) -> None:
         self.frame = frame
         self.file_order = file_order
@@ -85,7 +89,7 @@ class FittedTable:
 
     @cached_property
     def series(self) -> NDArray[np.float64] | None:
-        """The target's values (N,) where the model has a history."""
+        """The target's values (N,) if the model has a history, else None."""
         if self._preprocessing.history is None:
             return None
         (name,) = set(self._preprocessing.target_columns)
@@ -93,7 +97,7 @@ class FittedTable:
         return values
 
     def scorable_rows(self) -> NDArray[np.int64]:
-        """Return the rows with a target, and with a history where the model has one."""
+        """Return the rows with a target and, if the model has one, a complete history."""
         history = self._preprocessing.history
         if history is not None:
             assert self.series is not None
@@ -102,9 +106,9 @@ class FittedTable:
         return np.flatnonzero(present.to_numpy())
 
     def _places(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return where in the file these rows of the table stand."""
+        """Return the positions in the file of these rows of the table."""
         if self._is_in_file_order:
-            return rows  # for a large table, as much memory again as two of its columns
+            return rows  # saves the memory of two columns
         places = np.empty_like(self.file_order)
         places[self.file_order] = np.arange(len(self.file_order))
         return places[rows]
@@ -114,28 +118,28 @@ class FittedTable:
         return bool((self.file_order[1:] > self.file_order[:-1]).all())
 
     def samples(self, rows: NDArray[np.int64], order: str | None = None) -> Samples:
-        """Return those rows, each of them scorable; the column `order` goes along as it stands."""
+        """Return these rows, all of them scorable, with the column `order` as in the file."""
         encoded = encode_inputs(self._preprocessing, self.frame, rows, self.series)
         return self._samples(rows, encoded, order)
 
     def take_samples(
-        self, parts: Sequence[NDArray[np.int64]], order: str | None = None
+        self, splits: Sequence[NDArray[np.int64]], order: str | None = None
     ) -> list[Samples]:
-        """Return each part's rows as `samples` does; the features leave the table on the way."""
+        """Return `samples` of each of the splits; the features are removed from the table."""
         kept = {*self._preprocessing.target_columns, order}
 
         def take(name: str) -> "pd.Series":
             column: pd.Series = self.frame[name] if name in kept else self.frame.pop(name)
             return column
 
-        encoded = encode_parts(self._preprocessing, take, parts, self.series)
-        return [self._samples(*part, order) for part in zip(parts, encoded, strict=True)]
+        encoded = encode_splits(self._preprocessing, take, splits, self.series)
+        return [self._samples(*split, order) for split in zip(splits, encoded, strict=True)]
 
     def _samples(self, rows: NDArray[np.int64], encoded: Encoded, order: str | None) -> Samples:
         target = self._preprocessing.target
         previous = None if self.series is None else self.series[rows - 1]
         targets: NDArray[np.float64] | NDArray[np.int64]
-        if isinstance(target, prep.ClassTarget):
+        if isinstance(target, ClassTarget):
             targets = encode_classes(target, self.frame[target.name].iloc[rows])
         elif self.series is not None:
             targets = futures(self.series, rows, target.width)
@@ -155,26 +159,26 @@ class FittedTable:
 
 @dataclass(frozen=True)
 class Fold:
-    """One fold: the rows that train and validate its network, and those that are held out."""
+    """One fold: the samples that train and validate its network, and those held out."""
 
-    preprocessing: prep.Preprocessing
+    preprocessing: Preprocessing
     train: Samples
     validation: Samples
     held_out: Samples
 
 
 class Folds:
-    """All folds of a table; the numbers of each are made when they are asked for."""
+    """All folds of a table; the samples of a fold are made on demand."""
 
     def __init__(
         self,
         frame: "pd.DataFrame",
         file_order: NDArray[np.int64],
-        preprocessing: prep.Preprocessing,
+        preprocessing: Preprocessing,
         columns: Sequence[FeatureColumn],
         splits: Sequence[Split],
     ) -> None:
-        """Take a table, what was fitted on all of its rows, and the rows of each fold."""
+        """Take a table, the preprocessing fitted on all its rows, and the rows of each fold."""
         self._frame = frame
         self._file_order = file_order
         self._preprocessing = preprocessing
@@ -185,7 +189,7 @@ class Folds:
         return len(self.splits)
 
     def load(self, index: int) -> Fold:
-        """Return the fold of that number, counted from 0."""
+        """Return a fold by its index."""
         split = self.splits[index]
         preprocessing, table = self._fitted(split)
         return Fold(
@@ -195,12 +199,12 @@ class Folds:
             held_out=table.samples(split.test),
         )
 
-    def held_out(self, index: int) -> tuple[prep.Preprocessing, Samples]:
-        """Return the rows alone that the fold of that number holds out, and how it reads them."""
+    def held_out(self, index: int) -> tuple[Preprocessing, Samples]:
+        """Return the preprocessing and the held-out samples of a fold by its index."""
         split = self.splits[index]
         preprocessing, table = self._fitted(split)
         return preprocessing, table.samples(split.test)
 
-    def _fitted(self, split: Split) -> tuple[prep.Preprocessing, FittedTable]:
+    def _fitted(self, split: Split) -> tuple[Preprocessing, FittedTable]:
         preprocessing = refit(self._preprocessing, self._frame, self._columns, split.train)
         return preprocessing, FittedTable(self._frame, self._file_order, preprocessing)

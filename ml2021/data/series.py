@@ -1,11 +1,10 @@
-"""Time series: dates as moments, the order of the rows, histories, and notes on gaps.
+"""Time series: dates, the order of the rows, their histories and futures, and notes on gaps.
 
-The sample of row t has as its history the values of rows t − lags to t − 1, and as its target those
-of rows t to t + horizon − 1. Legend: N rows of the series, L lags, S samples.
+The history of row t holds the values of rows t − lags to t − 1, its target those of rows t to
+t + horizon − 1. Legend: N rows of the series, L lags, S samples.
 """
 
 import re
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +14,7 @@ from ml2021.config import schema
 from ml2021.data.resolve import Selection
 from ml2021.data.tables import is_number
 from ml2021.errors import DataError
-from ml2021.formatting import echo
+from ml2021.formatting import echo, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,63 +23,63 @@ if TYPE_CHECKING:
 
 _CLOCK = r"\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?"
 
-ISO_DATE = rf"\d{{4}}[-/]\d{{2}}[-/]\d{{2}}(?:[ T]{_CLOCK})?"
-"""A date, or a date and time, as ISO 8601 writes it, or with slashes."""
-
-_ISO = re.compile(ISO_DATE, re.ASCII)
+_ISO_DATE = rf"\d{{4}}[-/]\d{{2}}[-/]\d{{2}}(?:[ T]{_CLOCK})?"
+"""A date, or a date and time, in ISO 8601, or with slashes; pandas alone would accept `2021`."""
 
 _DATE_OR_TIME = re.compile(
-    rf"{ISO_DATE}"
+    rf"{_ISO_DATE}"
     r"|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?:[ T]\d{1,2}[:.]\d{2}(?:[:.]\d{2})?)?"
     r"|\d{1,2}[:.]\d{2}[:.]\d{2}|\d{1,2}:\d{2}"
 )
 
-_SAMPLE = 1000  # how many different values of a text column are looked at to call it dates
+_SAMPLE = 1000  # how many distinct values decide whether a text column holds dates
 
 
 def is_date(values: "Iterable[object]") -> bool:
-    """Whether different values of a text column are nearly all dates or times."""
+    """Whether at least 90 % of the distinct values of a text column are dates or times."""
     sample = [str(value) for value, _ in zip(values, range(_SAMPLE), strict=False)]
     matching = sum(_DATE_OR_TIME.fullmatch(value) is not None for value in sample)
     return bool(sample) and matching >= 0.9 * len(sample)
 
 
 def sort_keys(column: "pd.Series", what: str) -> np.ndarray:
-    """Return values (N,) whose order is the order of the column: float64, or `date_key` of dates.
+    """Return the column as values (N,) to sort by: float64, NaN where missing, or `to_moments`.
 
-    A missing value is NaN, or "". Raises DataError for text that is no ISO date.
+    Raises DataError for text that is not an ISO date; `what` names the config key.
     """
     if is_number(column):
         return column.to_numpy(np.float64)
-    texts = column.fillna("").to_numpy(object)
-    keys = [date_key(text) if text else "" for text in texts]
-    if None in keys:
+    keys = to_moments(column)
+    odd = np.isnan(keys) & (column.fillna("") != "").to_numpy()
+    if odd.any():
+        text = column.iloc[int(odd.argmax())]
         raise DataError(
-            f"column '{echo(column.name)}', used as {what}, holds "
-            f"'{echo(texts[keys.index(None)])}', which is neither a number nor a date like "
-            "2021-03-31; rewrite the column so"
+            f"column '{echo(column.name)}', used as {what}, holds '{echo(text)}', which is neither "
+            "a number nor a date like 2021-03-31; rewrite the column in one of these forms"
         )
-    return np.array(keys, dtype=str)
+    return keys
 
 
-def date_key(text: str) -> str | None:
-    """Return an ISO date, or date and time, as text in whose order the dates stand; else None.
+def to_moments(texts: "pd.Series") -> np.ndarray:
+    """Return ISO dates, or dates and times, as datetime64[us] (N,); NaT for any other text.
 
-    With an offset it is turned into UTC; without one it is taken for UTC.
+    A time with an offset is converted to UTC, one without is taken as UTC.
     """
-    if not _ISO.fullmatch(text):
-        return None
-    try:
-        moment = datetime.fromisoformat(text.replace("/", "-"))
-        if moment.tzinfo is not None:
-            moment = moment.astimezone(UTC).replace(tzinfo=None)
-    except (ValueError, OverflowError):
-        return None  # no such day, or none in UTC
-    return moment.isoformat(" ")
+    import pandas as pd
+
+    dates = texts.where(texts.str.fullmatch(_ISO_DATE, flags=re.ASCII, na=False))
+    dates = dates.str.replace("/", "-").str.replace(",", ".")
+    try:  # not to_datetime, which in pandas 2 knows only the years 1678 to 2261
+        moments = dates.astype("datetime64[us, UTC]")
+    except (ValueError, OverflowError):  # no such day, such as 2021-02-30, or none in UTC
+        moments = pd.to_datetime(dates, format="ISO8601", utc=True, errors="coerce")
+    keys = moments.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
+    keys[(keys < np.datetime64("0001")) | (keys >= np.datetime64("10000"))] = np.datetime64("NaT")
+    return keys
 
 
 def complete_windows(series: NDArray[np.float64], lags: int, horizon: int) -> NDArray[np.int64]:
-    """Return the rows (S,) whose history and target lie within the series and have no gap."""
+    """Return the rows (S,) whose history and target are complete."""
     known = np.concatenate([[0], np.cumsum(~np.isnan(series))])
     width = lags + horizon
     if len(series) < width:
@@ -90,15 +89,15 @@ def complete_windows(series: NDArray[np.float64], lags: int, horizon: int) -> ND
 
 
 def known_histories(series: NDArray[np.float64], lags: int) -> NDArray[np.int64]:
-    """Return the rows whose history is complete, whatever their own value."""
+    """Return the rows whose history is complete; their own value may be missing."""
     rows = complete_windows(series, lags, 0)
-    return rows[rows < len(series)]  # the last history may be that of a row after the end
+    return rows[rows < len(series)]  # the last history may belong to the row after the end
 
 
 def histories(
     series: NDArray[np.float64], rows: NDArray[np.int64], lags: int
 ) -> NDArray[np.float64]:
-    """Return the histories (S, L), the latest value first."""
+    """Return the histories (S, L), most recent value first."""
     values: NDArray[np.float64] = series[rows[:, None] - np.arange(1, lags + 1)]
     return values
 
@@ -106,7 +105,7 @@ def histories(
 def futures(
     series: NDArray[np.float64], rows: NDArray[np.int64], horizon: int
 ) -> NDArray[np.float64]:
-    """Return the values (S, horizon) from each row on."""
+    """Return the targets (S, horizon): the value of each row and of those after it."""
     values: NDArray[np.float64] = series[rows[:, None] + np.arange(horizon)]
     return values
 
@@ -114,100 +113,99 @@ def futures(
 def usable_rows(
     frame: "pd.DataFrame", selection: Selection, data: schema.Data
 ) -> tuple[NDArray[np.int64], dict[str, int]]:
-    """Return the rows that can be samples, and how many are left out, by reason."""
+    """Return the rows that can be samples, and the number of excluded rows by reason.
+
+    Raises DataError if fewer than 2 rows can be used.
+    """
     if data.lags:
         series = frame[selection.targets[0]].to_numpy(np.float64)
         rows = complete_windows(series, data.lags, data.horizon)
         ends = min(data.lags + data.horizon - 1, len(series))
-        reasons = {
-            f"too near the ends for {data.lags} lags": ends,
-            "a gap in the history or the target": len(series) - ends - len(rows),
+        excluded = {
+            f"too close to the ends for {data.lags} lags": ends,
+            "a gap in the history or target": len(series) - ends - len(rows),
         }
     else:
         present = frame[list(selection.targets)].notna().all(axis=1).to_numpy()
         rows = np.flatnonzero(present)
-        reasons = {"no target": len(frame) - len(rows)}
+        excluded = {"no target": len(frame) - len(rows)}
     if len(rows) < 2:
-        counted = ", ".join(f"{reason}: {n}" for reason, n in reasons.items() if n)
+        counts = ", ".join(f"{reason}: {count}" for reason, count in excluded.items() if count)
         raise DataError(
-            f"{len(rows)} of {len(frame)} rows can be used ({counted or 'there are no more'}); "
-            "training needs at least 2"
+            f"{len(rows)} of {plural(len(frame), 'row')} can be used"
+            f"{f' ({counts})' if counts else ''}; training needs at least 2"
         )
-    return rows, reasons
+    return rows, excluded
 
 
 def notes_on_order(frame: "pd.DataFrame", selection: Selection, data: schema.Data) -> list[str]:
-    """Say where the rows are not one step apart, or not in the order of a date column."""
+    """Return notes on a series whose rows are unevenly spaced or not sorted by a date column."""
     if not data.lags:
         return []
     if data.order_by is not None:
-        keys = sort_keys(frame[data.order_by], "data.order_by")
-        return series_notes(keys, data.order_by, is_sorted_by=True)
+        return _notes_on_steps(sort_keys(frame[data.order_by], "data.order_by"), data.order_by)
     notes = []
     for name in (*selection.features, *selection.extra):
         if not is_number(frame[name]) and is_date(frame[name].dropna().unique()):
             try:
-                keys = sort_keys(frame[name], "a date")
+                steps = _steps(sort_keys(frame[name], "a date"))
             except DataError:
                 continue
-            notes += series_notes(keys, name, is_sorted_by=False)
+            if (steps < 0).any():
+                notes.append(f"rows are not sorted by {echo(name)}; set data.order_by")
     return notes
 
 
-def series_notes(keys: np.ndarray, name: str, *, is_sorted_by: bool) -> list[str]:
-    """Say where the rows of a series are not one step apart; `keys` (N,) are `sort_keys`, in order.
+def _notes_on_steps(keys: np.ndarray, name: str) -> list[str]:
+    """Return notes on repeated and irregular steps; `keys` (N,) are sorted `sort_keys`.
 
-    Lags count rows: the value of the previous row is taken for that of the previous step. Without
-    `is_sorted_by` the rows stand as in the file, and only their order is looked at.
+    Lags count rows: the value of the previous row stands for that of the previous step.
     """
-    steps = _steps(keys)
-    if len(steps) == 0:
-        return []
-    if not is_sorted_by:
-        back = int((steps < 0).sum())
-        return [f"rows are not in the order of {echo(name)}; set data.order_by"] if back else []
     notes = []
+    steps = _steps(keys)
     if repeated := int((steps == 0).sum()):
+        values = plural(
+            repeated, "repeated timestamp" if keys.dtype.kind == "M" else "repeated value"
+        )
         notes.append(
-            f"{echo(name)} repeats the value of the row before {repeated} times: lags count rows, "
-            "and several series in one file are read as one"
+            f"{echo(name)} has {values}; lags count rows, so several series in one file are "
+            "treated as one"
         )
     forward = steps[steps > 0]
     if len(forward):
-        counts = np.unique(forward, return_counts=True)[1]
-        usual = int(counts.max())
-        if usual >= 0.5 * len(forward) and usual < len(forward):
+        usual = int(np.unique(forward, return_counts=True)[1].max())
+        if 0.5 * len(forward) <= usual < len(forward):
+            irregular = plural(len(forward) - usual, "irregular step")
             notes.append(
-                f"{echo(name)} has gaps: {len(forward) - usual} of {len(forward)} steps are not as "
-                "long as the others, and lags count rows; add rows with an empty target"
+                f"{echo(name)} has {irregular} of {len(forward)}; lags count rows, so fill gaps "
+                "with rows that have an empty target"
             )
     return notes
 
 
 def _steps(keys: np.ndarray) -> np.ndarray:
-    """Return how far apart neighbours are (N − 1,): numbers, or seconds."""
-    if keys.dtype.kind == "U":
-        known = keys[keys != ""]
-        return np.diff(known.astype("datetime64[s]").astype(np.int64))
-    return np.diff(keys[~np.isnan(keys)])
+    """Return the differences (N − 1,) between neighbours: of numbers, or whole seconds."""
+    known = keys[~np.isnan(keys)]
+    if known.dtype.kind == "M":
+        known = known.astype("datetime64[s]").astype(np.int64)
+    return np.diff(known)
 
 
 def in_series_order(
     frame: "pd.DataFrame", order_by: str | None
 ) -> tuple["pd.DataFrame", NDArray[np.int64]]:
-    """Return the rows ordered by that column, equal ones as they stand, and the file order.
+    """Return the rows sorted by that column, ties in file order, and the file order.
 
-    The second is (N,) int64: where each row of the file has come to stand. Raises DataError where
-    the column is missing in a row, or has no order.
+    The file order is (N,) int64: the new position of each row of the file. Raises DataError if the
+    column has missing values or cannot be sorted.
     """
     if order_by is None:
         return frame, np.arange(len(frame))
     keys = sort_keys(frame[order_by], "data.order_by")
-    missing = keys == "" if keys.dtype.kind == "U" else np.isnan(keys)
-    if missing.any():
+    if missing := int(np.isnan(keys).sum()):
         raise DataError(
-            f"column '{echo(order_by)}', used as data.order_by, is missing in {missing.sum()} "
-            "rows; fill it in, or order the file itself"
+            f"column '{echo(order_by)}', used as data.order_by, is missing in "
+            f"{plural(missing, 'row')}; fill it in, or sort the file and drop data.order_by"
         )
     order = np.argsort(keys, kind="stable")
     return frame.take(order).reset_index(drop=True), np.argsort(order)

@@ -1,7 +1,7 @@
-"""Which rows train, validate and test.
+"""Split rows into training, validation and test rows.
 
-A split is drawn from its own seed and from nothing else, so that runs with other seeds, models and
-losses are scored on the same rows. Legend: S samples, given by their row numbers in the table.
+A split depends on its own seed alone, so that runs with other seeds, models and losses are scored
+on the same rows. Legend: S samples, given by their row numbers in the table.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml2021.config import schema
-from ml2021.data.preprocessing import records as prep
+from ml2021.data.preprocessing.records import ClassTarget, RealTargets, value_text
 from ml2021.data.preprocessing.transform import encode_classes
 from ml2021.data.resolve import Selection
-from ml2021.data.series import date_key, sort_keys
+from ml2021.data.series import sort_keys, to_moments
 from ml2021.data.tables import is_number
 from ml2021.errors import DataError
-from ml2021.formatting import echo, listed
+from ml2021.formatting import echo, listed, plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,20 +26,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Split:
-    """Disjoint rows of one table, each sorted. `left_out` counts the others, by reason."""
+    """Disjoint rows of one table, each sorted. `left_out` counts the excluded rows by reason."""
 
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
     test: NDArray[np.int64]
     left_out: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def rows(self) -> dict[str, NDArray[np.int64]]:
+        """The rows of each split by its name."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
     def sizes(self) -> dict[str, int]:
-        """Return how many rows each part has."""
-        return {
-            "train": len(self.train),
-            "validation": len(self.validation),
-            "test": len(self.test),
-        }
+        """Return the number of rows of each split."""
+        return {name: len(rows) for name, rows in self.rows.items()}
 
 
 def split_by_fraction(
@@ -53,23 +54,22 @@ def split_by_fraction(
 ) -> Split:
     """Give the fractions of `rows` (S,) to validation and test, and the rest to training.
 
-    random: by a permutation. stratified: so that each class of `classes` (S,) has about its share
-    of each part, of two classes to within a row. sequential: the last rows test, the ones before
-    them validate.
-    Raises DataError where a fraction above 0 gives no row, or none is left to train.
+    random: by a permutation. stratified: each class of `classes` (S,) has about its share of each
+    split; with two classes, to within a row. sequential: the last rows test, those before validate.
+    Raises DataError if a fraction above 0 gives no row, or none is left to train.
     """
     count = len(rows)
     n_test, n_validation = round(count * test), round(count * validation)
     for name, fraction, n in (("test", test, n_test), ("validation", validation, n_validation)):
         if fraction > 0 and n == 0:
             raise DataError(
-                f"data.split.{name}: {fraction} of {count} rows is no row; "
+                f"data.split.{name}: {fraction} of {plural(count, 'row')} is less than one row; "
                 "raise it, or set it to 0.0"
             )
     if count - n_test - n_validation < 1:
         raise DataError(
-            f"{count} usable rows leave none to train; lower data.split.validation or "
-            "data.split.test"
+            f"data.split: {plural(count, 'usable row')} leave none to train; lower "
+            "data.split.validation or data.split.test"
         )
     match method:
         case "sequential":
@@ -87,10 +87,10 @@ def split_by_fraction(
 
 
 def _stratified_order(classes: NDArray[np.int64], seed: int | Sequence[int]) -> NDArray[np.int64]:
-    """Return an order (S,) in which every stretch holds each class in about its share.
+    """Return an order (S,) in which any contiguous slice holds about its share of each class.
 
-    Row number i of the n of a class, in random order, stands at (i + 1/2) / n of the way. Of a
-    class with only a row or two, a small part at the beginning gets none.
+    Row i of the n rows of a class, shuffled, is placed at the fraction (i + 1/2) / n of the order.
+    A small slice at the beginning holds none of a class with one or two rows.
     """
     shuffled = np.random.default_rng(seed).permutation(len(classes))
     by_class = shuffled[np.argsort(classes[shuffled], kind="stable")]
@@ -107,22 +107,22 @@ def split_in_folds(
     seed: int,
     classes: NDArray[np.int64] | None = None,
 ) -> list[Split]:
-    """Deal `rows` (S,) out to folds; each is the test part of one split, in which the others train.
+    """Deal `rows` (S,) out to folds. Each fold tests in one split, in which the others train.
 
-    The folds differ by at most a row in size, and by at most a row in how many they have of each
-    class of `classes` (S,). Of the rows that a fold leaves for training, the fraction `validation`
-    is held back, by a draw of its own, so that folds of one size validate on equally many.
-    Raises DataError where a fold would have no row, a fraction above 0 gives none to validation, or
-    none is left to train.
+    The folds differ by at most one row in size, and in their rows of each class of `classes` (S,).
+    The fraction `validation` of each split's other rows validates, drawn for each fold on its own,
+    so that folds of one size have equally many validation rows.
+    Raises DataError if a fold has no row, a fraction above 0 gives no validation row, or no row is
+    left to train.
     """
     count = len(rows)
     if folds > count:
         raise DataError(
-            f"data.split.folds: {folds} folds of {count} usable rows leave a fold without a row; "
+            f"data.split.folds: {folds} folds need at least {folds} usable rows, not {count}; "
             "lower it"
         )
     order = np.random.default_rng(seed).permutation(count)
-    if classes is not None:  # class after class, each in random order, like cards to the folds
+    if classes is not None:  # deal class after class, each shuffled, like cards
         order = order[np.argsort(classes[order], kind="stable")]
     splits = []
     for fold in range(folds):
@@ -131,13 +131,13 @@ def split_in_folds(
         n_validation = round(len(others) * validation)
         if validation > 0 and n_validation == 0:
             raise DataError(
-                f"data.split.validation: {validation} of the {len(others)} rows beside a fold is "
-                "no row; raise it, or set it to 0.0"
+                f"data.split.validation: {validation} of the {plural(len(others), 'row')} outside "
+                "a fold is less than one row; raise it, or set it to 0.0"
             )
         if n_validation == len(others):
             raise DataError(
-                f"data.split.folds: {folds} folds of {count} usable rows leave none to train; "
-                "lower data.split.validation, or raise data.split.folds"
+                f"data.split.folds: {folds} folds of {plural(count, 'usable row')} leave none to "
+                "train; lower data.split.validation, or raise data.split.folds"
             )
         if classes is None:
             drawn = np.random.default_rng([seed, fold]).permutation(len(others))
@@ -154,9 +154,9 @@ def split_in_folds(
 
 
 def split_by_label(rows: NDArray[np.int64], labels: NDArray[np.object_], column: str) -> Split:
-    """Split by a column that holds train, validation or test for each of `rows` (S,).
+    """Split `rows` (S,) by their labels train, validation or test. Rows without one are excluded.
 
-    NDArray[np.int64] without a value are left out, counted.
+    Raises DataError for any other label, and if no row is left to train.
     """
     known = np.array([isinstance(label, str) for label in labels], bool)
     split = Split(
@@ -168,10 +168,10 @@ def split_by_label(rows: NDArray[np.int64], labels: NDArray[np.object_], column:
     if sum(split.sizes().values()) < known.sum():
         odd = next(label for label in labels[known] if label not in split.sizes())
         raise DataError(
-            f"column '{echo(column)}', used as data.split.column, holds '{echo(odd)}'; it takes "
-            "train, validation or test, or set data.split.validation_from and test_from"
+            f"column '{echo(column)}', used as data.split.column, holds '{echo(odd)}'; use train, "
+            "validation and test, or set data.split.validation_from and test_from"
         )
-    return _checked(split, column)
+    return _with_training_rows(split, column)
 
 
 def split_by_threshold(
@@ -181,30 +181,35 @@ def split_by_threshold(
     validation_from: str | float | None,
     test_from: str | float | None,
 ) -> Split:
-    """Split by a column's `sort_keys` (S,): from a threshold on, and below it.
+    """Split `rows` (S,) by their `sort_keys` (S,): from each threshold on, rows validate or test.
 
-    NDArray[np.int64] without a value are left out, counted.
+    Rows without a value are excluded. Raises DataError for a threshold that is not of the column's
+    type, or that leaves a split without rows.
     """
-    is_text = keys.dtype.kind == "U"
-    known = keys != "" if is_text else ~np.isnan(keys)
+    import pandas as pd
+
+    holds_dates = keys.dtype.kind == "M"
+    known = ~np.isnan(keys)
     reached = {}
     for name, value in (("validation_from", validation_from), ("test_from", test_from)):
         if value is None:
             reached[name] = np.zeros(len(rows), bool)
             continue
-        threshold = date_key(value) if isinstance(value, str) else value
-        if threshold is None or isinstance(threshold, str) != is_text:
-            kind = "dates like 2021-03-31" if is_text else "numbers"
+        threshold = value
+        if isinstance(value, str):
+            threshold = to_moments(pd.Series([value], dtype=object))[0]
+        if isinstance(value, str) != holds_dates or (holds_dates and np.isnat(threshold)):
+            held = "dates like 2021-03-31" if holds_dates else "numbers"
             raise DataError(
-                f"data.split.{name} is '{echo(value)}', and column '{echo(column)}' holds {kind}; "
-                "give it in the same form"
+                f"data.split.{name} is '{echo(value)}', but column '{echo(column)}' holds {held}; "
+                "give a value of that type"
             )
-        reached[name] = keys >= threshold  # which no missing value is
+        reached[name] = keys >= threshold  # false for missing values
     in_test = reached["test_from"]
     if validation_from is not None and bool((in_test & ~reached["validation_from"]).any()):
         raise DataError(
-            f"data.split.validation_from '{echo(validation_from)}' comes after test_from "
-            f"'{echo(test_from)}'; the validation rows stand before the test rows"
+            f"data.split.validation_from '{echo(validation_from)}' is after test_from "
+            f"'{echo(test_from)}'; validation must come before test"
         )
     in_validation = reached["validation_from"] & ~in_test
     split = Split(
@@ -214,23 +219,29 @@ def split_by_threshold(
         left_out={f"no value in {echo(column)}": int((~known).sum())},
     )
     if validation_from is not None and len(split.validation) == 0:
-        raise DataError(f"data.split.validation_from: no row from '{echo(validation_from)}' on")
+        raise DataError(
+            f"data.split.validation_from: no validation row from '{echo(validation_from)}' on; "
+            "lower it"
+        )
     if test_from is not None and len(split.test) == 0:
-        raise DataError(f"data.split.test_from: no row from '{echo(test_from)}' on")
-    return _checked(split, column)
+        raise DataError(f"data.split.test_from: no row from '{echo(test_from)}' on; lower it")
+    return _with_training_rows(split, column)
 
 
-def _checked(split: Split, column: str) -> Split:
+def _with_training_rows(split: Split, column: str) -> Split:
     if len(split.train) == 0:
-        raise DataError(f"data.split: column '{echo(column)}' gives no row to training")
+        raise DataError(
+            f"data.split: column '{echo(column)}' leaves no row to train; change the column or its "
+            "thresholds"
+        )
     return split
 
 
 def without_overlap(split: Split, horizon: int) -> Split:
-    """Leave out the samples whose target shares a row with the target of a later part.
+    """Exclude the samples whose target overlaps the target of a later split.
 
-    The target of row t is rows t to t + horizon − 1; without this, a training target would hold
-    values that validation or test is scored on. Raises DataError where nothing is left of a part.
+    The target of row t is rows t to t + horizon − 1; otherwise a training target would contain
+    values that validation or test is scored on. Raises DataError if nothing is left of a split.
     """
     if horizon == 1:
         return split
@@ -250,21 +261,21 @@ def without_overlap(split: Split, horizon: int) -> Split:
     ):
         if len(full) and not len(kept):
             raise DataError(
-                f"data.split: the {horizon} values of each {name} row's target reach into the next "
-                f"part; give {name} more rows in a row, or lower data.horizon"
+                f"data.split: a horizon of {horizon} makes every {name} target overlap the next "
+                "split; use larger splits, or lower data.horizon"
             )
-    left_out = {**split.left_out, "target reaches into the next part": dropped}
+    left_out = {**split.left_out, "target overlaps the next split": dropped}
     return Split(train, validation, split.test, left_out)
 
 
 def split_rows(
     config: schema.Config, frame: "pd.DataFrame", selection: Selection, rows: NDArray[np.int64]
 ) -> Split:
-    """Deal the samples `rows` (S,) out to the parts, by the method of the resolved config."""
+    """Split the samples `rows` (S,) by the method of the resolved config."""
     data, method = config.data, config.data.split
     if isinstance(method, schema.KFoldSplit):
         none = np.empty(0, np.int64)
-        split = Split(train=rows, validation=none, test=none)  # the folds are beside it
+        split = Split(train=rows, validation=none, test=none)  # for the final model
     elif isinstance(method, schema.FractionSplit):
         assert method.method != "auto"
         is_stratified = method.method == "stratified"
@@ -282,7 +293,7 @@ def split_rows(
             if is_number(column):
                 raise DataError(
                     f"column '{echo(method.column)}', used as data.split.column, holds numbers; "
-                    "set data.split.validation_from and test_from"
+                    "set data.split.validation_from or test_from"
                 )
             split = split_by_label(rows, column.to_numpy(object), method.column)
         else:
@@ -296,19 +307,19 @@ def split_rows(
 def _class_codes(
     frame: "pd.DataFrame", selection: Selection, rows: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Return a number (S,) for the class of each of these rows."""
+    """Return the class of each of these rows as a number (S,)."""
     import pandas as pd
 
     codes, _ = pd.factorize(frame[selection.targets[0]].iloc[rows], sort=True)
     return codes.astype(np.int64)
 
 
-def fold_splits(
+def split_rows_in_folds(
     config: schema.Config, frame: "pd.DataFrame", selection: Selection, rows: NDArray[np.int64]
 ) -> tuple[list[Split], list[str]]:
-    """Deal the samples `rows` (S,) out to the folds of the resolved config, stratified for classes.
+    """Deal the samples `rows` (S,) out to the config's folds, stratified for classes.
 
-    Without folds there are none. Also return notes.
+    Returns a split for each fold, none if the config has no folds, and notes.
     """
     method = config.data.split
     if not isinstance(method, schema.KFoldSplit):
@@ -319,11 +330,11 @@ def fold_splits(
         values, counts = np.unique(
             frame[selection.targets[0]].iloc[rows].to_numpy(object), return_counts=True
         )
-        rare = [prep.value_text(v) for v, n in zip(values, counts, strict=True) if n < method.folds]
+        rare = [value_text(v) for v, n in zip(values, counts, strict=True) if n < method.folds]
         if rare:
             notes.append(
-                f"classes with fewer rows than the {method.folds} folds, so that some hold none "
-                f"out: {listed(rare)}"
+                f"classes with fewer than {method.folds} rows, so some folds hold none out: "
+                f"{listed(rare)}"
             )
     splits = split_in_folds(
         rows, folds=method.folds, validation=method.validation, seed=method.seed, classes=classes
@@ -331,9 +342,11 @@ def fold_splits(
     return splits, notes
 
 
-def without_unseen(split: Split, target: prep.ClassTarget, frame: "pd.DataFrame") -> Split:
-    """Leave out validation rows of a class that no training row has: they have no loss."""
+def without_unseen(split: Split, target: RealTargets | ClassTarget, frame: "pd.DataFrame") -> Split:
+    """Exclude validation rows whose class no training row has: they have no loss."""
+    if isinstance(target, RealTargets):
+        return split
     seen = encode_classes(target, frame[target.name].iloc[split.validation]) >= 0
-    reason = "validation rows of a class that no training row has"
+    reason = "validation rows of a class without training rows"
     left_out = {**split.left_out, reason: int((~seen).sum())}
     return replace(split, validation=split.validation[seen], left_out=left_out)

@@ -94,7 +94,7 @@ _MOST_PRODUCTS = 4_000_000_000
 
 def select_rows(model: TrainedModel, data: TrainingData) -> InspectedRows:
     """Return the test rows, or the validation rows if there are none, or the training rows."""
-    split, samples = data.scored_part
+    split, samples = data.scored_split
     is_ordered = samples.order is not None or data.config.data.split.method == "sequential"
     is_series = bool(data.config.data.lags) or is_ordered
     kept = _select(model, samples, is_series)
@@ -132,9 +132,9 @@ def _select(model: TrainedModel, samples: Samples, is_series: bool) -> NDArray[n
 def _times(order: "pd.Series") -> NDArray[Any] | None:
     """Return the values (N,) that order the rows, numbers or dates; None if one is missing."""
     keys = sort_keys(order, "data.order_by")
-    if keys.dtype.kind != "U":
-        return None if np.isnan(keys).any() else keys
-    return None if (keys == "").any() else keys.astype("datetime64[s]")
+    if np.isnan(keys).any():
+        return None
+    return keys if keys.dtype.kind == "f" else keys.astype("datetime64[s]")
 
 
 _MOST_HELD_OUT_CELLS = 20_000_000

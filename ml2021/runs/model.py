@@ -17,7 +17,6 @@ from ml2021.config.yaml_reader import KeyPath
 from ml2021.data.csv.headers import TableFormat
 from ml2021.data.load import TrainingData, load_training_data
 from ml2021.data.preprocessing.records import Preprocessing
-from ml2021.data.preprocessing.reuse import reuse_if_compatible
 from ml2021.data.resolve import table_format_of
 from ml2021.engine.build import build_network
 from ml2021.engine.hardware import choose_device
@@ -124,10 +123,7 @@ def reload_training_data(
     """
     otherwise = "" if alternative is None else f", or {alternative}"
     loaded = load_config(run.resolved_config)
-    fitted = model.preprocessing
-    data = load_training_data(
-        loaded.config, loaded.locate, lambda own: reuse_if_compatible(own, fitted)
-    )
+    data = load_training_data(loaded, reuse=model.preprocessing)
     if (changed := changed_file(data, model.data_sha256, model.test_sha256)) is not None:
         raise DataError(
             f"{changed.path}: has changed since the run was trained, so its rows are no longer "

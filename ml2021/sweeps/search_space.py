@@ -358,7 +358,7 @@ def check_runs(loaded: LoadedSweep) -> None:
         if key not in seen:
             seen.add(key)
             try:
-                check_columns(config, variation.loaded.locate)
+                check_columns(variation.loaded)
             except ConfigError as error:
                 lines |= dict.fromkeys(error.lines)
     if lines:

@@ -15,12 +15,14 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml2021.config.loading import dump_yaml, load_config_text
 from ml2021.config.messages import dotted
+from ml2021.config.schema import Config
 from ml2021.data.load import describe
 from ml2021.engine.fit import divergence
 from ml2021.errors import DivergenceError, Ml2021Error
@@ -130,33 +132,39 @@ class Worker:
                 said = time.monotonic()
 
     def _load(self, task: PackTask) -> "tuple[list[TrainingData], PackTensors]":
-        """Return the problem of each run, and the data that they share.
+        """Return the training data of each run, and the tensors that they share.
 
         It is read only where it is not that of the last pack.
         """
         from ml2021.data.load import load_training_data, with_config
 
-        configs = {run: load_config_text(text, f"run {run}") for run, text in task.runs.items()}
-        first = next(iter(configs.values())).config
+        runs = [
+            _RunConfig(run, load_config_text(text, f"run {run}").config)
+            for run, text in task.runs.items()
+        ]
+        first = runs[0].config
         key = (first.data, first.task, first.device)
         if self._held is None or self._held[0] != key:
             self._held = None  # before the next, so that the memory never holds two
-            data = load_training_data(first, _locate_in(next(iter(configs))))
+            data = load_training_data(runs[0])
             self._reply({"event": "data", "lines": describe(data)})
 
             from ml2021.sweeps.pack import prepare_tensors
 
             self._held = (key, data, prepare_tensors(data))
         _, data, tensors = self._held
-        training_data = [
-            with_config(data, loaded.config, _locate_in(run)) for run, loaded in configs.items()
-        ]
-        return training_data, tensors
+        return [with_config(data, run) for run in runs], tensors
 
 
-def _locate_in(run: int) -> Callable[..., str]:
-    """Return what says where a key of a run stands, which is on no line of a file."""
-    return lambda *keys: f"run {run}, {dotted(keys)}"
+@dataclass(frozen=True)
+class _RunConfig:
+    """The config of a run, whose keys have no position in a file."""
+
+    run: int
+    config: Config
+
+    def locate(self, *keys: str | int) -> str:
+        return f"run {self.run}, {dotted(keys)}"
 
 
 def result_of(run: int, member: FinishedRun) -> tuple[Result, RunSummary | None]:

@@ -14,8 +14,7 @@ from ml2021.config.loading import to_plain
 from ml2021.config.messages import differences
 from ml2021.config.schema import Config, KFoldSplit
 from ml2021.data.load import TrainingData
-from ml2021.data.preprocessing.records import Preprocessing
-from ml2021.data.preprocessing.reuse import incompatibilities, reuse
+from ml2021.data.preprocessing.reuse import incompatibilities
 from ml2021.errors import ConfigError
 from ml2021.runs.checkpoint_file import parse_checkpoint, read_content
 from ml2021.runs.model import TrainedModel, build_model
@@ -37,13 +36,9 @@ class InitialModel:
         """The SHA-256 of the file."""
         return hashlib.sha256(self.content).hexdigest()
 
-    def choose(self, own: Preprocessing) -> Preprocessing:
-        """Return the preprocessing to train with, given the one fitted to the new training rows.
-
-        Raises ConfigError where the columns are incompatible.
-        """
-        self._refuse(incompatibilities(own, self.model.preprocessing))
-        return reuse(own, self.model.preprocessing)
+    def check_columns(self, data: TrainingData) -> None:
+        """Raise ConfigError if the data could not reuse this model's preprocessing."""
+        self._refuse(incompatibilities(data.preprocessing, self.model.preprocessing))
 
     def check_config(self, config: Config) -> None:
         """Raise ConfigError where the model or the number of ensemble members differs."""

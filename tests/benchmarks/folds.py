@@ -54,7 +54,7 @@ train:
 device: cpu
 """
     loaded = load_config_text(text, "folds.py")
-    return load_training_data(loaded.config, loaded.locate)
+    return load_training_data(loaded)
 
 
 def train(data: TrainingData, folder: Path) -> None:

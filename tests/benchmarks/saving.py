@@ -80,7 +80,7 @@ train: {{epochs: {epochs}, batch_size: {workload.batch_size}, early_stopping: nu
 device: cpu
 """
     loaded = load_config_text(text, "saving.py")
-    session = build_trainer(load_training_data(loaded.config, loaded.locate), "model", None, None)
+    session = build_trainer(load_training_data(loaded), "model", None, None)
     run, saves = create_run(place, "run"), Saves()
     saves.parameters = session.network.layout.parameters
     saves.interval_seconds = loaded.config.train.save_seconds

@@ -88,9 +88,9 @@ def load_members(config: Path) -> list[TrainingData]:
     """Return the problem of each run, the rows of all of them being the same."""
     variations = load_sweep(config).variations
     assert len(variations) == RUNS
-    data = load_training_data(variations[0].loaded.config, variations[0].loaded.locate)
+    data = load_training_data(variations[0].loaded)
     assert len(data.train) == W1.rows, data.split.sizes()
-    return [with_config(data, each.loaded.config, each.loaded.locate) for each in variations]
+    return [with_config(data, each.loaded) for each in variations]
 
 
 def train_members(problems: Sequence[TrainingData]) -> None:

@@ -324,18 +324,18 @@ CASES = [
     not_begun_with(
         "a start with other columns",
         f"{INIT} --set data.exclude=[id,kind,b,p0,p1,p2,p3,p4,p5]",
-        "column 'b' is a feature there, and none here",
+        "column 'b' is a feature only there",
     ),
     not_begun_with(
         "a start with categories that it has not seen",
         f"{INIT} --set data.path=other.csv",
-        "column 'colour' has categories here that it had not there: 'mauve'",
+        "column 'colour' has categories that it did not have there: 'mauve'",
         columns("other.csv", 120, 5, colour=["mauve"] * 30),
     ),
     not_begun_with(
         "a start for another task",
         INIT.replace("number.yaml", "classes.yaml"),
-        "the task is classification here, and regression there (and 1 more)",
+        "the task is classification here, but regression there (and 1 more)",
     ),
     Case(
         numbers=(66,),

@@ -139,12 +139,12 @@ CASES = [
     ),
     Case(
         numbers=(20,),
-        name="repeated names are told apart",
+        name="repeated names are numbered",
         given=(repeated_names, put("c.yaml", TABLE.replace("target: y", "target: y.2"))),
         command="train --config c.yaml --run-dir run --set train.epochs=1",
         code=0,
         lines=(
-            "  - repeated column names are told apart: y.0, y.1, y.2, and 1 more",
+            "  - repeated column names are numbered: y.0, y.1, y.2, and 1 more name",
             "  - standardised: y.0, x.0, y.1, x.1",
         ),
         leaves=("run",),
@@ -155,7 +155,7 @@ CASES = [
         given=(repeated_names, put("c.yaml", TABLE)),
         command=TRAIN,
         code=2,
-        lines=("c.yaml:1:29: column name 'y' occurs more than once; choose one of y.0, y.1, y.2",),
+        lines=("c.yaml:1:29: column name 'y' is repeated; choose one of y.0, y.1, y.2",),
     ),
     refused(
         21, "a nameless column", b"x,,y\n1,2,3\n", "t.csv:1: column 2 has no name; give it one"

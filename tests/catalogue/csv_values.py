@@ -51,8 +51,8 @@ CASES = [
     noted(
         35,
         "what is missing",
-        "  - missing values filled with the median, and flagged: a",
-        "  - rows left out, no target: 3",
+        "  - missing values filled with the median and flagged: a",
+        "  - 3 rows excluded: no target",
         "regression of y: rows 82 train, 12 validation, 23 test",
         a=["", "NA", "N/A", "null", "None", "NaN"],
         y=[1.5, "", "NaN", 2.5, "null"],
@@ -77,7 +77,7 @@ CASES = [
         code=0,
         lines=(
             "  - rows without a target or history, left out: 3",
-            "  - missing values filled (a category: none of them): a 1",
+            "  - missing values filled (categories: encoded as none): a 1",
         ),
     ),
     refused(36, "infinity", "-inf", "'-inf' is not a finite number"),
@@ -103,7 +103,7 @@ CASES = [
     noted(
         38,
         "whole numbers that lose digits",
-        "  - a: whole numbers this far apart lose digits in float32",
+        "  - a: integers in this range lose digits in float32",
         a=[2**24 + 2 * row + row % 3 for row in range(119)] + [1],
     ),
     refused(39, "a number as Python writes it", "1_000", "'1_000' is not a number"),

@@ -175,13 +175,13 @@ CASES = [
         (88,),
         "a constant target",
         columns("train.csv", 120, 0, y=[7.5] * 120),
-        lines=("  - the target is constant in the training rows; R2 is undefined: y",),
+        lines=("  - target y is constant in the training rows; R2 is undefined",),
         then=(summary(lambda scores: scores["r2"] is None, "scores", "test", "scores"),),
     ),
     refused(
         89,
         "a single row",
-        "1 of 1 rows can be used (there are no more); training needs at least 2",
+        "1 of 1 row can be used; training needs at least 2",
         NUMBER,
         columns("train.csv", 1, 0),
     ),
@@ -195,7 +195,7 @@ CASES = [
     refused(
         91,
         "a single class",
-        "column 'kind': every training row is of the class 'low'; classification needs two",
+        "column 'kind': every training row has the class 'low'; classification needs at least two",
         CLASSES,
         columns("train.csv", 120, 0, kind=["low"] * 120),
     ),
@@ -214,7 +214,7 @@ CASES = [
     refused(
         93,
         "a fraction that gives no row",
-        "data.split.validation: 0.001 of 120 rows is no row; raise it, or set it to 0.0",
+        "data.split.validation: 0.001 of 120 rows is less than one row; raise it, or set it to 0.0",
         f"{NUMBER} --set data.split.validation=0.001",
     ),
     Case(

@@ -1,4 +1,4 @@
-"""44 to 53: tables that are not the one that was trained on."""
+"""44 to 53: predicting and scoring tables other than the training table."""
 
 import csv
 import io
@@ -129,7 +129,7 @@ CASES = [
         "extra columns",
         reordered(lambda names: ["more", *names, "even more"]),
         lines=(
-            "  - columns ignored, the model has no use for them: more, id, kind, p0, p1, p2, p3, "
+            "  - ignoring columns that the model does not use: more, id, kind, p0, p1, p2, p3, "
             "p4 and 2 more",
         ),
     ),
@@ -155,7 +155,7 @@ CASES = [
         given=(columns("new.csv", colour=["purple"] * 3),),
         command=PREDICT,
         code=0,
-        lines=("  - categories never seen in training, encoded as none: colour 3",),
+        lines=("  - categories not seen in training, encoded as none: colour 3",),
         leaves=(OUTPUT,),
     ),
     Case(
@@ -172,7 +172,7 @@ CASES = [
         given=(columns("new.csv", a=[1e4, -1e4, 0.5] + [0.1] * 27),),
         command=PREDICT,
         code=0,
-        lines=("  - values outside the range of the training rows: a 2",),
+        lines=("  - values outside the training range: a 2",),
         leaves=(OUTPUT,),
     ),
     Case(

@@ -1,11 +1,11 @@
-"""Learning the preprocessing from the training rows: means, scales, fills, categories, classes.
+"""Fit the preprocessing on the training rows: means, scales, fills, categories, classes.
 
-What is learned, and how it is applied, is in `ml2021.data.preprocessing.records`. All in float64.
+All in float64; the result is described in `ml2021.data.preprocessing.records`.
 
 Legend: N rows, T outputs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from ml2021.config import schema
 from ml2021.data.column_types import ColumnTypes, FeatureColumn
 from ml2021.data.csv.headers import Header
-from ml2021.data.preprocessing import records as prep
 from ml2021.data.preprocessing.records import (
     CategoryFeature,
     ClassTarget,
+    History,
     NumberFeature,
     Preprocessing,
     RealTargets,
@@ -28,7 +28,7 @@ from ml2021.data.resolve import Selection
 from ml2021.data.splits import Split
 from ml2021.data.tables import is_number
 from ml2021.errors import DataError
-from ml2021.formatting import echo
+from ml2021.formatting import echo, listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,14 +39,14 @@ _EXACT_IN_FLOAT32 = 2.0**24
 def fit_features(
     frame: "pd.DataFrame", features: Sequence[FeatureColumn], rows: NDArray[np.int64]
 ) -> tuple[list[NumberFeature | CategoryFeature], list[str]]:
-    """Learn means, scales, fills and categories from the training rows; also return notes."""
+    """Fit means, scales, fills and categories on the training rows; also return notes."""
     notes: list[str] = []
     fitted: list[NumberFeature | CategoryFeature] = []
     constant: list[str] = []
     group_scales = _group_scales(frame, features, rows)
     for feature in features:
         values = frame[feature.name].iloc[rows]
-        if feature.kind == "category":
+        if feature.type == "category":
             storage, categories = _distinct(values.dropna())
             fitted.append(
                 CategoryFeature(name=feature.name, storage=storage, categories=categories)
@@ -63,9 +63,7 @@ def fit_features(
         elif scale == 0:
             constant.append(feature.name)
         if np.ptp(known) > _EXACT_IN_FLOAT32 and bool((known == np.round(known)).all()):
-            notes.append(
-                f"{echo(feature.name)}: whole numbers this far apart lose digits in float32"
-            )
+            notes.append(f"{echo(feature.name)}: integers in this range lose digits in float32")
         fitted.append(
             NumberFeature(
                 name=feature.name,
@@ -78,7 +76,7 @@ def fit_features(
             )
         )
     if constant:
-        notes.append(f"constant in the training rows: {', '.join(map(echo, constant))}")
+        notes.append(f"constant in the training rows: {listed(constant, 8)}")
     return fitted, notes
 
 
@@ -90,15 +88,15 @@ def fit_real_targets(
     *,
     one_scale: bool,
 ) -> tuple[RealTargets, list[str]]:
-    """Learn means and scales from the training rows' values (N, T); also return notes.
+    """Fit means and scales on the training rows' values (N, T); also return notes.
 
-    With `one_scale` the outputs share the root mean square of their deviations.
+    With `one_scale` the outputs share the root mean square of their standard deviations.
     """
     moments = [_moments(column) for column in values.T]
     scales = [scale for _, scale in moments]
     notes = []
     if not any(scales):
-        notes.append(f"the target is constant in the training rows; R2 is undefined: {labels[0]}")
+        notes.append(f"target {echo(labels[0])} is constant in the training rows; R2 is undefined")
     if one_scale:
         scales = [float(np.sqrt(np.mean(np.square(scales))))] * len(scales)
     return (
@@ -114,15 +112,15 @@ def fit_real_targets(
 
 
 def fit_class_target(values: "pd.Series", name: str, label: str) -> ClassTarget:
-    """Learn the classes, sorted, from the training rows' values (N,), none missing.
+    """Fit the classes, sorted, on the training rows' values (N,), none missing.
 
-    Raises DataError where there is only one.
+    Raises DataError if there is only one.
     """
     storage, classes = _distinct(values)
     if len(classes) == 1:
         raise DataError(
-            f"column '{echo(label)}': every training row is of the class "
-            f"'{echo(value_text(classes[0]))}'; classification needs two"
+            f"column '{echo(label)}': every training row has the class "
+            f"'{echo(value_text(classes[0]))}'; classification needs at least two"
         )
     return ClassTarget(name=name, label=label, storage=storage, classes=classes)
 
@@ -135,8 +133,8 @@ def refit(
 ) -> Preprocessing:
     """Return the same inputs, categories and classes with the statistics of other rows.
 
-    `columns` are those that the features were fitted to. There is no history: a series is not
-    dealt out at random.
+    `columns` are those that the features were fitted to. There is no history: folds do not split a
+    series.
     """
     assert preprocessing.history is None
     fitted, _ = fit_features(frame, columns, rows)
@@ -158,23 +156,23 @@ def refit(
 def _distinct(
     values: "pd.Series",
 ) -> tuple[Literal["number", "text"], tuple[str, ...] | tuple[float, ...]]:
-    """Return how the values are stored, and the different ones, sorted.
+    """Return how the values are stored, and the distinct values, sorted.
 
-    Raises DataError for whole numbers that float64 does not tell apart.
+    Raises DataError for integers that float64 cannot distinguish.
     """
     if is_number(values):
         distinct = {float(value) for value in values.unique()}
         if len(distinct) < values.nunique():
             raise DataError(
-                f"column '{echo(values.name)}': whole numbers above 2^53 cannot be told apart as "
-                "categories; put a letter before them, so that they are text"
+                f"column '{echo(values.name)}': integers above 2^53 cannot be distinguished as "
+                "categories; prefix them with a letter to make them text"
             )
         return "number", tuple(sorted(distinct))
     return "text", tuple(sorted(str(value) for value in values.unique()))
 
 
 def _moments(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Return mean and deviation, in float64; the deviation of equal values is exactly 0."""
+    """Return mean and standard deviation in float64; of equal values the latter is exactly 0."""
     mean = float(values.mean())
     scale = float(np.sqrt(np.mean(np.square(values - mean))))
     if np.ptp(values) == 0:
@@ -185,7 +183,7 @@ def _moments(values: NDArray[np.float64]) -> tuple[float, float]:
 def _group_scales(
     frame: "pd.DataFrame", features: Sequence[FeatureColumn], rows: NDArray[np.int64]
 ) -> dict[str, float]:
-    """Return for each group the root mean square of its columns' deviations."""
+    """Return the root mean square of the standard deviations of each group's columns."""
     groups: dict[str, list[float]] = {}
     for feature in features:
         if feature.group is not None:
@@ -200,63 +198,41 @@ def fit_preprocessing(
     header: Header,
     frame: "pd.DataFrame",
     selection: Selection,
-    plan: ColumnTypes,
+    types: ColumnTypes,
     split: Split,
-) -> tuple[prep.Preprocessing, list[str]]:
-    """Fit the preprocessing on training rows."""
+) -> tuple[Preprocessing, list[str]]:
+    """Fit the preprocessing of the resolved config on the training rows; also return notes.
+
+    Raises DataError if no feature has a value, or there is only one class.
+    """
     data = config.data
-    features, notes = fit_features(frame, plan.features, split.train)
+    features, notes = fit_features(frame, types.features, split.train)
     if not data.lags and not any(feature.inputs for feature in features):
         raise DataError(
             f"{data.path}: no feature has a value in any training row; see data.features and "
             "data.split"
         )
     sources = dict(zip(header.names, sources_of(header), strict=True))
-    history: prep.History | None = None
-    target: prep.RealTargets | prep.ClassTarget
-    labels = _target_labels(selection, sources)
+    raw = [sources[name].raw for name in selection.targets]
+    labels = raw if len(set(raw)) == len(raw) else list(selection.targets)
+    names, history = selection.targets, None
+    target: RealTargets | ClassTarget
     if config.task == "classification":
-        (name,) = selection.targets
-        target = fit_class_target(frame[name].iloc[split.train], name, labels[0])
-    elif data.lags:
-        (name,) = selection.targets
-        series = frame[name].to_numpy(np.float64)
-        # Standardised by the training rows' own values, and so is the history.
-        one, more = fit_real_targets(
-            series[split.train][:, None], [name], labels, None, one_scale=False
-        )
-        notes += more
-        mean, scale = one.means[0], one.scales[0]
-        steps = (
-            [f"{labels[0]}+{step}" for step in range(1, data.horizon + 1)]
-            if data.horizon > 1
-            else labels
-        )
-        target = prep.RealTargets(
-            names=(name,) * data.horizon,
-            labels=tuple(steps),
-            means=(mean,) * data.horizon,
-            scales=(scale,) * data.horizon,
-            shape=None if data.target_shape is None else tuple(data.target_shape),
-        )
-        history = prep.History(
-            lags=data.lags, horizon=data.horizon, mean=mean, scale=scale, order_by=data.order_by
-        )
+        target = fit_class_target(frame[names[0]].iloc[split.train], names[0], labels[0])
     else:
-        values = frame[list(selection.targets)].to_numpy(np.float64)[split.train]
+        values = frame[list(names)].to_numpy(np.float64)[split.train]
+        shape = data.target_shape
         target, more = fit_real_targets(
-            values,
-            selection.targets,
-            labels,
-            data.target_shape,
-            one_scale=data.target_shape is not None,
+            values, names, labels, shape, one_scale=shape is not None and not data.lags
         )
         notes += more
-    used = [feature.name for feature in features] + list(selection.targets)
-    if history is not None and history.order_by is not None:
-        used.append(history.order_by)
-    fitted = prep.Preprocessing(
-        task=plan.task if data.horizon == 1 else "structured",
+        if data.lags:
+            target, history = _with_horizon(target, data)
+    used = [feature.name for feature in features] + list(names)
+    if data.lags and data.order_by is not None:
+        used.append(data.order_by)
+    fitted = Preprocessing(
+        task=types.task if data.horizon == 1 else "structured",
         features=tuple(features),
         history=history,
         target=target,
@@ -265,7 +241,22 @@ def fit_preprocessing(
     return fitted, notes
 
 
-def _target_labels(selection: Selection, sources: Mapping[str, prep.Source]) -> list[str]:
-    """Return the targets' names as the header has them, where that tells them apart."""
-    raw = [sources[name].raw for name in selection.targets]
-    return raw if len(set(raw)) == len(raw) else list(selection.targets)
+def _with_horizon(target: RealTargets, data: schema.Data) -> tuple[RealTargets, History]:
+    """Return the targets of each step of the horizon, and the history, all with one scale.
+
+    `target` is fitted on the training rows' own values.
+    """
+    (label,), (mean,), (scale,) = target.labels, target.means, target.scales
+    steps = range(1, data.horizon + 1)
+    labels = tuple(f"{label}+{step}" for step in steps) if data.horizon > 1 else (label,)
+    targets = RealTargets(
+        names=target.names * data.horizon,
+        labels=labels,
+        means=target.means * data.horizon,
+        scales=target.scales * data.horizon,
+        shape=target.shape,
+    )
+    history = History(
+        lags=data.lags, horizon=data.horizon, mean=mean, scale=scale, order_by=data.order_by
+    )
+    return targets, history

@@ -1,15 +1,14 @@
-"""From columns to the numbers that a network sees, and from its outputs back to what people read.
+"""Fitted preprocessing: how columns become inputs, and outputs become predictions.
 
-Everything is fitted on training rows only, in float64, and is a plain record that a checkpoint
-keeps as JSON. `ml2021.data.column_types` decides the type of each column, and
-`ml2021.data.preprocessing.transform` turns rows of a table into inputs.
+These are plain records, fitted on training rows in float64 and kept in checkpoints as JSON.
+`ml2021.data.preprocessing.fit` makes them, and `ml2021.data.preprocessing.transform` applies them.
 
 Legend: N rows, F inputs, T outputs, L lags.
 """
 
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,20 +18,17 @@ from ml2021.config.schema import Task
 from ml2021.data.csv.headers import Header
 from ml2021.formatting import echo, listed
 
-if TYPE_CHECKING:
-    pass
-
 Positive = Annotated[float, Field(gt=0)]
 
 
 class Record(BaseModel):
-    """A frozen record, checked when it is read back from a checkpoint."""
+    """A frozen record, validated when read from a checkpoint."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class NumberFeature(Record):
-    """x -> (x − mean) / scale; a missing x is first filled, and flagged where training had any."""
+    """x -> (x − mean) / scale. A missing x is filled first, and flagged if training had any."""
 
     kind: Literal["number"] = "number"
     name: str
@@ -45,12 +41,12 @@ class NumberFeature(Record):
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """The names of the columns that the network sees."""
+        """The names of the network's inputs."""
         return (self.name, f"{self.name} is missing") if self.has_indicator else (self.name,)
 
 
 class CategoryFeature(Record):
-    """One column of 0 and 1 for each category of the training rows; any other value is all 0."""
+    """One-hot: an input for each category of the training rows; other values are all 0."""
 
     kind: Literal["category"] = "category"
     name: str
@@ -59,7 +55,7 @@ class CategoryFeature(Record):
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """The names of the columns that the network sees."""
+        """The names of the network's inputs."""
         return tuple(f"{self.name}={value_text(value)}" for value in self.categories)
 
 
@@ -67,7 +63,7 @@ Feature = Annotated[NumberFeature | CategoryFeature, Field(discriminator="kind")
 
 
 class History(Record):
-    """The previous values of the target as inputs, standardised like the target itself."""
+    """The previous values of the target as inputs, standardised like the target."""
 
     lags: Annotated[int, Field(ge=1)]
     horizon: Annotated[int, Field(ge=1)]
@@ -77,9 +73,9 @@ class History(Record):
 
 
 class RealTargets(Record):
-    """y -> (y − mean) / scale, for each of T columns, or each step of the horizon.
+    """y -> (y − mean) / scale for each of T columns, or each step of the horizon.
 
-    `labels` are the names as the file's header has them. `shape` is that of the structured output.
+    `labels` are the names in the file's header, `shape` is that of the structured output.
     """
 
     kind: Literal["real"] = "real"
@@ -93,7 +89,7 @@ class RealTargets(Record):
     def _check(self) -> Self:
         lengths = {len(each) for each in (self.names, self.labels, self.means, self.scales)}
         if len(lengths) > 1 or 0 in lengths:
-            raise ValueError("names, labels, means and scales are not one for each output")
+            raise ValueError("names, labels, means and scales must have one value per output")
         return self
 
     @property
@@ -103,22 +99,22 @@ class RealTargets(Record):
 
     @property
     def common_scale(self) -> float | None:
-        """The scale that all outputs share, or None where they differ."""
+        """The scale that all outputs share, or None if they differ."""
         return self.scales[0] if len(set(self.scales)) == 1 else None
 
     def standardise(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the standardised (N, T) of values in the units of the data."""
+        """Return standardised values (N, T) of values in the units of the data."""
         standardised: NDArray[np.float64] = (values - np.array(self.means)) / np.array(self.scales)
         return standardised
 
     def restore(self, standardised: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return (N, T) in the units of the data: the inverse of `standardise`."""
+        """Return values (N, T) in the units of the data, the inverse of `standardise`."""
         values: NDArray[np.float64] = standardised * np.array(self.scales) + np.array(self.means)
         return values
 
 
 class ClassTarget(Record):
-    """A class -> its index. `classes` are as stored in the table; as text they are the labels."""
+    """A class -> its index in `classes`, which are stored as in the table."""
 
     kind: Literal["classes"] = "classes"
     name: str
@@ -133,19 +129,19 @@ class ClassTarget(Record):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The classes as people read them."""
+        """The classes as text."""
         return tuple(value_text(value) for value in self.classes)
 
 
 class Source(Record):
-    """A column as the training file's header has it: its name there, and which of that name."""
+    """A column in a file's header: its name there, and which occurrence of that name."""
 
     raw: str
     occurrence: Annotated[int, Field(ge=0)]
 
 
 class Preprocessing(Record):
-    """All that turns a table into inputs, and outputs into predictions."""
+    """How a table becomes inputs, and outputs become predictions."""
 
     task: Task
     features: tuple[Feature, ...]
@@ -161,7 +157,7 @@ class Preprocessing(Record):
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """The names (F,) of the columns that the network sees."""
+        """The names (F,) of the network's inputs."""
         named = tuple(name for feature in self.features for name in feature.inputs)
         if self.history is None:
             return named
@@ -170,7 +166,7 @@ class Preprocessing(Record):
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """F and T: the number of inputs and of outputs of a network for these columns."""
+        """F and T: a network's numbers of inputs and outputs."""
         return len(self.inputs), self.target.width
 
     @property
@@ -181,7 +177,7 @@ class Preprocessing(Record):
 
     @property
     def target_name(self) -> str:
-        """What is predicted, in a few words."""
+        """A short name of what is predicted."""
         target = self.target
         if isinstance(target, ClassTarget):
             return target.label
@@ -191,10 +187,7 @@ class Preprocessing(Record):
 
     @property
     def target_column(self) -> str:
-        """What is predicted, as one unit: of a horizon the column that all steps are of.
-
-        Of other targets what their names begin with: pixel_*.
-        """
+        """What is predicted as one name: a column, or the common start of several, as pixel_*."""
         labels = self.target.labels
         if len(labels) == 1:
             return labels[0]
@@ -207,14 +200,14 @@ class Preprocessing(Record):
 
 
 def value_text(value: str | float) -> str:
-    """Return a category or class as people read it: 3.0 is 3."""
+    """Return a category or class as text: 3.0 is 3."""
     if isinstance(value, str):
         return value
     return str(int(value)) if value == int(value) else repr(value)
 
 
 def match_columns(preprocessing: Preprocessing, header: Sequence[Source]) -> Mapping[str, int]:
-    """Return the position in another file's header of each training column that it has."""
+    """Return the position of each training column in another file's header, if it is there."""
     positions = {(column.raw, column.occurrence): i for i, column in enumerate(header)}
     return {
         name: positions[source.raw, source.occurrence]
@@ -224,14 +217,14 @@ def match_columns(preprocessing: Preprocessing, header: Sequence[Source]) -> Map
 
 
 def describe_columns(preprocessing: Preprocessing) -> list[str]:
-    """Say in a few lines what happens to the columns."""
+    """Return lines on how the columns are encoded."""
     numbers = [f for f in preprocessing.features if isinstance(f, NumberFeature)]
     categories = [f for f in preprocessing.features if isinstance(f, CategoryFeature)]
     lines = []
     if numbers:
         lines.append(f"standardised: {listed([f.name for f in numbers], 8)}")
     if filled := [f.name for f in numbers if f.has_indicator]:
-        lines.append(f"missing values filled with the median, and flagged: {listed(filled, 8)}")
+        lines.append(f"missing values filled with the median and flagged: {listed(filled, 8)}")
     if categories:
         sizes = [f"{f.name} ({len(f.categories)})" for f in categories]
         lines.append(f"one-hot: {listed(sizes, 8)}")
@@ -242,7 +235,7 @@ def describe_columns(preprocessing: Preprocessing) -> list[str]:
 
 
 def sources_of(header: Header) -> list[Source]:
-    """Return each column of a header as its name there and which of that name it is."""
+    """Return the columns of a header, repeated names told apart by their occurrence."""
     seen: dict[str, int] = {}
     sources = []
     for raw in header.raw:

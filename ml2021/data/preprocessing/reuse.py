@@ -1,7 +1,7 @@
-"""A table under the preprocessing of another one, where that has a place for all that it holds.
+"""Reuse another run's fitted preprocessing if its columns are compatible.
 
-Parameters mean something under the preprocessing that they were trained with, and nothing under
-another: whoever goes on with them needs both.
+Parameters are only meaningful with the preprocessing that they were trained with, so that training
+from given parameters needs both.
 """
 
 from ml2021.data.preprocessing.records import (
@@ -13,30 +13,24 @@ from ml2021.data.preprocessing.records import (
     RealTargets,
     value_text,
 )
-from ml2021.formatting import echo
-
-_SHOWN = 3
+from ml2021.formatting import echo, listed
 
 
 def incompatibilities(own: Preprocessing, other: Preprocessing) -> list[str]:
-    """Say what `own`, fitted to the training rows here, has and `other` has no place for, or lacks.
+    """Return what prevents `own`, fitted to the training rows here, from being replaced by `other`.
 
-    Statistics may differ, and `other` may know more categories and classes, and flag more columns.
+    Statistics may differ, and `other` may have more categories, classes and missing-value flags.
     """
     found = []
     if own.task != other.task:
-        found.append(f"the task is {own.task} here, and {other.task} there")
+        found.append(f"the task is {own.task} here, but {other.task} there")
     features = {feature.name: feature for feature in own.features}
     others = {feature.name: feature for feature in other.features}
     found += [
-        f"column '{echo(name)}' is a feature here, and none there"
-        for name in features
-        if name not in others
+        f"column '{echo(name)}' is a feature only here" for name in features if name not in others
     ]
     found += [
-        f"column '{echo(name)}' is a feature there, and none here"
-        for name in others
-        if name not in features
+        f"column '{echo(name)}' is a feature only there" for name in others if name not in features
     ]
     for name, feature in features.items():
         if name in others and (text := _feature_disagreement(feature, others[name])):
@@ -47,8 +41,8 @@ def incompatibilities(own: Preprocessing, other: Preprocessing) -> list[str]:
 def reuse(own: Preprocessing, other: Preprocessing) -> Preprocessing:
     """Return the inputs, statistics and classes of `other` for the table that `own` was fitted to.
 
-    The two have no `incompatibilities`. The position of the columns, their names in the header,
-    the range of the training rows and the shape of the output are those of the table.
+    The two must have no `incompatibilities`. Column positions, names in the header, training
+    ranges and the output shape remain those of `own`.
     """
     ranges = {f.name: (f.minimum, f.maximum) for f in own.features if isinstance(f, NumberFeature)}
     features = []
@@ -75,23 +69,22 @@ def reuse(own: Preprocessing, other: Preprocessing) -> Preprocessing:
 
 
 def reuse_if_compatible(own: Preprocessing, other: Preprocessing) -> Preprocessing:
-    """Return `reuse`, or `own` where there is a disagreement, which the caller will find to be."""
+    """Return the reused preprocessing, or `own` if incompatible (callers report that)."""
     return own if incompatibilities(own, other) else reuse(own, other)
 
 
 def _feature_disagreement(own: Feature, other: Feature) -> str | None:
     if isinstance(own, NumberFeature) and isinstance(other, NumberFeature):
         if own.has_indicator and not other.has_indicator:
-            return "has missing values here, and had none there"
+            return "has missing values here, but had none there"
         return None
     if isinstance(own, CategoryFeature) and isinstance(other, CategoryFeature):
         if own.storage != other.storage:
-            return f"holds {_stored(own.storage)} here, and {_stored(other.storage)} there"
+            return f"holds {_STORED[own.storage]} here, but {_STORED[other.storage]} there"
         if new := [value for value in own.categories if value not in other.categories]:
-            return f"has categories here that it had not there: {_listed(new)}"
+            return f"has categories that it did not have there: {_quoted(new)}"
         return None
-    kinds = {"number": "a number", "category": "a category"}
-    return f"is {kinds[own.kind]} here, and {kinds[other.kind]} there"
+    return f"is a {own.kind} here, but a {other.kind} there"
 
 
 def _history_disagreements(own: Preprocessing, other: Preprocessing) -> list[str]:
@@ -101,28 +94,26 @@ def _history_disagreements(own: Preprocessing, other: Preprocessing) -> list[str
             0 if p.history is None else int(getattr(p.history, key)) for p in (own, other)
         )
         if here != there:
-            found.append(f"data.{key} is {here} here, and {there} there")
+            found.append(f"data.{key} is {here} here, but {there} there")
     return found
 
 
 def _target_disagreements(own: Preprocessing, other: Preprocessing) -> list[str]:
     if own.target_columns != other.target_columns:
-        here, there = (_listed(list(dict.fromkeys(each.target_columns))) for each in (own, other))
-        return [f"the target is {here} here, and {there} there"]
+        here, there = (_quoted(list(dict.fromkeys(each.target_columns))) for each in (own, other))
+        return [f"the target is {here} here, but {there} there"]
     if not isinstance(own.target, ClassTarget) or not isinstance(other.target, ClassTarget):
-        return []  # of one task by now, or told to be of two
+        return []  # the tasks are equal, or their difference has been reported
     name = echo(own.target.name)
     if own.target.storage != other.target.storage:
-        here, there = _stored(own.target.storage), _stored(other.target.storage)
-        return [f"column '{name}' holds {here} here, and {there} there"]
+        here, there = _STORED[own.target.storage], _STORED[other.target.storage]
+        return [f"column '{name}' holds {here} here, but {there} there"]
     new = [value for value in own.target.classes if value not in other.target.classes]
-    return [f"column '{name}' has classes here that it had not there: {_listed(new)}"] * bool(new)
+    return [f"column '{name}' has classes that it did not have there: {_quoted(new)}"] * bool(new)
 
 
-def _stored(storage: str) -> str:
-    return {"number": "numbers", "text": "text"}[storage]
+_STORED = {"number": "numbers", "text": "text"}
 
 
-def _listed(values: "list[str] | list[float] | list[str | float]") -> str:
-    shown = ", ".join(f"'{echo(value_text(value))}'" for value in values[:_SHOWN])
-    return shown if len(values) <= _SHOWN else f"{shown} and {len(values) - _SHOWN} more"
+def _quoted(values: "list[str] | list[float] | list[str | float]") -> str:
+    return listed((f"'{echo(value_text(value))}'" for value in values), 3)

@@ -1,4 +1,4 @@
-"""Rows of a table as the inputs of a network, by a preprocessing that was fitted before.
+"""Apply a fitted preprocessing: from rows of a table to the inputs of a network.
 
 Legend: N rows, F inputs.
 """
@@ -24,14 +24,14 @@ from ml2021.formatting import echo
 if TYPE_CHECKING:
     import pandas as pd
 
-_ROWS_AT_ONCE = 1 << 14  # whose numbers stay in the cache from one step to the next
+_ROWS_AT_ONCE = 1 << 14  # few enough to stay in the CPU cache
 
-_FARTHEST = 1e18  # deviations from the mean, whose square float32 still holds
+_FARTHEST = 1e18  # standard deviations from the mean; float32 can still hold the square
 
 
 @dataclass
 class Encoded:
-    """Inputs (N, F + 1) float32, the last column 1, and what was odd about them, by column."""
+    """Inputs (N, F + 1) float32, the last column 1, and counts of odd values by column."""
 
     inputs: NDArray[np.float32]
     missing: dict[str, int] = field(default_factory=dict)
@@ -39,11 +39,11 @@ class Encoded:
     outside: dict[str, int] = field(default_factory=dict)
 
     def notes(self) -> list[str]:
-        """Say it in a line for each kind of oddity."""
+        """Return a note on each type of odd value."""
         texts = {
-            "missing values filled (a category: none of them)": self.missing,
-            "categories never seen in training, encoded as none": self.unseen,
-            "values outside the range of the training rows": self.outside,
+            "missing values filled (categories: encoded as none)": self.missing,
+            "categories not seen in training, encoded as none": self.unseen,
+            "values outside the training range": self.outside,
         }
         return [
             f"{what}: {', '.join(f'{echo(name)} {count}' for name, count in counts.items())}"
@@ -58,47 +58,47 @@ def encode_inputs(
     rows: NDArray[np.int64],
     series: NDArray[np.float64] | None = None,
 ) -> Encoded:
-    """Return the inputs of those rows of the table.
+    """Return the inputs of these rows of the table.
 
-    With a history, `series` holds the target's values in order, and each row's history is complete.
+    With a history, `series` holds the target's values in order; each row's history is complete.
     """
-    (encoded,) = encode_parts(preprocessing, frame.__getitem__, [rows], series)
+    (encoded,) = encode_splits(preprocessing, frame.__getitem__, [rows], series)
     return encoded
 
 
-def encode_parts(
+def encode_splits(
     preprocessing: Preprocessing,
     column_of: "Callable[[str], pd.Series]",
-    parts: Sequence[NDArray[np.int64]],
+    splits: Sequence[NDArray[np.int64]],
     series: NDArray[np.float64] | None = None,
 ) -> list[Encoded]:
-    """Return the inputs of several sets of rows, as `encode_inputs` does of one.
+    """Return the inputs of several sets of rows, as `encode_inputs` does for one.
 
-    Each column is asked for once, in the order of the features, and not kept, so that `column_of`
-    may let go of it: it and its inputs need not find room beside all the others. Inputs are made
-    column by column for the same reason: a column written into rows takes up the memory of them
-    all. Turning them takes a fifth of the time, too.
+    `column_of` is called once per feature, in order, and its result is not kept, so that it may
+    remove the column from the table: columns and inputs then never fill the memory together.
+    For the same reason the inputs are column-major until the end: writing a column into rows would
+    allocate all rows at once. Transposing at the end takes a fifth of the time, too.
     """
     width = len(preprocessing.inputs) + 1
-    by_column = [np.zeros((width, len(rows)), np.float32) for rows in parts]
+    by_column = [np.zeros((width, len(rows)), np.float32) for rows in splits]
     found = [Encoded(inputs.T) for inputs in by_column]
     start = 0
     for feature in preprocessing.features:
         column = column_of(feature.name)
         stop = start + len(feature.inputs)
-        for rows, inputs, encoded in zip(parts, by_column, found, strict=True):
+        for rows, inputs, encoded in zip(splits, by_column, found, strict=True):
             if isinstance(feature, NumberFeature):
                 _encode_numbers(feature, column, rows, inputs[start:stop], encoded)
             else:
                 _encode_categories(feature, column.iloc[rows], inputs[start:stop], encoded)
         start = stop
-    for rows, inputs in zip(parts, by_column, strict=True):
+    for rows, inputs in zip(splits, by_column, strict=True):
         if (history := preprocessing.history) is not None:
             assert series is not None
-            values_before = histories(series, rows, history.lags)
-            standardised = (values_before - history.mean) / history.scale
+            values = histories(series, rows, history.lags)
+            standardised = (values - history.mean) / history.scale
             (name,) = set(preprocessing.target_columns)
-            _refuse_far(name, values_before, standardised, history)
+            _refuse_far(name, values, standardised, history)
             inputs[start:-1] = standardised.T
         inputs[-1] = 1
     by_column.clear()
@@ -108,7 +108,7 @@ def encode_parts(
 
 
 def encode_classes(target: ClassTarget, values: "pd.Series") -> NDArray[np.int64]:
-    """Return the index (N,) of each row's class, −1 for one that training never saw."""
+    """Return the class index (N,) of each row, −1 for a class not seen in training."""
     return _positions(target.classes, target.storage, values)
 
 
@@ -148,12 +148,12 @@ def _refuse_far(
     standardised: NDArray[np.float64],
     fitted: NumberFeature | History,
 ) -> None:
-    """Raise DataError for a value that is so far off that float32 does not hold its square."""
+    """Raise DataError for a value so far from the mean that its square overflows float32."""
     if standardised.size and max(standardised.max(), -standardised.min()) > _FARTHEST:
         odd = values.flat[np.abs(standardised).argmax()]
         raise DataError(
-            f"column '{echo(name)}': {odd:g} is too far from the training rows, whose mean is "
-            f"{fitted.mean:g} and deviation {fitted.scale:g}; correct it, or add it to data.missing"
+            f"column '{echo(name)}': {odd:g} is out of range (training mean {fitted.mean:g}, "
+            f"standard deviation {fitted.scale:g}); correct it, or list it in data.missing"
         )
 
 
@@ -176,7 +176,7 @@ def _positions(
     storage: Literal["number", "text"],
     column: "pd.Series",
 ) -> NDArray[np.int64]:
-    """Return the index (N,) of each value among `known`, −1 for any other."""
+    """Return the index (N,) of each value in `known`, −1 for any other value."""
     import pandas as pd
 
     if storage == "number":
