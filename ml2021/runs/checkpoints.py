@@ -12,7 +12,7 @@ from torch import Tensor
 from ml2021.config.loading import to_plain
 from ml2021.config.schema import Config
 from ml2021.data.load import TrainingData
-from ml2021.engine.state import TrainingState, chosen
+from ml2021.engine.state import TrainingState, ensemble_members
 from ml2021.engine.trajectory import TrajectoryRecorder
 from ml2021.errors import CheckpointError
 from ml2021.evaluation.scoring import FittedBaselines, baseline_shapes
@@ -68,7 +68,7 @@ def write_last(
     path: Path, data: TrainingData, state: TrainingState, baselines: FittedBaselines
 ) -> None:
     """Write all that a resume needs. Raises ResourceError when the disk refuses."""
-    last = {**_tensors(state), **_path_tensors(state.path), **_answer_tensors(baselines)}
+    last = {**_tensors(state), **_path_tensors(state.trajectory), **_answer_tensors(baselines)}
     save_checkpoint(path, Checkpoint(_describe(data, state.epoch, state.batch), last))
 
 
@@ -80,7 +80,7 @@ def write_best(
     state: TrainingState,
 ) -> None:
     """Write best.safetensors: the best parameters, and what it takes to predict with them."""
-    members = chosen(state)
+    members = ensemble_members(state)
     best = {"theta": state.best[members], **_answer_tensors(baselines)}
     if residuals is not None:
         best[_RESIDUALS] = torch.from_numpy(residuals)
@@ -123,9 +123,9 @@ def restore_state(state: TrainingState, last: Checkpoint, path: Path) -> None:
         place.copy_(tensor)
     state.epoch, state.batch = last.description.epoch, last.description.batch
     if not any(name.startswith(_PATH) for name in last.tensors):
-        state.path = None  # it was a member of a pack, whose paths are not kept
-    if state.path is not None:
-        _restore_path(state.path, last, path)
+        state.trajectory = None  # it was a member of a pack, whose paths are not kept
+    if state.trajectory is not None:
+        _restore_path(state.trajectory, last, path)
 
 
 def _restore_path(training_path: TrajectoryRecorder, last: Checkpoint, path: Path) -> None:

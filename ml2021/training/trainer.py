@@ -26,7 +26,7 @@ from ml2021.engine.dataset import Dataset
 from ml2021.engine.fit import fit_members
 from ml2021.engine.hardware import check_memory, choose_device, choose_threads
 from ml2021.engine.networks import Network
-from ml2021.engine.state import Hyperparameters, TrainingState, chosen, start
+from ml2021.engine.state import Hyperparameters, TrainingState, ensemble_members, start
 from ml2021.errors import DivergenceError
 from ml2021.evaluation import intervals as conformal
 from ml2021.evaluation.ensembles import combine, evaluate_members, trained_predictions
@@ -164,7 +164,7 @@ def summarise(
     `seconds` and `updates` are those of this session alone.
     """
     data, state = trainer.data, trainer.state
-    members = chosen(state)
+    members = ensemble_members(state)
     evaluations, predictions = {}, {}
     with memory_errors(data.config):
         for part, samples in _parts(data).items():
@@ -270,7 +270,7 @@ def residuals(trainer: Trainer) -> NDArray[np.float64] | None:
 
 def _best_predictions(trainer: Trainer, samples: Samples) -> Iterator[NDArray[np.float64]]:
     """Yield what the best parameters of each member predict. Raises DivergenceError."""
-    theta = trainer.state.best[chosen(trainer.state)]
+    theta = trainer.state.best[ensemble_members(trainer.state)]
     return trained_predictions(trainer.network, theta, trainer.data.preprocessing, samples)
 
 
