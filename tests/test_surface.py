@@ -156,12 +156,12 @@ def test_too_much_work_leaves_rows_out(trained: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "said"),
     [
-        ("line", [], "Loss over w and b: 61 x 61 settings on 64 training rows"),
-        ("line", ["--x", "w"], "Loss over w, the others as at the best: 401 settings on 64"),
+        ("line", [], "Loss over w and b: 61 x 61 points on 64 training rows"),
+        ("line", ["--x", "w"], "Loss over w, the others as at the best: 401 points on 64"),
         ("line", ["--x", "b", "--y", "w[hours]"], "Loss over b and w: 61 x 61"),
         ("classes", [], "Loss over the path's two principal directions: 61 x 61"),
         ("classes", ["--x", "W1[2,a]", "--y", "b2[low]"], "Loss over W1[2,a] and b2[low], the oth"),
-        ("pathless", [], "no path was kept: train.keep_path was false"),
+        ("pathless", [], "no trajectory was saved: train.keep_path was false"),
         ("pathless", ["--x", "w1"], "Loss over w, the others as at the best"),
     ],
 )
@@ -195,22 +195,22 @@ def test_what_was_built_and_not_trained_is_drawn_too(tmp_path: Path) -> None:
         outcome = run_well(tmp_path, "surface", *options)
         assert is_png(tmp_path / outcome.stdout.strip())
         assert said in outcome.stderr
-        assert "it was built and not trained: there is no path\n" in outcome.stderr
-        assert "no path was kept" not in outcome.stderr
+        assert "built by piecewise, not trained: no trajectory\n" in outcome.stderr
+        assert "no trajectory was saved" not in outcome.stderr
 
 
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        (["--y", "w"], "--y: goes with --x; name that parameter first"),
+        (["--y", "w"], "--y: needs --x; name that parameter too"),
         (
             ["--x", "w", "--y", "w[hours]"],
-            "--y w[hours]: is the parameter of --x too; name another",
+            "--y w[hours]: is the parameter of --x; choose another",
         ),
         (["--x", "v"], "--x v: no such parameter; there are w, b"),
         (["--x", "w", "--y", "w[hour]"], "--y w[hour]: no such parameter; there are w, b"),
         (["--output", "."], "--output .: is a directory; name a file, such as surface.png"),
-        (["--output", "line.csv"], "--output line.csv: is an input; name another file"),
+        (["--output", "line.csv"], "--output line.csv: is an input; choose another file"),
     ],
 )
 def test_a_wrong_request_is_refused(trained: Path, options: list[str], line: str) -> None:
