@@ -22,11 +22,11 @@ class Mutant:
 
 
 def settings(*, report_seconds: float | None = None) -> None:
-    """Set what a test needs otherwise: below 0, the engine reports, and saves, at each update."""
+    """Set how often the engine yields: below 0 it does, and training saves, at every update."""
     from ml2021.engine import fit
 
     if report_seconds is not None:
-        fit.REPORT_SECONDS = report_seconds
+        fit.PROGRESS_SECONDS = report_seconds
 
 
 def put(original: Callable[..., Any], broken: Callable[..., Any]) -> None:

@@ -22,26 +22,26 @@ CUDA = torch.device("cuda")
 def test_training_on_a_gpu_is_training_on_the_cpu(
     network_name: str, loss_name: str, optimizer_name: str
 ) -> None:
-    """In float64, 200 updates: the same numbers but for the order of additions.
+    """200 updates in float64 give the same numbers, except for the order of additions.
 
-    Adam's kernel on a GPU takes its learning rate in float32.
+    Adam's GPU kernel takes its learning rate in float32.
     """
     network, loss = NETWORKS[network_name], LOSSES[loss_name][0]
-    training = replace(TRAINING, loss=loss, optimizer=OPTIMIZERS[optimizer_name][0])
+    hparams = replace(TRAINING, loss=loss, optimizer=OPTIMIZERS[optimizer_name][0])
     data = rows_for(loss)
-    here = train(network, training, data).theta
-    there = train(network, training, data.to(CUDA)).theta
+    here = train(network, hparams, data).theta
+    there = train(network, hparams, data.to(CUDA)).theta
     assert there.device.type == "cuda"
     torch.testing.assert_close(there.cpu(), here, rtol=1e-6, atol=1e-6)
 
 
 def test_one_float32_epoch_agrees_with_the_cpu() -> None:
-    training = replace(TRAINING, epochs=1)
-    data = rows_for(training.loss, rows=1000, dtype=torch.float32)
+    hparams = replace(TRAINING, epochs=1)
+    data = rows_for(hparams.loss, rows=1000, dtype=torch.float32)
     network = NETWORKS["relu_stack"]
-    here = outputs(network, train(network, training, data).theta, data.inputs)
+    here = outputs(network, train(network, hparams, data).theta, data.inputs)
     on_gpu = data.to(CUDA)
-    there = outputs(network, train(network, training, on_gpu).theta, on_gpu.inputs)
+    there = outputs(network, train(network, hparams, on_gpu).theta, on_gpu.inputs)
     torch.testing.assert_close(there.cpu(), here, rtol=1e-3, atol=1e-3)
 
 
@@ -50,34 +50,35 @@ def test_one_float32_epoch_agrees_with_the_cpu() -> None:
 def test_members_replayed_from_a_graph_are_those_updated_one_by_one(
     optimizer_name: str, batch_size: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Clipped, each with a learning rate of its own, and with points of the path in between."""
+    """Clipped, each with its own learning rate, and with the trajectory recorded in between."""
     lr = torch.tensor([[0.01], [0.005]], dtype=torch.float64, device=CUDA)
-    training = replace(
+    hparams = replace(
         TRAINING,
         optimizer=replace(OPTIMIZERS[optimizer_name][0], lr=lr),
         seeds=(3, 4),
         clip_norm=0.1,
         batch_size=batch_size,
     )
-    data = rows_for(training.loss).to(CUDA)
+    data = rows_for(hparams.loss).to(CUDA)
     network = NETWORKS["relu_stack"]
-    graphed = train(network, training, data, keep_path=True)
-    monkeypatch.setattr("ml2021.engine.updates.GraphedUpdates", Updates)
-    eager = train(network, training, data, keep_path=True)
+    graphed = train(network, hparams, data, keep_path=True)
+    monkeypatch.setattr("ml2021.engine.cuda_graph.GraphedUpdates", Updates)
+    eager = train(network, hparams, data, keep_path=True)
     torch.testing.assert_close(graphed.theta, eager.theta, rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(graphed.batch_losses, eager.batch_losses)
-    assert graphed.path is not None
-    assert eager.path is not None
-    assert torch.equal(graphed.path.updates, eager.path.updates)
-    torch.testing.assert_close(graphed.path.points, eager.path.points, rtol=1e-6, atol=1e-6)
+    mine, theirs = graphed.trajectory, eager.trajectory
+    assert mine is not None
+    assert theirs is not None
+    assert torch.equal(mine.updates, theirs.updates)
+    torch.testing.assert_close(mine.points, theirs.points, rtol=1e-6, atol=1e-6)
 
 
 def test_an_update_is_one_launch() -> None:
-    """From the third epoch on, each full batch is one replay of the graph, and launches nothing."""
-    training = replace(TRAINING, batch_size=1)
-    data = rows_for(training.loss, rows=200, dtype=torch.float32).to(CUDA)
-    state = start(NETWORKS["relu_stack"], training, len(data), data.inputs)
-    progress = fit(NETWORKS["relu_stack"], training, state, data, None)
+    """From the third epoch on, each full batch is one replay of the graph and launches nothing."""
+    hparams = replace(TRAINING, batch_size=1)
+    data = rows_for(hparams.loss, rows=200, dtype=torch.float32).to(CUDA)
+    state = start(NETWORKS["relu_stack"], hparams, len(data), data.inputs)
+    progress = fit(NETWORKS["relu_stack"], hparams, state, data, None)
     next(progress)
     next(progress)
     with profile(

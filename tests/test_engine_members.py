@@ -141,7 +141,7 @@ def test_without_a_member_left_training_has_diverged(has_validation: bool) -> No
     hparams = replace(TRAINING, optimizer=optimizers.Sgd(lr), seeds=(0, 1), epochs=20)
     data = rows_for(hparams.loss)
     state = start(NETWORK, hparams, len(data), data.inputs)
-    with pytest.raises(DivergenceError, match=r"in epoch 1, update \d; try"):
+    with pytest.raises(DivergenceError, match=r"epoch 1, update \d;"):
         for _ in fit_members(NETWORK, hparams, state, data, data if has_validation else None):
             pass
     assert bool((state.diverged > 0).all())

@@ -72,7 +72,7 @@ TRAINING = Hyperparameters(
 @pytest.fixture(autouse=True)
 def _no_reports_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let epochs end without a report on the way, however slow the machine is."""
-    monkeypatch.setattr("ml2021.engine.fit.REPORT_SECONDS", float("inf"))
+    monkeypatch.setattr("ml2021.engine.fit.PROGRESS_SECONDS", float("inf"))
 
 
 def make_dataset(rows: int, hparams: Hyperparameters, device: str) -> Dataset:

@@ -53,7 +53,7 @@ def folder(tmp_path: Path) -> Path:
 # The program, saving after every update: on any machine an epoch is then long.
 CAREFUL = [
     *(sys.executable, "-c"),
-    "from ml2021.engine import fit; fit.REPORT_SECONDS = -1; "
+    "from ml2021.engine import fit; fit.PROGRESS_SECONDS = -1; "
     "from ml2021.__main__ import run; run()",
 ]
 

@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -68,11 +69,11 @@ READERS: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 
 
-def mutated(path: Path, draw: Callable[[random.Random], bytes], seed: int) -> Callable[[], None]:
+def mutated(path: Path, draw: Callable[[random.Random], bytes], seed: int) -> Callable[[], object]:
     """Put something else into a file; return what puts it back."""
     kept = path.read_bytes()
     path.write_bytes(draw(random.Random(seed)))
-    return lambda: path.write_bytes(kept) and None
+    return partial(path.write_bytes, kept)
 
 
 @pytest.mark.parametrize("file", READERS)

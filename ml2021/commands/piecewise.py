@@ -1,4 +1,4 @@
-"""The command `piecewise`: a curve as an exact network of hard sigmoids or pairs of ReLUs."""
+"""The command `piecewise`: build a curve as a network of hard sigmoids or pairs of ReLUs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from ml2021.config.loading import LoadedConfig, dump_yaml, load_config_text
 from ml2021.config.yaml_scalars import dump_document
 from ml2021.console import Console
 from ml2021.errors import ConfigError, DataError
-from ml2021.formatting import echo, number
+from ml2021.formatting import echo, listed, number, plural
 from ml2021.runs.directory import (
     RunDirectory,
     create_run,
@@ -32,20 +32,23 @@ _FORMAT_KEYS = ("separator", "decimal", "encoding", "header")
 
 @dataclass(frozen=True)
 class CurveFile:
-    """The curve of a file of two columns, and their names: of x, and of y."""
+    """A curve read from a file, and the names of its two columns, x and y."""
 
     curve: "Curve"
     names: tuple[str, str]
 
 
 def data_section(csv: Path, overrides: Sequence[str]) -> dict[str, Any]:
-    """Return the keys of `section` that say where the points are and how the file is written."""
+    """Return the data section of the config: the path, and the CSV format of the overrides.
+
+    Raises ConfigError for an override of any other key.
+    """
     keys = [text.partition("=")[0].strip() for text in overrides]
     known = {f"data.{key}" for key in _FORMAT_KEYS}
-    if odd := [key for key in keys if key not in known]:
+    if unknown := [key for key in keys if key not in known]:
         raise ConfigError(
-            f"--set {echo(odd[0])}: only how the file is written can be set here: "
-            f"{', '.join(sorted(known))}"
+            f"--set {echo(unknown[0])}: only the CSV format can be set here: "
+            f"{listed(sorted(known))}"
         )
     text = dump_document({"data": {"path": str(csv), "target": "y"}})
     written = load_config_text(text, "the command line", overrides).config.data
@@ -54,34 +57,33 @@ def data_section(csv: Path, overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def read_points(csv: Path, section: dict[str, Any]) -> CurveFile:
-    """Read a curve. Raises DataError where the file does not hold one, with the line."""
+    """Read a curve. Raises DataError, with the line, if the file does not contain one."""
     import numpy as np
 
     from ml2021.data.csv.headers import TableFormat
     from ml2021.data.tables import read_header, read_table
 
-    written = TableFormat(**{key: section[key] for key in _FORMAT_KEYS if key in section})
-    header = read_header(csv, written)
+    file_format = TableFormat(**{key: section[key] for key in _FORMAT_KEYS if key in section})
+    header = read_header(csv, file_format)
     if (count := len(header.names)) != 2:
-        columns = "column" if count == 1 else "columns"
-        raise DataError(f"{csv}: {count:,} {columns}; a curve has two, first x and then its y")
+        raise DataError(f"{csv}: has {plural(count, 'column')}; a curve needs two, x and y")
     x_name, y_name = header.names
-    frame = read_table(csv, written, kinds={x_name: "number", y_name: "number"}).frame
+    frame = read_table(csv, file_format, kinds={x_name: "number", y_name: "number"}).frame
     x, y = (frame[name].to_numpy(np.float64) for name in header.names)
     for name, values in ((x_name, x), (y_name, y)):
         if (missing := np.flatnonzero(np.isnan(values))).size:
-            (where,) = _places(csv, written, [int(missing[0])])
+            (where,) = _positions(csv, file_format, [int(missing[0])])
             raise DataError(f"{where}: column '{echo(name)}' has no value; fill it in")
     if len(x) < 2:
-        raise DataError(f"{csv}: one point; a curve needs two or more")
+        raise DataError(f"{csv}: has only one point; a curve needs at least two")
     order = np.argsort(x, kind="stable")
     x, y = x[order], y[order]
     if (same := np.flatnonzero(np.diff(x) == 0)).size:
         first, second = sorted(int(order[same[0] + i]) for i in (0, 1))
-        place, before = _places(csv, written, [second, first])
+        repeated, earlier = _positions(csv, file_format, [second, first])
         raise DataError(
-            f"{place}: {echo(x_name)} {x[same[0]]:.15g} is also at {before}; a curve has one "
-            f"{echo(y_name)} for each {echo(x_name)}"
+            f"{repeated}: {echo(x_name)} = {x[same[0]]:.15g} is repeated from {earlier}; a curve "
+            f"has one {echo(y_name)} for each {echo(x_name)}"
         )
 
     from ml2021.engine.piecewise import Curve
@@ -89,19 +91,19 @@ def read_points(csv: Path, section: dict[str, Any]) -> CurveFile:
     return CurveFile(Curve(x, y), (x_name, y_name))
 
 
-def _places(csv: Path, written: "TableFormat", rows: list[int]) -> list[str]:
-    """Return where each row stands, for a message."""
+def _positions(csv: Path, file_format: "TableFormat", rows: list[int]) -> list[str]:
+    """Return the position of each row in the file, for a message."""
     from ml2021.data.tables import find_lines
 
     if csv.suffix == ".parquet":
         return [f"{csv}: row {row + 1}" for row in rows]
-    lines = find_lines(csv, written, rows)
+    lines = find_lines(csv, file_format, rows)
     return [f"{csv}:{lines[row]}" for row in rows]
 
 
 PICTURE = "piecewise.png"
 
-_INTERMEDIATE = 8  # places within each piece at which the saved network is held to the curve
+_POINTS_PER_PIECE = 8  # at which the saved network is compared with the curve
 
 
 def piecewise(
@@ -112,7 +114,7 @@ def piecewise(
     run_dir: Path | None,
     console: Console,
 ) -> Path:
-    """Build the network of a curve, exactly or with `pieces` pieces; return its run directory."""
+    """Build a curve as a network, exactly or with `pieces` pieces; return its run directory."""
     section = data_section(csv, overrides)
     if run_dir is not None:
         refuse_used(run_dir)
@@ -135,7 +137,7 @@ def piecewise(
 def _config(
     csv: Path, section: dict[str, Any], points: CurveFile, ramps: int, relu: bool
 ) -> LoadedConfig:
-    """Return the config of a run that would train this network on these points."""
+    """Return the config of a run that would train such a network on these points."""
     sum_of_sigmoids = {"type": "sigmoid_sum", "units": ramps, "activation": "hard_sigmoid"}
     document = {
         "data": {
@@ -152,7 +154,10 @@ def _config(
 
 
 def _build_trainer(csv: Path, loaded: LoadedConfig, curve: "Curve", relu: bool) -> "Trainer":
-    """Return a session whose parameters are the curve. Raises DataError where float32 fails it."""
+    """Return a trainer whose parameters are the curve.
+
+    Raises DataError if float32 is not precise enough for the curve.
+    """
     import numpy as np
 
     from ml2021.data.load import load_training_data
@@ -169,8 +174,8 @@ def _build_trainer(csv: Path, loaded: LoadedConfig, curve: "Curve", relu: bool) 
     if (close := np.flatnonzero(np.diff(x.astype(np.float32)) <= 0)).size:
         near, far = curve.x[close[0] : close[0] + 2]
         raise DataError(
-            f"{csv}: {echo(feature.name)} {near:.15g} and {far:.15g} are one number in float32, "
-            "with which networks compute; move them apart, or leave one of them out"
+            f"{csv}: {echo(feature.name)} = {near:.15g} and {far:.15g} are equal in float32, the "
+            "precision of the network; move them apart, or remove one of them"
         )
     ramps = to_ramps(Curve(x, target.standardise(curve.y[:, None])[:, 0]))
     network, theta = to_sigmoid_sum(ramps)
@@ -180,18 +185,18 @@ def _build_trainer(csv: Path, loaded: LoadedConfig, curve: "Curve", relu: bool) 
     trainer.state.theta.copy_(theta)
     trainer.state.best.copy_(theta)
     if not bool(trainer.state.best.isfinite().all()):
-        raise DataError(f"{csv}: a piece too steep for float32; move its points apart")
+        raise DataError(f"{csv}: a piece is too steep for float32; move its points apart")
     return trainer
 
 
 def _facts(trainer: "Trainer", given: "Curve", curve: "Curve", relu: bool) -> "PiecewiseFacts":
-    """Return what summary.json says of the curve, in the units of the data."""
+    """Return what summary.json records about the curve, in the units of the data."""
     import numpy as np
 
     from ml2021.engine.piecewise import Curve, difference
     from ml2021.runs.summary import PiecewiseFacts
 
-    x = _places_along(curve)
+    x = _points_along(curve)
     pieces = len(curve.x) - 1
     even = np.linspace(given.x[0], given.x[-1], pieces + 1)
     is_exact = curve is given
@@ -208,18 +213,18 @@ def _facts(trainer: "Trainer", given: "Curve", curve: "Curve", relu: bool) -> "P
     )
 
 
-def _places_along(curve: "Curve") -> "NDArray[np.float64]":
-    """Return the knots, some places between any two of them, and one beyond either end."""
+def _points_along(curve: "Curve") -> "NDArray[np.float64]":
+    """Return the knots, points between them, and one beyond each end."""
     import numpy as np
 
-    shares = np.linspace(0, 1, _INTERMEDIATE, endpoint=False)
+    shares = np.linspace(0, 1, _POINTS_PER_PIECE, endpoint=False)
     inside = (curve.x[:-1, None] + np.diff(curve.x)[:, None] * shares).ravel()
     beyond = 0.1 * (curve.x[-1] - curve.x[0])
     return np.array([curve.x[0] - beyond, *inside, curve.x[-1], curve.x[-1] + beyond])
 
 
 def _network_at(trainer: "Trainer", x: "NDArray[np.float64]") -> "NDArray[np.float64]":
-    """Return what the network of the session, in float32, makes of x, in the units of the data."""
+    """Return the float32 network's predictions at x, in the units of the data."""
     import numpy as np
     import torch
 
@@ -242,37 +247,37 @@ def _say(
     curve, (x_name, y_name) = points.curve, map(echo, points.names)
     low, high = float(curve.x[0]), float(curve.x[-1])
     hidden = trainer.network.layout.hidden[0]
-    kind = (
-        "ReLUs, two for each hard sigmoid"
+    units = (
+        f"{hidden:,} ReLUs, two for each hard sigmoid"
         if trainer.network.activation == "relu"
-        else (f"hard sigmoid{'s' if hidden > 1 else ''}")
+        else plural(hidden, "hard sigmoid")
     )
     console.say(
         f"{csv}: {facts.points:,} points, {y_name} over {x_name} from {low:.6g} to {high:.6g}",
-        f"a constant and {hidden:,} {kind} ({trainer.network.layout.parameters:,} parameters)",
+        f"network: a constant and {units} ({trainer.network.layout.parameters:,} parameters)",
     )
     spread = facts.range
 
     def amount(value: float) -> str:
-        share = f" ({number(100 * value / spread)} % of its range)" if spread else ""
+        share = f" ({number(100 * value / spread)} % of the range)" if spread else ""
         return f"{number(value)}{share}"
 
     if (even := facts.rms_difference_of_even_pieces) is None:
-        console.say("exact: every point is a bend of the network")
+        console.say("exact: the network passes through every point")
     else:
         console.say(
-            f"{facts.pieces:,} pieces: {y_name} is off by {amount(facts.rms_difference)}, "
-            f"as root mean square along {x_name}; with evenly spaced bends it would be "
+            f"{plural(facts.pieces, 'piece')}: the RMS error of {y_name} along {x_name} is "
+            f"{amount(facts.rms_difference)}; with evenly spaced pieces it would be "
             f"{number(even)}"
         )
     console.say(
-        f"rounding to float32 moves it by at most {amount(facts.largest_rounding_of_float32)}",
-        f"below {low:.6g} and above {high:.6g} it stays constant",
+        f"float32 rounding error: at most {amount(facts.largest_rounding_of_float32)}",
+        f"constant below {low:.6g} and above {high:.6g}",
     )
 
 
 def _picture(points: CurveFile, curve: "Curve", relu: bool) -> bytes:
-    """Return the picture of the curve, the constant, the parts and their sum, as PNG."""
+    """Return a PNG of the curve, the constant, the units and their sum."""
     from ml2021.engine.piecewise import to_ramps
     from ml2021.report.figures.curves import curve_and_parts
     from ml2021.report.figures.style import to_png
@@ -296,7 +301,7 @@ def _write(
     facts: "PiecewiseFacts",
     picture: bytes,
 ) -> None:
-    """Fill the run directory. The resolved config comes last: without it there is no run."""
+    """Fill the run directory. The resolved config comes last: it marks a complete run."""
     from ml2021.files import replace_file
     from ml2021.runs.checkpoints import write_best
     from ml2021.runs.summary import write_record

@@ -1,4 +1,4 @@
-"""The command `predict`: a trained model applied to new CSVs, a row out for each row in."""
+"""The command `predict`: apply a trained model to new CSVs, one row out for each row in."""
 
 import math
 import re
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ml2021.commands.prediction_csv import Predictions, notes_on_texts, prediction_columns, to_csv
+from ml2021.commands.prediction_csv import Predictions, notes_on_escapes, prediction_columns, to_csv
 from ml2021.console import write_result
 from ml2021.data.new_table import read_new_table
 from ml2021.data.preprocessing.records import ClassTarget
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 STDOUT = Path("-")
 
-_SPACED_DATES = 8  # as many of the last dates are looked at to tell how they go on
+_SPACED_DATES = 8  # the last dates, whose spacing is continued
 
 
 @dataclass(frozen=True)
 class Predicted:
-    """Where one file's predictions went, how many, and what was odd."""
+    """Where the predictions of one file were written, how many rows, and notes on its values."""
 
     source: Path
     output: Path
@@ -53,67 +53,67 @@ def predict(
     ahead: int,
     interval: float | None,
 ) -> tuple[Path, list[Predicted]]:
-    """Predict each CSV. Returns the run and what was written; nothing is, when any file is off.
+    """Predict each CSV, and return the run's path and what was written. Any error writes nothing.
 
-    `interval` is the level of the intervals beside the predictions, None for none.
+    carried: the columns to copy to the output. ahead: the rows to forecast after the last one.
+    interval: the level of the prediction intervals, None for none.
     """
     if interval is not None and not 0 < interval < 1:
-        raise ConfigError(f"--interval {interval:g}: name a share between 0 and 1, such as 0.9")
+        raise ConfigError(f"--interval {interval:g}: must be between 0 and 1, such as 0.9")
     run = open_run(run_path)
-    places = _output_places(sources, output)
-    _refuse_kept(run, places)
+    outputs = _output_paths(sources, output)
+    _protect_inputs(run, outputs)
 
     from ml2021.runs.model import load_model
 
     model = load_model(run.best)
     if ahead and model.preprocessing.history is None:
-        raise ConfigError("--ahead: this run has no data.lags, so there is nothing to go on from")
+        raise ConfigError("--ahead: needs a run that was trained on a time series, with data.lags")
     half_widths = None if interval is None else _half_widths(model, interval)
-    done, texts = [], []
+    predicted, texts = [], []
     with chosen_run(run, run_path):
-        for source, place in zip(sources, places, strict=True):
+        for source, path in zip(sources, outputs, strict=True):
             text, rows, notes = _predict_file(model, source, tuple(carried), ahead, half_widths)
             texts.append(text)
-            done.append(Predicted(source, place, rows, tuple(notes)))
+            predicted.append(Predicted(source, path, rows, tuple(notes)))
     if output is not None and len(sources) > 1:
         _make_folder(output)
-    for item, text in zip(done, texts, strict=True):
-        _write(item.output, text)
-    return run.path, done
+    for file, text in zip(predicted, texts, strict=True):
+        _write(file.output, text)
+    return run.path, predicted
 
 
-def _refuse_kept(run: RunDirectory, places: Sequence[Path]) -> None:
-    """Refuse to write over what a run left, or over the table that this one was trained on."""
+def _protect_inputs(run: RunDirectory, outputs: Sequence[Path]) -> None:
+    """Refuse to overwrite a file of a run, or the table that this run was trained on."""
     data = read_json(run.environment).get("data") if is_there(run.environment) else None
-    for place in places:
-        if any(is_there(RunDirectory(parent).best) for parent in place.resolve().parents):
-            raise ConfigError(f"--output {place}: is in a run's directory; name a file elsewhere")
-        table = Path(data) if isinstance(data, str) else place
-        if table != place and table.exists() and place.exists() and table.samefile(place):
+    for output in outputs:
+        if any(is_there(RunDirectory(parent).best) for parent in output.resolve().parents):
+            raise ConfigError(f"--output {output}: is in a run directory; choose another place")
+        table = Path(data) if isinstance(data, str) else output
+        if table != output and table.exists() and output.exists() and table.samefile(output):
             raise ConfigError(
-                f"--output {place}: is the table that the run was trained on; name another file"
+                f"--output {output}: is the table that the run was trained on; choose another file"
             )
 
 
 def _half_widths(model: "TrainedModel", level: float) -> NDArray[np.float64]:
-    """Return half the width (T,) of each target's interval; ConfigError where there is none."""
+    """Return half the width (T,) of each target's interval. Raises ConfigError if there is none."""
     if isinstance(model.preprocessing.target, ClassTarget):
         raise ConfigError(
-            "--interval: is for numbers, and this run predicts classes, which have probabilities; "
-            "leave it out"
+            "--interval: only for regression; class probabilities are written already"
         )
     if model.residuals is None:
         raise ConfigError(
-            "--interval: this run had no validation rows to learn the width from; "
+            "--interval: needs a run with validation rows, which determine the width; "
             "train with data.split.validation above 0"
         )
     half_widths = conformal.half_widths(model.residuals, level)
     if half_widths is None:
         rows = len(model.residuals)
         raise ConfigError(
-            f"--interval {level:g}: needs {conformal.fewest_rows(level):,} validation rows, and "
-            f"this run keeps {rows:,}, enough for {math.floor(1000 * rows / (rows + 1)) / 1000:g}; "
-            "ask for less, or train with more"
+            f"--interval {level:g}: needs {conformal.fewest_rows(level):,} validation rows; the "
+            f"{rows:,} of this run allow {math.floor(1000 * rows / (rows + 1)) / 1000:g} at most; "
+            "choose a lower level, or hold out more validation rows"
         )
     return half_widths
 
@@ -125,45 +125,45 @@ def _make_folder(path: Path) -> None:
         raise ResourceError(f"{path}: cannot be made ({error.strerror})") from None
 
 
-def _write(place: Path, text: str) -> None:
-    """Put the predictions at their place; what is no file, such as /dev/null, is written into."""
-    if place == STDOUT:
+def _write(path: Path, text: str) -> None:
+    """Replace a file with the predictions; write into anything else, such as /dev/null."""
+    if path == STDOUT:
         write_result(text)
         return
-    if place.is_file() or not place.exists():
-        replace_file(place.resolve(), text.encode())  # a link stays one
+    if path.is_file() or not path.exists():
+        replace_file(path.resolve(), text.encode())  # a link stays a link
         return
     try:
-        place.write_text(text)
+        path.write_text(text)
     except OSError as error:
-        raise ResourceError(f"{place}: cannot be written ({error.strerror})") from None
+        raise ResourceError(f"{path}: cannot be written ({error.strerror})") from None
 
 
-def _output_places(sources: Sequence[Path], output: Path | None) -> list[Path]:
-    """Return where each file's predictions go; refuse to overwrite what was not asked for."""
+def _output_paths(sources: Sequence[Path], output: Path | None) -> list[Path]:
+    """Return the path of each file's predictions; never one that would overwrite an input."""
     names = [
         re.sub(r"\.(csv|gz|parquet|tsv|txt)$", "", re.sub(r"\.gz$", "", s.name)) for s in sources
     ]
     if output is None:
-        places = [Path(f"{name}.predictions.csv") for name in names]
-        if taken := [place for place in places if place.exists()]:
+        paths = [Path(f"{name}.predictions.csv") for name in names]
+        if existing := [path for path in paths if path.exists()]:
             raise ConfigError(
-                f"{taken[0].absolute()}: is there already; move it, or name it with --output"
+                f"{existing[0].absolute()}: already exists; move it, or overwrite it with --output"
             )
     elif len(sources) == 1 and not output.is_dir():
-        places = [output]
+        paths = [output]
     elif output == STDOUT:
-        raise ConfigError("--output -: takes one CSV; name a folder for several")
+        raise ConfigError("--output -: takes only one CSV; name a folder for several")
     else:
         if output.exists() and not output.is_dir():
             raise ConfigError(f"--output {output}: is a file; name a folder for several CSVs")
-        places = [output / f"{name}.predictions.csv" for name in names]
-    if len(set(places)) < len(places):
-        raise ConfigError("two of the CSVs have one name; predict them one after the other")
-    for place in places:
-        if any(place.exists() and place.samefile(source) for source in sources if source.exists()):
-            raise ConfigError(f"--output {place}: is an input; name another file")
-    return places
+        paths = [output / f"{name}.predictions.csv" for name in names]
+    if len(set(paths)) < len(paths):
+        raise ConfigError("two inputs have the same file name; predict them separately")
+    for path in paths:
+        if any(path.exists() and path.samefile(source) for source in sources if source.exists()):
+            raise ConfigError(f"--output {path}: is an input; choose another file")
+    return paths
 
 
 def _predict_file(
@@ -186,10 +186,10 @@ def _predict_file(
         predictions, notes = _forecast(model, table, ahead, source, half_widths)
         added = np.arange(len(table.frame), len(predictions.values))
         predictions = predictions.take(np.concatenate([table.file_order, added]))
-    latest = np.argsort(table.file_order)  # the rows of the file, in the order of the series
-    columns = {name: _carried_column(matched.carried[name], latest, ahead) for name in carried}
+    in_order = np.argsort(table.file_order)  # the rows of the file, in the order of the series
+    columns = {name: _carried_column(matched.carried[name], in_order, ahead) for name in carried}
     columns |= prediction_columns(model.preprocessing.target, predictions, columns)
-    notes += notes_on_texts(model.preprocessing.target)
+    notes += notes_on_escapes(model.preprocessing.target)
     return to_csv(columns), len(predictions.values), [*matched.notes(), *notes]
 
 
@@ -202,8 +202,8 @@ def _forecast(
 ) -> tuple[Predictions, list[str]]:
     """Return predictions for every row of a series, NaN where the history has a gap, and notes.
 
-    Rows after the last known value, and `ahead` rows more, are predicted one after the other, each
-    from the predictions before it.
+    The rows after the last known value, and `ahead` more, are forecast recursively: each from the
+    forecasts before it.
     """
     preprocessing = model.preprocessing
     history = preprocessing.history
@@ -211,8 +211,8 @@ def _forecast(
     assert table.series is not None
     if ahead and preprocessing.features:
         raise DataError(
-            f"{source}: --ahead needs the values of {echo(preprocessing.features[0].name)} in rows "
-            "that are not there; add the rows, with an empty target, instead"
+            f"{source}: --ahead cannot know {echo(preprocessing.features[0].name)} in future rows; "
+            "append those rows to the CSV with an empty target"
         )
     series = np.append(table.series, np.full(ahead, np.nan))
     known = np.flatnonzero(~np.isnan(series))
@@ -223,9 +223,9 @@ def _forecast(
     encoded = encode_inputs(preprocessing, table.frame, rows, series)
 
     def predict_rows(rows: NDArray[np.int64], inputs: NDArray[np.float32]) -> None:
-        predictions[rows], apart = model.predict_with_spread(inputs)
+        predictions[rows], spread_of_rows = model.predict_with_spread(inputs)
         if spread is not None:
-            spread[rows] = apart
+            spread[rows] = spread_of_rows
 
     if len(rows):
         predict_rows(rows, encoded.inputs)
@@ -236,29 +236,29 @@ def _forecast(
         one = np.array([row])
         predict_rows(one, encode_inputs(preprocessing, table.frame, one, series).inputs)
         series[row] = predictions[row, 0]
-    if without := int(np.isnan(predictions[:, 0]).sum()):
-        notes.append(f"rows without a complete history of {history.lags}, left empty: {without}")
+    if empty := int(np.isnan(predictions[:, 0]).sum()):
+        notes.append(f"rows without a complete history of {history.lags}, left empty: {empty}")
     if forecast := int((~np.isnan(predictions[end:, 0])).sum()):
         notes.append(f"rows forecast, each from the ones before it: {forecast}")
     half = None
     if half_widths is not None:
-        # What was calibrated is one step from known values, and not a forecast from forecasts.
+        # The intervals were calibrated for one step ahead of known values, not for more.
         half = np.tile(half_widths, (len(predictions), 1))
         half[end + 1 :] = np.nan
         if end + 1 < len(half):
-            without = len(half) - end - 1
-            notes.append(f"rows forecast from forecasts, without an interval: {without}")
+            far = len(half) - end - 1
+            notes.append(f"rows more than one step ahead, without an interval: {far}")
     return Predictions(predictions, spread, half), notes
 
 
 def _carried_column(column: "pd.Series", order: NDArray[np.int64], ahead: int) -> list[str]:
-    """Return a carried-over column as text; evenly spaced dates go on for rows that are added."""
+    """Return a copied column as text; evenly spaced dates are continued in the rows ahead."""
     texts = ["" if value is None or value != value else str(value) for value in column]
     return texts + _next_dates([texts[row] for row in order[-_SPACED_DATES:]], ahead)
 
 
 def _next_dates(last: list[str], ahead: int) -> list[str]:
-    """Return the dates after the last ones, empty where those are no dates or unevenly spaced."""
+    """Return the `ahead` next dates, empty unless `last` are evenly spaced dates."""
     try:
         days = [date.fromisoformat(text) for text in last]
     except ValueError:

@@ -1,9 +1,9 @@
-"""Predictions as the columns of a CSV, under the names that the file's header gives the target."""
+"""Predictions as the columns of a CSV, named after the targets in the table's header."""
 
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ml2021.data.preprocessing.records import ClassTarget, RealTargets
 from ml2021.errors import ConfigError
-from ml2021.formatting import echo
+from ml2021.formatting import echo, listed
 
 _FLOAT32_DIGITS = 9
 
@@ -20,10 +20,11 @@ _NUMBERS_AT_ONCE = 1000
 
 @dataclass(frozen=True)
 class Predictions:
-    """What was predicted for N rows: values of T targets, or the probabilities of classes.
+    """The predictions for N rows: values of T targets, or the probabilities of T classes.
 
-    values, spread, half_widths: (N, T), NaN where a row has none. spread: the standard deviation of
-    the members of an ensemble. half_widths: half the width of each interval.
+    values, spread, half_widths: (N, T), NaN where a row has none. spread: the standard deviation
+    over the ensemble members, None without an ensemble. half_widths: half the width of each
+    interval, None without intervals.
     """
 
     values: NDArray[np.float64]
@@ -42,44 +43,42 @@ class Predictions:
 def prediction_columns(
     target: RealTargets | ClassTarget, predictions: Predictions, carried: Mapping[str, object]
 ) -> dict[str, list[str]]:
-    """Return the columns by name. Raises ConfigError where two of them, or `carried`, share one."""
+    """Return the columns by name. Raises ConfigError for a name that two columns would have."""
     if isinstance(target, ClassTarget):
         named = _class_columns(target, predictions)
     else:
         named = _real_columns(target, predictions)
-    named = [(_shield(name), texts) for name, texts in named]
+    named = [(_escape(name), texts) for name, texts in named]
     columns = dict(named)
     if len(columns) < len(named):
         names = [name for name, _ in named]
-        twice = next(name for name in names if names.count(name) > 1)
+        ambiguous = next(name for name in names if names.count(name) > 1)
         raise ConfigError(
-            f"'{echo(twice)}' is a target, and would be the name of a column about another one "
-            "too; rename it in the table"
+            f"output column name '{echo(ambiguous)}' would be ambiguous; rename the target"
         )
     if clash := set(columns) & set(carried):
         raise ConfigError(
-            f"--id {echo(min(clash))}: is also the name of a prediction; leave it out"
+            f"--id {echo(min(clash))}: is also the name of a predicted column; leave it out"
         )
     return columns
 
 
-def notes_on_texts(target: RealTargets | ClassTarget) -> list[str]:
-    """Say which texts are not written as they stand."""
+def notes_on_escapes(target: RealTargets | ClassTarget) -> list[str]:
+    """Return a note that lists the names and classes that are escaped, if any."""
     texts = (target.label, *target.labels) if isinstance(target, ClassTarget) else target.labels
-    if not (shielded := [text for text in texts if _shield(text) != text]):
+    if not (escaped := [text for text in texts if _escape(text) != text]):
         return []
-    named = ", ".join(map(echo, shielded))
-    return [f"texts that a spreadsheet would run, written with ' before them: {named}"]
+    return [f"texts that a spreadsheet would run as formulas, prefixed with ': {listed(escaped)}"]
 
 
 def _class_columns(target: ClassTarget, predictions: Predictions) -> list[tuple[str, list[str]]]:
     probabilities = predictions.values
-    classes = [_shield(label) for label in target.labels]
+    classes = [_escape(label) for label in target.labels]
     chosen = probabilities.argmax(axis=1)
     named = [(target.label, [classes[index] for index in chosen])]
     for index, label in enumerate(target.labels):
         named.append((f"{target.label}_probability_{label}", _numbers(probabilities[:, index])))
-    if predictions.spread is not None:  # of the probability of the class that is named
+    if predictions.spread is not None:  # of the probability of the predicted class
         own = predictions.spread[np.arange(len(chosen)), chosen]
         named.append((f"{target.label}_std", _numbers(own)))
     return named
@@ -100,8 +99,8 @@ def _real_columns(target: RealTargets, predictions: Predictions) -> list[tuple[s
     return named
 
 
-def _shield(text: str) -> str:
-    """Return a text as no spreadsheet runs it, with ' before it where one would."""
+def _escape(text: str) -> str:
+    """Prefix a text that a spreadsheet would execute as a formula with '."""
     if not text.startswith(("=", "+", "-", "@", "\t", "\r")):
         return text
     try:
@@ -112,20 +111,20 @@ def _shield(text: str) -> str:
 
 
 def _digits(mean: float, scale: float) -> int:
-    """Return how many digits show what float32 holds of a standardised value, once restored.
+    """Return the significant digits that keep a standardised float32 value when it is restored.
 
-    Nine, or more where the mean is large beside the scale and the first digits are always the same.
+    Nine, or more if the mean is large relative to the scale, so that the leading digits are alike.
     """
     alike = math.log10(max(1.0, abs(mean) / scale))
     return min(17, max(_FLOAT32_DIGITS, math.ceil(7.5 + alike)))
 
 
 def _numbers(values: NDArray[np.float64], digits: int = _FLOAT32_DIGITS) -> list[str]:
-    """Return numbers in so many digits, missing ones empty."""
+    """Return numbers as text with that many significant digits, empty where missing."""
     texts: list[str] = []
     for start in range(0, len(values), _NUMBERS_AT_ONCE):
         some = values[start : start + _NUMBERS_AT_ONCE].tolist()
-        # one long template takes 0.75 of the time of a short one for each of them
+        # one template for many numbers takes 0.75 of the time of one for each
         texts += (f"%.{digits}g " * len(some) % tuple(some)).split()
     for row in np.flatnonzero(np.isnan(values)):
         texts[row] = ""
@@ -137,8 +136,8 @@ def to_csv(columns: Mapping[str, list[str]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    rows: Iterable[tuple[str, ...]] = zip(*columns.values(), strict=True)
-    if all(map(_is_plain, columns.values())):  # as are numbers: 0.4 of the time
+    rows = zip(*columns.values(), strict=True)
+    if all(map(_is_plain, columns.values())):  # as full numbers are: 0.4 of the writer's time
         text.write("\n".join(map(",".join, rows)) + "\n")
     else:
         writer.writerows(rows)
@@ -146,7 +145,7 @@ def to_csv(columns: Mapping[str, list[str]]) -> str:
 
 
 def _is_plain(cells: list[str]) -> bool:
-    """Whether no cell is empty or has anything in it that calls for quotes."""
-    together = "\n".join(cells)
-    special = together.count("\n") >= len(cells) or any(mark in together for mark in '",\r')
-    return not special and all(cells)
+    """Whether no cell is empty or needs quotes."""
+    joined = "\n".join(cells)
+    needs_quotes = joined.count("\n") >= len(cells) or any(mark in joined for mark in '",\r')
+    return not needs_quotes and all(cells)

@@ -1,1 +1,1 @@
-"""The function, its derivatives, and better parameters."""
+"""Networks, losses, optimizers and training, in torch; no tables, and configs only in `build`."""

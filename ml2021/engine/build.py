@@ -1,6 +1,6 @@
-"""The one door from the config to the engine: one `match` over each union.
+"""Build the engine's objects from the config: one `match` for each union of the schema.
 
-The engine takes plain arguments and knows nothing of configs; configs know nothing of torch.
+This is the only engine module that imports the config. The others take plain arguments.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from ml2021.engine.state import Hyperparameters
 
 
 def build_network(model: schema.Model, inputs: int, outputs: int) -> networks.Network:
-    """Return the function that the config asks for, with so many inputs and outputs."""
+    """Return the network of the config, with that number of inputs and outputs."""
     match model:
         case schema.Linear():
             return networks.linear(inputs, outputs)
@@ -25,7 +25,7 @@ def build_network(model: schema.Model, inputs: int, outputs: int) -> networks.Ne
 
 
 def build_loss(loss: schema.Loss) -> losses.Loss:
-    """Return the engine's loss."""
+    """Return the loss of the config."""
     match loss:
         case schema.Mae():
             return losses.Mae()
@@ -40,7 +40,7 @@ def build_loss(loss: schema.Loss) -> losses.Loss:
 
 
 def build_optimizer(optimizer: schema.Optimizer) -> optimizers.Optimizer:
-    """Return the engine's update rule; the config's fields bear the names of its parameters."""
+    """Return the optimizer of the config, whose fields have the names of its parameters."""
     values: Mapping[str, Any] = optimizer.model_dump(exclude={"type"})
     match optimizer:
         case schema.Sgd():
@@ -58,7 +58,7 @@ def build_optimizer(optimizer: schema.Optimizer) -> optimizers.Optimizer:
 
 
 def build_schedule(schedule: schema.Schedule) -> schedules.Schedule:
-    """Return the engine's schedule."""
+    """Return the learning-rate schedule of the config."""
     match schedule:
         case schema.Constant():
             return schedules.Constant()
@@ -71,7 +71,7 @@ def build_schedule(schedule: schema.Schedule) -> schedules.Schedule:
 
 
 def build_hyperparameters(config: schema.Config) -> Hyperparameters:
-    """Return how to train. The loss is resolved by then."""
+    """Return the hyperparameters of a resolved config, in which the loss is set."""
     assert config.loss is not None
     train = config.train
     return Hyperparameters(

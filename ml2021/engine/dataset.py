@@ -1,8 +1,7 @@
-"""What the engine trains on: matrices of numbers, and the order in which batches visit their rows.
+"""The training data as tensors, and the order in which batches visit the rows.
 
-Legend: K members, N rows, F features, T outputs. Drawing anything at random starts from
-`generator`: a pure function of a seed and a purpose, so that nothing depends on what was drawn
-before.
+Legend: K members, N rows, F features, T outputs. All randomness comes from `generator`, a pure
+function of a seed and a purpose, so no draw depends on earlier draws.
 """
 
 import hashlib
@@ -19,7 +18,7 @@ class Dataset:
 
     inputs: (N, F + 1) float, the last column all ones.
     targets: (N, T) of the same dtype, standardised; for classes (N,) int64, the index of the class.
-    Both have a leading dimension of K where each member of a pack has N rows of its own.
+    Both have a leading dimension of K if each member of a pack has its own N rows.
     """
 
     inputs: "torch.Tensor"
@@ -31,20 +30,20 @@ class Dataset:
         assert self.inputs.shape[:leading] == self.targets.shape[:leading]
 
     def __len__(self) -> int:
-        """N, the number of rows that a member sees."""
+        """N, the number of rows of a member."""
         return int(self.inputs.shape[-2])
 
     @property
     def is_shared(self) -> bool:
-        """Whether all members see the same rows."""
+        """Whether all members share the same rows."""
         return self.inputs.ndim == 2
 
     def of_member(self, member: int) -> "Dataset":
-        """Return the rows that one member sees, shared by all."""
+        """Return the rows of one member, without a leading dimension."""
         return self if self.is_shared else Dataset(self.inputs[member], self.targets[member])
 
     def select(self, members: "torch.Tensor") -> "Dataset":
-        """Return the rows of these members, given by their indices (k,), alone."""
+        """Return the rows of a subset of the members, given by their indices (k,)."""
         return self if self.is_shared else Dataset(self.inputs[members], self.targets[members])
 
     def to(self, device: "torch.device") -> "Dataset":
@@ -53,7 +52,7 @@ class Dataset:
 
 
 def generator(seed: int, purpose: str, index: int = 0) -> "torch.Generator":
-    """Return a generator on the CPU whose stream depends on nothing but the three arguments."""
+    """Return a CPU generator whose stream depends only on the three arguments."""
     import torch
 
     digest = hashlib.blake2b(f"{seed}/{purpose}/{index}".encode(), digest_size=8).digest()
@@ -61,7 +60,7 @@ def generator(seed: int, purpose: str, index: int = 0) -> "torch.Generator":
 
 
 def epoch_order(seed: int, epoch: int, rows: int) -> "torch.Tensor":
-    """Return the order (rows,), int64, in which that epoch visits every row once."""
+    """Return a permutation (rows,), int64: the order in which an epoch visits the rows."""
     import torch
 
     return torch.randperm(rows, generator=generator(seed, "order", epoch))

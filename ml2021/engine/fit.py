@@ -1,10 +1,10 @@
-"""Training: one generator that turns parameters into better ones and reports on the way.
+"""Training as a generator that updates the parameters and yields its progress.
 
-`fit` changes a `TrainingState` in place and yields at the end of every epoch and at least every
-half second within one. It touches no file: its caller saves, logs, draws and stops. Whenever it
-has yielded, the state is whole: stored then and handed to another `fit`, training goes on to the
-bit as if it had not been interrupted, since the order of an epoch and the learning rate of an
-update are pure functions and everything else is in the state.
+`fit` changes a `TrainingState` in place and yields at the end of every epoch and about every half
+second within one. It touches no file: its caller saves, logs, draws and stops. Whenever it yields,
+the state is complete. Saved at that point and passed to another `fit`, training resumes
+bit-identically, because the order of an epoch and the learning rate of an update are pure functions
+and everything else is in the state.
 
 Legend: K members, N rows, T outputs.
 """
@@ -21,24 +21,25 @@ from ml2021.engine.losses import mean_loss
 from ml2021.engine.networks import Forward, Network
 from ml2021.engine.schedules import lr_factor
 from ml2021.engine.state import Hyperparameters, TrainingState
-from ml2021.engine.updates import build_updates
+from ml2021.engine.updates import Updates
 from ml2021.errors import DivergenceError
 
-REPORT_SECONDS = 0.5
+PROGRESS_SECONDS = 0.5
 
 LARGEST_PARAMETER = 1e12
-"""A parameter beyond this has diverged, whatever the loss: inputs are about 1, and outputs that are
-differences of such terms hold no digit in float32. The absolute loss of one at 1e24 is finite."""
+"""A larger parameter has diverged, whatever the loss: inputs are about 1, and in float32 the
+difference of two such terms has no correct digit. At 1e24 the absolute error is still finite."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands. Losses are those that are minimised, in standardised units.
+    """The progress of training. Losses are the minimised ones, in standardised units.
 
-    epoch: the epoch that is running, or that has just ended, counted from 1.
+    epoch: the current epoch, or the one that has just ended, counted from 1.
     train_loss: (K,) float64, the mean over this epoch's batches so far, each before its update.
-    validation_loss: (K,) float64 and validation_outputs: (K, N, T), at the end of an epoch with
-    validation rows, else None. improved: (K,) bool, the best so far, at the end of an epoch.
+    validation_loss: (K,) float64 and validation_outputs: (K, N, T), at the end of an epoch if there
+    are validation rows, else None. improved: (K,) bool, whether this epoch is the member's best so
+    far; None within an epoch.
     """
 
     epoch: int
@@ -67,29 +68,40 @@ def fit(
 ) -> Iterator[Progress]:
     """Train until `state.is_finished`, changing `state` in place.
 
-    The best parameters are those with the lowest validation loss, or without validation rows the
-    last. A member whose loss or parameters are no longer finite numbers has diverged, and improves
-    no more. Raises DivergenceError when all have.
+    The best parameters are those with the lowest validation loss, or the last ones if there are no
+    validation rows. A member whose loss or parameters are no longer finite has diverged, and its
+    best parameters stay as they are. Raises DivergenceError when all members have diverged.
     """
     batches = hparams.batches(len(train))
     update = build_updates(network, hparams, state, train)
     forward = None if validation is None else Forward(network, state.theta, len(validation))
-    reported = time.perf_counter()
+    yielded = time.perf_counter()
 
     while not state.is_finished(hparams):
         update.begin_epoch(state.epoch)
         while state.batch < batches:
             update(state.batch)
             state.batch += 1
-            if time.perf_counter() - reported > REPORT_SECONDS and state.batch < batches:
+            if time.perf_counter() - yielded > PROGRESS_SECONDS and state.batch < batches:
                 yield _within_epoch(hparams, state, train)
-                reported = time.perf_counter()
+                yielded = time.perf_counter()
         yield _end_epoch(forward, hparams, state, train, validation)
-        reported = time.perf_counter()
+        yielded = time.perf_counter()
+
+
+def build_updates(
+    network: Network, hparams: Hyperparameters, state: TrainingState, train: Dataset
+) -> Updates:
+    """Return the updates in the form that is fastest on the device of the state."""
+    if state.theta.is_cuda:
+        from ml2021.engine.cuda_graph import GraphedUpdates
+
+        return GraphedUpdates(network, hparams, state, train)
+    return Updates(network, hparams, state, train)
 
 
 def _within_epoch(hparams: Hyperparameters, state: TrainingState, train: Dataset) -> Progress:
-    """Return where training stands within an epoch."""
+    """Return the progress within an epoch."""
     batches = hparams.batches(len(train))
     updates = state.epoch * batches + state.batch
     return Progress(
@@ -109,7 +121,7 @@ def _end_epoch(
     train: Dataset,
     validation: Dataset | None,
 ) -> Progress:
-    """Close the epoch: its losses, the best so far, and the counters."""
+    """Finish the epoch: compute its losses, keep the best parameters, advance the counters."""
     batches = state.batch
     train_loss = _epoch_loss(state, train, hparams)
     validation_loss = validation_outputs = None
@@ -118,10 +130,10 @@ def _end_epoch(
         validation_outputs = forward(validation.inputs)
         validation_loss = mean_loss(hparams.loss, validation_outputs, validation.targets)
         ended = torch.full_like(state.diverged, (state.epoch + 1) * batches)
-        _note_diverged(state, batches, validation_loss, ended)
-        improved = state.is_patient(hparams) & (validation_loss < state.best_loss)
+        _mark_diverged(state, batches, validation_loss, ended)
+        improved = state.is_active(hparams) & (validation_loss < state.best_loss)
     else:
-        improved = state.is_patient(hparams)
+        improved = state.is_active(hparams)
     state.epoch += 1
     state.batch = 0
     state.batch_losses.zero_()
@@ -145,9 +157,9 @@ def _end_epoch(
 
 
 def _epoch_loss(state: TrainingState, train: Dataset, hparams: Hyperparameters) -> Tensor:
-    """Return the mean loss (K,) over the batches of the running epoch so far.
+    """Return the mean loss (K,) over the batches of the current epoch so far.
 
-    Notes which members have diverged, by it or by their parameters.
+    Also marks the members whose loss or parameters have diverged.
     """
     totals = state.batch_losses[: state.batch].double()
     size = len(train) if hparams.batch_size is None else hparams.batch_size
@@ -155,35 +167,35 @@ def _epoch_loss(state: TrainingState, train: Dataset, hparams: Hyperparameters) 
     batches = hparams.batches(len(train))
     first = totals.isfinite().logical_not().int().argmax(0) + 1  # 1 where none is infinite
     odd = state.epoch * batches + torch.where(loss.isfinite(), state.batch, first)
-    _note_diverged(state, batches, loss + state.theta.sum(1), odd)
+    _mark_diverged(state, batches, loss + state.theta.sum(1), odd)
     largest = torch.linalg.vector_norm(state.theta, torch.inf, dim=1)
     grown = torch.where(largest <= LARGEST_PARAMETER, 0.0, torch.inf)
     last = torch.full_like(odd, state.epoch * batches + state.batch)
-    _note_diverged(state, batches, grown, last, f"a parameter is beyond {LARGEST_PARAMETER:g}")
+    _mark_diverged(state, batches, grown, last, f"a parameter exceeds {LARGEST_PARAMETER:g}")
     return loss
 
 
-def _note_diverged(
+def _mark_diverged(
     state: TrainingState,
     batches: int,
     value: Tensor,
     update: Tensor,
     what: str = "the loss is not a finite number",
 ) -> None:
-    """Note the members whose `value` (K,) is not finite, as diverged in `update` (K,) int64.
+    """Mark the members whose `value` (K,) is not finite as diverged in `update` (K,) int64.
 
-    Raises DivergenceError where no member is left; it names the last one's epoch and update.
+    Raises DivergenceError, with the epoch and update of the last one, if no member is left.
     """
     if bool(value.isfinite().all()):
         return
     new = value.isfinite().logical_not() & (state.diverged == 0)
     state.diverged.copy_(torch.where(new, update, state.diverged))
     if bool((state.diverged > 0).all()):
-        raise divergence(what, int(state.diverged.max()), batches)
+        raise divergence_error(what, int(state.diverged.max()), batches)
 
 
-def divergence(what: str, update: int, batches: int) -> DivergenceError:
-    """Return the error of what a member came to in that update, with so many an epoch."""
+def divergence_error(what: str, update: int, batches: int) -> DivergenceError:
+    """Build the DivergenceError for an update; `batches` are per epoch."""
     return DivergenceError(
         f"training diverged: {what} in epoch "
         f"{(update - 1) // batches + 1}, update {update}; "
@@ -193,7 +205,10 @@ def divergence(what: str, update: int, batches: int) -> DivergenceError:
 
 @dataclass(frozen=True)
 class MemberProgress:
-    """The progress of the members (k,) that are still training; all it says has k entries."""
+    """The progress of the members that are still training.
+
+    members: (k,) int64, their indices. The tensors of `progress` have k entries.
+    """
 
     members: Tensor
     progress: Progress
@@ -208,27 +223,28 @@ def fit_members(
 ) -> Iterator[MemberProgress]:
     """Train until every member is done, changing `state` in place.
 
-    As `fit`, but a member that has run out of patience or has diverged leaves after its epoch. The
-    state is whole whenever this has yielded. Raises DivergenceError when all members have diverged.
+    Like `fit`, but a member that has run out of patience or has diverged is dropped after that
+    epoch. The state is complete at every yield. Raises DivergenceError when all members have
+    diverged.
     """
     while not state.is_finished(hparams):
-        members = state.is_patient(hparams).nonzero().flatten()
-        everyone = len(members) == len(state.theta)
-        running = state if everyone else state.select(members)
-        some, rows, held_out = hparams, train, validation
-        if not everyone:
-            some = hparams.select(members)
-            rows = train.select(members)
-            held_out = None if validation is None else validation.select(members)
+        members = state.is_active(hparams).nonzero().flatten()
+        is_subset = len(members) < len(state.theta)
+        running, own_hparams, own_train, own_validation = state, hparams, train, validation
+        if is_subset:
+            running = state.select(members)
+            own_hparams = hparams.select(members)
+            own_train = train.select(members)
+            own_validation = None if validation is None else validation.select(members)
         try:
-            for progress in fit(network, some, running, rows, held_out):
-                if not everyone:
+            for progress in fit(network, own_hparams, running, own_train, own_validation):
+                if is_subset:
                     state.put_back(members, running)
                 yield MemberProgress(members, progress)
-                if progress.is_epoch_end and not bool(running.is_patient(some).all()):
+                if progress.is_epoch_end and not bool(running.is_active(own_hparams).all()):
                     break
-        except DivergenceError:  # of all that were still training
-            if not everyone:
+        except DivergenceError:  # all members that were still training have diverged
+            if is_subset:
                 state.put_back(members, running)
             if bool((state.diverged > 0).all()):
                 raise

@@ -1,7 +1,7 @@
-"""Where each weight lives: layer sizes as views of one flat parameter buffer.
+"""The layers of a network as views of one flat parameter buffer.
 
-K networks of one shape, the members, lie side by side in θ of shape (K, P); a plain run is K = 1.
-What is computed with the views is left to `ml2021.engine.networks`.
+K networks of one shape, the members, lie side by side in θ of shape (K, P); a plain run has K = 1.
+`ml2021.engine.networks` computes with the views.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Layout:
 
     @property
     def inputs(self) -> int:
-        """F, the number of inputs, the constant not counted."""
+        """F, the number of inputs, without the constant."""
         return self.sizes[0]
 
     @property

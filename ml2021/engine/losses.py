@@ -1,11 +1,11 @@
-"""Losses: their value, summed over a batch, and their gradient, in one visit.
+"""Losses: their value, summed over a batch, and their gradient, in one pass.
 
 Legend: K members, B rows of a batch, T outputs, C classes. Outputs are (K, B, T). Targets are
 (K, B, T) of the same dtype, or for classes (K, B) of int64.
 
-The loss of a batch is the mean over its rows (and over the outputs, as in torch.nn's losses). What
-is written to `total` is that mean times B, so that the loss of an epoch is the sum of the totals
-over the number of rows, whatever the size of the last batch.
+The loss of a batch is the mean over its rows (and over the outputs, as in torch.nn's losses).
+`total` receives that mean times B, so the loss of an epoch is the sum of the totals divided by the
+number of rows, whatever the size of the last batch.
 """
 
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ class LossFunction(Protocol):
 
 
 def build_loss(loss: Loss, gradient: Tensor) -> LossFunction:
-    """Return the loss with its scratch memory, bound to the buffer `gradient` (K, B, T)."""
+    """Return the loss with its scratch buffers, bound to the buffer `gradient` (K, B, T)."""
     match loss:
         case Mae():
             return _AbsoluteError(gradient)
@@ -63,10 +63,10 @@ def build_loss(loss: Loss, gradient: Tensor) -> LossFunction:
 
 
 class _Batch:
-    """What the losses of real values share.
+    """What the losses of real-valued targets share.
 
-    Views and factors are made once: a factor that is a tensor costs a third of a Python number
-    (0.8 against 2.4 µs at W1), and a view as much as the product that it is for.
+    Views and factors are made once: multiplying by a tensor takes a third of the time of a Python
+    number (0.8 µs, not 2.4, at W1), and making a view takes as long as the product that uses it.
     """
 
     def __init__(self, gradient: Tensor) -> None:
@@ -152,14 +152,15 @@ class _CrossEntropy:
 def mean_loss(loss: Loss, outputs: Tensor, targets: Tensor) -> Tensor:
     """Return the loss (K,), float64, of outputs (K, N, T) against targets.
 
-    Targets are (N, T), or (N,) int64 for classes, where the members share them; else they have a
-    leading dimension of K. The mean is taken in float64.
+    Targets are (N, T), or (N,) int64 for classes, if the members share them; otherwise they have a
+    leading dimension of K. The mean is computed in float64.
     """
     wide = outputs.double()
     members, rows = wide.shape[:2]
     is_class = isinstance(loss, CrossEntropy)
-    own = targets if is_class else targets.double()
-    expanded = own if own.ndim == (2 if is_class else 3) else own.expand(members, *own.shape)
+    targets = targets if is_class else targets.double()
+    is_shared = targets.ndim == (1 if is_class else 2)
+    expanded = targets.expand(members, *targets.shape) if is_shared else targets
     total = wide.new_empty(members, 1, 1)
     build_loss(loss, torch.empty_like(wide))(wide, expanded, total)
     return total.view(members) / rows

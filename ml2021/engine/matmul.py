@@ -1,10 +1,9 @@
 """Matrix products, each by the library that is fastest for it on this processor.
 
-`torch.bmm` goes to MKL, which does not use the AVX-512 of an AMD processor. oneDNN, which torch has
-for its convolutions, does: on one core of a Zen 5 the products of a layer of W2 (100 x 101 x 256)
-took it 33-38 µs where MKL took 48-59, and those of W3 (256 x 257 x 4096) 2.5 ms against 5.6. But a
-call costs 11 µs before it multiplies, against 1, and its result lies in memory of its own. So small
-products are left to MKL.
+`torch.bmm` calls MKL, which does not use the AVX-512 units of AMD processors. oneDNN, which torch
+ships for convolutions, does: on one core of a Zen 5 it took 33-38 µs for the products of a layer of
+W2 (100 x 101 x 256), MKL 48-59; for those of W3 (256 x 257 x 4096) 2.5 ms, MKL 5.6. But a call has
+11 µs of overhead instead of 1, and allocates its result. So small products are left to MKL.
 
 Legend: K members, (M, I) · (I, N) = (M, N).
 """
@@ -19,18 +18,18 @@ Product = Callable[[Tensor, Tensor], Tensor]
 """product(left, right): left (K, M, I) · right (K, I, N), valid until the next call."""
 
 LEAST_WORK = 1_500_000
-"""How many multiplications a member's product has at least, for each thread, for oneDNN to pay.
+"""The fewest multiplications per member and thread for which oneDNN is used.
 
-Alone they break even at 1.1 million with one thread and 1.9 million with two; within an update, in
-which threads fall asleep meanwhile, two of them broke even at 2.6 million (W2)."""
+Measured alone, the libraries break even at 1.1 million with one thread and 1.9 million with two;
+within an update, between whose products threads fall asleep, two of them at 2.6 million (W2)."""
 
 
 def build_product(out: Tensor, inner: int, *, is_placed: bool = False) -> Product:
-    """Return the product whose result has the shape (K, M, N) and the dtype of `out`, and I inner.
+    """Return a product with inner dimension I whose result has the shape and dtype of `out`.
 
-    It is chosen for the number of threads that torch has now, and stays the same for another.
-    The result lies in `out` where `is_placed`, and may lie there otherwise. On the right, each
-    member's matrix or its transpose has to be contiguous.
+    `out` is (K, M, N). The library is chosen for torch's current number of threads, and kept if
+    that changes. With `is_placed` the result is written to `out`; otherwise it may be. Each
+    member's right matrix, or its transpose, must be contiguous.
     """
     members, rows, columns = out.shape
     least = LEAST_WORK * torch.get_num_threads()
@@ -42,7 +41,7 @@ def build_product(out: Tensor, inner: int, *, is_placed: bool = False) -> Produc
 
 
 def _has_faster(out: Tensor) -> bool:
-    """Whether oneDNN multiplies such numbers, and faster than MKL."""
+    """Whether oneDNN supports this dtype and device, and is faster than MKL."""
     return (
         out.device.type == "cpu"
         and out.dtype == torch.float32
@@ -63,15 +62,15 @@ def _multiply_into(left: Tensor, right: Tensor, out: Tensor) -> Tensor:
 
 def _multiply_each(left: Tensor, right: Tensor, out: Tensor) -> Tensor:
     """Multiply with oneDNN, member by member."""
-    for one, other, place in zip(left.unbind(), right.unbind(), out.unbind(), strict=True):
-        place.copy_(_linear(one, other.mT))
+    for rows, matrix, result in zip(left.unbind(), right.unbind(), out.unbind(), strict=True):
+        result.copy_(_linear(rows, matrix.mT))
     return out
 
 
 def _linear(rows: Tensor, weight: Tensor) -> Tensor:
-    """Return rows (..., M, I) · weightᵀ for weight (N, I), which oneDNN needs dense.
+    """Return rows (..., M, I) · weightᵀ, for weight (N, I) or its transpose contiguous.
 
-    With other strides it takes a way that is 2,000 times slower.
+    With other strides oneDNN falls back to code that is 2,000 times slower.
     """
     assert weight.is_contiguous() or weight.mT.is_contiguous()
     product: Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, None, "none", [], "")

@@ -1,15 +1,14 @@
-"""The three families of function, forward, and their derivatives from back to front.
+"""The three families of functions: forward pass and backpropagation.
 
-All are chains of a linear map and an elementwise activation, so the derivative fits on a page
-(Hung-yi Lee, Machine Learning 2021, lecture 1). Losses are left to `ml2021.engine.losses`, better
-parameters to `ml2021.engine.optimizers`.
+All are chains of linear maps and elementwise activations, so the derivative fits on a page (Hung-yi
+Lee, Machine Learning 2021, lecture 1). Losses are in `ml2021.engine.losses`, update rules in
+`ml2021.engine.optimizers`, matrix products in `ml2021.engine.matmul`.
 
 Legend: K members, N rows, B rows of a batch, F features, H units of a layer, T outputs,
 P parameters.
-Rows are (K, N, F + 1) with a last column of ones. Inside the network a batch lies on its side,
+Rows are (K, N, F + 1) with a last column of ones. Inside the network a batch is transposed,
 (K, H + 1, B) with a last row of ones: every activation is then contiguous, and the elementwise
-kernels run over it at full width (at W2 this order takes 0.92 of the time of (K, B, H + 1)). Who
-multiplies is left to `ml2021.engine.matmul`.
+kernels run over it at full width (at W2 this order takes 0.92 of the time of (K, B, H + 1)).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -29,7 +28,7 @@ Activation = Literal["relu", "sigmoid", "hard_sigmoid"]
 
 @dataclass(frozen=True)
 class Network:
-    """A function up to its parameters: the layer sizes, and what follows each hidden layer."""
+    """A function without its parameters: the layer sizes, and the activation of hidden layers."""
 
     layout: Layout
     activation: Activation
@@ -48,7 +47,7 @@ def sigmoid_sum(
 
 
 def relu_stack(inputs: int, outputs: int, widths: Sequence[int]) -> Network:
-    """Layers of max(0, b + Wx), one for each width, then a linear output."""
+    """Return layers of max(0, b + Wx), one for each width, then a linear output."""
     return Network(Layout((inputs, *widths, outputs)), "relu")
 
 
@@ -57,10 +56,10 @@ def initial_parameters(
 ) -> Tensor:
     """Draw θ of shape (K, P) on the CPU, member k from generators[k] alone.
 
-    Hidden layers that end in a ReLU: weights N(0, 2 / fan_in) (He et al. 2015, arXiv:1502.01852).
-    Sigmoids: U(±4·√(6 / (fan_in + fan_out))), four times the bound of Glorot and Bengio (2010),
-    since the slope of the logistic function at 0 is 1/4. The output: U(±1/√fan_in). Biases of
-    hidden units are U(±1/√fan_in), so that units of one feature do not all bend at the same place.
+    Weights before a ReLU: N(0, 2 / fan_in) (He et al. 2015, arXiv:1502.01852). Before a sigmoid:
+    U(±4·√(6 / (fan_in + fan_out))), four times the bound of Glorot and Bengio (2010), because the
+    slope of the logistic function at 0 is 1/4. Of the output layer: U(±1/√fan_in). Biases:
+    U(±1/√fan_in), so that units of a single feature do not all bend at the same place.
     """
     members = [_draw_member(network, generator) for generator in generators]
     return torch.stack(members).to(dtype)
@@ -89,9 +88,9 @@ def _draw_member(network: Network, generator: torch.Generator) -> Tensor:
 
 
 class Pass:
-    """Forward and backward for batches of one size, every buffer made once and used again.
+    """Forward and backward pass for batches of one size, in buffers that are reused.
 
-    Bound to θ (K, P), and where `gradient` is given, to that buffer of the same shape.
+    Bound to θ (K, P), and for `backward` to the buffer `gradient` of the same shape.
     """
 
     def __init__(
@@ -103,8 +102,9 @@ class Pass:
         self._weights = layout.views(theta)
         self._hidden = [theta.new_ones(members, h + 1, batch_size) for h in layout.hidden]
         self._values = [hidden[:, :-1] for hidden in self._hidden]
-        # The values of several members do not lie together among the ones, and torch then takes the
-        # products one member at a time; before the activation they lie apart (0.75 of the time).
+        # Between the rows of ones, the values of several members are not contiguous, and torch
+        # would multiply one member at a time. So the sums before the activation have buffers of
+        # their own (0.75 of the time).
         sums = [values if members == 1 else torch.empty_like(values) for values in self._values]
         products = [
             build_product(place, weight.shape[2])
@@ -114,7 +114,7 @@ class Pass:
             zip(self._weights[:-1], products, self._values, self._hidden, strict=True)
         )
         self._rows = [hidden.mT for hidden in self._hidden]
-        if layout.outputs == 1:  # on its side a single output takes 0.2 to 0.6 of the time
+        if layout.outputs == 1:  # transposed, a single output takes 0.2 to 0.6 of the time
             self._outputs = theta.new_empty(members, 1, batch_size).mT
         else:
             self._outputs = theta.new_empty(members, batch_size, layout.outputs)
@@ -148,9 +148,9 @@ class Pass:
         return self._outputs
 
     def backward(self, inputs: Tensor, output_gradient: Tensor) -> None:
-        """Write ∂loss/∂θ into the gradient buffer, given ∂loss/∂outputs of shape (K, B, T).
+        """Write ∂loss/∂θ to the gradient buffer, given ∂loss/∂outputs of shape (K, B, T).
 
-        `inputs` are those of the last `forward`, whose activations are still in the buffers.
+        `inputs` must be those of the last `forward`, whose activations are still in the buffers.
         """
         delta = output_gradient.mT
         for layer in reversed(range(len(self._hidden))):
@@ -164,16 +164,16 @@ class Pass:
 def _activation_functions(
     activation: Activation,
 ) -> tuple[Callable[[Tensor, Tensor], object], Callable[[Tensor, Tensor], object]]:
-    """Return (z, a): a ← a(z), and (∂/∂a, a) -> ∂/∂z in place of its first argument.
+    """Return two functions: (z, a) writes the activation of z to a, (∂/∂a, a) -> ∂/∂z in place.
 
-    The derivatives are taken from the activated value: it is all that forward keeps.
+    The derivatives are computed from the activated value, which is all that `forward` keeps.
     """
     aten = torch.ops.aten
     match activation:
         case "relu":
             relu_back = aten.threshold_backward.grad_input
             return (
-                # In place it is quicker to call: 1.0 against 1.6 µs.
+                # The in-place call is faster: 1.0 instead of 1.6 µs.
                 lambda z, a: torch.relu_(a) if z is a else torch.clamp_min(z, 0, out=a),
                 lambda g, a: relu_back(g, a, 0, grad_input=g),
             )
@@ -195,13 +195,13 @@ def _activation_functions(
 
 
 BLOCK_BYTES = 4 << 20
-"""The size that `Forward` gives the activations of one block of rows: about a core's cache."""
+"""The size of the activations of one block of rows in `Forward`: about the cache of a core."""
 
 
 class Forward:
-    """The outputs for a number of rows, in blocks; bound to θ (K, P), every buffer made once.
+    """The outputs for N rows, computed in blocks; bound to θ (K, P), in buffers that are reused.
 
-    The engine's only forward: training, evaluation and prediction all end in `Pass.forward`.
+    Training, evaluation and prediction all use the same forward pass, `Pass.forward`.
     """
 
     def __init__(self, network: Network, theta: Tensor, rows: int) -> None:
@@ -225,12 +225,12 @@ class Forward:
 
 
 def outputs(network: Network, theta: Tensor, inputs: Tensor) -> Tensor:
-    """Return the outputs (K, N, T) of θ (K, P) for rows (N, F + 1) or (K, N, F + 1), once."""
+    """Return the outputs (K, N, T) of θ (K, P) for rows (N, F + 1) or (K, N, F + 1)."""
     return Forward(network, theta, inputs.shape[-2])(inputs)
 
 
 def to_module(network: Network, member: Tensor) -> nn.Sequential:
-    """Copy one member's parameters (P,) into an ordinary module, for tests and for export."""
+    """Copy one member's parameters (P,) into a torch module, for tests and for export."""
     activations = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "hard_sigmoid": nn.Hardsigmoid}
     module = nn.Sequential()
     for index, view in enumerate(network.layout.views(member[None])):
@@ -247,7 +247,7 @@ def to_module(network: Network, member: Tensor) -> nn.Sequential:
 def member_outputs(
     network: Network, theta: Tensor, inputs: NDArray[np.float32]
 ) -> Iterator[NDArray[np.float32]]:
-    """Yield the outputs (N, T) of each member of θ (K, P), one after the other."""
+    """Yield the outputs (N, T) of each member of θ (K, P) in turn."""
     rows = torch.from_numpy(inputs).to(theta.device)
     for member in range(len(theta)):
         yield outputs(network, theta[member : member + 1], rows)[0].cpu().numpy()

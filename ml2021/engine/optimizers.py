@@ -1,12 +1,10 @@
-"""The update rules: from a gradient to better parameters, in place.
+"""The update rules of the optimizers, which change the parameters in place.
 
 Legend: K members, P parameters; θ, its gradient g and every slot are (K, P). t counts updates
 from 1. η is the learning rate, already multiplied by its schedule; λ is the weight decay, which all
-rules but AdamW add to the gradient as λθ. Each rule is held to `torch.optim`, whose definitions it
-follows; we do not use that package, since constructing any of its optimizers costs two seconds of
-imports.
-
-A hyperparameter is a number, or a tensor (K, 1) with a value for each member.
+rules except AdamW add to the gradient as λθ. Each rule follows the definition in `torch.optim` and
+is tested against it. We do not use that package because constructing any of its optimizers costs
+two seconds of imports.
 """
 
 from collections.abc import Callable
@@ -17,11 +15,12 @@ import torch
 from torch import Tensor
 
 PerMember = float | Tensor
+"""A hyperparameter: one number for all members, or a tensor (K, 1) with a number for each."""
 
 
 @dataclass(frozen=True)
 class Sgd:
-    """v ← μv + g; θ ← θ − ηv, or − η(g + μv) with Nesterov's look-ahead."""
+    """v ← μv + g; θ ← θ − ηv, or θ ← θ − η(g + μv) with Nesterov momentum."""
 
     lr: PerMember
     momentum: PerMember = 0.0
@@ -53,8 +52,8 @@ class Rmsprop:
 class Adam:
     """m ← β₁m + (1 − β₁)g; s ← β₂s + (1 − β₂)g²; θ ← θ − η·m̂ / (√ŝ + ε) (arXiv:1412.6980).
 
-    m̂ = m / (1 − β₁ᵗ) and ŝ = s / (1 − β₂ᵗ). With `decoupled`, the decay is θ ← θ − ηλθ before
-    the step instead of λθ in the gradient: AdamW (arXiv:1711.05101).
+    m̂ = m / (1 − β₁ᵗ) and ŝ = s / (1 − β₂ᵗ). With `decoupled` the weight decay is θ ← θ − ηλθ
+    before the step, instead of λθ in the gradient: AdamW (arXiv:1711.05101).
     """
 
     lr: PerMember
@@ -68,14 +67,14 @@ class Adam:
 Optimizer = Sgd | Adagrad | Rmsprop | Adam
 
 Scalar = float | Tensor
-"""A number, or where an update is captured for a GPU, a tensor () that holds it there."""
+"""A number, or in an update that is captured as a CUDA graph, a tensor () on the device."""
 
 Update = Callable[[Scalar, Scalar], None]
-"""update(t, factor): change θ in place; t counts from 1, `factor` is the schedule's share of lr."""
+"""update(t, factor) changes θ in place; t counts from 1, and the schedule scales lr by `factor`."""
 
 
 def slot_names(optimizer: Optimizer) -> tuple[str, ...]:
-    """Return the names of the tensors (K, P) that the rule remembers from update to update."""
+    """Return the names of the tensors (K, P) that the optimizer keeps from update to update."""
     match optimizer:
         case Sgd(momentum=momentum):
             return ("velocity",) if _is_used(momentum) else ()
@@ -90,15 +89,16 @@ def slot_names(optimizer: Optimizer) -> tuple[str, ...]:
 
 
 def select_members(optimizer: Optimizer, members: Tensor) -> Optimizer:
-    """Return the rule for these members, given by their indices (k,), alone."""
-    chosen: dict[str, Any] = {n: getattr(optimizer, n)[members] for n in _own_numbers(optimizer)}
-    return replace(optimizer, **chosen)
+    """Return the optimizer of a subset of the members, given by their indices (k,)."""
+    names = _per_member_names(optimizer)
+    selected: dict[str, Any] = {name: getattr(optimizer, name)[members] for name in names}
+    return replace(optimizer, **selected)
 
 
 def build_update(
     optimizer: Optimizer, theta: Tensor, gradient: Tensor, slots: dict[str, Tensor]
 ) -> Update:
-    """Return the rule bound to θ, g and its slots; g may be overwritten by each update."""
+    """Return the update rule bound to θ, g and the slots; each update may overwrite g."""
     assert theta.shape == gradient.shape
     assert set(slots) == set(slot_names(optimizer))
     match optimizer:
@@ -109,10 +109,10 @@ def build_update(
         case Rmsprop():
             return _rmsprop(optimizer, theta, gradient, slots)
         case Adam():
-            own = _own_numbers(optimizer)
-            if not hasattr(torch, "_fused_adam_") or own - {"lr", "weight_decay"}:
+            per_member = _per_member_names(optimizer)
+            if not hasattr(torch, "_fused_adam_") or per_member - {"lr", "weight_decay"}:
                 return _adam(optimizer, theta, gradient, slots)
-            if own:
+            if per_member:
                 return _scaled_adam(optimizer, theta, gradient, slots)
             return _fused_adam(optimizer, theta, gradient, slots)
         case _:
@@ -123,7 +123,7 @@ def build_clip(gradient: Tensor, clip_norm: float) -> Callable[[], None]:
     """Return a function that scales each member's gradient to a norm of at most `clip_norm`.
 
     As torch.nn.utils.clip_grad_norm_: g ← g · min(1, c / (‖g‖₂ + 1e-6)). The squares are summed in
-    float64: in float32 the norm of a gradient of 1e20 is infinite, and the update would be none.
+    float64: in float32 the norm of a gradient of 1e20 is infinite, and the update would be zero.
     """
     wide = torch.empty_like(gradient, dtype=torch.float64)
     norm = wide.new_empty(gradient.shape[0], 1)
@@ -138,23 +138,23 @@ def build_clip(gradient: Tensor, clip_norm: float) -> Callable[[], None]:
 
 
 def _is_used(value: PerMember) -> bool:
-    """Whether a hyperparameter is other than 0 for any member."""
+    """Whether a hyperparameter is nonzero for any member."""
     return bool((value != 0).any()) if isinstance(value, Tensor) else value != 0
 
 
-def _own_numbers(optimizer: Optimizer) -> set[str]:
-    """Return the names of the hyperparameters that differ from member to member."""
+def _per_member_names(optimizer: Optimizer) -> set[str]:
+    """Return the names of the hyperparameters that have a number for each member."""
     return {f.name for f in fields(optimizer) if isinstance(getattr(optimizer, f.name), Tensor)}
 
 
 def _number(value: PerMember) -> float:
-    """Return a hyperparameter that is known to be one number for all members."""
+    """Return a hyperparameter that must be one number for all members."""
     assert not isinstance(value, Tensor)
     return value
 
 
 def _decayed(theta: Tensor, gradient: Tensor, weight_decay: PerMember) -> Callable[[], Tensor]:
-    """Return g ← g + λθ as a function, which does nothing where λ is 0."""
+    """Return a function that does g ← g + λθ, or nothing if λ is 0, and returns g."""
     if not _is_used(weight_decay):
         return lambda: gradient
     if isinstance(weight_decay, Tensor):
@@ -214,7 +214,7 @@ def _rmsprop(rule: Rmsprop, theta: Tensor, gradient: Tensor, slots: dict[str, Te
 
 
 def _adam(rule: Adam, theta: Tensor, gradient: Tensor, slots: dict[str, Tensor]) -> Update:
-    """Adam in tensor operations, for hyperparameters that differ from member to member."""
+    """Adam in tensor operations, for any hyperparameters that differ between members."""
     decayed = _decayed(theta, gradient, 0.0 if rule.decoupled else rule.weight_decay)
     mean, squares = slots["mean"], slots["squares"]
     root = torch.empty_like(theta)
@@ -234,7 +234,7 @@ def _adam(rule: Adam, theta: Tensor, gradient: Tensor, slots: dict[str, Tensor])
 
 
 def _scaled_adam(rule: Adam, theta: Tensor, gradient: Tensor, slots: dict[str, Tensor]) -> Update:
-    """Adam as one kernel for all members at a learning rate of 1; each goes its own way along it.
+    """Adam as one kernel for all members, whose step at lr = 1 is scaled by each member's own lr.
 
     It takes a quarter of the time of `_adam`, with 32 members at W1.
     """
@@ -257,7 +257,7 @@ def _scaled_adam(rule: Adam, theta: Tensor, gradient: Tensor, slots: dict[str, T
 
 
 def _fused_adam(rule: Adam, theta: Tensor, gradient: Tensor, slots: dict[str, Tensor]) -> Update:
-    """Adam as one kernel: 4 µs where `_adam` takes 17 at W1, 11 against 32 at W2."""
+    """Adam as one kernel: 4 µs at W1, for which `_adam` takes 17, and 11 instead of 32 at W2."""
     fused = torch._fused_adamw_ if rule.decoupled else torch._fused_adam_
     mean, squares = slots["mean"], slots["squares"]
     lr, beta1, beta2 = _number(rule.lr), _number(rule.beta1), _number(rule.beta2)
@@ -273,7 +273,7 @@ def _fused_adam(rule: Adam, theta: Tensor, gradient: Tensor, slots: dict[str, Te
             [squares],
             [],
             [count.copy_(t) if isinstance(t, Tensor) else count.fill_(t)],
-            lr=now.float() if isinstance(now, Tensor) else now,  # the kernel reads no float64
+            lr=now.float() if isinstance(now, Tensor) else now,  # the kernel needs float32
             beta1=beta1,
             beta2=beta2,
             weight_decay=weight_decay,

@@ -1,6 +1,6 @@
-"""How the learning rate changes: a factor from 0 to 1, a pure function of the update.
+"""Learning-rate schedules: a factor from 0 to 1, as a pure function of the update.
 
-Nothing here is remembered from update to update, so a resumed run goes on as it would have gone.
+A schedule has no state, so a resumed run continues exactly as it would have without interruption.
 """
 
 import math
@@ -10,17 +10,17 @@ from typing import assert_never
 
 @dataclass(frozen=True)
 class Constant:
-    """The learning rate stays as it is."""
+    """1: the learning rate does not change."""
 
 
 @dataclass(frozen=True)
 class Cosine:
-    """(1 + cos(π · update / updates)) / 2: from 1 to 0 along half a wave (arXiv:1608.03983)."""
+    """(1 + cos(π · update / updates)) / 2: from 1 to 0 along half a cosine (arXiv:1608.03983)."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """factor^⌊epoch / every⌋: multiplied by `factor` after each `every` epochs."""
+    """factor^⌊epoch / every⌋: multiplied by `factor` every `every` epochs."""
 
     every: int
     factor: float
@@ -30,7 +30,7 @@ Schedule = Constant | Cosine | Step
 
 
 def lr_factor(schedule: Schedule, update: int, updates_per_epoch: int, epochs: int) -> float:
-    """Return the share of the learning rate for the update of that number, counted from 0."""
+    """Return the factor of the learning rate for an update, counted from 0."""
     match schedule:
         case Constant():
             return 1.0

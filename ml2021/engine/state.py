@@ -1,6 +1,4 @@
-"""How to train, and all that changes while training; what it is to begin with.
-
-Training itself is left to `ml2021.engine.fit`.
+"""The hyperparameters and the state of training. Training itself is `ml2021.engine.fit`.
 
 Legend: K members, N rows, P parameters, L layers.
 """
@@ -22,9 +20,9 @@ from ml2021.engine.trajectory import TrajectoryRecorder
 class Hyperparameters:
     """How to train K members side by side.
 
-    seeds: K of them. The numbers of `optimizer` are shared, or (K, 1) with one for each member.
-    epochs: the length of the schedule, of which no more than `last_epoch` are trained, where that
-    is given. batch_size: None for full-batch gradient descent. patience: None to never stop early.
+    seeds: one for each member. The numbers of `optimizer` are shared, or (K, 1) with one for each
+    member. epochs: the length of the schedule; training ends after `last_epoch` of them, if given.
+    batch_size: None for full-batch gradient descent. patience: None for no early stopping.
     """
 
     loss: Loss
@@ -38,11 +36,11 @@ class Hyperparameters:
     last_epoch: int | None = None
 
     def batches(self, rows: int) -> int:
-        """Return the number of updates that make an epoch; the last batch may be smaller."""
+        """Return the number of batches in an epoch; the last one may be smaller."""
         return 1 if self.batch_size is None else -(-rows // self.batch_size)
 
     def select(self, members: Tensor) -> "Hyperparameters":
-        """Return how to train these members, given by their indices (k,), alone."""
+        """Return the hyperparameters of a subset of the members, given by their indices (k,)."""
         return replace(
             self,
             optimizer=select_members(self.optimizer, members),
@@ -52,14 +50,14 @@ class Hyperparameters:
 
 @dataclass
 class TrainingState:
-    """All that changes while training.
+    """All that changes during training.
 
-    theta, best: (K, P). slots: name -> (K, P), what the optimizer remembers.
-    batch_losses: (updates an epoch, K), the totals of the running epoch's batches so far.
-    best_loss: (K,) float64, ∞ before the first epoch ends; best_epoch: (K,) int64, 0 before.
-    diverged: (K,) int64, the update at which a member's loss was no longer a finite number, 0 while
-    it is. epoch: how many epochs are complete. batch: how many batches of the running one are.
-    path: where member 0 has been, if that is kept.
+    theta, best: (K, P), the parameters now and at the best epoch. slots: name -> (K, P), what the
+    optimizer keeps. batch_losses: (batches per epoch, K), the totals of the current epoch's batches
+    so far. best_loss: (K,) float64, ∞ until the first epoch ends; best_epoch: (K,) int64, 0 until
+    then. diverged: (K,) int64, the update in which a member diverged, 0 if it has not.
+    epoch: the number of completed epochs. batch: the number of completed batches of the current
+    one. trajectory: that of member 0, or None if it is not recorded.
     """
 
     theta: Tensor
@@ -71,22 +69,22 @@ class TrainingState:
     diverged: Tensor
     epoch: int = 0
     batch: int = 0
-    path: TrajectoryRecorder | None = None
+    trajectory: TrajectoryRecorder | None = None
 
     def is_finished(self, hparams: Hyperparameters) -> bool:
-        """Whether all epochs are done, or no member may still improve."""
+        """Whether all epochs are done, or no member is active."""
         last = hparams.epochs if hparams.last_epoch is None else hparams.last_epoch
-        return self.epoch >= last or not bool(self.is_patient(hparams).any())
+        return self.epoch >= last or not bool(self.is_active(hparams).any())
 
-    def is_patient(self, hparams: Hyperparameters) -> Tensor:
-        """(K,) bool: the members that may still improve."""
-        fine = self.diverged == 0
+    def is_active(self, hparams: Hyperparameters) -> Tensor:
+        """(K,) bool: the members that have neither diverged nor run out of patience."""
+        is_finite = self.diverged == 0
         if hparams.patience is None:
-            return fine
-        return fine & (self.epoch - self.best_epoch < hparams.patience)
+            return is_finite
+        return is_finite & (self.epoch - self.best_epoch < hparams.patience)
 
     def select(self, members: Tensor) -> "TrainingState":
-        """Return a state of these members, given by their indices (k,), alone; it has no path."""
+        """Return a copy for a subset of the members (k,), without the trajectory."""
         return TrainingState(
             theta=self.theta[members],
             slots={name: slot[members] for name, slot in self.slots.items()},
@@ -100,7 +98,7 @@ class TrainingState:
         )
 
     def put_back(self, members: Tensor, selected: "TrainingState") -> None:
-        """Take over what has become of the members (k,) that were selected."""
+        """Copy the state of members (k,) back from what `select` returned for them."""
         self.theta[members] = selected.theta
         for name, slot in self.slots.items():
             slot[members] = selected.slots[name]
@@ -121,9 +119,9 @@ def start(
     theta: Tensor | None = None,
     keep_path: bool = False,
 ) -> TrainingState:
-    """Return the state before the first update, on the device and with the dtype of `like`.
+    """Return the state before the first update, with the device and dtype of `like`.
 
-    It begins at `theta` (K, P) where that is given, else where each member's seed says.
+    The parameters are a copy of `theta` (K, P) if given, otherwise drawn from each member's seed.
     """
     if theta is None:
         generators = [generator(seed, "weights") for seed in hparams.seeds]
@@ -139,14 +137,14 @@ def start(
         best_loss=theta.new_full((members,), torch.inf, dtype=torch.float64),
         best_epoch=theta.new_zeros(members, dtype=torch.int64),
         diverged=theta.new_zeros(members, dtype=torch.int64),
-        path=TrajectoryRecorder.begin(network.layout, theta) if keep_path else None,
+        trajectory=TrajectoryRecorder.begin(network.layout, theta) if keep_path else None,
     )
 
 
-def chosen(state: TrainingState) -> Tensor:
-    """Return the indices (k,) of the members that make the ensemble: those that have not diverged.
+def ensemble_members(state: TrainingState) -> Tensor:
+    """Return the indices (k,) of the members of the ensemble: those that have not diverged.
 
-    Where all have, those that had a best epoch before.
+    If all have diverged, those that had completed a best epoch before.
     """
-    fine = state.diverged == 0
-    return (fine if bool(fine.any()) else state.best_epoch > 0).nonzero().flatten()
+    is_finite = state.diverged == 0
+    return (is_finite if bool(is_finite.any()) else state.best_epoch > 0).nonzero().flatten()

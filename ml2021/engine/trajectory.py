@@ -1,8 +1,8 @@
-"""Where training has been: parameters and gradient lengths at a few updates, evenly apart.
+"""The trajectory of training: parameters and gradient norms at evenly spaced updates.
 
-Which ones is a pure function of the number of updates so far, so that a resumed run keeps the same:
-at first every update, and whenever the memory is full, every second point is dropped and the
-distance doubled.
+At first every update is recorded. Whenever the memory is full, every second point is dropped and
+the stride doubled. Which updates are kept depends only on their number so far, so a resumed run
+keeps the same ones.
 
 Legend: P parameters, L layers, n points.
 """
@@ -17,13 +17,13 @@ MOST_POINTS = 200
 MOST_BYTES = 64 << 20
 
 FEWEST_POINTS = 10
-"""A network so large that no more fit into `MOST_BYTES` has no path."""
+"""If fewer fit into `MOST_BYTES`, the trajectory is not recorded."""
 
 
 class TrajectoryRecorder:
-    """The points of one member's way, and how steep it was there.
+    """Records one member's parameters and the norms of its gradient.
 
-    A point is kept just before an update, with the gradient that the update then uses.
+    A point is recorded just before an update, with the gradient that the update then uses.
     """
 
     def __init__(self, layout: Layout, capacity: int, like: Tensor) -> None:
@@ -37,31 +37,31 @@ class TrajectoryRecorder:
 
     @classmethod
     def begin(cls, layout: Layout, like: Tensor) -> "TrajectoryRecorder | None":
-        """Return an empty path, or None where too few points would fit."""
+        """Return an empty recorder, or None if too few points would fit into memory."""
         capacity = min(MOST_POINTS, MOST_BYTES // (layout.parameters * like.element_size()))
         return cls(layout, capacity, like) if capacity >= FEWEST_POINTS else None
 
     @property
     def updates(self) -> Tensor:
-        """(n,) int64: how many updates came before each point; ascending from 0."""
+        """(n,) int64: the number of updates before each point; ascending from 0."""
         return self._updates[: self._count]
 
     @property
     def points(self) -> Tensor:
-        """(n, P): the parameters there."""
+        """(n, P): the parameters at each point."""
         return self._points[: self._count]
 
     @property
     def gradient_norms(self) -> Tensor:
-        """(n, L): the Euclidean length of the gradient of each layer, weights and bias, there."""
+        """(n, L): the Euclidean norm of each layer's gradient, weights and bias, at each point."""
         return self._norms[: self._count]
 
     def is_due(self, update: int) -> bool:
-        """Whether a point is kept after so many updates."""
+        """Whether a point is recorded after that number of updates."""
         return update % self.stride == 0
 
     def record(self, update: int, theta: Tensor, gradient: Tensor) -> None:
-        """Keep the parameters θ (P,) after `update` updates, and the gradient (P,) there."""
+        """Record the parameters θ (P,) after `update` updates, and the gradient (P,) there."""
         if self._count == len(self._points):
             self._thin()
             if not self.is_due(update):
@@ -73,7 +73,7 @@ class TrajectoryRecorder:
         self._count += 1
 
     def takes(self, updates: Tensor, points: Tensor, gradient_norms: Tensor) -> bool:
-        """Whether these can be put back: of the right dtypes and shapes, and evenly apart."""
+        """Whether `restore` takes these: right dtypes and shapes, and updates evenly spaced."""
         n = len(updates) if updates.ndim == 1 else -1
         return (
             0 <= n <= len(self._updates)
@@ -85,7 +85,7 @@ class TrajectoryRecorder:
         )
 
     def restore(self, updates: Tensor, points: Tensor, gradient_norms: Tensor) -> None:
-        """Put back what was kept: (n,), (n, P), (n, L)."""
+        """Restore recorded points: (n,), (n, P), (n, L)."""
         self._count = len(updates)
         self.updates.copy_(updates)
         self.points.copy_(points)

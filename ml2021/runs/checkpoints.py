@@ -12,7 +12,7 @@ from torch import Tensor
 from ml2021.config.loading import to_plain
 from ml2021.config.schema import Config
 from ml2021.data.load import TrainingData
-from ml2021.engine.state import TrainingState, chosen
+from ml2021.engine.state import TrainingState, ensemble_members
 from ml2021.engine.trajectory import TrajectoryRecorder
 from ml2021.errors import CheckpointError
 from ml2021.evaluation.scoring import FittedBaselines, baseline_shapes
@@ -68,7 +68,11 @@ def write_last(
     path: Path, data: TrainingData, state: TrainingState, baselines: FittedBaselines
 ) -> None:
     """Write what a resume needs. Raises ResourceError when the disk refuses."""
-    last = {**_tensors(state), **_trajectory_tensors(state.path), **_baseline_tensors(baselines)}
+    last = {
+        **_tensors(state),
+        **_trajectory_tensors(state.trajectory),
+        **_baseline_tensors(baselines),
+    }
     save_checkpoint(Checkpoint(_describe(data, state.epoch, state.batch), last, path))
 
 
@@ -80,7 +84,7 @@ def write_best(
     state: TrainingState,
 ) -> None:
     """Write best.safetensors: the best parameters, and what predicting needs beside them."""
-    members = chosen(state)
+    members = ensemble_members(state)
     best = {"theta": state.best[members], **_baseline_tensors(baselines)}
     if residuals is not None:
         best[_RESIDUALS] = torch.from_numpy(residuals)
@@ -123,9 +127,9 @@ def restore_state(state: TrainingState, last: Checkpoint) -> None:
         place.copy_(tensor)
     state.epoch, state.batch = last.description.epoch, last.description.batch
     if not any(name.startswith(_TRAJECTORY) for name in last.tensors):
-        state.path = None  # a packed run, which keeps no trajectory
-    if state.path is not None:
-        _restore_trajectory(state.path, last)
+        state.trajectory = None  # a packed run, which keeps no trajectory
+    if state.trajectory is not None:
+        _restore_trajectory(state.trajectory, last)
 
 
 def _restore_trajectory(recorder: TrajectoryRecorder, last: Checkpoint) -> None:

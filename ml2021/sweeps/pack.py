@@ -146,9 +146,9 @@ class _Pack:
                 ended = self._running
             elif step.progress.is_epoch_end:
                 self._note(step)
-                patient = state.is_patient(hparams).tolist()
+                active = state.is_active(hparams).tolist()
                 over = state.is_finished(hparams)
-                ended = [member for member in self._running if over or not patient[member]]
+                ended = [member for member in self._running if over or not active[member]]
             self._running = [member for member in self._running if member not in ended]
             part = (state.epoch + state.batch / batches) / hparams.epochs
             done = len(self._training_data) - len(self._running) * (1 - part)

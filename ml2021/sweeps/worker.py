@@ -24,7 +24,7 @@ from ml2021.config.loading import dump_yaml, load_config_text
 from ml2021.config.messages import dotted
 from ml2021.config.schema import Config
 from ml2021.data.load import describe
-from ml2021.engine.fit import divergence
+from ml2021.engine.fit import divergence_error
 from ml2021.errors import DivergenceError, Ml2021Error
 from ml2021.evaluation.comparison import RunResult
 from ml2021.runs.checkpoints import Checkpoints
@@ -175,7 +175,7 @@ def result_of(run: int, member: FinishedRun) -> tuple[Result, RunSummary | None]
     lines: tuple[str, ...] = ()
     batches = trainer.hparams.batches(len(trainer.train))
     if update := int(state.diverged):
-        lines = divergence("the loss or a parameter is out of bounds", update, batches).lines
+        lines = divergence_error("the loss or a parameter is out of bounds", update, batches).lines
     else:
         try:
             summary = summarise(trainer, member.seconds, state.epoch * batches)

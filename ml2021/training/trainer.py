@@ -24,7 +24,7 @@ from ml2021.engine.dataset import Dataset
 from ml2021.engine.fit import fit_members
 from ml2021.engine.hardware import check_memory, choose_device, choose_threads
 from ml2021.engine.networks import Network
-from ml2021.engine.state import Hyperparameters, TrainingState, chosen, start
+from ml2021.engine.state import Hyperparameters, TrainingState, ensemble_members, start
 from ml2021.errors import DivergenceError
 from ml2021.evaluation import intervals
 from ml2021.evaluation.ensembles import combine, evaluate_members, trained_predictions
@@ -164,7 +164,7 @@ def summarise(trainer: Trainer, seconds: float, updates: int) -> RunSummary:
     `seconds` and `updates` are those of this session alone.
     """
     data, state, seeds = trainer.data, trainer.state, trainer.hparams.seeds
-    members = chosen(state)
+    members = ensemble_members(state)
     scores, predictions = {}, {}
     with memory_errors(data.config):
         for split, samples in data.splits.items():
@@ -267,7 +267,7 @@ def residuals(trainer: Trainer) -> NDArray[np.float64] | None:
 
 def _best_predictions(trainer: Trainer, samples: Samples) -> Iterator[NDArray[np.float64]]:
     """Yield the predictions of each member's best parameters. Raises DivergenceError."""
-    theta = trainer.state.best[chosen(trainer.state)]
+    theta = trainer.state.best[ensemble_members(trainer.state)]
     return trained_predictions(trainer.network, theta, trainer.data.preprocessing, samples)
 
 

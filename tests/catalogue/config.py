@@ -418,7 +418,7 @@ CASES = [
         name="predictions onto the table",
         command="predict new.csv --run runs/number --output new.csv",
         code=2,
-        lines=("--output new.csv: is an input; name another file",),
+        lines=("--output new.csv: is an input; choose another file",),
     ),
     Case(
         numbers=(15,),
@@ -426,7 +426,7 @@ CASES = [
         given=(lambda folder: (folder / "link.csv").symlink_to("new.csv"),),
         command="predict new.csv --run runs/number --output link.csv",
         code=2,
-        lines=("--output link.csv: is an input; name another file",),
+        lines=("--output link.csv: is an input; choose another file",),
     ),
     Case(
         numbers=(15,),
@@ -435,8 +435,8 @@ CASES = [
         "--output runs/number/checkpoints/best.safetensors",
         code=2,
         lines=(
-            "--output runs/number/checkpoints/best.safetensors: is in a run's directory; "
-            "name a file elsewhere",
+            "--output runs/number/checkpoints/best.safetensors: is in a run directory; "
+            "choose another place",
         ),
     ),
     Case(
@@ -444,7 +444,9 @@ CASES = [
         name="predictions onto what the run was trained on",
         command="predict new.csv --run runs/number --output train.csv",
         code=2,
-        lines=("--output train.csv: is the table that the run was trained on; name another file",),
+        lines=(
+            "--output train.csv: is the table that the run was trained on; choose another file",
+        ),
     ),
     Case(
         numbers=(15,),
@@ -452,7 +454,7 @@ CASES = [
         given=(lambda folder: shutil.copytree(folder / "runs/number", folder / "other"),),
         command="predict new.csv --run runs/number --output other/summary.json",
         code=2,
-        lines=("--output other/summary.json: is in a run's directory; name a file elsewhere",),
+        lines=("--output other/summary.json: is in a run directory; choose another place",),
     ),
     Case(
         numbers=(15,),
@@ -460,7 +462,7 @@ CASES = [
         given=(copy("new.csv", "train.predictions.csv"),),
         command="predict train.csv train.predictions.csv --run runs/number --output .",
         code=2,
-        lines=("--output train.predictions.csv: is an input; name another file",),
+        lines=("--output train.predictions.csv: is an input; choose another file",),
     ),
     Case(
         numbers=(15,),
@@ -489,13 +491,13 @@ CASES = [
         "an absurd width",
         f"{DATA}model: {{widths: [3000000, 3000000]}}\n",
         "c.yaml:2:8: 9,000,024,000,001 parameters and batches of 32 rows need {n} GiB of memory, "
-        "and {n} GiB are free; make the widths or train.batch_size smaller",
+        "but only {n} GiB are free; reduce the widths or train.batch_size",
     ),
     refused(
         16,
         "a width that overflows",
         f"{DATA}model: {{widths: [9223372036854775807]}}\n",
         "c.yaml:2:8: 64,563,604,257,983,430,650 parameters and batches of 32 rows need {n} GiB of "
-        "memory, and {n} GiB are free; make the widths or train.batch_size smaller",
+        "memory, but only {n} GiB are free; reduce the widths or train.batch_size",
     ),
 ]

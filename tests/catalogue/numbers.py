@@ -146,7 +146,7 @@ CASES = [
         "--set 'optimizer={type: sgd, lr: 1e24}' --set train.batch_size=full",
         code=6,
         lines=(
-            "training diverged: a parameter is beyond 1e+12 in epoch 1, update 1; "
+            "training diverged: a parameter exceeds 1e+12 in epoch 1, update 1; "
             f"{REMEDY}; no checkpoint was saved in run",
         ),
         leaves=("run",),

@@ -212,7 +212,7 @@ CASES = [
         command="predict formulas.csv --run formulas --id id --output -",
         code=0,
         lines=(
-            "  - texts that a spreadsheet would run, written with ' before them: =kind, =cmd, @x",
+            "  - texts that a spreadsheet would run as formulas, prefixed with ': =kind, =cmd, @x",
         ),
         then=(harmless,),
     ),

@@ -420,7 +420,7 @@ CASES = [
         command="train --quiet --config number.yaml --set device=cuda",
         code=5,
         lines=(
-            "device: cuda is not to be had, torch {torch} finds 0 CUDA devices; set device: cpu",
+            "device: cuda is not available (torch {torch} sees 0 CUDA devices); set device: cpu",
         ),
         needs=no_cuda,
     ),
