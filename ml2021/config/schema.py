@@ -4,7 +4,7 @@ The string under each field is its description in the JSON Schema. `Config`, at 
 the sections above it; a member of a union is selected by its `type` or `method`.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -188,7 +188,15 @@ class CrossEntropy(Section):
     """`cross_entropy`: negative log-likelihood of the true class."""
 
 
-Loss = Annotated[Mae | Mse | Huber | CrossEntropy, Field(discriminator="type"), short_for("type")]
+RegressionLoss = Mae | Mse | Huber
+Loss = Annotated[RegressionLoss | CrossEntropy, Field(discriminator="type"), short_for("type")]
+
+
+def fitting_losses(task: str) -> str:
+    """Return the losses that fit a task, for a message."""
+    if task == "classification":
+        return "cross_entropy"
+    return f"one of {', '.join(loss().type for loss in get_args(RegressionLoss))}"
 
 
 class Sgd(Section):
@@ -427,10 +435,9 @@ class Config(Section):
         if self.loss is None or self.task == "auto":
             return self
         if isinstance(self.loss, CrossEntropy) != (self.task == "classification"):
-            better = "cross_entropy" if self.task == "classification" else "one of mae, mse, huber"
             raise conflict(
                 f"loss {self.loss.type} does not work with task {self.task}; "
-                f"choose {better}, or another task",
+                f"choose {fitting_losses(self.task)}, or another task",
                 ("loss", "type"),
                 "loss",
             )

@@ -152,9 +152,9 @@ def resolve_config(loaded: LocatedConfig, found: schema.Task) -> schema.Config:
     is_classification = task == "classification"
     loss = config.loss or (schema.CrossEntropy() if is_classification else schema.Mse())
     if is_classification != isinstance(loss, schema.CrossEntropy):
-        fitting = "cross_entropy" if is_classification else "mse, mae or huber"
         raise ConfigError(
-            f"{loaded.locate('loss')}: {loss.type} does not fit {task}; use {fitting}"
+            f"{loaded.locate('loss')}: {loss.type} does not fit {task}; "
+            f"use {schema.fitting_losses(task)}"
         )
     split = config.data.split
     if isinstance(split, schema.FractionSplit):
