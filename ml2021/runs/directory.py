@@ -9,7 +9,6 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,65 +21,26 @@ BEST_OF_SWEEP = "best"
 """The folder of a sweep's directory that holds its best run."""
 
 
-@dataclass(frozen=True)
 class RunDirectory:
     """The paths inside one run directory."""
 
-    path: Path
-
-    @property
-    def config(self) -> Path:
-        """The config as the user wrote it."""
-        return self.path / "config.yaml"
-
-    @property
-    def resolved_config(self) -> Path:
-        """The config with every default."""
-        return self.path / "config.resolved.yaml"
-
-    @property
-    def environment(self) -> Path:
-        """Versions, command line, device, threads, and where the data was."""
-        return self.path / "environment.json"
-
-    @property
-    def metrics(self) -> Path:
-        """One row per epoch."""
-        return self.path / "metrics.csv"
-
-    @property
-    def best(self) -> Path:
-        """The checkpoint with the best validation loss."""
-        return self.path / "checkpoints" / "best.safetensors"
-
-    @property
-    def last(self) -> Path:
-        """The checkpoint to resume from."""
-        return self.path / "checkpoints" / "last.safetensors"
-
-    @property
-    def init(self) -> Path:
-        """A copy of the checkpoint that training started from, if it did."""
-        return self.path / "checkpoints" / "init.safetensors"
-
-    @property
-    def folds(self) -> Path:
-        """One row per fold; written when the folds of a cross-validation are done."""
-        return self.path / "folds.csv"
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.yaml"  # as the user wrote it
+        self.resolved_config = path / "config.resolved.yaml"  # with every default
+        self.environment = path / "environment.json"  # versions, command line, device, data
+        self.metrics = path / "metrics.csv"  # a row per epoch
+        self.folds = path / "folds.csv"  # a row per fold of a cross-validation
+        self.summary = path / "summary.json"  # written when training has ended
+        self.report = path / "report.html"
+        self.checkpoints = path / "checkpoints"
+        self.best = self.checkpoints / "best.safetensors"  # the lowest validation loss
+        self.last = self.checkpoints / "last.safetensors"  # to resume from
+        self.init = self.checkpoints / "init.safetensors"  # a copy of what training started from
 
     def fold_pack(self, number: int) -> Path:
         """Return the checkpoint to resume a pack of folds from."""
-        return self.path / "checkpoints" / f"folds-{number}.safetensors"
-
-    @property
-    def summary(self) -> Path:
-        """Scores, baselines and sizes; written when training has ended."""
-        return self.path / "summary.json"
-
-    @property
-    def report(self) -> Path:
-        """The report."""
-        return self.path / "report.html"
+        return self.checkpoints / f"folds-{number}.safetensors"
 
 
 def create_run(path: Path | None, name: str) -> RunDirectory:
