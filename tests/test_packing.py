@@ -34,20 +34,12 @@ def one_thread() -> Iterator[None]:
 DATA = {"path": "a.csv", "target": "y"}
 
 OPTIMIZERS: dict[str, list[dict[str, Any]]] = {
-    "sgd": [
-        {"lr": 0.02, "momentum": 0.9, "weight_decay": 0.01},
-        {"lr": 0.05, "momentum": 0.0, "weight_decay": 0.0},
-        {"lr": 0.01, "momentum": 0.5, "weight_decay": 0.1},
-    ],
+    "sgd": [{"momentum": 0.9, "weight_decay": 0.01}, {"lr": 0.05}, {"momentum": 0.5}],
     "sgd with nesterov": [
         {"lr": 0.02, "momentum": 0.9, "nesterov": True},
         {"lr": 0.03, "momentum": 0.3, "nesterov": True, "weight_decay": 0.1},
     ],
-    "adagrad": [
-        {"lr": 0.02, "eps": 1e-10},
-        {"lr": 0.05, "eps": 1e-6, "weight_decay": 0.1},
-        {"lr": 0.01, "eps": 1e-3},
-    ],
+    "adagrad": [{"lr": 0.02, "eps": 1e-10}, {"lr": 0.05, "eps": 1e-3, "weight_decay": 0.1}],
     "rmsprop": [
         {"lr": 0.002, "alpha": 0.99},
         {"lr": 0.005, "alpha": 0.9, "momentum": 0.9},
@@ -61,13 +53,10 @@ OPTIMIZERS: dict[str, list[dict[str, Any]]] = {
     "adam, lr": [{"lr": 0.01}, {"lr": 0.001}, {"lr": 0.03}],
     "adamw": [
         {"lr": 0.01, "weight_decay": 0.0},
-        {"lr": 0.001, "weight_decay": 0.3, "beta1": 0.8},
+        {"weight_decay": 0.3, "beta1": 0.8},
         {"lr": 0.003},
     ],
-    "adamw, lr and weight_decay": [
-        {"lr": 0.01, "weight_decay": 0.0},
-        {"lr": 0.001, "weight_decay": 0.3},
-    ],
+    "adamw, lr and weight_decay": [{"lr": 0.01, "weight_decay": 0.0}, {"weight_decay": 0.3}],
 }
 
 
