@@ -16,7 +16,7 @@ CHUNK_VALUES = 1 << 21
 """How many features are held as float64 at a time: 16 MiB."""
 
 NEGLIGIBLE = 4.0 * float(np.finfo(np.float64).eps)
-"""Eigenvalues of an n × n matrix below n times this part of the largest are rounding errors."""
+"""Eigenvalues of an n × n matrix below n times this share of the largest are rounding errors."""
 
 
 def class_frequencies(train_classes: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
@@ -85,21 +85,21 @@ def fit_least_squares(features: NDArray[np.float32], targets: NDArray[np.float64
     centred = targets - target_means
     weights = np.zeros((columns, targets.shape[1]))
     if columns > rows:
-        wide = inputs - means
-        inverse = _pseudoinverse(wide @ wide.T)
+        deviations = inputs - means
+        inverse = _pseudoinverse(deviations @ deviations.T)
         for _ in range(2):  # the solution, and one refinement
-            weights += wide.T @ (inverse @ (centred - wide @ weights))
+            weights += deviations.T @ (inverse @ (centred - deviations @ weights))
     else:
         gram = np.zeros((columns, columns))
         for chunk in _chunks(rows, columns):
-            part = inputs[chunk] - means
-            gram += part.T @ part
+            deviations = inputs[chunk] - means
+            gram += deviations.T @ deviations
         inverse = _pseudoinverse(gram)
         for _ in range(2):
             moment = np.zeros_like(weights)
             for chunk in _chunks(rows, columns):
-                part = inputs[chunk] - means
-                moment += part.T @ (centred[chunk] - part @ weights)
+                deviations = inputs[chunk] - means
+                moment += deviations.T @ (centred[chunk] - deviations @ weights)
             weights += inverse @ moment
     return LeastSquares(np.vstack([weights, target_means - means @ weights]))
 
