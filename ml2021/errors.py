@@ -7,6 +7,7 @@
     ├── ResourceError      5   disk, device or environment
     ├── DivergenceError    6   training diverged
     ├── RunInUseError      7   run directory is locked or already used
+    ├── SweepFailedError       runs of a sweep failed: the code of the first one
     └── RunInterruptedError    stopped by a signal, after saving: 130 SIGINT, 143 SIGTERM
 
 An error has one line for each fault: `where: what; what to do`. Any other exception is a bug of
@@ -61,6 +62,14 @@ class RunInUseError(Ml2021Error):
     """The run directory is locked by another process, or contains another run."""
 
     exit_code = 7
+
+
+class SweepFailedError(Ml2021Error):
+    """Runs of a sweep failed; `exit_code` is that of the first one."""
+
+    def __init__(self, exit_code: int, *lines: str) -> None:
+        super().__init__(*lines)
+        self.exit_code = exit_code
 
 
 class RunInterruptedError(Ml2021Error):
