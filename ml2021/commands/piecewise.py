@@ -66,7 +66,7 @@ def read_points(csv: Path, section: dict[str, Any]) -> CurveFile:
         columns = "column" if count == 1 else "columns"
         raise DataError(f"{csv}: {count:,} {columns}; a curve has two, first x and then its y")
     x_name, y_name = header.names
-    frame = read_table(csv, written, kinds={x_name: "number", y_name: "number"}).frame
+    frame = read_table(csv, written, types={x_name: "number", y_name: "number"}).frame
     x, y = (frame[name].to_numpy(np.float64) for name in header.names)
     for name, values in ((x_name, x), (y_name, y)):
         if (missing := np.flatnonzero(np.isnan(values))).size:
