@@ -1,7 +1,7 @@
-"""Tables of odd cells, quotes, ends of lines and damage, against a slow and plain reader.
+"""Tables of unusual and damaged cells, quotes and line endings, against a slow and simple reader.
 
-The reference reads with the csv module, field by field, and by the rules that the README and the
-catalogue state. Either both have the same values, or both refuse the file, and at the same lines.
+The reference reads with the csv module, field by field, by the rules that the README and the
+catalogue state. Both must read the same values, or both reject the file at the same lines.
 """
 
 import csv
@@ -31,9 +31,9 @@ Column = list[float | str | None]
 
 @dataclass(frozen=True)
 class Refusal:
-    """Where the reference finds fault: lines one of which is named, or cells all of which are.
+    """Where the reference finds an error: a range with the line to report, or the invalid cells.
 
-    Neither, where the fault is the file's as a whole.
+    If it has neither, the error is about the whole file.
     """
 
     lines: range | None = None
@@ -41,7 +41,7 @@ class Refusal:
 
 
 class Rules:
-    """What a cell means, by the words of the documentation."""
+    """What a cell means according to the documentation."""
 
     def __init__(self, format: TableFormat) -> None:
         self.mark = format.decimal
@@ -49,14 +49,14 @@ class Rules:
         self.missing = format.missing
 
     def number(self, cell: str, mark: str | None = None) -> float | None:
-        """Return a number, of any size, or None."""
+        """Return the number, of any size, or None."""
         mark = mark or self.mark
         if re.fullmatch(NUMBER.replace("M", re.escape(mark)), cell, re.ASCII) is None:
             return None
         return float(cell.replace(mark, "."))
 
     def is_missing(self, cell: str) -> bool:
-        """Whether the format says that the cell holds no value."""
+        """Whether the cell is a missing value in this format."""
         number = self.number(cell)
         for text in self.missing:
             assert isinstance(text, str)
@@ -67,30 +67,35 @@ class Rules:
         return False
 
 
-def reference(text: str, format: TableFormat) -> dict[str, Column] | Refusal:
-    """Read a table, or say why not."""
+def read_records(text: str, separator: str) -> tuple[list[tuple[int, list[str]]], Refusal | None]:
+    """Read records with their lines by the csv module, up to the first error."""
     rows: list[tuple[int, list[str]]] = []
     blank = 0
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=format.separator, strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     while True:
         first = reader.line_num + 1
         try:
             record = next(reader, None)
         except csv.Error:
-            return Refusal(range(first, reader.line_num + 1))
+            return rows, Refusal(range(first, reader.line_num + 1))
         if record is None:
-            break
+            return rows, None if len(rows) > 1 else Refusal()
         if not record:
             blank = blank or first
             continue
         if rows and len(record) != len(rows[0][1]):
-            return Refusal(range(first, first + 1))
+            return rows, Refusal(range(first, first + 1))
         if len(record) == 1 and blank and rows:
-            return Refusal(range(blank, blank + 1))
+            return rows, Refusal(range(blank, blank + 1))
         blank = 0
         rows.append((first, record))
-    if len(rows) < 2:
-        return Refusal()
+
+
+def reference(text: str, format: TableFormat) -> dict[str, Column] | Refusal:
+    """Read a table, or return why it is invalid."""
+    rows, refusal = read_records(text, format.separator)
+    if refusal is not None:
+        return refusal
     names, rules = rows[0][1], Rules(format)
     columns: dict[str, Column] = {}
     odd: list[tuple[int, str]] = []
@@ -103,7 +108,7 @@ def reference(text: str, format: TableFormat) -> dict[str, Column] | Refusal:
 
 
 def _column(cells: Sequence[str], rules: Rules) -> tuple[Column, list[int]]:
-    """Return a column's values, and the first rows of the cells that it must not hold."""
+    """Return a column's values and the rows of its first invalid cells."""
     gone = [rules.is_missing(cell) for cell in cells]
     filled = [cell for cell, is_gone in zip(cells, gone, strict=True) if not is_gone and cell]
     meant = [c for c in filled if rules.number(c) is not None or NOT_FINITE.fullmatch(c)]
@@ -123,7 +128,7 @@ def _column(cells: Sequence[str], rules: Rules) -> tuple[Column, list[int]]:
     return numbers, odd[:3]
 
 
-# What is read.
+# The files.
 
 NUMBERS = st.sampled_from(
     ["0", "1", "-2", "3.5", "+.5", "1e3", " 4", "5 ", "1E-2", "7.", "1234567"]
@@ -154,7 +159,7 @@ FORMATS = st.builds(
 
 @st.composite
 def files(draw: st.DrawFn) -> tuple[str, TableFormat]:
-    """Return a text that is a table, or was one until it was damaged, and how it is written."""
+    """Return a table as text, possibly damaged, and its format."""
     format = draw(FORMATS)
     kinds = draw(st.lists(st.sampled_from(list(CELLS)), min_size=2, max_size=4))
     height = draw(st.integers(1, 25))
@@ -191,7 +196,7 @@ def _written(cell: str, separator: str, is_quoted: bool) -> str:
     return cell
 
 
-# How both are held against each other.
+# The comparison.
 
 
 def suite(count: int) -> Tally:
@@ -223,7 +228,7 @@ def suite(count: int) -> Tally:
 
 
 def judge(tally: Tally, path: Path, text: str, format: TableFormat) -> str:
-    """Say what reading makes of a file: equal, refused where it has to be, or a fault."""
+    """Return "equal", "refused" if rightly refused, or what went wrong."""
     expected = reference(text, format)
     try:
         with tally.timed():
@@ -249,7 +254,7 @@ def _plain(value: Any) -> float | str | None:
 
 
 def _judge_refusal(path: Path, error: DataError, expected: Refusal) -> str:
-    """Say whether a file is refused at the right lines, and for the right columns."""
+    """Check that a file is refused at the right lines and for the right columns."""
     found = []
     for line in error.lines:
         match = re.match(re.escape(str(path)) + r":(\d+): (?:column '([^']*)')?", line)

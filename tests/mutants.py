@@ -286,7 +286,7 @@ def _no_line_count() -> None:
 def _odd_cells_are_missing() -> None:
     from ml2021.data import tables
 
-    put(tables._refuse_odd, lambda path, format, rules, judged, find: None)
+    put(tables._reject_invalid, lambda path, format, rules, checked, find: None)
 
 
 def _rows_are_lines() -> None:

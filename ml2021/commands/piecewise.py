@@ -68,7 +68,7 @@ def read_points(csv: Path, section: dict[str, Any]) -> CurveFile:
     if (count := len(header.names)) != 2:
         raise DataError(f"{csv}: has {plural(count, 'column')}; a curve needs two, x and y")
     x_name, y_name = header.names
-    frame = read_table(csv, file_format, kinds={x_name: "number", y_name: "number"}).frame
+    frame = read_table(csv, file_format, types={x_name: "number", y_name: "number"}).frame
     x, y = (frame[name].to_numpy(np.float64) for name in header.names)
     for name, values in ((x_name, x), (y_name, y)):
         if (missing := np.flatnonzero(np.isnan(values))).size:

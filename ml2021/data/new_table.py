@@ -89,8 +89,8 @@ def read_new_table(
     texts: dict[str, StorageType] = dict.fromkeys(carried, "text")
     twice = bool(names.keys() & texts.keys())
     columns, together = ([*names], storage_of) if twice else ([*names, *texts], texts | storage_of)
-    read = read_table(path, table_format, columns=columns, kinds=together)
-    again = read_table(path, table_format, columns=carried, kinds=texts) if twice else read
+    read = read_table(path, table_format, columns=columns, types=together)
+    again = read_table(path, table_format, columns=carried, types=texts) if twice else read
     if again.sha256 != read.sha256:
         raise changed_error(path)
     known = {header.names[position] for position in positions.values()} | set(carried)

@@ -1,6 +1,6 @@
-"""A Parquet file -> columns like those that a file of text gives.
+"""Read Parquet columns as `ml2021.data.csv` reads those of a CSV file.
 
-It needs pyarrow, an extra of this package. Judging the cells is left to `ml2021.data.csv.cells`.
+This needs pyarrow, an optional dependency. `ml2021.data.csv.cells` checks the cells.
 """
 
 from collections.abc import Collection, Sequence
@@ -26,7 +26,7 @@ class ParquetSource:
             pyarrow = import_module("pyarrow")
             parquet = import_module("pyarrow.parquet")
         except ImportError:
-            what = "reading Parquet needs pyarrow; pip install 'ml2021[parquet]'"
+            what = "Parquet needs pyarrow; pip install 'ml2021[parquet]'"
             raise file_error(path, what) from None
         file = HashedFile(path)
         try:
@@ -39,14 +39,14 @@ class ParquetSource:
         try:
             self._file = parquet.ParquetFile(pyarrow.BufferReader(pyarrow.py_buffer(data)))
         except (pyarrow.ArrowException, OSError) as error:
-            raise file_error(path, f"not a Parquet file: {echo(error)}; get it again") from None
+            raise file_error(path, f"not a Parquet file: {echo(error)}; check the file") from None
         self._path = path
         self.names = tuple(self._file.schema_arrow.names)
         if not self.names:
-            raise file_error(path, "a table without columns; it should hold some")
+            raise file_error(path, "the table has no columns; add some")
         self.rows = int(self._file.metadata.num_rows)
         if not self.rows:
-            raise file_error(path, "a header and no rows; add the data")
+            raise file_error(path, "a header but no rows; add rows")
         if "" in self.names:
             number = self.names.index("") + 1
             raise file_error(path, f"column {number} has no name; give it one")
@@ -61,17 +61,19 @@ class ParquetSource:
     ) -> dict[str, NDArray[np.generic]]:
         """Return the columns at `indices` under `names`: numbers, or object holding str and NaN.
 
-        Booleans, dates and categories become text, as does every column that `texts` names; the
-        texts in `missing` become NaN.
+        Booleans, dates, categories and every column in `texts` become text; the texts in `missing`
+        become NaN.
 
         Raises:
-            DataError: a column holds lists, bytes or other things that are neither.
+            DataError: a column holds values that are neither numbers nor text, such as lists.
         """
         pa = import_module("pyarrow")
         try:
             table = self._file.read()
         except (pa.ArrowException, OSError) as error:
-            raise file_error(self._path, f"damaged Parquet: {echo(error)}; get it again") from None
+            raise file_error(
+                self._path, f"damaged Parquet file: {echo(error)}; get a new copy"
+            ) from None
         columns: dict[str, NDArray[np.generic]] = {}
         for index, name in zip(indices, names, strict=True):
             column = table.column(index)
@@ -80,7 +82,7 @@ class ParquetSource:
             kind = column.type
             if pa.types.is_nested(kind) or pa.types.is_binary(kind):
                 what = f"column '{echo(name)}' holds {kind}, neither numbers nor text"
-                raise file_error(self._path, f"{what}; leave it out")
+                raise file_error(self._path, f"{what}; exclude it")
             if pa.types.is_null(kind):
                 columns[name] = np.full(len(column), np.nan)
             elif name not in texts and (

@@ -1,1 +1,1 @@
-"""How a file becomes a table: opened, hashed, decoded, cut into records, parsed and judged."""
+"""The strict CSV reader: open, hash, decode, split into records, parse and check."""

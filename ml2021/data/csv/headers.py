@@ -1,7 +1,4 @@
-"""How a table is written, and the names of its columns.
-
-The rows are left to `ml2021.data.tables`, which users of this room import from.
-"""
+"""The format of a CSV file and the names of its columns; `ml2021.data.tables` reads the rows."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -20,7 +17,7 @@ _NEVER_SEPARATORS = '"\n\r\0+-'
 
 @dataclass(frozen=True)
 class TableFormat:
-    """How a file of text is written; the fields are the config's keys under `data`.
+    """The format of a CSV file; the fields are the config's keys under `data`.
 
     `separator` is one ASCII character, `decimal` a point or a comma.
     """
@@ -34,7 +31,7 @@ class TableFormat:
 
 @dataclass(frozen=True)
 class Header:
-    """The columns of a file: `raw` as it names them, `names` with repeated ones told apart."""
+    """The columns of a file: `raw` as in the file, `names` with repeated ones numbered."""
 
     path: Path
     raw: tuple[str, ...]
@@ -42,7 +39,7 @@ class Header:
 
     @cached_property
     def repeated(self) -> dict[str, tuple[str, ...]]:
-        """The names that stand in the file several times, and what each is called instead."""
+        """The names that occur several times in the file, each with its unique names."""
         counts = Counter(self.raw)
         found: dict[str, tuple[str, ...]] = {}
         for raw, name in zip(self.raw, self.names, strict=True):
@@ -52,7 +49,7 @@ class Header:
 
 
 def make_header(path: Path, raw: Sequence[str]) -> Header:
-    """Tell repeated names apart: name.0, name.1, ... by numbers that no other column has."""
+    """Make names unique: repeated ones become name.0, name.1, ..., skipping names in use."""
     counts = Counter(raw)
     taken = set(raw)
     following: Counter[str] = Counter()
@@ -68,15 +65,15 @@ def make_header(path: Path, raw: Sequence[str]) -> Header:
 
 
 def open_scan(path: Path, format: TableFormat, state: tuple[int, ...] | None = None) -> TextScan:
-    """Open a text file for one pass; `state` is that of an earlier one."""
+    """Open a CSV file for one pass; `state` is the `state` of an earlier pass, if any."""
     sep = format.separator
     if len(sep) != 1 or not sep.isascii() or sep.isalnum() or sep in _NEVER_SEPARATORS:
         choices = 'use one character such as ",", ";" or "\\t"'
-        raise DataError(f"data.separator: '{echo(sep)}' cannot separate fields; {choices}")
+        raise DataError(f"data.separator: '{echo(sep)}' cannot be a separator; {choices}")
     if format.decimal not in (".", ",") or format.decimal == sep:
         raise DataError(
-            f"data.decimal: '{echo(format.decimal)}' cannot be the decimal mark where "
-            f"data.separator is '{echo(sep)}'; it is a point or a comma"
+            f"data.decimal: '{echo(format.decimal)}' cannot be the decimal mark if "
+            f"data.separator is '{echo(sep)}'; use a point or a comma"
         )
     first = "header" if format.header else "first row"
     return TextScan(path, sep, format.encoding, first=first, state=state)
@@ -85,13 +82,13 @@ def open_scan(path: Path, format: TableFormat, state: tuple[int, ...] | None = N
 def begin_table(
     scan: TextScan, blocks: Iterator[Block], format: TableFormat
 ) -> tuple[Header, list[Block]]:
-    """Return the header, and the blocks up to the first row of data."""
+    """Return the header and the blocks up to the first row of data."""
     first: list[Block] = []
     least = 2 if format.header else 1
     while sum(block.rows for block in first) < least and (block := next(blocks, None)):
         first.append(block)
     if not first:
-        raise file_error(scan.path, "an empty file; it should hold a table")
+        raise file_error(scan.path, "the file is empty; give a file with a table")
     record = next(r for r in scan.split(first[0].data, first[0].line) if not r.blank)
     raw = record.texts()
     if not format.header:
@@ -100,13 +97,13 @@ def begin_table(
     rules = CellRules(format.decimal, format.missing)
     numbers = [cell for cell in raw if rules.is_number(cell)]
     data = numbers and all(rules.is_number(cell) or rules.is_missing(cell) for cell in raw)
-    # pandas names columns 0, 1, 2, ... and the index before them not at all
+    # pandas writes the names 0, 1, 2, ..., and an empty name for the index before them
     if data and [cell for cell in raw if cell] != [str(index) for index in range(len(numbers))]:
-        what = "numbers where the column names belong"
-        raise DataError(f"{where}: {what}; write a header, or set data.header: false")
+        what = "numbers instead of column names"
+        raise DataError(f"{where}: {what}; add a header, or set data.header: false")
     if "" in raw:
-        remedy = "" if raw[0] else " (pandas writes its index so; index=False leaves it out)"
+        remedy = "" if raw[0] else " (pandas writes its index this way; use to_csv(index=False))"
         raise DataError(f"{where}: column {raw.index('') + 1} has no name; give it one{remedy}")
     if sum(block.rows for block in first) < least:
-        raise file_error(scan.path, "a header and no rows; add the data")
+        raise file_error(scan.path, "a header but no rows; add rows")
     return make_header(scan.path, raw), first

@@ -1,33 +1,35 @@
-"""Blocks of text -> columns of numbers and texts, by pandas' C engine, pieces side by side.
+"""Parse blocks of CSV text into columns with pandas' C engine, in several threads.
 
-The blocks are checked by `ml2021.data.csv.scan`; what pandas made of the cells is judged by
-`ml2021.data.csv.cells`.
+`ml2021.data.csv.scan` has checked the blocks; `ml2021.data.csv.cells` checks the parsed cells.
 """
 
+import codecs
 import io
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml2021.data.csv.scan import Block
+from ml2021.data.csv.cells import CellRules, texts_for_parser
+from ml2021.data.csv.headers import TableFormat
+from ml2021.data.csv.scan import Block, TextScan
+from ml2021.files import cores
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _PIECE_BYTES, _PIECE_ROWS = 4 << 20, 1000
-"""What a piece holds at least, so that pandas' cost of beginning one, 2 ms, does not count: on two
+"""The minimum size of a piece, so that pandas' fixed cost per piece, 2 ms, does not matter: on two
 cores, 104 MB with 29 columns took 0.37, 0.33 and 0.33 s in pieces of 2, 4 and 8 MB."""
 
-_LARGE_PIECE_BYTES = 32 << 20  # enough, whatever the number of its rows
+_LARGE_PIECE_BYTES = 32 << 20  # enough even with fewer rows
 
-_MOST_THREADS = 4  # one feeds them, and it is a quarter as fast as their work
+_MOST_THREADS = 4  # the scan, a single thread, is about four times as fast as one of them
 
 Values = NDArray[np.generic]
 
@@ -36,9 +38,9 @@ Values = NDArray[np.generic]
 class Parsed:
     """What pandas made of `rows` records.
 
-    columns: (rows,) each, int64, uint64 or float64, NaN where missing; or object, holding str, and
-    NaN where missing. garbled: columns that are both, or true and false: how their cells were
-    written is lost, and they have to be read again as texts.
+    columns: (rows,) each, int64, uint64 or float64, NaN if missing; or object, holding str, or NaN
+    if missing. garbled: columns with both, or with true and false; pandas does not keep how these
+    cells were written, so they must be parsed again as text.
     """
 
     rows: int
@@ -47,69 +49,57 @@ class Parsed:
 
 
 def parse_blocks(
+    scan: TextScan,
     blocks: Iterable[Block],
     names: Sequence[str],
     columns: Sequence[str],
-    *,
-    separator: str,
-    decimal: str,
-    header: bool,
-    missing: Sequence[str],
     texts: Sequence[str],
-    expected_rows: Callable[[], int],
+    format: TableFormat,
+    rules: CellRules,
 ) -> Parsed:
-    """Parse the `columns` of records that have the fields `names`.
+    """Parse these `columns` from all blocks of a scan, whose fields are called `names`.
 
-    The columns in `texts` are object, holding str and NaN for the texts in `missing`; the others
-    are what pandas takes them for. `expected_rows` guesses their number, ever better. Raises what
+    The columns in `texts` are parsed as text; pandas infers the type of the others. Raises what
     `blocks` raises.
     """
+    blocks = islice(blocks, int(format.header), None)  # the first block is the first record alone
     if not columns:
-        return Parsed(sum(block.rows for block in blocks) - header, {}, [])
-    parse = partial(
-        _parse_piece,
-        sep=separator,
-        decimal=decimal,
-        names=list(names),
-        usecols=list(columns),
-        dtype=dict.fromkeys(texts, object),
-        na_values=list(missing),
-    )
-    gathered = {name: _Column(expected_rows) for name in columns}
-    threads = min(_MOST_THREADS, _cores())
-    running: deque[Future[pd.DataFrame]] = deque()
+        return Parsed(sum(block.rows for block in blocks), {}, [])
+    import pandas as pd
+
+    def parse(piece: list[bytes]) -> pd.DataFrame:
+        return pd.read_csv(
+            _Utf8Reader(piece),
+            engine="c",
+            sep=format.separator,
+            decimal=format.decimal,
+            header=None,
+            names=list(names),
+            usecols=list(columns),
+            dtype=dict.fromkeys(texts, object),
+            na_values=texts_for_parser(rules),
+            keep_default_na=False,
+            index_col=False,
+            skip_blank_lines=False,
+            low_memory=False,
+        )
+
+    parsed = {name: _Column(scan.expected_rows) for name in columns}
     rows = 0
-
-    def gather() -> None:
-        nonlocal rows
-        piece = running.popleft().result()
-        for name, column in gathered.items():
-            column.append(rows, piece[name])
-        rows += len(piece)
-
-    with ThreadPoolExecutor(threads) as pool:
-        for number, piece in enumerate(_pieces(blocks)):
-            running.append(pool.submit(parse, piece, header=0 if header and not number else None))
-            if len(running) > 2 * threads:
-                gather()
-        while running:
-            gather()
+    for frame in _map_in_threads(parse, _pieces(blocks)):
+        for name, column in parsed.items():
+            column.append(rows, frame[name])
+        rows += len(frame)
+    values = {name: column.take(rows) for name, column in parsed.items()}
     return Parsed(
         rows,
-        {name: values for name, c in gathered.items() if (values := c.take(rows)) is not None},
-        [name for name, column in gathered.items() if column.is_garbled],
+        {name: array for name, array in values.items() if array is not None},
+        [name for name, array in values.items() if array is None],
     )
-
-
-def _cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _pieces(blocks: Iterable[Block]) -> Iterator[list[bytes]]:
-    """Yield the text of the blocks, several of them together."""
+    """Yield the text of the blocks in larger pieces."""
     piece: list[bytes] = []
     size = rows = 0
     for block in blocks:
@@ -123,36 +113,37 @@ def _pieces(blocks: Iterable[Block]) -> Iterator[list[bytes]]:
         yield piece
 
 
-def _parse_piece(piece: list[bytes], **arguments: Any) -> "pd.DataFrame":
-    import pandas as pd
-
-    frame: pd.DataFrame = pd.read_csv(
-        _Feed(piece),
-        engine="c",
-        index_col=False,
-        keep_default_na=False,
-        skip_blank_lines=False,
-        low_memory=False,
-        **arguments,
-    )
-    return frame
+def _map_in_threads(
+    parse: "Callable[[list[bytes]], pd.DataFrame]", pieces: Iterable[list[bytes]]
+) -> "Iterator[pd.DataFrame]":
+    """Yield the parsed pieces in order; few of them are in memory at a time."""
+    threads = min(_MOST_THREADS, cores())
+    running: deque[Future[pd.DataFrame]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for piece in pieces:
+            running.append(pool.submit(parse, piece))
+            if len(running) > 2 * threads:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
 
 
 class _Column:
-    """A column that grows by pieces: an array of numbers, or the texts of each piece.
+    """A column that grows piece by piece: an array of numbers, or a list of arrays of str.
 
-    Its numbers have one place from the beginning, which costs no memory before it is written to.
+    The array of numbers is allocated once for all expected rows; memory that has not been written
+    to costs nothing.
     """
 
     def __init__(self, expected_rows: Callable[[], int]) -> None:
-        self.is_garbled = False
+        self._is_garbled = False
         self._expected_rows = expected_rows
         self._numbers: Values | None = None
         self._texts: list[NDArray[np.object_]] = []
 
     def append(self, rows: int, piece: "pd.Series") -> None:
-        """Add a piece, where there are `rows` already."""
-        if self.is_garbled:
+        """Append a piece after the first `rows` rows."""
+        if self._is_garbled:
             return
         if piece.dtype.kind in "iuf" and not self._texts:
             self._append_numbers(rows, piece.to_numpy())
@@ -163,30 +154,30 @@ class _Column:
         self._numbers = None
         self._texts += [part for part in parts if part is not None]
         if any(part is None for part in parts):
-            self.is_garbled = True
+            self._is_garbled = True
             self._texts.clear()
 
     def _append_numbers(self, rows: int, values: Values) -> None:
         stop = rows + len(values)
         dtype = values.dtype if self._numbers is None else np.result_type(self._numbers, values)
         if self._numbers is None or self._numbers.dtype != dtype or len(self._numbers) < stop:
-            place = np.empty(max(stop, self._expected_rows()), dtype)
+            larger = np.empty(max(stop, self._expected_rows()), dtype)
             if self._numbers is not None:
-                place[:rows] = self._numbers[:rows]
-            self._numbers = place
+                larger[:rows] = self._numbers[:rows]
+            self._numbers = larger
         self._numbers[rows:stop] = values
 
     def take(self, rows: int) -> Values | None:
-        """Return the `rows` values, None where they are garbled; the column is empty then."""
+        """Return the values and forget them; None if the column is garbled."""
         numbers, texts = self._numbers, self._texts
         self._numbers, self._texts = None, []
-        if self.is_garbled:
+        if self._is_garbled:
             return None
         return np.concatenate(texts) if numbers is None else numbers[:rows]
 
 
 def _as_texts(values: "pd.Series | Values") -> NDArray[np.object_] | None:
-    """Return str, and NaN where missing; None where there is anything else among them."""
+    """Return an array of str, NaN if missing; None if any value is neither."""
     import pandas as pd
 
     if values.dtype.kind in "iuf":
@@ -198,26 +189,27 @@ def _as_texts(values: "pd.Series | Values") -> NDArray[np.object_] | None:
     return texts
 
 
-class _Feed(io.IOBase):
-    """What pandas reads from.
+class _Utf8Reader(io.IOBase):
+    """A file of UTF-8 for pandas.
 
-    It has the mode "r", and is none of Python's binary streams, so that pandas' C parser takes the
-    bytes as they are, UTF-8, and puts no decoder and encoder of its own between.
+    With mode "r" and outside Python's binary stream classes, pandas' C parser takes the bytes as
+    they are, rather than decoding and encoding them again.
     """
 
     mode = "r"
 
     def __init__(self, piece: list[bytes]) -> None:
         super().__init__()
-        self._coming = iter(piece)
-        self._data = b""
-        self._at = 0
+        self._blocks = iter(piece)
+        # pandas removes a byte order mark; without this one it would take one from the first cell
+        self._data = codecs.BOM_UTF8 + next(self._blocks)
+        self._position = 0
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return the next bytes, at most `size`; none at the end."""
-        if self._at == len(self._data):
-            self._data, self._at = next(self._coming, b""), 0
-        stop = len(self._data) if size < 0 else self._at + size
-        part = self._data[self._at : stop]
-        self._at += len(part)
-        return part
+        """Return at most `size` more bytes, empty at the end."""
+        if self._position == len(self._data):
+            self._data, self._position = next(self._blocks, b""), 0
+        stop = len(self._data) if size < 0 else self._position + size
+        data = self._data[self._position : stop]
+        self._position += len(data)
+        return data

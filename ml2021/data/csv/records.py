@@ -1,11 +1,11 @@
-"""The grammar of a table in text: where its fields and records end, fast and carefully.
+"""Split CSV text into records and fields.
 
-`regular_records` is vectorised and accepts only what is perfectly regular; `split_records` goes
-field by field and decides the rest. Files and line counts are left to `ml2021.data.csv.scan`.
+`regular_records` is vectorised and accepts only perfectly regular text; `split_records` goes field
+by field and handles everything else. `ml2021.data.csv.scan` reads the file and counts its lines.
 
-The rules are those of pandas' C parser and of Python's csv module: a quote is special only at the
-start of a field, and doubled inside one that starts with it. Text after a closing quote, which
-those two let pass, is refused.
+The rules are those of pandas' C parser and Python's csv module: a quote is special only at the
+start of a field, and is doubled inside a quoted field. Unlike those two, text after a closing quote
+is an error.
 """
 
 import re
@@ -20,16 +20,16 @@ from ml2021.data.csv.source import show_path
 from ml2021.errors import DataError
 
 COLUMN_LIMIT = 100_000
-"""The most fields that a record may have."""
+"""The maximum number of fields in a record."""
 
 _QUOTE, _NEWLINE, _RETURN = b'"\n\r'
 
 
 @dataclass(frozen=True)
 class Record:
-    """One record: the line it begins on, its fields as they stand, and its place in the data.
+    """One record: the line it begins on, its raw fields, and its position in the data.
 
-    `stop` is behind its terminator. A blank line comes as a record with `blank` set.
+    `stop` is after its line ending. A blank line is a record too, with `blank` true.
     """
 
     line: int
@@ -39,11 +39,11 @@ class Record:
 
     @property
     def blank(self) -> bool:
-        """Whether this is an empty line, which stands between records."""
+        """Whether this is an empty line rather than a record."""
         return self.fields == (b"",)
 
     def texts(self) -> list[str]:
-        """Return the fields as text, the quotes around them taken off."""
+        """Return the fields as text, without their quotes."""
         return [
             (f[1:-1].replace(b'""', b'"') if f.startswith(b'"') else f).decode()
             for f in self.fields
@@ -51,23 +51,23 @@ class Record:
 
 
 def count_lines(data: bytes) -> int:
-    r"""Return how many lines end in `data`; \r\n, \n and \r each end one."""
+    r"""Return the number of line endings in `data`: \r\n, \n or \r."""
     lines = data.count(b"\n")
     return lines + data.count(b"\r") - data.count(b"\r\n") if b"\r" in data else lines
 
 
 def regular_records(data: bytes, separator: bytes, width: int) -> tuple[int, int]:
-    """Return the length and the number of the whole records at the start of `data`, vectorised.
+    """Return the length in bytes and the number of complete records at the start of `data`.
 
-    (0, 0) where they are not perfectly regular: `width` fields each, quotes only around fields,
+    Return (0, 0) unless they are perfectly regular: `width` fields each, quotes only around fields,
     no blank line, no lone carriage return. `data` begins at the start of a record.
     """
     chars = np.frombuffer(data, np.uint8)
     is_line = chars == _NEWLINE
     ends = np.flatnonzero(is_line | (chars == separator[0]))  # of fields
     if b'"' in data:
-        # An opening quote follows the end of a field, a closing one precedes it; the two halves of
-        # a doubled quote are neighbours. Where that holds, parity tells inside from outside.
+        # An opening quote follows the end of a field, a closing one precedes it, and the halves of
+        # a doubled quote are adjacent. Given that, parity tells whether a position is quoted.
         quotes = np.flatnonzero(chars == _QUOTE)
         around = np.ones(chars.size + 2, bool)
         around[1:-1] = np.isin(chars, np.frombuffer(separator + b'"\n\r', np.uint8))
@@ -86,7 +86,7 @@ def regular_records(data: bytes, separator: bytes, width: int) -> tuple[int, int
         if not (chars[returns + 1] == _NEWLINE).all():
             return 0, 0
     lines = ends[width - 1 : rows * width : width]
-    # As many line ends as there are, and each where a record's last field has to end.
+    # every line end must be where the last field of a record ends
     if not rows or lines.size != rows or not is_line[lines].all():
         return 0, 0
     if width == 1:
@@ -97,14 +97,14 @@ def regular_records(data: bytes, separator: bytes, width: int) -> tuple[int, int
     return int(lines[-1]) + 1, rows
 
 
-def _outside(places: NDArray[np.int64], quotes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the places outside of quotes."""
-    outside: NDArray[np.int64] = places[np.searchsorted(quotes, places) % 2 == 0]
+def _outside(positions: NDArray[np.int64], quotes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the positions outside quotes."""
+    outside: NDArray[np.int64] = positions[np.searchsorted(quotes, positions) % 2 == 0]
     return outside
 
 
 def _field_pattern(separator: bytes) -> bytes:
-    """Return the pattern of a field and what ends it, a group each."""
+    """Return a pattern with two groups: a field, and the separator or line ending after it."""
     s = re.escape(separator)
     return rb'("[^"]*+(?:""[^"]*+)*+"|(?!")[^' + s + rb"\r\n]*+)(" + s + rb"|\r\n?|\n)"
 
@@ -113,13 +113,13 @@ _QUOTED = re.compile(rb'"[^"]*+(?:""[^"]*+)*+"')
 
 
 def open_field(rest: bytes, separator: bytes) -> int:
-    """Return where the field begins that `rest`, the start of a record, ends in."""
+    """Return where the last field of `rest`, an incomplete record, begins."""
     whole = re.match(rb"(?:" + _field_pattern(separator) + rb")*+", rest)
     return whole.end() if whole else 0
 
 
 def split_records(path: Path, data: bytes, line: int, separator: bytes) -> Iterator[Record]:
-    """Yield the whole records at the start of `data`, which begins on `line`; blank lines too.
+    """Yield the complete records and blank lines at the start of `data`, which begins on `line`.
 
     Raises:
         DataError: text after a closing quote, or more than `COLUMN_LIMIT` fields.
@@ -132,7 +132,7 @@ def split_records(path: Path, data: bytes, line: int, separator: bytes) -> Itera
         fields.append(field)
         at = match.end()
         if len(fields) > COLUMN_LIMIT:
-            what = f"more than {COLUMN_LIMIT:,} fields; leave columns out"
+            what = f"more than {COLUMN_LIMIT:,} fields; remove some columns"
             raise DataError(f"{show_path(path)}:{line}: {what}")
         if end == separator:
             continue
@@ -145,13 +145,13 @@ def split_records(path: Path, data: bytes, line: int, separator: bytes) -> Itera
         line += count_lines(data[start:at])
         last = line + count_lines(quoted[0])
         where = f" on line {last}" if last > line else ""
-        what = f"text follows the closing quote{where} of the field that opens here"
-        remedy = "double the quotes inside a field"
+        what = f"text after the closing quote{where} of this field"
+        remedy = "double the quotes inside the field"
         raise DataError(f"{show_path(path)}:{line}: {what}; {remedy}")
 
 
 def likely_separator(first: bytes, second: bytes, separator: bytes) -> bytes | None:
-    """Return what seems to separate the fields of two lines where `separator` does not, if any."""
+    """Guess the separator from two lines that `separator` does not split, or return None."""
     for mark in (b",", b";", b"\t", b"|"):
         if mark != separator and 0 < first.count(mark) == second.count(mark):
             return mark

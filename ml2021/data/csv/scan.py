@@ -1,9 +1,9 @@
-"""One pass over the text of a table: cut into blocks of whole records, all of the same width.
+"""Split a table's text into blocks of complete records, and check that all have the same width.
 
-A fast branch (numpy, a block at a time) accepts what is perfectly regular. Whatever it does not
-accept goes to `split_records`, field by field, which alone decides and alone names the line at
-fault. Memory is bounded by `RECORD_LIMIT`, whatever the file holds. Reading and decoding the file
-is left to `ml2021.data.csv.source`, what the cells mean to `ml2021.data.csv.cells`.
+The fast path (`regular_records`) accepts perfectly regular blocks. All others go through
+`split_records`, which decides whether they are valid and finds the line of an error. Memory is
+bounded by `RECORD_LIMIT`, whatever the file contains. `ml2021.data.csv.source` reads and decodes
+the file; `ml2021.data.csv.cells` interprets the cells.
 """
 
 import re
@@ -30,11 +30,12 @@ from ml2021.data.csv.source import (
     text_chunks,
 )
 from ml2021.errors import DataError
+from ml2021.formatting import plural
 
 RECORD_LIMIT = 16 << 20
-"""The longest record that is read, in bytes of UTF-8."""
+"""The maximum length of a record, in bytes of UTF-8."""
 
-_FAST_LIMIT = 2 << 20  # the fast branch takes up to 16 times the size of what it looks at
+_FAST_LIMIT = 2 << 20  # bytes; the fast path needs up to 16 times as much memory
 
 _EXPONENT_SPACE = [e + s for e in (b"e", b"E") for s in (b" ", b"\t", b"\n", b"\v", b"\f", b"\r")]
 
@@ -45,10 +46,10 @@ _DECIMAL_COMMA = re.compile(rb"[;\t|][+-]?[0-9]+,[0-9]+[;\t|]")
 
 @dataclass(frozen=True)
 class Block:
-    """Whole records: `data` as it stands in the file (in UTF-8), from line `line` on.
+    """Complete records: `data` as in the file (in UTF-8), beginning on line `line`.
 
-    `row` counts the records before it and `rows` those in it, the header too. `clean` is `data`
-    without the blank lines.
+    `row` is the number of records before the block and `rows` the number in it, both including the
+    header. `clean` is `data` without blank lines.
     """
 
     data: bytes
@@ -59,12 +60,12 @@ class Block:
 
 
 class TextScan:
-    """The records of a text file in blocks, once; use it with `with`.
+    """One pass over the records of a text file in blocks, as a context manager.
 
-    `separator` is one ASCII character. The first record, which messages call `first`, says how
-    many fields each has. After the last block, `sha256` is that of the bytes on disk, and
-    `spaced_exponent` tells that a cell like `+3e 2`, which pandas takes for 300, may be among them.
-    `state` is that of another scan of the file, which this one then has to find unchanged.
+    `separator` is one ASCII character. The first record, called `first` in messages, sets the
+    number of fields. After the last block, `sha256` is the hash of the bytes on disk, and
+    `spaced_exponent` tells whether the file may contain cells like `+3e 2`, which pandas reads as
+    300. `state` is the `state` of an earlier scan; the file must not have changed since.
     """
 
     def __init__(
@@ -107,8 +108,8 @@ class TextScan:
         """Yield the blocks in order.
 
         Raises:
-            DataError: the file is not text in its encoding, or not all records are as wide as the
-                first; the message names the first line at fault.
+            DataError: the text is not in its encoding, or a record is not as wide as the first;
+                the message gives the first such line.
         """
         chunks = text_chunks(self._file, self._encoding)
         rest = b""
@@ -135,7 +136,7 @@ class TextScan:
         return int(1.02 * self._row / self._file.share_read) + 1
 
     def _next_chunk(self, chunks: Iterator[bytes], rest: bytes) -> bytes:
-        """Return more text; as much as `rest` holds, so that a long record is not met too often."""
+        """Return at least as much text as `rest`, so that a long record is rarely rescanned."""
         chunk = b""
         try:
             while (more := next(chunks, b"")) and len(chunk := chunk + more) < len(rest):
@@ -146,14 +147,14 @@ class TextScan:
         if b"\0" in chunk:
             line = self._line + count_lines(rest + chunk[: chunk.index(b"\0")])
             if chunk.count(b"\0") * 3 > len(chunk):
-                what = "not UTF-8, it looks like UTF-16; set data.encoding: utf-16"
+                what = "not UTF-8 (probably UTF-16); set data.encoding: utf-16"
             else:
-                what = "a NUL character; take it out, or name the right data.encoding"
+                what = "NUL character; remove it, or set data.encoding"
             raise self._error(line, what)
         return chunk
 
     def _block(self, data: bytes, cut_off: bool) -> Block:
-        """Return the whole records at the start of `data`."""
+        """Return the complete records at the start of `data`."""
         length = rows = 0
         clean = None
         if b"\n" in data or b"\r" in data:
@@ -171,9 +172,9 @@ class TextScan:
         return block
 
     def _careful(self, data: bytes, cut_off: bool) -> tuple[int, int, bytes]:
-        """Return the length and number of the whole records, and their bytes without blanks.
+        """Return the length and number of complete records, and their bytes without blank lines.
 
-        The first record of all comes alone: once it has said the width, the fast branch can go on.
+        The file's first record is returned alone: it sets the width, which the fast path needs.
         """
         kept: list[bytes] = []
         is_first = not self.width
@@ -190,8 +191,8 @@ class TextScan:
             if found != self.width:
                 raise self._error(record.line, self._counts(found, cut_off and stop == len(data)))
             if self.width == 1 and self._blank_line and (self._row or kept):
-                what = "a blank line, which could be a missing value"
-                raise self._error(self._blank_line, f'{what}; write "" in it, or take it out')
+                what = "blank line, possibly a missing value"
+                raise self._error(self._blank_line, f'{what}; write "" there, or remove it')
             self._blank_line = 0
             kept.append(data[record.start : stop])
             if is_first:
@@ -199,7 +200,7 @@ class TextScan:
         return stop, len(kept), b"".join(kept)
 
     def _check_separator(self, record: Record, data: bytes) -> None:
-        """Refuse a table of a single column where another separator gives it more of them."""
+        """Reject a single column that another separator would split into several."""
         second = data[record.stop :].lstrip(b"\r\n").splitlines()[:1]
         if len(record.fields) > 1 or record.fields[0].startswith(b'"') or not second:
             return
@@ -210,30 +211,29 @@ class TextScan:
         remedy = f'set data.separator: "{shown}"'
         if mark != b"," and _DECIMAL_COMMA.search(mark + second[0] + mark):
             remedy += ' and data.decimal: ","'
-        raise self._error(record.line, f"the {self._first} is a single field; {remedy}")
+        raise self._error(record.line, f"the {self._first} has only 1 field; {remedy}")
 
     def split(self, data: bytes, line: int) -> Iterator[Record]:
-        """Yield the whole records at the start of `data`, which begins on `line`, one by one."""
+        """Yield the complete records at the start of `data`, which begins on `line`."""
         yield from split_records(self.path, data, line, self._separator)
 
     def _error(self, line: int, what: str) -> DataError:
         return DataError(f"{show_path(self.path)}:{line}: {what}")
 
     def _counts(self, found: int, last: bool) -> str:
-        fields = "1 field" if found == 1 else f"{found:,} fields"
         if found > self.width:
-            remedy = "quote the fields that hold the separator, or name every column"
+            remedy = "quote fields that contain the separator, or name every column"
         elif last:
-            remedy = "the file seems to be cut off here"
+            remedy = "the file seems to be truncated"
         else:
-            remedy = "give the row a field for each column"
-        return f"{fields} where the {self._first} has {self.width:,}; {remedy}"
+            remedy = "add the missing fields"
+        return f"{plural(found, 'field')}, but the {self._first} has {self.width:,}; {remedy}"
 
     def _endless(self, rest: bytes, final: bool) -> DataError:
         size = f"{RECORD_LIMIT >> 20} MiB"
         start = open_field(rest, self._separator)
         line = self._line + count_lines(rest[:start])
         if rest[start : start + 1] != b'"':
-            return self._error(line, f"a line longer than {size}; is this a table of text?")
+            return self._error(line, f"line longer than {size}; check that this is a CSV file")
         within = "is never closed" if final else f"is not closed within {size}"
-        return self._error(line, f"the quote that opens here {within}; close it or take it out")
+        return self._error(line, f"a quote opened here {within}; close or remove it")
