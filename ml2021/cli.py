@@ -70,10 +70,7 @@ def _options(
 
 @app.command()
 def train(
-    config: Annotated[
-        Path | None,
-        typer.Option(help="Config file (YAML).", readable=False),
-    ] = None,
+    config: Annotated[Path | None, typer.Option(help="Config file (YAML).", readable=False)] = None,
     resume: Annotated[
         Path | None,
         typer.Option(help="Run directory to resume, instead of --config.", readable=False),
@@ -81,9 +78,7 @@ def train(
     init_from: Annotated[
         Path | None,
         typer.Option(
-            metavar="RUN",
-            help="Start from the best parameters of this run.",
-            readable=False,
+            metavar="RUN", help="Start from the best parameters of this run.", readable=False
         ),
     ] = None,
     set_: SetOption = None,
@@ -217,8 +212,7 @@ def predict(
     ],
     run: RunOption = None,
     output: Annotated[
-        Path | None,
-        typer.Option(help="File to write, - for stdout, or a folder for several CSVs."),
+        Path | None, typer.Option(help="File to write, - for stdout, or a folder for several CSVs.")
     ] = None,
     id_: Annotated[
         list[str] | None,
@@ -258,8 +252,7 @@ def surface(
         typer.Option(metavar="PARAM", help="Second parameter; without it, draw a curve."),
     ] = None,
     output: Annotated[
-        Path | None,
-        typer.Option(help="PNG to write (default: surface.png in the run directory)."),
+        Path | None, typer.Option(help="PNG to write (default: surface.png in the run directory).")
     ] = None,
 ) -> None:
     """Draw the loss over one or two parameters."""

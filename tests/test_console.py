@@ -109,10 +109,7 @@ def test_on_a_terminal_progress_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "5.0/10 epochs" in stderr.getvalue()
     assert "mse train 2" in stderr.getvalue()
     quiet = Terminal()
-    with (
-        contextlib.redirect_stderr(quiet),
-        ProgressBar(Console(quiet=True), 10, 0.0) as bar,
-    ):
+    with contextlib.redirect_stderr(quiet), ProgressBar(Console(quiet=True), 10, 0.0) as bar:
         bar.show(5.0, "mse train 2")
     assert quiet.getvalue() == ""
 

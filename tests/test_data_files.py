@@ -31,10 +31,7 @@ def views() -> tuple[list[date], NDArray[np.float64]]:
 
 @pytest.mark.parametrize(
     ("script", "names"),
-    [
-        ("simulate_views.py", ["views.csv"]),
-        ("bundled_tables.py", ["diabetes.csv", "digits.csv"]),
-    ],
+    [("simulate_views.py", ["views.csv"]), ("bundled_tables.py", ["diabetes.csv", "digits.csv"])],
 )
 def test_the_script_writes_the_shipped_bytes(script: str, names: list[str], tmp_path: Path) -> None:
     folder = tmp_path / "written"

@@ -102,12 +102,7 @@ def stop_until_it_ends(
         else:
             inject = Injection("fsync", "signal=SIGTERM", 2 * before + choose.randint(2, 5))
         outcome, _ = forks.trace(
-            folder,
-            *command,
-            calls=inject.syscall,
-            inject=inject,
-            mutant=mutant,
-            settings=SETTINGS,
+            folder, *command, calls=inject.syscall, inject=inject, mutant=mutant, settings=SETTINGS
         )
         if outcome.code == 0:
             return different(folder / RUN, folder / WHOLE), stops

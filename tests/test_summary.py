@@ -10,12 +10,7 @@ import pytest
 
 from ml2021.errors import CheckpointError
 from ml2021.runs.directory import RunDirectory
-from ml2021.runs.summary import (
-    FORMAT_VERSION,
-    read_environment,
-    read_summary,
-    write_record,
-)
+from ml2021.runs.summary import FORMAT_VERSION, read_environment, read_summary, write_record
 from tests import commands
 from tests.commands import run, run_well, write_rows
 from tests.damage import change_somewhere

@@ -234,8 +234,7 @@ def test_the_invalid_cell_of_a_later_block_is_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("storage", "expected"),
-    [("text", ["1", "2.50", None, "007"]), ("number", [1, 2.5, None, 7])],
+    ("storage", "expected"), [("text", ["1", "2.50", None, "007"]), ("number", [1, 2.5, None, 7])]
 )
 def test_a_column_of_the_given_type(
     tmp_path: Path, storage: StorageType, expected: list[Any]

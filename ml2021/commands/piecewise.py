@@ -10,13 +10,7 @@ from ml2021.config.yaml_scalars import dump_document
 from ml2021.console import Console
 from ml2021.errors import ConfigError, DataError
 from ml2021.formatting import echo, listed, number, plural
-from ml2021.runs.directory import (
-    RunDirectory,
-    create_run,
-    locked,
-    refuse_used,
-    write_text,
-)
+from ml2021.runs.directory import RunDirectory, create_run, locked, refuse_used, write_text
 
 if TYPE_CHECKING:
     import numpy as np

@@ -289,9 +289,7 @@ class Adamw(Section):
 
 
 Optimizer = Annotated[
-    Sgd | Adagrad | Rmsprop | Adam | Adamw,
-    Field(discriminator="type"),
-    short_for("type", "adamw"),
+    Sgd | Adagrad | Rmsprop | Adam | Adamw, Field(discriminator="type"), short_for("type", "adamw")
 ]
 
 
@@ -353,9 +351,7 @@ class ReluStack(Section):
 
 
 Model = Annotated[
-    Linear | SigmoidSum | ReluStack,
-    Field(discriminator="type"),
-    short_for("type", "relu_stack"),
+    Linear | SigmoidSum | ReluStack, Field(discriminator="type"), short_for("type", "relu_stack")
 ]
 
 

@@ -26,11 +26,7 @@ class Section(BaseModel):
     """A mapping of the config: no extra keys, strict types, immutable."""
 
     model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        allow_inf_nan=False,
-        use_attribute_docstrings=True,
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
 
 
@@ -129,9 +125,7 @@ ColumnOrColumns = Annotated[
 Scalar = Annotated[
     Annotated[str, Tag("str")] | Annotated[int, Tag("int")] | Annotated[float, Tag("float")],
     Discriminator(
-        _type_name,
-        custom_error_type=WRONG_VALUE,
-        custom_error_message="must be text or a number",
+        _type_name, custom_error_type=WRONG_VALUE, custom_error_message="must be text or a number"
     ),
 ]
 

@@ -197,11 +197,7 @@ def _select(config: schema.Config, header: Header) -> tuple[Selection, list[Prob
     if isinstance(data.split, schema.ColumnSplit):
         extra["data", "split", "column"] = data.split.column
     selection, problems = select_columns(
-        header,
-        target=data.target,
-        features=data.features,
-        exclude=data.exclude,
-        extra=extra,
+        header, target=data.target, features=data.features, exclude=data.exclude, extra=extra
     )
     if problems:
         return selection, problems

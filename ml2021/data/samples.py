@@ -78,10 +78,7 @@ class FittedTable:
     """
 
     def __init__(
-        self,
-        frame: "pd.DataFrame",
-        file_order: NDArray[np.int64],
-        preprocessing: Preprocessing,
+        self, frame: "pd.DataFrame", file_order: NDArray[np.int64], preprocessing: Preprocessing
     ) -> None:
         self.frame = frame
         self.file_order = file_order

@@ -13,13 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ml2021.data.csv.cells import (
-    CellRules,
-    CheckedColumn,
-    StorageType,
-    check_numbers,
-    check_texts,
-)
+from ml2021.data.csv.cells import CellRules, CheckedColumn, StorageType, check_numbers, check_texts
 from ml2021.data.csv.headers import Header, TableFormat, begin_table, make_header, open_scan
 from ml2021.data.csv.parser import Values, parse_blocks
 from ml2021.data.csv.source import show_path

@@ -76,10 +76,7 @@ class Updates:
         clip = hparams.clip_norm
         self._clip = None if clip is None else build_clip(self._gradient, clip)
         self._factor: Callable[[int], float] = partial(
-            lr_factor,
-            hparams.schedule,
-            updates_per_epoch=batches,
-            epochs=hparams.epochs,
+            lr_factor, hparams.schedule, updates_per_epoch=batches, epochs=hparams.epochs
         )
         self._done = 0
 

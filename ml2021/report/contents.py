@@ -157,11 +157,7 @@ def from_disk(run: RunDirectory) -> ReportContents:
 
 
 def _gather(
-    run: RunDirectory,
-    config: Config,
-    model: TrainedModel,
-    data: TrainingData | None,
-    no_rows: str,
+    run: RunDirectory, config: Config, model: TrainedModel, data: TrainingData | None, no_rows: str
 ) -> ReportContents:
     summary = read_summary_if_ended(run)
     if summary is None:  # the run was stopped before its end

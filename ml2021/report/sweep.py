@@ -128,12 +128,7 @@ def _slices(outcome: SweepSummary) -> Section:
     see += "move by more than its points are spread. Lower is better."
     if len(outcome.done) > slices.MOST_POINTS:
         see += f" {slices.MOST_POINTS:,} of {len(outcome.done):,} runs are drawn."
-    return Section(
-        "slices",
-        "What each key does",
-        see,
-        blocks or [Text("One run has no slices.")],
-    )
+    return Section("slices", "What each key does", see, blocks or [Text("One run has no slices.")])
 
 
 def _slice(

@@ -95,9 +95,7 @@ def answer_one_question(results: Iterable[Result]) -> bool:
 
 
 def table(
-    settings: Sequence[Mapping[str, Any]],
-    configs: Sequence[Config],
-    results: Mapping[int, Result],
+    settings: Sequence[Mapping[str, Any]], configs: Sequence[Config], results: Mapping[int, Result]
 ) -> tuple[list[str], list[list[str]]]:
     """Return the header and the rows of sweep.csv, a row for each run in the order of the sweep.
 

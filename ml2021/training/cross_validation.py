@@ -170,8 +170,7 @@ def _train_pack(
             epochs=hparams.epochs,
             done=state.epoch + state.batch / hparams.batches(len(train)),
             saver=Saver(
-                lambda: write_last(path, data, state, stacked),
-                data.config.train.save_seconds,
+                lambda: write_last(path, data, state, stacked), data.config.train.save_seconds
             ),
             console=console,
             end_epoch=lambda step: _refuse_diverged(state, indices),
@@ -209,11 +208,7 @@ def stack_folds(folds: Sequence[Fold], samples: Sequence[Samples], members: int)
 
 
 def _score(
-    trainer: Trainer,
-    state: TrainingState,
-    own: slice,
-    fold: Fold,
-    baselines: FittedBaselines,
+    trainer: Trainer, state: TrainingState, own: slice, fold: Fold, baselines: FittedBaselines
 ) -> FoldResult:
     """Score a fold's best parameters on its held-out rows."""
     alone = trained_predictions(trainer.network, state.best[own], fold.preprocessing, fold.held_out)

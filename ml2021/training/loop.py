@@ -97,11 +97,7 @@ def member_rows(
 
 def _position(progress: Progress, lr: float) -> dict[str, int | float | None]:
     """Return the first cells of an epoch's row."""
-    return {
-        "epoch": progress.epoch,
-        "updates": progress.updates,
-        "lr": lr * progress.lr_factor,
-    }
+    return {"epoch": progress.epoch, "updates": progress.updates, "lr": lr * progress.lr_factor}
 
 
 def _validation_scores(data: TrainingData, progress: Progress, fine: Tensor) -> list[Scores]:

@@ -33,13 +33,7 @@ from ml2021.runs.checkpoint_file import Checkpoint
 from ml2021.runs.checkpoints import Checkpoints, restore_state, saved_baselines
 from ml2021.runs.directory import RunDirectory
 from ml2021.runs.metrics_csv import MetricsWriter
-from ml2021.runs.summary import (
-    EnsembleMember,
-    Environment,
-    IntervalLevel,
-    Intervals,
-    RunSummary,
-)
+from ml2021.runs.summary import EnsembleMember, Environment, IntervalLevel, Intervals, RunSummary
 from ml2021.training.loop import (
     Saver,
     format_losses,

@@ -81,11 +81,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.command == "train":
         train(
-            arguments.csv,
-            arguments.widths,
-            arguments.epochs,
-            arguments.batch_size,
-            arguments.save,
+            arguments.csv, arguments.widths, arguments.epochs, arguments.batch_size, arguments.save
         )
     else:
         predict(arguments.csv, arguments.model, arguments.output)

@@ -214,10 +214,7 @@ CASES = [
     ),
     refused(60, "a million tensors", change(BEST, million_tensors)),
     refused(
-        61,
-        "a missing tensor",
-        tensors(theta=None),
-        f"{BEST}: its parameters do not fit its config",
+        61, "a missing tensor", tensors(theta=None), f"{BEST}: its parameters do not fit its config"
     ),
     refused(
         61,
@@ -381,8 +378,7 @@ CASES = [
         given=(
             stopped_before_the_first_save,
             change(
-                "run/checkpoints/init.safetensors",
-                lambda c: c[:-5] + bytes([c[-5] ^ 1]) + c[-4:],
+                "run/checkpoints/init.safetensors", lambda c: c[:-5] + bytes([c[-5] ^ 1]) + c[-4:]
             ),
         ),
         command="train --quiet --resume run",

@@ -236,10 +236,7 @@ CASES = [
         "t.csv:3: not UTF-8 (probably Latin-1); set data.encoding: latin-1",
     ),
     refused(
-        29,
-        "NUL",
-        b"x,y\n1,2\n3,4\0\n",
-        "t.csv:3: NUL character; remove it, or set data.encoding",
+        29, "NUL", b"x,y\n1,2\n3,4\0\n", "t.csv:3: NUL character; remove it, or set data.encoding"
     ),
     refused(
         30,

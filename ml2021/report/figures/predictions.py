@@ -258,10 +258,7 @@ def confusion(counts: NDArray[np.int64], names: Sequence[str]) -> Figure:
 
 
 def reliability(
-    stated: NDArray[np.float64],
-    observed: NDArray[np.float64],
-    counts: NDArray[np.int64],
-    what: str,
+    stated: NDArray[np.float64], observed: NDArray[np.float64], counts: NDArray[np.int64], what: str
 ) -> Figure:
     """Draw the share (B,) that came true against the probability (B,) stated, and how often."""
     figure = new_figure(WIDTH, 1.15 * HEIGHT)
