@@ -55,46 +55,18 @@ class SweepPlan:
         return tuple(load_config_text(text, "the sweep").config for text in self.texts)
 
 
-@dataclass(frozen=True)
 class SweepDirectory:
     """The paths inside one sweep's directory."""
 
-    path: Path
-
-    @property
-    def config(self) -> Path:
-        """The config as the user wrote it."""
-        return self.path / "config.yaml"
-
-    @property
-    def plan(self) -> Path:
-        """Every run's settings and config."""
-        return self.path / "sweep.json"
-
-    @property
-    def results(self) -> Path:
-        """The result of each finished run, one per line."""
-        return self.path / "results.jsonl"
-
-    @property
-    def table(self) -> Path:
-        """The table of all runs."""
-        return self.path / "sweep.csv"
-
-    @property
-    def report(self) -> Path:
-        """The report."""
-        return self.path / "report.html"
-
-    @property
-    def best(self) -> Path:
-        """The best run."""
-        return self.path / BEST_OF_SWEEP
-
-    @property
-    def candidates(self) -> Path:
-        """The runs that may become the best."""
-        return self.path / "candidates"
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.yaml"  # as the user wrote it
+        self.plan = path / "sweep.json"  # settings and config of every run
+        self.results = path / "results.jsonl"  # a line for each run that has ended
+        self.table = path / "sweep.csv"
+        self.report = path / "report.html"
+        self.best = path / BEST_OF_SWEEP  # the best run
+        self.candidates = path / "candidates"  # runs that may become the best
 
     def candidate(self, run: int) -> Path:
         """Return where that run is kept while the sweep is running."""
