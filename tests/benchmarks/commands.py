@@ -144,7 +144,8 @@ def train_group(work: Work, workload: Workload, epochs: int) -> list[Group]:
 def _reading(csv: Path) -> str:
     """Return code that reads a table as ml2021 does."""
     return (
-        "from pathlib import Path\nfrom ml2021.data.tables import TableFormat, read_table\n"
+        "from pathlib import Path\nfrom ml2021.data.csv.headers import TableFormat\n"
+        "from ml2021.data.tables import read_table\n"
         f"read_table(Path({str(csv)!r}), TableFormat())"
     )
 

@@ -201,8 +201,9 @@ class _Utf8Reader(io.IOBase):
     def __init__(self, piece: list[bytes]) -> None:
         super().__init__()
         self._blocks = iter(piece)
-        # pandas removes a byte order mark; without this one it would take one from the first cell
-        self._data = codecs.BOM_UTF8 + next(self._blocks)
+        self._data = next(self._blocks)
+        if self._data.startswith(codecs.BOM_UTF8):  # part of a cell, but pandas would remove it
+            self._data = codecs.BOM_UTF8 + self._data
         self._position = 0
 
     def read(self, size: int = -1, /) -> bytes:
