@@ -322,7 +322,7 @@ def test_a_sweep_killed_at_random_ends_as_one_that_was_not(swept: Path, sweep_di
                 stdout=subprocess.DEVNULL,
             )
             try:
-                code = process.wait(random.uniform(0.1, 1.5) * seconds)
+                code = process.wait(random.uniform(0.1, 1.0) * seconds)
             except subprocess.TimeoutExpired:
                 process.send_signal(random.choice([signal.SIGKILL, signal.SIGTERM]))
                 process.wait()
