@@ -1,4 +1,4 @@
-"""The README's commands run as shown, and its two set-up commands are those that CI runs."""
+"""The README: its commands run as shown, CI runs its set-up commands, its tree is the package."""
 
 import re
 import shutil
@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 SHELL_BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
 COMMANDS = [line for block in SHELL_BLOCKS for line in block.splitlines()]
+PACKAGE = ROOT / "ml2021"
 
 
 def test_every_command_runs_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,3 +50,28 @@ def test_the_two_set_up_commands_are_whole() -> None:
 @pytest.mark.parametrize("name", re.findall(r"\]\((?!https?:)([^)#]+)\)", README))
 def test_links_lead_somewhere(name: str) -> None:
     assert (ROOT / name).exists()
+
+
+def listed_paths(tree: str) -> list[str]:
+    """Return the paths of a tree, which indents by two spaces and ends a folder's name in /."""
+    paths: list[str] = []
+    folders: list[str] = []
+    for line in filter(None, tree.splitlines()):
+        name, *clause = line.split(maxsplit=1)
+        assert clause, f"{name} has no clause"
+        depth = (len(line) - len(line.lstrip())) // 2 - 1
+        path = "".join(folders[:depth]) + name
+        paths.append(path)
+        if name.endswith("/"):
+            folders[depth:] = [name]
+    return paths
+
+
+def test_the_tree_lists_every_module_once() -> None:
+    found = re.search(r"```\nml2021/\n(.*?)```", README, re.DOTALL)
+    assert found is not None
+    modules = [path for path in PACKAGE.rglob("*") if path.suffix in {".py", ".css"}]
+    folders = {path.parent for path in modules} - {PACKAGE}
+    on_disk = [str(path.relative_to(PACKAGE)) for path in modules if path.name != "__init__.py"]
+    on_disk += [f"{path.relative_to(PACKAGE)}/" for path in folders]
+    assert sorted(listed_paths(found[1])) == sorted(on_disk)
