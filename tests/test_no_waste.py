@@ -189,7 +189,10 @@ def test_a_large_product_allocates_no_more_than_onednn_needs(
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_on_cuda_no_update_waits_for_a_value(optimizer: str) -> None:
-    hparams = replace(TRAINING, optimizer=OPTIMIZERS[optimizer], clip_norm=0.1)
+    rule = OPTIMIZERS[optimizer]
+    if isinstance(rule.lr, Tensor):
+        rule = replace(rule, lr=rule.lr.cuda())  # as sweeps do: on the device of the parameters
+    hparams = replace(TRAINING, optimizer=rule, clip_norm=0.1)
     _, reads = growth(NETWORKS["relu_stack"], hparams, "cuda")
     assert reads == 0
 
