@@ -55,17 +55,17 @@ SCAN, HASH = "of that, SHA-256 and structure alone", "of that, SHA-256 alone"
 SKLEARN = "scikit-learn script"
 
 NOTES = """\
-- Seconds: the median over the rounds, then the fastest and the slowest; in each round every row
-  of a table runs once, in turn. Memory: the most that was resident, median.
-- train: `--quiet`, early stopping off, validation scored after every epoch as always, the run saved
-  and scored. The script: pandas, train_test_split, StandardScaler, MLPRegressor, score. Both with
-  the same sizes, epochs and batch size, Adam.
-- Up to the first update: ended there by `os._exit`, as is what it is held to, since Python needs
-  half a second to take torch apart at its end.
+- Seconds: median, fastest and slowest round; in each round every row of a table runs once, in turn.
+  Memory: peak resident memory, median.
+- train: `--quiet`, no early stopping, validation scored after every epoch, the run saved and
+  scored. The script: pandas, train_test_split, StandardScaler, MLPRegressor, score. Both use the
+  same sizes, epochs and batch size, and Adam.
+- Up to the first update: the process ends there by `os._exit`, as does the command that it is
+  compared with, because Python needs half a second to unload torch.
 - predict: 28 features, widths [100, 100]. The script: joblib, pandas, predict, to_csv.
-- read: all in one process, from a warm file to one float32 matrix. pandas reads large files with
-  several threads since its version 3.1, until which its C engine was what is called one thread.
-  The scan runs beside the parser, which is pandas' own."""
+- read: in one process, from a cached file to one float32 matrix. Since version 3.1 pandas reads
+  large files with several threads; "one thread" is its C engine as before. ml2021 scans the file
+  while pandas parses it."""
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ def main() -> None:
     ]
     ratio = median_ratio(took[FOLDS], took[ONE])
     lines = [
-        "# Folds and members against one run",
+        "# Folds and ensemble members compared with one run",
         "",
         *describe_machine(("torch", "numpy")),
         f"- W1: {WORKLOADS['W1'].describe()}; {arguments.epochs} epochs; {arguments.rounds} rounds",

@@ -134,10 +134,10 @@ def main() -> None:
         ("seconds that a kill can cost", max(s.longest_gap for s in found.values()), limit),
     ]
     lines = [
-        "# What saving costs",
+        "# The cost of saving",
         "",
         *describe_machine(("torch", "numpy")),
-        f"- save_seconds {limit:g}, the default; the last save, at the end of training, is counted",
+        f"- save_seconds {limit:g}, the default; including the last save, at the end of training",
         "",
         *markdown_table(header, rows),
         "",

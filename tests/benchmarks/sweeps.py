@@ -52,14 +52,14 @@ TARGETS = {SKLEARN: 6.0, DATALOADER: 20.0}
 """How many times faster than these a sweep should be."""
 
 NOTES = """\
-- ml2021 sweep: the whole command, from the start of Python to the best run saved: the CSV is read,
-  every run has its loss recorded and is scored on validation rows after each epoch, and on all rows
-  at its end. One worker of one thread per core. With one epoch: what it costs beside training.
-- 32 members: the same training and scores, without the start and without files, on one core.
-- The peers fit the same training rows, already in memory, for as many epochs, and score nothing.
-  One of their fits takes as long as another, so some are timed and scaled to 32. torch has one
-  thread, with which these small products are no slower than with two. joblib: n_jobs is the number
-  of cores, its processes are already there."""
+- ml2021 sweep: the whole command, from the start of Python to the saved best run: it reads the CSV,
+  records every run's loss, and scores it on the validation rows after each epoch and on all rows at
+  its end. One worker with one thread per core. With one epoch: the cost of everything but training.
+- 32 members: the same training and scores on one core, without start-up and files.
+- The peers fit the same training rows, already in memory, for as many epochs, without scores. All
+  their fits take equally long, so only some are timed and scaled to 32. torch uses one thread,
+  which is no slower than two for products this small. joblib: n_jobs is the number of cores, and
+  its processes are already running."""
 
 
 @dataclass(frozen=True)
@@ -186,11 +186,11 @@ def main() -> None:
         verdict = "yes" if faster >= least else "NO"
         verdicts.append((f"{COMMAND}, against {peer}", f"{faster:.1f}", f"{least:.0f}", verdict))
     lines = [
-        "# A sweep against as many fits",
+        "# A sweep compared with sequential fits",
         "",
         *describe_machine(("torch", "numpy", "scikit-learn")),
-        f"- W1: {W1.describe()}; {arguments.epochs} epochs; {arguments.rounds} rounds, after one",
-        "  that does not count",
+        f"- W1: {W1.describe()}; {arguments.epochs} epochs; {arguments.rounds} rounds after a",
+        "  warm-up",
         *NOTES.splitlines(),
         "",
         *markdown_table(header, rows),

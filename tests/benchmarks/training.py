@@ -57,17 +57,16 @@ TARGETS = (
 )
 
 NOTES = """\
-- Microseconds an update: the median over the rounds, then the fastest and the slowest round. In
-  each round every system trains for one block, in turn. Ratios are taken within a round; the table
-  has their median.
-- floor: the matrix products of an update by `torch.bmm` with `out=`, and nothing else. ml2021 gives
-  large ones to oneDNN where that is faster, which is how it can be below the floor.
-- engine: rows gathered once an epoch, forward, loss recorded, backward, Adam. fit: that with a
-  schedule, validation on a seventh as many rows, and early stopping, as the command trains.
-- 32 members: each in its own order; microseconds a member, ratio to the floor of a single one.
-- Threads: the floor and ml2021 by ml2021's own rule, the peers by the machine's default.
-- JAX: the time to compile is shown apart and not counted. It and ml2021 train on all rows; other
-  peers, which need longer, on the first ones, as many as "rows" says. The floor at W3 likewise."""
+- Microseconds per update: median, fastest and slowest round. In each round every system trains for
+  one block, in turn. Ratios are taken within a round; the table has their median.
+- floor: only the matrix products of an update, by `torch.bmm` with `out=`. ml2021 uses oneDNN for
+  large products where it is faster, and can therefore be below the floor.
+- engine: rows gathered once per epoch, forward, loss recorded, backward, Adam. fit: the same with a
+  schedule, early stopping and validation on a seventh as many rows, as in `ml2021 train`.
+- 32 members: each with its own batch order; microseconds per member, ratio to the floor of one.
+- Threads: ml2021's rule for the floor and ml2021, the machine's default for the peers.
+- JAX: compilation is listed separately and not counted. JAX and ml2021 train on all rows; the other
+  peers, which take longer, and the floor at W3 only on the first ones: see the column "rows"."""
 
 
 @dataclass(frozen=True)
