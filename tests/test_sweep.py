@@ -209,6 +209,19 @@ def test_resume_trains_what_is_missing(swept: Path, sweep_dir: Path, tmp_path: P
     assert f"Best on validation: {best} " in outcome.stderr
 
 
+def test_a_sweep_killed_just_before_its_end_is_resumed(
+    swept: Path, sweep_dir: Path, tmp_path: Path
+) -> None:
+    """All results are there, but the best run is still a candidate, and the table is an old one."""
+    folder = copy_of(sweep_dir, tmp_path / "s")
+    run = json.loads((folder / "best" / "sweep_run.json").read_text())["run"]
+    (folder / "candidates").mkdir()
+    (folder / "best").rename(folder / "candidates" / str(run))
+    (folder / "sweep.csv").write_text("run\n")
+    run_well(swept, "sweep", "--resume", folder)
+    assert_same_runs(sweep_dir, folder)
+
+
 def test_a_sweep_of_other_data_is_not_resumed(swept: Path, sweep_dir: Path, tmp_path: Path) -> None:
     results = copy_of(sweep_dir, tmp_path / "s") / "results.jsonl"
     lines = results.read_text().splitlines(keepends=True)

@@ -83,7 +83,7 @@ def resume(path: Path, jobs: int | None, console: Console, *, with_report: bool)
         results = load_results(directory, plan)
         kept = {run: result for run, result in results.items() if result.status != "failed"}
         missing = len(plan.texts) - len(kept)
-        if not missing and directory.table.is_file():
+        if not missing and directory.table.is_file() and not directory.candidates.exists():
             console.say(f"{path}: all {plural(len(kept), 'run')} done; nothing to do")
             lacks_report = not directory.report.is_file()
             if with_report and lacks_report and SweepSummary(plan, kept).are_comparable:
@@ -129,8 +129,8 @@ class _Sweep:
             finally:
                 file.close()
                 self._best = choose_best(self._results.values(), self._losses)
-                keep_best(self._directory, self._best)
                 write_table(self._directory, self._plan, self._results)
+                keep_best(self._directory, self._best)  # last: until then, there are candidates
             stopped_by = stop_signal()
         summary = self._say_summary()
         if stopped_by is not None:
