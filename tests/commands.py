@@ -95,6 +95,14 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 
 
+def train_runs(folder: Path, configs: Mapping[str, str]) -> Path:
+    """Train a run of each config, in a directory of its name in the folder; return the folder."""
+    for name, text in configs.items():
+        (folder / f"{name}.yaml").write_text(text)
+        run_well(folder, "train", "--quiet", "--config", f"{name}.yaml", "--run-dir", name)
+    return folder
+
+
 def write_rows(path: Path, columns: Mapping[str, Sequence[object]]) -> Path:
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

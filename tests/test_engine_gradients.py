@@ -1,6 +1,6 @@
-"""Every model × loss × depth: outputs and gradients against autograd through an ordinary module."""
+"""Every model × loss × depth: outputs and gradients against autograd through a torch module."""
 
-from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -16,6 +16,7 @@ from ml2021.engine.networks import (
     relu_stack,
     sigmoid_sum,
 )
+from tests import test_engine_updates as cases
 from tests.oracle import oracle_module
 
 FEATURES, TARGETS, ROWS, MEMBERS = 5, 3, 17, 2
@@ -28,11 +29,8 @@ NETWORKS: dict[str, Network] = {
     "relu_stack_2": relu_stack(FEATURES, TARGETS, [6, 4]),
     "relu_stack_4": relu_stack(FEATURES, TARGETS, [6, 4, 8, 5]),
 }
-LOSSES: dict[str, tuple[losses.Loss, Callable[[Tensor, Tensor], Tensor]]] = {
-    "mae": (losses.Mae(), torch.nn.functional.l1_loss),
-    "mse": (losses.Mse(), torch.nn.functional.mse_loss),
-    "huber": (losses.Huber(0.7), lambda o, t: torch.nn.functional.huber_loss(o, t, delta=0.7)),
-    "cross_entropy": (losses.CrossEntropy(), torch.nn.functional.cross_entropy),
+LOSSES = cases.LOSSES | {
+    "huber": (losses.Huber(0.7), partial(torch.nn.functional.huber_loss, delta=0.7))
 }
 
 

@@ -1,4 +1,4 @@
-"""The loss over a plane of parameters, setting by setting; its directions against numpy's."""
+"""The loss over a plane of parameters, point by point; principal directions against numpy's."""
 
 from collections.abc import Callable
 
@@ -7,18 +7,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from ml2021.engine import loss_surface as landscape
 from ml2021.engine import losses
 from ml2021.engine.dataset import Dataset
 from ml2021.engine.loss_surface import losses_over, principal_directions, steepest_descent
 from ml2021.engine.networks import Network, initial_parameters, linear, relu_stack
 from tests.oracle import oracle_module
+from tests.test_engine_updates import LOSSES
 
 ROWS, FEATURES = 70, 3
 ORACLES: dict[str, tuple[losses.Loss, Callable[[Tensor, Tensor], Tensor], int]] = {
-    "mae": (losses.Mae(), torch.nn.functional.l1_loss, 2),
-    "mse": (losses.Mse(), torch.nn.functional.mse_loss, 1),
-    "cross_entropy": (losses.CrossEntropy(), torch.nn.functional.cross_entropy, 4),
+    name: (*LOSSES[name], outputs)
+    for name, outputs in {"mae": 2, "mse": 1, "cross_entropy": 4}.items()
 }
 
 
@@ -38,12 +37,14 @@ def draw(network: Network) -> Tensor:
 
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("name", ORACLES)
-def test_the_losses_are_those_of_each_setting(
+def test_the_losses_are_those_of_each_point(
     name: str, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loss, oracle, outputs = ORACLES[name]
     network = relu_stack(FEATURES, outputs, [5, 4])
-    monkeypatch.setattr(landscape, "_MEMBER_BYTES", 4 * 8 * network.layout.parameters)
+    monkeypatch.setattr(
+        "ml2021.engine.loss_surface._MEMBER_BYTES", 4 * 8 * network.layout.parameters
+    )
     centre, *directions = draw(network)
     coordinates = torch.randn(11, 2, generator=torch.Generator().manual_seed(2)).double()
     rows = rows_for(loss, outputs)
@@ -55,7 +56,7 @@ def test_the_losses_are_those_of_each_setting(
         assert float(value) == pytest.approx(float(expected), rel=1e-10)
 
 
-def test_overflow_is_not_finite_and_touches_no_other_setting() -> None:
+def test_overflow_is_not_finite_and_affects_no_other_point() -> None:
     network = linear(FEATURES, 1)
     rows = rows_for(losses.Mse(), 1)
     rows = Dataset(rows.inputs.float(), rows.targets.float())
@@ -76,14 +77,8 @@ def test_the_steepest_descent_is_minus_the_gradient() -> None:
     for index in range(0, len(theta), 5):
         direction = torch.zeros_like(theta)
         direction[index] = step
-        below, above = losses_over(
-            network,
-            losses.Mae(),
-            rows,
-            theta,
-            direction[None],
-            torch.tensor([[-1.0], [1.0]]).double(),
-        )
+        ends = torch.tensor([[-1.0], [1.0]]).double()
+        below, above = losses_over(network, losses.Mae(), rows, theta, direction[None], ends)
         assert float(down[index]) == pytest.approx(float(below - above) / (2 * step), abs=1e-6)
 
 
@@ -97,10 +92,8 @@ def test_the_principal_directions_are_those_of_the_covariance() -> None:
     np.testing.assert_allclose(overlap, np.eye(2), atol=1e-9)
 
 
-def test_a_straight_path_has_one_direction() -> None:
-    points = (
-        torch.linspace(0, 1, 9, dtype=torch.float64)[:, None] * torch.tensor([3.0, 4.0]).double()
-    )
+def test_a_straight_trajectory_has_one_direction() -> None:
+    points = torch.linspace(0, 1, 9).double()[:, None] * torch.tensor([3.0, 4.0]).double()
     directions, shares = principal_directions(points, 2)
     assert directions.abs().tolist()[0] == pytest.approx([0.6, 0.8])
     assert directions[1].tolist() == [0, 0]

@@ -1,4 +1,4 @@
-"""Matrix products by oneDNN, held to those of float64."""
+"""Matrix products by oneDNN, compared with those in float64."""
 
 from collections.abc import Callable
 
@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ml2021.engine import matmul as products
-from ml2021.engine import networks
+from ml2021.engine import matmul, networks
 from ml2021.engine.losses import Mse, build_loss
 from ml2021.engine.matmul import build_product
 
@@ -19,9 +18,9 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(autouse=True)
 def _onednn_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let oneDNN multiply everything, on a processor of any kind."""
-    monkeypatch.setattr(products, "LEAST_WORK", 0)
-    monkeypatch.setattr(products, "_has_faster", lambda out: out.dtype == torch.float32)
+    """Let oneDNN multiply everything, on any processor."""
+    monkeypatch.setattr(matmul, "LEAST_WORK", 0)
+    monkeypatch.setattr(matmul, "_has_faster", lambda out: out.dtype == torch.float32)
 
 
 def draw(*shape: int) -> Tensor:

@@ -24,7 +24,7 @@ def assert_same(mine: Tensor, alone: Tensor) -> None:
 
 
 def spread(optimizer: optimizers.Optimizer, names: set[str]) -> optimizers.Optimizer:
-    """Return the rule with these numbers, where it has them, different from member to member."""
+    """Return the optimizer with these numbers, if it has them, different for each member."""
     scale = torch.tensor([[1.0], [0.5], [0.9]], dtype=torch.float64)
     values: dict[str, Any] = {
         f.name: getattr(optimizer, f.name) * scale
@@ -35,7 +35,7 @@ def spread(optimizer: optimizers.Optimizer, names: set[str]) -> optimizers.Optim
 
 
 def alone(hparams: Hyperparameters, member: int) -> Hyperparameters:
-    """Return how to train that member alone, its numbers as ordinary numbers."""
+    """Return the hyperparameters of one member, with numbers instead of tensors."""
     chosen = hparams.select(torch.tensor([member]))
     rule = chosen.optimizer
     numbers: dict[str, Any] = {
@@ -66,7 +66,7 @@ def test_a_member_becomes_what_it_becomes_alone(
 
 
 def own_rows(dataset: Dataset) -> Dataset:
-    """Return 20 of the 26 rows for each of three members, each standardised in its own way."""
+    """Return 19 of the 26 rows for each of three members, each with a scale of its own."""
     inputs, targets = [], []
     for member in range(len(SEEDS)):
         kept = torch.arange(len(dataset)) % 4 != member
@@ -108,7 +108,7 @@ def finish(
     return state, sizes
 
 
-def test_members_without_patience_left_leave() -> None:
+def test_members_out_of_patience_are_dropped() -> None:
     lr = torch.tensor([[0.2], [0.01], [1e-7]], dtype=torch.float64)
     hparams = replace(TRAINING, optimizer=optimizers.Adam(lr), seeds=SEEDS, patience=4, epochs=200)
     data, held_out = rows_for(hparams.loss), rows_for(hparams.loss, rows=12)
@@ -122,7 +122,7 @@ def test_members_without_patience_left_leave() -> None:
         assert_same(state.theta[member], single.theta[0])
 
 
-def test_a_diverged_member_disturbs_nobody() -> None:
+def test_a_diverged_member_does_not_affect_others() -> None:
     lr = torch.tensor([[0.01], [1e200], [0.02]], dtype=torch.float64)
     hparams = replace(TRAINING, optimizer=optimizers.Sgd(lr), seeds=SEEDS, epochs=20)
     data, held_out = rows_for(hparams.loss), rows_for(hparams.loss, rows=12)
@@ -136,7 +136,7 @@ def test_a_diverged_member_disturbs_nobody() -> None:
 
 
 @pytest.mark.parametrize("has_validation", [True, False])
-def test_without_a_member_left_training_has_diverged(has_validation: bool) -> None:
+def test_training_diverges_when_all_members_have(has_validation: bool) -> None:
     lr = torch.tensor([[1e200], [1e150]], dtype=torch.float64)
     hparams = replace(TRAINING, optimizer=optimizers.Sgd(lr), seeds=(0, 1), epochs=20)
     data = rows_for(hparams.loss)
@@ -147,8 +147,8 @@ def test_without_a_member_left_training_has_diverged(has_validation: bool) -> No
     assert bool((state.diverged > 0).all())
 
 
-def test_the_state_is_whole_whenever_members_have_yielded() -> None:
-    """Taken at any epoch and handed on, it ends as it would have ended."""
+def test_the_state_is_complete_at_every_yield() -> None:
+    """Copied at any epoch and trained further, it ends with the same bits."""
     lr = torch.tensor([[0.2], [0.01], [1e-7]], dtype=torch.float64)
     hparams = replace(TRAINING, optimizer=optimizers.Adam(lr), seeds=SEEDS, patience=4, epochs=60)
     data, held_out = rows_for(hparams.loss), rows_for(hparams.loss, rows=12)
@@ -179,4 +179,4 @@ def test_training_can_begin_anywhere_and_end_early() -> None:
     steps = fit(NETWORK, TRAINING, whole, data, None)
     while whole.epoch < 7:
         next(steps)
-    assert torch.equal(whole.theta, begun.theta)  # the schedule is that of all epochs
+    assert torch.equal(whole.theta, begun.theta)  # the schedule spans all epochs

@@ -1,4 +1,4 @@
-"""Curves as hard sigmoids and as pairs of ReLUs, against straight lines; fewer pieces, by force."""
+"""Curves as hard sigmoids and pairs of ReLUs, against straight lines; fewer pieces, brute force."""
 
 from itertools import combinations, pairwise
 
@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from ml2021.engine import piecewise
 from ml2021.engine.networks import initial_parameters, outputs, sigmoid_sum
 from ml2021.engine.piecewise import (
+    CANDIDATE_LIMIT,
     Curve,
     approximate,
     difference,
@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 
 @st.composite
 def curves(draw: st.DrawFn, most: int = 12) -> Curve:
-    """Steep and flat pieces, wide and narrow ones, anywhere along x."""
+    """Steep and flat, wide and narrow pieces, anywhere along x."""
     points = draw(st.integers(2, most))
     gaps = draw(arrays(np.float64, points - 1, elements=st.floats(1e-4, 1)))
     heights = st.one_of(st.sampled_from([0.0, 1.0, -5.0]), st.floats(-1e3, 1e3))
@@ -37,7 +37,7 @@ def curves(draw: st.DrawFn, most: int = 12) -> Curve:
 
 
 def straight_lines(curve: Curve, at: float) -> float:
-    """Return the curve at a place by its definition, a piece at a time."""
+    """Return the curve at one x by its definition, piece by piece."""
     if at <= curve.x[0]:
         return float(curve.y[0])
     points = zip(curve.x, curve.y, strict=True)
@@ -48,7 +48,7 @@ def straight_lines(curve: Curve, at: float) -> float:
 
 
 def places(curve: Curve) -> Floats:
-    """Knots, places between them, and places far outside."""
+    """Return knots, points between them, and points far outside."""
     width = curve.x[-1] - curve.x[0]
     between = curve.x[:-1] + np.diff(curve.x) * np.array([[0.01], [0.5], [0.9]])
     return np.concatenate(
@@ -86,7 +86,7 @@ def test_a_network_gives_back_its_curve(curve: Curve) -> None:
         np.testing.assert_allclose(parts.heights, ramps.heights, atol=1e-6 * height)
 
 
-def test_in_float32_a_network_has_as_many_bends() -> None:
+def test_a_network_in_float32_has_the_same_knots() -> None:
     x = np.linspace(3, 7, 40)
     curve = Curve(x, np.sin(x))
     network, theta = to_sigmoid_sum(to_ramps(curve))
@@ -172,10 +172,9 @@ def test_knots_go_where_the_curve_bends() -> None:
     assert np.median(np.abs(found.x - 0.3)) < 0.1
 
 
-def test_pieces_enough_leave_the_curve_as_it_is() -> None:
+def test_enough_pieces_leave_the_curve_unchanged() -> None:
     curve = Curve(np.array([0.0, 1.0, 3.0]), np.array([2.0, 0.0, 1.0]))
-    assert approximate(curve, 2) is curve
-    assert approximate(curve, 100) is curve
+    assert approximate(curve, 2) is approximate(curve, 100) is curve
 
 
 @pytest.mark.parametrize("pieces", [3, 1_500])
@@ -184,6 +183,6 @@ def test_very_many_points_are_thinned_first(pieces: int) -> None:
     bends = Curve(np.array([0.0, 0.2, 0.21, 1.0]), np.array([0.0, 3.0, -1.0, 1.0]))
     x = np.union1d(random.random(5_000), bends.x)
     curve = Curve(x, bends(x))
-    assert len(x) > 2 * piecewise.CANDIDATE_LIMIT
-    # All but the four bends lie on straight lines, and so take nothing away.
+    assert len(x) > 2 * CANDIDATE_LIMIT
+    # All points except the four bends lie on straight lines, so removing them costs nothing.
     assert difference(curve, approximate(curve, pieces)) < 1e-7

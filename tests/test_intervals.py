@@ -1,4 +1,4 @@
-"""`predict --interval`: columns around each prediction, as wide as the validation rows say."""
+"""`predict --interval`: bounds around each prediction, as wide as the validation rows require."""
 
 import json
 import re
@@ -33,14 +33,21 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_rows(folder / "series.csv", commands.series(120))
     clash = {"x": columns["a"], "y": columns["y"], "y_low": columns["b"]}
     write_rows(folder / "clash.csv", clash)
-    for name, keys in DATA.items():
-        (folder / f"{name}.yaml").write_text(f"data: {{{keys}}}\n{SMALL}")
-        run_well(folder, "train", "--quiet", "--config", f"{name}.yaml", "--run-dir", name)
-    return folder
+    configs = {name: f"data: {{{keys}}}\n{SMALL}" for name, keys in DATA.items()}
+    return commands.train_runs(folder, configs)
 
 
 def predicted(runs: Path, *arguments: object) -> list[dict[str, str]]:
     return parse_rows(run_well(runs, "predict", "--output", "-", *arguments).stdout)
+
+
+def write_split(runs: Path, name: str) -> dict[str, list[object]]:
+    """Write the rows of a split of train.csv to NAME.csv, and return their columns."""
+    data = load(runs / "train.csv", "  target: y", "  exclude: [id, kind, p*]")
+    rows = getattr(data.split, name).tolist()
+    columns = {key: [cells[row] for row in rows] for key, cells in commands.table(400).items()}
+    write_rows(runs / f"{name}.csv", columns)
+    return columns
 
 
 def test_an_interval_stands_beside_each_prediction(runs: Path) -> None:
@@ -53,17 +60,13 @@ def test_an_interval_stands_beside_each_prediction(runs: Path) -> None:
     assert all(float(row["y_low"]) < float(row["y"]) < float(row["y_high"]) for row in rows)
 
 
-def test_the_width_is_what_the_validation_rows_say(runs: Path) -> None:
+def test_the_width_covers_the_validation_rows(runs: Path) -> None:
     """37 of the 40 validation rows, ⌈41 · 0.9⌉, lie within the interval, found from the table."""
-    data = load(runs / "train.csv", "  target: y", "  exclude: [id, kind, p*]")
-    table = commands.table(400)
-    kept = data.split.validation.tolist()
-    chosen = {name: [cells[row] for row in kept] for name, cells in table.items()}
-    write_rows(runs / "validation.csv", chosen)
+    truths = write_split(runs, "validation")["y"]
     rows = predicted(runs, "validation.csv", "--run", "number", "--interval", "0.9")
     inside = [
         float(row["y_low"]) - 1e-4 <= float(str(truth)) <= float(row["y_high"]) + 1e-4
-        for row, truth in zip(rows, chosen["y"], strict=True)
+        for row, truth in zip(rows, truths, strict=True)
     ]
     assert len(inside) == 40
     assert sum(inside) == 37
@@ -76,17 +79,12 @@ def test_each_target_has_its_own_width(runs: Path) -> None:
     assert len({round(row[f"p{p}_high"] - row[f"p{p}_low"], 3) for p in range(6)}) > 1
 
 
-def test_the_summary_tells_widths_and_coverage(runs: Path) -> None:
+def test_the_summary_has_widths_and_coverage(runs: Path) -> None:
     summary = json.loads((runs / "number/summary.json").read_text())
     interval = summary["interval"]
     assert (interval["calibrated_on"], interval["rows"]) == ("validation", 40)
     assert [level["level"] for level in interval["levels"]] == list(conformal.LEVELS)
-    data = load(runs / "train.csv", "  target: y", "  exclude: [id, kind, p*]")
-    table = commands.table(400)
-    rows = data.split.test.tolist()
-    chosen = {name: [cells[row] for row in rows] for name, cells in table.items()}
-    write_rows(runs / "test.csv", chosen)
-    truth = np.array(chosen["y"], float)
+    truth = np.array(write_split(runs, "test")["y"], float)
     for level in interval["levels"]:
         found = predicted(runs, "test.csv", "--run", "number", "--interval", level["level"])
         low, high = (
@@ -101,16 +99,16 @@ def test_the_summary_tells_widths_and_coverage(runs: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "headings"),
     [
-        ("number", ["interval", "± y", "test rows inside"]),
-        ("pixels", ["interval", "test rows inside"]),
-        ("clash", ["interval", "± y", "± y_low", "test rows inside"]),
+        ("number", ["prediction interval", "± y", "coverage on test rows"]),
+        ("pixels", ["prediction interval", "coverage on test rows"]),
+        ("clash", ["prediction interval", "± y", "± y_low", "coverage on test rows"]),
     ],
 )
-def test_the_report_tells_widths_and_coverage(runs: Path, name: str, headings: list[str]) -> None:
+def test_the_report_has_widths_and_coverage(runs: Path, name: str, headings: list[str]) -> None:
     run_well(runs, "report", "--run", name)
     page = (runs / name / "report.html").read_text()
     tables = re.findall(r"<table[^>]*>.*?</table>", page, re.DOTALL)
-    (table,) = [part for part in tables if "<th>interval</th>" in part]
+    (table,) = [table for table in tables if "<th>prediction interval</th>" in table]
     assert re.findall("<th>(.*?)</th>", table) == headings
     lines = [re.findall("<td[^>]*>(.*?)</td>", row) for row in table.split("<tr>")[2:]]
     levels = json.loads((runs / name / "summary.json").read_text())["interval"]["levels"]
@@ -126,54 +124,34 @@ def test_the_report_tells_widths_and_coverage(runs: Path, name: str, headings: l
 @pytest.mark.parametrize("name", ["classes", "unheld"])
 def test_a_report_without_intervals(runs: Path, name: str) -> None:
     run_well(runs, "report", "--run", name)
-    assert "<th>interval</th>" not in (runs / name / "report.html").read_text()
+    assert "<th>prediction interval</th>" not in (runs / name / "report.html").read_text()
 
 
-def test_a_forecast_from_forecasts_has_no_interval(runs: Path) -> None:
+def test_only_the_first_step_ahead_has_an_interval(runs: Path) -> None:
     arguments = ("series.csv", "--run", "series", "--interval", "0.8", "--ahead", "3")
     outcome = run_well(runs, "predict", *arguments, "--output", "-")
-    assert "  - rows forecast from forecasts, without an interval: 2" in outcome.stderr.splitlines()
+    assert outcome.stderr.endswith(" without an interval: 2\n")
     rows = parse_rows(outcome.stdout)
     assert [row["views_low"] != "" for row in rows] == [False] * 7 + [True] * 114 + [False] * 2
     assert all(row["views"] for row in rows[7:])
 
 
 @pytest.mark.parametrize(
-    ("run", "level", "line"),
+    ("run", "level", "fact"),
     [
-        ("number", "1", "--interval 1: name a share between 0 and 1, such as 0.9"),
-        ("number", "0", "--interval 0: name a share between 0 and 1, such as 0.9"),
-        ("number", "nan", "--interval nan: name a share between 0 and 1, such as 0.9"),
-        (
-            "number",
-            "0.99",
-            "--interval 0.99: needs 99 validation rows, and this run keeps 40, enough for 0.975; "
-            "ask for less, or train with more",
-        ),
-        (
-            "classes",
-            "0.9",
-            "--interval: is for numbers, and this run predicts classes, which have probabilities; "
-            "leave it out",
-        ),
-        (
-            "unheld",
-            "0.9",
-            "--interval: this run had no validation rows to learn the width from; "
-            "train with data.split.validation above 0",
-        ),
-        (
-            "clash",
-            "0.9",
-            "'y_low' is a target, and would be the name of a column about another one too; "
-            "rename it in the table",
-        ),
+        ("number", "1", "--interval 1: "),
+        ("number", "0", "--interval 0: "),
+        ("number", "nan", "--interval nan: "),
+        ("number", "0.99", "needs 99 validation rows; the 40 of this run allow 0.975 at most"),
+        ("classes", "0.9", "--interval: only for regression; "),
+        ("unheld", "0.9", "data.split.validation above 0"),
+        ("clash", "0.9", "'y_low' would be ambiguous; "),
     ],
 )
-def test_an_interval_that_cannot_be(runs: Path, run: str, level: str, line: str) -> None:
+def test_invalid_intervals(runs: Path, run: str, level: str, fact: str) -> None:
     source = "clash.csv" if run == "clash" else "new.csv"
-    said = refusal(
-        runs, "predict", source, "--run", run, "--interval", level, "--output", "never.csv"
-    )
-    assert said == (2, line)
+    arguments = ("--run", run, "--interval", level, "--output", "never.csv")
+    code, line = refusal(runs, "predict", source, *arguments)
+    assert code == 2
+    assert fact in line
     assert not (runs / "never.csv").exists()

@@ -1,4 +1,4 @@
-"""Speed guarded without a clock: what is not imported, not allocated, not gathered, not awaited."""
+"""Speed tested without a clock: what is not imported, allocated, copied or waited for."""
 
 import json
 import subprocess
@@ -24,14 +24,13 @@ from ml2021.data.preprocessing.fit import fit_features
 from ml2021.data.preprocessing.records import Preprocessing, RealTargets
 from ml2021.data.preprocessing.transform import encode_splits
 from ml2021.data.tables import read_table
-from ml2021.engine import matmul as products
-from ml2021.engine import optimizers
+from ml2021.engine import matmul, optimizers
 from ml2021.engine.dataset import Dataset
 from ml2021.engine.fit import Progress, fit
-from ml2021.engine.losses import CrossEntropy, Huber, Loss, LossFunction, Mae, Mse, build_loss
+from ml2021.engine.losses import CrossEntropy, Loss, LossFunction, build_loss
 from ml2021.engine.networks import Network, linear, relu_stack, sigmoid_sum
-from ml2021.engine.schedules import Cosine
 from ml2021.engine.state import Hyperparameters, start
+from tests import test_engine_updates as cases
 
 FEATURES, OUTPUTS, BATCH = 7, 3, 64
 FEW_BATCHES, MANY_BATCHES = 4, 16
@@ -42,36 +41,19 @@ NETWORKS = {
     "hard_sigmoid_sum": sigmoid_sum(FEATURES, OUTPUTS, 11, "hard_sigmoid"),
     "relu_stack": relu_stack(FEATURES, OUTPUTS, (11, 9)),
 }
-LOSSES: dict[str, Loss] = {
-    "mae": Mae(),
-    "mse": Mse(),
-    "huber": Huber(),
-    "cross_entropy": CrossEntropy(),
-}
+# So slow that every epoch improves: copying the best parameters allocates too.
 OPTIMIZERS: dict[str, optimizers.Optimizer] = {
-    "sgd": optimizers.Sgd(0.01, weight_decay=0.01),
-    "nesterov": optimizers.Sgd(0.01, momentum=0.9, nesterov=True),
-    "adagrad": optimizers.Adagrad(0.01),
-    "rmsprop": optimizers.Rmsprop(0.01, momentum=0.9),
-    "adam": optimizers.Adam(0.001, weight_decay=0.01),
-    "adamw": optimizers.Adam(0.001, weight_decay=0.01, decoupled=True),
+    **{name: replace(ours, lr=1e-4) for name, (ours, _) in cases.OPTIMIZERS.items()},
     "adam_of_tensors": optimizers.Adam(torch.full((1, 1), 0.001)),
 }
-TRAINING = Hyperparameters(
-    loss=Mse(),
-    optimizer=optimizers.Adam(0.001),
-    schedule=Cosine(),
-    epochs=100,
-    batch_size=BATCH,
-    clip_norm=None,
-    patience=100,
-    seeds=(0,),
+TRAINING = replace(
+    cases.TRAINING, optimizer=optimizers.Adam(0.001), batch_size=BATCH, patience=100, epochs=100
 )
 
 
 @pytest.fixture(autouse=True)
-def _no_reports_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let epochs end without a report on the way, however slow the machine is."""
+def _no_progress_within_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Yield only at the end of epochs, however slow the machine is."""
     monkeypatch.setattr("ml2021.engine.fit.PROGRESS_SECONDS", float("inf"))
 
 
@@ -89,7 +71,7 @@ def make_dataset(rows: int, hparams: Hyperparameters, device: str) -> Dataset:
 def warm_fit(
     network: Network, hparams: Hyperparameters, batches: int, device: str = "cpu"
 ) -> Iterator[Progress]:
-    """Return a fit that has done an epoch, whose last batch is ragged."""
+    """Return a fit that has completed an epoch; the last batch of an epoch is smaller."""
     train = make_dataset(batches * BATCH - 10, hparams, device)
     validation = make_dataset(50, hparams, device)
     state = start(network, hparams, len(train), train.inputs)
@@ -105,9 +87,10 @@ def next_epoch(progress: Iterator[Progress]) -> None:
 
 @dataclass(frozen=True)
 class Traced:
-    """What an epoch did. allocations: bytes of each. gathered: shapes that index_select read.
+    """What happened in an epoch.
 
-    reads: how often it waited for a value (`.item()`, `bool()`).
+    allocations: bytes of each. gathered: shapes of index_select's inputs. reads: how often it
+    waited for a value (`.item()`, `bool()`).
     """
 
     allocations: list[int]
@@ -118,7 +101,7 @@ class Traced:
 def trace_epoch(
     network: Network, hparams: Hyperparameters, batches: int, device: str = "cpu"
 ) -> Traced:
-    """Trace an epoch that is not the first, with what happens inside of operations."""
+    """Trace the second epoch, including what happens inside of operations."""
     progress = warm_fit(network, hparams, batches, device)
     with profile(
         activities=[ProfilerActivity.CPU], profile_memory=True, record_shapes=True
@@ -143,9 +126,9 @@ def is_in_fused_kernel(event: FunctionEvent | None) -> bool:
 
 
 def growth(network: Network, hparams: Hyperparameters, device: str = "cpu") -> tuple[int, int]:
-    """Return how many more large allocations and reads there are in an epoch of 12 updates more.
+    """Return how many more large allocations and reads an epoch has if it has 12 more updates.
 
-    An allocation is large when it holds a batch's column of outputs.
+    A large allocation could hold an output of every row of a batch.
     """
     least = BATCH * torch.float32.itemsize
     few, many = (
@@ -155,10 +138,10 @@ def growth(network: Network, hparams: Hyperparameters, device: str = "cpu") -> t
     return many_large - few_large, many.reads - few.reads
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", cases.LOSSES)
 @pytest.mark.parametrize("network", NETWORKS)
 def test_a_pass_allocates_nothing_and_waits_for_nothing(network: str, loss: str) -> None:
-    hparams = replace(TRAINING, loss=LOSSES[loss])
+    hparams = replace(TRAINING, loss=cases.LOSSES[loss][0])
     assert growth(NETWORKS[network], hparams) == (0, 0)
 
 
@@ -175,12 +158,12 @@ def test_an_optimizer_allocates_nothing_and_waits_for_nothing(optimizer: str) ->
 def test_a_large_product_allocates_no_more_than_onednn_needs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(products, "LEAST_WORK", 0)
-    monkeypatch.setattr(products, "_has_faster", lambda out: True)
+    monkeypatch.setattr(matmul, "LEAST_WORK", 0)
+    monkeypatch.setattr(matmul, "_has_faster", lambda out: True)
     layers = 3
     results, reads = growth(NETWORKS["relu_stack"], TRAINING)
-    # Forward but for the output, back but for the inputs, and a gradient each; a product takes its
-    # result, what oneDNN writes to meanwhile, and a copy of what is not contiguous on its left.
+    # Forward except the output layer, backward except the inputs, and a gradient for each layer. A
+    # product allocates its result, scratch memory, and a copy if its left matrix is not contiguous.
     count = (layers - 1) + (layers - 1) + layers
     assert results <= (MANY_BATCHES - FEW_BATCHES) * count * 3
     assert reads == 0
@@ -198,7 +181,7 @@ def test_on_cuda_no_update_waits_for_a_value(optimizer: str) -> None:
 
 
 def test_waste_in_an_update_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tests above can fail: here every update makes a copy, and reads a value."""
+    """The tests above can fail: here every update makes a copy and reads a value."""
 
     def build_wasteful_loss(loss: Loss, gradient: Tensor) -> LossFunction:
         function = build_loss(loss, gradient)
@@ -222,7 +205,7 @@ def test_an_epoch_gathers_its_rows_once(batches: int) -> None:
 
 
 def modules_after(arguments: list[str], folder: Path, expected: int) -> set[str]:
-    """Run the command in a process of its own; return the modules that it has imported."""
+    """Run the command in a separate process; return the modules that it has imported."""
     code = (
         "import json, sys\n"
         "from ml2021.cli import main\n"
@@ -231,26 +214,22 @@ def modules_after(arguments: list[str], folder: Path, expected: int) -> set[str]
         "finally:\n"
         "    print('\\n' + json.dumps(sorted(sys.modules)))\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    program = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(program, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == expected, done.stderr
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
-def test_help_imports_nothing_large(tmp_path: Path) -> None:
-    modules = modules_after(["--help"], tmp_path, 0)
-    assert not modules & {"torch", "pandas", "matplotlib", "numpy", "pydantic", "yaml", "tqdm"}
-
-
-def test_a_config_error_imports_neither_torch_nor_pandas(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "code", "more"),
+    [(["--help"], 0, {"pydantic", "yaml", "tqdm"}), (["train", "--config", "bad.yaml"], 2, set())],
+)
+def test_help_and_config_errors_import_nothing_large(
+    tmp_path: Path, arguments: list[str], code: int, more: set[str]
+) -> None:
     (tmp_path / "bad.yaml").write_text("data: {path: table.csv, targt: y}\n")
-    modules = modules_after(["train", "--config", "bad.yaml"], tmp_path, 2)
-    assert not modules & {"torch", "pandas", "matplotlib", "numpy"}
+    modules = modules_after(arguments, tmp_path, code)
+    assert not modules & {"torch", "pandas", "matplotlib", "numpy", *more}
 
 
 def test_training_imports_nothing_that_it_does_not_need(tmp_path: Path) -> None:
@@ -263,7 +242,7 @@ def test_training_imports_nothing_that_it_does_not_need(tmp_path: Path) -> None:
     assert "torch" in modules
     # torch itself imports torch.utils.data, and pandas imports pyarrow where it is installed
     unneeded = {"torch._dynamo", "torch._inductor", "sympy", "matplotlib", "sklearn", "scipy"}
-    assert not modules & unneeded
+    assert not modules & (unneeded | {"ml2021.engine.cuda_graph"})
 
 
 def test_a_table_of_numbers_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,10 +259,10 @@ def test_a_table_of_numbers_is_read_once(tmp_path: Path, monkeypatch: pytest.Mon
     assert passes == [path]
     path.write_text("a,b\n" + "1.5,true\n2,false\n" * 100)
     read_table(path, TableFormat())
-    assert passes == [path] * 3  # this one again, for how the second column is written
+    assert passes == [path] * 3  # read again, for how the second column is written
 
 
-def test_encoded_columns_are_let_go_of() -> None:
+def test_encoded_columns_are_freed() -> None:
     names, rows = [f"x{index}" for index in range(8)], 1000
     table = {name: pd.Series(np.random.default_rng(0).standard_normal(rows)) for name in names}
     features = [FeatureColumn(name, "number") for name in names]

@@ -1,4 +1,4 @@
-"""`ml2021 piecewise`: the run that it leaves, what the other commands make of it, its refusals."""
+"""`ml2021 piecewise`: the run that it saves, the other commands on that run, its errors."""
 
 import json
 from pathlib import Path
@@ -15,14 +15,14 @@ Floats = NDArray[np.float64]
 
 X = [4.0, 0.0, 6.0, 1.0, 3.0, 2.5]
 Y = [1400.0, 1100.0, 1200.0, 1300.0, 1050.0, 1050.0]
+PLACES = np.linspace(-3, 9, 97).round(3)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Return a folder with a curve, out of order and with a flat piece, and places to ask for."""
+    """Return a folder with a curve, out of order and with a flat piece, and places to predict."""
     write_rows(tmp_path / "curve.csv", {"day": X, "views": Y})
-    x = np.linspace(-3, 9, 97).round(3)
-    write_rows(tmp_path / "places.csv", {"day": x.tolist()})
+    write_rows(tmp_path / "places.csv", {"day": PLACES.tolist()})
     return tmp_path
 
 
@@ -31,12 +31,6 @@ def predicted(folder: Path, run_folder: str) -> Floats:
         run_well(folder, "predict", "places.csv", "--run", run_folder, "--output", "-").stdout
     )
     return np.array([float(row["views"]) for row in rows])
-
-
-def expected() -> Floats:
-    order = np.argsort(X)
-    x = np.linspace(-3, 9, 97).round(3)
-    return np.asarray(np.interp(x, np.array(X)[order], np.array(Y)[order]))
 
 
 def facts(folder: Path, run_folder: str) -> dict[str, float]:
@@ -55,14 +49,16 @@ def test_the_run_is_the_curve_and_serves_as_any_other(folder: Path, options: lis
         *("config.yaml", "config.resolved.yaml", "environment.json", "metrics.csv"),
         *("summary.json", "piecewise.png", "checkpoints/best.safetensors"),
     }
-    np.testing.assert_allclose(predicted(folder, "runs/curve-1"), expected(), atol=1e-6 * 350)
+    order = np.argsort(X)
+    expected = np.interp(PLACES, np.array(X)[order], np.array(Y)[order])
+    np.testing.assert_allclose(predicted(folder, "runs/curve-1"), expected, atol=1e-6 * 350)
     result = json.loads(run_well(folder, "evaluate", "--json").stdout)
     assert (result["rows"], result["split"]) == (6, "train")
     assert result["scores"]["rmse"] < 1e-6 * 350
-    said = facts(folder, "runs/curve-1")
-    assert (said["points"], said["pieces"], said["hard_sigmoids"]) == (6, 5, 4)
-    assert said["rms_difference"] == 0.0
-    assert said["largest_rounding_of_float32"] < 1e-6 * 350
+    found = facts(folder, "runs/curve-1")
+    assert (found["points"], found["pieces"], found["hard_sigmoids"]) == (6, 5, 4)
+    assert found["rms_difference"] == 0.0
+    assert found["largest_rounding_of_float32"] < 1e-6 * 350
 
 
 def test_the_config_of_the_run_trains(folder: Path) -> None:
@@ -72,16 +68,18 @@ def test_the_config_of_the_run_trains(folder: Path) -> None:
     assert outcome.stdout == "runs/config-1\n"
 
 
-def test_fewer_pieces_are_near_and_say_how_near(folder: Path) -> None:
+def test_fewer_pieces_come_with_their_error(folder: Path) -> None:
     x = np.linspace(0, 6, 200)
     write_rows(folder / "wave.csv", {"day": x.tolist(), "views": (1000 * np.sin(x)).tolist()})
     outcome = run_well(folder, "piecewise", "wave.csv", "--pieces", "12", "--run-dir", "w")
-    said = facts(folder, "w")
-    assert (said["points"], said["pieces"], said["hard_sigmoids"]) == (200, 12, 12)
-    assert said["rms_difference"] < 10 < said["rms_difference_of_even_pieces"]
-    assert "12 pieces: views is off by " in outcome.stderr
-    inside = (np.linspace(-3, 9, 97) > 0) & (np.linspace(-3, 9, 97) < 6)
-    network, sine = predicted(folder, "w"), 1000 * np.sin(np.linspace(-3, 9, 97).round(3))
+    found = facts(folder, "w")
+    assert (found["points"], found["pieces"], found["hard_sigmoids"]) == (200, 12, 12)
+    assert found["rms_difference"] < 10 < found["rms_difference_of_even_pieces"]
+    assert f"\n12 pieces: the RMS error of views along day is {found['rms_difference']:.3f} (" in (
+        outcome.stderr
+    )
+    inside = (PLACES > 0) & (PLACES < 6)
+    network, sine = predicted(folder, "w"), 1000 * np.sin(PLACES)
     assert np.sqrt(np.mean(np.square(network - sine)[inside])) < 10
 
 
@@ -89,8 +87,7 @@ def test_fewer_pieces_are_near_and_say_how_near(folder: Path) -> None:
 def test_two_points_are_a_curve(folder: Path, options: list[str]) -> None:
     write_rows(folder / "two.csv", {"day": [2, 0], "views": [1000, 5000]})
     run_well(folder, "piecewise", "two.csv", *options)
-    x = np.linspace(-3, 9, 97).round(3)
-    ramp = np.interp(x, [0, 2], [5000, 1000])
+    ramp = np.interp(PLACES, [0, 2], [5000, 1000])
     np.testing.assert_allclose(predicted(folder, "runs/two-1"), ramp, atol=4e-3)
     run_well(folder, "evaluate")
 
@@ -111,51 +108,42 @@ def test_points_of_another_format_are_read_as_set(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "line"),
+    ("text", "facts"),
     [
-        ("x,y,z\n1,2,3\n2,3,4\n", "t.csv: 3 columns; a curve has two, first x and then its y"),
-        ("x\n1\n2\n", "t.csv: 1 column; a curve has two, first x and then its y"),
-        ("x,y\n1,2\n", "t.csv: one point; a curve needs two or more"),
-        ("x,y\n1,2\n2,\n", "t.csv:3: column 'y' has no value; fill it in"),
-        ("x,y\n1,2\nNaN,2\n3,4\n", "t.csv:3: column 'x' has no value; fill it in"),
-        (
-            "x,y\n1,2\n2,three\n",
-            "t.csv:3: column 'y': 'three' is not a number; correct it, or list it in data.missing",
-        ),
-        (
-            "x,y\n3,2\n1,2\n\n3.0,4\n",
-            "t.csv:5: x 3 is also at t.csv:2; a curve has one y for each x",
-        ),
-        (
-            "x,y\n0,1\n1,2\n1.00000000001,3\n",
-            "t.csv: x 1 and 1.00000000001 are one number in float32, with which networks compute; "
-            "move them apart, or leave one of them out",
-        ),
+        ("x,y,z\n1,2,3\n2,3,4\n", "t.csv: has 3 columns; "),
+        ("x\n1\n2\n", "t.csv: has 1 column; "),
+        ("x,y\n1,2\n", "t.csv: has only one point; "),
+        ("x,y\n1,2\n2,\n", "t.csv:3: column 'y' has no value; "),
+        ("x,y\n1,2\nNaN,2\n3,4\n", "t.csv:3: column 'x' has no value; "),
+        ("x,y\n1,2\n2,three\n", "t.csv:3: column 'y': 'three' is not a number; "),
+        ("x,y\n3,2\n1,2\n\n3.0,4\n", "t.csv:5: x = 3 is repeated from t.csv:2; "),
+        ("x,y\n0,1\n1,2\n1.00000000001,3\n", "t.csv: x = 1 and 1.00000000001 are equal "),
     ],
 )
-def test_what_is_no_curve_is_refused(tmp_path: Path, text: str, line: str) -> None:
+def test_points_that_are_not_a_curve(tmp_path: Path, text: str, facts: str) -> None:
     (tmp_path / "t.csv").write_text(text)
-    assert refusal(tmp_path, "piecewise", "t.csv") == (3, line)
+    code, line = refusal(tmp_path, "piecewise", "t.csv")
+    assert code == 3
+    assert line.startswith(facts)
     assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
 
 
-def test_wrong_options_are_refused(folder: Path) -> None:
-    code, line = refusal(folder, "piecewise", "curve.csv", "--set", "model.units=3")
-    assert code == 2
-    assert line.startswith("--set model.units: only how the file is written can be set here: data.")
-    assert run(folder, "piecewise", "curve.csv", "--pieces", "0").code == 2
-    code, line = refusal(folder, "piecewise", "nowhere.csv")
-    assert code == 3
-    assert str(folder / "nowhere.csv") in line
-
-
-def test_a_used_directory_and_a_resume_are_refused(folder: Path) -> None:
-    run_well(folder, "piecewise", "curve.csv")
+@pytest.mark.parametrize(
+    ("arguments", "code", "fact"),
+    [
+        (["curve.csv", "--set", "model.units=3"], 2, "--set model.units: "),
+        (["nowhere.csv"], 3, "{folder}/nowhere.csv"),
+        (["curve.csv", "--run-dir", "used"], 7, "used"),
+    ],
+)
+def test_invalid_arguments(folder: Path, arguments: list[str], code: int, fact: str) -> None:
+    run_well(folder, "piecewise", "curve.csv", "--run-dir", "used")
     before = contents(folder)
-    code, line = refusal(folder, "piecewise", "curve.csv", "--run-dir", "runs/curve-1")
-    assert code == 7
-    code, line = refusal(folder, "train", "--resume", "runs/curve-1")
-    assert (code, "no checkpoint to resume from" in line) == (4, True)
+    found, line = refusal(folder, "piecewise", *arguments)
+    assert found == code
+    assert fact.format(folder=folder) in line
+    assert run(folder, "piecewise", "curve.csv", "--pieces", "0").code == 2
+    assert refusal(folder, "train", "--resume", "used")[0] == 4  # it has no state of training
     assert contents(folder) == before
 
 
