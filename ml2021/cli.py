@@ -25,7 +25,6 @@ app = typer.Typer(
     help="Train small neural networks on tables.",
 )
 
-
 # readable=False: whoever opens the path reports in one line that it cannot be read.
 RunOption = Annotated[
     Path | None,

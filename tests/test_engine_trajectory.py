@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ml2021.engine import trajectory as module
 from ml2021.engine.fit import fit
-from ml2021.engine.layout import Layout
+from ml2021.engine.networks import Layout
 from ml2021.engine.state import start
 from ml2021.engine.trajectory import TrajectoryRecorder
 from tests.oracle import oracle_module

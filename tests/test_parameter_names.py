@@ -3,7 +3,7 @@
 import pytest
 
 from ml2021.data.preprocessing.records import ClassTarget, NumberFeature, Preprocessing, RealTargets
-from ml2021.engine.layout import Layout
+from ml2021.engine.networks import Layout
 from ml2021.errors import ConfigError
 from ml2021.inspection.features import ModelType, ParameterNames
 

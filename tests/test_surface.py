@@ -8,7 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from ml2021.engine.layout import Layout
+from ml2021.engine.networks import Layout
 from ml2021.inspection.features import Parameter
 from ml2021.inspection.loss_surface import LossSurface
 from ml2021.inspection.trajectory import Trajectory, load_trajectory, named_plane

@@ -4,6 +4,9 @@ All are chains of linear maps and elementwise activations, so the derivative fit
 Lee, Machine Learning 2021, lecture 1). Losses are in `ml2021.engine.losses`, update rules in
 `ml2021.engine.optimizers`, matrix products in `ml2021.engine.matmul`.
 
+K networks of one shape, the members, lie side by side in the flat buffer θ (K, P); a plain run has
+K = 1.
+
 Legend: K members, N rows, B rows of a batch, F features, H units of a layer, T outputs,
 P parameters.
 Rows are (K, N, F + 1) with a last column of ones. Inside the network a batch is transposed,
@@ -13,6 +16,7 @@ kernels run over it at full width (at W2 this order takes 0.92 of the time of (K
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, assert_never
 
 import numpy as np
@@ -20,8 +24,58 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ml2021.engine.layout import Layout
 from ml2021.engine.matmul import build_product
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The layer sizes of a chain, from its F inputs over the hidden widths to its T outputs.
+
+    Layer l maps sizes[l] values and the constant 1 to sizes[l + 1] values. Its weights and bias
+    lie side by side as one matrix of shape (sizes[l + 1], sizes[l] + 1), the bias last, so that one
+    product with a row (x, 1) gives both, and one product gives both gradients.
+    """
+
+    sizes: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        assert len(self.sizes) >= 2
+        assert all(size > 0 for size in self.sizes)
+
+    @property
+    def inputs(self) -> int:
+        """F, the number of inputs, without the constant."""
+        return self.sizes[0]
+
+    @property
+    def outputs(self) -> int:
+        """T, the number of outputs."""
+        return self.sizes[-1]
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """The widths of the hidden layers, from front to back."""
+        return self.sizes[1:-1]
+
+    @cached_property
+    def shapes(self) -> tuple[tuple[int, int], ...]:
+        """The (out, in + 1) of each layer."""
+        return tuple((o, i + 1) for i, o in zip(self.sizes[:-1], self.sizes[1:], strict=True))
+
+    @cached_property
+    def parameters(self) -> int:
+        """P, the number of parameters of one member."""
+        return sum(rows * columns for rows, columns in self.shapes)
+
+    def views(self, theta: Tensor) -> list[Tensor]:
+        """Return each layer of θ (K, P) as a view of shape (K, out, in + 1)."""
+        assert theta.ndim == 2
+        assert theta.shape[1] == self.parameters, (theta.shape, self.parameters)
+        layers = torch.split(theta, [rows * columns for rows, columns in self.shapes], dim=1)
+        return [
+            layer.view(len(theta), *shape) for layer, shape in zip(layers, self.shapes, strict=True)
+        ]
+
 
 Activation = Literal["relu", "sigmoid", "hard_sigmoid"]
 

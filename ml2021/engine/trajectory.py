@@ -10,7 +10,7 @@ Legend: P parameters, L layers, n points.
 import torch
 from torch import Tensor
 
-from ml2021.engine.layout import Layout
+from ml2021.engine.networks import Layout
 
 MOST_POINTS = 200
 

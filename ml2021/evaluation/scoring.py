@@ -33,7 +33,6 @@ _NUMBERS_AT_ONCE = 1 << 18
 ALONE = "one member"
 """The row of a table with the average scores of a single ensemble member."""
 
-
 SPLITS = ("test", "held-out", "validation", "train")
 """The splits that can be scored, those that say most about new rows first; held-out rows are those
 of the folds of a cross-validation, taken together."""

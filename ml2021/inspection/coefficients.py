@@ -10,8 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, RealTargets
-from ml2021.engine.layout import Layout
-from ml2021.engine.networks import Network, outputs
+from ml2021.engine.networks import Layout, Network, outputs
 from ml2021.inspection.features import InspectedColumn, columns_of
 from ml2021.runs.model import TrainedModel
 

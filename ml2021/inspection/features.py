@@ -28,7 +28,7 @@ from ml2021.data.preprocessing.records import (
     RealTargets,
     value_text,
 )
-from ml2021.engine.layout import Layout
+from ml2021.engine.networks import Layout
 from ml2021.errors import ConfigError
 from ml2021.formatting import echo, suggest
 

@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ml2021.engine.dataset import generator
-from ml2021.engine.layout import Layout
 from ml2021.engine.loss_surface import principal_directions
-from ml2021.engine.networks import initial_parameters
+from ml2021.engine.networks import Layout, initial_parameters
 from ml2021.errors import CheckpointError
 from ml2021.files import is_there
 from ml2021.inspection.features import Parameter

@@ -34,6 +34,7 @@ MOST_THREADS = 1024
 """A run that claims more was not written by ml2021."""
 
 Count = Annotated[int, Field(ge=0)]
+
 NotNegative = Annotated[float, Field(ge=0)]
 
 
