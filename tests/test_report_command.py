@@ -114,7 +114,7 @@ def test_the_pictures_of_a_page_as_png_files(trained: Path) -> None:
 def test_train_ends_with_the_report_that_the_command_makes(fresh: Path) -> None:
     outcome = run_well(fresh, "train", "--config", "series.yaml", with_report=True)
     page = fresh / "runs" / "series-1" / "report.html"
-    assert f"to look at: {page.relative_to(fresh)}\n" in outcome.stderr
+    assert f"report: {page.relative_to(fresh)}\n" in outcome.stderr
     made = page.read_bytes()
     page.unlink()
     run_well(fresh, "report")
@@ -225,9 +225,9 @@ def test_a_network_that_was_built_shows_its_curve(tmp_path: Path, options: list[
     assert "curve_and_parts" in drawn
     assert drawn.isdisjoint({"learning_curves", "updates", "loss_surface", "curve", "parts"})
     words = text_of(page)
-    assert "Built by ml2021 piecewise from 4 points, and not trained." in words
+    assert "Built by ml2021 piecewise from 4 points, not trained." in words
     off = json.loads((page.parent / "summary.json").read_text())["piecewise"]["rms_difference"]
-    assert (f"it is off by {number(off)}" if off else "Exact: every point") in words
+    assert (f"difference from the curve is {number(off)}" if off else "through every point") in words
 
 
 def remove(data: Path) -> None:
@@ -280,7 +280,7 @@ def test_a_failure_to_draw_does_not_lose_the_run(
     assert outcome.code == 0
     assert outcome.stdout == "runs/linear-1\n"
     assert outcome.stderr == (
-        "the run is saved, but its report could not be made (ValueError: no\\x1bink); "
+        "the run is saved, but its report could not be written (ValueError: no\\x1bink); "
         "to see why: ml2021 report --run runs/linear-1\n"
     )
     run_well(fresh, "evaluate")

@@ -108,7 +108,7 @@ def test_a_failure_to_draw_does_not_lose_the_sweep(
     outcome = run(folder, "sweep", *options, with_report=True)
     assert outcome.code == 0
     assert outcome.stderr == (
-        "the sweep is saved, but its report could not be made (ValueError: no\\x1bink); "
+        "the sweep is saved, but its report could not be written (ValueError: no\\x1bink); "
         f"to see why: ml2021 report --run {tmp_path / 's'}\n"
     )
     assert not [*(tmp_path / "s").glob("*report*")]

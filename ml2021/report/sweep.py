@@ -16,8 +16,8 @@ from ml2021.evaluation.comparison import SEED, are_same_rows, comparison_cells
 from ml2021.formatting import echo, heading, number
 from ml2021.report.figures import slices
 from ml2021.report.figures.style import WIDTH
-from ml2021.report.html import Block, Items, Listing, Picture, Section, Table, Text
-from ml2021.report.write import Heading, draw_page
+from ml2021.report.html import Block, Frame, Items, Listing, Picture, Section, Table, Text
+from ml2021.report.write import write_page
 from ml2021.sweeps.directory import SweepDirectory
 from ml2021.sweeps.results import setting_text, table
 from ml2021.sweeps.summary import SweepSummary
@@ -45,13 +45,13 @@ def write_sweep_report(
     words = outcome.words(sweep.best)
     if outcome.best is not None:
         words.append(f"The best run by itself: ml2021 report --run {sweep.best}")
-    head = Heading(
+    frame = Frame(
         title=f"{name}: {_target(outcome)}",
         subtitle=f"{outcome.done[0].task} · {runs:,} runs over {keys} key" + "s" * (keys != 1),
-        words=words,
+        summary=words,
         footer=f"Made by ml2021 from the sweep {name}. Everything is in this one file.",
     )
-    draw_page(sweep.report, head, _sections(sweep, outcome), stop_signal, plots)
+    write_page(sweep.report, frame, _sections(sweep, outcome), stop_signal, plots)
 
 
 def _sections(sweep: SweepDirectory, outcome: SweepSummary) -> Iterator[Section]:
