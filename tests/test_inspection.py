@@ -1,4 +1,4 @@
-"""A function taken apart: held to what the network itself predicts, and to closed forms."""
+"""Coefficients, terms, units, importance: held to the network's predictions and closed forms."""
 
 from pathlib import Path
 
@@ -7,18 +7,20 @@ import pytest
 import torch
 
 from ml2021.data.load import TrainingData
-from ml2021.data.preprocessing.records import ClassTarget, RealTargets
+from ml2021.data.preprocessing.records import RealTargets
 from ml2021.engine.build import build_network
 from ml2021.engine.networks import initial_parameters
 from ml2021.evaluation.scoring import fit_baselines
 from ml2021.inspection.coefficients import coefficients, terms, typical_unit
-from ml2021.inspection.features import column_text, columns_of, image_shape
+from ml2021.inspection.features import InspectedColumn, column_text, columns_of, image_shape
 from ml2021.inspection.importance import dependence, importance
-from ml2021.inspection.rows import rows_to_look_at
+from ml2021.inspection.rows import select_rows
 from ml2021.runs.model import TrainedModel
 from tests.tables import Cell, load, write_csv
 
 ROWS = 80
+
+REGRESSION = ("  target: y", "  exclude: [kind, three]")
 
 
 def columns(seed: int = 0) -> dict[str, list[Cell]]:
@@ -69,7 +71,7 @@ def inputs_in_units(data: TrainingData) -> np.ndarray:
 
 
 def test_coefficients_are_the_linear_model_in_units_of_the_data(tmp_path: Path) -> None:
-    data, model = prepared(tmp_path, "  target: y", "  exclude: [kind, three]", "model: linear")
+    data, model = prepared(tmp_path, *REGRESSION, "model: linear")
     found = coefficients(model)
     assert found is not None
     by_formula = found.constants + inputs_in_units(data) @ found.weights
@@ -91,20 +93,14 @@ def test_coefficients_of_classes_are_log_odds(tmp_path: Path, target: str) -> No
     assert found is not None
     logits = found.constants + inputs_in_units(data) @ found.weights
     probabilities = model.predict(data.train.inputs)
-    if target == "kind":
-        assert isinstance(data.preprocessing.target, ClassTarget)
-        assert found.outputs == data.preprocessing.target.labels[1:]
-        expected = 1 / (1 + np.exp(-logits[:, 0]))
-        np.testing.assert_allclose(expected, probabilities[:, 1], rtol=1e-4)
-    else:
-        powers = np.exp(logits)
-        expected = powers / powers.sum(axis=1, keepdims=True)
-        np.testing.assert_allclose(expected, probabilities, rtol=1e-4)
-
-
-def test_only_a_linear_model_has_coefficients(tmp_path: Path) -> None:
-    _, model = prepared(tmp_path, "  target: y", "  features: [a]")
-    assert coefficients(model) is None
+    labels = data.preprocessing.target.labels
+    if target == "kind":  # the log-odds of the second class
+        logits = np.hstack([np.zeros((len(logits), 1)), logits])
+        labels = labels[1:]
+    assert found.outputs == labels
+    powers = np.exp(logits)
+    expected = powers / powers.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(expected, probabilities, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -117,8 +113,9 @@ def test_only_a_linear_model_has_coefficients(tmp_path: Path) -> None:
         ("linear", 1),
     ],
 )
-def test_the_parts_add_up_to_the_function(tmp_path: Path, text: str, units: int) -> None:
+def test_the_terms_add_up_to_the_function(tmp_path: Path, text: str, units: int) -> None:
     data, model = prepared(tmp_path, "  target: y", "  features: [a]", f"model: {text}")
+    assert (coefficients(model) is None) == (text != "linear")
     found = terms(model, 20, 80)
     assert found is not None
     assert len(found.curves) == units
@@ -136,18 +133,12 @@ def test_the_parts_add_up_to_the_function(tmp_path: Path, text: str, units: int)
 
 
 @pytest.mark.parametrize(
-    "lines",
-    [
-        ("  target: y", "  exclude: [kind, three]"),
-        ("  target: y", "  features: [colour]"),
-        ("  target: y", "  features: [b]"),
-        ("  target: kind", "  features: [a]"),
-        ("  target: [y, a]", "  features: [b]"),
-    ],
-    ids=["two columns", "categories", "with a flag", "classes", "two targets"],
+    ("target", "features"),
+    [("y", "[a, b]"), ("y", "[colour]"), ("y", "[b]"), ("kind", "[a]"), ("[y, a]", "[b]")],
+    ids=["two columns", "categories", "with an indicator", "classes", "two targets"],
 )
-def test_other_functions_have_no_parts(tmp_path: Path, lines: tuple[str, ...]) -> None:
-    _, model = prepared(tmp_path, *lines)
+def test_other_functions_have_no_terms(tmp_path: Path, target: str, features: str) -> None:
+    _, model = prepared(tmp_path, f"  target: {target}", f"  features: {features}")
     assert terms(model, 0, 1) is None
 
 
@@ -172,43 +163,37 @@ def test_a_unit_in_units_of_the_data(tmp_path: Path, activation: str) -> None:
 
 
 def test_importance_by_hand(tmp_path: Path) -> None:
-    lines = ("  target: y", "  exclude: [kind, three]", "model: linear")
-    data, model = prepared(tmp_path, *lines)
-    rows = rows_to_look_at(model, data)
+    data, model = prepared(tmp_path, *REGRESSION, "model: linear")
+    rows = select_rows(model, data)
     found = importance(model, rows)
-    assert found.of == found.looked_at == len(found.columns) == 3
-    assert (np.diff(found.rises) <= 0).all()
+    assert found.total == len(found.columns) == 3
+    assert (np.diff(found.increases) <= 0).all()
     order = np.random.default_rng(0).permutation(len(rows))
-    for column, rise in zip(found.columns, found.rises, strict=True):
+    for column, increase in zip(found.columns, found.increases, strict=True):
         shuffled = rows.inputs.copy()
         shuffled[:, column.places] = rows.inputs[order][:, column.places]
         error = np.abs(model.predict(shuffled) - rows.values).mean()
         plain = np.abs(rows.predictions - rows.values).mean()
-        assert rise == pytest.approx(error - plain, abs=1e-4)
+        assert increase == pytest.approx(error - plain, abs=1e-4)
 
 
 def test_a_column_without_weight_does_not_matter(tmp_path: Path) -> None:
-    data, model = prepared(
-        tmp_path,
-        "  target: kind",
-        "  exclude: [y, three]",
-        "model: {type: relu_stack, widths: [5]}",
-    )
+    lines = ("  target: kind", "  exclude: [y, three]", "model: {type: relu_stack, widths: [5]}")
+    data, model = prepared(tmp_path, *lines)
     (column,) = (c for c in columns_of(data.preprocessing) if c.name == "a")
     first, *_ = model.network.layout.views(model.theta)
     first[0, :, column.start] = 0
-    rows = rows_to_look_at(model, data)
+    rows = select_rows(model, data)
     found = importance(model, rows)
-    assert found.rises[[c.name for c in found.columns].index("a")] == 0
+    assert found.increases[[c.name for c in found.columns].index("a")] == 0
     curve = dependence(model, rows, column)
     assert curve is not None
     assert np.ptp(curve.mean) < 1e-6
 
 
 def test_partial_dependence_by_hand(tmp_path: Path) -> None:
-    lines = ("  target: y", "  exclude: [kind, three]", "model: {type: relu_stack, widths: [5]}")
-    data, model = prepared(tmp_path, *lines)
-    rows = rows_to_look_at(model, data)
+    data, model = prepared(tmp_path, *REGRESSION, "model: {type: relu_stack, widths: [5]}")
+    rows = select_rows(model, data)
     for column in columns_of(data.preprocessing):
         found = dependence(model, rows, column)
         assert found is not None
@@ -226,8 +211,8 @@ def test_partial_dependence_by_hand(tmp_path: Path) -> None:
 
 
 def test_cells_are_written_as_they_stand_in_the_file(tmp_path: Path) -> None:
-    data, model = prepared(tmp_path, "  target: y", "  exclude: [kind, three]")
-    rows = rows_to_look_at(model, data)
+    data, model = prepared(tmp_path, *REGRESSION)
+    rows = select_rows(model, data)
     cells = columns()
     a, b, colour = columns_of(data.preprocessing)
     for place, inputs in zip(rows.places, rows.inputs, strict=True):
@@ -238,21 +223,24 @@ def test_cells_are_written_as_they_stand_in_the_file(tmp_path: Path) -> None:
             assert column_text(b, inputs) == "(missing)"
         else:
             assert float(column_text(b, inputs)) == pytest.approx(expected, abs=1e-5)
+    pixel = InspectedColumn("pixel", 0, 1, mean=4.2, scale=5.3)
+    for above in (-1e-8, 0, 1e-8):
+        assert column_text(pixel, np.array([-4.2 / 5.3 + above, 1], np.float32)) == "0"
 
 
 @pytest.mark.parametrize(
-    ("count", "lines", "shape"),
+    ("count", "features", "target", "shape"),
     [
-        (16, ("  target: y", "  features: [p*]"), (4, 4)),
-        (17, ("  target: y", "  features: [p*]"), None),
-        (16, ("  target: y", "  features: [p*, a]"), None),
-        (16, ("  target: y", "  features: [a]"), None),
-        (16, ("  target: y", "  features: [r*]"), None),
-        (16, ("  target: q*", "  features: [p*]", "  target_shape: [2, 8]"), (2, 8)),
+        (16, "[p*]", "y", (4, 4)),
+        (17, "[p*]", "y", None),
+        (16, "[p*, a]", "y", None),
+        (16, "[a]", "y", None),
+        (16, "[r*]", "y", None),
+        (16, "[p*]", "q*\n  target_shape: [2, 8]", (2, 8)),
     ],
 )
 def test_inputs_that_are_an_image(
-    tmp_path: Path, count: int, lines: tuple[str, ...], shape: tuple[int, int] | None
+    tmp_path: Path, count: int, features: str, target: str, shape: tuple[int, int] | None
 ) -> None:
     random = np.random.default_rng(0)
     cells: dict[str, list[Cell]] = {"a": random.normal(size=ROWS).round(2).tolist()}
@@ -261,14 +249,6 @@ def test_inputs_that_are_an_image(
             cells[f"{letter}{pixel}"] = random.integers(0, 256, ROWS).tolist()
             cells[f"r{pixel}"] = random.normal(scale=pixel + 1, size=ROWS).round(2).tolist()
     cells["y"] = random.normal(size=ROWS).round(2).tolist()
+    lines = (f"  features: {features}", f"  target: {target}")
     data = load(write_csv(tmp_path / "t.csv", cells), *lines)
     assert image_shape(data.preprocessing) == shape
-
-
-def test_zero_is_written_as_zero() -> None:
-    from ml2021.inspection.features import InspectedColumn
-
-    column = InspectedColumn("pixel", 0, 1, mean=4.2, scale=5.3)
-    for above in (-1e-8, 0, 1e-8):
-        inputs = np.array([-4.2 / 5.3 + above, 1], np.float32)
-        assert column_text(column, inputs) == "0"

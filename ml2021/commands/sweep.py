@@ -227,7 +227,7 @@ class _Sweep:
         return outcome
 
     def _draw(self, outcome: SweepSummary) -> None:
-        from ml2021.report.write import write_last
+        from ml2021.report.write import finish_with_report
 
         def draw() -> None:
             from ml2021.report.sweep import write_sweep_report
@@ -235,7 +235,7 @@ class _Sweep:
             write_sweep_report(self._directory, outcome, stop_signal)
 
         with stop_signals() as stop_signal:
-            write_last(draw, self._directory.report, "sweep", self._console)
+            finish_with_report(draw, self._directory.report, "sweep", self._console)
 
     def _raise_failures(self) -> None:
         """Raise the error of the first run that failed, or that all have diverged."""

@@ -196,7 +196,7 @@ def _say_results(
         return
 
     from ml2021.evaluation.scoring import best_available
-    from ml2021.inspection.diagnosis import diagnose, say
+    from ml2021.inspection.diagnosis import describe_diagnosis, diagnose
     from ml2021.inspection.evidence import evidence_of
     from ml2021.runs.metrics_csv import read_metrics
 
@@ -210,7 +210,7 @@ def _say_results(
     data, parameters = trainer.data, trainer.network.layout.parameters
     history = read_metrics(run)
     evidence = evidence_of(data.config, data.preprocessing, evaluations, history, parameters)
-    console.say(*say(diagnose(evidence), run))
+    console.say(*describe_diagnosis(diagnose(evidence), run))
 
 
 def _report(
@@ -224,12 +224,12 @@ def _report(
     Raises RunInterruptedError after a signal.
     """
     from ml2021.report.contents import from_training
-    from ml2021.report.write import write_last, write_report
+    from ml2021.report.write import finish_with_report, write_report
 
     def draw() -> None:
         write_report(run, from_training(run, trainer.data), stop_signal)
 
-    write_last(draw, run.report, "run", console)
+    finish_with_report(draw, run.report, "run", console)
 
 
 def _endings(trainer: "Trainer") -> list[str]:

@@ -1,9 +1,6 @@
-"""A trained function taken apart: its coefficients, the units that it adds up, and one of them.
+"""A trained function in the units of the data: its coefficients, its terms, and a typical unit.
 
-All in the units of the data, and evaluated by the engine's forward, as members of one batch. What
-each column does to the output is in `ml2021.inspection.importance`, drawing in `ml2021.figures`.
-
-Legend: N rows, F inputs, T outputs, H units, G places of a grid.
+Legend: N rows, F inputs, T outputs, H units, G grid points.
 """
 
 from dataclasses import dataclass
@@ -23,8 +20,8 @@ from ml2021.runs.model import TrainedModel
 class Coefficients:
     """A linear function in the units of the data: y = constant + Σⱼ weightⱼ·xⱼ.
 
-    names: the inputs (F,). weights: (F, T) per unit of the input. effects: (F, T), for one standard
-    deviation of a number, or for a category. constants: (T,). outputs: (T,) the names.
+    names: of the inputs (F,). weights: (F, T) per unit of the input. effects: (F, T) of one
+    standard deviation of a number, or of a category. constants: (T,). outputs: their names (T,).
     """
 
     names: tuple[str, ...]
@@ -37,11 +34,11 @@ class Coefficients:
 def coefficients(model: TrainedModel) -> Coefficients | None:
     """Return the coefficients of a linear model, None for any other.
 
-    With classes they are log-odds: of two classes those of the second, of more each class's own.
+    For classes they are log-odds: of the second of two classes, else of each class.
     """
     if model.network.layout.hidden:
         return None
-    # The mean of several linear functions is linear too.
+    # An ensemble of linear functions is linear too.
     layer = model.theta.double().mean(0).view(model.network.layout.shapes[0]).cpu().numpy()
     target = model.preprocessing.target
     if isinstance(target, ClassTarget):
@@ -60,7 +57,7 @@ def coefficients(model: TrainedModel) -> Coefficients | None:
 
 
 def _input_units(preprocessing: Preprocessing) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the scale (F,) and the mean (F,) of every input: 1 and 0 for those that are 0 or 1."""
+    """Return the scale (F,) and the mean (F,) of every input: 1 and 0 for one-hot inputs."""
     width = len(preprocessing.inputs)
     scale, mean = np.ones(width), np.zeros(width)
     for column in columns_of(preprocessing):
@@ -73,7 +70,7 @@ def _input_units(preprocessing: Preprocessing) -> tuple[NDArray[np.float64], NDA
 class Terms:
     """A function of one column as a sum: constant + Σᵢ curvesᵢ(x), in the units of the target.
 
-    x: (G,) in the units of the column. curves: (H, G), one for each unit of the last hidden layer.
+    x: (G,) in the units of the column. curves: (H, G), one per unit of the last hidden layer.
     """
 
     x: NDArray[np.float64]
@@ -82,9 +79,9 @@ class Terms:
 
 
 def terms(model: TrainedModel, low: float, high: float) -> Terms | None:
-    """Return the parts of a function of one number, between two of its values; else None.
+    """Return the terms of a function of one number between two values; None for other functions.
 
-    The engine evaluates them all at once: the network whose output i is cᵢ times hidden unit i.
+    One forward pass evaluates them all: of the network whose output i is cᵢ times hidden unit i.
     """
     target, network = model.preprocessing.target, model.network
     columns = columns_of(model.preprocessing)
@@ -100,10 +97,10 @@ def terms(model: TrainedModel, low: float, high: float) -> Terms | None:
     if network.layout.hidden:
         weights = last[0, 0, :-1]
         units = len(weights)
-        split = torch.cat([weights.diag(), weights.new_zeros(units, 1)], dim=1)
+        diagonal = torch.cat([weights.diag(), weights.new_zeros(units, 1)], dim=1)
         each = Network(Layout((*network.layout.sizes[:-1], units)), network.activation)
         before = model.theta[:, : -last.numel()]
-        theta = torch.cat([before, split.flatten()[None]], dim=1)
+        theta = torch.cat([before, diagonal.flatten()[None]], dim=1)
     else:
         each, theta = network, model.theta.clone()
         theta[:, -1] = 0
@@ -113,10 +110,10 @@ def terms(model: TrainedModel, low: float, high: float) -> Terms | None:
 
 @dataclass(frozen=True)
 class Unit:
-    """One unit c·a(b + w·x) and what it becomes with other w, b and c.
+    """One unit c·a(b + w·x), and the same unit with other values of w, b or c.
 
-    w, b, c: in the units of the data. x: (G,). curves: name -> (3, G), each with the numbers (3,)
-    that were tried, the middle one the unit's own.
+    x: (G,) in the units of the column. curves: w, b or c -> three of its values in the units of the
+    data, the middle one as trained, and the curves (3, G) that they give.
     """
 
     column: str
@@ -126,9 +123,9 @@ class Unit:
 
 
 def typical_unit(model: TrainedModel) -> Unit | None:
-    """Return the unit of a single hidden layer that moves the output most; None for others.
+    """Return the unit that changes the output most; None without exactly one hidden layer.
 
-    Along the column with its largest weight, the other inputs at their means.
+    It is taken along the column with its largest weight, with the other inputs at their means.
     """
     network, target = model.network, model.preprocessing.target
     if len(network.layout.hidden) != 1 or not isinstance(target, RealTargets):
@@ -145,7 +142,7 @@ def typical_unit(model: TrainedModel) -> Unit | None:
     w, b, c = float(weights[unit, place]), float(first[0, unit, -1]), float(heights[unit])
     if w == 0 or c == 0:
         return None
-    # Far enough to both sides of where the unit bends, −b / w, to see it.
+    # Far enough to both sides of the bend at −b / w to show it.
     reach = 6 / abs(w)
     z = np.linspace(-b / w - reach, -b / w + reach, 200)
     inputs = torch.from_numpy(_with_ones(z[:, None]))
@@ -156,7 +153,7 @@ def typical_unit(model: TrainedModel) -> Unit | None:
         "c": ((w, b, c / 2), (w, b, c), (w, b, 2 * c)),
     }
     theta = torch.tensor([[*wbc, 0.0] for three in tried.values() for wbc in three])
-    # θ of one unit is w, b of the hidden layer, then c and the constant of the output.
+    # θ of one unit is w and b of the hidden layer, then c and the bias of the output.
     heights_of = outputs(single, theta, inputs)[:, :, 0].double().numpy() * target.scales[0]
     curves = {}
     for index, (name, three) in enumerate(tried.items()):
@@ -174,5 +171,5 @@ def _unit_numbers(
 
 
 def _with_ones(columns: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return rows (N, F + 1) as the engine takes them."""
+    """Return inputs (N, F + 1) with the column of ones that the engine expects."""
     return np.hstack([columns, np.ones((len(columns), 1))]).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The diagnosis: too simple, not trained long enough, or overfitting, and what to try next."""
+"""The diagnosis of a run: underfitting, poor optimisation or overfitting, and what to try next."""
 
 import shlex
 from collections.abc import Sequence
@@ -14,39 +14,38 @@ from ml2021.inspection.evidence import (
     FEW_ROWS,
     LEAST_GAP,
     Evidence,
-    best_trivial,
-    chance,
+    best_baseline,
+    difficulty_ratio,
     error_of,
-    how_much_harder,
     is_worse,
-    shown,
+    standard_error,
 )
 from ml2021.runs.directory import RunDirectory, read_json
 
 
-def against_overfitting(evidence: Evidence) -> str:
-    """Return what helps against overfitting, the surest first."""
+def overfitting_advice(evidence: Evidence) -> str:
+    """Return what helps against overfitting, the most reliable first."""
     rows = evidence.evaluations["train"].rows
     means = f"fewer parameters ({evidence.parameters:,} for {rows:,} rows), more weight decay"
-    if _can_have_members(evidence.config):
-        means = f"the mean of several networks (train.members), {means}"
+    if _can_be_ensemble(evidence.config):
+        means = f"an ensemble (train.members), {means}"
     if evidence.config.train.early_stopping is None:
         means += ", early stopping"
     return f"Next: more rows, {means}, or fewer columns."
 
 
-def _can_have_members(config: schema.Config) -> bool:
-    """Whether several networks would differ: a linear model has one best, wherever it begins."""
+def _can_be_ensemble(config: schema.Config) -> bool:
+    """Whether members would differ: a linear model has a single optimum, whatever the seed."""
     return config.train.members == 1 and not isinstance(config.model, schema.Linear)
 
 
-def tamer(evidence: Evidence) -> tuple[str, ...]:
-    """Return what overfits less. Of several networks each errs in its own way, and the mean less.
+def regularised(evidence: Evidence) -> tuple[str, ...]:
+    """Return the setting most likely to reduce overfitting.
 
     On nine tables, eight of them real, five members had a lower test error than one on all nine, a
     quarter of the units on four, and ten times the weight decay on four.
     """
-    if _can_have_members(evidence.config):
+    if _can_be_ensemble(evidence.config):
         return ("train.members=5",)
     model = evidence.config.model
     match model:
@@ -61,7 +60,7 @@ def tamer(evidence: Evidence) -> tuple[str, ...]:
             assert_never(model)
 
 
-def larger(evidence: Evidence) -> tuple[str, ...]:
+def larger_model(evidence: Evidence) -> tuple[str, ...]:
     """Return a more flexible model."""
     model = evidence.config.model
     match model:
@@ -75,25 +74,25 @@ def larger(evidence: Evidence) -> tuple[str, ...]:
             assert_never(model)
 
 
-def further(evidence: Evidence) -> tuple[str, ...]:
-    """Return more epochs where the training loss was still falling, else a larger step."""
+def more_training(evidence: Evidence) -> tuple[str, ...]:
+    """Return more epochs if the last was the best, else a higher learning rate."""
     if evidence.is_falling:
         return (f"train.epochs={3 * evidence.config.train.epochs}",)
     return (f"optimizer.lr={3 * evidence.config.optimizer.lr:g}",)
 
 
-def smaller_steps(evidence: Evidence) -> tuple[str, ...]:
+def lower_learning_rate(evidence: Evidence) -> tuple[str, ...]:
     """Return a tenth of the learning rate."""
     return (f"optimizer.lr={evidence.config.optimizer.lr / 10:g}",)
 
 
 def next_command(command: Sequence[str], config_path: str, settings: Sequence[str]) -> str:
-    """Return the command that trains anew with these settings.
+    """Return the command line of a new run with these settings.
 
-    `command` is the command line of the run; where it names no config, `config_path` does.
+    `command` is the command line of the run; if it names no config, `config_path` is used.
     """
     path, overrides = config_path, []
-    words = [part for word in command for part in _halves(word)]
+    words = [half for word in command for half in _option_and_value(word)]
     for flag, value in pairwise(words):
         if flag == "--config":
             path = value
@@ -105,8 +104,8 @@ def next_command(command: Sequence[str], config_path: str, settings: Sequence[st
     return shlex.join(["ml2021", "train", "--config", path, *sets])
 
 
-def _halves(word: str) -> list[str]:
-    """Return --config=a.yaml as its two words."""
+def _option_and_value(word: str) -> list[str]:
+    """Return --config=a.yaml as two words."""
     if word.startswith(("--config=", "--set=")):
         flag, _, value = word.partition("=")
         return [flag, value]
@@ -120,13 +119,13 @@ Finding = Literal[
     "overfitting",
     "mismatch",
     "fine",
-    "cannot tell",
+    "inconclusive",
 ]
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The finding, the sentences, and the settings of the run to try next: the values of --set."""
+    """The finding, the sentences that explain it, and the values of --set to try next."""
 
     finding: Finding
     words: tuple[str, ...]
@@ -134,192 +133,191 @@ class Diagnosis:
 
 
 def diagnose(evidence: Evidence) -> Diagnosis:
-    """Return what stands between this run and a better one."""
-    part = best_available(evidence.evaluations)
-    report = evidence.evaluations[part]
-    if part == "train":
-        first = "No row was held out, so these scores say nothing about new data."
+    """Return what keeps this run from being better."""
+    split = best_available(evidence.evaluations)
+    evaluation = evidence.evaluations[split]
+    if split == "train":
+        first = "No rows were held out, so these scores say nothing about new data."
     else:
-        first = verdict(evidence.score, report.scores, report.baselines)
-    found = _training_is_high(evidence) or _held_out_is_high(evidence)
+        first = verdict(evidence.metric, evaluation.scores, evaluation.baselines)
+    found = _diagnose_training_error(evidence) or _diagnose_held_out_error(evidence)
     return Diagnosis(found.finding, (first, *found.words), found.settings)
 
 
-def _training_is_high(evidence: Evidence) -> Diagnosis | None:
-    """Look at the rows that it trained on: None where the network is clearly better there."""
-    report = evidence.evaluations["train"]
-    score, own = evidence.score, error_of(evidence.score, report.scores)
-    if own is None:
-        return _cannot_tell(f"{heading(score)} is undefined on the training rows")
-    best, least = best_trivial(score, report)
-    if own < least * (1 - CLEARLY) or own == least == 0:
+def _diagnose_training_error(evidence: Evidence) -> Diagnosis | None:
+    """Explain a training error that is no better than the baselines'; None if it is better."""
+    train, metric = evidence.evaluations["train"], evidence.metric
+    error = error_of(metric, train.scores)
+    if error is None:
+        return _inconclusive(f"{heading(metric)} is undefined on the training rows")
+    best, least = best_baseline(metric, train)
+    if error < least * (1 - CLEARLY) or error == least == 0:
         return None
-    figures = (
-        f"on the rows that it trained on, {heading(score)} is {shown(report.scores, score)}, and "
-        f"{shown(report.baselines[best], score)} of {best.replace('_', ' ')}"
-    )
+    figures = f"{heading(metric)} is {_compared(metric, train, best)} on the training rows"
     if evidence.is_rising:
         words = (
-            f"Optimisation: {figures}. The training loss rose from the first epoch to the last: "
-            "the steps are too large.",
-            "Next: a smaller learning rate, or train.clip_norm.",
+            f"Optimisation: {figures}. The training loss ended higher than it began: the learning "
+            "rate is too high.",
+            "Next: a lower learning rate, or train.clip_norm.",
         )
-        return Diagnosis("optimisation", words, smaller_steps(evidence))
+        return Diagnosis("optimisation", words, lower_learning_rate(evidence))
     lowest = evidence.lowest_training
     if lowest is not None and lowest < least * (1 - 2 * CLEARLY):
         words = (
-            f"Overfitting: {figures}. Training went on to {number(lowest)}, but from epoch "
-            f"{evidence.best_epoch:,} on that no longer helped on validation rows, so the "
-            "parameters of that epoch are kept.",
-            against_overfitting(evidence),
+            f"Overfitting: {figures}. Training later reduced it to {number(lowest)}, but "
+            f"validation stopped improving after epoch {evidence.best_epoch:,}, whose parameters "
+            "are kept.",
+            overfitting_advice(evidence),
         )
-        return Diagnosis("overfitting", words, tamer(evidence))
-    linear = error_of(score, report.baselines["least_squares"])
-    is_beaten_by_linear = linear is not None and own > linear * (1 + CLEARLY)
-    # Least squares minimises squares: only of numbers is it a bound for a linear model's error.
-    is_bound = score != "accuracy"
+        return Diagnosis("overfitting", words, regularised(evidence))
+    linear = error_of(metric, train.baselines["least_squares"])
+    is_beaten_by_linear = linear is not None and error > linear * (1 + CLEARLY)
+    # Least squares minimises squared errors, so it bounds a linear model's error only for numbers.
+    is_bound = metric != "accuracy"
     if is_beaten_by_linear and (is_bound or not isinstance(evidence.config.model, schema.Linear)):
         words = (
-            f"Optimisation: {figures}. This model can be every function that least squares can "
-            "be, so it is not too simple: training did not find it.",
+            f"Optimisation: {figures}. The model can represent the least-squares fit, so capacity "
+            "is not the limit; training has not reached it.",
             "Next: more epochs, or another learning rate.",
         )
-        return Diagnosis("optimisation", words, further(evidence))
+        return Diagnosis("optimisation", words, more_training(evidence))
     if isinstance(evidence.config.model, schema.Linear):
         words = (
             f"Model bias: {figures}. A linear model can hardly do better on these columns.",
-            "Next: a more flexible model, or columns that say more about the target.",
+            "Next: a more flexible model, or more informative columns.",
         )
         return Diagnosis("model bias", words, ("model=relu_stack",))
     words = (
-        f"Model bias or optimisation: {figures}. These scores do not tell which.",
-        "Next: a larger model tells them apart. If it reaches a lower training loss, this one was "
-        "too simple; if not, it is the training (the learning rate, more epochs), or the columns "
-        "hold no more than that.",
+        f"Model bias or optimisation: {figures}. These scores do not show which.",
+        "Next: a larger model. If its training loss is lower, this one was too simple; if not, "
+        "change the learning rate or the number of epochs, or the columns carry no more signal.",
     )
-    return Diagnosis("model bias or optimisation", words, larger(evidence))
+    return Diagnosis("model bias or optimisation", words, larger_model(evidence))
 
 
-def _held_out_is_high(evidence: Evidence) -> Diagnosis:
-    """Look at the rows held out, given that training is well below the trivial answers."""
-    evaluations, score = evidence.evaluations, evidence.score
+def _diagnose_held_out_error(evidence: Evidence) -> Diagnosis:
+    """Compare held-out with training rows, given a training error well below the baselines'."""
+    evaluations, metric = evidence.evaluations, evidence.metric
     train = evaluations["train"]
-    parts = ("validation", "held-out", "test")
-    part = next((part for part in parts if part in evaluations), None)
-    if part is None:
-        return _cannot_tell(
-            "the training loss is low, and without validation or test rows nothing shows "
-            "overfitting",
-            "Next: hold rows out by data.split.",
+    split = next((s for s in ("validation", "held-out", "test") if s in evaluations), None)
+    if split is None:
+        return _inconclusive(
+            "the training error is low, but without validation or test rows overfitting cannot be "
+            "detected",
+            "Next: hold out rows with data.split.",
         )
-    held = evaluations[part]
-    own, there = error_of(score, train.scores), error_of(score, held.scores)
-    if own is None or there is None:
-        return _cannot_tell(f"{heading(score)} is undefined on the {part} rows")
+    held = evaluations[split]
+    train_error, error = error_of(metric, train.scores), error_of(metric, held.scores)
+    if train_error is None or error is None:
+        return _inconclusive(f"{heading(metric)} is undefined on the {split} rows")
     if held.rows < FEW_ROWS:
-        return _cannot_tell(
-            f"{held.rows} {part} rows are too few: chance alone moves their scores as much",
-            "Next: more rows, or a larger share of them for data.split.",
+        return _inconclusive(
+            f"scores on only {held.rows} {split} rows vary too much by chance",
+            "Next: more rows, or larger held-out splits (data.split).",
         )
     figures = (
-        f"{heading(score)} is {shown(train.scores, score)} on the rows that it trained on, and "
-        f"{shown(held.scores, score)} on {part} rows"
+        f"{heading(metric)} is {number(train.scores[metric])} on the training rows and "
+        f"{number(held.scores[metric])} on the {split} rows"
     )
-    harder = how_much_harder(score, train, held, evidence.inputs)
-    beside = _beside(score, train, held)
-    if is_worse(score, own * harder, there, held.rows):
-        words = (f"Overfitting: {figures}{beside}.", against_overfitting(evidence))
-        return Diagnosis("overfitting", words, tamer(evidence))
-    if carried := _carries_over(evidence):
-        return carried
-    if is_worse(score, own, there, held.rows) and not _is_drawn_alike(evidence.config, part):
+    before, after = (number(e.baselines["least_squares"][metric]) for e in (train, held))
+    beside = f"; least squares goes from {before} to {after}"
+    ratio = difficulty_ratio(metric, train, held, evidence.inputs)
+    if is_worse(metric, train_error * ratio, error, held.rows):
+        words = (f"Overfitting: {figures}{beside}.", overfitting_advice(evidence))
+        return Diagnosis("overfitting", words, regularised(evidence))
+    if lost := _diagnose_lost_gain(evidence):
+        return lost
+    is_shifted = not _is_random(evidence.config, split)
+    if is_shifted and is_worse(metric, train_error, error, held.rows):
         words = (
-            f"Mismatch: {figures}{beside}. The {part} rows are harder for a model that cannot "
-            "have learned its rows by heart too, so the gap is no overfitting: they are of "
-            "another kind, or later.",
-            "Next: training rows that are like them, by data.split, or columns that say what "
+            f"Mismatch: {figures}{beside}. The {split} rows are harder for the baselines too, so "
+            "the gap is not overfitting: these rows differ from the training rows.",
+            "Next: training rows that resemble them (data.split), or columns that capture what "
             "has changed.",
         )
         return Diagnosis("mismatch", words)
-    if part == "validation" and "test" in evaluations:
+    if split == "validation" and "test" in evaluations:
         test = evaluations["test"]
-        later = error_of(score, test.scores)
-        harder = how_much_harder(score, held, test, evidence.inputs)
-        is_enough = test.rows >= FEW_ROWS
-        is_later = not _is_drawn_alike(evidence.config, "test") and is_enough
-        if later is not None and is_later and is_worse(score, there * harder, later, test.rows):
+        test_error = error_of(metric, test.scores)
+        ratio = difficulty_ratio(metric, held, test, evidence.inputs)
+        is_shifted = not _is_random(evidence.config, "test") and test.rows >= FEW_ROWS
+        if (
+            is_shifted
+            and test_error is not None
+            and is_worse(metric, error * ratio, test_error, test.rows)
+        ):
             words = (
-                f"Mismatch: {figures}, but {shown(test.scores, score)} on test rows: they are of "
-                "another kind than the others, or later.",
-                "Next: validation rows that are like the test rows, by data.split, and training "
+                f"Mismatch: {figures}, but {number(test.scores[metric])} on the test rows: these "
+                "differ from the other rows.",
+                "Next: validation rows that resemble the test rows (data.split), and training "
                 "rows that cover both.",
             )
             return Diagnosis("mismatch", words)
     if evidence.is_falling:
         words = (
-            f"Fine so far: {figures}. The last epoch was the best, so more of them may help.",
+            f"Fine so far: {figures}. The last epoch was the best, so more epochs may help.",
             "Next: more epochs.",
         )
         return Diagnosis("fine", words, (f"train.epochs={2 * evidence.config.train.epochs}",))
     words = (
-        f"Fine: {figures}{beside}. Neither the training loss nor the gap stands out.",
-        "Next: a larger model, as long as the gap stays small; more rows or columns.",
+        f"Fine: {figures}{beside}. Neither the training error nor the gap is large.",
+        "Next: a larger model, as long as the gap stays small; or more rows or columns.",
     )
-    return Diagnosis("fine", words, larger(evidence))
+    return Diagnosis("fine", words, larger_model(evidence))
 
 
-def _is_drawn_alike(config: schema.Config, part: str) -> bool:
-    """Whether chance alone says which rows are in that part: they cannot be of another kind."""
-    is_own_file = part == "test" and config.data.test_path is not None
-    split = config.data.split
-    return not is_own_file and split is not None and split.method not in ("sequential", "column")
+def _is_random(config: schema.Config, split: str) -> bool:
+    """Whether the rows of that split were drawn at random, so that they cannot differ in kind."""
+    is_own_file = split == "test" and config.data.test_path is not None
+    section = config.data.split
+    return (
+        not is_own_file and section is not None and section.method not in ("sequential", "column")
+    )
 
 
-def _carries_over(evidence: Evidence) -> Diagnosis | None:
-    """Look at whether what was gained over the trivial answers in training is gained elsewhere."""
-    score, train = evidence.score, evidence.evaluations["train"]
-    part = best_available(evidence.evaluations)
-    held = evidence.evaluations[part]
-    name, best = best_trivial(score, held)
-    own, there = error_of(score, train.scores), error_of(score, held.scores)
-    if own is None or there is None or there < best:
+def _diagnose_lost_gain(evidence: Evidence) -> Diagnosis | None:
+    """Explain an advantage over the baselines that training rows show and held-out rows do not."""
+    metric, train = evidence.metric, evidence.evaluations["train"]
+    split = best_available(evidence.evaluations)
+    held = evidence.evaluations[split]
+    name, best = best_baseline(metric, held)
+    train_error, error = error_of(metric, train.scores), error_of(metric, held.scores)
+    if train_error is None or error is None or error < best:
         return None
-    before = error_of(score, train.baselines[name])
-    gained = before is not None and own < before * (1 - LEAST_GAP)
-    rival = name.replace("_", " ")
     figures = (
-        f"{heading(score)} is {shown(train.scores, score)} on the rows that it trained on, where "
-        f"{rival} has {shown(train.baselines[name], score)}, and {shown(held.scores, score)} on "
-        f"{part} rows, where {rival} has {shown(held.baselines[name], score)}"
+        f"{heading(metric)} is {_compared(metric, train, name)} on the training rows and "
+        f"{_compared(metric, held, name)} on the {split} rows"
     )
-    if gained:
+    before = error_of(metric, train.baselines[name])
+    if before is not None and train_error < before * (1 - LEAST_GAP):
         words = (
-            f"Overfitting: {figures}. What it learned beyond {rival} does not carry over.",
-            against_overfitting(evidence),
+            f"Overfitting: {figures}. Its advantage over {name.replace('_', ' ')} does not carry "
+            "over to new rows.",
+            overfitting_advice(evidence),
         )
-        return Diagnosis("overfitting", words, tamer(evidence))
-    difference = 2 * chance(score, there, held.rows)
-    reason = "it gained little in training, and lost it here"
-    if there - best <= difference:
-        reason = f"with {held.rows:,} rows a difference of {number(difference)} is chance"
-    following = "Next: more rows, or other columns."
-    if _is_drawn_alike(evidence.config, part):
-        following += " Another data.split.seed shows how much scores move."
-    return _cannot_tell(f"{figures}; {reason}", following)
+        return Diagnosis("overfitting", words, regularised(evidence))
+    difference = 2 * standard_error(metric, error, held.rows)
+    reason = "the small advantage in training is lost on these rows"
+    if error - best <= difference:
+        reason = f"with {held.rows:,} rows a difference of {number(difference)} can be chance"
+    advice = "Next: more rows, or other columns."
+    if _is_random(evidence.config, split):
+        advice += " Another data.split.seed shows how much scores vary."
+    return _inconclusive(f"{figures}; {reason}", advice)
 
 
-def _cannot_tell(why: str, following: str = "") -> Diagnosis:
-    words = (f"What to improve, these scores cannot tell: {why}.", following)
-    return Diagnosis("cannot tell", tuple(word for word in words if word))
+def _compared(metric: str, evaluation: Evaluation, baseline: str) -> str:
+    """Return the network's score with a baseline's: 60.00 (least squares: 50.00)."""
+    own, other = evaluation.scores[metric], evaluation.baselines[baseline][metric]
+    return f"{number(own)} ({baseline.replace('_', ' ')}: {number(other)})"
 
 
-def _beside(score: str, train: Evaluation, held: Evaluation) -> str:
-    """Return how least squares fares from the one to the other."""
-    before, after = (shown(r.baselines["least_squares"], score) for r in (train, held))
-    return f"; least squares goes from {before} to {after}"
+def _inconclusive(why: str, advice: str = "") -> Diagnosis:
+    words = (f"Not enough evidence for a diagnosis: {why}.", advice)
+    return Diagnosis("inconclusive", tuple(word for word in words if word))
 
 
-def say(diagnosis: Diagnosis, run: RunDirectory) -> list[str]:
+def describe_diagnosis(diagnosis: Diagnosis, run: RunDirectory) -> list[str]:
     """Return the sentences, and the command to try next."""
     lines = list(diagnosis.words)
     if diagnosis.settings:

@@ -1,4 +1,4 @@
-"""What a diagnosis rests on: scores as errors, and how much of a difference is chance."""
+"""What a diagnosis rests on: errors, and which differences between them are significant."""
 
 import math
 from collections.abc import Mapping
@@ -10,31 +10,30 @@ from ml2021.config import schema
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing
 from ml2021.evaluation.metrics import Scores, verdict_metric
 from ml2021.evaluation.scoring import Evaluation
-from ml2021.formatting import number
 from ml2021.runs.metrics_csv import History
 
 FEW_ROWS = 20
-"""From fewer rows than that, chance alone makes any difference."""
+"""Errors on fewer rows are too uncertain to compare."""
 
 CLEARLY = 0.02
-"""By how much, of an error, one answer has to be better than another to be called better."""
+"""By which share an error must be lower than another to count as lower."""
 
 LEAST_GAP = 0.1
-"""How much larger than in training an error may be before it is called overfitting."""
+"""By which share an error must exceed the training error to count as overfitting."""
 
 
 @dataclass(frozen=True)
 class Evidence:
     """What a diagnosis rests on.
 
-    score: the one that decides. reports: the scores by part, beside those of the trivial answers.
-    lowest_training: the lowest training loss of any epoch in the unit of that score, if it has one.
-    is_falling: whether the best epoch is the last of all that were asked for.
+    metric: the one that decides. evaluations: by split. inputs, parameters: how many the network
+    has. lowest_training: the lowest training loss of any epoch as a value of the metric, None if
+    the two do not correspond. is_falling: whether the last of the configured epochs was the best.
     is_rising: whether the training loss ended higher than it began.
     """
 
     config: schema.Config
-    score: str
+    metric: str
     evaluations: Mapping[str, Evaluation]
     inputs: int
     parameters: int
@@ -56,12 +55,12 @@ def evidence_of(
     target, loss = preprocessing.target, config.loss.type
     lowest = None
     if len(history.epochs) and not isinstance(target, ClassTarget) and target.common_scale:
-        # The loss is in the units of the data then, and one score is the same number.
+        # The loss is in the units of the data then: MAE itself, or the square of RMSE.
         least = float(np.nanmin(history.training))
         lowest = {"mae": least, "mse": math.sqrt(least)}.get(loss)
     return Evidence(
         config=config,
-        score=verdict_metric(loss),
+        metric=verdict_metric(loss),
         evaluations=evaluations,
         inputs=len(preprocessing.inputs),
         parameters=parameters,
@@ -72,51 +71,47 @@ def evidence_of(
     )
 
 
-def error_of(score: str, scores: Scores) -> float | None:
-    """Return a score as an error, the lower the better: the share of wrong rows for accuracy."""
-    value = scores[score]
-    return None if value is None else 1 - value if score == "accuracy" else value
+def error_of(metric: str, scores: Scores) -> float | None:
+    """Return a score as an error, lower is better: for accuracy the share of wrong rows."""
+    value = scores[metric]
+    return None if value is None else 1 - value if metric == "accuracy" else value
 
 
-def best_trivial(score: str, report: Evaluation) -> tuple[str, float]:
-    """Return the name and the error of the best trivial answer; ∞ where none has one."""
-    errors = {name: error_of(score, scores) for name, scores in report.baselines.items()}
+def best_baseline(metric: str, evaluation: Evaluation) -> tuple[str, float]:
+    """Return the name and the error of the best baseline; ∞ if all are undefined."""
+    errors = {name: error_of(metric, scores) for name, scores in evaluation.baselines.items()}
     known = {name: math.inf if error is None else error for name, error in errors.items()}
     name = min(known, key=lambda name: known[name])
     return name, known[name]
 
 
-def shown(scores: Scores, score: str) -> str:
-    """Return a score as people read it."""
-    return number(scores[score])
-
-
-def chance(score: str, error: float, rows: int) -> float:
+def standard_error(metric: str, error: float, rows: int) -> float:
     """Return the standard error of a mean error over that many rows.
 
-    Of a share it is √(p(1 − p) / N). Of |y − ŷ| and of √mean (y − ŷ)² it depends on how the errors
-    are spread; what is taken here is that of errors with somewhat longer tails than normal ones.
+    For a share it is √(p(1 − p) / N). For MAE and RMSE it depends on the distribution of the
+    errors; the factors here are those of tails somewhat longer than a normal distribution's.
     """
-    if score == "accuracy":
+    if metric == "accuracy":
         return math.sqrt(max(error * (1 - error), 1 / rows) / rows)
-    return error * (0.8 if score == "mae" else 1.0) / math.sqrt(rows)
+    return error * (0.8 if metric == "mae" else 1.0) / math.sqrt(rows)
 
 
-def is_worse(score: str, expected: float, error: float, rows: int) -> bool:
-    """Whether an error is above the expected one by more than chance, and by enough to matter."""
-    least = 0.01 if score == "accuracy" else LEAST_GAP * expected
-    return error - expected > max(least, 2 * chance(score, error, rows))
+def is_worse(metric: str, expected: float, error: float, rows: int) -> bool:
+    """Whether an error exceeds the expected one significantly, and by enough to matter."""
+    least = 0.01 if metric == "accuracy" else LEAST_GAP * expected
+    return error - expected > max(least, 2 * standard_error(metric, error, rows))
 
 
-def how_much_harder(score: str, here: Evaluation, there: Evaluation, inputs: int) -> float:
-    """Return the factor by which the rows `there` are harder for every trivial answer, at least 1.
+def difficulty_ratio(metric: str, here: Evaluation, there: Evaluation, inputs: int) -> float:
+    """Return the factor, at least 1, by which the rows `there` are harder for every baseline.
 
-    Later days of a series can be: what all answers suffer is no overfitting. Least squares of
-    `inputs` inputs alone will do where it has ten rows `here` for each: it learned none by heart.
+    Later rows of a series can be: an increase that all baselines share is no overfitting. Least
+    squares alone decides if it has at least ten rows `here` per input, since it cannot overfit
+    much then.
     """
     factors = {}
     for name, scores in here.baselines.items():
-        before, after = error_of(score, scores), error_of(score, there.baselines[name])
+        before, after = error_of(metric, scores), error_of(metric, there.baselines[name])
         if before and after is not None:
             factors[name] = after / before
     least = min(factors.values(), default=1.0)

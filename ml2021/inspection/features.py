@@ -1,4 +1,4 @@
-"""Map the model's inputs back to the table's columns, and name its parameters after them.
+"""Map a model's inputs back to the columns of the table, and name its parameters after them.
 
 | model | names of parameters |
 |---|---|
@@ -6,14 +6,16 @@
 | sigmoid_sum | `w[3,2]` or `w[3,age]`, `b[3]`, `c[3]`, and `b` |
 | any | `W1[3,2]` or `W1[3,age]`, `b1[3]`, ...: layer, unit, input; the last layer is the output's |
 
-Numbers count from 1. A column's own name wins over a number. The lecture's short names are those of
-one output; several outputs have the names of the last row, with the output's name for its unit.
+Numbers count from 1, and a column's name takes precedence over a number. The short names of the
+first two rows are for one output; networks with several have the names of the last row, with the
+output's name for its unit.
 """
 
 import math
 import re
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import zip_longest
 from typing import Literal
 
 import numpy as np
@@ -35,10 +37,10 @@ _FEWEST_PIXELS = 16
 
 @dataclass(frozen=True)
 class InspectedColumn:
-    """A column as people know it, and where its inputs stand.
+    """A column of the table, or a lag of the target, and the inputs that encode it.
 
-    start, width: which inputs are its. mean, scale: x = mean + scale · input, for numbers.
-    categories: the texts of a column that is one-hot.
+    start, width: the range of its inputs. mean, scale: of a number, x = mean + scale · input.
+    categories: the values of a one-hot column.
     """
 
     name: str
@@ -47,7 +49,6 @@ class InspectedColumn:
     mean: float = 0.0
     scale: float = 1.0
     categories: tuple[str, ...] | None = None
-    lag: int = 0
 
     @property
     def places(self) -> slice:
@@ -56,7 +57,7 @@ class InspectedColumn:
 
 
 def columns_of(preprocessing: Preprocessing) -> list[InspectedColumn]:
-    """Return every column that the function is of; each lag of a series is one."""
+    """Return all columns of the function's input; each lag of a series is one."""
     columns: list[InspectedColumn] = []
     start = 0
     for feature in preprocessing.features:
@@ -72,17 +73,16 @@ def columns_of(preprocessing: Preprocessing) -> list[InspectedColumn]:
         start += width
     if (history := preprocessing.history) is not None:
         names = preprocessing.inputs[start:]
-        for lag, name in enumerate(names, start=1):
-            columns.append(
-                InspectedColumn(name, start + lag - 1, 1, history.mean, history.scale, lag=lag)
-            )
+        for index, name in enumerate(names, start):
+            columns.append(InspectedColumn(name, index, 1, history.mean, history.scale))
     return columns
 
 
 def image_shape(preprocessing: Preprocessing) -> tuple[int, int] | None:
-    """Return height and width of the image that all inputs are the pixels of; None for others.
+    """Return the height and width of the image whose pixels are the inputs, or None.
 
-    Pixels share one scale. The shape is that of the targets where these are as many, else a square.
+    Pixels share one scale. An image has the shape of the targets if these are as many, else it is
+    a square.
     """
     columns, target = columns_of(preprocessing), preprocessing.target
     count = len(columns)
@@ -98,30 +98,30 @@ def image_shape(preprocessing: Preprocessing) -> tuple[int, int] | None:
 
 
 def column_text(column: InspectedColumn, inputs: NDArray[np.float32]) -> str:
-    """Return a column's value in a row of inputs (F + 1,), as it stands in the data."""
+    """Return a column's value in a row of inputs (F + 1,), as in the data."""
     values = inputs[column.places]
     if column.categories is not None:
-        return column.categories[int(values.argmax())] if values.any() else "(another)"
+        return column.categories[int(values.argmax())] if values.any() else "(unseen)"
     if column.width == 2 and values[1]:
         return "(missing)"
     value = column.mean + column.scale * float(values[0])
-    # An input is a float32: what it cannot tell from a rounder number is written as that.
+    # An input is a float32, so further digits are noise.
     digits = 5 - math.floor(math.log10(max(column.scale, abs(value))))
     return f"{round(value, digits) + 0.0:.12g}"  # + 0.0: −0 is 0
 
 
 ModelType = Literal["linear", "sigmoid_sum", "relu_stack"]
 
-_NAME = re.compile(r"\s*([A-Za-z])(\d*)\s*(?:\[(.*)\])?\s*", re.DOTALL)
+_MOST_NAMED = 100_000
+"""Larger networks have numbered names only, since a dict of all spellings would fill the memory."""
 
 _FEW = 12
-
-_SEARCHED = 5_000
+"""Up to this many names are listed in full."""
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter: its place in θ, its layer from 0, its unit, its input (a bias has none)."""
+    """One parameter: its index in θ, its layer from 0, its unit, its input (None for a bias)."""
 
     index: int
     layer: int
@@ -137,140 +137,110 @@ class ParameterNames:
         self._model = model
         self._layout = layout
         self._inputs = preprocessing.inputs
-        target = preprocessing.target
-        self._outputs = tuple(target.labels)
-        self._last = len(layout.shapes) - 1
-        self._is_short = layout.outputs == 1 and model != "relu_stack"
+        self._outputs = preprocessing.target.labels
+        self._is_large = layout.parameters > _MOST_NAMED
 
     def find(self, text: str, option: str) -> Parameter:
         """Return the parameter of that name. Raises ConfigError, which lists the names."""
-        match = _NAME.fullmatch(text)
-        places = self._read(match[1], match[2], match[3]) if match is not None else None
-        if places is None:
-            hint = suggest(text, self._searched())
+        plain = _without_spaces(text)
+        if self._is_large:
+            index = self._numbered(plain)
+        else:
+            bracketed = re.sub(r"^([wbc])(\d+)$", r"\1[\2]", plain)  # w1 is w[1]
+            # The lags of a series have a minus sign in their names, which no keyboard has.
+            written = [bracketed, plain, bracketed.replace("-", "−"), plain.replace("-", "−")]
+            index = next((self._indices[name] for name in written if name in self._indices), None)
+        if index is None:
+            hint = "" if self._is_large else suggest(text, self._names(0, self._layout.parameters))
             raise ConfigError(
-                f"{option} {echo(text)}: no such parameter{hint}; there are {self._listed()}"
+                f"{option} {echo(text)}: no such parameter{hint}; there are {self._summary()}"
             )
-        return self._parameter(*places)
+        return self.at(index)
 
     def at(self, index: int) -> Parameter:
-        """Return the parameter at that place in θ."""
+        """Return the parameter at that index of θ."""
+        first = 0
         for layer, (units, columns) in enumerate(self._layout.shapes):
-            if index < units * columns:
-                unit, column = divmod(index, columns)
-                return self._parameter(layer, unit, column if column < columns - 1 else None)
-            index -= units * columns
+            if index < first + units * columns:
+                unit, column = divmod(index - first, columns)
+                place = column if column < columns - 1 else None
+                return Parameter(index, layer, unit, place, self._spellings(layer, unit, place)[0])
+            first += units * columns
         raise IndexError(index)
 
-    def _read(
-        self, letter: str, digits: str, inside: str | None
-    ) -> tuple[int, int, int | None] | None:
-        """Return layer, unit and input, or None where that is no name."""
-        if self._is_short:
-            if letter in "wbc" and digits and inside is None:  # w1 is w[1]
-                short = self._read_short(letter, digits)
-                if short is not None:
-                    return short
-            elif letter in "wbc" and not digits:
-                return self._read_short(letter, inside)
-        layer = _position(digits, self._last + 1, ())
-        if letter not in "Wb" or layer is None:
-            return None
-        units = self._layout.shapes[layer][0]
-        if letter == "b":
-            unit = 0 if inside is None and units == 1 else self._unit(layer, inside)
-            return None if unit is None else (layer, unit, None)
-        return self._read_pair(layer, inside)
+    @cached_property
+    def _indices(self) -> dict[str, int]:
+        """Every spelling -> index. Of parameters that share one, that with the better rank."""
+        spellings = (
+            self._spellings(layer, unit, place)
+            for layer, (units, columns) in enumerate(self._layout.shapes)
+            for unit in range(units)
+            for place in (*range(columns - 1), None)
+        )
+        indices: dict[str, int] = {}
+        for of_one_rank in zip_longest(*spellings):
+            for index, name in enumerate(of_one_rank):
+                if name is not None:
+                    indices.setdefault(_without_spaces(name), index)
+        return indices
 
-    def _read_short(self, letter: str, inside: str | None) -> tuple[int, int, int | None] | None:
-        """Return what w, b or c means in a model of one output."""
-        if letter == "b" and inside is None:
-            return self._last, 0, None
-        if self._model == "linear":
-            place = 0 if inside is None and len(self._inputs) == 1 else self._input(0, inside)
-            return None if letter != "w" or place is None else (0, 0, place)
-        if letter == "w":
-            return self._read_pair(0, inside)
-        unit = self._unit(0, inside)
-        if unit is None:
-            return None
-        return (0, unit, None) if letter == "b" else (1, 0, unit)
-
-    def _read_pair(self, layer: int, inside: str | None) -> tuple[int, int, int] | None:
-        """Return layer, unit and input of `unit,input`; what there is one of can be left out."""
-        if inside is None:
-            return None
+    def _spellings(self, layer: int, unit: int, place: int | None) -> list[str]:
+        """Return all spellings of a parameter: its name first, column names before numbers."""
         units, columns = self._layout.shapes[layer]
-        for comma in (i for i, character in enumerate(inside) if character == ","):
-            unit = self._unit(layer, inside[:comma])
-            place = self._input(layer, inside[comma + 1 :])
-            if unit is not None and place is not None:
-                return layer, unit, place
-        if columns == 2 and (unit := self._unit(layer, inside)) is not None:
-            return layer, unit, 0
-        if units == 1 and (place := self._input(layer, inside)) is not None:
-            return layer, 0, place
-        return None
-
-    def _unit(self, layer: int, text: str | None) -> int | None:
-        names = self._outputs if layer == self._last else ()
-        return _position(text, self._layout.shapes[layer][0], names)
-
-    def _input(self, layer: int, text: str | None) -> int | None:
-        names = self._inputs if layer == 0 else ()
-        return _position(text, self._layout.shapes[layer][1] - 1, names)
-
-    def _parameter(self, layer: int, unit: int, place: int | None) -> Parameter:
-        before = sum(units * columns for units, columns in self._layout.shapes[:layer])
-        columns = self._layout.shapes[layer][1]
-        index = before + unit * columns + (columns - 1 if place is None else place)
-        return Parameter(index, layer, unit, place, self._name(layer, unit, place))
-
-    def _name(self, layer: int, unit: int, place: int | None) -> str:
-        of_unit = str(unit + 1)
-        if layer == self._last and self._layout.outputs > 1:
-            of_unit = self._outputs[unit]
-        of_input = ""
+        is_last = layer == len(self._layout.shapes) - 1
+        of_unit, of_input = [str(unit + 1)], [] if place is None else [str(place + 1)]
+        if is_last and not self._is_large:
+            of_unit.insert(0 if units > 1 else 1, self._outputs[unit])  # a single one has no name
+        if layer == 0 and place is not None and not self._is_large:
+            of_input.insert(0, self._inputs[place])
+        letter, insides = "b", of_unit
         if place is not None:
-            of_input = self._inputs[place] if layer == 0 else str(place + 1)
-        if not self._is_short:
-            inside = f"{of_unit},{of_input}" if place is not None else of_unit
-            return f"{'b' if place is None else 'W'}{layer + 1}[{inside}]"
-        if layer == self._last:
-            if place is None:
-                return "b"
-            if self._model == "linear":
-                return "w" if len(self._inputs) == 1 else f"w[{of_input}]"
-            return f"c[{of_input}]"
-        return f"b[{of_unit}]" if place is None else f"w[{of_unit},{of_input}]"
+            letter, insides = "W", [f"{one},{other}" for one in of_unit for other in of_input]
+            insides += of_unit if columns == 2 else []
+            insides += of_input if units == 1 else []
+        long = [f"{letter}{layer + 1}[{inside}]" for inside in insides]
+        long += [f"b{layer + 1}"] if place is None and units == 1 else []
+        if self._is_large or self._layout.outputs > 1 or self._model == "relu_stack":
+            return long
+        if is_last and place is None:
+            return ["b", *long]
+        if self._model == "linear":
+            only = ["w"] if len(self._inputs) == 1 else []
+            return [*only, *(f"w[{name}]" for name in of_input), *long]
+        if is_last:
+            return [f"c[{of_input[0]}]", *long]
+        return [*(f"{letter.lower()}[{inside}]" for inside in insides), *long]
 
-    def _listed(self) -> str:
-        """Return all the names where they are few, else the first and last of each kind."""
+    def _numbered(self, text: str) -> int | None:
+        """Return the index of a name such as W1[3,2] or b1[3], or None if it has none."""
+        numbers = [int(digits) - 1 for digits in re.findall(r"\d{1,9}", text)]
+        shapes = self._layout.shapes
+        if len(numbers) not in (2, 3) or not 0 <= numbers[0] < len(shapes):
+            return None
+        layer, unit, *place = numbers
+        before = sum(units * columns for units, columns in shapes[:layer])
+        columns = shapes[layer][1]
+        index = before + unit * columns + (place[0] if place else columns - 1)
+        is_own = 0 <= index < self._layout.parameters and self.at(index).name == text
+        return index if is_own else None
+
+    def _names(self, start: int, stop: int) -> list[str]:
+        return [self.at(index).name for index in range(start, stop)]
+
+    def _summary(self) -> str:
+        """Return all names if they are few, else the first and the last of each kind."""
         if self._layout.parameters <= _FEW:
-            return ", ".join(map(echo, self._all()))
-        kinds = []
-        for layer, (units, columns) in enumerate(self._layout.shapes):
-            for places in (range(columns - 1), [None]):
-                first = self._name(layer, 0, places[0])
-                last = self._name(layer, units - 1, places[-1])
-                kinds.append(echo(first) if first == last else f"{echo(first)} to {echo(last)}")
-        return ", ".join(kinds)
-
-    def _all(self) -> Iterator[str]:
-        return (self.at(index).name for index in range(self._layout.parameters))
-
-    def _searched(self) -> list[str]:
-        return list(self._all()) if self._layout.parameters <= _SEARCHED else []
+            return ", ".join(map(echo, self._names(0, self._layout.parameters)))
+        spans, start = [], 0
+        for units, columns in self._layout.shapes:
+            end = start + units * columns - 1
+            for first, last in ((start, end - 1), (start + columns - 1, end)):
+                names = dict.fromkeys(map(echo, (self.at(first).name, self.at(last).name)))
+                spans.append(" to ".join(names))
+            start = end + 1
+        return ", ".join(spans)
 
 
-def _position(text: str | None, count: int, names: Sequence[str]) -> int | None:
-    """Return which of `count` things a name or a number from 1 means, or None."""
-    if text is None:
-        return None
-    text = text.strip()
-    for written in (text, text.replace("-", "−")):  # the history's names have a minus sign
-        if written in names:
-            return names.index(written)
-    if text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= count:
-        return int(text) - 1
-    return None
+def _without_spaces(text: str) -> str:
+    """Drop the spaces around brackets and commas."""
+    return re.sub(r"\s*([\[\],])\s*", r"\1", text.strip())

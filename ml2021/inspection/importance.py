@@ -1,8 +1,8 @@
-"""What each column does to the output: which matter, and how the output moves with them.
+"""Which columns matter, and how the output changes with them.
 
-Many rows go through the engine's forward at once. Drawing is left to `ml2021.figures`.
+Permutation importance and partial dependence, over many rows in one forward pass.
 
-Legend: N rows, F inputs, T outputs or classes, G places of a grid.
+Legend: N rows, F inputs, T outputs or classes, G grid points.
 """
 
 from dataclasses import dataclass
@@ -11,66 +11,66 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml2021.data.preprocessing.records import ClassTarget
+from ml2021.data.samples import evenly_spaced
 from ml2021.inspection.features import InspectedColumn, columns_of
 from ml2021.inspection.rows import InspectedRows
 from ml2021.runs.model import TrainedModel
 
-GRID = 30
+_GRID = 30
 
-SHOWN_ROWS = 30
+_SHOWN_ROWS = 30
 
 _MOST_COLUMNS = 100
 
 _MOST_PRODUCTS = 2_000_000_000
-"""Multiplications of all the forwards: some tenths of a second."""
+"""Multiplications of all forward passes: some tenths of a second."""
 
 _MOST_VALUES = 4_000_000
-"""Values of the inputs of one forward: 16 MB."""
+"""Inputs of one forward pass: 16 MB."""
 
 
 @dataclass(frozen=True)
 class Importance:
-    """How much worse the predictions become when a column's values are shuffled among rows.
+    """How much the error increases when a column's values are shuffled among the rows.
 
-    columns: the most important first. rises: (n,) of the mean absolute error in units of the data,
-    or in deviations where targets have different units, or of the log loss. looked_at: how many
-    columns were shuffled, of how many. rows: how many rows it is taken from.
+    columns: the most important first. increases: (n,) of the mean absolute error, in units of the
+    data or in standard deviations if targets have different units, or of the log loss. total: how
+    many columns there are, of which n were shuffled. rows: how many rows were used.
     """
 
     columns: list[InspectedColumn]
-    rises: NDArray[np.float64]
-    looked_at: int
-    of: int
+    increases: NDArray[np.float64]
+    total: int
     rows: int
 
 
 def importance(model: TrainedModel, rows: InspectedRows) -> Importance:
-    """Return the columns by what shuffling them costs (Breiman 2001, permutation importance)."""
+    """Return the columns by permutation importance (Breiman 2001)."""
     columns = columns_of(model.preprocessing)
-    looked_at = _heaviest(model, columns)
+    shuffled = _heaviest_columns(model, columns)
     parameters = model.network.layout.parameters
-    count = min(len(rows), max(16, min(500, _MOST_PRODUCTS // (len(looked_at) * parameters))))
-    kept = np.linspace(0, len(rows) - 1, count).round().astype(np.int64)
+    count = min(len(rows), max(16, min(500, _MOST_PRODUCTS // (len(shuffled) * parameters))))
+    kept = evenly_spaced(len(rows), count)
     inputs, truth = rows.inputs[kept], rows.truth[kept]
     plain = _mean_error(model, truth[None], rows.predictions[kept][None])[0]
     order = np.random.default_rng(0).permutation(count)
-    rises = np.empty(len(looked_at))
+    increases = np.empty(len(shuffled))
     step = max(1, _MOST_VALUES // inputs.size)
-    for start in range(0, len(looked_at), step):
-        some = looked_at[start : start + step]
+    for start in range(0, len(shuffled), step):
+        some = shuffled[start : start + step]
         batch = np.repeat(inputs[None], len(some), axis=0)
         for each, column in zip(batch, some, strict=True):
             each[:, column.places] = inputs[order][:, column.places]
         predictions = model.predict(batch.reshape(-1, batch.shape[2]))
         errors = _mean_error(model, truth[None], predictions.reshape(len(some), count, -1))
-        rises[start : start + step] = errors - plain
-    best = np.argsort(-rises, kind="stable")
-    chosen = [looked_at[place] for place in best]
-    return Importance(chosen, rises[best], len(looked_at), len(columns), count)
+        increases[start : start + step] = errors - plain
+    best = np.argsort(-increases, kind="stable")
+    ranked = [shuffled[place] for place in best]
+    return Importance(ranked, increases[best], len(columns), count)
 
 
-def _heaviest(model: TrainedModel, columns: list[InspectedColumn]) -> list[InspectedColumn]:
-    """Return the columns with the longest weights in the first layer, where there are many."""
+def _heaviest_columns(model: TrainedModel, columns: list[InspectedColumn]) -> list[InspectedColumn]:
+    """Return all columns, or of many those with the largest weights in the first layer."""
     if len(columns) <= _MOST_COLUMNS:
         return columns
     first = model.network.layout.views(model.theta)[0]
@@ -100,8 +100,8 @@ def _mean_error(
 class Dependence:
     """The mean output when every row is given the same value of one column (Friedman 2001).
 
-    grid: (G,) in the units of the column, or the categories' places. mean: (G,). rows: (r, G), some
-    rows' own. output: the name of the output that is drawn.
+    grid: (G,) in the units of the column, or the indices of its categories. mean: (G,). rows:
+    (r, G), the outputs of some rows. seen: some values of the column that occur. output: its name.
     """
 
     column: InspectedColumn
@@ -115,8 +115,11 @@ class Dependence:
 def dependence(
     model: TrainedModel, rows: InspectedRows, column: InspectedColumn
 ) -> Dependence | None:
-    """Return the partial dependence on a column, of the output that it moves most."""
-    kept = np.linspace(0, len(rows) - 1, min(len(rows), 120)).round().astype(np.int64)
+    """Return the partial dependence of the output that the column changes most.
+
+    None for a column with a single value.
+    """
+    kept = evenly_spaced(len(rows), 120)
     inputs = rows.inputs[kept]
     if column.categories is not None:
         settings = np.eye(column.width)
@@ -129,23 +132,23 @@ def dependence(
             low, high = values.min(), values.max()
         if not low < high:
             return None
-        settings = np.zeros((GRID, column.width))
-        settings[:, 0] = np.linspace(low, high, GRID)
+        settings = np.zeros((_GRID, column.width))
+        settings[:, 0] = np.linspace(low, high, _GRID)
         grid = column.mean + column.scale * settings[:, 0]
-        some = values[np.linspace(0, len(values) - 1, min(len(values), 80)).astype(int)]
+        some = values[evenly_spaced(len(values), 80)]
         seen = column.mean + column.scale * some[(some >= low) & (some <= high)]
     batch = np.repeat(inputs[None], len(settings), axis=0)
     batch[:, :, column.places] = settings[:, None]
     predictions = model.predict(batch.reshape(-1, batch.shape[2]))
     predictions = predictions.reshape(len(settings), len(kept), -1)
-    output, name = _most_moved(model, predictions.mean(axis=1))
+    output, name = _most_changed(model, predictions.mean(axis=1))
     curve = predictions[:, :, output]
-    shown = np.linspace(0, len(kept) - 1, min(len(kept), SHOWN_ROWS)).round().astype(int)
-    return Dependence(column, grid, curve.mean(axis=1), curve[:, shown].T, seen, name)
+    some_rows = curve[:, evenly_spaced(len(kept), _SHOWN_ROWS)].T
+    return Dependence(column, grid, curve.mean(axis=1), some_rows, seen, name)
 
 
-def _most_moved(model: TrainedModel, means: NDArray[np.float64]) -> tuple[int, str]:
-    """Return which output (G, T) varies most along the grid, and its name."""
+def _most_changed(model: TrainedModel, means: NDArray[np.float64]) -> tuple[int, str]:
+    """Return the index and the name of the output (G, T) that varies most along the grid."""
     target = model.preprocessing.target
     if isinstance(target, ClassTarget):
         place = 1 if target.width == 2 else int(np.ptp(means, axis=0).argmax())

@@ -1,9 +1,9 @@
-"""The training loss of a run at any of its parameters, in the unit that `train` shows.
+"""The training loss of a run as a function of its parameters, in the unit that `train` shows.
 
-Many settings are members side by side (`ml2021.engine.loss_surface`). Where that would take long,
-rows are left out.
+Many parameter vectors are evaluated side by side (`ml2021.engine.loss_surface`), on a sample of the
+rows if all would take long.
 
-Legend: K settings, N rows, P parameters, D directions.
+Legend: K grid points, N rows, P parameters, D directions.
 """
 
 from dataclasses import replace
@@ -24,24 +24,25 @@ from ml2021.runs.model import TrainedModel
 from ml2021.training.trainer import to_dataset
 
 WORK = {"cpu": 8e10, "cuda": 1e13}
-"""Floating-point operations after which rows are left out: a second or two."""
+"""Floating-point operations, a second or two, above which rows are sampled."""
 
 LEAST_ROWS = 64
 
 
-def least_work(model: TrainedModel, settings: int) -> float:
-    """Return the floating-point operations that so many settings take over `LEAST_ROWS` rows."""
-    return 2.0 * settings * LEAST_ROWS * model.network.layout.parameters
+def least_work(model: TrainedModel, points: int) -> float:
+    """Return the floating-point operations of that many grid points on `LEAST_ROWS` rows."""
+    return 2.0 * points * LEAST_ROWS * model.network.layout.parameters
 
 
 class LossSurface:
-    """The loss over the training rows, in the unit that `train` shows.
+    """The loss on the training rows, in the unit that `train` shows.
 
-    `work` is how many floating-point operations so many settings may take, `WORK` unless given.
+    Rows are sampled so that `points` grid points take at most `work` floating-point operations
+    (default: `WORK`).
     """
 
     def __init__(
-        self, model: TrainedModel, train: Samples, settings: int, work: float | None = None
+        self, model: TrainedModel, train: Samples, points: int, work: float | None = None
     ) -> None:
         assert model.config.loss is not None
         self._model = model
@@ -51,7 +52,7 @@ class LossSurface:
         device = model.theta.device
         if work is None:
             work = WORK[device.type]
-        each = least_work(model, settings) / LEAST_ROWS
+        each = least_work(model, points) / LEAST_ROWS
         most = max(LEAST_ROWS, int(work / each))
         if most < self.total:
             chosen = torch.randperm(self.total, generator=generator(0, "surface"))[:most].numpy()
@@ -60,9 +61,9 @@ class LossSurface:
         self._workers = cores() if device.type == "cpu" else 1
 
     def losses(self, plane: Plane, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the loss (K,) at coordinates (K, D); not finite where float32 overflows."""
+        """Return the loss (K,) at coordinates (K, D), not finite where float32 overflows."""
         like = self.rows.inputs
-        where = torch.from_numpy(coordinates)
+        grid = torch.from_numpy(coordinates)
         threads = torch.get_num_threads()
         torch.set_num_threads(1 if self._workers > 1 else threads)
         try:
@@ -72,8 +73,8 @@ class LossSurface:
                 self.rows,
                 plane.centre.to(like),
                 plane.directions.to(like),
-                where.to(like),
-                self._workers if len(where) > self._workers else 1,
+                grid.to(like),
+                self._workers if len(grid) > self._workers else 1,
             )
         finally:
             torch.set_num_threads(threads)
@@ -81,12 +82,12 @@ class LossSurface:
         return found
 
     def loss_of(self, theta: Tensor) -> float:
-        """Return the loss of parameters (P,), wherever they are."""
-        here = Plane(theta, torch.zeros_like(theta[None]), (), (), np.zeros(1), "")
-        return float(self.losses(here, np.zeros((1, 1)))[0])
+        """Return the loss at parameters (P,), in the plane or not."""
+        point = Plane(theta, torch.zeros_like(theta[None]), (), (), np.zeros(1), "")
+        return float(self.losses(point, np.zeros((1, 1)))[0])
 
     def downhill(self, theta: Tensor) -> Tensor:
-        """Return minus the gradient (P,) at θ (P,), of at most 1,000 rows."""
-        few = Dataset(self.rows.inputs[:1000], self.rows.targets[:1000])
-        slope = steepest_descent(self._model.network, self._loss, few, theta.to(few.inputs))
+        """Return the negative gradient (P,) at θ (P,) on at most 1,000 rows."""
+        sample = Dataset(self.rows.inputs[:1000], self.rows.targets[:1000])
+        slope = steepest_descent(self._model.network, self._loss, sample, theta.to(sample.inputs))
         return slope.cpu().double()

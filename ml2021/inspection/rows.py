@@ -1,4 +1,4 @@
-"""The rows that a report looks at, with what the network predicts for them."""
+"""The rows that a report inspects, with what the network predicts for them."""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ml2021.data.load import TrainingData
 from ml2021.data.preprocessing.records import RealTargets
-from ml2021.data.samples import Samples
+from ml2021.data.samples import Samples, evenly_spaced
 from ml2021.data.series import sort_keys
 from ml2021.engine.build import build_hyperparameters
 from ml2021.errors import CheckpointError
@@ -26,16 +26,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class InspectedRows:
-    """The rows that are looked at, with what the network says of them.
+    """Rows of one split and their predictions.
 
-    part: test, validation or train. total: how many rows that part has; of many, N are here.
-    inputs: (N, F + 1) float32. truth: (N, T) float64, or (N,) int64 for classes, −1 for an unknown
-    one. predictions: (N, T) in the units of the data, or probabilities (N, C).
-    places: (N,) where each row stands in its file, from 0. when: (N,) float64 or datetime64[s],
-    where the column `when_name` orders the rows. is_series: whether the rows follow each other.
+    split: test, validation, train or held-out. total: how many rows the split has; N of them are
+    here. inputs: (N, F + 1) float32. truth: (N, T) float64, or (N,) int64 for classes, −1 for a
+    class that training never saw. predictions: (N, T) in the units of the data, or probabilities
+    (N, C). places: (N,) each row's position in its file, from 0. when: (N,) float64 or
+    datetime64[s], the values of the column `when_name` that orders the rows. is_series: whether
+    the rows are consecutive.
     """
 
-    part: str
+    split: str
     total: int
     inputs: NDArray[np.float32]
     truth: NDArray[np.float64] | NDArray[np.int64]
@@ -47,36 +48,36 @@ class InspectedRows:
 
     @property
     def values(self) -> NDArray[np.float64]:
-        """The truth (N, T), where it is numbers."""
+        """The truth (N, T) of a regression."""
         assert self.truth.ndim == 2
         return np.asarray(self.truth, np.float64)
 
     @property
     def classes(self) -> NDArray[np.int64]:
-        """The truth (N,), where it is classes."""
+        """The truth (N,) of a classification."""
         assert self.truth.ndim == 1
         return np.asarray(self.truth, np.int64)
 
     def errors(self, target: RealTargets) -> NDArray[np.float64]:
-        """Return the root mean square error (N,) of each row, in deviations of the targets."""
+        """Return each row's RMSE (N,), in standard deviations of the targets."""
         errors = (self.values - self.predictions) / np.array(target.scales)
         return np.asarray(np.sqrt(np.square(errors).mean(axis=1)), np.float64)
 
-    def moment(self, place: int) -> str:
-        """Return where a row stands along the column that orders the rows; empty without one."""
+    def time_text(self, index: int) -> str:
+        """Return a row's value in the column that orders the rows; empty without one."""
         if self.when is None:
             return ""
         if self.when.dtype.kind == "f":
-            return f"{self.when[place]:.12g}"
-        return str(self.when[place]).replace("T00:00:00", "").replace("T", " ")
+            return f"{self.when[index]:.12g}"
+        return str(self.when[index]).replace("T00:00:00", "").replace("T", " ")
 
     @property
-    def described(self) -> str:
-        """How many rows of which part these are."""
+    def description(self) -> str:
+        """How many rows of which split these are."""
         if len(self) == self.total:
-            return f"{self.total:,} {self.part} rows"
+            return f"{self.total:,} {self.split} rows"
         which = "the last " if self.is_series else ""
-        return f"{which}{len(self):,} of {self.total:,} {self.part} rows"
+        return f"{which}{len(self):,} of {self.total:,} {self.split} rows"
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -85,25 +86,25 @@ class InspectedRows:
 MOST_ROWS = 20_000
 
 _MOST_CELLS = 4_000_000
-"""Of more rows, or of wider ones, some are looked at."""
+"""Inputs and targets of all inspected rows."""
 
 _MOST_PRODUCTS = 4_000_000_000
-"""Multiplications of a forward over the rows that are looked at: some tenths of a second."""
+"""Multiplications of a forward pass over all inspected rows: some tenths of a second."""
 
 
-def rows_to_look_at(model: TrainedModel, data: TrainingData) -> InspectedRows:
-    """Return the test rows, validation rows where there are none, else training rows."""
-    part, samples = data.scored_part
+def select_rows(model: TrainedModel, data: TrainingData) -> InspectedRows:
+    """Return the test rows, or the validation rows if there are none, or the training rows."""
+    split, samples = data.scored_part
     is_ordered = samples.order is not None or data.config.data.split.method == "sequential"
     is_series = bool(data.config.data.lags) or is_ordered
-    kept = _some_of(model, samples, is_series)
+    kept = _select(model, samples, is_series)
     when, name = None, None
     if samples.order is not None:
         name = str(samples.order.name)
-        when = _moments(samples.order.iloc[kept])
+        when = _times(samples.order.iloc[kept])
     inputs = samples.inputs[kept]
     return InspectedRows(
-        part=part,
+        split=split,
         total=len(samples),
         inputs=inputs,
         truth=samples.targets[kept],
@@ -115,23 +116,21 @@ def rows_to_look_at(model: TrainedModel, data: TrainingData) -> InspectedRows:
     )
 
 
-def _some_of(model: TrainedModel, samples: Samples, is_series: bool) -> NDArray[np.int64]:
-    """Return the places of the rows to look at: all, every so many-th, or the last of a series."""
+def _select(model: TrainedModel, samples: Samples, is_series: bool) -> NDArray[np.int64]:
+    """Return the indices of the rows to inspect: all, evenly spaced, or the last of a series."""
     width = samples.inputs.shape[1] + model.preprocessing.target.width
     most = min(
         MOST_ROWS,
         max(500, _MOST_CELLS // width),
         max(500, _MOST_PRODUCTS // model.network.layout.parameters),
     )
-    if len(samples) <= most:
-        return np.arange(len(samples))
     if is_series:
-        return np.arange(len(samples) - most, len(samples))
-    return np.linspace(0, len(samples) - 1, most).round().astype(np.int64)
+        return np.arange(max(0, len(samples) - most), len(samples))
+    return evenly_spaced(len(samples), most)
 
 
-def _moments(order: "pd.Series") -> NDArray[Any] | None:
-    """Return the values (N,) that rows are ordered by, as numbers or dates; None if one is none."""
+def _times(order: "pd.Series") -> NDArray[Any] | None:
+    """Return the values (N,) that order the rows, numbers or dates; None if one is missing."""
     keys = sort_keys(order, "data.order_by")
     if keys.dtype.kind != "U":
         return None if np.isnan(keys).any() else keys
@@ -139,22 +138,23 @@ def _moments(order: "pd.Series") -> NDArray[Any] | None:
 
 
 _MOST_HELD_OUT_CELLS = 20_000_000
-"""Inputs of all folds' training rows, whose statistics are taken again: a second."""
+"""Inputs of all folds' training rows, whose statistics are computed again: a second."""
 
 
 def held_out_rows(
     run: RunDirectory, model: TrainedModel, data: TrainingData, rows: InspectedRows
 ) -> InspectedRows | None:
-    """Return training rows `rows` with the predictions of the networks that have not seen them.
+    """Return training rows `rows` with the predictions of the folds that held them out.
 
-    None without folds, or where theirs are gone or would take long.
+    None without folds, or if their parameters are gone, or if it would take long. Raises
+    CheckpointError for damaged ones.
     """
     folds = data.folds
     if folds is None or len(folds) * data.train.inputs.size > _MOST_HELD_OUT_CELLS:
         return None
     hparams = build_hyperparameters(data.config)
     members = len(hparams.seeds)
-    said = np.full((len(data.train), model.preprocessing.target.width), np.nan)
+    predictions = np.full((len(data.train), model.preprocessing.target.width), np.nan)
     order = np.argsort(data.train.places)
     for number, indices in enumerate(pack_folds(model.network, hparams, folds), 1):
         path = run.fold_pack(number)
@@ -163,13 +163,13 @@ def held_out_rows(
         theta = load_checkpoint(path).tensors.get("best")
         expected = (members * len(indices), model.network.layout.parameters)
         if theta is None or theta.shape != expected:
-            raise CheckpointError(f"{path}: its parameters are not those of its folds")
+            raise CheckpointError(f"{path}: its parameters do not match its folds")
         for place, index in enumerate(indices):
             own: Tensor = theta[place * members : (place + 1) * members]
             preprocessing, held_out = folds.held_out(index)
             mean, _ = combine(trained_predictions(model.network, own, preprocessing, held_out))
             where = np.searchsorted(data.train.places, held_out.places, sorter=order)
-            said[order[where]] = mean
-    assert not np.isnan(said).any()
+            predictions[order[where]] = mean
+    assert not np.isnan(predictions).any()
     kept = order[np.searchsorted(data.train.places, rows.places, sorter=order)]
-    return replace(rows, part="held-out", predictions=said[kept])
+    return replace(rows, split="held-out", predictions=predictions[kept])

@@ -1,13 +1,13 @@
-"""The trajectory of training through the parameters, and the planes in which to look at it.
+"""The trajectory of training through the parameters, and the planes in which to show it.
 
-Two named parameters are varied with all others as they are at the best; the trajectory is then
+Two named parameters are varied with all others fixed at their best values; the trajectory is then
 projected, and its actual losses differ from the surface below it unless there are only these two
-parameters. Without names the axes are the two directions in which the trajectory varies most (Li et
-al. 2018, arXiv:1712.09913), through the best. Where no trajectory was kept, they are those from the
-start to the best, and straight down the slope at the start; of a network that was built and not
-trained, any two.
+parameters. Without names the axes are the trajectory's first two principal directions (Li et al.
+2018, arXiv:1712.09913), through the best parameters. If no trajectory was kept, they are the
+directions from the start to the best and down the gradient at the start; for a network that was
+built and not trained, they are random.
 
-Legend: n points of the trajectory, P parameters, M points in all, D directions.
+Legend: n points of the trajectory, P parameters, D directions.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,10 @@ from ml2021.runs.model import TrainedModel, load_model
 
 @dataclass(frozen=True)
 class Trajectory:
-    """Where training was: start, path (n, P), end and best, each θ (P,) float64; what is known."""
+    """The parameters that training visited: start, end, best (P,) and path (n, P), float64.
+
+    start and end are None and path is empty if they are not known.
+    """
 
     start: Tensor | None
     path: Tensor
@@ -41,17 +44,16 @@ class Trajectory:
 
     @property
     def ends(self) -> dict[str, Tensor]:
-        """The points (P,) that have a name, and are known: start, end, best."""
+        """Those of start, end and best (P,) that are known."""
         named = {"start": self.start, "end": self.end, "best": self.best}
         return {name: point for name, point in named.items() if point is not None}
 
 
 def load_trajectory(run: RunDirectory, model: TrainedModel, most: int | None = None) -> Trajectory:
-    """Return where training was, of the first member that predicts, which it ends at.
+    """Return the trajectory of the first ensemble member that has not diverged.
 
-    Its path is known only where it is the first of all: none before it has diverged. Of more than
-    `most` points every so many-th is taken, and the last. Raises CheckpointError for a damaged
-    path.
+    Only the first member's path is kept, so it is empty if that one has diverged. A path of more
+    than `most` points is thinned. Raises CheckpointError for a damaged path.
     """
     best = model.theta[0].cpu().double()
     empty = best.new_empty(0, len(best))
@@ -63,7 +65,7 @@ def load_trajectory(run: RunDirectory, model: TrainedModel, most: int | None = N
     member = 0 if bool(diverged.all()) else int((~diverged).nonzero()[0])
     for kept in (points, end):
         if kept is not None and (kept.ndim != 2 or kept.shape[1] != len(best)):
-            raise CheckpointError(f"{run.last}: its parameters are not those of its config")
+            raise CheckpointError(f"{run.last}: its parameters do not match its config")
     if points is not None and len(points) and member == 0:
         path = points if most is None else points[:: -(-len(points) // most)]
         path = path.double()
@@ -87,90 +89,91 @@ def load_trajectory(run: RunDirectory, model: TrainedModel, most: int | None = N
 
 @dataclass(frozen=True)
 class Plane:
-    """The settings that are drawn: centre (P,) + coordinates · directions (D, P), float64.
+    """The parameters that a picture shows: centre (P,) + coordinates · directions (D, P), float64.
 
-    labels: of the axes. parameters: those that the axes are, where they are some. least: the least
-    that each axis is to span, (D,). title: what the picture is of.
+    labels: of the axes. parameters: those along the axes, none for general directions. least_spans:
+    (D,) how much each axis has to span. title: of the picture.
     """
 
     centre: Tensor
     directions: Tensor
     labels: tuple[str, ...]
     parameters: tuple[Parameter, ...]
-    least: NDArray[np.float64]
+    least_spans: NDArray[np.float64]
     title: str
 
     def coordinates(self, points: Tensor) -> NDArray[np.float64]:
-        """Return where points (n, P), or their shadows, lie: (n, D)."""
-        # Not of the differences, which for many points of a large network are much to write.
+        """Return the coordinates (n, D) of the projections of points (n, P)."""
+        # The differences points − centre would take as much memory as the points.
         found: NDArray[np.float64] = (
             points @ self.directions.mT - self.directions @ self.centre
         ).numpy()
         return found
 
 
-def named_plane(way: Trajectory, named: list[Parameter], layout: Layout) -> Plane:
-    """Return the plane of these parameters, the others as they are at the best.
+def named_plane(trajectory: Trajectory, named: list[Parameter], layout: Layout) -> Plane:
+    """Return the plane of these parameters, with the others at their best values.
 
-    One weight of many may have moved by little: then as much is shown as its layer's are large.
+    A single weight of many may hardly have moved, so each axis spans at least the root mean square
+    of its layer's weights.
     """
     chosen = [parameter.index for parameter in named]
-    centre = way.best.clone()
+    centre = trajectory.best.clone()
     centre[chosen] = 0
     directions = torch.zeros(len(named), len(centre), dtype=torch.float64)
     directions[range(len(named)), chosen] = 1
     titles = tuple(parameter.name for parameter in named)
     others = len(centre) - len(named)
-    layers = layout.views(way.best[None])
+    layers = layout.views(trajectory.best[None])
     sizes = [float(layers[parameter.layer].square().mean().sqrt()) for parameter in named]
     least = np.array(sizes) if others else np.zeros(len(named))
     title = f"Loss over {' and '.join(titles)}"
     if others:
-        title += ", the others as at the best"
+        title += ", others at their best values"
     return Plane(centre, directions, titles, tuple(named), least, title)
 
 
-def trajectory_plane(way: Trajectory, downhill: Callable[[Tensor], Tensor]) -> Plane:
-    """Return the plane in which the path is seen best, through the best parameters.
+def trajectory_plane(trajectory: Trajectory, downhill: Callable[[Tensor], Tensor]) -> Plane:
+    """Return the plane that shows most of the trajectory, through the best parameters.
 
-    Where no path was kept it also lies along `downhill`, which gives the steepest way (P,) at θ.
+    `downhill` gives the negative gradient (P,) at θ; it is used if no path was kept.
     """
-    if len(way.path) > 2:
-        directions, shares = principal_directions(way.path, 2)
+    if len(trajectory.path) > 2:
+        directions, shares = principal_directions(trajectory.path, 2)
         labels = [
             f"direction {i}: {100 * float(share):.{1 if share > 0.01 else 3}f} % of the variance"
             for i, share in enumerate(shares, start=1)
         ]
-        title = "Loss over the path's two principal directions"
-    elif way.start is None:
-        directions = torch.zeros(2, len(way.best), dtype=torch.float64)
-        labels = ["a direction at random", "another at random, across the first"]
-        title = "Loss around the network that was built"
+        title = "Loss over the trajectory's two principal directions"
+    elif trajectory.start is None:
+        directions = torch.zeros(2, len(trajectory.best), dtype=torch.float64)
+        labels = ["a random direction", "another, orthogonal to it"]
+        title = "Loss around the network as built"
     else:
-        start = way.start
-        directions = torch.stack([way.best - start, downhill(start)])
-        labels = ["from the start to the best", "down the slope at the start, across the first"]
-        title = "Loss around the start and the best"
-    drawn = _orthonormal(directions)
-    # From left to right, from the start to the best.
-    if way.start is not None:
-        forward = ((way.best - way.start) @ drawn.mT) < 0
-        drawn[forward] *= -1
-    return Plane(way.best, drawn, tuple(labels), (), np.zeros(2), title)
+        start = trajectory.start
+        directions = torch.stack([trajectory.best - start, downhill(start)])
+        labels = ["from start to best", "down the gradient at the start, orthogonal to it"]
+        title = "Loss around start and best"
+    axes = _orthonormal(directions)
+    # The best lies to the right of the start, and above it.
+    if trajectory.start is not None:
+        backward = ((trajectory.best - trajectory.start) @ axes.mT) < 0
+        axes[backward] *= -1
+    return Plane(trajectory.best, axes, tuple(labels), (), np.zeros(2), title)
 
 
 def _orthonormal(directions: Tensor) -> Tensor:
-    """Return orthogonal directions (D, P) of length 1; where one says nothing new, any other."""
-    drawn: list[Tensor] = []
-    anything = torch.randn(
+    """Return orthonormal directions (D, P), a random one for each that depends on the others."""
+    found: list[Tensor] = []
+    random = torch.randn(
         directions.shape, generator=generator(0, "directions"), dtype=torch.float64
     )
-    for direction, other in zip(directions, anything, strict=True):
+    for direction, other in zip(directions, random, strict=True):
         for candidate in (direction, other):
             rest = candidate.clone()
-            for before in drawn:
+            for before in found:
                 rest -= (rest @ before) * before
             if float(rest.norm()) > 1e-9 * float(candidate.norm()):
-                drawn.append(rest / rest.norm())
+                found.append(rest / rest.norm())
                 break
-    return torch.stack(drawn)
+    return torch.stack(found)

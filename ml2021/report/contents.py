@@ -22,7 +22,7 @@ from ml2021.evaluation.metrics import Scores
 from ml2021.evaluation.scoring import Evaluation, evaluate_predictions, fold_scores
 from ml2021.files import is_there
 from ml2021.inspection.loss_surface import LossSurface, least_work
-from ml2021.inspection.rows import InspectedRows, held_out_rows, rows_to_look_at
+from ml2021.inspection.rows import InspectedRows, held_out_rows, select_rows
 from ml2021.inspection.trajectory import Trajectory, load_trajectory
 from ml2021.runs.checkpoint_file import load_checkpoint
 from ml2021.runs.directory import RunDirectory, read_json
@@ -43,14 +43,14 @@ class GradientSizes:
 
 @dataclass(frozen=True)
 class LossSurfaceView:
-    """The training loss over the parameters, the way that training took, and how finely to look.
+    """The training loss over the parameters, and the trajectory of training.
 
-    settings: along each of two axes.
+    resolution: grid points along each of two axes.
     """
 
-    ground: LossSurface
-    way: Trajectory
-    settings: int
+    surface: LossSurface
+    trajectory: Trajectory
+    resolution: int
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class ReportContents:
     notes: what was odd about the data; unused: columns of the file that serve nothing.
     rows: None where the data is gone or has changed, and `no_rows` says so.
     held_out: of a cross-validation the same rows, as the folds that had not seen them predict them.
-    gradients, terrain: None where they were not kept, or would take long to look at.
+    gradients, loss_surface: None if they were not kept, or would take long to draw.
     built: what `ml2021 piecewise` says of the curve that it built the network of, without training.
     """
 
@@ -116,7 +116,7 @@ class ReportContents:
     held_out: InspectedRows | None
     no_rows: str
     gradients: GradientSizes | None
-    terrain: LossSurfaceView | None
+    loss_surface: LossSurfaceView | None
     built: Mapping[str, Any] | None
 
     @property
@@ -131,11 +131,11 @@ class ReportContents:
         assert isinstance(target, RealTargets)
         if target.width == 1 or target.common_scale is not None:
             return self.preprocessing.target_column
-        return f"{self.preprocessing.target_name}, in deviations"
+        return f"{self.preprocessing.target_name} (standardised)"
 
 
-_LOSS_SETTINGS = (41, 25)
-"""Settings of the loss along each of two axes: the fewer of a larger network."""
+_RESOLUTIONS = (41, 25)
+"""Grid points of the loss surface along each of two axes; the lower for larger networks."""
 
 _MOST_LOSS_WORK = {"cpu": 1.5e10, "cuda": 1.5e12}
 """Floating-point operations of the loss over the parameters: some tenths of a second."""
@@ -179,8 +179,8 @@ def _gather(
         evaluations = {} if data is None else _score_parts(model, data)
     rows = held_out = None
     if data is not None:
-        rows = rows_to_look_at(model, data)
-        if rows.part == "train":
+        rows = select_rows(model, data)
+        if rows.split == "train":
             held_out = held_out_rows(run, model, data, rows)
     return ReportContents(
         name=run.path.absolute().name,
@@ -200,7 +200,7 @@ def _gather(
         no_rows=no_rows,
         gradients=_gradient_sizes(run),
         built=_summary(run).get("piecewise"),
-        terrain=None if data is None else _terrain(run, model, data),
+        loss_surface=None if data is None else _loss_surface(run, model, data),
     )
 
 
@@ -214,17 +214,21 @@ def _gradient_sizes(run: RunDirectory) -> GradientSizes | None:
     return GradientSizes(tensors["path.updates"].numpy(), norms)
 
 
-def _terrain(run: RunDirectory, model: TrainedModel, data: TrainingData) -> LossSurfaceView | None:
-    """Return where training was, and the loss there; None where it would take long."""
+def _loss_surface(
+    run: RunDirectory, model: TrainedModel, data: TrainingData
+) -> LossSurfaceView | None:
+    """Return the loss surface and the trajectory; None if none was kept, or it would take long."""
     work = _MOST_LOSS_WORK[model.theta.device.type]
-    fits = (n for n in _LOSS_SETTINGS if least_work(model, n**2) <= work)
-    settings = next(fits, None)
-    if settings is None or not is_there(run.last):
+    affordable = (n for n in _RESOLUTIONS if least_work(model, n**2) <= work)
+    resolution = next(affordable, None)
+    if resolution is None or not is_there(run.last):
         return None
-    way = load_trajectory(run, model, max(_FEWEST_POINTS, _PATH_NUMBERS // model.theta.shape[1]))
-    if len(way.path) < _FEWEST_POINTS:
+    most = max(_FEWEST_POINTS, _PATH_NUMBERS // model.theta.shape[1])
+    trajectory = load_trajectory(run, model, most)
+    if len(trajectory.path) < _FEWEST_POINTS:
         return None
-    return LossSurfaceView(LossSurface(model, data.train, settings**2, work), way, settings)
+    surface = LossSurface(model, data.train, resolution**2, work)
+    return LossSurfaceView(surface, trajectory, resolution)
 
 
 def _text(path: Path) -> str:

@@ -1,6 +1,6 @@
 """Write the HTML report of a run, and the page of any report to disk."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ from ml2021.data.preprocessing.records import ClassTarget
 from ml2021.errors import Ml2021Error, ResourceError, RunInterruptedError
 from ml2021.files import replace_file
 from ml2021.formatting import number, plural, printable
-from ml2021.inspection.diagnosis import diagnose, say
+from ml2021.inspection.diagnosis import describe_diagnosis, diagnose
 from ml2021.inspection.evidence import evidence_of
 from ml2021.inspection.importance import importance
 from ml2021.report.contents import ReportContents
@@ -54,13 +54,13 @@ def _summary(run: RunDirectory, contents: ReportContents) -> list[str]:
         contents.history,
         contents.model.network.layout.parameters,
     )
-    return say(diagnose(evidence), run)
+    return describe_diagnosis(diagnose(evidence), run)
 
 
 def _summary_of_built(built: Mapping[str, Any]) -> list[str]:
     first = f"Built by ml2021 piecewise from {plural(built['points'], 'point')}, not trained."
     if not (difference := built["rms_difference"]):
-        return [first, "The network passes through every point."]
+        return [first, "Exact: the network passes through every point."]
     return [
         first,
         f"With {plural(built['pieces'], 'piece')} its RMS difference from the curve is "
@@ -70,19 +70,19 @@ def _summary_of_built(built: Mapping[str, Any]) -> list[str]:
 
 def sections(contents: ReportContents) -> Iterator[Section]:
     """Yield the sections of a report; each is drawn only when it is needed."""
-    yield about_run.asked(contents)
+    yield about_run.setup_section(contents)
     if contents.evaluations:
-        yield about_run.scores(contents)
+        yield about_run.scores_section(contents)
     if contents.built is None:
-        yield about_run.learning(contents)
+        yield about_run.training_section(contents)
     influence = None
     if (rows := contents.rows) is not None:
         influence = importance(contents.model, rows)
         unseen = rows if contents.held_out is None else contents.held_out
-        yield about_rows.predictions(contents, unseen)
-        yield about_errors.worst(contents, unseen, influence.columns, influence.of)
-    yield about_function.function(contents, influence)
-    yield about_run.drawn_network(contents)
+        yield about_rows.predictions_section(contents, unseen)
+        yield about_errors.worst_rows_section(contents, unseen, influence.columns, influence.total)
+    yield about_function.function_section(contents, influence)
+    yield about_run.network_section(contents)
 
 
 def _subtitle(contents: ReportContents) -> str:
@@ -135,7 +135,7 @@ def write_page(
     write_text(page, render(frame, watched()))
 
 
-def write_last(draw: Callable[[], None], page: Path, what: str, console: Console) -> None:
+def finish_with_report(draw: Callable[[], None], page: Path, what: str, console: Console) -> None:
     """Draw the page and print its path; a failure is reported and does not fail the command.
 
     what: "run" or "sweep". Raises RunInterruptedError after a signal.
@@ -145,11 +145,9 @@ def write_last(draw: Callable[[], None], page: Path, what: str, console: Console
     except RunInterruptedError:
         raise
     except Exception as error:
-        reason = (
-            str(error) if isinstance(error, Ml2021Error) else f"{type(error).__name__}: {error}"
-        )
+        cause = str(error) if isinstance(error, Ml2021Error) else f"{type(error).__name__}: {error}"
         write_message(
-            f"the {what} is saved, but its report could not be written ({printable(reason)}); "
+            f"the {what} is saved, but its report could not be written ({printable(cause)}); "
             f"to see why: ml2021 report --run {page.parent}"
         )
     else:

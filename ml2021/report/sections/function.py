@@ -1,10 +1,11 @@
-"""The section on the function itself: as a formula, as its parts, and by what moves it."""
+"""The report's section on the function: its formula, its terms, and what each column does."""
 
 import numpy as np
 
 from ml2021.data.preprocessing.records import ClassTarget, RealTargets
+from ml2021.data.samples import evenly_spaced
 from ml2021.engine.piecewise import to_curve
-from ml2021.formatting import echo, number
+from ml2021.formatting import echo, number, plural
 from ml2021.inspection.coefficients import Coefficients, Terms, coefficients, terms, typical_unit
 from ml2021.inspection.features import columns_of
 from ml2021.inspection.importance import Importance, dependence
@@ -27,27 +28,27 @@ _DEPENDENCES = 4
 _POINTS = 2_000
 
 
-def function(contents: ReportContents, influence: Importance | None) -> Section:
-    """Return what the function is. Without rows there is no `influence`."""
+def function_section(contents: ReportContents, importance: Importance | None) -> Section:
+    """Return what the network has learned. Without rows `importance` is None."""
     blocks: list[Block] = []
     rows = contents.rows
     found = coefficients(contents.model)
     if found is not None:
         blocks += _linear(contents, found)
     if rows is not None:
-        blocks += [_built(contents, rows)] if contents.built else _one_column(contents, rows)
+        blocks += [_built_curve(contents, rows)] if contents.built else _curve(contents, rows)
     blocks += _unit(contents)
-    if influence is not None and rows is not None and influence.of > 1:
-        blocks += _influence(contents, rows, influence)
+    if importance is not None and rows is not None and importance.total > 1:
+        blocks.append(_importance(contents, rows, importance))
         if found is None:
-            blocks += _dependence(contents, rows, influence)
+            blocks += _dependence(contents, rows, importance)
     if not blocks:
-        blocks.append(Text("There are no rows at hand to draw it with."))
+        blocks.append(Text("Without rows there is nothing to show."))
     return Section(
         "function",
-        "The function itself",
-        "What it has found out about the columns. It says what goes with the target in these "
-        "data, and not what would happen if somebody changed a column.",
+        "What the network learned",
+        "How the output depends on each column. These are associations in the data, not causal "
+        "effects.",
         blocks,
     )
 
@@ -66,13 +67,13 @@ def _linear(contents: ReportContents, found: Coefficients) -> list[Block]:
         kept = order[:_BARS]
         figure = figures.coefficient_table(
             found.effects[kept][:, :_LINES],
-            [found.names[place] for place in kept],
+            [found.names[i] for i in kept],
             found.outputs[:_LINES],
             "log-odds" if is_class else contents.preprocessing.target_name,
         )
-        caption = "What one deviation of each input, or a category, adds to each output: "
-        caption += "in log-odds." if is_class else "in the units of the data."
-        caption += _of(len(found.names), len(kept), "inputs")
+        caption = "The effect of one standard deviation of each number, or of each category, on "
+        caption += "the log-odds of each class." if is_class else "each target, in its own unit."
+        caption += _strongest(len(kept), len(found.names), "inputs")
         return [*blocks, Picture("coefficients", figure, caption)]
     effects, weights = found.effects[:, 0], found.weights[:, 0]
     if history is not None and history.lags > 2:
@@ -81,28 +82,30 @@ def _linear(contents: ReportContents, found: Coefficients) -> list[Block]:
             Picture(
                 "coefficients",
                 figures.lag_coefficients(lags, contents.preprocessing.target_name),
-                "How much of each earlier value goes into the next: steps before are rows.",
+                "The weight of each earlier value in the prediction; a step is a row.",
             )
         )
         if len(found.names) == history.lags:
             return blocks
-    if len(found.names) == 1:  # which the formula says
+    if len(found.names) == 1:  # the formula says it all
         return blocks
     kept = order[:_BARS]
     unit = "log-odds" if is_class else contents.preprocessing.target_name
     figure = figures.bars(
-        [found.names[place] for place in kept], effects[kept], f"effect of one deviation: {unit}"
+        [found.names[i] for i in kept], effects[kept], f"effect of one std: {unit}"
     )
-    caption = "What one standard deviation of a number, or a category, adds to the output."
-    blocks.append(Picture("effects", figure, caption + _of(len(found.names), len(kept), "inputs")))
+    caption = "The effect of one standard deviation of a number, or of a category, on the output."
+    blocks.append(
+        Picture("effects", figure, caption + _strongest(len(kept), len(found.names), "inputs"))
+    )
     kept = order[:_LINES]
-    lines = [[echo(found.names[p]), number(weights[p]), number(effects[p])] for p in kept]
+    lines = [[echo(found.names[i]), number(weights[i]), number(effects[i])] for i in kept]
     blocks.append(
         Table(
-            ("input", "coefficient, per unit of it", "effect of one deviation"),
+            ("input", "coefficient (per unit)", "effect of one std"),
             lines,
-            caption=_of(len(found.names), len(kept), "inputs").strip(),
-            folded="The coefficients in the units of the data",
+            caption=_strongest(len(kept), len(found.names), "inputs").strip(),
+            folded="Coefficients in the units of the data",
         )
     )
     return blocks
@@ -111,26 +114,26 @@ def _linear(contents: ReportContents, found: Coefficients) -> list[Block]:
 def _formula(found: Coefficients) -> str:
     order = np.argsort(-np.abs(found.effects[:, 0]), kind="stable")
     text = number(found.constants[0])
-    for place in order[:_TERMS]:
-        weight = float(found.weights[place, 0])
+    for index in order[:_TERMS]:
+        weight = float(found.weights[index, 0])
         sign = "−" if weight < 0 else "+"
-        text += f" {sign} {number(abs(weight))}·{_quoted(found.names[place])}"
+        text += f" {sign} {number(abs(weight))}·{_quoted(found.names[index])}"
     if (more := len(order) - _TERMS) > 0:
-        text += f" + {more:,} more terms"
+        text += f" + {plural(more, 'more term')}"
     return text
 
 
 def _quoted(name: str) -> str:
-    """Return a name so that its end can be seen in a formula."""
+    """Return a name in brackets if a formula would not show where it ends."""
     return echo(name) if name.isidentifier() else f"[{echo(name)}]"
 
 
-def _of(total: int, kept: int, what: str) -> str:
-    return f" The {kept} strongest of {total:,} {what}." if kept < total else ""
+def _strongest(shown: int, total: int, what: str) -> str:
+    return f" The {shown} strongest of {total:,} {what} are shown." if shown < total else ""
 
 
-def _one_column(contents: ReportContents, rows: InspectedRows) -> list[Block]:
-    """Return the curve of a function of one number, and what it is the sum of."""
+def _curve(contents: ReportContents, rows: InspectedRows) -> list[Block]:
+    """Return the curve of a function of one number, and its terms; nothing for other functions."""
     columns = columns_of(contents.preprocessing)
     if len(columns) != 1 or rows.truth.ndim != 2:
         return []
@@ -141,20 +144,20 @@ def _one_column(contents: ReportContents, rows: InspectedRows) -> list[Block]:
     if found is None:
         return []
     labels = (columns[0].name, contents.preprocessing.target_name)
-    some = np.linspace(0, len(rows) - 1, min(len(rows), _POINTS)).round().astype(int)
+    some = evenly_spaced(len(rows), _POINTS)
     total = found.constant + found.curves.sum(axis=0)
     blocks: list[Block] = [
         Picture(
             "curve",
             figures.sum_of_parts(found.x, total, (values[some], rows.values[some, 0]), labels),
-            f"The function over {rows.described}.",
+            f"The function, and {rows.description}.",
         )
     ]
-    return [*blocks, _parts_picture(contents, found, labels)]
+    return [*blocks, _terms_picture(contents, found, labels)]
 
 
-def _built(contents: ReportContents, rows: InspectedRows) -> Picture:
-    """Return the curve that the network was built of, and what it is the sum of."""
+def _built_curve(contents: ReportContents, rows: InspectedRows) -> Picture:
+    """Return the curve that the network was built from, and its terms."""
     model, target = contents.model, contents.preprocessing.target
     (column,) = columns_of(contents.preprocessing)
     assert isinstance(target, RealTargets)
@@ -174,14 +177,14 @@ def _built(contents: ReportContents, rows: InspectedRows) -> Picture:
         (column.name, contents.preprocessing.target_name),
         is_paired=model.network.activation == "relu",
     )
-    caption = "The curve with the sum that stands for it, and below it the constant and the parts."
+    caption = "The points and the network's curve; below, its terms: the constant and the units."
     return Picture("curve_and_parts", figure, caption, wide=True)
 
 
-def _parts_picture(contents: ReportContents, found: Terms, labels: tuple[str, str]) -> Picture:
+def _terms_picture(contents: ReportContents, found: Terms, labels: tuple[str, str]) -> Picture:
     spans = np.ptp(found.curves, axis=1)
     order = np.argsort(-spans, kind="stable")
-    drawn = np.sort(order[:_CURVES])
+    largest = np.sort(order[:_CURVES])
     others = order[_CURVES:]
     rest = found.curves[others].sum(axis=0) if len(others) else None
     layers = len(contents.model.network.layout.hidden)
@@ -189,11 +192,14 @@ def _parts_picture(contents: ReportContents, found: Terms, labels: tuple[str, st
     inside = "w·x" if layers == 0 else f"c·{activation}(b + w·x)"
     if layers > 1:
         inside = f"c·{activation}(…)"
-    names = [inside if len(found.curves) == 1 else f"unit {place + 1}" for place in drawn]
-    caption = f"The constant, and each {inside}: added up they are the function."
+    names = [inside if len(found.curves) == 1 else f"unit {i + 1}" for i in largest]
+    caption = (
+        f"The terms of the function: the constant and each {inside}. Their sum is the function."
+    )
     if rest is not None:
-        caption += f" The {_CURVES} that move most of {len(found.curves):,} are drawn one by one."
-    figure = figures.parts(found.x, found.constant, found.curves[drawn], names, rest, labels)
+        caption += f" The {_CURVES} largest of {len(found.curves):,} units are shown, and the sum "
+        caption += "of the others."
+    figure = figures.parts(found.x, found.constant, found.curves[largest], names, rest, labels)
     return Picture("parts", figure, caption)
 
 
@@ -202,58 +208,60 @@ def _unit(contents: ReportContents) -> list[Block]:
     if unit is None:
         return []
     panels = {}
-    says = {"w": "w: how steep", "b": "b: where", "c": "c: how high"}
+    titles = {"w": "w: slope", "b": "b: position", "c": "c: height"}
     for name, (values, curves) in unit.curves.items():
-        panels[says[name]] = ([f"{name} = {number(value)}" for value in values], curves)
+        panels[titles[name]] = ([f"{name} = {number(value)}" for value in values], curves)
     activation = unit.activation.replace("_", " ")
     output = contents.preprocessing.target.labels[0]
     return [
         Picture(
             "unit",
             figures.one_unit(unit.x, panels, (unit.column, output)),
-            f"One of its own units, c·{activation}(b + w·x), and what each of its numbers does: "
-            "the dashed line is the unit as it is. Where w changes, b goes along, so that the "
-            "place stays.",
+            f"One hidden unit, c·{activation}(b + w·x), with other values of w, b and c. Dashed: "
+            "as trained. b is rescaled with w so that the bend stays in place.",
             wide=True,
         )
     ]
 
 
-def _influence(contents: ReportContents, rows: InspectedRows, influence: Importance) -> list[Block]:
+def _importance(contents: ReportContents, rows: InspectedRows, importance: Importance) -> Picture:
+    """Return the columns by permutation importance."""
     target = contents.preprocessing.target
-    kept = min(_BARS, len(influence.columns))
+    kept = min(_BARS, len(importance.columns))
     if isinstance(target, ClassTarget):
-        axis = "rise of the log loss"
+        axis = "increase of the log loss"
     elif target.common_scale is None:
-        axis = "rise of the mean absolute error, in deviations"
+        axis = "increase of the MAE (standardised)"
     else:
-        axis = f"rise of the MAE: {contents.unit}"
-    names = [column.name for column in influence.columns[:kept]]
-    figure = figures.bars(names, influence.rises[:kept], axis)
-    caption = "How much worse it gets when the values of one column are shuffled among "
-    caption += f"{influence.rows:,} of the {rows.part} rows."
-    caption += _of(influence.of, kept, "columns")
-    if influence.looked_at < influence.of:
-        caption += f" Tried were the {influence.looked_at} with the largest weights."
-    return [Picture("importance", figure, caption)]
+        axis = f"increase of the MAE: {contents.unit}"
+    names = [column.name for column in importance.columns[:kept]]
+    figure = figures.bars(names, importance.increases[:kept], axis)
+    caption = "Permutation importance: how much the error increases when one column's values are "
+    caption += f"shuffled among {plural(importance.rows, f'{rows.split} row')}."
+    caption += _strongest(kept, importance.total, "columns")
+    if len(importance.columns) < importance.total:
+        caption += f" Only the {len(importance.columns)} with the largest weights were tried."
+    return Picture("importance", figure, caption)
 
 
 def _dependence(
-    contents: ReportContents, rows: InspectedRows, influence: Importance
+    contents: ReportContents, rows: InspectedRows, importance: Importance
 ) -> list[Block]:
+    """Return the partial dependence on the most important columns."""
     blocks: list[Block] = []
-    for place, column in enumerate(influence.columns[:_DEPENDENCES], start=1):
+    for rank, column in enumerate(importance.columns[:_DEPENDENCES], start=1):
         found = dependence(contents.model, rows, column)
         if found is None:
             continue
         labels = (column.name, found.output)
         if column.categories is not None:
             figure = figures.category_dependence(column.categories[:30], found.mean[:30], labels)
-            caption = f"The mean answer if every row had this {column.name}."
+            caption = f"The mean prediction if every row had this value of {column.name}."
         else:
             figure = figures.partial_dependence(
                 found.grid, found.mean, found.rows, found.seen, labels
             )
-            caption = f"The mean answer if every row had this {column.name}; thin lines are rows."
-        blocks.append(Picture(f"dependence_{place}", figure, caption))
+            caption = f"The mean prediction if every row had this value of {column.name}. Thin "
+            caption += "lines: single rows."
+        blocks.append(Picture(f"dependence_{rank}", figure, caption))
     return blocks

@@ -1,11 +1,10 @@
-"""From a run's loss and the way of its training to a picture of both, over a plane or a line.
+"""Pictures of the loss surface with the trajectory of training, over one or two parameters.
 
-The axes are in the parameters' own units, as they are stored: those of standardised columns. A
-linear model of numbers has a second scale beside them, in units of the data: there a weight says by
-how much the target rises for each unit of its feature, and the bias what is predicted where every
-feature is at its mean.
+The axes show the parameters as stored, for standardised columns. A linear model of numbers has a
+second scale in the units of the data: a weight is the increase of the target per unit of its
+column, and the bias the prediction with every column at its mean.
 
-Legend: n points of the path, P parameters, D directions.
+Legend: n points of the trajectory, P parameters, D directions.
 """
 
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from ml2021.config import schema
 from ml2021.data.preprocessing.records import NumberFeature, RealTargets
-from ml2021.formatting import number
+from ml2021.formatting import number, plural
 from ml2021.inspection.features import Parameter, ParameterNames
 from ml2021.inspection.loss_surface import LossSurface
 from ml2021.inspection.trajectory import Plane, Trajectory, named_plane, trajectory_plane
@@ -31,38 +30,43 @@ if TYPE_CHECKING:
     from ml2021.report.figures.surfaces import Mark, Scale, TangentStep
 
 GRID = 61
-"""Settings along each of two axes."""
+"""Grid points along each of two axes."""
 
 CURVE = 401
-"""Settings along one."""
+"""Grid points along a single axis."""
 
 _MARGIN = 0.2
-"""How far the picture reaches beyond what it has to show, as a share of that."""
+"""By which share of its contents a picture extends beyond them on each side."""
 
 _STEPS = 6
 
 
 def draw_surface(
-    model: TrainedModel, way: Trajectory, plane: Plane, ground: LossSurface, settings: int = GRID
+    model: TrainedModel,
+    trajectory: Trajectory,
+    plane: Plane,
+    surface: LossSurface,
+    resolution: int = GRID,
 ) -> "Figure":
-    """Return the picture of the loss over a plane, with the way that training took.
+    """Return the picture of the loss over a plane, with the trajectory of training.
 
-    `settings` are those along each axis.
+    `resolution` is the number of grid points along each axis.
     """
     from ml2021.report.figures.surfaces import loss_surface
 
-    path = plane.coordinates(way.path)
-    shown = np.concatenate([path, *(plane.coordinates(end[None]) for end in way.ends.values())])
+    path = plane.coordinates(trajectory.path)
+    ends = [plane.coordinates(end[None]) for end in trajectory.ends.values()]
+    shown = np.concatenate([path, *ends])
     extra = _least_squares(model) if plane.parameters and len(plane.centre) == 2 else None
     if extra is not None:
         shown = np.concatenate([shown, plane.coordinates(extra[None])])
-    x, y = _axes(shown, plane.least, settings)
-    losses = losses_at(plane, ground, x, y)
-    marks = _marks(way, plane, ground)
+    x, y = _axes(shown, plane.least_spans, resolution)
+    losses = losses_at(plane, surface, x, y)
+    marks = _marks(trajectory, plane, surface)
     if extra is not None:
-        (at,) = plane.coordinates(extra[None])
-        text = f"least squares: {number(ground.loss_of(extra))}"
-        marks.insert(0, _mark("lowest", at, text))
+        (place,) = plane.coordinates(extra[None])
+        text = f"least squares: {number(surface.loss_of(extra))}"
+        marks.insert(0, _mark("lowest", place, text))
     scales = [_scale(model, parameter) for parameter in plane.parameters]
     both = (scales[0], scales[1]) if scales else (None, None)
     return loss_surface(
@@ -72,33 +76,36 @@ def draw_surface(
         path,
         marks,
         (plane.labels[0], plane.labels[1]),
-        f"training loss: {ground.unit.label}",
+        f"training loss: {surface.unit.label}",
         plane.title,
         both,
     )
 
 
 def losses_at(
-    plane: Plane, ground: LossSurface, x: NDArray[np.float64], y: NDArray[np.float64]
+    plane: Plane, surface: LossSurface, x: NDArray[np.float64], y: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the losses (Y, X): a line for each place (Y,) along y, along it those along x (X,)."""
+    """Return the losses (Y, X) on the grid of the coordinates x (X,) and y (Y,)."""
     grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-    return ground.losses(plane, grid).reshape(len(y), len(x))
+    return surface.losses(plane, grid).reshape(len(y), len(x))
 
 
-def draw_curve(model: TrainedModel, way: Trajectory, plane: Plane, ground: LossSurface) -> "Figure":
-    """Return the picture of the loss over one parameter, with steps along its tangents."""
+def draw_curve(
+    model: TrainedModel, trajectory: Trajectory, plane: Plane, surface: LossSurface
+) -> "Figure":
+    """Return the picture of the loss over one parameter, with some steps and their tangents."""
     from ml2021.report.figures.surfaces import loss_curve
 
-    path = plane.coordinates(way.path)
-    shown = np.concatenate([path, *(plane.coordinates(end[None]) for end in way.ends.values())])
-    (x,) = _axes(shown, plane.least, CURVE)
-    losses = ground.losses(plane, x[:, None])
+    path = plane.coordinates(trajectory.path)
+    ends = [plane.coordinates(end[None]) for end in trajectory.ends.values()]
+    shown = np.concatenate([path, *ends])
+    (x,) = _axes(shown, plane.least_spans, CURVE)
+    losses = surface.losses(plane, x[:, None])
     marks: list[Mark] = []
-    for mark in _marks(way, plane, ground):
-        height = float(ground.losses(plane, np.array([mark.place]))[0])
+    for mark in _marks(trajectory, plane, surface):
+        height = float(surface.losses(plane, np.array([mark.place]))[0])
         marks.append(_mark(mark.kind, np.array([*mark.place, height]), mark.kind))
-    steps = tangent_steps(path[:, 0], x, plane, ground)
+    steps = tangent_steps(path[:, 0], x, plane, surface)
     (parameter,) = plane.parameters
     return loss_curve(
         x,
@@ -106,16 +113,16 @@ def draw_curve(model: TrainedModel, way: Trajectory, plane: Plane, ground: LossS
         steps,
         marks,
         plane.labels[0],
-        f"training loss: {ground.unit.label}",
+        f"training loss: {surface.unit.label}",
         plane.title,
         _scale(model, parameter),
     )
 
 
 def tangent_steps(
-    path: NDArray[np.float64], x: NDArray[np.float64], plane: Plane, ground: LossSurface
+    path: NDArray[np.float64], x: NDArray[np.float64], plane: Plane, surface: LossSurface
 ) -> list["TangentStep"]:
-    """Return up to `_STEPS` steps of the path (n,) that are long enough to be seen."""
+    """Return up to `_STEPS` steps of the path (n,) that are long enough to see."""
     from ml2021.report.figures.surfaces import TangentStep
 
     least = 0.04 * (x[-1] - x[0])
@@ -125,12 +132,12 @@ def tangent_steps(
             stops.append(float(value))
     if len(stops) < 2:
         return []
-    near = 1e-3 * (x[-1] - x[0])
-    at = np.array(stops)
+    shift = 1e-3 * (x[-1] - x[0])
     below, here, above = (
-        ground.losses(plane, (at + shift)[:, None]) for shift in (-near, 0.0, near)
+        surface.losses(plane, (np.array(stops) + offset)[:, None])
+        for offset in (-shift, 0.0, shift)
     )
-    slopes = (above - below) / (2 * near)
+    slopes = (above - below) / (2 * shift)
     return [
         TangentStep(stops[i], stops[i + 1], float(here[i]), float(slopes[i]), float(here[i + 1]))
         for i in range(len(stops) - 1)
@@ -138,15 +145,15 @@ def tangent_steps(
 
 
 def _axes(
-    shown: NDArray[np.float64], least: NDArray[np.float64], count: int
+    points: NDArray[np.float64], least_spans: NDArray[np.float64], count: int
 ) -> list[NDArray[np.float64]]:
-    """Return places (count,) along each axis of (n, D), from below what is shown to above it.
+    """Return `count` coordinates along each axis that span the points (n, D) with a margin.
 
-    Both axes are of one length where that leaves enough to see, so that the steepest way down is at
-    right angles to the contours.
+    Both axes have the same length if that does not hide one of them, so that the gradient is
+    perpendicular to the contours.
     """
-    low, high = shown.min(axis=0), shown.max(axis=0)
-    widths = np.maximum(high - low, least)
+    low, high = points.min(axis=0), points.max(axis=0)
+    widths = np.maximum(high - low, least_spans)
     longest = float(widths.max()) or 1.0
     widths = np.where(widths > longest / 4, longest, np.maximum(widths, longest / 20))
     middles, halves = (low + high) / 2, widths * (0.5 + _MARGIN)
@@ -156,12 +163,12 @@ def _axes(
     ]
 
 
-def _marks(way: Trajectory, plane: Plane, ground: LossSurface) -> list["Mark"]:
-    """Return start, end and best, as far as they are known, with the loss that each has."""
+def _marks(trajectory: Trajectory, plane: Plane, surface: LossSurface) -> list["Mark"]:
+    """Return those of start, end and best that are known, with their losses."""
     marks = []
-    for kind, theta in way.ends.items():
+    for kind, theta in trajectory.ends.items():
         (place,) = plane.coordinates(theta[None])
-        marks.append(_mark(kind, place, f"{kind}: {number(ground.loss_of(theta))}"))
+        marks.append(_mark(kind, place, f"{kind}: {number(surface.loss_of(theta))}"))
     return marks
 
 
@@ -172,14 +179,14 @@ def _mark(kind: str, place: NDArray[np.float64], text: str) -> "Mark":
 
 
 def _least_squares(model: TrainedModel) -> Tensor | None:
-    """Return the parameters of a linear model that least squares gives, the lowest of an mse."""
+    """Return a linear model's least-squares parameters, the minimum of the MSE; None for others."""
     if model.config.model.type != "linear" or not isinstance(model.config.loss, schema.Mse):
         return None
     return torch.from_numpy(model.baselines["least_squares"].T).flatten().double()
 
 
 def _scale(model: TrainedModel, parameter: Parameter) -> "Scale | None":
-    """Return the axis of a linear model's parameter in units of the data, where it has some."""
+    """Return a second scale, in units of the data, for a parameter of a linear model of numbers."""
     from ml2021.report.figures.surfaces import Scale
 
     preprocessing, target = model.preprocessing, model.preprocessing.target
@@ -188,7 +195,7 @@ def _scale(model: TrainedModel, parameter: Parameter) -> "Scale | None":
     label, rise = target.labels[parameter.unit], target.scales[parameter.unit]
     if parameter.input is None:
         mean = target.means[parameter.unit]
-        return Scale(f"{label} where every feature is at its mean", rise, mean)
+        return Scale(f"{label} with every column at its mean", rise, mean)
     name = preprocessing.inputs[parameter.input]
     for feature in preprocessing.features:
         if isinstance(feature, NumberFeature) and feature.name == name:
@@ -199,52 +206,54 @@ def _scale(model: TrainedModel, parameter: Parameter) -> "Scale | None":
     return None
 
 
-def rows_text(ground: LossSurface) -> str:
-    """Say which rows the loss is over."""
-    if len(ground.rows) == ground.total:
-        return f"{ground.total:,} training rows"
-    return f"{len(ground.rows):,} of {ground.total:,} training rows, chosen at random"
+def rows_text(surface: LossSurface) -> str:
+    """Return which rows the loss is computed on."""
+    if len(surface.rows) == surface.total:
+        return plural(surface.total, "training row")
+    return f"{len(surface.rows):,} of {surface.total:,} training rows, chosen at random"
 
 
 def loss_pictures(contents: ReportContents) -> list[Block]:
-    """Return the loss around the path of training, and of a line's two parameters over its slope.
+    """Return the loss around the trajectory, and for a line with two parameters over its slope.
 
-    None where no path was kept, or where it would take long.
+    Empty if no trajectory was kept, or if it would take long.
     """
-    terrain = contents.terrain
-    if terrain is None:
+    view = contents.loss_surface
+    if view is None:
         return []
-    blocks: list[Block] = [_surface(contents, terrain)]
+    blocks: list[Block] = [_surface_picture(contents, view)]
     named = _weight_and_constant(contents)
     if named:
-        plane = named_plane(terrain.way, named[:1], contents.model.network.layout)
-        figure = draw_curve(contents.model, terrain.way, plane, terrain.ground)
-        caption = "The same over w alone. A step goes along the slope at its start; where it ends, "
-        caption += "the curve may have turned."
+        plane = named_plane(view.trajectory, named[:1], contents.model.network.layout)
+        figure = draw_curve(contents.model, view.trajectory, plane, view.surface)
+        caption = "The loss over w alone, with some steps of training. Each follows the tangent at "
+        caption += "its start, from which the curve may have bent away by its end."
         blocks.append(Picture("loss_curve", figure, caption))
     return blocks
 
 
-def _surface(contents: ReportContents, terrain: LossSurfaceView) -> Picture:
-    model, way, ground = contents.model, terrain.way, terrain.ground
+def _surface_picture(contents: ReportContents, view: LossSurfaceView) -> Picture:
+    model, trajectory, surface = contents.model, view.trajectory, view.surface
     named = _weight_and_constant(contents)
     if named:
-        plane = named_plane(way, named, model.network.layout)
-        what = "over its two parameters"
+        plane = named_plane(trajectory, named, model.network.layout)
+        what, projected = "over the two parameters", ""
     else:
-        plane = trajectory_plane(way, ground.downhill)
+        plane = trajectory_plane(trajectory, surface.downhill)
         what = f"in the plane in which the {model.network.layout.parameters:,} parameters moved "
-        what += "most; start, end and best lie near it, and their losses are their own"
-    caption = f"The loss on {rows_text(ground)}, {what}. The line is the way of training: from "
-    caption += "the circle to the square; the star is kept."
+        what += "most"
+        projected = " projected onto it"
+    caption = f"The loss on {rows_text(surface)}, {what}. Line: the trajectory of training"
+    caption += f"{projected}, from circle to square; star: the saved parameters."
+    caption += " The legend has the actual losses." if projected else ""
     if len(model.theta) > 1:
-        caption += " It is that of the first member."
-    figure = draw_surface(model, way, plane, ground, terrain.settings)
+        caption += " It shows the first ensemble member."
+    figure = draw_surface(model, trajectory, plane, surface, view.resolution)
     return Picture("loss_surface", figure, caption)
 
 
 def _weight_and_constant(contents: ReportContents) -> list[Parameter]:
-    """Return the parameters of a function that has no more than these two; none of another."""
+    """Return the parameters of a function with only these two; none for other functions."""
     model = contents.model
     layout = model.network.layout
     if layout.parameters != 2:

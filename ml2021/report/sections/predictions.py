@@ -1,13 +1,12 @@
-"""The section on predictions: truth beside prediction, for numbers, structures and classes."""
-
-from collections.abc import Sequence
+"""The report's section on predictions against the truth: numbers, structures and classes."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml2021.data.preprocessing.records import ClassTarget, RealTargets
+from ml2021.data.samples import evenly_spaced
 from ml2021.evaluation.metrics import confusion_matrix
-from ml2021.formatting import echo, number
+from ml2021.formatting import echo, number, plural
 from ml2021.inspection.rows import InspectedRows
 from ml2021.report.contents import ReportContents
 from ml2021.report.figures import predictions as figures
@@ -18,25 +17,25 @@ _LONG_SERIES = 400
 _LATEST = 150
 
 
-def predictions(contents: ReportContents, rows: InspectedRows) -> Section:
-    """Return truth beside prediction, as fits the task."""
+def predictions_section(contents: ReportContents, rows: InspectedRows) -> Section:
+    """Return pictures of the predictions against the truth."""
     target = contents.preprocessing.target
     if isinstance(target, ClassTarget):
         return Section(
             "predictions",
-            "Truth against prediction",
-            f"On {rows.described}: a good network has its counts on the diagonal, and what it "
-            "calls 80 % sure comes true 80 times of 100.",
+            "Predictions",
+            f"On {rows.description}. A good classifier has its counts on the diagonal, and its "
+            "predictions of 80 % are right in 80 % of the cases.",
             class_pictures(contents, rows, target),
         )
-    see = "points close to the line are right, and a bend or a fan in the residuals is something "
-    see += "that the network has not found"
+    see = "Points on the line are exact. A bend or a fan in the residuals is structure that the "
+    see += "network has missed."
     blocks: list[Block] = []
     if rows.is_series:
         blocks += _series_pictures(rows, target, contents)
     if target.width > 1:
-        see = "the drawn rows go from the best to the worst; where the worst look wrong in the "
-        see += "same way, there is something to find"
+        see = "The rows shown range from the best to the worst. If the worst are wrong in the same "
+        see += "way, there is structure that the network has missed."
         blocks += _structured_pictures(rows, target, contents)
     truth, predicted = _pooled(rows, target)
     what = "rows" if target.width == 1 else "values"
@@ -44,20 +43,18 @@ def predictions(contents: ReportContents, rows: InspectedRows) -> Section:
         Picture(
             "truth_prediction",
             figures.truth_against_prediction(truth, predicted, contents.unit),
-            f"Each point is one of {len(truth):,} {what}"
-            + (f", of which {figures.MOST_POINTS:,} are drawn." if _is_many(truth) else "."),
+            f"Prediction against truth. Each point is one of {len(truth):,} {what}"
+            + (f"; {figures.MOST_POINTS:,} are shown." if _is_many(truth) else "."),
         ),
         Picture(
             "residuals",
             figures.residuals(truth, predicted, contents.unit),
-            "What is left of the truth when the prediction is taken away: "
-            f"half of all are between {number(float(np.quantile(truth - predicted, 0.25)))} and "
+            "Residuals (truth − prediction). Half of them are between "
+            f"{number(float(np.quantile(truth - predicted, 0.25)))} and "
             f"{number(float(np.quantile(truth - predicted, 0.75)))}.",
         ),
     ]
-    return Section(
-        "predictions", "Truth against prediction", f"On {rows.described}: {see}.", blocks
-    )
+    return Section("predictions", "Predictions", f"On {rows.description}. {see}", blocks)
 
 
 def _is_many(values: NDArray[np.float64]) -> bool:
@@ -67,7 +64,7 @@ def _is_many(values: NDArray[np.float64]) -> bool:
 def _pooled(
     rows: InspectedRows, target: RealTargets
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return all values (N · T,) of all targets in one unit: the data's, or deviations."""
+    """Return all targets' values (N · T,), standardised if their units differ."""
     truth, predicted = rows.values, rows.predictions
     if target.common_scale is None:
         truth, predicted = target.standardise(truth), target.standardise(predicted)
@@ -77,69 +74,64 @@ def _pooled(
 def _series_pictures(
     rows: InspectedRows, target: RealTargets, contents: ReportContents
 ) -> list[Block]:
-    """Return truth and prediction over time, of several steps those of the first and the last.
-
-    Other targets than the steps of a horizon are left to their own pictures.
-    """
+    """Return truth and prediction over time, for a horizon those of the first and the last step."""
     if target.width > 1 and contents.preprocessing.history is None:
         return []
     when, axis = _times(rows)
-    places = sorted({0, target.width - 1})
-    names = [f"{target.labels[place]}: {_ahead(place + 1)}" for place in places]
+    steps = sorted({0, target.width - 1})
+    names = [f"{target.labels[step]}: {_ahead(step + 1)}" for step in steps]
     if len(names) == 1:
         names = [""]
     what = "Truth and prediction over time"
-    if len(places) > 1:
-        what += f", of the nearest and the farthest of {target.width:,} steps, at the place of the "
-        what += "first one"
+    if len(steps) > 1:
+        what += f", one and {target.width:,} steps ahead, drawn at the time of the first step"
 
-    def panels(
-        values: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]],
-    ) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
-        return dict(zip(names, values, strict=True))
-
-    pairs = [(rows.values[:, place], rows.predictions[:, place]) for place in places]
     unit = contents.preprocessing.target_column
+    pairs = {
+        name: (rows.values[:, step], rows.predictions[:, step])
+        for name, step in zip(names, steps, strict=True)
+    }
     if len(rows) <= _LONG_SERIES:
-        figure = figures.over_time(when, panels(pairs), unit, axis)
+        figure = figures.over_time(when, pairs, unit, axis)
         return [Picture("over_time", figure, f"{what}.", wide=True)]
     block = -(-len(rows) // _LONG_SERIES)
     kept = len(rows) // block * block
-    means = [
-        (truth[:kept].reshape(-1, block).mean(axis=1), said[:kept].reshape(-1, block).mean(axis=1))
-        for truth, said in pairs
-    ]
+
+    def block_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(values[:kept].reshape(-1, block).mean(axis=1), np.float64)
+
+    means = {name: (block_means(true), block_means(own)) for name, (true, own) in pairs.items()}
     last = slice(len(rows) - _LATEST, None)
-    latest = [(truth[last], said[last]) for truth, said in pairs]
+    latest = {name: (true[last], own[last]) for name, (true, own) in pairs.items()}
     return [
         Picture(
             "over_time",
-            figures.over_time(when[:kept:block], panels(means), unit, axis),
-            f"{what}: each point is the mean of {block} rows in a row.",
+            figures.over_time(when[:kept:block], means, unit, axis),
+            f"{what}. Each point is the mean of {block} consecutive rows.",
             wide=True,
         ),
         Picture(
             "over_time_latest",
-            figures.over_time(when[last], panels(latest), unit, axis),
-            f"The end of the series, the last {_LATEST} rows one by one.",
+            figures.over_time(when[last], latest, unit, axis),
+            f"The last {_LATEST} rows of the series.",
             wide=True,
         ),
     ]
 
 
 def _ahead(steps: int) -> str:
-    return "the next value" if steps == 1 else f"{steps:,} steps ahead"
+    return f"{plural(steps, 'step')} ahead"
 
 
 def _times(rows: InspectedRows) -> tuple[NDArray[np.generic], str]:
-    """Return where along time each row stands (N,), and what that is called.
+    """Return the time of each row (N,) and the name of that axis.
 
-    A column that many rows share the value of, such as a year, cannot say it.
+    If rows share a value of the column that orders them, such as a year, they are numbered.
     """
     if rows.when is not None and rows.when_name is not None:
         if len(np.unique(rows.when)) == len(rows):
             return rows.when, rows.when_name
-        return np.arange(1, len(rows) + 1), f"rows in the order of {rows.when_name}"
+        return np.arange(1, len(rows) + 1), f"row, ordered by {rows.when_name}"
     return rows.places + 1, "row"
 
 
@@ -149,15 +141,15 @@ def _structured_pictures(
     errors = rows.errors(target)
     order = np.argsort(errors, kind="stable")
     count = min(6, len(rows))
-    chosen = order[np.linspace(0, len(rows) - 1, count).round().astype(int)]
+    chosen = order[evenly_spaced(len(rows), count)]
     truth, predicted = rows.values[chosen], rows.predictions[chosen]
-    names = [rows.moment(place) or f"row {rows.places[place] + 1:,}" for place in chosen]
+    names = [rows.time_text(index) or f"row {rows.places[index] + 1:,}" for index in chosen]
     blocks: list[Block] = []
-    caption = "From the best to the worst, by the error of the whole row."
+    caption = "From the best row to the worst, by its RMSE over all targets."
     if target.shape is not None and len(target.shape) > 1:
         shape = (count, -1, target.shape[-1])
         figure = figures.images(
-            truth.reshape(shape), predicted.reshape(shape), names, "values of the pixels"
+            truth.reshape(shape), predicted.reshape(shape), names, "pixel values"
         )
         blocks.append(Picture("images", figure, caption, wide=True))
     elif target.width >= 4 and target.common_scale is not None:
@@ -166,15 +158,15 @@ def _structured_pictures(
         blocks.append(Picture("curves", figure, caption, wide=True))
     each = np.abs(rows.values - rows.predictions).mean(axis=0)
     spread = np.abs(rows.values - np.array(target.means)).mean(axis=0)
-    unit = f"mean absolute error: {contents.preprocessing.target_column}"
+    unit = f"MAE: {contents.preprocessing.target_column}"
     if target.common_scale is None:
         each, spread = each / np.array(target.scales), spread / np.array(target.scales)
-        unit = "mean absolute error, in deviations"
+        unit = "MAE (standardised)"
     blocks.append(
         Picture(
             "targets",
             figures.errors_by_target(each, spread, target.labels, unit),
-            "The error of each target, beside that of always saying its mean.",
+            "The mean absolute error of each target, next to that of predicting its mean.",
         )
     )
     return blocks
@@ -188,14 +180,14 @@ _MOST_CLASSES = 60
 def class_pictures(
     contents: ReportContents, rows: InspectedRows, target: ClassTarget
 ) -> list[Block]:
-    """Return the confusion matrix, the reliability curve, and the pairs most often confused."""
-    report = contents.evaluations.get(rows.part)
+    """Return the confusion matrix, the calibration curve, and the pairs most often confused."""
+    evaluation = contents.evaluations.get(rows.split)
     known = rows.classes >= 0
-    truth, chances = rows.classes[known], rows.predictions[known]
-    if report is not None and report.confusion is not None:
-        counts, seen = np.array(report.confusion, np.int64), report.rows
+    truth, probabilities = rows.classes[known], rows.predictions[known]
+    if evaluation is not None and evaluation.confusion is not None:
+        counts, seen = np.array(evaluation.confusion, np.int64), evaluation.rows
     else:
-        counts = confusion_matrix(truth, chances.argmax(axis=1), target.width)
+        counts = confusion_matrix(truth, probabilities.argmax(axis=1), target.width)
         seen = len(truth)
     blocks: list[Block] = []
     if target.width <= _MOST_CLASSES:
@@ -203,54 +195,55 @@ def class_pictures(
             Picture(
                 "confusion",
                 figures.confusion(counts, target.labels),
-                f"{seen:,} rows: a line for each true class, a column for what was predicted.",
+                f"Confusion matrix of {plural(seen, 'row')}: one line per true class, one column "
+                "per predicted class.",
             )
         )
     if len(truth):
-        blocks.append(_reliability(truth, chances, target))
+        blocks.append(_reliability(truth, probabilities, target))
     if target.width > 2 and (pairs := _confused(counts, target)):
-        headings = ("true class", "predicted as", "rows", "of the class")
-        caption = "What is taken for what, the most frequent first."
+        headings = ("true class", "predicted as", "rows", "share of the class")
+        caption = "The most frequent confusions."
         blocks.append(Table(headings, pairs, caption=caption))
     return blocks
 
 
 def _reliability(
-    truth: NDArray[np.int64], chances: NDArray[np.float64], target: ClassTarget
+    truth: NDArray[np.int64], probabilities: NDArray[np.float64], target: ClassTarget
 ) -> Picture:
-    """Return the reliability curve: of two classes of the second, else of the predicted class."""
+    """Return the calibration curve: of the second of two classes, else of the predicted class."""
     if target.width == 2:
-        stated, came = chances[:, 1], truth == 1
+        stated, is_right = probabilities[:, 1], truth == 1
         what = target.labels[1]
     else:
-        predicted = chances.argmax(axis=1)
-        stated, came = chances.max(axis=1), predicted == truth
+        predicted = probabilities.argmax(axis=1)
+        stated, is_right = probabilities.max(axis=1), predicted == truth
         what = "the predicted class"
-    place = np.minimum((stated * _BINS).astype(int), _BINS - 1)
-    counts = np.bincount(place, minlength=_BINS)
+    bins = np.minimum((stated * _BINS).astype(int), _BINS - 1)
+    counts = np.bincount(bins, minlength=_BINS)
     used = counts > 0
-    means = np.bincount(place, stated, _BINS)[used] / counts[used]
-    shares = np.bincount(place, came.astype(float), _BINS)[used] / counts[used]
+    means = np.bincount(bins, stated, _BINS)[used] / counts[used]
+    shares = np.bincount(bins, is_right.astype(float), _BINS)[used] / counts[used]
     gap = float((np.abs(means - shares) * counts[used]).sum() / counts.sum())
     return Picture(
         "reliability",
         figures.reliability(means, shares, counts[used].astype(np.int64), what),
-        f"Below the line it is too sure, above it not sure enough. On average, what is stated and "
-        f"what came true are {100 * gap:.1f} points of a hundred apart.",
+        "Calibration. Below the diagonal the network is overconfident, above it underconfident. "
+        f"Expected calibration error: {100 * gap:.1f} %.",
     )
 
 
 def _confused(counts: NDArray[np.int64], target: ClassTarget) -> list[list[str]]:
     wrong = counts * (1 - np.eye(len(counts), dtype=np.int64))
     order = np.argsort(-wrong, axis=None, kind="stable")[:8]
-    pairs = [divmod(int(place), len(counts)) for place in order]
+    pairs = [divmod(int(cell), len(counts)) for cell in order]
     return [
         [
             echo(target.labels[true]),
-            echo(target.labels[taken]),
-            f"{wrong[true, taken]:,}",
-            f"{100 * wrong[true, taken] / counts[true].sum():.1f} %",
+            echo(target.labels[predicted]),
+            f"{wrong[true, predicted]:,}",
+            f"{100 * wrong[true, predicted] / counts[true].sum():.1f} %",
         ]
-        for true, taken in pairs
-        if wrong[true, taken]
+        for true, predicted in pairs
+        if wrong[true, predicted]
     ]

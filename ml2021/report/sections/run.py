@@ -1,4 +1,4 @@
-"""Sections on the run itself: what was asked, the scores, how it learned, and the network."""
+"""The report's sections on the run: its setup, scores, training and network."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ from ml2021.config import schema
 from ml2021.data.preprocessing.records import CategoryFeature, ClassTarget, NumberFeature
 from ml2021.evaluation.metrics import Scores
 from ml2021.evaluation.scoring import SPLITS, loss_unit
-from ml2021.formatting import echo, heading, number, number_with_error
+from ml2021.formatting import echo, heading, listed, number, number_with_error, plural
 from ml2021.report.contents import Intervals, ReportContents
 from ml2021.report.figures.functions import network
 from ml2021.report.figures.learning import gradient_sizes, learning_curves, updates_of_an_epoch
@@ -16,8 +16,8 @@ from ml2021.report.sections.loss_surface import loss_pictures
 _MOST_LISTED = 30
 
 
-def asked(contents: ReportContents) -> Section:
-    """Return what was asked: the config, the data, the columns used and left out."""
+def setup_section(contents: ReportContents) -> Section:
+    """Return the data, the config, and the columns used and not used."""
     config, preprocessing = contents.config, contents.preprocessing
     rows = [
         ["data", config.data.path],
@@ -25,43 +25,38 @@ def asked(contents: ReportContents) -> Section:
         ["task", preprocessing.task],
         [
             "rows",
-            ", ".join(f"{report.rows:,} {part}" for part, report in contents.evaluations.items()),
+            ", ".join(f"{each.rows:,} {split}" for split, each in contents.evaluations.items()),
         ],
     ]
     if preprocessing.features:
-        names = [echo(feature.name) for feature in preprocessing.features]
-        rows.append(["columns used", _some(names)])
+        names = [feature.name for feature in preprocessing.features]
+        rows.append(["columns used", listed(names, 12)])
     if (history := preprocessing.history) is not None:
-        values = "value" if history.lags == 1 else f"{history.lags:,} values"
-        rows.append(["history", f"the previous {values} of the target"])
-    rows.append(["columns left out", _some([*map(echo, contents.unused)]) or "none"])
+        rows.append(["history", f"{plural(history.lags, 'previous value')} of the target"])
+    rows.append(["columns not used", listed(contents.unused, 12) or "none"])
     blocks: list[Block] = [
         Table(("", ""), rows, is_text=True),
-        Listing(contents.config_text.strip(), "The config as it was written"),
-        Listing(contents.resolved_text.strip(), "The config with every default"),
+        Listing(contents.config_text.strip(), "The config as written"),
+        Listing(contents.resolved_text.strip(), "The config with all defaults"),
     ]
     if columns := _column_rows(contents):
-        caption = (
-            ""
-            if len(columns) == len(preprocessing.features)
-            else (f"The first {len(columns)} of {len(preprocessing.features):,} columns.")
-        )
-        headings = ("column", "what is done with it", "from", "to", "mean", "deviation")
-        blocks.append(Table(headings, columns, caption=caption, folded="The columns, one by one"))
+        caption = _first(len(columns), len(preprocessing.features), "columns")
+        headings = ("column", "preprocessing", "minimum", "maximum", "mean", "std")
+        blocks.append(Table(headings, columns, caption=caption, folded="The columns in detail"))
     if contents.notes:
         blocks.append(Items([*contents.notes[:_MOST_LISTED]]))
     if contents.no_rows:
         blocks.append(
             Text(
-                f"The rows are not at hand: {contents.no_rows}. "
-                "What needs them is left out of this report."
+                f"The data is not available: {contents.no_rows}. "
+                "This report leaves out what needs it."
             )
         )
     return Section(
-        "asked",
-        "What was asked",
-        "The data, the columns that the function is of, and what was noticed about them: whether "
-        "this is the question that was meant.",
+        "setup",
+        "Data and config",
+        "What the network was trained on, and what is unusual about the data. Check that this is "
+        "the question that you meant to ask.",
         blocks,
     )
 
@@ -73,51 +68,49 @@ def _column_rows(contents: ReportContents) -> list[list[str]]:
             case NumberFeature():
                 what = "standardised"
                 if feature.has_indicator:
-                    what += f", missing: {number(feature.fill)} and a flag"
+                    what += f"; missing values become {number(feature.fill)}, with an indicator"
                 span = (feature.minimum, feature.maximum, feature.mean, feature.scale)
                 rows.append([echo(feature.name), what, *map(number, span)])
             case CategoryFeature():
-                count = len(feature.categories)
-                rows.append([echo(feature.name), f"one-hot, {count:,} categories", "", "", "", ""])
+                what = f"one-hot, {plural(len(feature.categories), 'category', 'categories')}"
+                rows.append([echo(feature.name), what, "", "", "", ""])
     return rows
 
 
-def _some(names: list[str], limit: int = 12) -> str:
-    text = ", ".join(names[:limit])
-    return text + (f" and {len(names) - limit:,} more" if len(names) > limit else "")
+def _first(shown: int, total: int, what: str) -> str:
+    return f"The first {shown} of {total:,} {what}." if shown < total else ""
 
 
-def scores(contents: ReportContents) -> Section:
-    """Return the scores of the network beside those of the trivial answers."""
+def scores_section(contents: ReportContents) -> Section:
+    """Return the scores of the network next to those of the baselines."""
     blocks: list[Block] = []
     if (folds := contents.folds) is not None:
-        caption = f"Mean ± standard error over {folds.folds} folds: each row is held out once, and "
-        caption += "scored by a network that has not seen it."
+        caption = f"Mean ± standard error over {folds.folds} folds. Each row is held out once, and "
+        caption += "scored by a network that was not trained on it."
         title = f"on {folds.rows:,} held-out rows"
         blocks.append(_score_table(title, folds.means, folds.errors, caption=caption, strong=True))
-    parts = [part for part in SPLITS if part in contents.evaluations]
-    for part in parts[:1]:
-        if part != "held-out":  # which the folds have told
-            report = contents.evaluations[part]
-            title = f"on {report.rows:,} {part} rows"
-            blocks.append(_score_table(title, report.table(), strong=True))
-    if parts:
-        each = {part: contents.evaluations[part].scores for part in reversed(parts)}
+    splits = [split for split in SPLITS if split in contents.evaluations]
+    if splits:
+        first = contents.evaluations[splits[0]]
+        if splits[0] != "held-out":  # those are the scores of the folds
+            title = f"on {plural(first.rows, f'{splits[0]} row')}"
+            blocks.append(_score_table(title, first.table(), strong=True))
+        each = {split: contents.evaluations[split].scores for split in reversed(splits)}
         blocks.append(_score_table("network on", each))
-        targets = contents.evaluations[parts[0]].targets
-        if len(targets) > 1:
-            what = "class" if contents.evaluations[parts[0]].confusion is not None else "target"
-            shown = dict(list(targets.items())[:_MOST_LISTED])
-            more = len(targets) - len(shown)
-            caption = f"The first {_MOST_LISTED} of {len(targets):,}." if more else ""
-            blocks.append(_score_table(f"by {what}", shown, caption=caption, is_folded=True))
+        if len(first.targets) > 1:
+            is_class = first.confusion is not None
+            shown = dict(list(first.targets.items())[:_MOST_LISTED])
+            noun = "classes" if is_class else "targets"
+            caption = _first(len(shown), len(first.targets), noun)
+            title = "by class" if is_class else "by target"
+            blocks.append(_score_table(title, shown, caption=caption, is_folded=True))
     if contents.intervals is not None:
-        blocks.append(intervals(contents.intervals))
+        blocks.append(_interval_table(contents.intervals))
     return Section(
         "scores",
         "Scores",
-        "The network should beat every trivial answer on rows that it has not seen, and not by "
-        "much less than on those that it was trained on.",
+        "The network should beat every baseline on rows that it was not trained on, and score "
+        "there almost as well as on the training rows.",
         blocks,
     )
 
@@ -136,7 +129,7 @@ def _score_table(
     ]
     cells = [
         [
-            echo(name.replace("_", " ")),
+            echo(name if is_folded else name.replace("_", " ")),  # targets keep their names
             *(number_with_error(row[key], errors[name][key] if errors else None) for key in keys),
         ]
         for name, row in rows.items()
@@ -150,8 +143,8 @@ def _score_table(
     )
 
 
-def learning(contents: ReportContents) -> Section:
-    """Return how training went."""
+def training_section(contents: ReportContents) -> Section:
+    """Return the learning curves, the batches, the gradients and the loss surface."""
     history, config = contents.history, contents.config
     blocks: list[Block] = []
     if len(history.epochs):
@@ -164,13 +157,12 @@ def learning(contents: ReportContents) -> Section:
             loss_unit(config, contents.preprocessing).label,
         )
         last = int(history.epochs[-1])
-        caption = f"The loss of {_count(last, 'epoch', 'epochs')}, and the learning rate below."
+        caption = f"The loss over {plural(last, 'epoch')}; below, the learning rate."
         if len(contents.best_epochs) > 1:
             kept = ", ".join(f"{epoch:,}" for epoch in contents.best_epochs)
-            caption += " They are means over the members, of which the parameters of epochs "
-            caption += f"{kept} are kept."
+            caption += f" Losses are means over the ensemble members, whose best epochs are {kept}."
         elif history.validation is not None:
-            caption += f" The parameters of epoch {history.best_epoch:,} are kept."
+            caption += f" The best epoch is {history.best_epoch:,}; its parameters are kept."
         blocks.append(Picture("learning_curves", figure, caption))
     if "train" in contents.evaluations:
         rows = contents.evaluations["train"].rows
@@ -182,8 +174,8 @@ def learning(contents: ReportContents) -> Section:
                 "updates",
                 updates_of_an_epoch(rows, batch),
                 "An epoch visits every training row once, in "
-                f"{_count(updates, 'batch', 'batches')}. Each batch is one update of the "
-                f"parameters: {updates * epochs:,} in {_count(epochs, 'epoch', 'epochs')}.",
+                f"{plural(updates, 'batch', 'batches')}. Each batch makes one update of the "
+                f"parameters: {updates * epochs:,} in {plural(epochs, 'epoch')}.",
             )
         )
     if contents.gradients is not None and len(contents.gradients.updates) > 1:
@@ -192,35 +184,30 @@ def learning(contents: ReportContents) -> Section:
             Picture(
                 "gradients",
                 gradient_sizes(contents.gradients.updates, contents.gradients.norms, names),
-                "How steep the loss is in the parameters of each layer"
-                + (" of the first member" if len(contents.best_epochs) > 1 else "")
-                + ", as back-propagation finds it from back to front. A layer far below the others "
-                "hardly learns.",
+                "The length of the gradient in each layer"
+                + (" of the first ensemble member" if len(contents.best_epochs) > 1 else "")
+                + ". A layer far below the others hardly learns.",
             )
         )
     blocks += loss_pictures(contents)
     return Section(
-        "learning",
-        "How it learned",
-        "Training loss should fall and level off. Where validation loss rises while it still "
-        "falls, the network learns its rows by heart.",
+        "training",
+        "Training",
+        "Training loss should fall and level off. If validation loss rises while training loss "
+        "still falls, the network is overfitting.",
         blocks,
     )
 
 
-def _count(number_of: int, one: str, many: str) -> str:
-    return f"{number_of:,} {one if number_of == 1 else many}"
-
-
 def _layer_names(contents: ReportContents) -> list[str]:
     shapes = contents.model.network.layout.shapes
-    names = [f"layer {place}" for place in range(1, len(shapes) + 1)]
-    names[-1] = f"layer {len(shapes)}, the output"
+    names = [f"layer {i}" for i in range(1, len(shapes) + 1)]
+    names[-1] += " (output)"
     return names
 
 
-def drawn_network(contents: ReportContents) -> Section:
-    """Return the network as a drawing."""
+def network_section(contents: ReportContents) -> Section:
+    """Return a drawing of the network, its formula and the number of its parameters."""
     net, model = contents.model.network, contents.config.model
     layout = net.layout
     counts = [rows * columns for rows, columns in layout.shapes]
@@ -233,17 +220,16 @@ def drawn_network(contents: ReportContents) -> Section:
     formula = {
         schema.Linear: "y = b + Wx",
         schema.SigmoidSum: f"y = b + Σ c · {activation}(b + wx)",
-        schema.ReluStack: "each layer max(0, b + Wx), then y = b + Wx",
+        schema.ReluStack: "h = max(0, b + Wx) in each hidden layer, then y = b + Wh",
     }[type(model)]
-    caption = f"{formula}. {layout.parameters:,} parameters: "
+    caption = f"{formula}. {plural(layout.parameters, 'parameter')}: "
     caption += " + ".join(
         f"{rows:,} × ({columns - 1:,} + 1)" for rows, columns in layout.shapes[:8]
     ) + (" + …" if len(layout.shapes) > 8 else "")
     return Section(
         "network",
         "The network",
-        "What stands between the columns and the answer: every line is a weight, every unit has "
-        "a bias as well.",
+        "Each line is a weight; each hidden unit and each output also has a bias.",
         [Picture("network", network(layout.sizes, counts, activation, ends), caption, wide=True)],
     )
 
@@ -251,16 +237,16 @@ def drawn_network(contents: ReportContents) -> Section:
 _MOST_TARGETS = 4
 
 
-def intervals(found: Intervals) -> Table:
-    """Return a line for each level: the half width, and the share of the test rows inside.
+def _interval_table(found: Intervals) -> Table:
+    """Return a line for each level: its half width, and its coverage on the test rows.
 
-    Of more targets than fit a line, the share alone, over the values of all of them.
+    With more targets than fit a line, only the coverage over all targets.
     """
     targets = list(found.levels[0].half_widths)
     targets = targets if len(targets) <= _MOST_TARGETS else []
     has_coverage = found.levels[0].coverage is not None
-    headings = ["interval", *(f"± {echo(target)}" for target in targets)]
-    headings += ["test rows inside"] if has_coverage else []
+    headings = ["prediction interval", *(f"± {echo(target)}" for target in targets)]
+    headings += ["coverage on test rows"] if has_coverage else []
     lines = []
     for each in found.levels:
         line = [f"{100 * each.level:g} %"]
@@ -268,7 +254,7 @@ def intervals(found: Intervals) -> Table:
         line += [] if each.coverage is None else [f"{100 * each.coverage:.1f} %"]
         lines.append(line)
     rows = "held-out" if found.calibrated_on == "folds" else found.calibrated_on
-    caption = f"As wide as it had to be to hold that share of {found.rows:,} {rows} rows."
+    caption = f"Prediction ± half width, calibrated on {plural(found.rows, f'{rows} row')}."
     if has_coverage:
-        caption += " Where far fewer test rows are inside, they are of another kind."
+        caption += " If far fewer test rows are covered, these differ from the calibration rows."
     return Table(headings, lines, caption=caption)

@@ -1,4 +1,4 @@
-"""The section on the rows that the network gets most wrong.
+"""The report's section on the rows with the largest errors.
 
 Legend: N rows.
 """
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml2021.data.preprocessing.records import ClassTarget, RealTargets
-from ml2021.formatting import echo, number
+from ml2021.formatting import echo, number, plural
 from ml2021.inspection.features import InspectedColumn, column_text, columns_of, image_shape
 from ml2021.inspection.rows import InspectedRows
 from ml2021.report.contents import ReportContents
@@ -21,18 +21,18 @@ _WORST = 10
 _SHOWN_COLUMNS = 6
 
 _SHOWN_BESIDE_TARGETS = 4
-"""Where the worst of several targets takes columns of the table too."""
+"""With several targets, two columns of the table name the worst of them."""
 
 Cells = Callable[[int], list[str]]
-"""A row's place -> what the table says of it."""
+"""A row's index -> its truth and prediction as cells of the table."""
 
 
-def worst(
-    contents: ReportContents, rows: InspectedRows, columns: Sequence[InspectedColumn], of: int
+def worst_rows_section(
+    contents: ReportContents, rows: InspectedRows, columns: Sequence[InspectedColumn], total: int
 ) -> Section:
-    """Return the rows that it gets most wrong, with their values of some columns.
+    """Return the rows with the largest errors, and their values in some columns.
 
-    `columns` are those that matter most, the first first, `of` so many.
+    `columns` are the most important of `total`, in that order.
     """
     target = contents.preprocessing.target
     most = _SHOWN_COLUMNS
@@ -44,12 +44,12 @@ def worst(
     order = np.argsort(-errors, kind="stable")[:_WORST]
     shown = columns[:most]
     lines = []
-    for place in order:
-        line = [f"{rows.places[place] + 1:,}"]
+    for index in order:
+        line = [f"{rows.places[index] + 1:,}"]
         if rows.when is not None:
-            line.append(rows.moment(place))
-        line += cells(int(place))
-        line += [echo(column_text(column, rows.inputs[place])) for column in shown]
+            line.append(rows.time_text(index))
+        line += cells(int(index))
+        line += [echo(column_text(column, rows.inputs[index])) for column in shown]
         lines.append(line)
     names = ["row"] + ([echo(rows.when_name)] if rows.when is not None else [])
     names += [*headings, *(echo(column.name) for column in shown)]
@@ -57,15 +57,15 @@ def worst(
     if (shape := image_shape(contents.preprocessing)) is not None:
         blocks.append(_gallery(contents, rows, order, shape))
     blocks.append(Table(names, lines))
-    if (more := of - len(shown)) > 0:
+    if total > len(shown):
         blocks.append(
-            Text(f"The columns that matter most are shown; there are {more:,} more of them.")
+            Text(f"Only the {len(shown)} most important of {plural(total, 'column')} are shown.")
         )
     return Section(
         "worst",
-        "Where it fails",
-        f"The largest errors on {rows.described}. What do these rows have in common, and could a "
-        "person have known better? Rows are counted from 1 below the header.",
+        "Largest errors",
+        f"The rows with the largest errors, of {rows.description}. What do they have in common, "
+        "and could a person have predicted them better? Row 1 is the first below the header.",
         blocks,
     )
 
@@ -73,23 +73,23 @@ def worst(
 def _gallery(
     contents: ReportContents, rows: InspectedRows, order: NDArray[np.int64], shape: tuple[int, int]
 ) -> Picture:
-    """Return the rows as the images that they are."""
+    """Return the rows as images."""
     target = contents.preprocessing.target
     pixels = columns_of(contents.preprocessing)
     values = rows.inputs[order, : len(pixels)].astype(np.float64)
     values = np.array([c.mean for c in pixels]) + np.array([c.scale for c in pixels]) * values
-    names = [f"row {rows.places[place] + 1:,}" for place in order]
-    caption = "These rows as images, the largest error first"
+    names = [f"row {rows.places[index] + 1:,}" for index in order]
+    caption = "These rows as images, largest error first"
     if isinstance(target, ClassTarget):
-        labels = (*target.labels, "?")  # the last one for a class that training never saw
-        said = rows.predictions[order].argmax(axis=1)
+        labels = (*target.labels, "?")  # index −1 is a class that training never saw
+        predicted = rows.predictions[order].argmax(axis=1)
         true = rows.classes[order]
         names = [
-            f"{labels[t]}, not {labels[s]}" if t != s else f"{labels[t]}"
-            for t, s in zip(true, said, strict=True)
+            f"{labels[t]}, not {labels[p]}" if t != p else f"{labels[t]}"
+            for t, p in zip(true, predicted, strict=True)
         ]
-        caption += ": the true class, and the one that was predicted where it is another"
-    figure = gallery(values.reshape(-1, *shape), names, "values of the pixels")
+        caption += '. Titles: the true class and, after "not", a wrong prediction'
+    figure = gallery(values.reshape(-1, *shape), names, "pixel values")
     return Picture("worst_rows", figure, f"{caption}.", wide=True)
 
 
@@ -100,12 +100,13 @@ def _class_cells(
     chosen = rows.predictions.argmax(axis=1)
     of_truth = np.where(known >= 0, rows.predictions[np.arange(len(rows)), known], 0.0)
 
-    def cells(place: int) -> list[str]:
-        true = labels[known[place]] if known[place] >= 0 else "(never seen)"
-        stated = f"{100 * rows.predictions[place].max():.1f} %"
-        return [echo(true), echo(labels[chosen[place]]), stated, f"{100 * of_truth[place]:.1f} %"]
+    def cells(index: int) -> list[str]:
+        true = labels[known[index]] if known[index] >= 0 else "(unseen)"
+        highest = f"{100 * rows.predictions[index].max():.1f} %"
+        return [echo(true), echo(labels[chosen[index]]), highest, f"{100 * of_truth[index]:.1f} %"]
 
-    return ["truth", "prediction", "how sure", "and of the truth"], 1 - of_truth, cells
+    headings = ["truth", "prediction", "probability", "probability of the truth"]
+    return headings, 1 - of_truth, cells
 
 
 def _real_cells(
@@ -115,14 +116,14 @@ def _real_cells(
     errors = rows.errors(target)
     headings = ["truth", "prediction", "error"]
     if target.width > 1:
-        headings = ["error, deviations", "worst target", *headings]
+        headings = ["RMSE (standardised)", "worst target", *headings]
 
-    def cells(place: int) -> list[str]:
-        worst_target = int(np.abs(differences[place] / np.array(target.scales)).argmax())
+    def cells(index: int) -> list[str]:
+        worst_target = int(np.abs(differences[index] / np.array(target.scales)).argmax())
         numbers = (rows.values, rows.predictions, differences)
-        line = [number(float(values[place, worst_target])) for values in numbers]
+        line = [number(float(values[index, worst_target])) for values in numbers]
         if target.width > 1:
-            line = [number(float(errors[place])), echo(target.labels[worst_target]), *line]
+            line = [number(float(errors[index])), echo(target.labels[worst_target]), *line]
         return line
 
     return headings, errors, cells
