@@ -7,6 +7,7 @@
     ├── ResourceError      5   disk, device or environment
     ├── DivergenceError    6   training diverged
     ├── RunInUseError      7   the run directory is busy or already used
+    ├── SweepFailedError       runs of a sweep failed: the code of the first one
     └── RunInterruptedError    stopped by a signal, after saving: 130 SIGINT, 143 SIGTERM
 
 An error carries one line for each thing that is wrong: where, what, what to do. Anything else
@@ -61,6 +62,14 @@ class RunInUseError(Ml2021Error):
     """Another process holds the run directory, or it holds another run."""
 
     exit_code = 7
+
+
+class SweepFailedError(Ml2021Error):
+    """Runs of a sweep failed; `exit_code` is that of the first one."""
+
+    def __init__(self, exit_code: int, *lines: str) -> None:
+        super().__init__(*lines)
+        self.exit_code = exit_code
 
 
 class RunInterruptedError(Ml2021Error):

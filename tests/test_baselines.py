@@ -1,4 +1,4 @@
-"""The trivial answers: constants worked out by hand, least squares held to two other solvers."""
+"""The baselines: least squares held to two other solvers, class frequencies worked out by hand."""
 
 import math
 
@@ -8,12 +8,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LinearRegression
 
 from ml2021.evaluation import baselines
-from ml2021.evaluation.baselines import (
-    class_frequencies,
-    fit_least_squares,
-    mean_answer,
-    median_answer,
-)
+from ml2021.evaluation.baselines import class_frequencies, fit_least_squares
 from ml2021.evaluation.metrics import classification_scores
 
 Floats = NDArray[np.float64]
@@ -27,16 +22,12 @@ def with_ones(columns: Floats) -> NDArray[np.float32]:
     return np.hstack([columns, np.ones((len(columns), 1))]).astype(np.float32)
 
 
-def one_hot(numbers: NDArray[np.int64], classes: int) -> Floats:
-    return np.eye(classes)[numbers]
-
-
 def collinear(rows: int) -> Floats:
     """Return (rows, 18) whose one-hot columns sum to 1, twice, and where one column comes twice."""
     generator = random()
     numbers = generator.standard_normal((rows, 5))
-    first = one_hot(generator.integers(0, 4, rows), 4)
-    second = one_hot(generator.integers(0, 7, rows), 7)
+    first = np.eye(4)[generator.integers(0, 4, rows)]
+    second = np.eye(7)[generator.integers(0, 7, rows)]
     return np.hstack([numbers, first, (second - second.mean(axis=0)) / 0.35, numbers[:, :2]])
 
 
@@ -44,22 +35,8 @@ def normal(rows: int, columns: int) -> Floats:
     return random().standard_normal((rows, columns))
 
 
-def mixed_sizes(rows: int) -> Floats:
-    """Return (rows, 8) whose columns' deviations run from 1 to 1e-5."""
-    columns: Floats = normal(rows, 8) * np.logspace(0, -5, 8)
-    return columns
-
-
-def far_from_zero(rows: int) -> Floats:
-    """Return (rows, 6) with deviations of 1 around 10,000."""
-    return normal(rows, 6) + 1e4
-
-
 def nearly_collinear(rows: int) -> Floats:
-    """Return (rows, 3) whose first two columns differ by some millionths of their deviation.
-
-    Below 1e-6 scikit-learn takes such a difference for none.
-    """
+    """Return (rows, 3) whose first two columns differ by 4e-6; scikit-learn drops 1e-6."""
     columns = normal(rows, 3)
     columns[:, 1] = columns[:, 0] + 4e-6 * columns[:, 1]
     return columns
@@ -73,9 +50,9 @@ PROBLEMS = {
     "square": normal(60, 60),
     "one column more than rows": normal(60, 61),
     "a constant column": np.hstack([normal(50, 3), np.full((50, 1), 3.0)]),
-    "mixed sizes": mixed_sizes(400),
+    "deviations from 1 to 1e-5": normal(400, 8) * np.logspace(0, -5, 8),
     "nearly collinear": nearly_collinear(400),
-    "far from zero": far_from_zero(400),
+    "far from zero": normal(400, 6) + 1e4,
     "one row": normal(1, 4),
 }
 
@@ -90,23 +67,17 @@ def data(name: str) -> tuple[NDArray[np.float32], Floats, NDArray[np.float32]]:
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
-def test_least_squares_is_scikit_learns(name: str) -> None:
+def test_least_squares_is_scikit_learns_and_numpys(name: str) -> None:
     features, targets, unseen = data(name)
     ours = fit_least_squares(features, targets)
-    theirs = LinearRegression().fit(features[:, :-1].astype(np.float64), targets)
-    for rows in (features, unseen):
-        expected = theirs.predict(rows[:, :-1].astype(np.float64))
-        difference = np.abs(ours.predict(rows) - expected).max()
-        assert difference <= 1e-6 * np.abs(expected).max()
-
-
-@pytest.mark.parametrize("name", PROBLEMS)
-def test_least_squares_predicts_the_training_rows_as_lstsq_does(name: str) -> None:
-    features, targets, _ = data(name)
     matrix = features.astype(np.float64)
-    expected = matrix @ np.linalg.lstsq(matrix, targets)[0]
-    prediction = fit_least_squares(features, targets).predict(features)
-    assert np.abs(prediction - expected).max() <= 1e-6 * np.abs(expected).max()
+    theirs = LinearRegression().fit(matrix[:, :-1], targets)
+    for prediction, expected in (
+        (ours.predict(features), theirs.predict(matrix[:, :-1])),
+        (ours.predict(features), matrix @ np.linalg.lstsq(matrix, targets)[0]),
+        (ours.predict(unseen), theirs.predict(unseen[:, :-1].astype(np.float64))),
+    ):
+        assert np.abs(prediction - expected).max() <= 1e-8 * np.abs(expected).max()
 
 
 def test_least_squares_finds_the_line() -> None:
@@ -144,22 +115,9 @@ def test_without_features_the_mean_remains() -> None:
     assert fitted.predict(np.ones((3, 1), dtype=np.float32)).tolist() == [[2.0, 3.5]] * 3
 
 
-def test_huge_targets() -> None:
-    features, targets, unseen = data("full rank")
-    fitted, huge = (
-        fit_least_squares(features, targets),
-        fit_least_squares(features, targets * 1e300),
-    )
-    difference = huge.predict(unseen) / 1e300 - fitted.predict(unseen)
-    assert np.abs(difference).max() < 1e-12 * np.abs(targets).max()
-
-
-@pytest.mark.parametrize("name", ["full rank", "wide"])
 @pytest.mark.parametrize("values", [1, 100, 1001])
-def test_the_size_of_chunks_changes_nothing(
-    name: str, values: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    features, targets, unseen = data(name)
+def test_the_size_of_chunks_changes_nothing(values: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    features, targets, unseen = data("full rank")
     at_once = fit_least_squares(features, targets).predict(unseen)
     monkeypatch.setattr(baselines, "CHUNK_VALUES", values)
     in_chunks = fit_least_squares(features, targets).predict(unseen)
@@ -171,32 +129,18 @@ def test_one_hot_targets_make_a_classifier() -> None:
     centres = np.array([[0.0, 0.0], [6.0, 0.0], [0.0, 6.0]])
     truth = generator.integers(0, 3, 300)
     features = with_ones(centres[truth] + generator.standard_normal((300, 2)))
-    prediction = fit_least_squares(features, one_hot(truth, 3)).predict(features)
+    prediction = fit_least_squares(features, np.eye(3)[truth]).predict(features)
     assert (prediction.argmax(axis=1) == truth).mean() > 0.97
     np.testing.assert_allclose(prediction.sum(axis=1), 1.0, rtol=1e-12)
 
 
-def test_mean_and_median() -> None:
-    targets = np.array([[1.0, -5.0], [2.0, 0.0], [9.0, 1.0]])
-    assert mean_answer(targets).tolist() == [4.0, pytest.approx(-4.0 / 3.0)]
-    assert median_answer(targets).tolist() == [2.0, 0.0]
-    assert median_answer(targets[:2]).tolist() == [1.5, -2.5]
-
-
-def test_mean_and_median_of_numbers_whose_sum_overflows() -> None:
-    largest = float(np.finfo(np.float64).max)
-    targets = np.array([[largest, 1.0], [largest, 3.0]])
-    assert mean_answer(targets).tolist() == [largest, 2.0]
-    assert median_answer(targets).tolist() == [largest, 2.0]
-
-
 def test_class_frequencies() -> None:
-    frequencies = class_frequencies(np.array([2, 0, 2, 2], dtype=np.int64), 4)
+    frequencies = class_frequencies(np.array([2, 0, 2, 2]), 4)
     assert frequencies.tolist() == [0.25, 0.0, 0.75, 0.0]
 
 
 def test_class_frequencies_have_their_entropy_as_log_loss() -> None:
-    truth = np.array([0, 1, 1, 1], dtype=np.int64)
+    truth = np.array([0, 1, 1, 1])
     everywhere = np.tile(class_frequencies(truth, 2), (4, 1))
     entropy = -(math.log(1 / 4) / 4 + math.log(3 / 4) * 3 / 4)
     scores = classification_scores(truth, everywhere)
@@ -214,6 +158,6 @@ def test_baselines_refuse_our_own_mistakes() -> None:
     with pytest.raises(AssertionError):
         fit_least_squares(features[1:], targets)
     with pytest.raises(AssertionError, match="no training rows"):
-        mean_answer(np.empty((0, 1)))
-    with pytest.raises(AssertionError, match="not a class"):
-        class_frequencies(np.array([0, -1], dtype=np.int64), 2)
+        fit_least_squares(features[:0], targets[:0])
+    with pytest.raises(AssertionError, match="not in range"):
+        class_frequencies(np.array([0, -1]), 2)

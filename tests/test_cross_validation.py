@@ -341,10 +341,10 @@ def test_runs_with_folds_are_compared_by_their_held_out_rows(runs: Path) -> None
 @pytest.mark.parametrize(
     ("setting", "line"),
     [
-        ("train.members=2", "--set train.members: a run of a sweep is one network; "),
+        ("train.members=2", "--set train.members: a sweep trains one network per run; "),
         (
             "data.split.method=kfold",
-            "--set data.split.method: a sweep chooses by validation rows, ",
+            "--set data.split.method: a sweep selects by validation score, ",
         ),
     ],
 )

@@ -1,8 +1,9 @@
-"""Ensembles: members in one checkpoint are runs with seeds of their own, and predict together."""
+"""Ensembles: each member is the run with its seed alone, and they predict together."""
 
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,14 +16,15 @@ from ml2021.data.load import load_training_data
 from ml2021.engine.dataset import Dataset
 from ml2021.engine.fit import fit_members
 from ml2021.engine.state import start
+from ml2021.errors import CheckpointError
 from ml2021.evaluation.ensembles import combine
 from ml2021.evaluation.scoring import mean_scores, standard_errors
 from ml2021.runs.checkpoint_file import Checkpoint, load_checkpoint, save_checkpoint
 from ml2021.runs.directory import RunDirectory
 from ml2021.runs.model import TrainedModel, load_model
-from ml2021.training.trainer import build_trainer, open_metrics, train_and_score
+from ml2021.training.trainer import Trainer, build_trainer, open_metrics, train_and_score
 from tests import commands
-from tests.commands import parse_rows, read_rows, run, run_well, write_rows
+from tests.commands import parse_rows, read_rows, refusal, run_well, write_rows
 from tests.tables import configure
 
 MEMBERS, SEED, EPOCHS = 3, 7, 4
@@ -35,7 +37,7 @@ SMALL = f"model: {{type: relu_stack, widths: [8]}}\nseed: {SEED}\ntrain: {{epoch
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with an ensemble of each kind, and its members as runs alone."""
+    """Return a folder with an ensemble for each task, and its members as runs of their own."""
     folder = tmp_path_factory.mktemp("ensembles")
     write_rows(folder / "train.csv", commands.table(200))
     write_rows(folder / "new.csv", commands.table(30, seed=1))
@@ -57,34 +59,34 @@ def predicted(runs: Path, run: str, *more: object) -> list[dict[str, str]]:
     return parse_rows(run_well(runs, *arguments).stdout)
 
 
+def evaluated(runs: Path, run: str) -> Any:
+    return json.loads(run_well(runs, "evaluate", "new.csv", "--run", run, "--json").stdout)
+
+
 def column(rows: list[dict[str, str]], name: str) -> np.ndarray:
     return np.array([row[name] for row in rows], float)
 
 
-@pytest.mark.parametrize("name", DATA)
-def test_a_member_is_the_run_alone_with_its_seed(runs: Path, name: str) -> None:
-    theta = model_of(runs / name).theta
-    assert len(theta) == MEMBERS
-    for member in range(MEMBERS):
-        alone = model_of(runs / f"{name}-{member}").theta[0]
-        assert torch.allclose(theta[member], alone, rtol=1e-4, atol=1e-5)
-    assert not torch.allclose(theta[0], theta[1], rtol=0.1)
+def trainer_of(runs: Path, *lines: str) -> Trainer:
+    data = ("  target: y", "  exclude: [id, kind, p*]", f"seed: {SEED}")
+    model = "model: {type: relu_stack, widths: [8]}"
+    loaded = configure(runs / "train.csv", *data, model, *lines)
+    return build_trainer(load_training_data(loaded.config, loaded.locate), "model", None, None)
 
 
 def test_a_member_is_the_run_alone_in_float64_to_1e_9(runs: Path) -> None:
-    """Of at least 200 updates; some members stop early and leave the others."""
-    loaded = configure(runs / "train.csv", "  target: y", "  exclude: [id, kind, p*]",
-                       "model: {type: relu_stack, widths: [8]}", f"seed: {SEED}",
-                       "optimizer: {type: adamw, lr: 0.05}",
-                       "train: {epochs: 60, members: 3, early_stopping: {patience: 8}}",
-                       )  # fmt: skip
-    trainer = build_trainer(load_training_data(loaded.config, loaded.locate), "model", None, None)
+    """After at least 200 updates; some members stop early."""
+    trainer = trainer_of(
+        runs,
+        "optimizer: {type: adamw, lr: 0.05}",
+        "train: {epochs: 60, members: 3, early_stopping: {patience: 8}}",
+    )
     network, hparams = trainer.network, trainer.hparams
     assert hparams.seeds == (SEED, SEED + 1, SEED + 2)
     assert trainer.validation is not None
     train, validation = (
-        Dataset(part.inputs.double(), part.targets.double())
-        for part in (trainer.train, trainer.validation)
+        Dataset(rows.inputs.double(), rows.targets.double())
+        for rows in (trainer.train, trainer.validation)
     )
     together = start(network, hparams, len(train), train.inputs)
     ends = [
@@ -115,6 +117,7 @@ def test_metrics_are_the_means_of_the_members(runs: Path) -> None:
 
 
 def test_numbers_come_with_the_spread_of_the_members(runs: Path) -> None:
+    assert len(model_of(runs / "number").theta) == MEMBERS
     rows = predicted(runs, "number", "--interval", "0.9")
     assert list(rows[0]) == ["y", "y_std", "y_low", "y_high"]
     alone = [column(predicted(runs, f"number-{member}"), "y") for member in range(MEMBERS)]
@@ -140,24 +143,18 @@ def test_probabilities_are_the_members_mean(runs: Path) -> None:
     assert [row["kind"] for row in rows] == [names[place] for place in means.argmax(axis=0)]
 
 
-def test_the_mean_is_scored_and_the_members_beside_it(runs: Path) -> None:
-    said = json.loads(run_well(runs, "evaluate", "new.csv", "--run", "number", "--json").stdout)
-    alone = [
-        json.loads(
-            run_well(runs, "evaluate", "new.csv", "--run", f"number-{member}", "--json").stdout
-        )
-        for member in range(MEMBERS)
-    ]
-    assert set(said) - set(alone[0]) == {"members"}
+def test_the_mean_and_each_member_are_scored(runs: Path) -> None:
+    ensemble = evaluated(runs, "number")
+    alone = [evaluated(runs, f"number-{member}") for member in range(MEMBERS)]
+    assert set(ensemble) - set(alone[0]) == {"members"}
     for member, one in enumerate(alone):
-        assert said["members"][member]["mae"] == pytest.approx(one["scores"]["mae"], rel=1e-4)
+        assert ensemble["members"][member]["mae"] == pytest.approx(one["scores"]["mae"], rel=1e-4)
     truth = np.array(commands.table(30, seed=1)["y"], float)
     mean = column(predicted(runs, "number"), "y")
-    assert said["scores"]["mae"] == pytest.approx(np.abs(mean - truth).mean(), rel=1e-6)
+    assert ensemble["scores"]["mae"] == pytest.approx(np.abs(mean - truth).mean(), rel=1e-6)
     lines = run_well(runs, "evaluate", "new.csv", "--run", "number").stdout.splitlines()
     assert lines[1].startswith("network")
     assert lines[2].startswith("a member alone")
-    assert "a member alone" not in run_well(runs, "evaluate", "new.csv", "--run", "number-0").stdout
     summary = json.loads((runs / "number" / "summary.json").read_text())
     assert [m["seed"] for m in summary["members"]] == [SEED + k for k in range(MEMBERS)]
     assert summary["best_epoch"] == max(m["best_epoch"] for m in summary["members"])
@@ -165,10 +162,7 @@ def test_the_mean_is_scored_and_the_members_beside_it(runs: Path) -> None:
 
 
 def test_a_member_that_diverges_leaves_the_ensemble(runs: Path, tmp_path: Path) -> None:
-    loaded = configure(runs / "train.csv", "  target: y", "  exclude: [id, kind, p*]",
-                       "model: {type: relu_stack, widths: [8]}", f"seed: {SEED}",
-                       f"train: {{epochs: {EPOCHS}, members: {MEMBERS}}}")  # fmt: skip
-    trainer = build_trainer(load_training_data(loaded.config, loaded.locate), "model", None, None)
+    trainer = trainer_of(runs, f"train: {{epochs: {EPOCHS}, members: {MEMBERS}}}")
     trainer.state.theta[1] = torch.nan
     place = RunDirectory(tmp_path)
     (tmp_path / "checkpoints").mkdir()
@@ -183,24 +177,21 @@ def test_a_member_that_diverges_leaves_the_ensemble(runs: Path, tmp_path: Path) 
     assert all(math.isfinite(float(row["train_loss"])) for row in read_rows(place.metrics))
 
 
-def test_the_run_says_which_members_diverged_and_fails_where_all_have(runs: Path) -> None:
-    outcome = run(
-        runs, "train", "--quiet", "--config", "number.yaml", "--run-dir", "wild",
-        "--set", f"train.members={MEMBERS}", "--set", "optimizer={type: sgd, lr: 1e30}",
-    )  # fmt: skip
-    assert outcome.code == 6
-    assert outcome.stderr.count("\n") == 1
+def test_a_run_fails_if_all_members_diverge(runs: Path) -> None:
+    wild = ("--set", f"train.members={MEMBERS}", "--set", "optimizer={type: sgd, lr: 1e30}")
+    train = ("train", "--quiet", "--config", "number.yaml", "--run-dir", "wild")
+    assert refusal(runs, *train, *wild)[0] == 6
 
 
 def test_more_members_than_the_config_has_are_refused(runs: Path, tmp_path: Path) -> None:
     kept = load_checkpoint(runs / "number-0" / "checkpoints" / "best.safetensors")
     theta = kept.tensors["theta"].repeat(2, 1)
     save_checkpoint(tmp_path / "x", Checkpoint(kept.description, {**kept.tensors, "theta": theta}))
-    with pytest.raises(Exception, match="its parameters are not those of its config"):
+    with pytest.raises(CheckpointError):
         load_model(tmp_path / "x")
 
 
-def test_an_ensemble_goes_on_to_the_bit(runs: Path) -> None:
+def test_an_ensemble_resumes_bit_for_bit(runs: Path) -> None:
     train = ("train", "--quiet", "--config", "number.yaml", "--set", f"train.members={MEMBERS}")
     constant = ("--set", "train.schedule=constant")
     for name, epochs in (("constant-long", 6), ("constant", 3)):
@@ -215,7 +206,7 @@ def test_an_ensemble_goes_on_to_the_bit(runs: Path) -> None:
 
 
 @given(st.lists(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=2), min_size=1, max_size=9))
-def test_combined_members_have_numpys_mean_and_deviation(members: list[list[float]]) -> None:
+def test_mean_and_deviation_are_numpys(members: list[list[float]]) -> None:
     arrays = [np.array([member]) for member in members]
     mean, spread = combine(arrays)
     assert mean == pytest.approx(np.mean(arrays, axis=0), rel=1e-9, abs=1e-9)

@@ -1,7 +1,8 @@
-"""The command `sweep`: what it trains, keeps and survives."""
+"""The command `sweep`: what it trains, saves and survives."""
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -11,6 +12,8 @@ from random import Random
 
 import pytest
 
+from ml2021.config.loading import load_config
+from ml2021.sweeps.search_space import load_sweep
 from tests.commands import (
     PROGRAM,
     Rows,
@@ -32,18 +35,33 @@ device: cpu
 sweep:
   grid: {optimizer.lr: [0.001, 0.01], model.widths: [[8], [8, 8]], seed: [0, 1]}
 """
-SCORES = ("mae", "rmse", "r2")
+METRICS = ("mae", "rmse", "r2")
 
 
-def write_config(folder: Path, text: str, name: str = "c.yaml") -> Path:
+def write_config(folder: Path, text: str) -> None:
     write_rows(folder / "t.csv", table(120))
-    path = folder / name
-    path.write_text(text)
-    return path
+    (folder / "c.yaml").write_text(text)
 
 
 def sweep_rows(path: Path) -> Rows:
     return read_rows(path / "sweep.csv")
+
+
+def copy_of(sweep: Path, path: Path) -> Path:
+    shutil.copytree(sweep, path)
+    return path
+
+
+def assert_same_runs(sweep: Path, other: Path) -> None:
+    """Packed otherwise, a run is the same but for the last digits of its float32 numbers."""
+    assert {path.name for path in sweep.iterdir()} == {path.name for path in other.iterdir()}
+    for row, again in zip(sweep_rows(sweep), sweep_rows(other), strict=True):
+        assert row.keys() == again.keys()
+        for key, value in row.items():
+            if key.partition("_")[2] in METRICS:
+                assert float(value) == pytest.approx(float(again[key]), rel=1e-3, abs=1e-3)
+            else:
+                assert value == again[key]
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +71,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_config(folder, CONFIG)
     outcome = run_well(folder, "sweep", "--config", "c.yaml", "--jobs", 2)
     assert outcome.stdout == "runs/c-sweep-1\n"
-    (folder / "said.txt").write_text(outcome.stderr)
+    (folder / "stderr.txt").write_text(outcome.stderr)
     return folder
 
 
@@ -78,8 +96,8 @@ def test_the_table_has_every_run_in_order(sweep_dir: Path) -> None:
         shallow = (inputs + 1) * 8 + 9
         assert int(row["parameters"]) == (shallow if row["model.widths"] == "[8]" else shallow + 72)
         assert 1 <= int(row["best_epoch"]) <= int(row["epochs"]) <= 30
-        for part in ("train", "validation", "test"):
-            assert all(row[f"{part}_{score}"] for score in SCORES)
+        for split in ("train", "validation", "test"):
+            assert all(row[f"{split}_{metric}"] for metric in METRICS)
 
 
 def test_a_run_of_the_sweep_is_the_run_alone(swept: Path, sweep_dir: Path) -> None:
@@ -93,34 +111,26 @@ def test_a_run_of_the_sweep_is_the_run_alone(swept: Path, sweep_dir: Path) -> No
     summary = json.loads((swept / "alone" / "summary.json").read_text())
     assert row["epochs"] == str(summary["epochs"])
     assert row["best_epoch"] == str(summary["best_epoch"])
-    for part, report in summary["scores"].items():
-        for score in SCORES:
-            assert float(row[f"{part}_{score}"]) == pytest.approx(report["scores"][score], rel=1e-3)
+    for split, evaluation in summary["scores"].items():
+        for metric, score in evaluation["scores"].items():
+            assert float(row[f"{split}_{metric}"]) == pytest.approx(score, rel=1e-3)
 
 
 def test_packed_otherwise_the_table_is_the_same(swept: Path, sweep_dir: Path) -> None:
     run_well(swept, "sweep", "--config", "c.yaml", "--jobs", 1, "--quiet")
-    others = sweep_rows(swept / "runs" / "c-sweep-2")
-    for row, other in zip(sweep_rows(sweep_dir), others, strict=True):
-        assert row.keys() == other.keys()
-        for key, value in row.items():
-            if key.partition("_")[2] in SCORES:
-                assert float(value) == pytest.approx(float(other[key]), rel=1e-3, abs=1e-3)
-            else:
-                assert value == other[key]
+    assert_same_runs(sweep_dir, swept / "runs" / "c-sweep-2")
 
 
 def test_the_best_is_an_ordinary_run(swept: Path, sweep_dir: Path) -> None:
     rows = sweep_rows(sweep_dir)
     best = min(rows, key=lambda row: float(row["validation_rmse"]))
     summary = json.loads((sweep_dir / "best" / "summary.json").read_text())
-    for part, report in summary["scores"].items():
-        for score in SCORES:
-            assert report["scores"][score] == float(best[f"{part}_{score}"])
+    for split, evaluation in summary["scores"].items():
+        for metric, score in evaluation["scores"].items():
+            assert score == float(best[f"{split}_{metric}"])
     outcome = run_well(swept, "evaluate", "--run", sweep_dir / "best", "--json")
-    scores = json.loads(outcome.stdout)["scores"]
-    for score in SCORES:
-        assert scores[score] == pytest.approx(float(best[f"test_{score}"]), rel=1e-5)
+    for metric, score in json.loads(outcome.stdout)["scores"].items():
+        assert score == pytest.approx(float(best[f"test_{metric}"]), rel=1e-5)
     metrics = read_rows(sweep_dir / "best" / "metrics.csv")
     assert len(metrics) == int(best["epochs"])
     at_best = metrics[int(best["best_epoch"]) - 1]
@@ -128,45 +138,38 @@ def test_the_best_is_an_ordinary_run(swept: Path, sweep_dir: Path) -> None:
     assert float(at_best["validation_mae"]) == pytest.approx(float(best["validation_mae"]))
     run_well(swept, "predict", "t.csv", "--run", sweep_dir, "--output", "p.csv")
     assert len(read_rows(swept / "p.csv")) == 120
-    before = contents(sweep_dir / "best")
-    finished = run_well(swept, "train", "--resume", sweep_dir / "best")
-    assert "nothing to do" in finished.stderr
-    assert contents(sweep_dir / "best") == before
+    before = contents(sweep_dir)
+    for command, path in (("train", sweep_dir / "best"), ("sweep", sweep_dir)):
+        assert "nothing to do" in run_well(swept, command, "--resume", path).stderr
+    assert contents(sweep_dir) == before
     config = (sweep_dir / "best" / "config.yaml").read_text()
     assert "sweep" not in config
     assert f"lr: {best['optimizer.lr']}" in config
 
 
 def test_the_best_can_be_trained_on(swept: Path, sweep_dir: Path, tmp_path: Path) -> None:
-    """Its last checkpoint holds all that the member was, and nothing of the others."""
+    """Its last checkpoint holds all of the member, and nothing of the others."""
     overrides = ["--set", "train.early_stopping=null", "--set", "train.epochs=3"]
     run_well(swept, "sweep", "--config", "c.yaml", "--run-dir", tmp_path / "s", *overrides)
-    outcome = run_well(
-        swept, "train", "--resume", tmp_path / "s" / "best", "--set", "train.epochs=6"
-    )
-    assert "going on" in outcome.stderr
+    run_well(swept, "train", "--resume", tmp_path / "s" / "best", "--set", "train.epochs=6")
     assert len(read_rows(tmp_path / "s" / "best" / "metrics.csv")) == 6
 
 
-def test_it_says_what_came_of_it(swept: Path) -> None:
-    said = (swept / "said.txt").read_text()
-    assert "8 runs in 4 packs, by 2 workers of 1 thread" in said
-    assert "regression of y: rows 84 train, 12 validation, 24 test" in said
-    assert said.count("standardised: a, b") == 1
-    assert "RMSE validation" in said
-    assert "±" in said
-    assert "Best by validation: run" in said
-
-
-def test_a_finished_sweep_is_left_as_it_is(swept: Path, sweep_dir: Path) -> None:
-    before = contents(sweep_dir)
-    outcome = run_well(swept, "sweep", "--resume", sweep_dir)
-    assert "nothing to do" in outcome.stderr
-    assert contents(sweep_dir) == before
+def test_it_describes_the_sweep_once(swept: Path) -> None:
+    stderr = (swept / "stderr.txt").read_text()
+    for text in (
+        "8 runs in 4 packs, by 2 workers of 1 thread",
+        "regression of y: rows 84 train, 12 validation, 24 test",
+        "standardised: a, b",
+        "RMSE validation",
+        "Best on validation: run",
+    ):
+        assert stderr.count(text) == 1
+    assert "±" in stderr
 
 
 def test_classes_shapes_and_runs_that_diverge(tmp_path: Path) -> None:
-    """One diverges within a pack, the others go on; data and shapes differ between packs."""
+    """One diverges within a pack, the others continue; data and shapes differ between packs."""
     write_config(
         tmp_path,
         "data: {path: t.csv, target: kind, features: [a, b, colour]}\n"
@@ -183,48 +186,37 @@ def test_classes_shapes_and_runs_that_diverge(tmp_path: Path) -> None:
         is_wild = "1.0e+300" in row["optimizer"]
         assert row["status"] == ("diverged" if is_wild else "done")
         assert (row["validation_accuracy"] == "") == is_wild
-    assert "Runs that diverged: 4 of 8." in outcome.stderr
-    assert "scored on different test rows" in outcome.stderr
+    assert "4 of 8 runs diverged" in outcome.stderr
+    assert "different test rows" in outcome.stderr
     best = min(rows, key=lambda row: float(row["validation_log_loss"] or "inf"))
     summary = json.loads((tmp_path / "s" / "best" / "summary.json").read_text())
-    assert summary["scores"]["validation"]["scores"]["log_loss"] == float(
-        best["validation_log_loss"]
-    )
+    scores = summary["scores"]["validation"]["scores"]
+    assert scores["log_loss"] == float(best["validation_log_loss"])
 
 
 def test_resume_trains_what_is_missing(swept: Path, sweep_dir: Path, tmp_path: Path) -> None:
     """As if a crash had cut the results short within a line, and had left a half-made run."""
-    folder = tmp_path / "s"
-    subprocess.run(["cp", "-r", sweep_dir, folder], check=True)
+    folder = copy_of(sweep_dir, tmp_path / "s")
     results = (folder / "results.jsonl").read_text()
     (folder / "results.jsonl").write_text(results[: len(results) // 2])
     kept = results[: len(results) // 2].count("\n")
     (folder / "sweep.csv").unlink()
     (folder / "candidates" / ".3").mkdir(parents=True)
     outcome = run_well(swept, "sweep", "--resume", folder)
-    assert f"{8 - kept} of 8 runs are missing" in outcome.stderr
-    for row, other in zip(sweep_rows(sweep_dir), sweep_rows(folder), strict=True):
-        assert row["best_epoch"] == other["best_epoch"]
-        assert float(row["test_mae"]) == pytest.approx(float(other["test_mae"]), rel=1e-3)
-    assert sorted(entry.name for entry in folder.iterdir()) == sorted(
-        entry.name for entry in sweep_dir.iterdir()
-    )
-    said = (swept / "said.txt").read_text()
-    assert (
-        outcome.stderr.split("Best by validation: run ")[1][:2]
-        == (said.split("Best by validation: run ")[1][:2])
-    )
+    assert f"{8 - kept} of 8 runs" in outcome.stderr
+    assert_same_runs(sweep_dir, folder)
+    best = (swept / "stderr.txt").read_text().split("Best on validation: ")[1].split(" (")[0]
+    assert f"Best on validation: {best} " in outcome.stderr
 
 
-def test_other_data_is_no_way_to_go_on(swept: Path, sweep_dir: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "s"
-    subprocess.run(["cp", "-r", sweep_dir, folder], check=True)
-    lines = (folder / "results.jsonl").read_text().splitlines(keepends=True)
+def test_a_sweep_of_other_data_is_not_resumed(swept: Path, sweep_dir: Path, tmp_path: Path) -> None:
+    results = copy_of(sweep_dir, tmp_path / "s") / "results.jsonl"
+    lines = results.read_text().splitlines(keepends=True)
     changed = [line.replace('"data_sha256": "', '"data_sha256": "0') for line in lines[:-1]]
-    (folder / "results.jsonl").write_text("".join(changed))
-    outcome = run(swept, "sweep", "--resume", folder, "--quiet")
-    assert outcome.code == 4
-    assert "t.csv has changed since the sweep began" in outcome.stderr
+    results.write_text("".join(changed))
+    code, line = refusal(swept, "sweep", "--resume", results.parent, "--quiet")
+    assert code == 4
+    assert "t.csv has changed" in line
 
 
 LONG = """\
@@ -236,7 +228,7 @@ sweep:
 
 
 class Started:
-    """A sweep in a process of its own, one of whose two runs never ends."""
+    """A sweep in its own process, one of whose two runs never ends."""
 
     def __init__(self, folder: Path) -> None:
         write_config(folder, LONG)
@@ -252,12 +244,12 @@ class Started:
         wait_until(lambda: bool(self.results()))
 
     def results(self) -> str:
-        """Return what has ended so far."""
+        """Return the results of the runs that have ended so far."""
         path = self.path / "results.jsonl"
         return path.read_text() if path.exists() else ""
 
     def workers(self) -> list[int]:
-        """Return the processes that train."""
+        """Return the ids of the worker processes."""
         pid = self.process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
         return [int(child) for child in children.split()]
@@ -278,14 +270,24 @@ def is_alive(pid: int) -> bool:
     return status.rpartition(")")[2].split()[0] != "Z"
 
 
-def test_a_signal_keeps_what_is_finished(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("is_worker", "number", "code", "words", "status"),
+    [
+        (False, signal.SIGINT, 130, "1 of 2 runs", "missing"),
+        (True, signal.SIGKILL, 5, "killed by signal 9", "failed"),
+    ],
+)
+def test_finished_runs_outlive_the_sweep_and_its_workers(
+    tmp_path: Path, *, is_worker: bool, number: int, code: int, words: str, status: str
+) -> None:
     started = Started(tmp_path)
+    wait_until(lambda: len(started.workers()) == 1)  # the other one has no pack left
     workers = started.workers()
-    started.process.send_signal(signal.SIGINT)
+    os.kill(workers[0] if is_worker else started.process.pid, number)
     stderr = started.process.communicate(timeout=30)[1]
-    assert started.process.returncode == 130
-    assert "stopped after 1 of 2 runs, which are kept" in stderr
-    assert [row["status"] for row in sweep_rows(started.path)] == ["done", "missing"]
+    assert started.process.returncode == code
+    assert words in stderr
+    assert [row["status"] for row in sweep_rows(started.path)] == ["done", status]
     assert (started.path / "best" / "summary.json").exists()
     wait_until(lambda: not any(map(is_alive, workers)), 10)
 
@@ -302,7 +304,7 @@ def test_nothing_outlives_a_sweep_that_is_killed(tmp_path: Path) -> None:
 
 @pytest.mark.soak
 def test_a_sweep_killed_at_random_ends_as_one_that_was_not(swept: Path, sweep_dir: Path) -> None:
-    """Each is killed and resumed until it ends; the packs are others after a resume."""
+    """Each is killed and resumed until it ends; a resume packs the runs anew."""
     random = Random(0)
     begun = time.monotonic()
     run_well(swept, "sweep", "--config", "c.yaml", "--run-dir", "timed")
@@ -328,80 +330,46 @@ def test_a_sweep_killed_at_random_ends_as_one_that_was_not(swept: Path, sweep_di
             else:
                 break
         assert code == 0
-        assert {entry.name for entry in path.iterdir()} == {
-            entry.name for entry in sweep_dir.iterdir()
-        }
-        for row, other in zip(sweep_rows(sweep_dir), sweep_rows(path), strict=True):
-            assert row["best_epoch"] == other["best_epoch"]
-            assert float(row["test_mae"]) == pytest.approx(float(other["test_mae"]), rel=1e-3)
+        assert_same_runs(sweep_dir, path)
         run_well(swept, "evaluate", "--run", path.name)
     assert kills >= 5
 
 
-def test_a_killed_worker_costs_its_own_runs(tmp_path: Path) -> None:
-    started = Started(tmp_path)
-    wait_until(lambda: len(started.workers()) == 1)  # the other has nothing left to do
-    os.kill(started.workers()[0], signal.SIGKILL)
-    stderr = started.process.communicate(timeout=30)[1]
-    assert started.process.returncode == 5
-    assert "its worker process was killed by signal 9" in stderr
-    assert "1 run of 2 failed" in stderr
-    assert [row["status"] for row in sweep_rows(started.path)] == ["done", "failed"]
-
-
-def test_what_is_wrong_with_the_data_fails_with_its_code(tmp_path: Path) -> None:
+def test_bad_data_fails_with_its_code(tmp_path: Path) -> None:
     write_config(tmp_path, CONFIG)
-    write_rows(
-        tmp_path / "t.csv",
-        {"a": [1, 2, "x", *range(30)], "b": range(33), "y": range(33), "colour": ["r"] * 33},
-    )
+    columns = {"a": [1, 2, "x", *range(30)], "b": range(33), "y": range(33), "colour": ["r"] * 33}
+    write_rows(tmp_path / "t.csv", columns)
     outcome = run(tmp_path, "sweep", "--config", "c.yaml", "--jobs", 1, "--quiet")
     assert outcome.code == 3
-    assert "8 runs of 8 failed" in outcome.stderr
+    assert "8 of 8 runs failed" in outcome.stderr
     assert "t.csv:4" in outcome.stderr
 
 
 def test_columns_are_checked_before_a_worker_starts(tmp_path: Path) -> None:
-    path = write_config(tmp_path, CONFIG.replace("seed: [0, 1]", "data.target: [y, yy]"))
-    code, line = refusal(tmp_path, "sweep", "--config", path.name)
+    write_config(tmp_path, CONFIG.replace("seed: [0, 1]", "data.target: [y, yy]"))
+    code, line = refusal(tmp_path, "sweep", "--config", "c.yaml")
     assert code == 2
     assert line.startswith("c.yaml:6:")
     assert "'yy'" in line
     assert not (tmp_path / "runs").exists()
 
 
-def test_every_mistake_in_a_setting_is_named(tmp_path: Path) -> None:
-    write_config(
-        tmp_path, CONFIG.replace("0.001, 0.01", "-1").replace("model.widths", "model.width")
-    )
-    outcome = run(tmp_path, "sweep", "--config", "c.yaml")
-    assert outcome.code == 2
-    assert "c.yaml:6:25: optimizer.lr must be greater than 0, not -1" in outcome.stderr
-    assert "c.yaml:6:30: unknown key 'width' in model; did you mean 'widths'?" in outcome.stderr
-
-
-def test_train_wants_no_sweep(tmp_path: Path) -> None:
+def test_train_and_sweep_refuse_each_others_configs(tmp_path: Path) -> None:
     write_config(tmp_path, CONFIG)
     code, line = refusal(tmp_path, "train", "--config", "c.yaml")
     assert code == 2
-    assert line.startswith("c.yaml:6:3: train makes one run; for all of them: ml2021 sweep")
-
-
-def test_sweep_wants_a_sweep(tmp_path: Path) -> None:
-    write_config(tmp_path, CONFIG[: CONFIG.index("sweep")])
-    assert refusal(tmp_path, "sweep", "--config", "c.yaml")[0] == 2
-    assert refusal(tmp_path, "sweep", "--resume", "nowhere")[0] == 4
+    assert line.startswith("c.yaml:6:3: ")
+    assert "ml2021 sweep" in line
     (tmp_path / "s").mkdir()
     (tmp_path / "s" / "x").touch()
-    write_config(tmp_path, CONFIG)
     assert refusal(tmp_path, "sweep", "--config", "c.yaml", "--run-dir", "s")[0] == 7
+    assert refusal(tmp_path, "sweep", "--resume", "nowhere")[0] == 4
+    write_config(tmp_path, CONFIG[: CONFIG.index("sweep")])
+    assert refusal(tmp_path, "sweep", "--config", "c.yaml")[0] == 2
 
 
 def test_the_ladder_is_its_files(tmp_path: Path) -> None:
     """Each run of ladder.yaml is a config of configs/ladder/, in the order of the README."""
-    from ml2021.config.loading import load_config
-    from ml2021.sweeps.search_space import load_sweep
-
     configs = Path(__file__).parent.parent / "configs"
     readme = (configs.parent / "README.md").read_text()
     named = [

@@ -1,4 +1,4 @@
-"""What a sweep says of itself, on results that are made up so that the answer is known."""
+"""The summary of a sweep, on made-up results whose answer is known."""
 
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,14 @@ BEST = Path("s/best")
 LRS = (0.001, 0.01, 0.1)
 
 
-def outcome_of(
-    by_run: dict[tuple[float, int], float], *, scales: dict[str, str] | None = None, **change: Any
+def summary_of(
+    means: tuple[float, ...], *, scales: dict[str, str] | None = None, **change: Any
 ) -> SweepSummary:
-    """Return the outcome of runs with that learning rate and seed, and that score."""
+    """Return three seeds for each learning rate, whose validation RMSE have that mean and std 1."""
     settings: list[dict[str, Any]] = []
     texts, results = [], {}
-    for number, ((lr, seed), score) in enumerate(by_run.items(), start=1):
+    scores = [(lr, s, mean + s - 1) for lr, mean in zip(LRS, means, strict=True) for s in range(3)]
+    for number, (lr, seed, score) in enumerate(scores, start=1):
         plain = {
             "data": {"path": "a.csv", "target": "y"},
             "loss": "mse",
@@ -31,7 +32,7 @@ def outcome_of(
             "seed": seed,
         }
         text = dump_document(plain)
-        parts = {"validation": score, "test": score + 1}
+        splits = {"validation": score, "test": score + 1}
         settings.append({"optimizer.lr": lr, "seed": seed})
         texts.append(text)
         keys: dict[str, Any] = {
@@ -42,69 +43,58 @@ def outcome_of(
             "parameters": 5,
             "epochs": 9,
             "best_epoch": 8,
-            "scores": {part: {"mae": 0.5, "rmse": value} for part, value in parts.items()},
+            "scores": {split: {"mae": 0.5, "rmse": value} for split, value in splits.items()},
             "rows": {"validation": 10, "test": 20},
             "truths": {"validation": "v", "test": "t"},
-            "baselines": {part: {"mean": {"mae": 3.0, "rmse": 7.0}} for part in parts},
+            "baselines": {split: {"mean": {"mae": 3.0, "rmse": 7.0}} for split in splits},
         }
         results[number] = Result(**{**keys, **change})
     return SweepSummary(SweepPlan(tuple(settings), tuple(texts), scales or {}), results)
 
 
-def grid(*means: float) -> dict[tuple[float, int], float]:
-    """Return three seeds for each learning rate, whose deviation is 1."""
-    return {
-        (lr, seed): mean + seed - 1
-        for lr, mean in zip(LRS, means, strict=True)
-        for seed in range(3)
-    }
-
-
-def test_the_best_is_named_beside_the_trivial_answers() -> None:
-    outcome = outcome_of(grid(9.0, 5.0, 30.0))
-    assert outcome.best is not None
-    assert outcome.best.run == 4
-    assert outcome.words(BEST) == [
-        "Best by validation: run 4, with optimizer.lr 0.01, seed 0; kept in s/best.",
-        "The network beats every trivial answer: RMSE 5.000 against 7.000 of mean.",
-    ]
-    assert [each.settings["optimizer.lr"] for each in outcome.groups] == ["0.01", "0.001", "0.1"]
-    assert outcome.trivial("test") == {"mean": 7.0}
+def test_the_best_is_named_and_compared_with_the_baselines() -> None:
+    summary = summary_of((9.0, 5.0, 30.0))
+    assert summary.best is not None
+    assert summary.best.run == 4
+    best, verdict = summary.findings(BEST)
+    assert "run 4 (optimizer.lr 0.01, seed 0)" in best
+    assert str(BEST) in best
+    assert "5.000" in verdict
+    assert "7.000" in verdict
+    assert [each.settings["optimizer.lr"] for each in summary.groups] == ["0.01", "0.001", "0.1"]
+    assert summary.baselines("test") == {"mean": 7.0}
 
 
 @pytest.mark.parametrize(
-    ("means", "end"), [((30.0, 9.0, 5.0), "0.1, the largest"), ((5.0, 9.0, 30.0), "0.001, the sma")]
+    ("means", "edge"),
+    [((30.0, 9.0, 5.0), "0.1, the upper"), ((5.0, 9.0, 30.0), "0.001, the lower")],
 )
-def test_a_best_setting_at_the_end_of_what_was_tried(
-    means: tuple[float, float, float], end: str
-) -> None:
-    words = outcome_of(grid(*means)).words(BEST)
-    assert sum(f"The table's best setting has optimizer.lr {end}" in word for word in words) == 1
-    drawn = outcome_of(grid(*means), scales={"optimizer.lr": "log"}).words(BEST)
-    assert not any("The table's best setting has" in word for word in drawn)
+def test_a_best_setting_at_the_edge_of_the_range(means: tuple[float, ...], edge: str) -> None:
+    findings = summary_of(means).findings(BEST)
+    assert sum(f"optimizer.lr {edge} edge" in finding for finding in findings) == 1
+    sampled = summary_of(means, scales={"optimizer.lr": "log"}).findings(BEST)
+    assert not any("edge" in finding for finding in sampled)
 
 
-def test_settings_that_chance_alone_tells_apart() -> None:
-    words = outcome_of(grid(5.9, 5.0, 6.1)).words(BEST)
-    said = [word for word in words if word.startswith("From seed to seed")]
-    assert len(said) == 1
-    assert "moves by 1.000, and 1 of the other 2 are within" in said[0]
-    assert not any("From seed" in word for word in outcome_of(grid(6.1, 5.0, 6.1)).words(BEST))
+def test_settings_that_only_the_seed_tells_apart() -> None:
+    (finding,) = [f for f in summary_of((5.9, 5.0, 6.1)).findings(BEST) if "seed-to-seed" in f]
+    assert "is 1.000; 1 of 2 other settings is within" in finding
+    assert not any("seed-to-seed" in f for f in summary_of((6.1, 5.0, 6.1)).findings(BEST))
 
 
-def test_what_went_wrong_is_counted() -> None:
-    whole = outcome_of(grid(9.0, 5.0, 30.0))
+def test_failures_are_counted() -> None:
+    whole = summary_of((9.0, 5.0, 30.0))
     results = {**whole.results, 1: Result(1, "diverged"), 2: Result(2, "failed")}
-    words = SweepSummary(whole.plan, results).words(BEST)
-    assert "Runs that diverged: 1 of 9." in words
-    assert "Runs that failed: 1 of 9." in words
+    findings = SweepSummary(whole.plan, results).findings(BEST)
+    assert findings[-2:] == ["1 of 9 runs diverged.", "1 of 9 runs failed."]
 
 
-def test_without_validation_rows_none_is_the_best() -> None:
+def test_without_validation_rows_there_is_no_best_run() -> None:
     scores = {"train": {"mae": 1.0, "rmse": 2.0}}
-    outcome = outcome_of(grid(9.0, 5.0, 30.0), scores=scores, truths={"train": "t"})
-    assert outcome.words(BEST) == ["No validation rows: none of the runs is called the best."]
-    assert [each.settings["optimizer.lr"] for each in outcome.groups] == ["0.001", "0.01", "0.1"]
+    summary = summary_of((9.0, 5.0, 30.0), scores=scores, truths={"train": "t"})
+    assert summary.best is None
+    assert len(summary.findings(BEST)) == 1
+    assert [each.settings["optimizer.lr"] for each in summary.groups] == ["0.001", "0.01", "0.1"]
 
 
 def test_a_slice_joins_the_medians_and_marks_the_best() -> None:

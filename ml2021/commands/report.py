@@ -23,7 +23,7 @@ def report(run_path: Path | None, plots: Path | None) -> Path:
         outcome = SweepSummary(read_plan(sweep), load_results(sweep))
         if not outcome.done:
             raise CheckpointError(f"{run_path}: none of its runs has ended well; nothing to draw")
-        if not outcome.is_one_question:
+        if not outcome.are_comparable:
             raise ConfigError(
                 f"{run_path}: its runs have different tasks or targets, which no picture can hold; "
                 "sweep one target at a time"

@@ -1,8 +1,8 @@
-"""The command `sweep`: one config's many runs, trained in packs by worker processes.
+"""The command `sweep`: the runs of one config, trained in packs by worker processes.
 
-This process reads no table and loads no torch: it checks every run's config and columns, deals
-packs out, keeps what comes back, and names the best. What a pack is and how it is trained is left
-to `ml2021.sweeps`.
+This process reads no table and loads no torch: it checks the config and columns of every run,
+assigns packs to workers, saves the results, and picks the best run. `ml2021.sweeps` makes the packs
+and trains them.
 """
 
 import os
@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ml2021.console import Console, ProgressBar
-from ml2021.errors import CheckpointError, Ml2021Error, RunInterruptedError
+from ml2021.errors import CheckpointError, RunInterruptedError, SweepFailedError
 from ml2021.evaluation.metrics import selection_metric
-from ml2021.formatting import heading, number
+from ml2021.files import cores
+from ml2021.formatting import heading, number, plural
 from ml2021.runs.directory import RunDirectory, locked, refuse_used, write_text
 from ml2021.signals import stop_signals
 from ml2021.sweeps.directory import (
@@ -31,14 +32,14 @@ from ml2021.sweeps.directory import (
 from ml2021.sweeps.packing import Pack, make_packs
 from ml2021.sweeps.pool import PackTask, Pool, Progressed, RunEnded, TableRead
 from ml2021.sweeps.results import Result, choose_best, losses_of, validation_value
-from ml2021.sweeps.search_space import load_sweep
+from ml2021.sweeps.search_space import check_runs, load_sweep
 from ml2021.sweeps.summary import SweepSummary
 
 SHOWN_LINES = 20
-"""The most lines that say what went wrong."""
+"""The most error lines of failed runs that are shown."""
 
 MEMORY_SHARE = 0.5
-"""How much of the free memory all workers together may fill with members."""
+"""The share of the free memory that the packs of all workers may fill together."""
 
 
 def sweep(
@@ -50,16 +51,13 @@ def sweep(
     *,
     with_report: bool,
 ) -> Path:
-    """Run a config's sweep. Returns the directory that was made.
+    """Run a config's sweep. Returns the directory that was created.
 
-    With `with_report` it gets a report to look at, once everything else is saved.
+    `with_report`: write a report once everything else is saved.
     """
     loaded = load_sweep(config, overrides)
     if run_dir is not None:
         refuse_used(run_dir)
-
-    from ml2021.sweeps.search_space import check_runs
-
     check_runs(loaded)
     plan = SweepPlan(
         settings=tuple(variation.settings for variation in loaded.variations),
@@ -75,10 +73,10 @@ def sweep(
 
 
 def resume(path: Path, jobs: int | None, console: Console, *, with_report: bool) -> Path:
-    """Go on with the runs of a sweep that are missing, failed ones included."""
+    """Train the runs of a sweep that are missing or failed."""
     if not is_sweep(path):
-        what = "not the directory of a sweep" if path.exists() else "no such directory"
-        raise CheckpointError(f"{path.absolute()}: {what}")
+        problem = "not the directory of a sweep" if path.exists() else "no such directory"
+        raise CheckpointError(f"{path.absolute()}: {problem}")
     directory = SweepDirectory(path)
     with locked(RunDirectory(path)):
         plan = read_plan(directory)
@@ -86,18 +84,18 @@ def resume(path: Path, jobs: int | None, console: Console, *, with_report: bool)
         kept = {run: result for run, result in results.items() if result.status != "failed"}
         missing = len(plan.texts) - len(kept)
         if not missing and directory.table.is_file():
-            console.say(f"{path}: all {len(kept):,} runs have ended; nothing to do")
-            is_drawn = directory.report.is_file() or not SweepSummary(plan, kept).is_one_question
-            if with_report and not is_drawn:
-                console.say(f"draw its report with: ml2021 report --run {path}")
+            console.say(f"{path}: all {plural(len(kept), 'run')} done; nothing to do")
+            lacks_report = not directory.report.is_file()
+            if with_report and lacks_report and SweepSummary(plan, kept).are_comparable:
+                console.say(f"write its report with: ml2021 report --run {path}")
             return path
-        console.say(f"going on with {path}: {missing:,} of {len(plan.texts):,} runs are missing")
+        console.say(f"resuming {path}: {missing:,} of {plural(len(plan.texts), 'run')} missing")
         _Sweep(directory, plan, kept, console).run(jobs, with_report=with_report)
     return path
 
 
 class _Sweep:
-    """A sweep that is running: what has ended so far, and what is still to be trained."""
+    """A running sweep: the results so far, and the runs still to train."""
 
     def __init__(
         self,
@@ -113,36 +111,36 @@ class _Sweep:
         self._best = choose_best(results.values(), self._losses)
         self._digests: dict[str, str] = {}
         for result in results.values():
-            self._refuse_other_data(result)
+            self._check_data_unchanged(result)
 
     def run(self, jobs: int | None, *, with_report: bool) -> None:
-        """Train what is missing, then write the table and the best; say and draw how it went.
+        """Train the missing runs, save the table and the best run, print and report the outcome.
 
-        Raises RunInterruptedError after a signal, or the error of the first run that failed.
+        Raises RunInterruptedError after a signal, SweepFailedError if a run failed or all diverged.
         """
         missing = {run: c for run, c in self._configs.items() if run not in self._results}
-        most = jobs or min(default_jobs(config.device) for config in self._configs.values())
-        packs = make_packs(missing, most)
+        jobs = jobs or min(default_jobs(config.device) for config in self._configs.values())
+        packs = make_packs(missing, jobs)
         begin_candidates(self._directory, tuple(self._results))
         with stop_signals() as stop_signal:
             file = ResultsFile(self._directory, self._results.values())
             try:
-                self._train(packs, max(1, min(most, len(packs))), file, stop_signal)
+                self._train(packs, max(1, min(jobs, len(packs))), file, stop_signal)
             finally:
                 file.close()
                 self._best = choose_best(self._results.values(), self._losses)
                 keep_best(self._directory, self._best)
                 write_table(self._directory, self._plan, self._results)
             stopped_by = stop_signal()
-        outcome = self._say_outcome()
+        summary = self._say_summary()
         if stopped_by is not None:
             raise RunInterruptedError(
                 stopped_by,
-                f"stopped after {len(self._results):,} of {len(self._configs):,} runs, which are "
-                f"kept; go on with: ml2021 sweep --resume {self._directory.path}",
+                f"interrupted after {len(self._results):,} of {plural(len(self._configs), 'run')}, "
+                f"which are saved; resume with: ml2021 sweep --resume {self._directory.path}",
             )
-        if outcome is not None and with_report:
-            self._draw(outcome)
+        if summary is not None and with_report:
+            self._write_report(summary)
         self._raise_failures()
 
     def _train(
@@ -152,13 +150,13 @@ class _Sweep:
         file: ResultsFile,
         stop_signal: Callable[[], int | None],
     ) -> None:
-        """Have the packs trained, and keep what the workers say."""
+        """Let workers train the packs, and save the results."""
         threads = max(1, cores() // workers)
         runs = sum(map(len, packs))
         self._console.say(
-            f"{_counted(runs, 'run')} in {_counted(len(packs), 'pack')}, by "
-            f"{_counted(workers, 'worker')} of {'at most ' if threads > 1 else ''}"
-            f"{_counted(threads, 'thread')}"
+            f"{plural(runs, 'run')} in {plural(len(packs), 'pack')}, by "
+            f"{plural(workers, 'worker')} of {'at most ' if threads > 1 else ''}"
+            f"{plural(threads, 'thread')}"
         )
 
         def make_task(pack: Pack) -> PackTask:
@@ -179,10 +177,10 @@ class _Sweep:
         is_described = False
         done = len(self._results)
         with pool, ProgressBar(self._console, len(self._configs), done, "run") as bar:
-            for news in pool.run(lambda: stop_signal() is not None):
-                match news:
+            for event in pool.run(lambda: stop_signal() is not None):
+                match event:
                     case RunEnded(result):
-                        self._refuse_other_data(result)
+                        self._check_data_unchanged(result)
                         self._results[result.run] = result
                         file.append(result)
                         rivals = [result] if self._best is None else [self._best, result]
@@ -191,18 +189,18 @@ class _Sweep:
                         if not is_described:
                             self._console.say(*lines)
                             is_described = True
-                    case Progressed(running):
-                        bar.show(len(self._results) + running, self._best_so_far())
+                    case Progressed(of_running):
+                        bar.show(len(self._results) + of_running, self._best_so_far())
 
-    def _refuse_other_data(self, result: Result) -> None:
-        """Raise CheckpointError where a file is no longer what earlier runs were trained on."""
+    def _check_data_unchanged(self, result: Result) -> None:
+        """Raise CheckpointError if the data file is not the one that earlier runs trained on."""
         if result.data_sha256 is None:
             return
         path = self._configs[result.run].data.path
         if self._digests.setdefault(path, result.data_sha256) != result.data_sha256:
             raise CheckpointError(
                 f"{self._directory.path}: {path} has changed since the sweep began; "
-                "restore the file, or sweep anew"
+                "restore the file, or start a new sweep"
             )
 
     def _value(self, result: Result) -> float | None:
@@ -210,61 +208,49 @@ class _Sweep:
 
     def _best_so_far(self) -> str:
         if self._best is None:
-            return "none is the best yet"
-        score = selection_metric(self._best.task, self._losses)
+            return "no best run yet"
+        metric = selection_metric(self._best.task, self._losses)
         value = number(self._value(self._best))
-        return f"best validation {heading(score)} {value}, of run {self._best.run}"
+        return f"best validation {heading(metric)} {value} (run {self._best.run})"
 
-    def _say_outcome(self) -> SweepSummary | None:
-        """Say which runs are best, beside the trivial answers; None where nothing can be said."""
-        outcome = SweepSummary(self._plan, self._results)
-        if not outcome.done:
+    def _say_summary(self) -> SweepSummary | None:
+        """Print the table and the findings; return None if the runs cannot be compared."""
+        summary = SweepSummary(self._plan, self._results)
+        if not summary.done:
             return None
-        if not outcome.is_one_question:
-            self._console.say("the runs have different tasks or targets: none of them is the best")
+        if not summary.are_comparable:
+            self._console.say("the runs have different tasks or targets and cannot be ranked")
             return None
-        self._console.say("", *outcome.lines(), "", *outcome.words(self._directory.best))
-        return outcome
+        self._console.say("", *summary.lines(), "", *summary.findings(self._directory.best))
+        return summary
 
-    def _draw(self, outcome: SweepSummary) -> None:
+    def _write_report(self, summary: SweepSummary) -> None:
         from ml2021.report.write import finish_with_report
 
         def draw() -> None:
             from ml2021.report.sweep import write_sweep_report
 
-            write_sweep_report(self._directory, outcome, stop_signal)
+            write_sweep_report(self._directory, summary, stop_signal)
 
         with stop_signals() as stop_signal:
             finish_with_report(draw, self._directory.report, "sweep", self._console)
 
     def _raise_failures(self) -> None:
-        """Raise the error of the first run that failed, or that all have diverged."""
+        """Raise SweepFailedError if a run failed or all diverged."""
         ordered = sorted(self._results.values(), key=lambda result: result.run)
         failed = [result for result in ordered if result.status == "failed"]
         if not failed and any(result.status == "done" for result in ordered):
             return
         first = (failed or ordered)[0]
         lines = dict.fromkeys(line for result in failed or ordered[:1] for line in result.lines)
-        what = f"{_counted(len(failed), 'run')} of {len(ordered):,} failed"
-        if not failed:
-            what = "every run diverged"
-        error = Ml2021Error(*list(lines)[:SHOWN_LINES], f"{self._directory.path}: {what}")
-        error.exit_code = first.exit_code
-        raise error
+        outcome = "all runs diverged"
+        if failed:
+            outcome = f"{len(failed):,} of {plural(len(ordered), 'run')} failed"
+        shown = list(lines)[:SHOWN_LINES]
+        raise SweepFailedError(first.exit_code, *shown, f"{self._directory.path}: {outcome}")
 
 
 def default_jobs(device: str) -> int:
-    """Return the number of workers: one per core, or one where a GPU may do the work."""
+    """Return the number of workers: one per core, or one if a GPU may be used."""
     may_find_gpu = device == "auto" and any(map(os.path.exists, ("/dev/nvidiactl", "/dev/kfd")))
     return 1 if device.startswith("cuda") or may_find_gpu else cores()
-
-
-def cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")

@@ -1,8 +1,8 @@
-"""What trained members predict together: their mean, and how far apart they are.
+"""Ensembles: the mean of the members' predictions, and their standard deviation.
 
-Members of one network side by side, trained from several seeds, make mistakes of their own that the
-mean evens out in part (deep ensembles: Lakshminarayanan, Pritzel and Blundell 2017,
-arXiv:1612.01474). A single member is an ensemble of one: its mean is what it predicts, to the bit.
+The errors of members trained from different seeds cancel out in part (deep ensembles:
+Lakshminarayanan, Pritzel and Blundell 2017, arXiv:1612.01474). A single network is an ensemble of
+one, whose mean is its own prediction, bit for bit.
 
 Legend: K members, N rows, F inputs, T outputs or classes, P parameters.
 """
@@ -30,9 +30,9 @@ from ml2021.evaluation.scoring import (
 def combine(
     predictions: Iterable[NDArray[np.float64]],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    """Return the members' mean (N, T) and, of several, their standard deviation, one by one.
+    """Return the mean (N, T) and the standard deviation (N, T) of the members' predictions.
 
-    The deviation is the sample's, with K − 1, by Welford's recurrence.
+    The deviation is the sample's, with K − 1, by Welford's recurrence; None for a single member.
     """
     members = iter(predictions)
     mean = next(members)
@@ -52,15 +52,15 @@ def evaluate_members(
     fitted: FittedBaselines,
     samples: Samples,
 ) -> tuple[Evaluation, NDArray[np.float64]]:
-    """Score the mean of the members' predictions, and each of several alone; return it too."""
-    found = iter(predictions)
-    first, second = next(found), next(found, None)
+    """Evaluate the mean of the members' predictions, and each member alone; return the mean too."""
+    members = iter(predictions)
+    first, second = next(members), next(members, None)
     if second is None:
         return evaluate_predictions(preprocessing, fitted, samples, first), first
     alone = []
 
     def scored() -> Iterator[NDArray[np.float64]]:
-        for prediction in chain((first, second), found):
+        for prediction in chain((first, second), members):
             alone.append(score(preprocessing, samples, prediction))
             yield prediction
 
@@ -71,9 +71,9 @@ def evaluate_members(
 def trained_predictions(
     network: Network, theta: Tensor, preprocessing: Preprocessing, samples: Samples
 ) -> Iterator[NDArray[np.float64]]:
-    """Yield what each member of θ (K, P) predicts for rows of the table that it was trained on.
+    """Yield the prediction (N, T) of each member of θ (K, P) for rows of its training table.
 
-    Raises DivergenceError where an output is not a finite number.
+    Raises DivergenceError if an output is not a finite number.
     """
     for raw in member_outputs(network, theta, samples.inputs):
         if not np.isfinite(raw).all():

@@ -1,16 +1,15 @@
-"""Conformal intervals: how far the predictions were from rows that training did not see.
+"""Conformal prediction intervals, calibrated on rows that training did not see.
 
-Arrays in, arrays out. Which rows calibrate, and what the file of an interval looks like, is left to
-the commands.
+Arrays in, arrays out; callers choose the calibration rows.
 
     N  calibration rows        T  targets        q  (T,) half the width of an interval
 
-The interval ŷ ± q of a new row holds its truth with a probability of at least the level, whatever
-the model and the distribution, where the new row and the calibration rows are exchangeable: split
-conformal prediction with absolute residuals (Vovk, Gammerman and Shafer 2005, Algorithmic Learning
-in a Random World; Lei, G'Sell, Rinaldo, Tibshirani and Wasserman 2018, arXiv:1604.04173). With
-continuous residuals it is exactly rank / (N + 1), see `rank`. Each target has an interval of its
-own: that all of them hold at once is less probable.
+The interval ŷ ± q of a new row contains its truth with a probability of at least the level,
+whatever the model and the distribution, if the new row and the calibration rows are exchangeable:
+split conformal prediction with absolute residuals (Vovk, Gammerman and Shafer 2005, Algorithmic
+Learning in a Random World; Lei, G'Sell, Rinaldo, Tibshirani and Wasserman 2018, arXiv:1604.04173).
+With continuous residuals the probability is exactly rank / (N + 1), see `rank`. Each target has its
+own interval; that all of them hold at once is less probable.
 """
 
 import math
@@ -22,18 +21,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 MOST_ROWS = 2048
-"""As many calibration rows are kept: the coverage that they give varies by 0.7 % at a level of 0.9,
-the standard deviation of the beta distribution B(rank, N + 1 − rank)."""
+"""The most calibration rows that are kept. Coverage then varies by 0.7 % at a level of 0.9, the
+standard deviation of the beta distribution B(rank, N + 1 − rank)."""
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
-"""The levels that a run's summary looks at."""
+"""The levels in a run's summary."""
 
 
 def residuals(truth: NDArray[np.float64], prediction: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the absolute residuals (N, T) of calibration rows, each column sorted.
 
-    Of more than `MOST_ROWS` rows, that many at even distances are taken: chosen without a look at
-    them, they calibrate as well.
+    Of more than `MOST_ROWS` rows, that many evenly spaced ones are used: a choice that does not
+    depend on the residuals keeps them exchangeable.
     """
     assert truth.ndim == 2, truth.shape
     assert truth.shape == prediction.shape, (truth.shape, prediction.shape)
@@ -45,23 +44,23 @@ def residuals(truth: NDArray[np.float64], prediction: NDArray[np.float64]) -> ND
 
 
 def rank(rows: int, level: float) -> int:
-    """Return which of the sorted residuals, from 1 on, is q: ⌈(rows + 1) · level⌉.
+    """Return the 1-based index of q among the sorted residuals: ⌈(rows + 1) · level⌉.
 
-    Above `rows` there is none: they are too few for that level. The level counts as the decimal
-    number that it is written as, since 10 · 0.7 is above 7 in binary.
+    Above `rows`, there are too few rows for the level. The level is taken as the decimal number
+    that is written, since 10 · 0.7 is above 7 in binary.
     """
     assert 0 < level < 1, level
     return math.ceil((rows + 1) * Fraction(repr(level)))
 
 
 def fewest_rows(level: float) -> int:
-    """Return how many calibration rows an interval of that level needs at least."""
+    """Return the least number of calibration rows that an interval of that level needs."""
     share = Fraction(repr(level))
     return math.ceil(share / (1 - share))
 
 
 def half_widths(sorted_residuals: NDArray[np.float64], level: float) -> NDArray[np.float64] | None:
-    """Return q (T,), in the units of the data, or None where the rows are too few."""
+    """Return q (T,), in the units of the data, or None if there are too few rows."""
     place = rank(len(sorted_residuals), level)
     if place > len(sorted_residuals):
         return None
@@ -82,9 +81,9 @@ def describe(
     labels: Sequence[str],
     test: tuple[NDArray[np.float64], NDArray[np.float64]] | None,
 ) -> list[dict[str, Any]]:
-    """Return for each of `LEVELS` that the rows allow q by target, and the coverage on test rows.
+    """Return q by target and the test coverage for each of `LEVELS` that has enough rows.
 
-    `test` is their truth and prediction, (N, T) each; None without such rows, and so the coverage.
+    `test` is the truth and the prediction of test rows, (N, T) each; coverage is None without them.
     """
     levels: list[dict[str, Any]] = []
     for level in LEVELS:

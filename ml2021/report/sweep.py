@@ -42,7 +42,7 @@ def write_sweep_report(
     """
     name = sweep.path.absolute().name
     runs, keys = len(outcome.plan.texts), len(outcome.keys)
-    words = outcome.words(sweep.best)
+    words = outcome.findings(sweep.best)
     if outcome.best is not None:
         words.append(f"The best run by itself: ml2021 report --run {sweep.best}")
     frame = Frame(
@@ -100,7 +100,7 @@ def _values(outcome: SweepSummary, key: str, texts: list[str], limit: int = 12) 
 
 def _slices(outcome: SweepSummary) -> Section:
     """Return a picture for each key, and how far validation tells what the test rows will say."""
-    parts = outcome.parts
+    parts = outcome.splits
     if {"validation", "test"} <= {*parts}:
         parts = ["validation", "test"]
     scores = {part: _scores(outcome, part) for part in parts}
@@ -108,7 +108,7 @@ def _slices(outcome: SweepSummary) -> Section:
     if outcome.best is not None:
         best = [result.run for result in outcome.done].index(outcome.best.run)
     trivial = None
-    if are_same_rows(outcome.contenders, parts[-1]) and (known := outcome.trivial(parts[-1])):
+    if are_same_rows(outcome.run_results, parts[-1]) and (known := outcome.baselines(parts[-1])):
         name = min(known, key=lambda each: known[each])
         trivial = (f"{name}, {parts[-1]}", known[name])
     found = (_slice(outcome, key, scores, best, trivial) for key in outcome.keys[:MOST_SLICES])
@@ -168,7 +168,7 @@ def _slice(
         elif len(set(numbers)) <= slices.MOST_JOINED:
             caption += " The lines join the medians."
         return Picture(name, figure, caption)
-    texts = [contender.settings[key] for contender in outcome.contenders]
+    texts = [contender.settings[key] for contender in outcome.run_results]
     choices = list(dict.fromkeys(texts))
     if len(choices) < 2:
         return None
@@ -199,8 +199,8 @@ def _runs(outcome: SweepSummary) -> Section:
     blocks: list[Block] = [
         Table(header, cells, strong=frozenset({0} if is_ranked else ()), caption=caption.strip())
     ]
-    if trivial := outcome.trivial(outcome.parts[-1]):
-        score = f"{heading(outcome.score)} {outcome.parts[-1]}"
+    if trivial := outcome.baselines(outcome.splits[-1]):
+        score = f"{heading(outcome.metric)} {outcome.splits[-1]}"
         lines = [[name, number(value)] for name, value in trivial.items()]
         blocks.append(Table(("trivial answers", score), lines))
     plan = outcome.plan
@@ -227,7 +227,7 @@ def _cell(text: str) -> str:
 
 def _scores(outcome: SweepSummary, part: str) -> NDArray[np.float64]:
     """Return the score (N,) of each run on a part, NaN where it is undefined."""
-    found = [result.scores.get(part, {}).get(outcome.score) for result in outcome.done]
+    found = [result.scores.get(part, {}).get(outcome.metric) for result in outcome.done]
     return np.array([np.nan if value is None else value for value in found], np.float64)
 
 
@@ -241,5 +241,5 @@ def _target(outcome: SweepSummary) -> str:
 
 
 def _score_label(outcome: SweepSummary, part: str = "") -> str:
-    unit = "nats" if outcome.score == "log_loss" else _target(outcome)
-    return f"{part}{heading(outcome.score)}: {unit}"
+    unit = "nats" if outcome.metric == "log_loss" else _target(outcome)
+    return f"{part}{heading(outcome.metric)}: {unit}"

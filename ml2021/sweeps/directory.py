@@ -1,14 +1,14 @@
-"""A sweep on disk: what was asked for, how each run ended, and the run that is best.
+"""A sweep on disk: its plan, the result of each run, and the best run.
 
     config.yaml       as the user wrote it
-    sweep.json        every run's settings and config; written before the first update
-    results.jsonl     a line for each run that has ended, in the order in which they did
-    sweep.csv         the table of them
+    sweep.json        every run's settings and config; written before training starts
+    results.jsonl     a line per finished run, in the order in which they ended
+    sweep.csv         the table of all runs
     best/             the best run, an ordinary run directory
-    report.html       the page to look at
-    candidates/<run>/ the runs that may become the best, while the sweep goes on
+    report.html       the report
+    candidates/<run>/ runs that may become the best, while the sweep is running
 
-Running the sweep is left to `ml2021.commands.sweep`.
+`ml2021.commands.sweep` runs the sweep.
 """
 
 import os
@@ -25,7 +25,6 @@ from ml2021.errors import CheckpointError, ConfigError, ResourceError
 from ml2021.runs.directory import (
     BEST_OF_SWEEP,
     RUNS,
-    RunDirectory,
     make_numbered,
     read_json,
     refuse_used,
@@ -41,7 +40,7 @@ _ORIGIN = "sweep_run.json"
 
 @dataclass(frozen=True)
 class SweepPlan:
-    """What the sweep runs: for run 1, 2, ... its settings, and the text of its config.
+    """The settings and the text of the config of run 1, 2, ...
 
     scales: linear or log for each key that is drawn from a range.
     """
@@ -74,7 +73,7 @@ class SweepDirectory:
 
     @property
     def results(self) -> Path:
-        """How each run ended, one line each."""
+        """The result of each finished run, one per line."""
         return self.path / "results.jsonl"
 
     @property
@@ -84,7 +83,7 @@ class SweepDirectory:
 
     @property
     def report(self) -> Path:
-        """The page to look at."""
+        """The report."""
         return self.path / "report.html"
 
     @property
@@ -94,19 +93,18 @@ class SweepDirectory:
 
     @property
     def candidates(self) -> Path:
-        """Runs that may become the best."""
+        """The runs that may become the best."""
         return self.path / "candidates"
 
     def candidate(self, run: int) -> Path:
-        """Return where that run is kept while the sweep goes on."""
+        """Return where that run is kept while the sweep is running."""
         return self.candidates / str(run)
 
 
 def create_sweep(path: Path | None, name: str) -> SweepDirectory:
-    """Make an empty directory: `path`, or the next free runs/<name>-sweep-<n>.
+    """Create an empty directory: `path`, or the next free runs/<name>-sweep-<n>.
 
-    Raises RunInUseError where `path` holds something already, ResourceError where it cannot be
-    made.
+    Raises RunInUseError if `path` is not empty, ResourceError if it cannot be created.
     """
     try:
         if path is None:
@@ -115,7 +113,7 @@ def create_sweep(path: Path | None, name: str) -> SweepDirectory:
         refuse_used(path)
     except OSError as error:
         where = error.filename or path or RUNS
-        raise ResourceError(f"{where}: cannot be made ({error.strerror})") from None
+        raise ResourceError(f"{where}: cannot be created ({error.strerror})") from None
     return SweepDirectory(path)
 
 
@@ -125,7 +123,7 @@ def is_sweep(path: Path) -> bool:
 
 
 def write_plan(sweep: SweepDirectory, plan: SweepPlan) -> None:
-    """Keep what the sweep runs."""
+    """Write sweep.json."""
     runs = [
         {"settings": settings, "config": text}
         for settings, text in zip(plan.settings, plan.texts, strict=True)
@@ -135,10 +133,12 @@ def write_plan(sweep: SweepDirectory, plan: SweepPlan) -> None:
 
 
 def read_plan(sweep: SweepDirectory) -> SweepPlan:
-    """Return what the sweep runs. Raises CheckpointError where it is not to be had."""
+    """Read sweep.json. Raises CheckpointError if that is not possible."""
     value = read_json(sweep.plan)
     if value.get("format_version") != FORMAT_VERSION:
-        raise CheckpointError(f"{sweep.plan}: of another version of ml2021; run the sweep again")
+        raise CheckpointError(
+            f"{sweep.plan}: written by another version of ml2021; run the sweep again"
+        )
     try:
         settings = tuple(dict(run["settings"]) for run in value["runs"])
         texts = tuple(str(run["config"]) for run in value["runs"])
@@ -150,7 +150,7 @@ def read_plan(sweep: SweepDirectory) -> SweepPlan:
 
 
 def load_results(sweep: SweepDirectory) -> dict[int, Result]:
-    """Return how the runs ended, by their numbers."""
+    """Return the results of the finished runs, by run number."""
     try:
         return read_results(sweep.results.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -162,7 +162,7 @@ def load_results(sweep: SweepDirectory) -> dict[int, Result]:
 
 
 class ResultsFile:
-    """results.jsonl, open for what ends next; what was cut short by a crash is mended."""
+    """results.jsonl, open for appending; a line that a crash cut short is removed first."""
 
     def __init__(self, sweep: SweepDirectory, kept: Iterable[Result]) -> None:
         self._path = sweep.results
@@ -173,7 +173,7 @@ class ResultsFile:
             raise self._refusal(error) from None
 
     def append(self, result: Result) -> None:
-        """Add a run's end, onto the disk."""
+        """Add a result, durably."""
         try:
             self._file.write(write_line(result))
             self._file.flush()
@@ -196,7 +196,7 @@ def write_table(sweep: SweepDirectory, plan: SweepPlan, results: Mapping[int, Re
 
 
 def begin_candidates(sweep: SweepDirectory, runs: Sequence[int]) -> None:
-    """Make the folder of candidates: those of `runs` stay, and the best becomes one again."""
+    """Create the folder of candidates: those of `runs` stay, and best/ becomes one again."""
     sweep.candidates.mkdir(exist_ok=True)
     if sweep.best.is_dir():
         number = read_json(sweep.best / _ORIGIN)["run"]
@@ -206,12 +206,9 @@ def begin_candidates(sweep: SweepDirectory, runs: Sequence[int]) -> None:
             shutil.rmtree(entry)
 
 
-def keep_best(sweep: SweepDirectory, best: Result | None) -> RunDirectory | None:
-    """Move the best candidate to best/ and drop the others. Returns it, if there is one."""
-    kept = None
+def keep_best(sweep: SweepDirectory, best: Result | None) -> None:
+    """Move the best candidate to best/ and delete the others."""
     if best is not None and sweep.candidate(best.run).is_dir():
         write_json(sweep.candidate(best.run) / _ORIGIN, {"run": best.run})
         sweep.candidate(best.run).replace(sweep.best)
-        kept = RunDirectory(sweep.best)
     shutil.rmtree(sweep.candidates, ignore_errors=True)
-    return kept

@@ -1,8 +1,8 @@
-"""A pack of runs trained side by side, and each of them as a session of its own when it has ended.
+"""Train a pack of runs side by side; each that ends becomes a `Trainer` of its own.
 
-What is kept of a run that has ended is left to `ml2021.sweeps.worker`.
+`ml2021.sweeps.worker` decides what is kept of it.
 
-Legend: K members.
+Legend: K members, the runs of the pack.
 """
 
 import time
@@ -31,7 +31,7 @@ from ml2021.training.trainer import Trainer, to_dataset
 
 @dataclass(frozen=True)
 class PackTensors:
-    """What the members share: the rows as the engine wants them, and the trivial answers."""
+    """What the members share: the rows as tensors, and the fitted baselines."""
 
     train: Dataset
     validation: Dataset | None
@@ -40,9 +40,9 @@ class PackTensors:
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A member that has ended: its place in the pack, and its run as if it had been alone.
+    """A member that has ended, as if it had trained alone.
 
-    history: a row of metrics.csv for each epoch. seconds: its share of the time.
+    place: in the pack. history: a row of metrics.csv per epoch. seconds: its share of the time.
     """
 
     place: int
@@ -53,14 +53,14 @@ class FinishedRun:
 
 @dataclass(frozen=True)
 class PackProgress:
-    """How many runs of the pack are done, parts of runs included, and which have just ended."""
+    """How many runs of the pack are done (half-way counts as 0.5), and which have just ended."""
 
     done: float
     ended: Sequence[FinishedRun]
 
 
 def prepare_tensors(data: TrainingData) -> PackTensors:
-    """Return a problem's rows on its device, and what the trivial answers learn from them."""
+    """Return the rows on the config's device, and the baselines fitted to them."""
     device = choose_device(data.config.device)
     validation = None
     with memory_errors(data.config):
@@ -71,9 +71,9 @@ def prepare_tensors(data: TrainingData) -> PackTensors:
 
 
 def pack_hyperparameters(configs: Sequence[Config], like: Tensor) -> Hyperparameters:
-    """Return how to train runs side by side that differ in the seed and the optimizer's numbers.
+    """Return the hyperparameters of runs that differ in the seed and the optimizer's numbers.
 
-    Numbers that differ become tensors (K, 1), on the device and with the dtype of `like`.
+    Numbers that differ become tensors (K, 1), with the device and dtype of `like`.
     """
     first = build_hyperparameters(configs[0])
     numbers = [differing_numbers(config.optimizer) for config in configs]
@@ -89,18 +89,18 @@ def pack_hyperparameters(configs: Sequence[Config], like: Tensor) -> Hyperparame
 def train_pack(
     training_data: Sequence[TrainingData], tensors: PackTensors, threads: int, share: float
 ) -> Iterator[PackProgress]:
-    """Train the members, each given by its problem: they share all of it but the config.
+    """Train the members; their training data differ in the config alone.
 
-    threads: the most; as many are used as for a run alone. share: of the free memory, that this
-    pack may fill; where it is not enough, some members wait.
-    Raises ConfigError where not even one of them fits, ResourceError where memory runs out.
+    threads: the most to use; no more than a run alone would. share: of the free memory that this
+    pack may fill; if that is not enough, some members wait.
+    Raises ConfigError if not even one member fits, ResourceError if memory runs out.
     """
     config = training_data[0].config
     network = build_network(config.model, *training_data[0].preprocessing.sizes)
     hparams, rows = build_hyperparameters(config), len(tensors.train)
     check_memory(network, hparams, rows, "model")
     limit = member_limit(network, hparams, rows, share) or len(training_data)
-    # Members are many small products: threads help only where they help each of them.
+    # Members are many small matrix products: threads help only if they help each of them.
     threads = min(threads, choose_threads(network, min(hparams.batch_size or rows, rows)))
     torch.set_num_threads(threads)
     with memory_errors(config):
@@ -112,7 +112,7 @@ def train_pack(
 
 
 class _Pack:
-    """Members side by side, their state, and what has been noted of each of them."""
+    """Members side by side, their state, and the history of each."""
 
     def __init__(
         self,
@@ -124,8 +124,8 @@ class _Pack:
         self._network, self._training_data = network, training_data
         self._tensors, self._threads = tensors, threads
         configs = [data.config for data in training_data]
-        self._training = pack_hyperparameters(configs, tensors.train.inputs)
-        self._state = start(network, self._training, len(tensors.train), tensors.train.inputs)
+        self._hparams = pack_hyperparameters(configs, tensors.train.inputs)
+        self._state = start(network, self._hparams, len(tensors.train), tensors.train.inputs)
         self._factor = loss_unit(configs[0], training_data[0].preprocessing).factor
         self._histories: list[list[MetricsRow]] = [[] for _ in training_data]
         self._seconds = [0.0] * len(training_data)
@@ -133,37 +133,37 @@ class _Pack:
 
     def train(self) -> Iterator[PackProgress]:
         """Train until every member has ended."""
-        state, hparams = self._state, self._training
+        state, hparams = self._state, self._hparams
         batches = hparams.batches(len(self._tensors.train))
-        begun = time.perf_counter()
+        before = time.perf_counter()
         for step in self._steps():
             now = time.perf_counter()
             for member in self._running:
-                self._seconds[member] += (now - begun) / len(self._running)
-            begun = now
+                self._seconds[member] += (now - before) / len(self._running)
+            before = now
             ended: list[int] = []
             if step is None:
                 ended = self._running
             elif step.progress.is_epoch_end:
-                self._note(step)
+                self._record_epoch(step)
                 patient = state.is_patient(hparams).tolist()
                 over = state.is_finished(hparams)
                 ended = [member for member in self._running if over or not patient[member]]
             self._running = [member for member in self._running if member not in ended]
-            part = (state.epoch + state.batch / batches) / hparams.epochs
-            done = len(self._training_data) - len(self._running) * (1 - part)
-            yield PackProgress(done, [self._end(member) for member in ended])
+            fraction = (state.epoch + state.batch / batches) / hparams.epochs
+            done = len(self._training_data) - len(self._running) * (1 - fraction)
+            yield PackProgress(done, [self._finished(member) for member in ended])
 
     def _steps(self) -> Iterator[MemberProgress | None]:
-        """Yield the steps of training; None where all that were left have diverged at once."""
+        """Yield the steps of training; None if all remaining members diverged at once."""
         train, validation = self._tensors.train, self._tensors.validation
         try:
-            yield from fit_members(self._network, self._training, self._state, train, validation)
+            yield from fit_members(self._network, self._hparams, self._state, train, validation)
         except DivergenceError:
             yield None
 
-    def _note(self, step: MemberProgress) -> None:
-        """Add the epoch's row of metrics.csv to the history of each member that is still fine."""
+    def _record_epoch(self, step: MemberProgress) -> None:
+        """Add the epoch's row of metrics.csv to the history of each healthy member."""
         members = step.members.tolist()
         lrs = [float(self._training_data[member].config.optimizer.lr) for member in members]
         rows = member_rows(self._training_data[0], step.progress, lrs, self._factor)
@@ -172,7 +172,7 @@ class _Pack:
             if row is not None and not diverged[member]:
                 self._histories[member].append(row)
 
-    def _end(self, member: int) -> FinishedRun:
+    def _finished(self, member: int) -> FinishedRun:
         """Return a member as a run of its own."""
         data = self._training_data[member]
         hparams = build_hyperparameters(data.config)

@@ -1,8 +1,8 @@
-"""Which runs of a sweep train side by side.
+"""Which runs of a sweep train side by side, as a pack.
 
-A pack's members share shape, data, batches and schedule; they may differ in the seed and in the
-optimizer's numbers, which the engine takes one for each member. How many fit the memory is left to
-`ml2021.sweeps.pack`, since that needs the data.
+Packed runs share network shape, data, batches and schedule; they may differ in the seed and in the
+optimizer's numbers, which the engine takes one per run. How many fit in memory depends on the data
+and is decided in `ml2021.sweeps.pack`.
 """
 
 import itertools
@@ -14,14 +14,14 @@ from ml2021.config import schema
 from ml2021.config.loading import to_plain
 
 MEMBER_LIMIT = 32
-"""The most members of a pack: from 16 on a member costs no less."""
+"""The most runs of a pack: beyond 16, a run gets no cheaper."""
 
 WHOLE_GROUPS = 3
-"""Groups of runs for each worker from which none is split: there is enough to keep all busy."""
+"""With this many groups of runs per worker, none is split: there are enough to keep all busy."""
 
 _INPUTS, _FIXED = 50, 5_000
-"""Inputs of a table that is not known yet, and the parameters whose update costs as much as what
-every update costs."""
+"""A guess at the inputs of a table that was not read yet, and an update's fixed cost, in parameters
+that could be updated meanwhile."""
 
 _NOT_SHARED = ("seed", "sweep")
 
@@ -29,13 +29,13 @@ Pack = tuple[int, ...]
 
 
 def differing_numbers(optimizer: schema.Optimizer) -> dict[str, float]:
-    """Return the optimizer's numbers, which may differ inside of a pack."""
+    """Return the optimizer's numbers, which may differ within a pack."""
     plain = optimizer.model_dump()
     return {key: value for key, value in plain.items() if type(value) is float}
 
 
 def group_key(config: schema.Config) -> str:
-    """Return a text that is the same for the runs that can be members of one pack."""
+    """Return a text that is equal for runs that can train in the same pack."""
     plain: dict[str, Any] = to_plain(config)
     for key in _NOT_SHARED:
         del plain[key]
@@ -45,9 +45,9 @@ def group_key(config: schema.Config) -> str:
 
 
 def make_packs(configs: Mapping[int, schema.Config], jobs: int) -> list[Pack]:
-    """Deal the runs, by their numbers, out to packs for so many workers.
+    """Distribute runs, given by their numbers, over packs for `jobs` workers.
 
-    Those that will take longest come first, so that no worker is left with one at the end.
+    The longest packs come first, so that none is left running alone at the end.
     """
     groups: dict[str, list[int]] = {}
     for number, config in configs.items():
@@ -55,13 +55,13 @@ def make_packs(configs: Mapping[int, schema.Config], jobs: int) -> list[Pack]:
     are_few = len(groups) < WHOLE_GROUPS * jobs
     packs = []
     for numbers in groups.values():
-        parts = max(jobs if are_few else 1, -(-len(numbers) // MEMBER_LIMIT))
-        packs += _split(numbers, min(parts, len(numbers)))
+        count = max(jobs if are_few else 1, -(-len(numbers) // MEMBER_LIMIT))
+        packs += _split(numbers, min(count, len(numbers)))
     return sorted(packs, key=lambda pack: len(pack) * _work(configs[pack[0]]), reverse=True)
 
 
 def _work(config: schema.Config) -> float:
-    """Return about how long a run takes, in a unit of its own: the table is not known yet."""
+    """Return an estimate of how long a run takes, in arbitrary units."""
     match config.model:
         case schema.Linear():
             parameters = _INPUTS
@@ -75,8 +75,8 @@ def _work(config: schema.Config) -> float:
     return config.train.epochs * (parameters + _FIXED)
 
 
-def _split(numbers: Sequence[int], parts: int) -> list[Pack]:
-    """Return that many parts whose sizes differ by at most one."""
-    size, more = divmod(len(numbers), parts)
-    ends = [part * size + min(part, more) for part in range(parts + 1)]
+def _split(numbers: Sequence[int], count: int) -> list[Pack]:
+    """Return `count` packs whose sizes differ by at most one."""
+    size, larger = divmod(len(numbers), count)
+    ends = [pack * size + min(pack, larger) for pack in range(count + 1)]
     return [tuple(numbers[a:b]) for a, b in itertools.pairwise(ends)]

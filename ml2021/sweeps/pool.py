@@ -1,11 +1,12 @@
-"""The worker processes of a sweep: tasks handed out, events reported back.
+"""The worker processes of a sweep: tasks go out, events come back.
 
-Each gets a pack at a time. A worker that dies takes its pack along and nothing else: another one
-takes its place. `concurrent.futures` would do less: one dead worker breaks its whole pool. What a
-worker does is left to `ml2021.sweeps.worker`.
+Each worker gets one pack at a time. A worker that dies fails the runs of its pack only, and another
+one replaces it; in `concurrent.futures`, one dead worker breaks the whole pool. What a worker does
+is in `ml2021.sweeps.worker`.
 """
 
 import contextlib
+import gc
 import json
 import os
 import queue
@@ -23,10 +24,11 @@ from ml2021.sweeps.results import Result
 
 @dataclass(frozen=True)
 class PackTask:
-    """A pack that a worker is to train: run number -> the text of its config.
+    """A pack to train.
 
-    threads: of the CPU. share: of the free memory. losses: of all runs; they decide the metric.
-    best: the value and the number of the best run that is known.
+    sweep: the sweep's directory. runs: run number -> the text of its config. threads: CPU threads.
+    share: of the free memory. losses: of all runs; they determine the metric. best: the validation
+    score and the number of the best run so far.
     """
 
     sweep: str
@@ -43,7 +45,7 @@ def task_to_line(task: PackTask) -> str:
 
 
 def task_from_line(line: str) -> PackTask:
-    """Read what `task_to_line` wrote."""
+    """Parse what `task_to_line` wrote."""
     value = json.loads(line)
     value["runs"] = {int(run): text for run, text in value["runs"].items()}
     value["best"] = None if value["best"] is None else tuple(value["best"])
@@ -59,29 +61,30 @@ class RunEnded:
 
 @dataclass(frozen=True)
 class TableRead:
-    """A table has been read; the lines say how."""
+    """A table has been read; the lines describe it."""
 
     lines: Sequence[str]
 
 
 @dataclass(frozen=True)
 class Progressed:
-    """How many of the runs that are in training are done, parts of runs included."""
+    """How many of the runs in training are done; a run half-way counts as 0.5."""
 
-    running: float
+    done: float
 
 
 Event = RunEnded | TableRead | Progressed
 
 POLL_SECONDS = 0.1
-"""How long a signal may wait for an answer."""
+"""How long a signal may go unnoticed."""
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
-# A worker imports what we do, and nothing from the working directory.
+# A worker imports what this process does, nothing from the working directory, and collects garbage
+# as rarely (see `ml2021.__main__`).
 _CODE = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from ml2021.sweeps.worker import main; main()"
+    "import gc, json, sys; sys.path[:], threshold = json.loads(sys.argv[1]); "
+    "gc.set_threshold(threshold); from ml2021.sweeps.worker import main; main()"
 )
 
 
@@ -94,25 +97,25 @@ class _Worker:
     done: float = 0.0
 
     def end(self) -> int:
-        """Wait for its end, close what leads to it, and return its exit code."""
+        """Wait until it has ended, close its pipes, and return its exit code."""
         code = self.process.wait()
         self.reader.join()
         assert self.process.stdin is not None
-        with contextlib.suppress(OSError):  # what was not written yet has nowhere to go
+        with contextlib.suppress(OSError):  # the last task may not have been written
             self.process.stdin.close()
         return code
 
     @property
-    def part(self) -> float:
-        """How much of the runs that have not ended is done."""
+    def done_of_waiting(self) -> float:
+        """How many of the runs that have not ended are done, as in `Progressed`."""
         return max(0.0, self.done - (len(self.pack) - len(self.waiting)))
 
 
 class Pool:
     """Worker processes, and the packs that wait for one; use it in a `with`.
 
-    threads: for each worker. data_of: what tells the data of two packs apart: a worker rather
-    takes a pack whose data it has.
+    threads: per worker. data_of: a key for the data of a pack; a worker gets a pack whose data it
+    has already loaded if there is one.
     """
 
     def __init__(
@@ -139,10 +142,10 @@ class Pool:
             worker.end()
 
     def run(self, stopped: Callable[[], bool]) -> Iterator[Event]:
-        """Train all packs, or until `stopped`, and yield what the workers say."""
+        """Train all packs, or until `stopped`, and yield what the workers report."""
         while not stopped():
             while self._packs and len(self._workers) < self._jobs:
-                self._hand_out(self._start())
+                self._assign_pack(self._start())
             if not self._workers:
                 return
             try:
@@ -150,36 +153,36 @@ class Pool:
             except queue.Empty:
                 continue
             if line is None:
-                yield from self._bury(number)
+                yield from self._remove_dead(number)
             else:
-                yield from self._hear(number, json.loads(line))
-            yield Progressed(sum(worker.part for worker in self._workers.values()))
+                yield from self._handle_reply(number, json.loads(line))
+            yield Progressed(sum(worker.done_of_waiting for worker in self._workers.values()))
 
-    def _hear(self, number: int, said: Mapping[str, Any]) -> Iterator[Event]:
+    def _handle_reply(self, number: int, reply: Mapping[str, Any]) -> Iterator[Event]:
         worker = self._workers[number]
-        match said["event"]:
+        match reply["event"]:
             case "result":
-                result = Result(**said["result"])
+                result = Result(**reply["result"])
                 worker.waiting.discard(result.run)
                 yield RunEnded(result)
             case "progress":
-                worker.done = said["done"]
+                worker.done = reply["done"]
             case "data":
-                yield TableRead(said["lines"])
+                yield TableRead(reply["lines"])
             case "idle":
-                self._hand_out(number)
+                self._assign_pack(number)
             case _:
-                raise RuntimeError(f"a worker failed:\n{said['text']}")
+                raise RuntimeError(f"a worker failed:\n{reply['text']}")
 
     def _start(self) -> int:
         environment = {**os.environ, **dict.fromkeys(_THREAD_VARIABLES, str(self._threads))}
         process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _CODE, json.dumps(sys.path)],
+            [sys.executable, "-P", "-c", _CODE, json.dumps([sys.path, gc.get_threshold()[0]])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
             encoding="utf-8",
-            process_group=0,  # a Ctrl-C at the terminal is for us alone
+            process_group=0,  # so that Ctrl-C at the terminal reaches this process alone
         )
         self._started += 1
         number = self._started
@@ -194,24 +197,24 @@ class Pool:
                 self._replies.put((number, line))
         self._replies.put((number, None))
 
-    def _hand_out(self, number: int) -> None:
-        """Give a worker its next pack, or where none is left, leave to end."""
+    def _assign_pack(self, number: int) -> None:
+        """Give a worker its next pack; if none is left, let it end."""
         worker = self._workers[number]
         assert worker.process.stdin is not None
-        with contextlib.suppress(OSError):  # it has died, which its reader will tell
+        with contextlib.suppress(OSError):  # it has died, which its reader will report
             if not self._packs:
                 worker.pack, worker.waiting = (), set()
                 worker.process.stdin.close()
                 return
-            held = self._data_of(worker.pack) if worker.pack else None
-            index = next((i for i, p in enumerate(self._packs) if self._data_of(p) == held), 0)
+            loaded = self._data_of(worker.pack) if worker.pack else None
+            index = next((i for i, p in enumerate(self._packs) if self._data_of(p) == loaded), 0)
             worker.pack = self._packs.pop(index)
             worker.waiting, worker.done = set(worker.pack), 0.0
             worker.process.stdin.write(task_to_line(self._make_task(worker.pack)))
             worker.process.stdin.flush()
 
-    def _bury(self, number: int) -> Iterator[Event]:
-        """Give up what a worker had that is no more."""
+    def _remove_dead(self, number: int) -> Iterator[Event]:
+        """Mark a dead worker's unfinished runs as failed."""
         worker = self._workers.pop(number)
         code = worker.end()
         how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"

@@ -1,7 +1,6 @@
-"""What a sweep has come to: its settings from the best on, and what they say in words.
+"""The summary of a sweep: its settings, best first, and the findings in words.
 
-The words are printed where a sweep ends and stand above its pictures. Drawing is left to
-`ml2021.report.sweep`.
+Both are printed when a sweep ends, and the findings head its report (`ml2021.report.sweep`).
 """
 
 from collections.abc import Mapping
@@ -21,7 +20,7 @@ from ml2021.evaluation.comparison import (
     shared_baselines,
 )
 from ml2021.evaluation.metrics import selection_metric
-from ml2021.formatting import heading, number, verdict
+from ml2021.formatting import heading, number, plural, verdict
 from ml2021.sweeps.directory import SweepPlan
 from ml2021.sweeps.results import (
     PARTS,
@@ -35,157 +34,160 @@ from ml2021.sweeps.results import (
 )
 
 SHOWN_GROUPS = 20
-"""The most lines of the table that is printed; sweep.csv has every run."""
+"""The most rows of the printed table; sweep.csv has every run."""
 
 SweepColumn = tuple[str, str]
-"""A part and a score."""
+"""A split and a metric."""
 
 
 @dataclass(frozen=True)
 class SweepSummary:
-    """The plan of a sweep and how its runs ended, so far."""
+    """The plan of a sweep, and the results of the runs that have ended so far."""
 
     plan: SweepPlan
     results: Mapping[int, Result]
 
     @cached_property
     def done(self) -> list[Result]:
-        """The runs that have ended well, in the order of the sweep."""
+        """The completed runs, in the order of the sweep."""
         ended = [result for _, result in sorted(self.results.items())]
         return [result for result in ended if result.status == "done"]
 
     @cached_property
     def keys(self) -> list[str]:
-        """The keys that are swept."""
+        """The swept keys."""
         return list(dict.fromkeys(key for own in self.plan.settings for key in own))
 
     @property
-    def is_one_question(self) -> bool:
-        """Whether there are runs that ended well, and all can be held against each other."""
+    def are_comparable(self) -> bool:
+        """Whether there are completed runs, and all have the same task and target."""
         return answer_one_question(self.done)
 
     @property
-    def score(self) -> str:
-        """The score that tells which run is best, the one nearest to the loss; low is good."""
+    def metric(self) -> str:
+        """The metric that selects the best run, the one nearest to the loss; lower is better."""
         return selection_metric(self.done[0].task, self._losses)
 
     @property
-    def parts(self) -> list[str]:
-        """The parts that any run was scored on."""
-        return [part for part in PARTS if any(part in result.scores for result in self.done)]
+    def splits(self) -> list[str]:
+        """The splits that any run was scored on."""
+        return [split for split in PARTS if any(split in result.scores for result in self.done)]
 
     @cached_property
     def best(self) -> Result | None:
-        """The run that is best on validation rows."""
+        """The run with the best validation score; None without validation rows."""
         return choose_best(self.done, self._losses)
 
     @cached_property
-    def contenders(self) -> list[RunResult]:
-        """The runs that have ended well, with the text of each swept key."""
-        found = []
+    def run_results(self) -> list[RunResult]:
+        """The completed runs, with the text of each swept key."""
+        run_results = []
         for result in self.done:
             own = self.plan.settings[result.run - 1]
             config = self.plan.configs[result.run - 1]
             texts = {key: setting_text(key, own, config) for key in self.keys}
-            found.append(run_result_of(result, str(result.run), texts))
-        return found
+            run_results.append(run_result_of(result, str(result.run), texts))
+        return run_results
 
     @cached_property
     def groups(self) -> list[Group]:
-        """The settings, those that differ in the seed alone as one; the best by validation first.
+        """The settings; runs that differ only in the seed are one group.
 
-        In the order of the sweep where there are no validation rows.
+        The best on validation comes first; without validation rows, in the order of the sweep.
         """
-        groups = group(self.contenders)
-        if "validation" in self.parts:
-            groups.sort(key=lambda each: each.spread("validation", self.score).rank)
+        groups = group(self.run_results)
+        if "validation" in self.splits:
+            groups.sort(key=lambda each: each.spread("validation", self.metric).rank)
         return groups
 
     @property
     def columns(self) -> list[SweepColumn]:
-        """What the table of the groups shows."""
-        return [(part, self.score) for part in self.parts]
+        """The columns of the table of groups."""
+        return [(split, self.metric) for split in self.splits]
 
     def value(self, run: int, key: str) -> Any:
-        """Return what a key is in a run; None where it has no such key."""
+        """Return the key's value in a run; None if its config has no such key."""
         return setting_value(key, self.plan.settings[run - 1], self.plan.configs[run - 1])
 
     def numbers(self, key: str) -> list[float] | None:
-        """Return what a key is in each run that has ended well, where all of it are numbers."""
+        """Return the key's value in each completed run, or None if any is not a number."""
         values = [self.value(result.run, key) for result in self.done]
         if all(type(value) in (int, float) for value in values):
             return [float(value) for value in values]
         return None
 
-    def trivial(self, part: str) -> dict[str, float]:
-        """Return the score of each trivial answer that is the same for all runs."""
-        baselines = shared_baselines(self.groups, part)
+    def baselines(self, split: str) -> dict[str, float]:
+        """Return the score of each baseline that is the same for all runs."""
+        baselines = shared_baselines(self.groups, split)
         return {
             name.replace("_", " "): value
             for name, scores in baselines.items()
-            if (value := scores[self.score]) is not None
+            if (value := scores[self.metric]) is not None
         }
 
     def lines(self) -> list[str]:
-        """Return the table for people, and the trivial answers beside it."""
+        """Return the table as printed, and a line with the baselines."""
         lines = comparison_table(self.groups[:SHOWN_GROUPS], self.columns)
         if (more := len(self.groups) - SHOWN_GROUPS) > 0:
             lines.append(f"and {more:,} more")
-        part = self.parts[-1]
-        if trivial := self.trivial(part):
-            said = ", ".join(f"{number(value)} of {name}" for name, value in trivial.items())
-            lines += ["", f"trivial answers, {heading(self.score)} {part}: {said}"]
+        split = self.splits[-1]
+        if baselines := self.baselines(split):
+            values = ", ".join(f"{name} {number(value)}" for name, value in baselines.items())
+            lines += ["", f"baselines, {heading(self.metric)} {split}: {values}"]
         return lines
 
-    def words(self, best: Path) -> list[str]:
-        """Return what a reader of the table has to know; the best run is kept at `best`."""
-        words = []
+    def findings(self, best: Path) -> list[str]:
+        """Return the findings, a sentence or two each; the best run is saved at `best`."""
+        findings = []
         if self.best is None:
-            words.append("No validation rows: none of the runs is called the best.")
+            findings.append("No validation rows, so no best run.")
         else:
-            words += self._best_in_words(self.best, best)
-            words += self._edges()
-            words += self._chance()
+            findings += self._describe_best(self.best, best)
+            findings += self._edges()
+            findings += self._chance()
         for status in ("diverged", "failed"):
             count = sum(result.status == status for result in self.results.values())
             if count:
-                words.append(f"Runs that {status}: {count:,} of {len(self.plan.texts):,}.")
-        for part in self.parts[1:]:
-            if not are_same_rows(self.contenders, part):
-                words.append(f"The runs were scored on different {part} rows: compare with care.")
-        return words
+                findings.append(f"{count:,} of {plural(len(self.plan.texts), 'run')} {status}.")
+        for split in self.splits[1:]:
+            if not are_same_rows(self.run_results, split):
+                findings.append(
+                    f"The runs were scored on different {split} rows; "
+                    "those scores are not comparable."
+                )
+        return findings
 
-    def _best_in_words(self, result: Result, path: Path) -> list[str]:
+    def _describe_best(self, result: Result, path: Path) -> list[str]:
         own = self.plan.settings[result.run - 1]
         settings = ", ".join(f"{key} {dump_value(value)}" for key, value in own.items())
-        words = [f"Best by validation: run {result.run}, with {settings}; kept in {path}."]
+        findings = [f"Best on validation: run {result.run} ({settings}), saved in {path}."]
         if "test" in result.scores:
-            words.append(verdict(self.score, result.scores["test"], result.baselines["test"]))
-        return words
+            findings.append(verdict(self.metric, result.scores["test"], result.baselines["test"]))
+        return findings
 
     def _edges(self) -> list[str]:
-        """Say which numbers of the best setting are at an end of what was tried."""
-        words = []
+        """Say which numbers of the best setting are at the edge of the values tried."""
+        findings = []
         best = int(self.groups[0].first.name)
         for key in self.keys:
             tried = set(self.numbers(key) or ())
             if key == SEED or key in self.plan.scales or len(tried) < 3:
                 continue
             own = self.value(best, key)
-            for end, what, more in (
-                (max(tried), "largest", "larger"),
-                (min(tried), "smallest", "smaller"),
+            for end, edge, other in (
+                (max(tried), "upper", "larger"),
+                (min(tried), "lower", "smaller"),
             ):
                 if own == end:
-                    words.append(
-                        f"The table's best setting has {key} {dump_value(own)}, the {what} that "
-                        f"was tried: {more} ones may be better still."
+                    findings.append(
+                        f"The best setting has {key} {dump_value(own)}, the {edge} edge of the "
+                        f"search range; try {other} values."
                     )
-        return words
+        return findings
 
     def _chance(self) -> list[str]:
-        """Say how many settings the seed alone might have made the best."""
-        spreads = [each.spread("validation", self.score) for each in self.groups]
+        """Say how many settings are as good as the best one up to the spread between seeds."""
+        spreads = [each.spread("validation", self.metric) for each in self.groups]
         best = spreads[0]
         if best.mean is None or best.std is None:
             return []
@@ -193,8 +195,9 @@ class SweepSummary:
         if not near:
             return []
         return [
-            f"From seed to seed the table's best setting moves by {number(best.std)}, and {near:,} "
-            f"of the other {len(spreads) - 1:,} are within that of it: chance chose among them."
+            f"The seed-to-seed standard deviation of the best setting is {number(best.std)}; "
+            f"{near:,} of {plural(len(spreads) - 1, 'other setting')} "
+            f"{'is' if near == 1 else 'are'} within it, so their order is not significant."
         ]
 
     @cached_property

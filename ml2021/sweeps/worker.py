@@ -1,10 +1,9 @@
-"""A worker process: packs come in as lines of JSON, and what becomes of their runs goes out so.
+"""A worker process: it reads packs as lines of JSON, trains them, and replies with lines of JSON.
 
-It ends when its standard input does, so that it never outlives the process that started it, not
-even one that was killed. Which worker gets which pack is left to `ml2021.sweeps.pool`.
+It ends when its standard input does, so that it never outlives the process that started it, even
+one that was killed. `ml2021.sweeps.pool` decides which worker gets which pack.
 """
 
-import gc
 import json
 import os
 import queue
@@ -39,18 +38,16 @@ if TYPE_CHECKING:
     from ml2021.data.load import TrainingData
     from ml2021.sweeps.pack import PackTensors
 
-COLLECTION_THRESHOLD = 1_000_000  # as in ml2021.__main__
-
 PROGRESS_SECONDS = 0.2
+"""The least time between two progress reports."""
 
 Reply = Callable[[Mapping[str, Any]], None]
 
 
 def main() -> None:
-    """Train what comes in until nothing more does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started us
-    gc.set_threshold(COLLECTION_THRESHOLD)
-    # Whatever a library prints must not come between the replies.
+    """Train packs until standard input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process handles Ctrl-C
+    # What a library prints must not mix with the replies.
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -73,42 +70,42 @@ def main() -> None:
 
 
 def _listen(lines: "queue.SimpleQueue[str]") -> None:
-    """Hand on what comes in; at its end, end the process, whatever it is doing."""
+    """Pass on lines of standard input; at its end, end the process, whatever it is doing."""
     for line in sys.stdin:
         lines.put(line)
     os._exit(0)
 
 
 class Worker:
-    """Trains packs; the data of the last one is kept for the next."""
+    """Trains packs; the data of the last pack is kept for the next."""
 
     def __init__(self, reply: Reply) -> None:
         self._reply = reply
-        self._held: tuple[object, TrainingData, PackTensors] | None = None
+        self._loaded: tuple[object, TrainingData, PackTensors] | None = None
 
     def train(self, task: PackTask) -> None:
-        """Train a pack, and reply with its progress and with the result of each run."""
+        """Train a pack, and reply with its progress and the result of each run."""
         waiting = list(task.runs)
 
-        def say(result: Result) -> None:
+        def send(result: Result) -> None:
             waiting.remove(result.run)
             self._reply({"event": "result", "result": result.to_json()})
 
         try:
-            self._train(task, say)
+            self._train(task, send)
         except Ml2021Error as error:
             for run in tuple(waiting):
-                say(Result(run, "failed", lines=error.lines, exit_code=error.exit_code))
+                send(Result(run, "failed", lines=error.lines, exit_code=error.exit_code))
         self._reply({"event": "idle"})
 
-    def _train(self, task: PackTask, say: Callable[[Result], None]) -> None:
+    def _train(self, task: PackTask, send: Callable[[Result], None]) -> None:
         training_data, tensors = self._load(task)
 
         from ml2021.sweeps.pack import train_pack
 
         sweep, runs = SweepDirectory(Path(task.sweep)), list(task.runs)
         best = task.best
-        said = time.monotonic()
+        last_reply = time.monotonic()
         for progress in train_pack(training_data, tensors, task.threads, task.share):
             ended = [(result_of(runs[m.place], m), m) for m in progress.ended]
             known = [
@@ -122,30 +119,30 @@ class Worker:
                     best = rank
                     keep_candidate(sweep, rank[1], task.runs[rank[1]], member, summary)
             for (result, _), _ in ended:
-                say(result)
-            if time.monotonic() - said > PROGRESS_SECONDS:
+                send(result)
+            if time.monotonic() - last_reply > PROGRESS_SECONDS:
                 self._reply({"event": "progress", "done": progress.done})
-                said = time.monotonic()
+                last_reply = time.monotonic()
 
     def _load(self, task: PackTask) -> "tuple[list[TrainingData], PackTensors]":
-        """Return the problem of each run, and the data that they share.
+        """Return the training data of each run, and the tensors that they share.
 
-        It is read only where it is not that of the last pack.
+        The file is read only if its data is not that of the last pack.
         """
         from ml2021.data.load import load_training_data, with_config
 
         configs = {run: load_config_text(text, f"run {run}") for run, text in task.runs.items()}
         first = next(iter(configs.values())).config
         key = (first.data, first.task, first.device)
-        if self._held is None or self._held[0] != key:
-            self._held = None  # before the next, so that the memory never holds two
+        if self._loaded is None or self._loaded[0] != key:
+            self._loaded = None  # before the next, so that memory never holds two
             data = load_training_data(first, _locate_in(next(iter(configs))))
             self._reply({"event": "data", "lines": describe(data)})
 
             from ml2021.sweeps.pack import prepare_tensors
 
-            self._held = (key, data, prepare_tensors(data))
-        _, data, tensors = self._held
+            self._loaded = (key, data, prepare_tensors(data))
+        _, data, tensors = self._loaded
         training_data = [
             with_config(data, loaded.config, _locate_in(run)) for run, loaded in configs.items()
         ]
@@ -153,12 +150,12 @@ class Worker:
 
 
 def _locate_in(run: int) -> Callable[..., str]:
-    """Return what says where a key of a run stands, which is on no line of a file."""
+    """Return a `locate` for an in-memory config, whose keys have no file position."""
     return lambda *keys: f"run {run}, {dotted(keys)}"
 
 
 def result_of(run: int, member: FinishedRun) -> tuple[Result, Mapping[str, Any]]:
-    """Return how a run ended, and its summary; an empty one if it diverged."""
+    """Return how a run ended, and its summary, which is empty if it diverged."""
     trainer = member.trainer
     config, state = trainer.data.config, trainer.state
     evaluations: Mapping[str, Evaluation] = {}
@@ -181,10 +178,10 @@ def result_of(run: int, member: FinishedRun) -> tuple[Result, Mapping[str, Any]]
         parameters=trainer.network.layout.parameters,
         epochs=state.epoch,
         best_epoch=int(state.best_epoch),
-        scores={part: report.scores for part, report in evaluations.items()},
-        rows={part: report.rows for part, report in evaluations.items()},
-        truths={part: report.truth_sha256 for part, report in evaluations.items()},
-        baselines={part: report.baselines for part, report in evaluations.items()},
+        scores={split: e.scores for split, e in evaluations.items()},
+        rows={split: e.rows for split, e in evaluations.items()},
+        truths={split: e.truth_sha256 for split, e in evaluations.items()},
+        baselines={split: e.baselines for split, e in evaluations.items()},
         lines=lines,
         exit_code=DivergenceError.exit_code if lines else 0,
     )
@@ -194,7 +191,7 @@ def result_of(run: int, member: FinishedRun) -> tuple[Result, Mapping[str, Any]]
 def keep_candidate(
     sweep: SweepDirectory, run: int, text: str, member: FinishedRun, summary: Mapping[str, Any]
 ) -> None:
-    """Write a run that may become the best as an ordinary run directory, whole or not at all."""
+    """Write a run that may become the best as a run directory, completely or not at all."""
     trainer = member.trainer
     draft = RunDirectory(sweep.candidates / f".{run}")
     shutil.rmtree(draft.path, ignore_errors=True)
