@@ -95,6 +95,9 @@ class Frame:
 
 _PIXELS_PER_INCH = 96
 
+_MOST_COLUMNS = 5
+"""Tables with more columns than this are shown as cards on phones."""
+
 _STYLE = files("ml2021.report").joinpath("page.css").read_text(encoding="utf-8")
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'"
@@ -181,7 +184,7 @@ def _table(table: Table) -> str:
         cells = "".join(map(_cell, row, table.headings))
         rows.append(f"<tr{bold}>{cells}</tr>\n")
     top = f"<thead><tr>{head}</tr></thead>\n" if any(table.headings) else ""
-    kind = "text" if table.is_text else "cards"
+    kind = "text" if table.is_text else "cards" if len(table.headings) > _MOST_COLUMNS else "narrow"
     inside = f'<table class="{kind}">{top}<tbody>{"".join(rows)}</tbody></table>'
     drawn = f'{caption}<div class="scroll">{inside}</div>\n'
     return drawn if table.folded is None else _fold(table.folded, drawn)
