@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import AxLine
 from numpy.typing import NDArray
 
-from ml2021.report.figures import functions, learning, predictions
+from ml2021.report.figures import functions, learning, predictions, style
 from ml2021.report.figures import functions as networks
 from ml2021.report.figures import predictions as classes
 from ml2021.report.figures.style import cjk_families, to_svg
@@ -49,18 +49,11 @@ def test_learning_curves() -> None:
     assert texts == ["training", "validation", "best: epoch 3"]
 
 
-def test_a_line_of_very_many_points_keeps_its_ends() -> None:
-    kept = learning.thinned(12_345)
-    assert (kept[0], kept[-1]) == (0, 12_344)
-    assert len(kept) == learning.MOST_POINTS
-    assert (np.diff(kept) > 0).all()
-
-
 def test_gradient_sizes_go_from_back_to_front() -> None:
     updates, norms = np.array([0, 10, 20]), np.array([[1.0, 7], [2, 8], [3, 9]])
     figure = learning.gradient_sizes(updates, norms, ["layer 1", "layer 2, the output"])
     (axes,) = figure.axes
-    assert names_of(axes) == ("update", "length of the gradient")
+    assert names_of(axes) == ("update", "gradient norm")
     assert [line.get_label() for line in axes.lines] == ["layer 2, the output", "layer 1"]
     np.testing.assert_array_equal(data_of(axes, 0), (updates, norms[:, 1]))
     np.testing.assert_array_equal(data_of(axes, 1), (updates, norms[:, 0]))
@@ -69,16 +62,16 @@ def test_gradient_sizes_go_from_back_to_front() -> None:
 @pytest.mark.parametrize(
     ("rows", "batch", "drawn", "said"),
     [
-        (64, 32, 2, ["64 rows, 32 a batch: 2 updates per epoch", ""]),
-        (70, 32, 3, ["70 rows, 32 a batch: 3 updates per epoch", "the last batch has 6"]),
-        (6, 6, 1, ["6 rows, 6 a batch: 1 update an epoch", ""]),
+        (64, 32, 2, ["64 rows in batches of 32: 2 updates per epoch", ""]),
+        (70, 32, 3, ["70 rows in batches of 32: 3 updates per epoch", "the last batch has 6"]),
+        (6, 6, 1, ["6 rows in batches of 6: 1 update per epoch", ""]),
         (
             3_201,
             32,
             60,
             [
-                "3,201 rows, 32 a batch: 101 updates per epoch",
-                "60 of them are drawn; the last batch has 1",
+                "3,201 rows in batches of 32: 101 updates per epoch",
+                "the first 60 are shown; the last batch has 1",
             ],
         ),
     ],
@@ -130,7 +123,7 @@ def test_of_very_many_points_some_are_drawn() -> None:
     many = RANDOM.normal(size=(2, 9_000))
     (axes,) = predictions.truth_against_prediction(many[0], many[1], "views").axes
     truth, said = data_of(axes, 1)
-    assert len(truth) == predictions.MOST_POINTS
+    assert len(truth) == style.MOST_POINTS
     pairs = set(zip(*many.tolist(), strict=True))
     assert set(zip(truth.tolist(), said.tolist(), strict=True)) <= pairs
 
@@ -212,7 +205,7 @@ def test_reliability() -> None:
     stated, came, counts = np.array([0.1, 0.9]), np.array([0.0, 0.8]), np.array([10, 40])
     figure = classes.reliability(stated, came, counts, "a class with a very long name indeed")
     upper, lower = figure.axes
-    assert upper.get_ylabel() == "share that came true"
+    assert upper.get_ylabel() == "observed frequency"
     assert lower.get_xlabel().startswith("probability of a class wi")
     assert lower.get_ylabel() == "rows"
     np.testing.assert_array_equal(data_of(upper, 0), ([0, 1], [0, 1]))
@@ -246,7 +239,7 @@ def test_bars(count: int) -> None:
 
 def test_coefficients_of_a_series() -> None:
     (axes,) = functions.lag_coefficients(np.array([0.5, -0.2]), "views").axes
-    assert names_of(axes) == ("steps before", "coefficient of views")
+    assert names_of(axes) == ("lag, in rows", "coefficient of views")
     heights = [patch.get_height() for patch in axes.patches]  # type: ignore[attr-defined]
     assert heights == [0.5, -0.2]
 

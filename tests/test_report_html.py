@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from ml2021.report.figures.style import new_figure, shown
-from ml2021.report.html import Block, Items, Listing, Picture, Section, Table, Text, render
+from ml2021.report.html import Block, Frame, Items, Listing, Picture, Section, Table, Text, render
 
 HOSTILE = "<script>alert('x')</script>\"&\n\x1b[31m"
 
@@ -47,7 +47,7 @@ def page_of(text: str) -> str:
         Table((text, text), [[text, text]], folded=text),
         Picture("name", figure, text),
     ]
-    return render(text, text, [text], [Section("name", text, text, blocks)], text)
+    return render(Frame(text, text, [text], text), [Section("name", text, text, blocks)])
 
 
 def test_hostile_text_is_only_text() -> None:

@@ -82,7 +82,7 @@ def test_it_says_what_the_table_says(folder: Path) -> None:
     best = min(rows, key=lambda row: float(row["validation_rmse"]))
     assert f"run {best['run']} (optimizer.lr {best['optimizer.lr']}" in text
     assert "0.001, 0.01, 0.1" in text
-    assert "12, of which 12 have ended well" in text
+    assert "12, of which 12 completed" in text
     assert "84 train, 12 validation, 24 test" in text
     for row in rows:
         assert f"{float(row['test_rmse']):.4g}" in text
@@ -106,7 +106,7 @@ def test_a_failure_to_draw_does_not_lose_the_sweep(
     outcome = run(folder, "sweep", *options, with_report=True)
     assert outcome.code == 0
     assert outcome.stderr == (
-        "the sweep is saved, but its report could not be made (ValueError: no\\x1bink); "
+        "the sweep is saved, but its report could not be written (ValueError: no\\x1bink); "
         f"to see why: ml2021 report --run {tmp_path / 's'}\n"
     )
     assert not [*(tmp_path / "s").glob("*report*")]

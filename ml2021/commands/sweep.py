@@ -225,7 +225,7 @@ class _Sweep:
         return summary
 
     def _write_report(self, summary: SweepSummary) -> None:
-        from ml2021.report.write import write_last
+        from ml2021.report.write import finish_with_report
 
         def draw() -> None:
             from ml2021.report.sweep import write_sweep_report
@@ -233,7 +233,7 @@ class _Sweep:
             write_sweep_report(self._directory, summary, stop_signal)
 
         with stop_signals() as stop_signal:
-            write_last(draw, self._directory.report, "sweep", self._console)
+            finish_with_report(draw, self._directory.report, "sweep", self._console)
 
     def _raise_failures(self) -> None:
         """Raise SweepFailedError if a run failed or all diverged."""

@@ -144,12 +144,12 @@ def finish(trainer: "Trainer", run: RunDirectory, console: Console, *, with_repo
         _say_results(trainer, run, summary, console)
         if with_report:
             from ml2021.report.contents import from_training
-            from ml2021.report.write import write_last, write_report
+            from ml2021.report.write import finish_with_report, write_report
 
             def draw() -> None:
                 write_report(run, from_training(run, trainer.data), stop_signal)
 
-            write_last(draw, run.report, "run", console)
+            finish_with_report(draw, run.report, "run", console)
     if (late := stop_signal()) is not None:
         raise RunInterruptedError(
             late, f"interrupted after training had finished; {run.path} is complete"

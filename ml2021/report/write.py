@@ -1,20 +1,19 @@
-"""Write the report last; its failure must not fail the command."""
+"""Write the HTML report of a run, and the page of any report to disk."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from ml2021.console import Console, write_message
 from ml2021.data.preprocessing.records import ClassTarget
 from ml2021.errors import Ml2021Error, ResourceError, RunInterruptedError
 from ml2021.files import replace_file
-from ml2021.formatting import number, printable
+from ml2021.formatting import number, plural, printable
 from ml2021.inspection.diagnosis import describe_diagnosis, diagnose
 from ml2021.inspection.evidence import evidence_of
 from ml2021.inspection.importance import importance
 from ml2021.report.contents import ReportContents
 from ml2021.report.figures.style import to_png
-from ml2021.report.html import Picture, Section, render
+from ml2021.report.html import Frame, Picture, Section, render
 from ml2021.report.sections import function as about_function
 from ml2021.report.sections import predictions as about_rows
 from ml2021.report.sections import run as about_run
@@ -29,25 +28,25 @@ def write_report(
     stop_signal: Callable[[], int | None],
     plots: Path | None = None,
 ) -> None:
-    """Write report.html into the run, whole or not at all, and its figures as PNG into `plots`.
+    """Write report.html into the run, atomically, and its figures as PNG files into `plots`.
 
-    Raises ResourceError where a file cannot be written, and
-    RunInterruptedError when `stop_signal` has a signal.
+    Raises ResourceError if a file cannot be written, and RunInterruptedError once `stop_signal`
+    returns a signal.
     """
-    heading = Heading(
+    frame = Frame(
         f"{contents.name}: {contents.preprocessing.target_name}",
         _subtitle(contents),
-        _words(run, contents),
-        f"Made by ml2021 from the run {contents.name}. Everything is in this one file.",
+        _summary(run, contents),
+        f"Made by ml2021 from the run {contents.name}. This file is self-contained.",
     )
-    draw_page(run.report, heading, sections(contents), stop_signal, plots)
+    write_page(run.report, frame, sections(contents), stop_signal, plots)
 
 
-def _words(run: RunDirectory, contents: ReportContents) -> list[str]:
+def _summary(run: RunDirectory, contents: ReportContents) -> list[str]:
     if (built := contents.piecewise) is not None:
-        return _words_of_built(built)
+        return _summary_of_built(built)
     if "train" not in contents.evaluations:
-        return ["The run has not ended, and its data is not at hand: there are no scores yet."]
+        return ["The run has not finished and its data is not available, so there are no scores."]
     evidence = evidence_of(
         contents.config,
         contents.preprocessing,
@@ -58,19 +57,19 @@ def _words(run: RunDirectory, contents: ReportContents) -> list[str]:
     return describe_diagnosis(diagnose(evidence), run)
 
 
-def _words_of_built(built: PiecewiseFacts) -> list[str]:
-    first = f"Built by ml2021 piecewise from {built.points:,} points, and not trained."
-    if not (off := built.rms_difference):
-        return [first, "Exact: every point is a bend of the network."]
+def _summary_of_built(built: PiecewiseFacts) -> list[str]:
+    first = f"Built by ml2021 piecewise from {plural(built.points, 'point')}, not trained."
+    if not (difference := built.rms_difference):
+        return [first, "Exact: the network passes through every point."]
     return [
         first,
-        f"With {built.pieces:,} pieces it is off by {number(off)}, as root mean square along x, "
-        f"of a range of {number(built.range)}.",
+        f"With {plural(built.pieces, 'piece')} its RMS difference from the curve is "
+        f"{number(difference)}; the curve's range is {number(built.range)}.",
     ]
 
 
 def sections(contents: ReportContents) -> Iterator[Section]:
-    """Yield the sections of a report, each drawn when it is asked for."""
+    """Yield the sections of a report; each is drawn only when it is needed."""
     yield about_run.setup_section(contents)
     if contents.evaluations:
         yield about_run.scores_section(contents)
@@ -79,9 +78,9 @@ def sections(contents: ReportContents) -> Iterator[Section]:
     influence = None
     if (rows := contents.rows) is not None:
         influence = importance(contents.model, rows)
-        seen = rows if contents.held_out is None else contents.held_out
-        yield about_rows.predictions_section(contents, seen)
-        yield about_errors.worst_rows_section(contents, seen, influence.columns, influence.total)
+        unseen = rows if contents.held_out is None else contents.held_out
+        yield about_rows.predictions_section(contents, unseen)
+        yield about_errors.worst_rows_section(contents, unseen, influence.columns, influence.total)
     yield about_function.function_section(contents, influence)
     yield about_run.network_section(contents)
 
@@ -101,66 +100,55 @@ def _subtitle(contents: ReportContents) -> str:
     )
 
 
-@dataclass(frozen=True)
-class Heading:
-    """What stands above the sections, and `footer` below them; `words` the most important first."""
-
-    title: str
-    subtitle: str
-    words: Sequence[str]
-    footer: str
-
-
-def draw_page(
+def write_page(
     page: Path,
-    heading: Heading,
+    frame: Frame,
     sections: Iterable[Section],
     stop_signal: Callable[[], int | None],
     plots: Path | None,
 ) -> None:
-    """Write the page, whole or not at all, and its figures as PNG into `plots`.
+    """Write the page, atomically, and its figures as PNG files into `plots`.
 
-    Raises ResourceError where a file cannot be written, and RunInterruptedError when `stop_signal`
-    has a signal.
+    Raises ResourceError if a file cannot be written, and RunInterruptedError once `stop_signal`
+    returns a signal.
     """
     if plots is not None:
         try:
             plots.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ResourceError(f"{plots}: cannot be made ({error.strerror})") from None
+            raise ResourceError(f"{plots}: cannot be created ({error.strerror})") from None
 
     def watched() -> Iterator[Section]:
         for section in sections:
             if (number_of_signal := stop_signal()) is not None:
                 raise RunInterruptedError(
                     number_of_signal,
-                    "stopped while drawing the report; all that it shows is saved; "
-                    f"draw it with: ml2021 report --run {page.parent}",
+                    "interrupted while drawing the report; the results are saved. "
+                    f"Draw it with: ml2021 report --run {page.parent}",
                 )
             yield section
-            if plots is not None:  # after the page has it, which is then the same with them
+            if plots is not None:  # after the page has drawn it, so that the page stays the same
                 for block in section.blocks:
                     if isinstance(block, Picture):
                         replace_file(plots / f"{block.name}.png", to_png(block.figure))
 
-    text = render(heading.title, heading.subtitle, heading.words, watched(), heading.footer)
-    write_text(page, text)
+    write_text(page, render(frame, watched()))
 
 
-def write_last(draw: Callable[[], None], page: Path, what: str, console: Console) -> None:
-    """Draw the page of the run or sweep that it lies in, and say where it is, or why there is none.
+def finish_with_report(draw: Callable[[], None], page: Path, what: str, console: Console) -> None:
+    """Draw the page and print its path; a failure is reported and does not fail the command.
 
-    `what` is a run or a sweep, in a word. Raises RunInterruptedError after a signal.
+    what: "run" or "sweep". Raises RunInterruptedError after a signal.
     """
     try:
         draw()
     except RunInterruptedError:
         raise
     except Exception as error:
-        why = str(error) if isinstance(error, Ml2021Error) else f"{type(error).__name__}: {error}"
+        cause = str(error) if isinstance(error, Ml2021Error) else f"{type(error).__name__}: {error}"
         write_message(
-            f"the {what} is saved, but its report could not be made ({printable(why)}); "
+            f"the {what} is saved, but its report could not be written ({printable(cause)}); "
             f"to see why: ml2021 report --run {page.parent}"
         )
     else:
-        console.say(f"to look at: {page}")
+        console.say(f"report: {page}")

@@ -1,1 +1,1 @@
-"""Pictures: arrays and names in, a figure out."""
+"""Figures, each drawn from plain arrays and names."""

@@ -1,6 +1,6 @@
-"""Pictures of functions of one number: a curve and the parts that it is the sum of.
+"""Figures of functions of one variable: a curve, and the terms that add up to it.
 
-Legend: M points, G places along x.
+Legend: M points, G points along x, Q ramps.
 """
 
 from collections.abc import Sequence
@@ -10,27 +10,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ml2021.report.figures.style import (
-    INK,
-    PREDICTION,
-    SERIES,
-    TRIVIAL,
-    TRUTH,
-    WIDE,
-    label_axes,
-    new_figure,
-)
+from ml2021.formatting import plural
+from ml2021.report.figures import style
 
 Line = tuple[NDArray[np.float64], NDArray[np.float64]]
-"""x and y (G,) of a line, straight between its places."""
+"""x and y (G,) of a piecewise linear function."""
 
 _FEW_POINTS = 60
 
-_DRAWN_PARTS = 200
+_MOST_TERMS = 200
 
-_NUMBERED_PARTS = 16
-
-_DASHES: tuple[tuple[int, tuple[int, ...]], ...] = ((0, ()), (0, (5, 1)), (0, (3, 1, 1, 1)))
+_MOST_NUMBERED = 16
 
 
 def curve_and_parts(
@@ -42,33 +32,33 @@ def curve_and_parts(
     *,
     is_paired: bool,
 ) -> Figure:
-    """Draw a curve with the sum that stands for it, and below it the parts of the sum.
+    """Draw a curve with the sum that approximates it, and below it the terms of the sum.
 
-    points: of the curve. bends: of the sum, which is straight between them and constant outside.
-    ramps: the parts without the constant, where each starts, where it ends and its height (Q,).
-    names: of x and of y. is_paired: whether a ramp is two ReLUs, which are drawn as well.
+    points: those of the curve (M,). bends: those of the sum, which is constant outside of them.
+    ramps: the start, the end and the height (Q,) of each term but the constant. names: of x and y.
+    is_paired: whether each ramp is a pair of ReLUs, which are drawn as well.
     """
-    figure = new_figure(WIDE, 5.4)
+    figure = style.new_figure(style.WIDE, 5.4)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.1))
     left, right = bends[0][0], bends[0][-1]
     left, right = left - 0.1 * (right - left), right + 0.1 * (right - left)
     total = np.array([left, *bends[0], right]), bends[1][[0, *range(len(bends[1])), -1]]
-    drawn = [values[:_DRAWN_PARTS] for values in ramps]
-    parts = [_ramp(left, right, *ramp) for ramp in zip(*drawn, strict=True)]
+    drawn = [values[:_MOST_TERMS] for values in ramps]
+    terms = [_ramp(left, right, *ramp) for ramp in zip(*drawn, strict=True)]
     pairs = [_two_relus(left, right, *ramp) for ramp in zip(*drawn, strict=True)]
     _draw_curve(upper, points, total)
-    if len(parts) <= _NUMBERED_PARTS:
-        _number_the_climbs(upper, total, parts)
-    label_axes(upper, "", names[1])
-    upper.set_title(f"{len(points[0]):,} points, {len(bends[0]) - 1:,} pieces")
+    if len(terms) <= _MOST_NUMBERED:
+        _number_ramps(upper, total, terms)
+    style.label_axes(upper, "", names[1])
+    upper.set_title(f"{plural(len(points[0]), 'point')}, {plural(len(bends[0]) - 1, 'piece')}")
     upper.legend()
-    _draw_parts(lower, total[0], constant, parts, pairs if is_paired else [])
-    label_axes(lower, names[0], names[1])
+    _draw_terms(lower, total[0], constant, terms, pairs if is_paired else [])
+    style.label_axes(lower, names[0], names[1])
     count = f"{len(ramps[2]):,}"
-    if len(parts) < len(ramps[2]):
-        count = f"the first {len(parts)} of {count}"
+    if len(terms) < len(ramps[2]):
+        count = f"the first {len(terms)} of {count}"
     kind = "pairs of ReLUs (dotted)" if is_paired else "hard sigmoids"
-    lower.set_title(f"The parts: a constant (0) and {count} {kind}")
+    lower.set_title(f"Terms: a constant (0) and {count} {kind}")
     lower.set_xlim(left, right)
     return figure
 
@@ -80,30 +70,30 @@ def _ramp(left: float, right: float, start: float, end: float, height: float) ->
 def _two_relus(
     left: float, right: float, start: float, end: float, height: float
 ) -> tuple[Line, Line]:
-    """Return the ReLU that starts the climb, and the one that ends it."""
+    """Return the ReLU that starts the ramp, and the one that ends it."""
     slope = height / (end - start)
-    climb = np.array([left, start, right]), np.array([0.0, 0.0, slope * (right - start)])
-    return climb, (np.array([left, end, right]), np.array([0.0, 0.0, slope * (end - right)]))
+    first = np.array([left, start, right]), np.array([0.0, 0.0, slope * (right - start)])
+    return first, (np.array([left, end, right]), np.array([0.0, 0.0, slope * (end - right)]))
 
 
 def _draw_curve(axes: Axes, points: Line, total: Line) -> None:
     is_few = len(points[0]) <= _FEW_POINTS
     axes.plot(
         *points,
-        color=TRUTH if is_few else TRIVIAL,
+        color=style.TRUTH if is_few else style.BASELINE,
         linestyle="none" if is_few else "-",
         marker="o" if is_few else "",
         markersize=4.5,
         linewidth=4,
-        label=f"the curve, {len(points[0]):,} points",
+        label=f"the curve, {plural(len(points[0]), 'point')}",
         zorder=4 if is_few else 2,
     )
-    axes.plot(*total, color=PREDICTION, linewidth=1.8, label="the sum of the parts", zorder=3)
+    axes.plot(*total, color=style.PREDICTION, linewidth=1.8, label="the sum of the terms", zorder=3)
 
 
-def _number_the_climbs(axes: Axes, total: Line, parts: Sequence[Line]) -> None:
-    """Write each part's number at the sum where it is steepest."""
-    for index, (x, y) in enumerate(parts):
+def _number_ramps(axes: Axes, total: Line, terms: Sequence[Line]) -> None:
+    """Write each term's number beside the sum, where the term is steepest."""
+    for index, (x, y) in enumerate(terms):
         step = int(np.abs(np.diff(y) / np.diff(x)).argmax())
         middle = (x[step] + x[step + 1]) / 2
         axes.annotate(
@@ -111,39 +101,39 @@ def _number_the_climbs(axes: Axes, total: Line, parts: Sequence[Line]) -> None:
             (middle, float(np.interp(middle, *total))),
             xytext=(5, 5 if y[step + 1] < y[step] else -11),
             textcoords="offset points",
-            color=SERIES[index % len(SERIES)],
+            color=style.SERIES[index % len(style.SERIES)],
             fontweight="bold",
         )
 
 
-def _draw_parts(
+def _draw_terms(
     axes: Axes,
     x: NDArray[np.float64],
     constant: float,
-    parts: Sequence[Line],
+    terms: Sequence[Line],
     pairs: Sequence[tuple[Line, Line]],
 ) -> None:
-    is_numbered = len(parts) <= _NUMBERED_PARTS
-    heights = np.concatenate([[0.0, constant], *(y for _, y in parts)])
+    is_numbered = len(terms) <= _MOST_NUMBERED
+    heights = np.concatenate([[0.0, constant], *(y for _, y in terms)])
     margin = 0.12 * float(np.ptp(heights)) or 1.0
     axes.set_ylim(heights.min() - margin, heights.max() + margin)
-    axes.axhline(0, color=TRIVIAL, linewidth=0.8, zorder=1)
-    axes.plot(x[[0, -1]], [constant, constant], color=INK)
-    ends: list[tuple[str, float, str]] = [("0", constant, INK)]
-    for index, part in enumerate(parts):
-        colour = SERIES[index % len(SERIES)]
-        dashes = _DASHES[index // len(SERIES) % len(_DASHES)]
-        axes.plot(*part, color=colour, linestyle=dashes, linewidth=1.9 if is_numbered else 0.8)
+    axes.axhline(0, color=style.BASELINE, linewidth=0.8, zorder=1)
+    axes.plot(x[[0, -1]], [constant, constant], color=style.INK)
+    ends: list[tuple[str, float, str]] = [("0", constant, style.INK)]
+    for index, term in enumerate(terms):
+        colour = style.SERIES[index % len(style.SERIES)]
+        dashes = style.DASHES[index // len(style.SERIES) % 3]  # not dotted, as the ReLUs are
+        axes.plot(*term, color=colour, linestyle=dashes, linewidth=1.9 if is_numbered else 0.8)
         if pairs:
             for relu in pairs[index]:
                 axes.plot(*relu, color=colour, linestyle=":", linewidth=1.2)
-        ends.append((str(index + 1), float(part[1][-1]), colour))
+        ends.append((str(index + 1), float(term[1][-1]), colour))
     if is_numbered:
-        _number_the_ends(axes, ends)
+        _number_ends(axes, ends)
 
 
-def _number_the_ends(axes: Axes, ends: Sequence[tuple[str, float, str]]) -> None:
-    """Write each part's number at its right end, those of one height beside each other."""
+def _number_ends(axes: Axes, ends: Sequence[tuple[str, float, str]]) -> None:
+    """Write each term's number at its right end, numbers of equal height side by side."""
     low, high = axes.get_ylim()
     taken: list[tuple[float, int]] = []
     for text, height, colour in sorted(ends, key=lambda end: end[1]):

@@ -1,7 +1,8 @@
-"""Pictures of the function: its coefficients, parts, dependences, and the network itself."""
+"""Figures of the learned function: coefficients, terms, partial dependence, and the network."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from matplotlib.collections import LineCollection
@@ -9,78 +10,60 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from ml2021.report.figures.style import (
-    DIVERGING,
-    GRID,
-    HEIGHT,
-    INK,
-    MUTED,
-    PREDICTION,
-    SERIES,
-    TRIVIAL,
-    TRUTH,
-    VALIDATION,
-    WIDE,
-    WIDTH,
-    label_axes,
-    new_figure,
-    shown,
-)
-
-_VECTOR_POINTS = 500
-
-_DASHES = ("-", "--", "-.", ":")
+from ml2021.report.figures import style
 
 
 def bars(names: Sequence[str], values: NDArray[np.float64], axis: str) -> Figure:
-    """Draw a value (n,) for each name, the first on top; those below zero in another colour."""
-    figure = new_figure(WIDTH, 0.75 + 0.24 * max(len(names), 3))
+    """Draw a bar (n,) for each name, the first on top; negative bars in another colour."""
+    figure = style.new_figure(style.WIDTH, 0.75 + 0.24 * max(len(names), 3))
     axes = figure.subplots()
     places = np.arange(len(names))[::-1]
-    colours = [PREDICTION if value >= 0 else VALIDATION for value in values]
+    colours = [style.PREDICTION if value >= 0 else style.VALIDATION for value in values]
     axes.barh(places, values, 0.7, color=colours)
-    axes.axvline(0, color=MUTED, linewidth=0.8)
-    axes.set_yticks(places, [shown(name, 24) for name in names])
-    room = 0.6 + max(0.0, (3 - len(names)) / 2)  # a bar of a few is no thicker than one of many
+    axes.axvline(0, color=style.MUTED, linewidth=0.8)
+    axes.set_yticks(places, [style.shown(name, 24) for name in names])
+    room = 0.6 + max(0.0, (3 - len(names)) / 2)  # a few bars are no thicker than many
     axes.set_ylim(-room, len(names) - 1 + room)
     axes.grid(visible=False, axis="y")
     axes.xaxis.set_major_locator(MaxNLocator(5))
-    label_axes(axes, axis, "", limit=36)
+    style.label_axes(axes, axis, "", limit=36)
     return figure
 
 
 def lag_coefficients(values: NDArray[np.float64], series: str) -> Figure:
-    """Draw the coefficient (L,) of each value of a series before the predicted one."""
-    figure = new_figure()
+    """Draw the coefficient (L,) of each earlier value of a series, the latest first."""
+    figure = style.new_figure()
     axes = figure.subplots()
     lags = np.arange(1, len(values) + 1)
-    colours = [PREDICTION if value >= 0 else VALIDATION for value in values]
+    colours = [style.PREDICTION if value >= 0 else style.VALIDATION for value in values]
     axes.bar(lags, values, 0.8, color=colours)
-    axes.axhline(0, color=MUTED, linewidth=0.8)
+    axes.axhline(0, color=style.MUTED, linewidth=0.8)
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-    label_axes(axes, "steps before", f"coefficient of {shown(series, 20)}")
+    style.label_axes(axes, "lag, in rows", f"coefficient of {style.shown(series, 20)}")
     return figure
 
 
 def coefficient_table(
     values: NDArray[np.float64], rows: Sequence[str], columns: Sequence[str], unit: str
 ) -> Figure:
-    """Draw coefficients (n, m) as colours, a line for each input, a column for each output.
+    """Draw coefficients (n, m) as colours, a row for each input, a column for each output.
 
     `unit` is that of the outputs.
     """
-    figure = new_figure(WIDTH, 0.9 + 0.2 * max(len(rows), 9))
+    figure = style.new_figure(style.WIDTH, 0.9 + 0.2 * max(len(rows), 9))
     axes = figure.subplots()
     largest = float(np.abs(values).max()) or 1.0
-    drawn = axes.imshow(values, vmin=-largest, vmax=largest, cmap=DIVERGING, aspect="auto")
+    drawn = axes.imshow(values, vmin=-largest, vmax=largest, cmap=style.DIVERGING, aspect="auto")
     axes.grid(visible=False)
     axes.tick_params(length=0)
-    axes.set_yticks(range(len(rows)), [shown(name, 20) for name in rows])
+    axes.set_yticks(range(len(rows)), [style.shown(name, 20) for name in rows])
     longest = max(map(len, columns))
     slope = 0 if longest * len(columns) <= 40 else 90
-    axes.set_xticks(range(len(columns)), [shown(name, 12) for name in columns], rotation=slope)
+    axes.set_xticks(
+        range(len(columns)), [style.shown(name, 12) for name in columns], rotation=slope
+    )
     bar = figure.colorbar(drawn, ax=axes, shrink=0.8, aspect=25)
-    bar.set_label(shown(f"effect: {unit}", 24))
+    bar.set_label(style.shown(f"effect: {unit}", 24))
     return figure
 
 
@@ -90,22 +73,22 @@ def sum_of_parts(
     points: tuple[NDArray[np.float64], NDArray[np.float64]],
     labels: tuple[str, str],
 ) -> Figure:
-    """Draw a function of one column (n,), over the data (N,), (N,) that it was fitted to."""
-    figure = new_figure()
+    """Draw a function of one column (n,), and the data (N,), (N,) that it was fitted to."""
+    figure = style.new_figure()
     axes = figure.subplots()
     axes.plot(
         *points,
         "o",
-        color=TRUTH,
+        color=style.TRUTH,
         markersize=3,
         markeredgewidth=0,
         alpha=0.45,
         label="data",
-        rasterized=len(points[0]) > _VECTOR_POINTS,
+        rasterized=len(points[0]) > style.VECTOR_POINTS,
     )
-    axes.plot(x, total, color=PREDICTION, linewidth=2.2, label="the function")
+    axes.plot(x, total, color=style.PREDICTION, linewidth=2.2, label="the function")
     axes.legend()
-    label_axes(axes, *labels)
+    style.label_axes(axes, *labels)
     return figure
 
 
@@ -117,33 +100,33 @@ def parts(
     rest: NDArray[np.float64] | None,
     labels: tuple[str, str],
 ) -> Figure:
-    """Draw what a function of one column adds up: a constant and curves (k, n) over x (n,).
+    """Draw the terms of a function of one column: a constant and curves (k, n) over x (n,).
 
-    `rest` (n,) is the sum of those that are not drawn one by one.
+    `rest` (n,) is the sum of the terms that are not drawn one by one.
     """
-    figure = new_figure(WIDTH, 1.25 * HEIGHT)
+    figure = style.new_figure(style.WIDTH, 1.25 * style.HEIGHT)
     axes = figure.subplots()
-    axes.axhline(constant, color=MUTED, linestyle=":", linewidth=1.4, label="constant")
+    axes.axhline(constant, color=style.MUTED, linestyle=":", linewidth=1.4, label="constant")
     for place, (curve, name) in enumerate(zip(curves, names, strict=True)):
         axes.plot(
             x,
             curve,
-            _DASHES[(place // len(SERIES)) % len(_DASHES)],
-            color=SERIES[place % len(SERIES)],
+            style.DASHES[(place // len(style.SERIES)) % len(style.DASHES)],
+            color=style.SERIES[place % len(style.SERIES)],
             linewidth=1.2,
             label=name if len(names) <= 6 else None,
         )
     if rest is not None:
-        axes.plot(x, rest, color=TRIVIAL, linewidth=2.2, label="all the others together")
+        axes.plot(x, rest, color=style.BASELINE, linewidth=2.2, label="sum of the others")
     axes.plot(
         x,
         constant + curves.sum(0) + (0 if rest is None else rest),
-        color=INK,
+        color=style.INK,
         linewidth=2.2,
-        label="their sum: the function",
+        label="the function (sum)",
     )
     axes.legend(fontsize=7.5)
-    label_axes(axes, *labels)
+    style.label_axes(axes, *labels)
     return figure
 
 
@@ -154,27 +137,27 @@ def partial_dependence(
     seen: NDArray[np.float64],
     labels: tuple[str, str],
 ) -> Figure:
-    """Draw the mean output (G,) over a column's values (G,), and that of some rows (r, G).
+    """Draw the mean output (G,) over a column's values (G,), and the output of some rows (r, G).
 
-    `seen` are values of the column that occur, as ticks along the axis.
+    `seen` are values of the column that occur in the data, drawn as ticks along the axis.
     """
-    figure = new_figure(WIDTH, 0.85 * HEIGHT)
+    figure = style.new_figure(style.WIDTH, 0.85 * style.HEIGHT)
     axes = figure.subplots()
     if len(rows):
-        axes.plot(grid, rows.T, color=TRIVIAL, linewidth=0.6, alpha=0.5)
-    axes.plot(grid, mean, color=PREDICTION, linewidth=2.2)
+        axes.plot(grid, rows.T, color=style.BASELINE, linewidth=0.6, alpha=0.5)
+    axes.plot(grid, mean, color=style.PREDICTION, linewidth=2.2)
     axes.plot(
         seen,
         np.zeros(len(seen)),
         "|",
-        color=MUTED,
+        color=style.MUTED,
         markersize=6,
         alpha=0.6,
         transform=axes.get_xaxis_transform(),
         clip_on=False,
     )
     axes.xaxis.set_major_locator(MaxNLocator(6))
-    label_axes(axes, *labels)
+    style.label_axes(axes, *labels)
     return figure
 
 
@@ -182,15 +165,15 @@ def category_dependence(
     names: Sequence[str], mean: NDArray[np.float64], labels: tuple[str, str]
 ) -> Figure:
     """Draw the mean output (k,) for each category of a column."""
-    figure = new_figure(WIDTH, max(0.85 * HEIGHT, 0.75 + 0.2 * len(names)))
+    figure = style.new_figure(style.WIDTH, max(0.85 * style.HEIGHT, 0.75 + 0.2 * len(names)))
     axes = figure.subplots()
     places = np.arange(len(names))[::-1]
-    axes.hlines(places, mean.min(), mean, color=GRID, linewidth=1.5)
-    axes.plot(mean, places, "o", color=PREDICTION)
-    axes.set_yticks(places, [shown(name, 22) for name in names])
+    axes.hlines(places, mean.min(), mean, color=style.GRID, linewidth=1.5)
+    axes.plot(mean, places, "o", color=style.PREDICTION)
+    axes.set_yticks(places, [style.shown(name, 22) for name in names])
     axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.set_ylim(-0.6, len(names) - 0.4)
-    label_axes(axes, labels[1], labels[0])
+    style.label_axes(axes, labels[1], labels[0])
     return figure
 
 
@@ -199,17 +182,17 @@ def one_unit(
     panels: Mapping[str, tuple[Sequence[str], NDArray[np.float64]]],
     labels: tuple[str, str],
 ) -> Figure:
-    """Draw what each number of one unit does: a panel for each, with curves (3, n) over x (n,)."""
-    figure = new_figure(WIDE, 0.85 * HEIGHT)
+    """Draw what each parameter of one unit does: a panel each, with curves (3, n) over x (n,)."""
+    figure = style.new_figure(style.WIDE, 0.85 * style.HEIGHT)
     grid = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
     for axes, (title, (names, curves)) in zip(grid, panels.items(), strict=True):
         for place, (name, curve) in enumerate(zip(names, curves, strict=True)):
-            axes.plot(x, curve, _DASHES[place], color=SERIES[place], label=name)
+            axes.plot(x, curve, style.DASHES[place], color=style.SERIES[place], label=name)
         axes.set_title(title)
         axes.legend(fontsize=7.5)
         axes.xaxis.set_major_locator(MaxNLocator(4))
-    figure.supxlabel(shown(labels[0]), fontsize=9.5)
-    figure.supylabel(shown(labels[1]), fontsize=9.5)
+    figure.supxlabel(style.shown(labels[0]), fontsize=9.5)
+    figure.supylabel(style.shown(labels[1]), fontsize=9.5)
     return figure
 
 
@@ -218,7 +201,7 @@ _MOST_UNITS = 9
 _MOST_LAYERS = 8
 
 _LEAST_REACH = 0.25
-"""How far up and down from the middle the drawing reaches at least, as a unit's height."""
+"""The least height of the drawing above and below its middle, in the units of the layers."""
 
 
 def network(
@@ -226,16 +209,17 @@ def network(
 ) -> Figure:
     """Draw layers of `sizes` (L + 1,), with the number of parameters (L,) between them.
 
-    `ends` says what goes in and what comes out. Of a wide layer some units stand for all, and of a
-    deep network the first and the last layers.
+    `ends` names the inputs and the outputs. Wide layers are drawn with some of their units, deep
+    networks with their first and last layers.
     """
     places = _drawn_layers(len(sizes))
     columns = {layer: float(x) for x, layer in enumerate(places)}
     heights = {layer: _unit_heights(sizes[layer]) for layer in places}
     top = max(_LEAST_REACH, *(max(units) for units in heights.values()))
-    figure = new_figure(WIDE, 1.1 * HEIGHT * (2 * top + 0.95) / 2.95)
+    figure = style.new_figure(style.WIDE, 1.1 * style.HEIGHT * (2 * top + 0.95) / 2.95)
     axes = figure.subplots()
     axes.set_axis_off()
+    small: Any = {"fontsize": 8.5, "color": style.MUTED}
     for left, right in pairwise(places):
         if right == left + 1:
             lines = [
@@ -243,14 +227,15 @@ def network(
                 for a in heights[left]
                 for b in heights[right]
             ]
-            axes.add_collection(LineCollection(lines, colors=GRID, linewidths=0.7, zorder=1))
+            axes.add_collection(LineCollection(lines, colors=style.GRID, linewidths=0.7, zorder=1))
             text = f"{parameters[left]:,}"
         else:
             text = "…"
-        axes.text((columns[left] + columns[right]) / 2, top + 0.16, text, ha="center", color=MUTED)
+        middle = (columns[left] + columns[right]) / 2
+        axes.text(middle, top + 0.16, text, ha="center", color=style.MUTED)
     for layer in places:
         is_end = layer in (0, len(sizes) - 1)
-        x, colour = columns[layer], SERIES[2] if is_end else SERIES[0]
+        x, colour = columns[layer], style.SERIES[2] if is_end else style.SERIES[0]
         axes.plot(
             np.full(len(heights[layer]), x),
             heights[layer],
@@ -261,12 +246,12 @@ def network(
             zorder=2,
         )
         if len(heights[layer]) < sizes[layer]:
-            axes.text(x, 0, "⋮", ha="center", va="center", fontsize=13, color=INK)
+            axes.text(x, 0, "⋮", ha="center", va="center", fontsize=13, color=style.INK)
         what = ends[0] if layer == 0 else ends[1] if is_end else activation
         axes.text(x, -top - 0.16, f"{sizes[layer]:,}", ha="center", va="top", fontweight="bold")
-        axes.text(x, -top - 0.36, shown(what, 18), ha="center", va="top", fontsize=8.5, color=MUTED)
-    axes.text(-0.45, top + 0.16, "parameters", ha="right", color=MUTED, fontsize=8.5)
-    axes.text(-0.45, -top - 0.16, "units", ha="right", va="top", color=MUTED, fontsize=8.5)
+        axes.text(x, -top - 0.36, style.shown(what, 18), ha="center", va="top", **small)
+    axes.text(-0.45, top + 0.16, "parameters", ha="right", **small)
+    axes.text(-0.45, -top - 0.16, "units", ha="right", va="top", **small)
     axes.set_xlim(-0.5, len(places) - 0.5)
     axes.set_ylim(-top - 0.6, top + 0.35)
     return figure
@@ -280,7 +265,7 @@ def _drawn_layers(layers: int) -> list[int]:
 
 
 def _unit_heights(size: int) -> list[float]:
-    """Return the heights in [−1, 1] of the units that are drawn, with a gap where some are not."""
+    """Return the heights in [−1, 1] of the units that are drawn, with a gap if some are not."""
     if size <= _MOST_UNITS:
         half = (size - 1) / 2
         return [(half - unit) / max(_MOST_UNITS // 2, half) for unit in range(size)]

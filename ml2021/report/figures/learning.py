@@ -1,4 +1,4 @@
-"""How training went: losses by epoch, and the size of each layer's gradient along the way."""
+"""Figures of training: loss curves, gradient norms of the layers, and the batches of an epoch."""
 
 from collections.abc import Sequence
 
@@ -9,26 +9,9 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from ml2021.report.figures.style import (
-    BEST,
-    HEIGHT,
-    INK,
-    MUTED,
-    SERIES,
-    TRAINING,
-    VALIDATION,
-    WIDTH,
-    label_axes,
-    new_figure,
-    shown,
-    spans_decades,
-    use_log_scale,
-)
-
-MOST_POINTS = 1_000
-"""A line of more points is thinned: an image is not as wide."""
-
-_DASHES = ("-", "--", "-.", ":")
+from ml2021.data.samples import evenly_spaced
+from ml2021.formatting import plural
+from ml2021.report.figures import style
 
 
 def learning_curves(
@@ -41,31 +24,31 @@ def learning_curves(
 ) -> Figure:
     """Draw losses (E,) by epoch (E,), the best epoch, and the learning rate below.
 
-    `loss` names the loss and its unit.
+    `loss` is the name of the loss with its unit.
     """
-    figure = new_figure(WIDTH, 1.25 * HEIGHT)
+    figure = style.new_figure(style.WIDTH, 1.25 * style.HEIGHT)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    kept = thinned(len(epochs))
-    upper.plot(epochs[kept], training[kept], color=TRAINING, label="training")
+    kept = evenly_spaced(len(epochs), style.MOST_LINE_POINTS)
+    upper.plot(epochs[kept], training[kept], color=style.TRAINING, label="training")
     losses = [training]
     if validation is not None:
-        upper.plot(epochs[kept], validation[kept], "--", color=VALIDATION, label="validation")
+        upper.plot(epochs[kept], validation[kept], "--", color=style.VALIDATION, label="validation")
         losses.append(validation)
-    if spans_decades(*losses):
-        use_log_scale(upper, "y")
+    if style.spans_decades(*losses):
+        style.use_log_scale(upper, "y")
     place = np.flatnonzero(epochs == best_epoch)
     if validation is not None and place.size:
         best = validation[place[0]]
-        upper.axvline(best_epoch, color=BEST, linewidth=1, zorder=0.5)
-        upper.plot(best_epoch, best, "o", color=BEST, label=f"best: epoch {best_epoch:,}")
+        upper.axvline(best_epoch, color=style.BEST, linewidth=1, zorder=0.5)
+        upper.plot(best_epoch, best, "o", color=style.BEST, label=f"best: epoch {best_epoch:,}")
     upper.legend()
-    label_axes(upper, "", loss)
-    lower.plot(epochs[kept], lr[kept], color=INK, linewidth=1.2)
-    label_axes(lower, "epoch", "learning rate")
+    style.label_axes(upper, "", loss)
+    lower.plot(epochs[kept], lr[kept], color=style.INK, linewidth=1.2)
+    style.label_axes(lower, "epoch", "learning rate")
     lower.set_ylim(0, None)
     lower.yaxis.set_major_locator(MaxNLocator(3))
     _whole_numbers(lower, "x")
-    if len(epochs) == 1:  # one point makes no line
+    if len(epochs) == 1:  # a single point would be invisible
         for line in (*upper.lines, *lower.lines):
             line.set_marker("o")
     return figure
@@ -74,43 +57,43 @@ def learning_curves(
 def gradient_sizes(
     updates: NDArray[np.int64], norms: NDArray[np.float64], names: Sequence[str]
 ) -> Figure:
-    """Draw the length (n, L) of each layer's gradient at those updates (n,), from back to front.
+    """Draw the gradient norm (n, L) of each layer at the updates (n,), the last layer first.
 
-    `names` are those of the layers, from front to back; of many, some are left out.
+    `names` are those of the layers, the first layer first; at most seven layers are drawn.
     """
-    figure = new_figure()
+    figure = style.new_figure()
     axes = figure.subplots()
-    layers = np.unique(np.linspace(0, len(names) - 1, min(len(names), 7)).round().astype(int))
-    for place, layer in enumerate(reversed(layers)):
+    layers = evenly_spaced(len(names), 7)
+    for index, layer in enumerate(layers[::-1]):
         axes.plot(
             updates,
             norms[:, layer],
-            _DASHES[place % len(_DASHES)],
-            color=SERIES[place % len(SERIES)],
+            style.DASHES[index % len(style.DASHES)],
+            color=style.SERIES[index % len(style.SERIES)],
             linewidth=1.2,
-            label=shown(names[layer]),
+            label=style.shown(names[layer]),
         )
     positive = norms[norms > 0]
-    if spans_decades(positive):
-        use_log_scale(axes, "y")
+    if style.spans_decades(positive):
+        style.use_log_scale(axes, "y")
     figure.legend(
         loc="outside upper center",
         ncols=min(len(layers), 3),
-        title="from back to front",
+        title="last layer first",
         title_fontsize=8.5,
     )
-    label_axes(axes, "update", "length of the gradient")
+    style.label_axes(axes, "update", "gradient norm")
     _whole_numbers(axes, "x")
     return figure
 
 
 def updates_of_an_epoch(rows: int, batch_size: int) -> Figure:
-    """Draw how `rows` training rows fall into batches, an update each."""
+    """Draw the batches of an epoch of `rows` training rows, each of which is an update."""
     updates, last = -(-rows // batch_size), rows % batch_size or batch_size
     shown_updates = min(updates, 60)
     columns = min(shown_updates, 15)
     lines = -(-shown_updates // columns)
-    figure = new_figure(WIDTH, 0.75 + 0.32 * lines)
+    figure = style.new_figure(style.WIDTH, 0.75 + 0.32 * lines)
     axes = _canvas(figure)
     for place in range(shown_updates):
         line, column = divmod(place, columns)
@@ -121,26 +104,19 @@ def updates_of_an_epoch(rows: int, batch_size: int) -> Figure:
                 (column, -line),
                 max(width, 0.06),
                 0.72,
-                color=SERIES[0] if not is_last else SERIES[1],
+                color=style.SERIES[0] if not is_last else style.SERIES[1],
             )
         )
     axes.set_xlim(-0.1, max(columns, 6))
     axes.set_ylim(-lines - 0.9, 1)
-    what = "update" if updates == 1 else "updates"
-    text = f"{rows:,} rows, {batch_size:,} a batch: {updates:,} {what} an epoch"
-    axes.text(0, -lines + 0.1, text, va="top", color=INK)
-    remarks = [f"{shown_updates} of them are drawn"] if updates > shown_updates else []
+    text = f"{plural(rows, 'row')} in batches of {batch_size:,}: "
+    text += f"{plural(updates, 'update')} per epoch"
+    axes.text(0, -lines + 0.1, text, va="top", color=style.INK)
+    remarks = [f"the first {shown_updates} are shown"] if updates > shown_updates else []
     if last != batch_size and updates > 1:
         remarks.append(f"the last batch has {last:,}")
-    axes.text(0, -lines - 0.45, "; ".join(remarks), va="top", color=MUTED, fontsize=8.5)
+    axes.text(0, -lines - 0.45, "; ".join(remarks), va="top", color=style.MUTED, fontsize=8.5)
     return figure
-
-
-def thinned(length: int) -> NDArray[np.int64]:
-    """Return the places of at most `MOST_POINTS` of `length` values, the first and last kept."""
-    if length <= MOST_POINTS:
-        return np.arange(length)
-    return np.linspace(0, length - 1, MOST_POINTS).round().astype(np.int64)
 
 
 def _whole_numbers(axes: Axes, which: str) -> None:
@@ -150,7 +126,7 @@ def _whole_numbers(axes: Axes, which: str) -> None:
 
 
 def _canvas(figure: Figure) -> Axes:
-    """Return axes that are only a sheet to draw on."""
+    """Return axes without ticks and spines."""
     axes = figure.subplots()
     axes.set_axis_off()
     return axes

@@ -1,11 +1,13 @@
-"""How every figure looks: colours, fonts, sizes, axes, and the way from a figure to a file.
+"""The style of all figures: colours, fonts, sizes and axes; and figures as PNG or SVG.
 
-Figures are made with matplotlib's objects and never with pyplot, which keeps a global list of them
-and wants a display. A figure holds hostile text, such as the names of columns: none of it is read
-as a formula, and `shown` makes it fit to be drawn.
+Figures are built from matplotlib's objects, never with pyplot, which keeps a global list of figures
+and looks for a display. Column names and other text in a figure may be hostile: nothing is parsed
+as a formula, and `shown` escapes and shortens it.
 
-The colours are those of Okabe and Ito (2008), "Color universal design", that people with any kind
-of colour vision can tell apart; where two lines meet, their dashes differ as well.
+The colours are those of Okabe and Ito (2008), "Color universal design". Simulating dichromatic
+vision (Machado, Oliveira and Fernandes 2009, severity 1), any two that meet in a figure are more
+than 10 apart in CIE 1976 L*a*b*, where about 2 is just noticeable. Overlapping lines also differ in
+their dashes.
 """
 
 import io
@@ -41,22 +43,24 @@ TRAINING = "#0072B2"
 VALIDATION = "#D55E00"
 
 BEST = "#009E73"
-"""The epoch or the point with the best parameters."""
+"""The epoch, run or point with the best parameters."""
 
 TRUTH = "#444444"
 
 PREDICTION = "#0072B2"
 
-TRIVIAL = "#9a9a9a"
-"""The trivial answers, and whatever is drawn to be compared with."""
+BASELINE = "#9a9a9a"
+"""Baselines, and other lines to compare with."""
 
 PATH = "#D55E00"
-"""The way of the parameters while training."""
+"""The trajectory of the parameters during training."""
 
 TANGENT = "#CC79A7"
 
 SERIES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#5b5b5b")
-"""Things of one kind, told apart: the parts of a sum, the layers of a network."""
+"""Colours of several similar lines, such as the terms of a sum or the layers of a network."""
+
+DASHES = ("-", "--", "-.", ":")
 
 SEQUENTIAL = "cividis"
 """The colour map of values from low to high."""
@@ -65,12 +69,21 @@ DIVERGING = "PuOr"
 """The colour map of values on both sides of zero."""
 
 WIDTH, HEIGHT = 4.4, 3.2
-"""Inches; at 96 pixels an inch a figure is about as wide as a phone."""
+"""Inches; at 96 pixels per inch a figure is about as wide as a phone."""
 
 WIDE = 5.6
-"""Of a figure with a line of the page to itself: more, and a phone shows its words too small."""
+"""Width in inches of a figure on a line of its own; text in wider ones is too small on phones."""
 
 DOTS_PER_INCH = 160
+
+MOST_POINTS = 2_000
+"""The most points of a scatter plot; of more, this many are drawn, evenly spaced."""
+
+MOST_LINE_POINTS = 1_000
+"""The most points of a line, which are more than an image has pixels across."""
+
+VECTOR_POINTS = 500
+"""Scatter plots with more points are rasterised, which keeps the SVG small."""
 
 NAME_LIMIT = 32
 
@@ -82,10 +95,10 @@ _CJK_FAMILIES = (
 )  # fmt: skip
 
 _STYLE: Any = {
-    "text.parse_math": False,  # "$" and "_" in the name of a column are no formula
+    "text.parse_math": False,  # "$" and "_" in a column name are not a formula
     "axes.formatter.use_mathtext": False,
     "svg.fonttype": "none",  # text stays text: small, sharp, and in the reader's own CJK font
-    "svg.hashsalt": "ml2021",  # the same figure gives the same bytes
+    "svg.hashsalt": "ml2021",  # equal figures give equal bytes
     "date.converter": "concise",
     "figure.dpi": DOTS_PER_INCH,
     "figure.facecolor": "white",
@@ -119,16 +132,13 @@ _STYLE: Any = {
 
 
 def new_figure(width: float = WIDTH, height: float = HEIGHT) -> Figure:
-    """Return an empty figure of that size in inches, whose axes will make room for their labels."""
+    """Return an empty figure of that size in inches, with room made for the labels of its axes."""
     _apply_style()
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def label_axes(axes: Axes, x: str, y: str, title: str = "", limit: int = NAME_LIMIT) -> None:
-    """Name both axes with their units: quantities of the data have the unit of their column.
-
-    `limit` is for the characters along x.
-    """
+    """Label both axes, each with its unit; `limit` is the most characters along x."""
     axes.set_xlabel(shown(x, limit))
     axes.set_ylabel(shown(y))
     if title:
@@ -136,9 +146,9 @@ def label_axes(axes: Axes, x: str, y: str, title: str = "", limit: int = NAME_LI
 
 
 def shown(text: str, limit: int = NAME_LIMIT) -> str:
-    """Return text fit to be drawn: what cannot be printed is escaped, the middle of much is cut.
+    """Return text for a figure: escaped, and with its middle cut out if it is too long.
 
-    `limit` is in characters of the Latin kind; a Chinese one is as wide as two.
+    `limit` counts Latin characters; a Chinese one is as wide as two.
     """
     text = printable(text)
     widths = [2 if east_asian_width(letter) in "WF" else 1 for letter in text]
@@ -150,12 +160,12 @@ def shown(text: str, limit: int = NAME_LIMIT) -> str:
 
 
 def _fitting(widths: Sequence[int], limit: int) -> int:
-    """Return how many of the widths, from the first on, are no more than the limit together."""
+    """Return how many of the first widths add up to at most `limit`."""
     return sum(total <= limit for total in accumulate(widths))
 
 
 def spans_decades(*values: ArrayLike) -> bool:
-    """Whether the values are all positive, and the largest is more than 30 times the smallest."""
+    """Return whether all values are positive and the largest exceeds 30 times the smallest."""
     low, high = np.inf, 0.0
     for array in values:
         finite = np.asarray(array, dtype=np.float64)
@@ -166,9 +176,9 @@ def spans_decades(*values: ArrayLike) -> bool:
 
 
 def use_log_scale(axes: Axes, which: str) -> None:
-    """Make the axis "x" or "y" logarithmic, its ticks plain numbers: 0.01, 0.1, 1, 10.
+    """Make the axis "x" or "y" logarithmic, with plain numbers as ticks: 0.01, 0.1, 1, 10.
 
-    Within two decades, where there would be one of these or none, also 0.2, 0.5, 2 and 5.
+    An axis of less than two decades also has ticks at 0.2, 0.5, 2 and 5.
     """
     if which == "x":
         axes.set_xscale("log")
@@ -184,9 +194,9 @@ def use_log_scale(axes: Axes, which: str) -> None:
 
 
 def to_png(figure: Figure) -> bytes:
-    """Return the figure as the bytes of a PNG file."""
+    """Return the figure as a PNG file."""
     stream = io.BytesIO()
-    with _missing_glyphs_are_no_matter():
+    with _ignore_missing_glyphs():
         canvas: Any = FigureCanvasAgg(figure)
         canvas.print_png(stream, metadata={"Software": None})
     return stream.getvalue()
@@ -196,40 +206,40 @@ def to_svg(figure: Figure) -> str:
     """Return the figure as an SVG document."""
     stream = io.StringIO()
     dots = figure.dpi
-    with _missing_glyphs_are_no_matter():
+    with _ignore_missing_glyphs():
         canvas: Any = FigureCanvasSVG(figure)
         canvas.print_svg(stream, metadata={"Date": None, "Creator": None})
-    figure.dpi = dots  # which the SVG has at 72, and a PNG made after it would too
+    figure.dpi = dots  # print_svg leaves it at 72
     return stream.getvalue()
 
 
 @cache
 def _apply_style() -> None:
-    """Set matplotlib's settings, once: text asks for them as late as when a figure is drawn."""
+    """Set matplotlib's global settings once; text reads them only when a figure is drawn."""
     mpl.rcParams.update(_STYLE)
     mpl.rcParams["font.family"] = ["DejaVu Sans", *cjk_families(), "sans-serif"]
 
 
 def cjk_families() -> list[str]:
-    """Return an installed family that has Chinese, Japanese and Korean, or none."""
+    """Return one installed font family with Chinese, Japanese and Korean, if there is one."""
     manager = font_manager.fontManager
     families = {font.name for font in manager.ttflist}
     if families.isdisjoint(_CJK_FAMILIES):
-        # matplotlib keeps its list of fonts: one installed since then is not in it.
+        # matplotlib caches its list of fonts, which may lack one installed since.
         known = {font.fname for font in manager.ttflist}
         for path in font_manager.findSystemFonts():
             if path not in known:
                 try:
                     manager.addfont(path)
-                except (OSError, RuntimeError):  # a file that only has the name of a font
+                except (OSError, RuntimeError):  # not a font, in spite of its name
                     continue
         families = {font.name for font in manager.ttflist}
     return [family for family in _CJK_FAMILIES if family in families][:1]
 
 
 @contextmanager
-def _missing_glyphs_are_no_matter() -> Iterator[None]:
-    """Draw boxes without a warning where no installed font has a character."""
+def _ignore_missing_glyphs() -> Iterator[None]:
+    """Do not warn that no installed font has a character; a box is drawn instead."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield

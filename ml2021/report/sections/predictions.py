@@ -10,6 +10,7 @@ from ml2021.formatting import echo, number, plural
 from ml2021.inspection.rows import InspectedRows
 from ml2021.report.contents import ReportContents
 from ml2021.report.figures import predictions as figures
+from ml2021.report.figures import style
 from ml2021.report.html import Block, Picture, Section, Table
 
 _LONG_SERIES = 400
@@ -44,7 +45,7 @@ def predictions_section(contents: ReportContents, rows: InspectedRows) -> Sectio
             "truth_prediction",
             figures.truth_against_prediction(truth, predicted, contents.unit),
             f"Prediction against truth. Each point is one of {len(truth):,} {what}"
-            + (f"; {figures.MOST_POINTS:,} are shown." if _is_many(truth) else "."),
+            + (f"; {style.MOST_POINTS:,} are shown." if _is_many(truth) else "."),
         ),
         Picture(
             "residuals",
@@ -58,7 +59,7 @@ def predictions_section(contents: ReportContents, rows: InspectedRows) -> Sectio
 
 
 def _is_many(values: NDArray[np.float64]) -> bool:
-    return len(values) > figures.MOST_POINTS
+    return len(values) > style.MOST_POINTS
 
 
 def _pooled(
