@@ -97,8 +97,8 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
     folds = None
     if fold_splits:
         # With a frame of its own, since `take_samples` removes columns from the other one.
-        own = frame.copy(deep=False)
-        folds = Folds(own, file_order, preprocessing, types.features, fold_splits)
+        own = FittedTable(frame.copy(deep=False), file_order, preprocessing)
+        folds = Folds(own, types.features, fold_splits)
     order = _order_column(config.data)
     test_path = config.data.test_path
     train, validation, test = FittedTable(frame, file_order, preprocessing).take_samples(
@@ -112,6 +112,8 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
         split = replace(split, test=np.arange(len(test)))
 
     left_out |= split.left_out
+    used = {feature.name for feature in preprocessing.features}
+    used |= {*selection.targets, *selection.extra}
     notes = [
         *_notes_on_names(header),
         *types.notes,
@@ -129,7 +131,7 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
         data_sha256=data_sha256,
         test_sha256=test_sha256,
         notes=tuple(notes),
-        unused=_unused(header, selection, preprocessing),
+        unused=tuple(name for name in header.names if name not in used),
         train=train,
         validation=validation,
         test=test,
@@ -180,12 +182,6 @@ def _order_column(data: schema.Data) -> str | None:
     return data.order_by
 
 
-def _unused(header: Header, selection: Selection, preprocessing: Preprocessing) -> tuple[str, ...]:
-    used = {feature.name for feature in preprocessing.features}
-    used |= {*selection.targets, *selection.extra}
-    return tuple(name for name in header.names if name not in used)
-
-
 def _notes_on_names(header: Header) -> list[str]:
     """Return a note on how repeated column names are numbered, with the first as an example."""
     if not header.repeated:
@@ -197,9 +193,8 @@ def _notes_on_names(header: Header) -> list[str]:
 
 def _notes_on_unseen(preprocessing: Preprocessing, test: Samples) -> list[str]:
     """Return a note on test rows of a class without training rows."""
-    if not isinstance(preprocessing.target, ClassTarget):
-        return []
-    if not (unseen := int((test.classes < 0).sum())):
+    is_class = isinstance(preprocessing.target, ClassTarget)
+    if not is_class or not (unseen := int((test.classes < 0).sum())):
         return []
     return [f"{plural(unseen, 'test row')} of a class without training rows, counted as wrong"]
 

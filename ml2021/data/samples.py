@@ -8,7 +8,7 @@ Legend: N rows of the table, S samples, F inputs, T outputs.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -71,35 +71,30 @@ class Samples:
         return len(self.inputs)
 
 
+@dataclass(frozen=True)
 class FittedTable:
     """A table with the column names of the training file, in series order.
 
     file_order: (N,) int64, the position in the table of each row of the file.
     """
 
-    def __init__(
-        self, frame: "pd.DataFrame", file_order: NDArray[np.int64], preprocessing: Preprocessing
-    ) -> None:
-        self.frame = frame
-        self.file_order = file_order
-        self._preprocessing = preprocessing
+    frame: "pd.DataFrame"
+    file_order: NDArray[np.int64]
+    preprocessing: Preprocessing
 
     @cached_property
     def series(self) -> NDArray[np.float64] | None:
         """The target's values (N,) if the model has a history, else None."""
-        if self._preprocessing.history is None:
+        if self.preprocessing.history is None:
             return None
-        (name,) = set(self._preprocessing.target_columns)
-        values: NDArray[np.float64] = self.frame[name].to_numpy(np.float64)
-        return values
+        return self.frame[self.preprocessing.target_columns[0]].to_numpy(np.float64)
 
     def scorable_rows(self) -> NDArray[np.int64]:
         """Return the rows with a target and, if the model has one, a complete history."""
-        history = self._preprocessing.history
-        if history is not None:
+        if (history := self.preprocessing.history) is not None:
             assert self.series is not None
             return complete_windows(self.series, history.lags, history.horizon)
-        present = self.frame[list(self._preprocessing.target_columns)].notna().all(axis=1)
+        present = self.frame[list(self.preprocessing.target_columns)].notna().all(axis=1)
         return np.flatnonzero(present.to_numpy())
 
     def _places(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -116,25 +111,24 @@ class FittedTable:
 
     def samples(self, rows: NDArray[np.int64], order: str | None = None) -> Samples:
         """Return these rows, all of them scorable, with the column `order` as in the file."""
-        encoded = encode_inputs(self._preprocessing, self.frame, rows, self.series)
+        encoded = encode_inputs(self.preprocessing, self.frame, rows, self.series)
         return self._samples(rows, encoded, order)
 
     def take_samples(
         self, splits: Sequence[NDArray[np.int64]], order: str | None = None
     ) -> list[Samples]:
         """Return `samples` of each of the splits; the features are removed from the table."""
-        kept = {*self._preprocessing.target_columns, order}
+        kept = {*self.preprocessing.target_columns, order}
 
         def take(name: str) -> "pd.Series":
             column: pd.Series = self.frame[name] if name in kept else self.frame.pop(name)
             return column
 
-        encoded = encode_splits(self._preprocessing, take, splits, self.series)
+        encoded = encode_splits(self.preprocessing, take, splits, self.series)
         return [self._samples(*split, order) for split in zip(splits, encoded, strict=True)]
 
     def _samples(self, rows: NDArray[np.int64], encoded: Encoded, order: str | None) -> Samples:
-        target = self._preprocessing.target
-        previous = None if self.series is None else self.series[rows - 1]
+        target = self.preprocessing.target
         targets: NDArray[np.float64] | NDArray[np.int64]
         if isinstance(target, ClassTarget):
             targets = encode_classes(target, self.frame[target.name].iloc[rows])
@@ -147,7 +141,7 @@ class FittedTable:
         return Samples(
             inputs=encoded.inputs,
             targets=targets,
-            previous=previous,
+            previous=None if self.series is None else self.series[rows - 1],
             notes=tuple(encoded.notes()),
             places=self._places(rows),
             order=self.frame[order].iloc[rows] if order in self.frame else None,
@@ -164,44 +158,29 @@ class Fold:
     held_out: Samples
 
 
+@dataclass(frozen=True)
 class Folds:
-    """All folds of a table; the samples of a fold are made on demand."""
+    """The folds of a table that is fitted on all its rows; a fold's samples are made on demand."""
 
-    def __init__(
-        self,
-        frame: "pd.DataFrame",
-        file_order: NDArray[np.int64],
-        preprocessing: Preprocessing,
-        columns: Sequence[FeatureColumn],
-        splits: Sequence[Split],
-    ) -> None:
-        """Take a table, the preprocessing fitted on all its rows, and the rows of each fold."""
-        self._frame = frame
-        self._file_order = file_order
-        self._preprocessing = preprocessing
-        self._columns = columns
-        self.splits = tuple(splits)
+    table: FittedTable
+    columns: Sequence[FeatureColumn]
+    splits: Sequence[Split]
 
     def __len__(self) -> int:
         return len(self.splits)
 
     def load(self, index: int) -> Fold:
         """Return a fold by its index."""
-        split = self.splits[index]
-        preprocessing, table = self._fitted(split)
-        return Fold(
-            preprocessing,
-            train=table.samples(split.train),
-            validation=table.samples(split.validation),
-            held_out=table.samples(split.test),
-        )
+        table = self._fitted(index)
+        train, validation, held_out = map(table.samples, self.splits[index].rows.values())
+        return Fold(table.preprocessing, train, validation, held_out)
 
     def held_out(self, index: int) -> tuple[Preprocessing, Samples]:
         """Return the preprocessing and the held-out samples of a fold by its index."""
-        split = self.splits[index]
-        preprocessing, table = self._fitted(split)
-        return preprocessing, table.samples(split.test)
+        table = self._fitted(index)
+        return table.preprocessing, table.samples(self.splits[index].test)
 
-    def _fitted(self, split: Split) -> tuple[Preprocessing, FittedTable]:
-        preprocessing = refit(self._preprocessing, self._frame, self._columns, split.train)
-        return preprocessing, FittedTable(self._frame, self._file_order, preprocessing)
+    def _fitted(self, index: int) -> FittedTable:
+        table, rows = self.table, self.splits[index].train
+        fitted = refit(table.preprocessing, table.frame, self.columns, rows)
+        return replace(table, preprocessing=fitted)

@@ -221,14 +221,10 @@ def _encoding_message(encoding: str, error: UnicodeDecodeError) -> str:
 
 def _likely_encoding(data: bytes, start: int) -> str:
     """Guess the encoding from the first bytes that are not UTF-8."""
-    for mark, name in (
-        (codecs.BOM_UTF32_LE, "UTF-32"),
-        (codecs.BOM_UTF32_BE, "UTF-32"),
-        (codecs.BOM_UTF16_LE, "UTF-16"),
-        (codecs.BOM_UTF16_BE, "UTF-16"),
-    ):
-        if data.startswith(mark):
-            return name
+    if data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "UTF-32"
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "UTF-16"
     sample = data[start : start + 65536]
     runs = re.findall(rb"[\x80-\xff]+", sample)
     # accented letters occur singly between ASCII letters; two-byte characters occur in runs
