@@ -180,13 +180,8 @@ def resolve_config(loaded: LocatedConfig, found: schema.Task) -> schema.Config:
 
 def table_format_of(data: schema.Data) -> TableFormat:
     """Return the format of the data files."""
-    return TableFormat(
-        separator=data.separator,
-        decimal=data.decimal,
-        encoding=data.encoding,
-        header=data.header,
-        missing=tuple(data.missing),
-    )
+    missing = tuple(data.missing)
+    return TableFormat(data.separator, data.decimal, data.encoding, data.header, missing)
 
 
 def _select(config: schema.Config, header: Header) -> tuple[Selection, list[Problem]]:

@@ -1,9 +1,5 @@
 """Samples: rows of a table as inputs of a fitted model, and the targets to score it by.
 
-Each fold of a cross-validation has the statistics of its own training rows, but the columns,
-categories and classes of all rows, so that the networks of all folds have one shape and can be
-trained together.
-
 Legend: N rows of the table, S samples, F inputs, T outputs.
 """
 
@@ -99,15 +95,11 @@ class FittedTable:
 
     def _places(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the positions in the file of these rows of the table."""
-        if self._is_in_file_order:
+        if (self.file_order[1:] > self.file_order[:-1]).all():
             return rows  # saves the memory of two columns
         places = np.empty_like(self.file_order)
         places[self.file_order] = np.arange(len(self.file_order))
         return places[rows]
-
-    @cached_property
-    def _is_in_file_order(self) -> bool:
-        return bool((self.file_order[1:] > self.file_order[:-1]).all())
 
     def samples(self, rows: NDArray[np.int64], order: str | None = None) -> Samples:
         """Return these rows, all of them scorable, with the column `order` as in the file."""
@@ -121,8 +113,7 @@ class FittedTable:
         kept = {*self.preprocessing.target_columns, order}
 
         def take(name: str) -> "pd.Series":
-            column: pd.Series = self.frame[name] if name in kept else self.frame.pop(name)
-            return column
+            return self.frame[name] if name in kept else self.frame.pop(name)
 
         encoded = encode_splits(self.preprocessing, take, splits, self.series)
         return [self._samples(*split, order) for split in zip(splits, encoded, strict=True)]
@@ -160,7 +151,11 @@ class Fold:
 
 @dataclass(frozen=True)
 class Folds:
-    """The folds of a table that is fitted on all its rows; a fold's samples are made on demand."""
+    """The folds of a table that is fitted on all its rows; a fold's samples are made on demand.
+
+    Each fold has the statistics of its own training rows, but the columns, categories and classes
+    of all rows, so that the networks of all folds have one shape and can be trained together.
+    """
 
     table: FittedTable
     columns: Sequence[FeatureColumn]

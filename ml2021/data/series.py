@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _CLOCK = r"\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?"
-
 _ISO_DATE = rf"\d{{4}}[-/]\d{{2}}[-/]\d{{2}}(?:[ T]{_CLOCK})?"
 """A date, or a date and time, in ISO 8601, or with slashes; pandas alone would accept `2021`."""
 
@@ -98,16 +97,14 @@ def histories(
     series: NDArray[np.float64], rows: NDArray[np.int64], lags: int
 ) -> NDArray[np.float64]:
     """Return the histories (S, L), most recent value first."""
-    values: NDArray[np.float64] = series[rows[:, None] - np.arange(1, lags + 1)]
-    return values
+    return series.take(rows[:, None] - np.arange(1, lags + 1))
 
 
 def futures(
     series: NDArray[np.float64], rows: NDArray[np.int64], horizon: int
 ) -> NDArray[np.float64]:
     """Return the targets (S, horizon): the value of each row and of those after it."""
-    values: NDArray[np.float64] = series[rows[:, None] + np.arange(horizon)]
-    return values
+    return series.take(rows[:, None] + np.arange(horizon))
 
 
 def usable_rows(
@@ -131,10 +128,9 @@ def usable_rows(
         excluded = {"no target": len(frame) - len(rows)}
     if len(rows) < 2:
         counts = ", ".join(f"{reason}: {count}" for reason, count in excluded.items() if count)
-        raise DataError(
-            f"{len(rows)} of {plural(len(frame), 'row')} can be used"
-            f"{f' ({counts})' if counts else ''}; training needs at least 2"
-        )
+        why = f" ({counts})" if counts else ""
+        used = f"{len(rows)} of {plural(len(frame), 'row')} can be used{why}"
+        raise DataError(f"{used}; training needs at least 2")
     return rows, excluded
 
 
@@ -164,9 +160,7 @@ def _notes_on_steps(keys: np.ndarray, name: str) -> list[str]:
     notes = []
     steps = _steps(keys)
     if repeated := int((steps == 0).sum()):
-        values = plural(
-            repeated, "repeated timestamp" if keys.dtype.kind == "M" else "repeated value"
-        )
+        values = plural(repeated, f"repeated {'timestamp' if keys.dtype.kind == 'M' else 'value'}")
         notes.append(
             f"{echo(name)} has {values}; lags count rows, so several series in one file are "
             "treated as one"

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ml2021.data.csv.cells import CellRules, texts_for_parser
 from ml2021.data.csv.headers import TableFormat
 from ml2021.data.csv.scan import Block, TextScan
 from ml2021.files import cores
@@ -28,7 +27,6 @@ _PIECE_BYTES, _PIECE_ROWS = 4 << 20, 1000
 cores, 104 MB with 29 columns took 0.37, 0.33 and 0.33 s in pieces of 2, 4 and 8 MB."""
 
 _LARGE_PIECE_BYTES = 32 << 20  # enough even with fewer rows
-
 _MOST_THREADS = 4  # the scan, a single thread, is about four times as fast as one of them
 
 Values = NDArray[np.generic]
@@ -55,7 +53,6 @@ def parse_blocks(
     columns: Sequence[str],
     texts: Sequence[str],
     format: TableFormat,
-    rules: CellRules,
 ) -> Parsed:
     """Parse these `columns` from all blocks of a scan, whose fields are called `names`.
 
@@ -77,7 +74,7 @@ def parse_blocks(
             names=list(names),
             usecols=list(columns),
             dtype=dict.fromkeys(texts, object),
-            na_values=texts_for_parser(rules),
+            na_values=format.rules.parser_texts,
             keep_default_na=False,
             index_col=False,
             skip_blank_lines=False,

@@ -13,7 +13,6 @@ import stat
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
 
 from ml2021.errors import DataError, ResourceError, is_of_machine
 from ml2021.formatting import printable
@@ -136,10 +135,6 @@ class UndecodableError(Exception):
         self.what = what
 
 
-class _Readable(Protocol):
-    def read(self, size: int, /) -> bytes: ...
-
-
 def codec_name(encoding: str) -> str:
     """Return the canonical name of a text encoding.
 
@@ -195,7 +190,7 @@ def text_chunks(file: HashedFile, encoding: str) -> Iterator[bytes]:
             yield text
 
 
-def _unpacked(file: HashedFile) -> _Readable:
+def _unpacked(file: HashedFile) -> HashedFile | gzip.GzipFile:
     head = file.head()
     if head.startswith(b"\x1f\x8b"):
         return gzip.GzipFile(fileobj=file)

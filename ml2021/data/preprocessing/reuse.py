@@ -26,12 +26,9 @@ def incompatibilities(own: Preprocessing, other: Preprocessing) -> list[str]:
         found.append(f"the task is {own.task} here, but {other.task} there")
     features = {feature.name: feature for feature in own.features}
     others = {feature.name: feature for feature in other.features}
-    found += [
-        f"column '{echo(name)}' is a feature only here" for name in features if name not in others
-    ]
-    found += [
-        f"column '{echo(name)}' is a feature only there" for name in others if name not in features
-    ]
+    for some, rest, where in ((features, others, "here"), (others, features, "there")):
+        only = [name for name in some if name not in rest]
+        found += [f"column '{echo(name)}' is a feature only {where}" for name in only]
     for name, feature in features.items():
         if name in others and (text := _feature_disagreement(feature, others[name])):
             found.append(f"column '{echo(name)}' {text}")
