@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ml2021.config import schema
 from ml2021.data.column_types import infer_column_types
@@ -28,7 +27,7 @@ from ml2021.data.resolve import (
 from ml2021.data.samples import FittedTable, Folds, Samples
 from ml2021.data.series import in_series_order, notes_on_order, usable_rows
 from ml2021.data.splits import Split, split_rows, split_rows_in_folds, without_unseen
-from ml2021.data.tables import read_table
+from ml2021.data.tables import Rows, read_table
 from ml2021.errors import DataError
 from ml2021.formatting import bulleted, echo, listed, plural
 
@@ -148,9 +147,7 @@ def with_config(data: TrainingData, loaded: LocatedConfig) -> TrainingData:
     return replace(data, config=resolve_config(loaded, data.config.task))
 
 
-def _read_in_order(
-    data: schema.Data, selection: Selection
-) -> tuple["pd.DataFrame", NDArray[np.int64], str]:
+def _read_in_order(data: schema.Data, selection: Selection) -> tuple["pd.DataFrame", Rows, str]:
     """Return the rows in series order, the file order (`in_series_order`), and the file's SHA-256.
 
     The table as read is released here, which order_by would otherwise keep beside the sorted one.

@@ -22,12 +22,13 @@ from ml2021.data.preprocessing.transform import (
 )
 from ml2021.data.series import complete_windows, futures
 from ml2021.data.splits import Split
+from ml2021.data.tables import Rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def evenly_spaced(length: int, most: int) -> NDArray[np.int64]:
+def evenly_spaced(length: int, most: int) -> Rows:
     """Return at most `most` of the indices 0 to length − 1, evenly spaced, including both ends."""
     if length <= most:
         return np.arange(length)
@@ -48,7 +49,7 @@ class Samples:
     targets: NDArray[np.float64] | NDArray[np.int64]
     previous: NDArray[np.float64] | None
     notes: tuple[str, ...]
-    places: NDArray[np.int64]
+    places: Rows
     order: "pd.Series | None" = None
 
     @property
@@ -75,7 +76,7 @@ class FittedTable:
     """
 
     frame: "pd.DataFrame"
-    file_order: NDArray[np.int64]
+    file_order: Rows
     preprocessing: Preprocessing
 
     @cached_property
@@ -85,7 +86,7 @@ class FittedTable:
             return None
         return self.frame[self.preprocessing.target_columns[0]].to_numpy(np.float64)
 
-    def scorable_rows(self) -> NDArray[np.int64]:
+    def scorable_rows(self) -> Rows:
         """Return the rows with a target and, if the model has one, a complete history."""
         if (history := self.preprocessing.history) is not None:
             assert self.series is not None
@@ -93,7 +94,7 @@ class FittedTable:
         present = self.frame[list(self.preprocessing.target_columns)].notna().all(axis=1)
         return np.flatnonzero(present.to_numpy())
 
-    def _places(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _places(self, rows: Rows) -> Rows:
         """Return the positions in the file of these rows of the table."""
         if (self.file_order[1:] > self.file_order[:-1]).all():
             return rows  # saves the memory of two columns
@@ -101,14 +102,12 @@ class FittedTable:
         places[self.file_order] = np.arange(len(self.file_order))
         return places[rows]
 
-    def samples(self, rows: NDArray[np.int64], order: str | None = None) -> Samples:
+    def samples(self, rows: Rows, order: str | None = None) -> Samples:
         """Return these rows, all of them scorable, with the column `order` as in the file."""
         encoded = encode_inputs(self.preprocessing, self.frame, rows, self.series)
         return self._samples(rows, encoded, order)
 
-    def take_samples(
-        self, splits: Sequence[NDArray[np.int64]], order: str | None = None
-    ) -> list[Samples]:
+    def take_samples(self, splits: Sequence[Rows], order: str | None = None) -> list[Samples]:
         """Return `samples` of each of the splits; the features are removed from the table."""
         kept = {*self.preprocessing.target_columns, order}
 
@@ -118,7 +117,7 @@ class FittedTable:
         encoded = encode_splits(self.preprocessing, take, splits, self.series)
         return [self._samples(*split, order) for split in zip(splits, encoded, strict=True)]
 
-    def _samples(self, rows: NDArray[np.int64], encoded: Encoded, order: str | None) -> Samples:
+    def _samples(self, rows: Rows, encoded: Encoded, order: str | None) -> Samples:
         target = self.preprocessing.target
         targets: NDArray[np.float64] | NDArray[np.int64]
         if isinstance(target, ClassTarget):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ml2021.config import schema
 from ml2021.data.resolve import Selection
-from ml2021.data.tables import is_number
+from ml2021.data.tables import Rows, is_number
 from ml2021.errors import DataError
 from ml2021.formatting import echo, plural
 
@@ -77,7 +77,7 @@ def to_moments(texts: "pd.Series") -> np.ndarray:
     return keys
 
 
-def complete_windows(series: NDArray[np.float64], lags: int, horizon: int) -> NDArray[np.int64]:
+def complete_windows(series: NDArray[np.float64], lags: int, horizon: int) -> Rows:
     """Return the rows (S,) whose history and target are complete."""
     known = np.concatenate([[0], np.cumsum(~np.isnan(series))])
     width = lags + horizon
@@ -87,29 +87,25 @@ def complete_windows(series: NDArray[np.float64], lags: int, horizon: int) -> ND
     return np.flatnonzero(complete).astype(np.int64) + lags
 
 
-def known_histories(series: NDArray[np.float64], lags: int) -> NDArray[np.int64]:
+def known_histories(series: NDArray[np.float64], lags: int) -> Rows:
     """Return the rows whose history is complete; their own value may be missing."""
     rows = complete_windows(series, lags, 0)
     return rows[rows < len(series)]  # the last history may belong to the row after the end
 
 
-def histories(
-    series: NDArray[np.float64], rows: NDArray[np.int64], lags: int
-) -> NDArray[np.float64]:
+def histories(series: NDArray[np.float64], rows: Rows, lags: int) -> NDArray[np.float64]:
     """Return the histories (S, L), most recent value first."""
     return series.take(rows[:, None] - np.arange(1, lags + 1))
 
 
-def futures(
-    series: NDArray[np.float64], rows: NDArray[np.int64], horizon: int
-) -> NDArray[np.float64]:
+def futures(series: NDArray[np.float64], rows: Rows, horizon: int) -> NDArray[np.float64]:
     """Return the targets (S, horizon): the value of each row and of those after it."""
     return series.take(rows[:, None] + np.arange(horizon))
 
 
 def usable_rows(
     frame: "pd.DataFrame", selection: Selection, data: schema.Data
-) -> tuple[NDArray[np.int64], dict[str, int]]:
+) -> tuple[Rows, dict[str, int]]:
     """Return the rows that can be samples, and the number of excluded rows by reason.
 
     Raises DataError if fewer than 2 rows can be used.
@@ -185,9 +181,7 @@ def _steps(keys: np.ndarray) -> np.ndarray:
     return np.diff(known)
 
 
-def in_series_order(
-    frame: "pd.DataFrame", order_by: str | None
-) -> tuple["pd.DataFrame", NDArray[np.int64]]:
+def in_series_order(frame: "pd.DataFrame", order_by: str | None) -> tuple["pd.DataFrame", Rows]:
     """Return the rows sorted by that column, ties in file order, and the file order.
 
     The file order is (N,) int64: the new position of each row of the file. Raises DataError if the

@@ -16,7 +16,7 @@ from ml2021.data.preprocessing.records import ClassTarget, RealTargets, value_te
 from ml2021.data.preprocessing.transform import encode_classes
 from ml2021.data.resolve import Selection
 from ml2021.data.series import sort_keys, to_moments
-from ml2021.data.tables import is_number
+from ml2021.data.tables import Rows, is_number
 from ml2021.errors import DataError
 from ml2021.formatting import echo, listed, plural
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 class Split:
     """Disjoint rows of one table, each sorted. `left_out` counts the excluded rows by reason."""
 
-    train: NDArray[np.int64]
-    validation: NDArray[np.int64]
-    test: NDArray[np.int64]
+    train: Rows
+    validation: Rows
+    test: Rows
     left_out: Mapping[str, int] = field(default_factory=dict)
 
     @property
-    def rows(self) -> dict[str, NDArray[np.int64]]:
+    def rows(self) -> dict[str, Rows]:
         """The rows of each split by its name."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
@@ -44,7 +44,7 @@ class Split:
 
 
 def split_by_fraction(
-    rows: NDArray[np.int64],
+    rows: Rows,
     method: Literal["random", "stratified", "sequential"],
     *,
     validation: float,
@@ -104,7 +104,7 @@ def _shuffled(
 
 
 def split_in_folds(
-    rows: NDArray[np.int64],
+    rows: Rows,
     *,
     folds: int,
     validation: float,
@@ -145,7 +145,7 @@ def split_in_folds(
     return splits
 
 
-def split_by_label(rows: NDArray[np.int64], labels: NDArray[np.object_], column: str) -> Split:
+def split_by_label(rows: Rows, labels: NDArray[np.object_], column: str) -> Split:
     """Split `rows` (S,) by their labels train, validation or test. Rows without one are excluded.
 
     Raises DataError for any other label, and if no row is left to train.
@@ -161,7 +161,7 @@ def split_by_label(rows: NDArray[np.int64], labels: NDArray[np.object_], column:
 
 
 def split_by_threshold(
-    rows: NDArray[np.int64],
+    rows: Rows,
     keys: np.ndarray,
     column: str,
     validation_from: str | float | None,
@@ -208,7 +208,7 @@ def split_by_threshold(
 
 
 def _split_by_column(
-    rows: NDArray[np.int64],
+    rows: Rows,
     column: str,
     known: NDArray[np.bool_],
     validation: NDArray[np.bool_],
@@ -234,10 +234,10 @@ def without_overlap(split: Split, horizon: int) -> Split:
     if horizon == 1:
         return split
 
-    def before(name: str, rows: NDArray[np.int64], later: NDArray[np.int64]) -> NDArray[np.int64]:
+    def before(name: str, rows: Rows, later: Rows) -> Rows:
         begun = np.searchsorted(later, rows - horizon, side="right")
         reached = np.searchsorted(later, rows + horizon, side="left")
-        kept: NDArray[np.int64] = rows[reached == begun]
+        kept: Rows = rows[reached == begun]
         if len(rows) and not len(kept):
             raise DataError(
                 f"data.split: a horizon of {horizon} makes every {name} target overlap the next "
@@ -254,7 +254,7 @@ def without_overlap(split: Split, horizon: int) -> Split:
 
 
 def split_rows(
-    config: schema.Config, frame: "pd.DataFrame", selection: Selection, rows: NDArray[np.int64]
+    config: schema.Config, frame: "pd.DataFrame", selection: Selection, rows: Rows
 ) -> Split:
     """Split the samples `rows` (S,) by the method of the resolved config."""
     data, method = config.data, config.data.split
@@ -288,9 +288,7 @@ def split_rows(
     return without_overlap(split, data.horizon)
 
 
-def _class_codes(
-    frame: "pd.DataFrame", selection: Selection, rows: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def _class_codes(frame: "pd.DataFrame", selection: Selection, rows: Rows) -> NDArray[np.int64]:
     """Return the class of each of these rows as a number (S,)."""
     import pandas as pd
 
@@ -299,7 +297,7 @@ def _class_codes(
 
 
 def split_rows_in_folds(
-    config: schema.Config, frame: "pd.DataFrame", selection: Selection, rows: NDArray[np.int64]
+    config: schema.Config, frame: "pd.DataFrame", selection: Selection, rows: Rows
 ) -> tuple[list[Split], list[str]]:
     """Deal the samples `rows` (S,) out to the config's folds, stratified for classes.
 

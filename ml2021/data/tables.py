@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml2021.data.csv.cells import CellRules, CheckedColumn, StorageType, check_numbers, check_texts
 from ml2021.data.csv.headers import Header, TableFormat, begin_table, make_header, open_scan
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 _SHOWN_CELLS = 3
 _SHOWN_COLUMNS = 5
+
+Rows = NDArray[np.int64]
+"""Row numbers of a table, from 0."""
 
 # for each row its place, as text for messages, and its cells by column name
 _Cells = dict[int, tuple[str, dict[str, str]]]

@@ -25,7 +25,7 @@ from ml2021.data.preprocessing.records import (
 )
 from ml2021.data.resolve import Selection
 from ml2021.data.splits import Split
-from ml2021.data.tables import is_number
+from ml2021.data.tables import Rows, is_number
 from ml2021.errors import DataError
 from ml2021.formatting import echo, listed
 
@@ -36,7 +36,7 @@ _EXACT_IN_FLOAT32 = 2.0**24
 
 
 def fit_features(
-    frame: "pd.DataFrame", features: Sequence[FeatureColumn], rows: NDArray[np.int64]
+    frame: "pd.DataFrame", features: Sequence[FeatureColumn], rows: Rows
 ) -> tuple[list[NumberFeature | CategoryFeature], list[str]]:
     """Fit means, scales, fills and categories on the training rows; also return notes."""
     notes: list[str] = []
@@ -125,7 +125,7 @@ def refit(
     preprocessing: Preprocessing,
     frame: "pd.DataFrame",
     columns: Sequence[FeatureColumn],
-    rows: NDArray[np.int64],
+    rows: Rows,
 ) -> Preprocessing:
     """Return the same inputs, categories and classes with the statistics of other rows.
 
@@ -179,7 +179,7 @@ def _root_mean_square(values: ArrayLike) -> float:
 
 
 def _group_scales(
-    frame: "pd.DataFrame", features: Sequence[FeatureColumn], rows: NDArray[np.int64]
+    frame: "pd.DataFrame", features: Sequence[FeatureColumn], rows: Rows
 ) -> dict[str, float]:
     """Return the root mean square of the standard deviations of each group's columns."""
     groups: dict[str, list[float]] = {}

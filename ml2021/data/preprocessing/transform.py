@@ -18,6 +18,7 @@ from ml2021.data.preprocessing.records import (
     Preprocessing,
 )
 from ml2021.data.series import histories
+from ml2021.data.tables import Rows
 from ml2021.errors import DataError
 from ml2021.formatting import echo
 
@@ -54,7 +55,7 @@ class Encoded:
 def encode_inputs(
     preprocessing: Preprocessing,
     frame: "pd.DataFrame",
-    rows: NDArray[np.int64],
+    rows: Rows,
     series: NDArray[np.float64] | None = None,
 ) -> Encoded:
     """Return the inputs of these rows of the table.
@@ -68,7 +69,7 @@ def encode_inputs(
 def encode_splits(
     preprocessing: Preprocessing,
     column_of: "Callable[[str], pd.Series]",
-    splits: Sequence[NDArray[np.int64]],
+    splits: Sequence[Rows],
     series: NDArray[np.float64] | None = None,
 ) -> list[Encoded]:
     """Return the inputs of several sets of rows, as `encode_inputs` does for one.
@@ -113,7 +114,7 @@ def encode_classes(target: ClassTarget, values: "pd.Series") -> NDArray[np.int64
 def _encode_numbers(
     feature: NumberFeature,
     column: "pd.Series",
-    rows: NDArray[np.int64],
+    rows: Rows,
     inputs: NDArray[np.float32],
     encoded: Encoded,
 ) -> None:
