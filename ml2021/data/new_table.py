@@ -106,7 +106,7 @@ def read_new_table(
 
 def _explain_absent(path: Path, header: Header, preprocessing: Preprocessing, name: str) -> str:
     raw = preprocessing.sources[name].raw
-    if raw in header.repeated or raw in header.raw:
+    if raw in header.raw:
         times = plural(header.raw.count(raw), "time")
         return f"{path}: column '{echo(name)}' is missing; '{echo(raw)}' occurs only {times}"
     return f"{path}: column '{echo(name)}' is missing{suggest(raw, header.raw)}"

@@ -18,8 +18,7 @@ from ml2021.formatting import echo
 class ParquetSource:
     """A Parquet file: the `names` of its columns, its number of `rows`, its `sha256`.
 
-    Raises:
-        DataError: pyarrow is not installed, the file is not Parquet, or it has no columns or rows.
+    Raises DataError if pyarrow is not installed, or the file is not Parquet or holds no table.
     """
 
     def __init__(self, path: Path) -> None:
@@ -58,10 +57,8 @@ class ParquetSource:
         """Return the `selected` columns by unique name: numbers, or object holding str and NaN.
 
         `names` are the unique names of all columns. Booleans, dates, categories and every column in
-        `texts` become text; the texts in `missing` become NaN.
-
-        Raises:
-            DataError: a column holds values that are neither numbers nor text, such as lists.
+        `texts` become text; the texts in `missing` become NaN. Raises DataError for a column of
+        other values, such as lists.
         """
         pa = import_module("pyarrow")
         try:

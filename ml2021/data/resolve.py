@@ -79,12 +79,9 @@ def select_columns(
     targets = resolve("target", target)
     excluded = resolve("exclude", exclude)
     named = set(resolve("features", features))
-    extras = []
-    for keys, name in extra.items():
-        if name in header.names:
-            extras.append(name)
-        else:
-            problems.append(Problem(keys, explain_missing(header, name)))
+    extras = [name for name in extra.values() if name in header.names]
+    absent = [(keys, name) for keys, name in extra.items() if name not in header.names]
+    problems += [Problem(keys, explain_missing(header, name)) for keys, name in absent]
     if clash := [name for name in targets if name in excluded]:
         text = (
             f"column '{echo(clash[0])}' is both a target and excluded; remove it from one of them"

@@ -52,8 +52,7 @@ class Table:
 def read_header(path: Path, format: TableFormat) -> Header:
     """Read the column names of a CSV or Parquet file.
 
-    Raises:
-        DataError: the file cannot be read, its header is invalid, or it has no rows.
+    Raises DataError if the file cannot be read, its header is invalid, or it has no rows.
     """
     if path.suffix == ".parquet":
         from ml2021.data.parquet import ParquetSource
@@ -76,8 +75,8 @@ def read_table(
     column is never parsed. Other columns are numbers if at least 90 % of their cells are, and text
     otherwise. The structure is checked in the whole file, cells only in the selected columns.
 
-    Raises:
-        DataError: the file is not a table, lacks a column, or has invalid cells; a line for each.
+    Raises DataError, with a line for each fault, if the file is not a table, lacks a column, or has
+    invalid cells.
     """
     rules = format.rules
     if path.suffix == ".parquet":

@@ -119,8 +119,7 @@ def open_field(rest: bytes, separator: bytes) -> int:
 def split_records(path: Path, data: bytes, line: int, separator: bytes) -> Iterator[Record]:
     """Yield the complete records and blank lines at the start of `data`, which begins on `line`.
 
-    Raises:
-        DataError: text after a closing quote, or more than `COLUMN_LIMIT` fields.
+    Raises DataError for text after a closing quote, or more than `COLUMN_LIMIT` fields.
     """
     match_field = re.compile(_field_pattern(separator)).match
     start = at = 0

@@ -90,9 +90,8 @@ class TextScan:
     def blocks(self) -> Iterator[Block]:
         """Yield the blocks in order.
 
-        Raises:
-            DataError: the text is not in its encoding, or a record is not as wide as the first;
-                the message gives the first such line.
+        Raises DataError, with the first such line, if the text is not in its encoding or a record
+        is not as wide as the first.
         """
         chunks = text_chunks(self._file, self._encoding)
         rest = b""

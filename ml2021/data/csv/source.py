@@ -54,8 +54,7 @@ def changed_error(path: Path) -> DataError:
 class HashedFile:
     """A regular file that is hashed as it is read; `state` changes when the file does.
 
-    Raises:
-        DataError: the file does not exist, is not a regular file, or cannot be read.
+    Raises DataError if it does not exist, is not a regular file, or cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -110,11 +109,7 @@ class HashedFile:
         raise io.UnsupportedOperation("seek")
 
     def finish(self) -> str:
-        """Read the rest and return the SHA-256 of the whole file.
-
-        Raises:
-            DataError: the file changed since it was opened.
-        """
+        """Read the rest and return the SHA-256 of the file; DataError if it has changed."""
         while self.read(CHUNK):
             pass
         if self._stat() != self.state:
@@ -136,29 +131,21 @@ class UndecodableError(Exception):
 
 
 def codec_name(encoding: str) -> str:
-    """Return the canonical name of a text encoding.
-
-    Raises:
-        DataError: there is no such encoding, or it is not a text encoding.
-    """
+    """Return the canonical name of a text encoding; DataError if there is none of that name."""
     try:
         name = codecs.lookup(encoding).name
         io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     except (LookupError, ValueError):
-        raise DataError(
-            f"data.encoding: unknown encoding {encoding!r}; the usual one is utf-8"
-        ) from None
+        what = f"unknown encoding {encoding!r}; the usual one is utf-8"
+        raise DataError(f"data.encoding: {what}") from None
     return "utf-8" if name == "utf-8-sig" else name
 
 
 def text_chunks(file: HashedFile, encoding: str) -> Iterator[bytes]:
     """Yield a file's text as UTF-8 without a byte order mark; a chunk may end inside a character.
 
-    `encoding` is a name returned by `codec_name`.
-
-    Raises:
-        DataError: the file is damaged, or not a text file.
-        UndecodableError: the text is not in this encoding.
+    `encoding` is a name returned by `codec_name`. Raises DataError if the file is damaged or not a
+    text file, and UndecodableError if it is not in this encoding.
     """
     stream = _unpacked(file)
     decoder = codecs.getincrementaldecoder(encoding)("strict")
