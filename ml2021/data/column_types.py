@@ -58,20 +58,20 @@ def infer_column_types(
 
     Raises DataError if no feature is left, or the targets do not fit the task.
     """
-    notes: list[str] = []
     features: list[FeatureColumn] = []
     excluded: dict[str, list[str]] = {}
     pixels = _pixel_groups(frame, selection.features)
-    for group in dict.fromkeys(pixels.values()):
-        notes.append(f"{echo(group)}* are treated as pixels: numbers that share one scale")
+    notes = [
+        f"{echo(group)}* are treated as pixels: numbers that share one scale"
+        for group in dict.fromkeys(pixels.values())
+    ]
     for name in selection.features:
         column_type, reason = ("number", "") if name in pixels else _feature_type(frame[name])
         if column_type is None:
             excluded.setdefault(reason, []).append(name)
         else:
             features.append(FeatureColumn(name, column_type, pixels.get(name)))
-    for reason, names in excluded.items():
-        notes.append(f"excluded: {listed(names)} ({reason})")
+    notes += [f"excluded: {listed(names)} ({reason})" for reason, names in excluded.items()]
     for name in selection.features:
         if count := _numbers_in_text(frame[name]):
             notes.append(

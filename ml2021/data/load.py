@@ -80,9 +80,8 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
     """
     header, selection = check_columns(loaded)
     frame, file_order, data_sha256 = _read_in_order(loaded.config.data, selection)
-    types = infer_column_types(
-        frame, selection, task=loaded.config.task, lags=loaded.config.data.lags
-    )
+    task, lags = loaded.config.task, loaded.config.data.lags
+    types = infer_column_types(frame, selection, task=task, lags=lags)
     config = resolve_config(loaded, types.task)
     rows, left_out = usable_rows(frame, selection, config.data)
     split = split_rows(config, frame, selection, rows)
@@ -91,7 +90,13 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
         preprocessing = reuse_if_compatible(preprocessing, reuse)
     split = without_unseen(split, preprocessing.target, frame)
     fold_splits, fold_notes = split_rows_in_folds(config, frame, selection, rows)
-    order_notes = notes_on_order(frame, selection, config.data)
+    notes = [
+        *_notes_on_names(header),
+        *types.notes,
+        *notes_on_order(frame, selection, config.data),
+        *fit_notes,
+        *fold_notes,
+    ]
 
     folds = None
     if fold_splits:
@@ -113,15 +118,10 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
     left_out |= split.left_out
     used = {feature.name for feature in preprocessing.features}
     used |= {*selection.targets, *selection.extra}
-    notes = [
-        *_notes_on_names(header),
-        *types.notes,
-        *order_notes,
-        *fit_notes,
-        *fold_notes,
-        *_notes_on_unseen(preprocessing, test),
-        *(f"{plural(n, 'row')} excluded: {reason}" for reason, n in left_out.items() if n),
-    ]
+    if isinstance(preprocessing.target, ClassTarget) and (unseen := int((test.classes < 0).sum())):
+        text = f"{plural(unseen, 'test row')} of a class without training rows, counted as wrong"
+        notes.append(text)
+    notes += [f"{plural(n, 'row')} excluded: {reason}" for reason, n in left_out.items() if n]
     return TrainingData(
         config=config,
         preprocessing=preprocessing,
@@ -186,14 +186,6 @@ def _notes_on_names(header: Header) -> list[str]:
     names = next(iter(header.repeated.values()))
     more = f", and {plural(others, 'more name')}" if (others := len(header.repeated) - 1) else ""
     return [f"repeated column names are numbered: {listed(names)}{more}"]
-
-
-def _notes_on_unseen(preprocessing: Preprocessing, test: Samples) -> list[str]:
-    """Return a note on test rows of a class without training rows."""
-    is_class = isinstance(preprocessing.target, ClassTarget)
-    if not is_class or not (unseen := int((test.classes < 0).sum())):
-        return []
-    return [f"{plural(unseen, 'test row')} of a class without training rows, counted as wrong"]
 
 
 def describe(data: TrainingData) -> list[str]:

@@ -182,8 +182,7 @@ def _as_texts(values: "pd.Series | Values") -> NDArray[np.object_] | None:
         return np.full(len(values), np.nan, object) if missing else None
     if pd.api.types.infer_dtype(values, skipna=True) not in ("string", "empty"):
         return None
-    texts: NDArray[np.object_] = pd.Series(values).to_numpy(dtype=object, na_value=np.nan)
-    return texts
+    return pd.Series(values).to_numpy(dtype=object, na_value=np.nan)
 
 
 class _Utf8Reader(io.IOBase):

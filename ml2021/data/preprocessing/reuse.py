@@ -10,7 +10,6 @@ from ml2021.data.preprocessing.records import (
     Feature,
     NumberFeature,
     Preprocessing,
-    RealTargets,
     value_text,
 )
 from ml2021.formatting import echo, listed
@@ -41,28 +40,15 @@ def reuse(own: Preprocessing, other: Preprocessing) -> Preprocessing:
     The two must have no `incompatibilities`. Column positions, names in the header, training
     ranges and the output shape remain those of `own`.
     """
-    ranges = {f.name: (f.minimum, f.maximum) for f in own.features if isinstance(f, NumberFeature)}
-    features = []
-    for feature in other.features:
-        if isinstance(feature, NumberFeature):
-            minimum, maximum = ranges[feature.name]
-            feature = feature.model_copy(update={"minimum": minimum, "maximum": maximum})
-        features.append(feature)
-    target: RealTargets | ClassTarget
-    if isinstance(other.target, RealTargets):
-        assert isinstance(own.target, RealTargets)
-        changed = {"labels": own.target.labels, "shape": own.target.shape}
-        target = other.target.model_copy(update=changed)
-    else:
-        assert isinstance(own.target, ClassTarget)
-        target = other.target.model_copy(update={"label": own.target.label})
+    ranges = {f.name: f.model_dump(include={"minimum", "maximum"}) for f in own.features}
+    features = tuple(f.model_copy(update=ranges[f.name]) for f in other.features)
+    kept = own.target.model_dump(include={"label", "labels", "shape"})
+    target = other.target.model_copy(update=kept)
     history = other.history
     if history is not None:
         assert own.history is not None
         history = history.model_copy(update={"order_by": own.history.order_by})
-    return own.model_copy(
-        update={"features": tuple(features), "target": target, "history": history}
-    )
+    return own.model_copy(update={"features": features, "target": target, "history": history})
 
 
 def reuse_if_compatible(own: Preprocessing, other: Preprocessing) -> Preprocessing:
@@ -87,9 +73,7 @@ def _feature_disagreement(own: Feature, other: Feature) -> str | None:
 def _history_disagreements(own: Preprocessing, other: Preprocessing) -> list[str]:
     found = []
     for key in ("lags", "horizon"):
-        here, there = (
-            0 if p.history is None else int(getattr(p.history, key)) for p in (own, other)
-        )
+        here, there = (getattr(each.history, key, 0) for each in (own, other))
         if here != there:
             found.append(f"data.{key} is {here} here, but {there} there")
     return found
