@@ -91,8 +91,8 @@ class FittedTable:
         if (history := self.preprocessing.history) is not None:
             assert self.series is not None
             return complete_windows(self.series, history.lags, history.horizon)
-        present = self.frame[list(self.preprocessing.target_columns)].notna().all(axis=1)
-        return np.flatnonzero(present.to_numpy())
+        columns = list(self.preprocessing.target_columns)
+        return np.flatnonzero(self.frame[columns].notna().all(axis=1))
 
     def _places(self, rows: Rows) -> Rows:
         """Return the positions in the file of these rows of the table."""

@@ -119,8 +119,7 @@ def usable_rows(
             "a gap in the history or target": len(series) - ends - len(rows),
         }
     else:
-        present = frame[list(selection.targets)].notna().all(axis=1).to_numpy()
-        rows = np.flatnonzero(present)
+        rows = np.flatnonzero(frame[list(selection.targets)].notna().all(axis=1))
         excluded = {"no target": len(frame) - len(rows)}
     if len(rows) < 2:
         counts = ", ".join(f"{reason}: {count}" for reason, count in excluded.items() if count)

@@ -95,18 +95,19 @@ def read_table(
         header, first = begin_table(scan, blocks, format)
         selected = _selected(header, columns)
         texts = [name for name in selected if types.get(name) == "text"]
-        parsed = parse_blocks(scan, chain(first, blocks), header.names, selected, texts, format)
-    values = parsed.columns
-    again = list(parsed.garbled)
-    if scan.spaced_exponent:
-        again += [name for name, column in values.items() if column.dtype.kind == "f"]
+        blocks = chain(first, blocks)
+        rows, values = parse_blocks(scan, blocks, header.names, selected, texts, format)
+    again = [
+        name
+        for name, column in values.items()
+        if column is None or (scan.spaced_exponent and column.dtype.kind == "f")
+    ]
     if again:
         with open_scan(path, format, scan.state) as second:
-            more = parse_blocks(second, second.blocks(), header.names, again, again, format)
-        values |= more.columns
+            values |= parse_blocks(second, second.blocks(), header.names, again, again, format)[1]
     checked = _check(values, rules, types)
     _reject_invalid(format, checked, partial(_csv_cells, path, format, header, scan.state))
-    return Table(header, _assemble(selected, checked, parsed.rows), scan.sha256)
+    return Table(header, _assemble(selected, checked, rows), scan.sha256)
 
 
 def is_number(column: "pd.Series") -> bool:
@@ -132,12 +133,13 @@ def _selected(header: Header, columns: Sequence[str] | None) -> list[str]:
 
 
 def _check(
-    columns: dict[str, Values], rules: CellRules, types: Mapping[str, StorageType]
+    columns: dict[str, Values | None], rules: CellRules, types: Mapping[str, StorageType]
 ) -> dict[str, CheckedColumn]:
     """Check the columns; remove each from `columns` to free its memory early."""
     checked = {}
     for name in list(columns):
         values = columns.pop(name)
+        assert values is not None
         if values.dtype == np.object_:
             checked[name] = check_texts(values.astype(object, copy=False), rules, types.get(name))
         else:

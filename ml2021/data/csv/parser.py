@@ -8,7 +8,6 @@ import io
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -32,20 +31,6 @@ _MOST_THREADS = 4  # the scan, a single thread, is about four times as fast as o
 Values = NDArray[np.generic]
 
 
-@dataclass(frozen=True)
-class Parsed:
-    """What pandas made of `rows` records.
-
-    columns: (rows,) each, int64, uint64 or float64, NaN if missing; or object, holding str, or NaN
-    if missing. garbled: columns with both, or with true and false; pandas does not keep how these
-    cells were written, so they must be parsed again as text.
-    """
-
-    rows: int
-    columns: dict[str, Values]
-    garbled: list[str]
-
-
 def parse_blocks(
     scan: TextScan,
     blocks: Iterable[Block],
@@ -53,15 +38,17 @@ def parse_blocks(
     columns: Sequence[str],
     texts: Sequence[str],
     format: TableFormat,
-) -> Parsed:
+) -> tuple[int, dict[str, Values | None]]:
     """Parse these `columns` from all blocks of a scan, whose fields are called `names`.
 
-    The columns in `texts` are parsed as text; pandas infers the type of the others. Raises what
-    `blocks` raises.
+    The columns in `texts` are parsed as text; pandas infers the type of the others. Returns the
+    number of rows, and columns (rows,) of int64, uint64 or float64, NaN if missing, or of object,
+    holding str, or NaN if missing. A column with both, or with true and false, is None: pandas does
+    not keep how its cells were written, so it must be parsed as text. Raises what `blocks` raises.
     """
     blocks = islice(blocks, int(format.header), None)  # the first block is the first record alone
     if not columns:
-        return Parsed(sum(block.rows for block in blocks), {}, [])
+        return sum(block.rows for block in blocks), {}
     import pandas as pd
 
     def parse(piece: list[bytes]) -> pd.DataFrame:
@@ -87,12 +74,7 @@ def parse_blocks(
         for name, column in parsed.items():
             column.append(rows, frame[name])
         rows += len(frame)
-    values = {name: column.take(rows) for name, column in parsed.items()}
-    return Parsed(
-        rows,
-        {name: array for name, array in values.items() if array is not None},
-        [name for name, array in values.items() if array is None],
-    )
+    return rows, {name: column.take(rows) for name, column in parsed.items()}
 
 
 def _pieces(blocks: Iterable[Block]) -> Iterator[list[bytes]]:
