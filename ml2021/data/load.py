@@ -17,13 +17,7 @@ from ml2021.data.new_table import read_new_table
 from ml2021.data.preprocessing.fit import fit_preprocessing
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, describe_columns
 from ml2021.data.preprocessing.reuse import reuse_if_compatible
-from ml2021.data.resolve import (
-    LocatedConfig,
-    Selection,
-    check_columns,
-    resolve_config,
-    table_format_of,
-)
+from ml2021.data.resolve import LocatedConfig, check_columns, resolve_config, table_format_of
 from ml2021.data.samples import FittedTable, Folds, Samples
 from ml2021.data.series import in_series_order, notes_on_order, usable_rows
 from ml2021.data.splits import Split, split_rows, split_rows_in_folds, without_unseen
@@ -79,7 +73,7 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
     Raises ConfigError for column names that the file does not have, DataError for its contents.
     """
     header, selection = check_columns(loaded)
-    frame, file_order, data_sha256 = _read_in_order(loaded.config.data, selection)
+    frame, file_order, data_sha256 = _read_in_order(loaded.config.data, selection.used)
     task, lags = loaded.config.task, loaded.config.data.lags
     types = infer_column_types(frame, selection, task=task, lags=lags)
     config = resolve_config(loaded, types.task)
@@ -147,12 +141,12 @@ def with_config(data: TrainingData, loaded: LocatedConfig) -> TrainingData:
     return replace(data, config=resolve_config(loaded, data.config.task))
 
 
-def _read_in_order(data: schema.Data, selection: Selection) -> tuple["pd.DataFrame", Rows, str]:
+def _read_in_order(data: schema.Data, columns: tuple[str, ...]) -> tuple["pd.DataFrame", Rows, str]:
     """Return the rows in series order, the file order (`in_series_order`), and the file's SHA-256.
 
     The table as read is released here, which order_by would otherwise keep beside the sorted one.
     """
-    table = read_table(Path(data.path), table_format_of(data), columns=selection.used)
+    table = read_table(Path(data.path), table_format_of(data), columns=columns)
     return *in_series_order(table.frame, data.order_by), table.sha256
 
 

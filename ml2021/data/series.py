@@ -148,10 +148,7 @@ def notes_on_order(frame: "pd.DataFrame", selection: Selection, data: schema.Dat
 
 
 def _notes_on_steps(keys: np.ndarray, name: str) -> list[str]:
-    """Return notes on repeated and irregular steps; `keys` (N,) are sorted `sort_keys`.
-
-    Lags count rows: the value of the previous row stands for that of the previous step.
-    """
+    """Return notes on repeated and irregular steps; `keys` (N,) are sorted `sort_keys`."""
     notes = []
     steps = _steps(keys)
     if repeated := int((steps == 0).sum()):

@@ -175,7 +175,6 @@ def split_by_threshold(
     import pandas as pd
 
     holds_dates = keys.dtype.kind == "M"
-    known = ~np.isnan(keys)
     reached = {}
     for name, value in (("validation_from", validation_from), ("test_from", test_from)):
         if value is None:
@@ -191,7 +190,7 @@ def split_by_threshold(
             )
         reached[name] = keys >= threshold  # false for missing values
     in_test = reached["test_from"]
-    if validation_from is not None and bool((in_test & ~reached["validation_from"]).any()):
+    if validation_from is not None and (in_test & ~reached["validation_from"]).any():
         raise DataError(
             f"data.split.validation_from '{echo(validation_from)}' is after test_from "
             f"'{echo(test_from)}'; validation must come before test"
@@ -204,7 +203,7 @@ def split_by_threshold(
         )
     if test_from is not None and not in_test.any():
         raise DataError(f"data.split.test_from: no row from '{echo(test_from)}' on; lower it")
-    return _split_by_column(rows, column, known, in_validation, in_test)
+    return _split_by_column(rows, column, ~np.isnan(keys), in_validation, in_test)
 
 
 def _split_by_column(
@@ -310,8 +309,7 @@ def split_rows_in_folds(
     if config.task == "classification":
         classes = _class_codes(frame, selection, rows)
         counts = frame[selection.targets[0]].iloc[rows].value_counts().sort_index()
-        rare = counts.index[counts < method.folds].tolist()
-        if rare:
+        if rare := counts.index[counts < method.folds].tolist():
             notes.append(
                 f"classes with fewer than {method.folds} rows, so some folds hold none out: "
                 f"{listed(map(value_text, rare))}"

@@ -125,7 +125,7 @@ class TextScan:
                 pass
         except UndecodableError as bad:
             line = self._line + count_lines(rest + chunk + bad.before)
-            raise self._error(line, bad.what) from None
+            raise self._error(line, str(bad)) from None
         if b"\0" in chunk:
             line = self._line + count_lines(rest + chunk[: chunk.index(b"\0")])
             if chunk.count(b"\0") * 3 > len(chunk):

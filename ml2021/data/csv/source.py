@@ -127,7 +127,6 @@ class UndecodableError(Exception):
     def __init__(self, before: bytes, what: str) -> None:
         super().__init__(what)
         self.before = before
-        self.what = what
 
 
 def codec_name(encoding: str) -> str:

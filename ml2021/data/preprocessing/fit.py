@@ -239,10 +239,7 @@ def fit_preprocessing(
 
 
 def _with_horizon(target: RealTargets, data: schema.Data) -> tuple[RealTargets, History]:
-    """Return the targets of each step of the horizon, and the history, all with one scale.
-
-    `target` is fitted on the training rows' own values.
-    """
+    """Return the target repeated for each step of the horizon, and the history in its scale."""
     horizon, (label,), (mean,), (scale,) = data.horizon, target.labels, target.means, target.scales
     steps = range(1, horizon + 1)
     targets = RealTargets(
