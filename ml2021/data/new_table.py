@@ -69,8 +69,8 @@ def read_new_table(
         storage = target.storage if isinstance(target, ClassTarget) else "number"
         kinds |= dict.fromkeys(preprocessing.target_columns, storage)
     needed = dict.fromkeys(kinds)
-    if history is not None and history.order_by is not None:
-        needed[history.order_by] = None
+    if (order_by := history.order_by if history else None) is not None:
+        needed[order_by] = None
     absent = [name for name in needed if name not in found]
     if len(absent) > _MOST_ABSENT:
         raise DataError(
@@ -93,9 +93,8 @@ def read_new_table(
     if again.sha256 != read.sha256:
         raise changed_error(path)
     known = {*found.values(), *carried}
-    ordered, file_order = in_series_order(
-        read.frame[list(names)].rename(columns=names), history.order_by if history else None
-    )
+    renamed = read.frame[list(names)].rename(columns=names)
+    ordered, file_order = in_series_order(renamed, order_by)
     return NewTable(
         table=FittedTable(ordered, file_order, preprocessing),
         carried=again.frame[list(carried)],

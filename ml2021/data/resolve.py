@@ -66,15 +66,14 @@ def select_columns(
     problems: list[Problem] = []
 
     def resolve(key: str, patterns: str | Sequence[str]) -> list[str]:
-        found: dict[str, None] = {}
-        listed = [patterns] if isinstance(patterns, str) else patterns
-        for index, pattern in enumerate(listed):
+        found: list[str] = []
+        for index, pattern in enumerate([patterns] if isinstance(patterns, str) else patterns):
             keys = ("data", key) if isinstance(patterns, str) else ("data", key, index)
             matches = match_names(header, pattern)
             if not matches and not (key == "features" and pattern == "*"):
                 problems.append(Problem(keys, explain_missing(header, pattern)))
-            found.update(dict.fromkeys(matches))
-        return list(found)
+            found += matches
+        return list(dict.fromkeys(found))
 
     targets = resolve("target", target)
     excluded = resolve("exclude", exclude)
@@ -83,13 +82,10 @@ def select_columns(
     absent = [(keys, name) for keys, name in extra.items() if name not in header.names]
     problems += [Problem(keys, explain_missing(header, name)) for keys, name in absent]
     if clash := [name for name in targets if name in excluded]:
-        text = (
-            f"column '{echo(clash[0])}' is both a target and excluded; remove it from one of them"
-        )
-        problems.append(Problem(("data", "exclude"), text))
-    left_out = {*targets, *excluded}
+        what = f"column '{echo(clash[0])}' is both a target and excluded"
+        problems.append(Problem(("data", "exclude"), f"{what}; remove it from one of them"))
     # A column that orders or splits rows is a feature only if the config names it as one.
-    left_out |= set(extras) - set(features)
+    left_out = {*targets, *excluded, *(set(extras) - set(features))}
     chosen = tuple(name for name in header.names if name in named and name not in left_out)
     selection = Selection(
         targets=tuple(targets),

@@ -216,14 +216,14 @@ def describe_columns(preprocessing: Preprocessing) -> list[str]:
     """Return lines on how the columns are encoded."""
     numbers = [f for f in preprocessing.features if isinstance(f, NumberFeature)]
     categories = [f for f in preprocessing.features if isinstance(f, CategoryFeature)]
-    lines = []
-    if numbers:
-        lines.append(f"standardised: {listed([f.name for f in numbers], 8)}")
-    if filled := [f.name for f in numbers if f.has_indicator]:
-        lines.append(f"missing values filled with the median and flagged: {listed(filled, 8)}")
-    if categories:
-        sizes = [f"{f.name} ({len(f.categories)})" for f in categories]
-        lines.append(f"one-hot: {listed(sizes, 8)}")
+    columns = {
+        "standardised": [f.name for f in numbers],
+        "missing values filled with the median and flagged": [
+            f.name for f in numbers if f.has_indicator
+        ],
+        "one-hot": [f"{f.name} ({len(f.categories)})" for f in categories],
+    }
+    lines = [f"{how}: {listed(names, 8)}" for how, names in columns.items() if names]
     if (history := preprocessing.history) is not None:
         series = echo(preprocessing.target_columns[0])
         lines.append(f"history: the previous {history.lags} values of {series}")

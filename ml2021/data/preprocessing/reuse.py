@@ -31,7 +31,11 @@ def incompatibilities(own: Preprocessing, other: Preprocessing) -> list[str]:
     for name, feature in features.items():
         if name in others and (text := _feature_disagreement(feature, others[name])):
             found.append(f"column '{echo(name)}' {text}")
-    return found + _history_disagreements(own, other) + _target_disagreements(own, other)
+    for key in ("lags", "horizon"):
+        here, there = (getattr(each.history, key, 0) for each in (own, other))
+        if here != there:
+            found.append(f"data.{key} is {here} here, but {there} there")
+    return found + _target_disagreements(own, other)
 
 
 def reuse(own: Preprocessing, other: Preprocessing) -> Preprocessing:
@@ -68,15 +72,6 @@ def _feature_disagreement(own: Feature, other: Feature) -> str | None:
             return f"has categories that it did not have there: {_quoted(new)}"
         return None
     return f"is a {own.kind} here, but a {other.kind} there"
-
-
-def _history_disagreements(own: Preprocessing, other: Preprocessing) -> list[str]:
-    found = []
-    for key in ("lags", "horizon"):
-        here, there = (getattr(each.history, key, 0) for each in (own, other))
-        if here != there:
-            found.append(f"data.{key} is {here} here, but {there} there")
-    return found
 
 
 def _target_disagreements(own: Preprocessing, other: Preprocessing) -> list[str]:
