@@ -149,8 +149,7 @@ def _are_pixels(frame: "pd.DataFrame", members: Sequence[str]) -> bool:
     are_whole = are_shares = True
     seen: set[float] = set()
     for name in members:
-        values = frame[name].to_numpy(np.float64)
-        known = values[~np.isnan(values)]
+        known = frame[name].dropna().to_numpy(np.float64)
         if known.size == 0:
             continue
         highest = known.max()

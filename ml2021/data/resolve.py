@@ -192,10 +192,8 @@ def _select(config: schema.Config, header: Header) -> tuple[Selection, list[Prob
     outputs = len(selection.targets) * data.horizon
     if data.target_shape is not None and int(np.prod(data.target_shape)) != outputs:
         shape = " x ".join(map(str, data.target_shape))
-        text = (
-            f"{shape} does not fit the {plural(outputs, 'target')} of data.target; make them agree"
-        )
-        problems.append(Problem(("data", "target_shape"), text))
+        what = f"{shape} does not fit the {plural(outputs, 'target')} of data.target"
+        problems.append(Problem(("data", "target_shape"), f"{what}; make them agree"))
     if data.lags and len(selection.targets) > 1:
         text = f"data.lags needs one target, not {len(selection.targets)}; choose one"
         problems.append(Problem(("data", "target"), text))

@@ -114,17 +114,14 @@ def split_in_folds(
     """Deal `rows` (S,) out to folds. Each fold tests in one split, in which the others train.
 
     The folds differ by at most one row in size, and in their rows of each class of `classes` (S,).
-    The fraction `validation` of each split's other rows validates, drawn for each fold on its own,
-    so that folds of one size have equally many validation rows.
+    The fraction `validation` of each split's other rows validates, drawn for each fold on its own.
     Raises DataError if a fold has no row, a fraction above 0 gives no validation row, or no row is
     left to train.
     """
     count = len(rows)
     if folds > count:
-        raise DataError(
-            f"data.split.folds: {folds} folds need at least {folds} usable rows, not {count}; "
-            "lower it"
-        )
+        what = f"{folds} folds need at least {folds} usable rows, not {count}"
+        raise DataError(f"data.split.folds: {what}; lower it")
     order = np.random.default_rng(seed).permutation(count)
     if classes is not None:  # deal class after class, each shuffled, like cards
         order = order[np.argsort(classes[order], kind="stable")]
@@ -197,10 +194,8 @@ def split_by_threshold(
         )
     in_validation = reached["validation_from"] & ~in_test
     if validation_from is not None and not in_validation.any():
-        raise DataError(
-            f"data.split.validation_from: no validation row from '{echo(validation_from)}' on; "
-            "lower it"
-        )
+        what = f"no validation row from '{echo(validation_from)}' on"
+        raise DataError(f"data.split.validation_from: {what}; lower it")
     if test_from is not None and not in_test.any():
         raise DataError(f"data.split.test_from: no row from '{echo(test_from)}' on; lower it")
     return _split_by_column(rows, column, ~np.isnan(keys), in_validation, in_test)

@@ -219,10 +219,8 @@ def _csv_cells(
 
 
 def _parquet_cells(path: Path, columns: Mapping[str, Values], rows: set[int]) -> _Cells:
-    return {
-        row: (
-            f"{show_path(path)}: row {row + 1}",
-            {name: str(values[row]) for name, values in columns.items()},
-        )
-        for row in rows
-    }
+    found = {}
+    for row in rows:
+        cells = {name: str(values[row]) for name, values in columns.items()}
+        found[row] = (f"{show_path(path)}: row {row + 1}", cells)
+    return found

@@ -128,10 +128,9 @@ class TextScan:
             raise self._error(line, str(bad)) from None
         if b"\0" in chunk:
             line = self._line + count_lines(rest + chunk[: chunk.index(b"\0")])
+            what = "NUL character; remove it, or set data.encoding"
             if chunk.count(b"\0") * 3 > len(chunk):
                 what = "not UTF-8 (probably UTF-16); set data.encoding: utf-16"
-            else:
-                what = "NUL character; remove it, or set data.encoding"
             raise self._error(line, what)
         return chunk
 
@@ -202,12 +201,9 @@ class TextScan:
         return DataError(f"{show_path(self.path)}:{line}: {what}")
 
     def _counts(self, found: int, last: bool) -> str:
+        remedy = "the file seems to be truncated" if last else "add the missing fields"
         if found > self.width:
             remedy = "quote fields that contain the separator, or name every column"
-        elif last:
-            remedy = "the file seems to be truncated"
-        else:
-            remedy = "add the missing fields"
         return f"{plural(found, 'field')}, but the {self._first} has {self.width:,}; {remedy}"
 
     def _endless(self, rest: bytes, final: bool) -> DataError:

@@ -1,7 +1,4 @@
-"""Read a file as chunks of UTF-8: hash, decompress and decode it on the way.
-
-`ml2021.data.csv.scan` splits the text into records.
-"""
+"""Read a file as chunks of UTF-8: hash, decompress and decode it on the way."""
 
 import codecs
 import gzip
@@ -22,6 +19,7 @@ CHUNK = 1 << 20
 
 _NOT_TEXT = (
     (b"\xd0\xcf\x11\xe0", "this is an Excel workbook; save it as CSV"),
+    (b"PK\x03\x04", "this is a zip archive; extract the table"),
     (b"PAR1", "this is a Parquet file; rename it to end in .parquet"),
     (b"BZh", "this is a bzip2 file; decompress it or use gzip"),
     (b"\xfd7zXZ\0", "this is an xz file; decompress it or use gzip"),
@@ -182,10 +180,8 @@ def _unpacked(file: HashedFile) -> HashedFile | gzip.GzipFile:
         return gzip.GzipFile(fileobj=file)
     if file.path.suffix == ".gz":
         raise file_error(file.path, "not a gzip file despite its name; rename or replace it")
-    if head.startswith(b"PK\x03\x04"):
-        if b"xl/" in head or b"[Content_Types].xml" in head:
-            raise file_error(file.path, "this is an Excel workbook; save it as CSV")
-        raise file_error(file.path, "this is a zip archive; extract the table")
+    if head.startswith(b"PK\x03\x04") and (b"xl/" in head or b"[Content_Types].xml" in head):
+        raise file_error(file.path, "this is an Excel workbook; save it as CSV")
     for signature, what in _NOT_TEXT:
         if head.startswith(signature):
             raise file_error(file.path, what)
@@ -193,10 +189,9 @@ def _unpacked(file: HashedFile) -> HashedFile | gzip.GzipFile:
 
 
 def _encoding_message(encoding: str, error: UnicodeDecodeError) -> str:
-    data = bytes(error.object)
     if encoding != "utf-8":
         return f"not {encoding} ({error.reason}); set data.encoding to the encoding of the file"
-    likely = _likely_encoding(data, error.start)
+    likely = _likely_encoding(bytes(error.object), error.start)
     return f"not UTF-8 (probably {likely}); set data.encoding: {likely.lower()}"
 
 

@@ -142,9 +142,8 @@ def refit(
     target = preprocessing.target
     if isinstance(target, RealTargets):
         values = frame[list(target.names)].to_numpy(np.float64)[rows]
-        target, _ = fit_real_targets(
-            values, target.names, target.labels, target.shape, one_scale=target.shape is not None
-        )
+        names, labels, shape = target.names, target.labels, target.shape
+        target, _ = fit_real_targets(values, names, labels, shape, one_scale=shape is not None)
     return preprocessing.model_copy(update={"features": features, "target": target})
 
 
@@ -219,15 +218,13 @@ def fit_preprocessing(
     else:
         values = frame[list(names)].to_numpy(np.float64)[split.train]
         shape = data.target_shape
-        target, more = fit_real_targets(
-            values, names, labels, shape, one_scale=shape is not None and not data.lags
-        )
+        one_scale = shape is not None and not data.lags
+        target, more = fit_real_targets(values, names, labels, shape, one_scale=one_scale)
         notes += more
         if data.lags:
             target, history = _with_horizon(target, data)
-    used = [feature.name for feature in features] + list(names)
-    if data.lags and data.order_by is not None:
-        used.append(data.order_by)
+    order = [data.order_by] if data.lags and data.order_by is not None else []
+    used = [*(feature.name for feature in features), *names, *order]
     fitted = Preprocessing(
         task=types.task if data.horizon == 1 else "structured",
         features=tuple(features),
@@ -249,7 +246,6 @@ def _with_horizon(target: RealTargets, data: schema.Data) -> tuple[RealTargets, 
         scales=(scale,) * horizon,
         shape=target.shape,
     )
-    history = History(
+    return targets, History(
         lags=data.lags, horizon=horizon, mean=mean, scale=scale, order_by=data.order_by
     )
-    return targets, history

@@ -62,9 +62,8 @@ def reuse_if_compatible(own: Preprocessing, other: Preprocessing) -> Preprocessi
 
 def _feature_disagreement(own: Feature, other: Feature) -> str | None:
     if isinstance(own, NumberFeature) and isinstance(other, NumberFeature):
-        if own.has_indicator and not other.has_indicator:
-            return "has missing values here, but had none there"
-        return None
+        is_new = own.has_indicator and not other.has_indicator
+        return "has missing values here, but had none there" if is_new else None
     if isinstance(own, CategoryFeature) and isinstance(other, CategoryFeature):
         if own.storage != other.storage:
             return f"holds {_STORED[own.storage]} here, but {_STORED[other.storage]} there"
