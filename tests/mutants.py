@@ -286,21 +286,19 @@ def _no_line_count() -> None:
 def _odd_cells_are_missing() -> None:
     from ml2021.data import tables
 
-    put(tables._reject_invalid, lambda path, format, rules, checked, find: None)
+    put(tables._reject_invalid, lambda format, checked, find: None)
 
 
 def _rows_are_lines() -> None:
     from ml2021.data import tables
 
-    finder = tables._line_finder
+    find = tables._csv_cells
 
-    def broken(path: Path, format: Any, header: Any, state: Any) -> Any:
-        find = finder(path, format, header, state)
-        return lambda rows: {
-            row: (f"{path}:{row + 2}", cells) for row, (_, cells) in find(rows).items()
-        }
+    def broken(path: Path, *arguments: Any) -> Any:
+        found = find(path, *arguments)
+        return {row: (f"{path}:{row + 2}", cells) for row, (_, cells) in found.items()}
 
-    put(finder, broken)
+    put(find, broken)
 
 
 MUTANTS: dict[str, Mutant] = {

@@ -24,11 +24,8 @@ if TYPE_CHECKING:
 ColumnType = Literal["number", "category"]
 
 _FEW_CLASSES = 20
-
 _FEWEST_PIXELS = 16
-
 _NUMBERED = re.compile(r"(.*?)\d+")
-
 _NUMBER = r"\s*[+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][+-]?\d+)?\s*"
 
 
@@ -61,25 +58,22 @@ def infer_column_types(
 
     Raises DataError if no feature is left, or the targets do not fit the task.
     """
-    notes: list[str] = []
     features: list[FeatureColumn] = []
     excluded: dict[str, list[str]] = {}
     pixels = _pixel_groups(frame, selection.features)
-    for group in dict.fromkeys(pixels.values()):
-        notes.append(f"{echo(group)}* are treated as pixels: numbers that share one scale")
+    notes = [
+        f"{echo(group)}* are treated as pixels: numbers that share one scale"
+        for group in dict.fromkeys(pixels.values())
+    ]
     for name in selection.features:
-        if name in pixels:
-            features.append(FeatureColumn(name, "number", pixels[name]))
-            continue
-        column_type, reason = _feature_type(frame[name])
+        column_type, reason = ("number", "") if name in pixels else _feature_type(frame[name])
         if column_type is None:
             excluded.setdefault(reason, []).append(name)
         else:
-            features.append(FeatureColumn(name, column_type))
-    for reason, names in excluded.items():
-        notes.append(f"excluded: {listed(names)} ({reason})")
+            features.append(FeatureColumn(name, column_type, pixels.get(name)))
+    notes += [f"excluded: {listed(names)} ({reason})" for reason, names in excluded.items()]
     for name in selection.features:
-        if (count := _numbers_in_text(frame[name])) > 0:
+        if count := _numbers_in_text(frame[name]):
             notes.append(
                 f"{echo(name)} is treated as text although {count} of {frame[name].count()} values "
                 "are numbers; if the rest mean missing, list them in data.missing"
@@ -109,13 +103,18 @@ def _feature_type(column: "pd.Series") -> tuple[ColumnType | None, str]:
         if values.size == 0:
             return None, "no values"
         is_category = values.size == 2 and len(present) > 2  # two rows are too few to tell
-        return ("category", "") if is_category else ("number", "")
+        return ("category" if is_category else "number"), ""
     values = present.unique()
     if is_date(values):
         return None, "dates or times"
-    if len(values) > _FEW_CLASSES and len(values) > 0.5 * len(present):
+    if _are_nearly_unique(len(values), len(present)):
         return None, "text with nearly one value per row"
     return "category", ""
+
+
+def _are_nearly_unique(distinct: int, count: int) -> bool:
+    """Whether a text column has too many distinct values for categories."""
+    return distinct > max(_FEW_CLASSES, 0.5 * count)
 
 
 def _numbers_in_text(column: "pd.Series") -> int:
@@ -137,11 +136,12 @@ def _pixel_groups(frame: "pd.DataFrame", names: Sequence[str]) -> dict[str, str]
     for name in names:
         if (match := _NUMBERED.fullmatch(name)) and is_number(frame[name]):
             groups.setdefault(match[1], []).append(name)
-    found = {}
-    for stem, members in groups.items():
-        if len(members) >= _FEWEST_PIXELS and _are_pixels(frame, members):
-            found.update(dict.fromkeys(members, stem))
-    return found
+    return {
+        name: stem
+        for stem, members in groups.items()
+        if len(members) >= _FEWEST_PIXELS and _are_pixels(frame, members)
+        for name in members
+    }
 
 
 def _are_pixels(frame: "pd.DataFrame", members: Sequence[str]) -> bool:
@@ -149,8 +149,7 @@ def _are_pixels(frame: "pd.DataFrame", members: Sequence[str]) -> bool:
     are_whole = are_shares = True
     seen: set[float] = set()
     for name in members:
-        values = frame[name].to_numpy(np.float64)
-        known = values[~np.isnan(values)]
+        known = frame[name].dropna().to_numpy(np.float64)
         if known.size == 0:
             continue
         highest = known.max()
@@ -167,17 +166,6 @@ def _counts(column: "pd.Series") -> bool:
     """Whether the column increases by exactly 1 from row to row."""
     values = column.to_numpy(np.float64)
     return len(values) > _FEW_CLASSES and bool((np.diff(values) == 1).all())
-
-
-def _check_classes(column: "pd.Series") -> None:
-    """Raise DataError for a text target with nearly one class per row."""
-    present = column.dropna()
-    classes = present.nunique()
-    if classes > _FEW_CLASSES and classes > 0.5 * len(present):
-        raise DataError(
-            f"column '{echo(column.name)}' has {classes} distinct texts in {len(present)} rows, "
-            "too many for classes; choose another data.target"
-        )
 
 
 def _infer_task(
@@ -198,14 +186,19 @@ def _infer_task(
     (name,) = selection.targets
     column = frame[name]
     if texts:
-        if task in ("regression", "structured"):
+        if task not in ("auto", "classification"):
             raise DataError(
                 f"column '{echo(name)}' is text, but task: {task} predicts numbers; "
                 "set task: classification, or remove the key"
             )
-        _check_classes(column)
+        distinct, count = column.nunique(), column.count()
+        if _are_nearly_unique(distinct, count):
+            raise DataError(
+                f"column '{echo(name)}' has {distinct} distinct texts in {count} rows, "
+                "too many for classes; choose another data.target"
+            )
         return "classification"
-    if task in ("regression", "classification", "structured"):
+    if task != "auto":
         return task
     values = np.unique(column.dropna().to_numpy(np.float64))
     if values.size == 2:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ml2021.config import schema
 from ml2021.data.column_types import infer_column_types
@@ -18,17 +17,11 @@ from ml2021.data.new_table import read_new_table
 from ml2021.data.preprocessing.fit import fit_preprocessing
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, describe_columns
 from ml2021.data.preprocessing.reuse import reuse_if_compatible
-from ml2021.data.resolve import (
-    LocatedConfig,
-    Selection,
-    check_columns,
-    resolve_config,
-    table_format_of,
-)
+from ml2021.data.resolve import LocatedConfig, check_columns, resolve_config, table_format_of
 from ml2021.data.samples import FittedTable, Folds, Samples
 from ml2021.data.series import in_series_order, notes_on_order, usable_rows
 from ml2021.data.splits import Split, split_rows, split_rows_in_folds, without_unseen
-from ml2021.data.tables import read_table
+from ml2021.data.tables import Rows, read_table
 from ml2021.errors import DataError
 from ml2021.formatting import bulleted, echo, listed, plural
 
@@ -80,10 +73,9 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
     Raises ConfigError for column names that the file does not have, DataError for its contents.
     """
     header, selection = check_columns(loaded)
-    frame, file_order, data_sha256 = _read_in_order(loaded.config.data, selection)
-    types = infer_column_types(
-        frame, selection, task=loaded.config.task, lags=loaded.config.data.lags
-    )
+    frame, file_order, data_sha256 = _read_in_order(loaded.config.data, selection.used)
+    task, lags = loaded.config.task, loaded.config.data.lags
+    types = infer_column_types(frame, selection, task=task, lags=lags)
     config = resolve_config(loaded, types.task)
     rows, left_out = usable_rows(frame, selection, config.data)
     split = split_rows(config, frame, selection, rows)
@@ -92,13 +84,19 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
         preprocessing = reuse_if_compatible(preprocessing, reuse)
     split = without_unseen(split, preprocessing.target, frame)
     fold_splits, fold_notes = split_rows_in_folds(config, frame, selection, rows)
-    order_notes = notes_on_order(frame, selection, config.data)
+    notes = [
+        *_notes_on_names(header),
+        *types.notes,
+        *notes_on_order(frame, selection, config.data),
+        *fit_notes,
+        *fold_notes,
+    ]
 
     folds = None
     if fold_splits:
         # With a frame of its own, since `take_samples` removes columns from the other one.
-        own = frame.copy(deep=False)
-        folds = Folds(own, file_order, preprocessing, types.features, fold_splits)
+        own = FittedTable(frame.copy(deep=False), file_order, preprocessing)
+        folds = Folds(own, types.features, fold_splits)
     order = _order_column(config.data)
     test_path = config.data.test_path
     train, validation, test = FittedTable(frame, file_order, preprocessing).take_samples(
@@ -112,15 +110,12 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
         split = replace(split, test=np.arange(len(test)))
 
     left_out |= split.left_out
-    notes = [
-        *_notes_on_names(header),
-        *types.notes,
-        *order_notes,
-        *fit_notes,
-        *fold_notes,
-        *_notes_on_unseen(preprocessing, test),
-        *(f"{plural(n, 'row')} excluded: {reason}" for reason, n in left_out.items() if n),
-    ]
+    used = {feature.name for feature in preprocessing.features}
+    used |= {*selection.targets, *selection.extra}
+    if isinstance(preprocessing.target, ClassTarget) and (unseen := int((test.classes < 0).sum())):
+        text = f"{plural(unseen, 'test row')} of a class without training rows, counted as wrong"
+        notes.append(text)
+    notes += [f"{plural(n, 'row')} excluded: {reason}" for reason, n in left_out.items() if n]
     return TrainingData(
         config=config,
         preprocessing=preprocessing,
@@ -129,7 +124,7 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
         data_sha256=data_sha256,
         test_sha256=test_sha256,
         notes=tuple(notes),
-        unused=_unused(header, selection, preprocessing),
+        unused=tuple(name for name in header.names if name not in used),
         train=train,
         validation=validation,
         test=test,
@@ -146,14 +141,12 @@ def with_config(data: TrainingData, loaded: LocatedConfig) -> TrainingData:
     return replace(data, config=resolve_config(loaded, data.config.task))
 
 
-def _read_in_order(
-    data: schema.Data, selection: Selection
-) -> tuple["pd.DataFrame", NDArray[np.int64], str]:
+def _read_in_order(data: schema.Data, columns: tuple[str, ...]) -> tuple["pd.DataFrame", Rows, str]:
     """Return the rows in series order, the file order (`in_series_order`), and the file's SHA-256.
 
     The table as read is released here, which order_by would otherwise keep beside the sorted one.
     """
-    table = read_table(Path(data.path), table_format_of(data), columns=selection.used)
+    table = read_table(Path(data.path), table_format_of(data), columns=columns)
     return *in_series_order(table.frame, data.order_by), table.sha256
 
 
@@ -180,12 +173,6 @@ def _order_column(data: schema.Data) -> str | None:
     return data.order_by
 
 
-def _unused(header: Header, selection: Selection, preprocessing: Preprocessing) -> tuple[str, ...]:
-    used = {feature.name for feature in preprocessing.features}
-    used |= {*selection.targets, *selection.extra}
-    return tuple(name for name in header.names if name not in used)
-
-
 def _notes_on_names(header: Header) -> list[str]:
     """Return a note on how repeated column names are numbered, with the first as an example."""
     if not header.repeated:
@@ -193,15 +180,6 @@ def _notes_on_names(header: Header) -> list[str]:
     names = next(iter(header.repeated.values()))
     more = f", and {plural(others, 'more name')}" if (others := len(header.repeated) - 1) else ""
     return [f"repeated column names are numbered: {listed(names)}{more}"]
-
-
-def _notes_on_unseen(preprocessing: Preprocessing, test: Samples) -> list[str]:
-    """Return a note on test rows of a class without training rows."""
-    if not isinstance(preprocessing.target, ClassTarget):
-        return []
-    if not (unseen := int((test.classes < 0).sum())):
-        return []
-    return [f"{plural(unseen, 'test row')} of a class without training rows, counted as wrong"]
 
 
 def describe(data: TrainingData) -> list[str]:

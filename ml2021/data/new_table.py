@@ -12,7 +12,6 @@ from ml2021.data.preprocessing.records import (
     NumberFeature,
     Preprocessing,
     match_columns,
-    sources_of,
 )
 from ml2021.data.resolve import explain_missing
 from ml2021.data.samples import FittedTable
@@ -60,7 +59,7 @@ def read_new_table(
     Raises DataError, or ConfigError for a name in `carried` that the file does not have.
     """
     header = read_header(path, table_format)
-    positions = match_columns(preprocessing, sources_of(header))
+    found = match_columns(preprocessing, header)
     kinds: dict[str, StorageType] = {
         f.name: "number" if isinstance(f, NumberFeature) else f.storage
         for f in preprocessing.features
@@ -70,9 +69,9 @@ def read_new_table(
         storage = target.storage if isinstance(target, ClassTarget) else "number"
         kinds |= dict.fromkeys(preprocessing.target_columns, storage)
     needed = dict.fromkeys(kinds)
-    if history is not None and history.order_by is not None:
-        needed[history.order_by] = None
-    absent = [name for name in needed if name not in positions]
+    if (order_by := history.order_by if history else None) is not None:
+        needed[order_by] = None
+    absent = [name for name in needed if name not in found]
     if len(absent) > _MOST_ABSENT:
         raise DataError(
             f"{path}: {len(absent)} of the {len(needed)} columns that the model needs are missing: "
@@ -82,8 +81,8 @@ def read_new_table(
         raise DataError(*(_explain_absent(path, header, preprocessing, name) for name in absent))
     if unknown := [name for name in carried if name not in header.names]:
         raise ConfigError(*(f"--id: {explain_missing(header, name)}" for name in unknown))
-    names = {header.names[positions[name]]: name for name in needed}
-    storage_of = {header.names[positions[name]]: kind for name, kind in kinds.items()}
+    names = {found[name]: name for name in needed}
+    storage_of = {found[name]: kind for name, kind in kinds.items()}
     # A carried column is read as text, so that it is written unchanged; if one is also an input,
     # the file is read twice.
     texts: dict[str, StorageType] = dict.fromkeys(carried, "text")
@@ -93,10 +92,9 @@ def read_new_table(
     again = read_table(path, table_format, columns=carried, types=texts) if twice else read
     if again.sha256 != read.sha256:
         raise changed_error(path)
-    known = {header.names[position] for position in positions.values()} | set(carried)
-    ordered, file_order = in_series_order(
-        read.frame[list(names)].rename(columns=names), history.order_by if history else None
-    )
+    known = {*found.values(), *carried}
+    renamed = read.frame[list(names)].rename(columns=names)
+    ordered, file_order = in_series_order(renamed, order_by)
     return NewTable(
         table=FittedTable(ordered, file_order, preprocessing),
         carried=again.frame[list(carried)],
@@ -107,7 +105,7 @@ def read_new_table(
 
 def _explain_absent(path: Path, header: Header, preprocessing: Preprocessing, name: str) -> str:
     raw = preprocessing.sources[name].raw
-    if raw in header.repeated or raw in header.raw:
+    if raw in header.raw:
         times = plural(header.raw.count(raw), "time")
         return f"{path}: column '{echo(name)}' is missing; '{echo(raw)}' occurs only {times}"
     return f"{path}: column '{echo(name)}' is missing{suggest(raw, header.raw)}"

@@ -3,22 +3,22 @@
 This needs pyarrow, an optional dependency. `ml2021.data.csv.cells` checks the cells.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Sequence, Set
+from contextlib import closing
 from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml2021.data.csv.source import CHUNK, HashedFile, file_error
+from ml2021.data.csv.source import HashedFile, file_error
 from ml2021.formatting import echo
 
 
 class ParquetSource:
     """A Parquet file: the `names` of its columns, its number of `rows`, its `sha256`.
 
-    Raises:
-        DataError: pyarrow is not installed, the file is not Parquet, or it has no columns or rows.
+    Raises DataError if pyarrow is not installed, or the file is not Parquet or holds no table.
     """
 
     def __init__(self, path: Path) -> None:
@@ -28,14 +28,9 @@ class ParquetSource:
         except ImportError:
             what = "Parquet needs pyarrow; pip install 'ml2021[parquet]'"
             raise file_error(path, what) from None
-        file = HashedFile(path)
-        try:
-            data = bytearray()
-            while chunk := file.read(CHUNK):
-                data += chunk
+        with closing(HashedFile(path)) as file:
+            data = file.read()
             self.sha256 = file.finish()
-        finally:
-            file.close()
         try:
             self._file = parquet.ParquetFile(pyarrow.BufferReader(pyarrow.py_buffer(data)))
         except (pyarrow.ArrowException, OSError) as error:
@@ -53,30 +48,28 @@ class ParquetSource:
 
     def read(
         self,
-        indices: Sequence[int],
         names: Sequence[str],
+        selected: Set[str],
         *,
         texts: Collection[str],
         missing: Collection[str],
     ) -> dict[str, NDArray[np.generic]]:
-        """Return the columns at `indices` under `names`: numbers, or object holding str and NaN.
+        """Return the `selected` columns by unique name: numbers, or object holding str and NaN.
 
-        Booleans, dates, categories and every column in `texts` become text; the texts in `missing`
-        become NaN.
-
-        Raises:
-            DataError: a column holds values that are neither numbers nor text, such as lists.
+        `names` are the unique names of all columns. Booleans, dates, categories and every column in
+        `texts` become text; the texts in `missing` become NaN. Raises DataError for a column of
+        other values, such as lists.
         """
         pa = import_module("pyarrow")
         try:
             table = self._file.read()
         except (pa.ArrowException, OSError) as error:
-            raise file_error(
-                self._path, f"damaged Parquet file: {echo(error)}; get a new copy"
-            ) from None
+            what = f"damaged Parquet file: {echo(error)}; get a new copy"
+            raise file_error(self._path, what) from None
         columns: dict[str, NDArray[np.generic]] = {}
-        for index, name in zip(indices, names, strict=True):
-            column = table.column(index)
+        for name, column in zip(names, table.columns, strict=True):
+            if name not in selected:
+                continue
             if pa.types.is_dictionary(column.type):
                 column = column.cast(column.type.value_type)
             kind = column.type

@@ -66,33 +66,26 @@ def select_columns(
     problems: list[Problem] = []
 
     def resolve(key: str, patterns: str | Sequence[str]) -> list[str]:
-        found: dict[str, None] = {}
-        listed = [patterns] if isinstance(patterns, str) else patterns
-        for index, pattern in enumerate(listed):
+        found: list[str] = []
+        for index, pattern in enumerate([patterns] if isinstance(patterns, str) else patterns):
             keys = ("data", key) if isinstance(patterns, str) else ("data", key, index)
             matches = match_names(header, pattern)
             if not matches and not (key == "features" and pattern == "*"):
                 problems.append(Problem(keys, explain_missing(header, pattern)))
-            found.update(dict.fromkeys(matches))
-        return list(found)
+            found += matches
+        return list(dict.fromkeys(found))
 
     targets = resolve("target", target)
     excluded = resolve("exclude", exclude)
     named = set(resolve("features", features))
-    extras = []
-    for keys, name in extra.items():
-        if name in header.names:
-            extras.append(name)
-        else:
-            problems.append(Problem(keys, explain_missing(header, name)))
+    extras = [name for name in extra.values() if name in header.names]
+    absent = [(keys, name) for keys, name in extra.items() if name not in header.names]
+    problems += [Problem(keys, explain_missing(header, name)) for keys, name in absent]
     if clash := [name for name in targets if name in excluded]:
-        text = (
-            f"column '{echo(clash[0])}' is both a target and excluded; remove it from one of them"
-        )
-        problems.append(Problem(("data", "exclude"), text))
-    left_out = {*targets, *excluded}
+        what = f"column '{echo(clash[0])}' is both a target and excluded"
+        problems.append(Problem(("data", "exclude"), f"{what}; remove it from one of them"))
     # A column that orders or splits rows is a feature only if the config names it as one.
-    left_out |= set(extras) - set(features)
+    left_out = {*targets, *excluded, *(set(extras) - set(features))}
     chosen = tuple(name for name in header.names if name in named and name not in left_out)
     selection = Selection(
         targets=tuple(targets),
@@ -180,13 +173,8 @@ def resolve_config(loaded: LocatedConfig, found: schema.Task) -> schema.Config:
 
 def table_format_of(data: schema.Data) -> TableFormat:
     """Return the format of the data files."""
-    return TableFormat(
-        separator=data.separator,
-        decimal=data.decimal,
-        encoding=data.encoding,
-        header=data.header,
-        missing=tuple(data.missing),
-    )
+    missing = tuple(data.missing)
+    return TableFormat(data.separator, data.decimal, data.encoding, data.header, missing)
 
 
 def _select(config: schema.Config, header: Header) -> tuple[Selection, list[Problem]]:
@@ -204,10 +192,8 @@ def _select(config: schema.Config, header: Header) -> tuple[Selection, list[Prob
     outputs = len(selection.targets) * data.horizon
     if data.target_shape is not None and int(np.prod(data.target_shape)) != outputs:
         shape = " x ".join(map(str, data.target_shape))
-        text = (
-            f"{shape} does not fit the {plural(outputs, 'target')} of data.target; make them agree"
-        )
-        problems.append(Problem(("data", "target_shape"), text))
+        what = f"{shape} does not fit the {plural(outputs, 'target')} of data.target"
+        problems.append(Problem(("data", "target_shape"), f"{what}; make them agree"))
     if data.lags and len(selection.targets) > 1:
         text = f"data.lags needs one target, not {len(selection.targets)}; choose one"
         problems.append(Problem(("data", "target"), text))

@@ -1,14 +1,10 @@
 """Samples: rows of a table as inputs of a fitted model, and the targets to score it by.
 
-Each fold of a cross-validation has the statistics of its own training rows, but the columns,
-categories and classes of all rows, so that the networks of all folds have one shape and can be
-trained together.
-
 Legend: N rows of the table, S samples, F inputs, T outputs.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -26,12 +22,13 @@ from ml2021.data.preprocessing.transform import (
 )
 from ml2021.data.series import complete_windows, futures
 from ml2021.data.splits import Split
+from ml2021.data.tables import Rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def evenly_spaced(length: int, most: int) -> NDArray[np.int64]:
+def evenly_spaced(length: int, most: int) -> Rows:
     """Return at most `most` of the indices 0 to length − 1, evenly spaced, including both ends."""
     if length <= most:
         return np.arange(length)
@@ -52,7 +49,7 @@ class Samples:
     targets: NDArray[np.float64] | NDArray[np.int64]
     previous: NDArray[np.float64] | None
     notes: tuple[str, ...]
-    places: NDArray[np.int64]
+    places: Rows
     order: "pd.Series | None" = None
 
     @property
@@ -71,70 +68,57 @@ class Samples:
         return len(self.inputs)
 
 
+@dataclass(frozen=True)
 class FittedTable:
     """A table with the column names of the training file, in series order.
 
     file_order: (N,) int64, the position in the table of each row of the file.
     """
 
-    def __init__(
-        self, frame: "pd.DataFrame", file_order: NDArray[np.int64], preprocessing: Preprocessing
-    ) -> None:
-        self.frame = frame
-        self.file_order = file_order
-        self._preprocessing = preprocessing
+    frame: "pd.DataFrame"
+    file_order: Rows
+    preprocessing: Preprocessing
 
     @cached_property
     def series(self) -> NDArray[np.float64] | None:
         """The target's values (N,) if the model has a history, else None."""
-        if self._preprocessing.history is None:
+        if self.preprocessing.history is None:
             return None
-        (name,) = set(self._preprocessing.target_columns)
-        values: NDArray[np.float64] = self.frame[name].to_numpy(np.float64)
-        return values
+        return self.frame[self.preprocessing.target_columns[0]].to_numpy(np.float64)
 
-    def scorable_rows(self) -> NDArray[np.int64]:
+    def scorable_rows(self) -> Rows:
         """Return the rows with a target and, if the model has one, a complete history."""
-        history = self._preprocessing.history
-        if history is not None:
+        if (history := self.preprocessing.history) is not None:
             assert self.series is not None
             return complete_windows(self.series, history.lags, history.horizon)
-        present = self.frame[list(self._preprocessing.target_columns)].notna().all(axis=1)
-        return np.flatnonzero(present.to_numpy())
+        columns = list(self.preprocessing.target_columns)
+        return np.flatnonzero(self.frame[columns].notna().all(axis=1))
 
-    def _places(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _places(self, rows: Rows) -> Rows:
         """Return the positions in the file of these rows of the table."""
-        if self._is_in_file_order:
+        if (self.file_order[1:] > self.file_order[:-1]).all():
             return rows  # saves the memory of two columns
         places = np.empty_like(self.file_order)
         places[self.file_order] = np.arange(len(self.file_order))
         return places[rows]
 
-    @cached_property
-    def _is_in_file_order(self) -> bool:
-        return bool((self.file_order[1:] > self.file_order[:-1]).all())
-
-    def samples(self, rows: NDArray[np.int64], order: str | None = None) -> Samples:
+    def samples(self, rows: Rows, order: str | None = None) -> Samples:
         """Return these rows, all of them scorable, with the column `order` as in the file."""
-        encoded = encode_inputs(self._preprocessing, self.frame, rows, self.series)
+        encoded = encode_inputs(self.preprocessing, self.frame, rows, self.series)
         return self._samples(rows, encoded, order)
 
-    def take_samples(
-        self, splits: Sequence[NDArray[np.int64]], order: str | None = None
-    ) -> list[Samples]:
+    def take_samples(self, splits: Sequence[Rows], order: str | None = None) -> list[Samples]:
         """Return `samples` of each of the splits; the features are removed from the table."""
-        kept = {*self._preprocessing.target_columns, order}
+        kept = {*self.preprocessing.target_columns, order}
 
         def take(name: str) -> "pd.Series":
-            column: pd.Series = self.frame[name] if name in kept else self.frame.pop(name)
-            return column
+            return self.frame[name] if name in kept else self.frame.pop(name)
 
-        encoded = encode_splits(self._preprocessing, take, splits, self.series)
+        encoded = encode_splits(self.preprocessing, take, splits, self.series)
         return [self._samples(*split, order) for split in zip(splits, encoded, strict=True)]
 
-    def _samples(self, rows: NDArray[np.int64], encoded: Encoded, order: str | None) -> Samples:
-        target = self._preprocessing.target
-        previous = None if self.series is None else self.series[rows - 1]
+    def _samples(self, rows: Rows, encoded: Encoded, order: str | None) -> Samples:
+        target = self.preprocessing.target
         targets: NDArray[np.float64] | NDArray[np.int64]
         if isinstance(target, ClassTarget):
             targets = encode_classes(target, self.frame[target.name].iloc[rows])
@@ -147,7 +131,7 @@ class FittedTable:
         return Samples(
             inputs=encoded.inputs,
             targets=targets,
-            previous=previous,
+            previous=None if self.series is None else self.series[rows - 1],
             notes=tuple(encoded.notes()),
             places=self._places(rows),
             order=self.frame[order].iloc[rows] if order in self.frame else None,
@@ -164,44 +148,33 @@ class Fold:
     held_out: Samples
 
 
+@dataclass(frozen=True)
 class Folds:
-    """All folds of a table; the samples of a fold are made on demand."""
+    """The folds of a table that is fitted on all its rows; a fold's samples are made on demand.
 
-    def __init__(
-        self,
-        frame: "pd.DataFrame",
-        file_order: NDArray[np.int64],
-        preprocessing: Preprocessing,
-        columns: Sequence[FeatureColumn],
-        splits: Sequence[Split],
-    ) -> None:
-        """Take a table, the preprocessing fitted on all its rows, and the rows of each fold."""
-        self._frame = frame
-        self._file_order = file_order
-        self._preprocessing = preprocessing
-        self._columns = columns
-        self.splits = tuple(splits)
+    Each fold has the statistics of its own training rows, but the columns, categories and classes
+    of all rows, so that the networks of all folds have one shape and can be trained together.
+    """
+
+    table: FittedTable
+    columns: Sequence[FeatureColumn]
+    splits: Sequence[Split]
 
     def __len__(self) -> int:
         return len(self.splits)
 
     def load(self, index: int) -> Fold:
         """Return a fold by its index."""
-        split = self.splits[index]
-        preprocessing, table = self._fitted(split)
-        return Fold(
-            preprocessing,
-            train=table.samples(split.train),
-            validation=table.samples(split.validation),
-            held_out=table.samples(split.test),
-        )
+        table = self._fitted(index)
+        train, validation, held_out = map(table.samples, self.splits[index].rows.values())
+        return Fold(table.preprocessing, train, validation, held_out)
 
     def held_out(self, index: int) -> tuple[Preprocessing, Samples]:
         """Return the preprocessing and the held-out samples of a fold by its index."""
-        split = self.splits[index]
-        preprocessing, table = self._fitted(split)
-        return preprocessing, table.samples(split.test)
+        table = self._fitted(index)
+        return table.preprocessing, table.samples(self.splits[index].test)
 
-    def _fitted(self, split: Split) -> tuple[Preprocessing, FittedTable]:
-        preprocessing = refit(self._preprocessing, self._frame, self._columns, split.train)
-        return preprocessing, FittedTable(self._frame, self._file_order, preprocessing)
+    def _fitted(self, index: int) -> FittedTable:
+        table, rows = self.table, self.splits[index].train
+        fitted = refit(table.preprocessing, table.frame, self.columns, rows)
+        return replace(table, preprocessing=fitted)

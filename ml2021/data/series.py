@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ml2021.config import schema
 from ml2021.data.resolve import Selection
-from ml2021.data.tables import is_number
+from ml2021.data.tables import Rows, is_number
 from ml2021.errors import DataError
 from ml2021.formatting import echo, plural
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _CLOCK = r"\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?"
-
 _ISO_DATE = rf"\d{{4}}[-/]\d{{2}}[-/]\d{{2}}(?:[ T]{_CLOCK})?"
 """A date, or a date and time, in ISO 8601, or with slashes; pandas alone would accept `2021`."""
 
@@ -78,7 +77,7 @@ def to_moments(texts: "pd.Series") -> np.ndarray:
     return keys
 
 
-def complete_windows(series: NDArray[np.float64], lags: int, horizon: int) -> NDArray[np.int64]:
+def complete_windows(series: NDArray[np.float64], lags: int, horizon: int) -> Rows:
     """Return the rows (S,) whose history and target are complete."""
     known = np.concatenate([[0], np.cumsum(~np.isnan(series))])
     width = lags + horizon
@@ -88,31 +87,25 @@ def complete_windows(series: NDArray[np.float64], lags: int, horizon: int) -> ND
     return np.flatnonzero(complete).astype(np.int64) + lags
 
 
-def known_histories(series: NDArray[np.float64], lags: int) -> NDArray[np.int64]:
+def known_histories(series: NDArray[np.float64], lags: int) -> Rows:
     """Return the rows whose history is complete; their own value may be missing."""
     rows = complete_windows(series, lags, 0)
     return rows[rows < len(series)]  # the last history may belong to the row after the end
 
 
-def histories(
-    series: NDArray[np.float64], rows: NDArray[np.int64], lags: int
-) -> NDArray[np.float64]:
+def histories(series: NDArray[np.float64], rows: Rows, lags: int) -> NDArray[np.float64]:
     """Return the histories (S, L), most recent value first."""
-    values: NDArray[np.float64] = series[rows[:, None] - np.arange(1, lags + 1)]
-    return values
+    return series.take(rows[:, None] - np.arange(1, lags + 1))
 
 
-def futures(
-    series: NDArray[np.float64], rows: NDArray[np.int64], horizon: int
-) -> NDArray[np.float64]:
+def futures(series: NDArray[np.float64], rows: Rows, horizon: int) -> NDArray[np.float64]:
     """Return the targets (S, horizon): the value of each row and of those after it."""
-    values: NDArray[np.float64] = series[rows[:, None] + np.arange(horizon)]
-    return values
+    return series.take(rows[:, None] + np.arange(horizon))
 
 
 def usable_rows(
     frame: "pd.DataFrame", selection: Selection, data: schema.Data
-) -> tuple[NDArray[np.int64], dict[str, int]]:
+) -> tuple[Rows, dict[str, int]]:
     """Return the rows that can be samples, and the number of excluded rows by reason.
 
     Raises DataError if fewer than 2 rows can be used.
@@ -126,15 +119,13 @@ def usable_rows(
             "a gap in the history or target": len(series) - ends - len(rows),
         }
     else:
-        present = frame[list(selection.targets)].notna().all(axis=1).to_numpy()
-        rows = np.flatnonzero(present)
+        rows = np.flatnonzero(frame[list(selection.targets)].notna().all(axis=1))
         excluded = {"no target": len(frame) - len(rows)}
     if len(rows) < 2:
         counts = ", ".join(f"{reason}: {count}" for reason, count in excluded.items() if count)
-        raise DataError(
-            f"{len(rows)} of {plural(len(frame), 'row')} can be used"
-            f"{f' ({counts})' if counts else ''}; training needs at least 2"
-        )
+        why = f" ({counts})" if counts else ""
+        used = f"{len(rows)} of {plural(len(frame), 'row')} can be used{why}"
+        raise DataError(f"{used}; training needs at least 2")
     return rows, excluded
 
 
@@ -157,16 +148,11 @@ def notes_on_order(frame: "pd.DataFrame", selection: Selection, data: schema.Dat
 
 
 def _notes_on_steps(keys: np.ndarray, name: str) -> list[str]:
-    """Return notes on repeated and irregular steps; `keys` (N,) are sorted `sort_keys`.
-
-    Lags count rows: the value of the previous row stands for that of the previous step.
-    """
+    """Return notes on repeated and irregular steps; `keys` (N,) are sorted `sort_keys`."""
     notes = []
     steps = _steps(keys)
     if repeated := int((steps == 0).sum()):
-        values = plural(
-            repeated, "repeated timestamp" if keys.dtype.kind == "M" else "repeated value"
-        )
+        values = plural(repeated, f"repeated {'timestamp' if keys.dtype.kind == 'M' else 'value'}")
         notes.append(
             f"{echo(name)} has {values}; lags count rows, so several series in one file are "
             "treated as one"
@@ -191,9 +177,7 @@ def _steps(keys: np.ndarray) -> np.ndarray:
     return np.diff(known)
 
 
-def in_series_order(
-    frame: "pd.DataFrame", order_by: str | None
-) -> tuple["pd.DataFrame", NDArray[np.int64]]:
+def in_series_order(frame: "pd.DataFrame", order_by: str | None) -> tuple["pd.DataFrame", Rows]:
     """Return the rows sorted by that column, ties in file order, and the file order.
 
     The file order is (N,) int64: the new position of each row of the file. Raises DataError if the

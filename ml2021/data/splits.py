@@ -16,7 +16,7 @@ from ml2021.data.preprocessing.records import ClassTarget, RealTargets, value_te
 from ml2021.data.preprocessing.transform import encode_classes
 from ml2021.data.resolve import Selection
 from ml2021.data.series import sort_keys, to_moments
-from ml2021.data.tables import is_number
+from ml2021.data.tables import Rows, is_number
 from ml2021.errors import DataError
 from ml2021.formatting import echo, listed, plural
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 class Split:
     """Disjoint rows of one table, each sorted. `left_out` counts the excluded rows by reason."""
 
-    train: NDArray[np.int64]
-    validation: NDArray[np.int64]
-    test: NDArray[np.int64]
+    train: Rows
+    validation: Rows
+    test: Rows
     left_out: Mapping[str, int] = field(default_factory=dict)
 
     @property
-    def rows(self) -> dict[str, NDArray[np.int64]]:
+    def rows(self) -> dict[str, Rows]:
         """The rows of each split by its name."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
@@ -44,7 +44,7 @@ class Split:
 
 
 def split_by_fraction(
-    rows: NDArray[np.int64],
+    rows: Rows,
     method: Literal["random", "stratified", "sequential"],
     *,
     validation: float,
@@ -59,40 +59,44 @@ def split_by_fraction(
     Raises DataError if a fraction above 0 gives no row, or none is left to train.
     """
     count = len(rows)
-    n_test, n_validation = round(count * test), round(count * validation)
-    for name, fraction, n in (("test", test, n_test), ("validation", validation, n_validation)):
-        if fraction > 0 and n == 0:
-            raise DataError(
-                f"data.split.{name}: {fraction} of {plural(count, 'row')} is less than one row; "
-                "raise it, or set it to 0.0"
-            )
+    n_test = _share("test", test, count, plural(count, "row"))
+    n_validation = _share("validation", validation, count, plural(count, "row"))
     if count - n_test - n_validation < 1:
         raise DataError(
             f"data.split: {plural(count, 'usable row')} leave none to train; lower "
             "data.split.validation or data.split.test"
         )
-    match method:
-        case "sequential":
-            order = np.arange(count)[::-1]
-        case "random":
-            order = np.random.default_rng(seed).permutation(count)
-        case "stratified":
-            assert classes is not None
-            order = _stratified_order(classes, seed)
-    return Split(
-        train=np.sort(rows[order[n_test + n_validation :]]),
-        validation=np.sort(rows[order[n_test : n_test + n_validation]]),
-        test=np.sort(rows[order[:n_test]]),
-    )
+    if method == "sequential":
+        order = np.arange(count)[::-1]
+    else:
+        order = _shuffled(count, seed, classes if method == "stratified" else None)
+    parts = np.split(order, [n_test, n_test + n_validation])
+    in_test, in_validation, in_training = (np.sort(rows[part]) for part in parts)
+    return Split(in_training, in_validation, in_test)
 
 
-def _stratified_order(classes: NDArray[np.int64], seed: int | Sequence[int]) -> NDArray[np.int64]:
-    """Return an order (S,) in which any contiguous slice holds about its share of each class.
+def _share(name: str, fraction: float, count: int, counted: str) -> int:
+    """Return this fraction of the rows. Raises DataError if it is above 0 but gives no row."""
+    share = round(count * fraction)
+    if fraction > 0 and share == 0:
+        raise DataError(
+            f"data.split.{name}: {fraction} of {counted} is less than one row; "
+            "raise it, or set it to 0.0"
+        )
+    return share
+
+
+def _shuffled(
+    count: int, seed: int | Sequence[int], classes: NDArray[np.int64] | None
+) -> NDArray[np.int64]:
+    """Return 0 to count − 1 in random order; each slice has about its share of each class, if any.
 
     Row i of the n rows of a class, shuffled, is placed at the fraction (i + 1/2) / n of the order.
     A small slice at the beginning holds none of a class with one or two rows.
     """
-    shuffled = np.random.default_rng(seed).permutation(len(classes))
+    shuffled = np.random.default_rng(seed).permutation(count)
+    if classes is None:
+        return shuffled
     by_class = shuffled[np.argsort(classes[shuffled], kind="stable")]
     _, counts = np.unique(classes, return_counts=True)
     place = np.concatenate([(np.arange(n) + 0.5) / n for n in counts])
@@ -100,7 +104,7 @@ def _stratified_order(classes: NDArray[np.int64], seed: int | Sequence[int]) -> 
 
 
 def split_in_folds(
-    rows: NDArray[np.int64],
+    rows: Rows,
     *,
     folds: int,
     validation: float,
@@ -110,72 +114,51 @@ def split_in_folds(
     """Deal `rows` (S,) out to folds. Each fold tests in one split, in which the others train.
 
     The folds differ by at most one row in size, and in their rows of each class of `classes` (S,).
-    The fraction `validation` of each split's other rows validates, drawn for each fold on its own,
-    so that folds of one size have equally many validation rows.
+    The fraction `validation` of each split's other rows validates, drawn for each fold on its own.
     Raises DataError if a fold has no row, a fraction above 0 gives no validation row, or no row is
     left to train.
     """
     count = len(rows)
     if folds > count:
-        raise DataError(
-            f"data.split.folds: {folds} folds need at least {folds} usable rows, not {count}; "
-            "lower it"
-        )
+        what = f"{folds} folds need at least {folds} usable rows, not {count}"
+        raise DataError(f"data.split.folds: {what}; lower it")
     order = np.random.default_rng(seed).permutation(count)
     if classes is not None:  # deal class after class, each shuffled, like cards
         order = order[np.argsort(classes[order], kind="stable")]
     splits = []
     for fold in range(folds):
-        held_out = np.sort(order[fold::folds])
-        others = np.delete(np.arange(count), held_out)
-        n_validation = round(len(others) * validation)
-        if validation > 0 and n_validation == 0:
-            raise DataError(
-                f"data.split.validation: {validation} of the {plural(len(others), 'row')} outside "
-                "a fold is less than one row; raise it, or set it to 0.0"
-            )
+        others = np.delete(np.arange(count), order[fold::folds])
+        outside = f"the {plural(len(others), 'row')} outside a fold"
+        n_validation = _share("validation", validation, len(others), outside)
         if n_validation == len(others):
             raise DataError(
                 f"data.split.folds: {folds} folds of {plural(count, 'usable row')} leave none to "
                 "train; lower data.split.validation, or raise data.split.folds"
             )
-        if classes is None:
-            drawn = np.random.default_rng([seed, fold]).permutation(len(others))
-        else:
-            drawn = _stratified_order(classes[others], [seed, fold])
-        splits.append(
-            Split(
-                train=np.sort(rows[others[drawn[n_validation:]]]),
-                validation=np.sort(rows[others[drawn[:n_validation]]]),
-                test=rows[held_out],
-            )
-        )
+        drawn = _shuffled(len(others), [seed, fold], None if classes is None else classes[others])
+        validation_rows, train_rows = np.split(rows[others[drawn]], [n_validation])
+        held_out = rows[order[fold::folds]]
+        splits.append(Split(np.sort(train_rows), np.sort(validation_rows), np.sort(held_out)))
     return splits
 
 
-def split_by_label(rows: NDArray[np.int64], labels: NDArray[np.object_], column: str) -> Split:
+def split_by_label(rows: Rows, labels: NDArray[np.object_], column: str) -> Split:
     """Split `rows` (S,) by their labels train, validation or test. Rows without one are excluded.
 
     Raises DataError for any other label, and if no row is left to train.
     """
     known = np.array([isinstance(label, str) for label in labels], bool)
-    split = Split(
-        train=rows[labels == "train"],
-        validation=rows[labels == "validation"],
-        test=rows[labels == "test"],
-        left_out={f"no value in {echo(column)}": int((~known).sum())},
-    )
-    if sum(split.sizes().values()) < known.sum():
-        odd = next(label for label in labels[known] if label not in split.sizes())
+    train, validation, test = (labels == name for name in ("train", "validation", "test"))
+    if (odd := known & ~(train | validation | test)).any():
         raise DataError(
-            f"column '{echo(column)}', used as data.split.column, holds '{echo(odd)}'; use train, "
-            "validation and test, or set data.split.validation_from and test_from"
+            f"column '{echo(column)}', used as data.split.column, holds '{echo(labels[odd][0])}'; "
+            "use train, validation and test, or set data.split.validation_from and test_from"
         )
-    return _with_training_rows(split, column)
+    return _split_by_column(rows, column, known, validation, test)
 
 
 def split_by_threshold(
-    rows: NDArray[np.int64],
+    rows: Rows,
     keys: np.ndarray,
     column: str,
     validation_from: str | float | None,
@@ -189,16 +172,14 @@ def split_by_threshold(
     import pandas as pd
 
     holds_dates = keys.dtype.kind == "M"
-    known = ~np.isnan(keys)
     reached = {}
     for name, value in (("validation_from", validation_from), ("test_from", test_from)):
         if value is None:
             reached[name] = np.zeros(len(rows), bool)
             continue
-        threshold = value
-        if isinstance(value, str):
-            threshold = to_moments(pd.Series([value], dtype=object))[0]
-        if isinstance(value, str) != holds_dates or (holds_dates and np.isnat(threshold)):
+        is_text = isinstance(value, str)
+        threshold = to_moments(pd.Series([value], dtype=object))[0] if is_text else value
+        if is_text != holds_dates or (holds_dates and np.isnat(threshold)):
             held = "dates like 2021-03-31" if holds_dates else "numbers"
             raise DataError(
                 f"data.split.{name} is '{echo(value)}', but column '{echo(column)}' holds {held}; "
@@ -206,35 +187,36 @@ def split_by_threshold(
             )
         reached[name] = keys >= threshold  # false for missing values
     in_test = reached["test_from"]
-    if validation_from is not None and bool((in_test & ~reached["validation_from"]).any()):
+    if validation_from is not None and (in_test & ~reached["validation_from"]).any():
         raise DataError(
             f"data.split.validation_from '{echo(validation_from)}' is after test_from "
             f"'{echo(test_from)}'; validation must come before test"
         )
     in_validation = reached["validation_from"] & ~in_test
-    split = Split(
-        train=rows[known & ~in_test & ~in_validation],
-        validation=rows[in_validation],
-        test=rows[in_test],
-        left_out={f"no value in {echo(column)}": int((~known).sum())},
-    )
-    if validation_from is not None and len(split.validation) == 0:
-        raise DataError(
-            f"data.split.validation_from: no validation row from '{echo(validation_from)}' on; "
-            "lower it"
-        )
-    if test_from is not None and len(split.test) == 0:
+    if validation_from is not None and not in_validation.any():
+        what = f"no validation row from '{echo(validation_from)}' on"
+        raise DataError(f"data.split.validation_from: {what}; lower it")
+    if test_from is not None and not in_test.any():
         raise DataError(f"data.split.test_from: no row from '{echo(test_from)}' on; lower it")
-    return _with_training_rows(split, column)
+    return _split_by_column(rows, column, ~np.isnan(keys), in_validation, in_test)
 
 
-def _with_training_rows(split: Split, column: str) -> Split:
-    if len(split.train) == 0:
+def _split_by_column(
+    rows: Rows,
+    column: str,
+    known: NDArray[np.bool_],
+    validation: NDArray[np.bool_],
+    test: NDArray[np.bool_],
+) -> Split:
+    """Return the split by masks (S,). Raises DataError if no row is left to train."""
+    train = rows[known & ~validation & ~test]
+    if len(train) == 0:
         raise DataError(
             f"data.split: column '{echo(column)}' leaves no row to train; change the column or its "
             "thresholds"
         )
-    return split
+    left_out = {f"no value in {echo(column)}": int((~known).sum())}
+    return Split(train, rows[validation], rows[test], left_out)
 
 
 def without_overlap(split: Split, horizon: int) -> Split:
@@ -246,36 +228,32 @@ def without_overlap(split: Split, horizon: int) -> Split:
     if horizon == 1:
         return split
 
-    def before(rows: NDArray[np.int64], later: NDArray[np.int64]) -> NDArray[np.int64]:
+    def before(name: str, rows: Rows, later: Rows) -> Rows:
         begun = np.searchsorted(later, rows - horizon, side="right")
         reached = np.searchsorted(later, rows + horizon, side="left")
-        kept: NDArray[np.int64] = rows[reached == begun]
-        return kept
-
-    later = np.sort(np.concatenate([split.validation, split.test]))
-    train, validation = before(split.train, later), before(split.validation, split.test)
-    dropped = len(split.train) + len(split.validation) - len(train) - len(validation)
-    for name, full, kept in (
-        ("training", split.train, train),
-        ("validation", split.validation, validation),
-    ):
-        if len(full) and not len(kept):
+        kept: Rows = rows[reached == begun]
+        if len(rows) and not len(kept):
             raise DataError(
                 f"data.split: a horizon of {horizon} makes every {name} target overlap the next "
                 "split; use larger splits, or lower data.horizon"
             )
+        return kept
+
+    later = np.sort(np.concatenate([split.validation, split.test]))
+    train = before("training", split.train, later)
+    validation = before("validation", split.validation, split.test)
+    dropped = len(split.train) + len(split.validation) - len(train) - len(validation)
     left_out = {**split.left_out, "target overlaps the next split": dropped}
     return Split(train, validation, split.test, left_out)
 
 
 def split_rows(
-    config: schema.Config, frame: "pd.DataFrame", selection: Selection, rows: NDArray[np.int64]
+    config: schema.Config, frame: "pd.DataFrame", selection: Selection, rows: Rows
 ) -> Split:
     """Split the samples `rows` (S,) by the method of the resolved config."""
     data, method = config.data, config.data.split
     if isinstance(method, schema.KFoldSplit):
-        none = np.empty(0, np.int64)
-        split = Split(train=rows, validation=none, test=none)  # for the final model
+        split = Split(rows, rows[:0], rows[:0])  # for the final model
     elif isinstance(method, schema.FractionSplit):
         assert method.method != "auto"
         is_stratified = method.method == "stratified"
@@ -304,9 +282,7 @@ def split_rows(
     return without_overlap(split, data.horizon)
 
 
-def _class_codes(
-    frame: "pd.DataFrame", selection: Selection, rows: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def _class_codes(frame: "pd.DataFrame", selection: Selection, rows: Rows) -> NDArray[np.int64]:
     """Return the class of each of these rows as a number (S,)."""
     import pandas as pd
 
@@ -315,7 +291,7 @@ def _class_codes(
 
 
 def split_rows_in_folds(
-    config: schema.Config, frame: "pd.DataFrame", selection: Selection, rows: NDArray[np.int64]
+    config: schema.Config, frame: "pd.DataFrame", selection: Selection, rows: Rows
 ) -> tuple[list[Split], list[str]]:
     """Deal the samples `rows` (S,) out to the config's folds, stratified for classes.
 
@@ -327,14 +303,11 @@ def split_rows_in_folds(
     classes, notes = None, []
     if config.task == "classification":
         classes = _class_codes(frame, selection, rows)
-        values, counts = np.unique(
-            frame[selection.targets[0]].iloc[rows].to_numpy(object), return_counts=True
-        )
-        rare = [value_text(v) for v, n in zip(values, counts, strict=True) if n < method.folds]
-        if rare:
+        counts = frame[selection.targets[0]].iloc[rows].value_counts().sort_index()
+        if rare := counts.index[counts < method.folds].tolist():
             notes.append(
                 f"classes with fewer than {method.folds} rows, so some folds hold none out: "
-                f"{listed(rare)}"
+                f"{listed(map(value_text, rare))}"
             )
     splits = split_in_folds(
         rows, folds=method.folds, validation=method.validation, seed=method.seed, classes=classes

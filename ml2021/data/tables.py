@@ -7,11 +7,13 @@ accepted, and a second, slower pass finds their lines. `ml2021.data.resolve` sel
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml2021.data.csv.cells import CellRules, CheckedColumn, StorageType, check_numbers, check_texts
 from ml2021.data.csv.headers import Header, TableFormat, begin_table, make_header, open_scan
@@ -24,11 +26,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _SHOWN_CELLS = 3
-
 _SHOWN_COLUMNS = 5
 
-# rows -> for each row its place, as text for messages, and its cells by column name
-_Finder = Callable[[set[int]], dict[int, tuple[str, dict[str, str]]]]
+Rows = NDArray[np.int64]
+"""Row numbers of a table, from 0."""
+
+# for each row its place, as text for messages, and its cells by column name
+_Cells = dict[int, tuple[str, dict[str, str]]]
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,7 @@ class Table:
 def read_header(path: Path, format: TableFormat) -> Header:
     """Read the column names of a CSV or Parquet file.
 
-    Raises:
-        DataError: the file cannot be read, its header is invalid, or it has no rows.
+    Raises DataError if the file cannot be read, its header is invalid, or it has no rows.
     """
     if path.suffix == ".parquet":
         from ml2021.data.parquet import ParquetSource
@@ -72,10 +75,10 @@ def read_table(
     column is never parsed. Other columns are numbers if at least 90 % of their cells are, and text
     otherwise. The structure is checked in the whole file, cells only in the selected columns.
 
-    Raises:
-        DataError: the file is not a table, lacks a column, or has invalid cells; a line for each.
+    Raises DataError, with a line for each fault, if the file is not a table, lacks a column, or has
+    invalid cells.
     """
-    rules = CellRules(format.decimal, format.missing)
+    rules = format.rules
     if path.suffix == ".parquet":
         from ml2021.data.parquet import ParquetSource
 
@@ -83,10 +86,9 @@ def read_table(
         header = make_header(path, parquet.names)
         selected = _selected(header, columns)
         texts = [name for name in selected if types.get(name) == "text"]
-        indices = [header.names.index(name) for name in selected]
-        cells = parquet.read(indices, selected, texts=texts, missing=rules.missing_texts)
+        cells = parquet.read(header.names, set(selected), texts=texts, missing=rules.missing_texts)
         checked = _check(dict(cells), rules, types)
-        _reject_invalid(path, format, rules, checked, _row_finder(path, cells))
+        _reject_invalid(format, checked, partial(_parquet_cells, path, cells))
         return Table(header, _assemble(selected, checked, parquet.rows), parquet.sha256)
     with open_scan(path, format) as scan:
         blocks = scan.blocks()
@@ -94,19 +96,18 @@ def read_table(
         selected = _selected(header, columns)
         texts = [name for name in selected if types.get(name) == "text"]
         blocks = chain(first, blocks)
-        parsed = parse_blocks(scan, blocks, header.names, selected, texts, format, rules)
-    values = parsed.columns
-    again = list(parsed.garbled)
-    if scan.spaced_exponent:
-        again += [name for name, column in values.items() if column.dtype.kind == "f"]
+        rows, values = parse_blocks(scan, blocks, header.names, selected, texts, format)
+    again = [
+        name
+        for name, column in values.items()
+        if column is None or (scan.spaced_exponent and column.dtype.kind == "f")
+    ]
     if again:
         with open_scan(path, format, scan.state) as second:
-            blocks = second.blocks()
-            parsed_again = parse_blocks(second, blocks, header.names, again, again, format, rules)
-        values |= parsed_again.columns
+            values |= parse_blocks(second, second.blocks(), header.names, again, again, format)[1]
     checked = _check(values, rules, types)
-    _reject_invalid(path, format, rules, checked, _line_finder(path, format, header, scan.state))
-    return Table(header, _assemble(selected, checked, parsed.rows), scan.sha256)
+    _reject_invalid(format, checked, partial(_csv_cells, path, format, header, scan.state))
+    return Table(header, _assemble(selected, checked, rows), scan.sha256)
 
 
 def is_number(column: "pd.Series") -> bool:
@@ -132,12 +133,13 @@ def _selected(header: Header, columns: Sequence[str] | None) -> list[str]:
 
 
 def _check(
-    columns: dict[str, Values], rules: CellRules, types: Mapping[str, StorageType]
+    columns: dict[str, Values | None], rules: CellRules, types: Mapping[str, StorageType]
 ) -> dict[str, CheckedColumn]:
     """Check the columns; remove each from `columns` to free its memory early."""
     checked = {}
     for name in list(columns):
         values = columns.pop(name)
+        assert values is not None
         if values.dtype == np.object_:
             checked[name] = check_texts(values.astype(object, copy=False), rules, types.get(name))
         else:
@@ -160,11 +162,7 @@ def _assemble(
 
 
 def _reject_invalid(
-    path: Path,
-    format: TableFormat,
-    rules: CellRules,
-    checked: Mapping[str, CheckedColumn],
-    find: _Finder,
+    format: TableFormat, checked: Mapping[str, CheckedColumn], find: Callable[[set[int]], _Cells]
 ) -> None:
     """Raise a DataError that lists the invalid cells, if there are any."""
     invalid = {name: column for name, column in checked.items() if column.invalid.size}
@@ -186,7 +184,7 @@ def _reject_invalid(
                 remedy += f', or set data.decimal: "{other}"'
         for row in rows:
             where, cells = found[row]
-            what = rules.explain(cells[name])
+            what = format.rules.explain(cells[name])
             lines.append(f"{where}: column '{echo(name)}': {what}; {remedy}")
         if (more := invalid[name].invalid.size - len(rows)) > 0:
             lines[-1] += f" (and {more:,} more in this column)"
@@ -211,26 +209,18 @@ def _find_rows(
                     yield wanted.pop(0) - format.header, record.line, record.texts()
 
 
-def _line_finder(
-    path: Path, format: TableFormat, header: Header, state: tuple[int, ...]
-) -> _Finder:
-    def find(rows: set[int]) -> dict[int, tuple[str, dict[str, str]]]:
-        return {
-            row: (f"{show_path(path)}:{line}", dict(zip(header.names, cells, strict=True)))
-            for row, line, cells in _find_rows(path, format, rows, state)
-        }
-
-    return find
+def _csv_cells(
+    path: Path, format: TableFormat, header: Header, state: tuple[int, ...], rows: set[int]
+) -> _Cells:
+    return {
+        row: (f"{show_path(path)}:{line}", dict(zip(header.names, cells, strict=True)))
+        for row, line, cells in _find_rows(path, format, rows, state)
+    }
 
 
-def _row_finder(path: Path, columns: Mapping[str, Values]) -> _Finder:
-    def find(rows: set[int]) -> dict[int, tuple[str, dict[str, str]]]:
-        return {
-            row: (
-                f"{show_path(path)}: row {row + 1}",
-                {name: str(values[row]) for name, values in columns.items()},
-            )
-            for row in rows
-        }
-
-    return find
+def _parquet_cells(path: Path, columns: Mapping[str, Values], rows: set[int]) -> _Cells:
+    found = {}
+    for row in rows:
+        cells = {name: str(values[row]) for name, values in columns.items()}
+        found[row] = (f"{show_path(path)}: row {row + 1}", cells)
+    return found

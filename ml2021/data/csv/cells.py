@@ -47,8 +47,11 @@ class CellRules:
         numbers |= {self.to_float(t) for t in texts if self.is_number(t)}
         self.missing_numbers = np.array(sorted(numbers), np.float64)
         self.missing_texts = frozenset(t for t in texts if not self.is_number(t))
+        # The missing texts for pandas. It would match those that float() accepts by value: 1_000
+        # would make 1000 missing. It parses none of them as a number, so `check_texts` finds them.
+        self.parser_texts = sorted(t for t in self.missing_texts if not _is_finite_to_python(t))
         # whether pandas alone cannot find every missing cell
-        self.needs_search = bool(numbers) or len(texts_for_parser(self)) < len(self.missing_texts)
+        self.needs_search = bool(numbers) or len(self.parser_texts) < len(self.missing_texts)
 
     def is_number(self, text: str) -> bool:
         """Whether a cell is written as a number, even one too large for float32."""
@@ -158,15 +161,6 @@ def _is_text(distinct: NDArray[np.object_], counts: NDArray[np.int64], rules: Ce
             if 10 * others > total:
                 return True
     return total == 0 and len(distinct) > 0 and "" in distinct
-
-
-def texts_for_parser(rules: CellRules) -> list[str]:
-    """Return the missing texts that pandas can match while it parses.
-
-    The others are those that float() accepts, since pandas would match them by value: 1_000 would
-    make 1000 missing. pandas parses none of them as a number, so `check_texts` finds them.
-    """
-    return sorted(t for t in rules.missing_texts if not _is_finite_to_python(t))
 
 
 def _is_finite_to_python(text: str) -> bool:

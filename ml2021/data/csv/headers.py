@@ -28,6 +28,11 @@ class TableFormat:
     header: bool = True
     missing: tuple[str | int | float, ...] = ("", "NA", "N/A", "null", "None", "NaN")
 
+    @cached_property
+    def rules(self) -> CellRules:
+        """What counts as a number and as missing."""
+        return CellRules(self.decimal, self.missing)
+
 
 @dataclass(frozen=True)
 class Header:
@@ -40,12 +45,10 @@ class Header:
     @cached_property
     def repeated(self) -> dict[str, tuple[str, ...]]:
         """The names that occur several times in the file, each with its unique names."""
-        counts = Counter(self.raw)
         found: dict[str, tuple[str, ...]] = {}
         for raw, name in zip(self.raw, self.names, strict=True):
-            if counts[raw] > 1:
-                found[raw] = (*found.get(raw, ()), name)
-        return found
+            found[raw] = (*found.get(raw, ()), name)
+        return {raw: names for raw, names in found.items() if len(names) > 1}
 
 
 def make_header(path: Path, raw: Sequence[str]) -> Header:
@@ -94,7 +97,7 @@ def begin_table(
     if not format.header:
         return make_header(scan.path, [str(index) for index in range(len(raw))]), first
     where = f"{show_path(scan.path)}:{record.line}"
-    rules = CellRules(format.decimal, format.missing)
+    rules = format.rules
     numbers = [cell for cell in raw if rules.is_number(cell)]
     data = numbers and all(rules.is_number(cell) or rules.is_missing(cell) for cell in raw)
     # pandas writes the names 0, 1, 2, ..., and an empty name for the index before them

@@ -8,14 +8,12 @@ import io
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml2021.data.csv.cells import CellRules, texts_for_parser
 from ml2021.data.csv.headers import TableFormat
 from ml2021.data.csv.scan import Block, TextScan
 from ml2021.files import cores
@@ -28,24 +26,9 @@ _PIECE_BYTES, _PIECE_ROWS = 4 << 20, 1000
 cores, 104 MB with 29 columns took 0.37, 0.33 and 0.33 s in pieces of 2, 4 and 8 MB."""
 
 _LARGE_PIECE_BYTES = 32 << 20  # enough even with fewer rows
-
 _MOST_THREADS = 4  # the scan, a single thread, is about four times as fast as one of them
 
 Values = NDArray[np.generic]
-
-
-@dataclass(frozen=True)
-class Parsed:
-    """What pandas made of `rows` records.
-
-    columns: (rows,) each, int64, uint64 or float64, NaN if missing; or object, holding str, or NaN
-    if missing. garbled: columns with both, or with true and false; pandas does not keep how these
-    cells were written, so they must be parsed again as text.
-    """
-
-    rows: int
-    columns: dict[str, Values]
-    garbled: list[str]
 
 
 def parse_blocks(
@@ -55,16 +38,17 @@ def parse_blocks(
     columns: Sequence[str],
     texts: Sequence[str],
     format: TableFormat,
-    rules: CellRules,
-) -> Parsed:
+) -> tuple[int, dict[str, Values | None]]:
     """Parse these `columns` from all blocks of a scan, whose fields are called `names`.
 
-    The columns in `texts` are parsed as text; pandas infers the type of the others. Raises what
-    `blocks` raises.
+    The columns in `texts` are parsed as text; pandas infers the type of the others. Returns the
+    number of rows, and columns (rows,) of int64, uint64 or float64, NaN if missing, or of object,
+    holding str, or NaN if missing. A column with both, or with true and false, is None: pandas does
+    not keep how its cells were written, so it must be parsed as text. Raises what `blocks` raises.
     """
     blocks = islice(blocks, int(format.header), None)  # the first block is the first record alone
     if not columns:
-        return Parsed(sum(block.rows for block in blocks), {}, [])
+        return sum(block.rows for block in blocks), {}
     import pandas as pd
 
     def parse(piece: list[bytes]) -> pd.DataFrame:
@@ -77,7 +61,7 @@ def parse_blocks(
             names=list(names),
             usecols=list(columns),
             dtype=dict.fromkeys(texts, object),
-            na_values=texts_for_parser(rules),
+            na_values=format.rules.parser_texts,
             keep_default_na=False,
             index_col=False,
             skip_blank_lines=False,
@@ -90,12 +74,7 @@ def parse_blocks(
         for name, column in parsed.items():
             column.append(rows, frame[name])
         rows += len(frame)
-    values = {name: column.take(rows) for name, column in parsed.items()}
-    return Parsed(
-        rows,
-        {name: array for name, array in values.items() if array is not None},
-        [name for name, array in values.items() if array is None],
-    )
+    return rows, {name: column.take(rows) for name, column in parsed.items()}
 
 
 def _pieces(blocks: Iterable[Block]) -> Iterator[list[bytes]]:
@@ -185,8 +164,7 @@ def _as_texts(values: "pd.Series | Values") -> NDArray[np.object_] | None:
         return np.full(len(values), np.nan, object) if missing else None
     if pd.api.types.infer_dtype(values, skipna=True) not in ("string", "empty"):
         return None
-    texts: NDArray[np.object_] = pd.Series(values).to_numpy(dtype=object, na_value=np.nan)
-    return texts
+    return pd.Series(values).to_numpy(dtype=object, na_value=np.nan)
 
 
 class _Utf8Reader(io.IOBase):

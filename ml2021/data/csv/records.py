@@ -1,11 +1,9 @@
 """Split CSV text into records and fields.
 
 `regular_records` is vectorised and accepts only perfectly regular text; `split_records` goes field
-by field and handles everything else. `ml2021.data.csv.scan` reads the file and counts its lines.
-
-The rules are those of pandas' C parser and Python's csv module: a quote is special only at the
-start of a field, and is doubled inside a quoted field. Unlike those two, text after a closing quote
-is an error.
+by field and handles everything else. As in pandas' C parser and Python's csv module, a quote is
+special only at the start of a field, and is doubled inside a quoted field. Unlike in those two,
+text after a closing quote is an error.
 """
 
 import re
@@ -121,8 +119,7 @@ def open_field(rest: bytes, separator: bytes) -> int:
 def split_records(path: Path, data: bytes, line: int, separator: bytes) -> Iterator[Record]:
     """Yield the complete records and blank lines at the start of `data`, which begins on `line`.
 
-    Raises:
-        DataError: text after a closing quote, or more than `COLUMN_LIMIT` fields.
+    Raises DataError for text after a closing quote, or more than `COLUMN_LIMIT` fields.
     """
     match_field = re.compile(_field_pattern(separator)).match
     start = at = 0
@@ -148,11 +145,3 @@ def split_records(path: Path, data: bytes, line: int, separator: bytes) -> Itera
         what = f"text after the closing quote{where} of this field"
         remedy = "double the quotes inside the field"
         raise DataError(f"{show_path(path)}:{line}: {what}; {remedy}")
-
-
-def likely_separator(first: bytes, second: bytes, separator: bytes) -> bytes | None:
-    """Guess the separator from two lines that `separator` does not split, or return None."""
-    for mark in (b",", b";", b"\t", b"|"):
-        if mark != separator and 0 < first.count(mark) == second.count(mark):
-            return mark
-    return None

@@ -2,25 +2,16 @@
 
 The fast path (`regular_records`) accepts perfectly regular blocks. All others go through
 `split_records`, which decides whether they are valid and finds the line of an error. Memory is
-bounded by `RECORD_LIMIT`, whatever the file contains. `ml2021.data.csv.source` reads and decodes
-the file; `ml2021.data.csv.cells` interprets the cells.
+bounded by `RECORD_LIMIT`, whatever the file contains.
 """
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
-from ml2021.data.csv.records import (
-    Record,
-    count_lines,
-    likely_separator,
-    open_field,
-    regular_records,
-    split_records,
-)
+from ml2021.data.csv.records import Record, count_lines, open_field, regular_records, split_records
 from ml2021.data.csv.source import (
     HashedFile,
     UndecodableError,
@@ -36,11 +27,8 @@ RECORD_LIMIT = 16 << 20
 """The maximum length of a record, in bytes of UTF-8."""
 
 _FAST_LIMIT = 2 << 20  # bytes; the fast path needs up to 16 times as much memory
-
 _EXPONENT_SPACE = [e + s for e in (b"e", b"E") for s in (b" ", b"\t", b"\n", b"\v", b"\f", b"\r")]
-
 _SPACED_EXPONENT = re.compile(rb"\+[0-9.,]+[eE][ \t\n\v\f\r]")
-
 _DECIMAL_COMMA = re.compile(rb"[;\t|][+-]?[0-9]+,[0-9]+[;\t|]")
 
 
@@ -96,20 +84,14 @@ class TextScan:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def blocks(self) -> Iterator[Block]:
         """Yield the blocks in order.
 
-        Raises:
-            DataError: the text is not in its encoding, or a record is not as wide as the first;
-                the message gives the first such line.
+        Raises DataError, with the first such line, if the text is not in its encoding or a record
+        is not as wide as the first.
         """
         chunks = text_chunks(self._file, self._encoding)
         rest = b""
@@ -143,13 +125,12 @@ class TextScan:
                 pass
         except UndecodableError as bad:
             line = self._line + count_lines(rest + chunk + bad.before)
-            raise self._error(line, bad.what) from None
+            raise self._error(line, str(bad)) from None
         if b"\0" in chunk:
             line = self._line + count_lines(rest + chunk[: chunk.index(b"\0")])
+            what = "NUL character; remove it, or set data.encoding"
             if chunk.count(b"\0") * 3 > len(chunk):
                 what = "not UTF-8 (probably UTF-16); set data.encoding: utf-16"
-            else:
-                what = "NUL character; remove it, or set data.encoding"
             raise self._error(line, what)
         return chunk
 
@@ -166,8 +147,7 @@ class TextScan:
                 self.spaced_exponent |= _SPACED_EXPONENT.search(data) is not None
         whole = data[:length]
         block = Block(whole, self._line, self._row, rows, whole if clean is None else clean)
-        quoted = b'"' in whole
-        self._line += rows if clean is None and not quoted else count_lines(whole)
+        self._line += rows if clean is None and b'"' not in whole else count_lines(whole)
         self._row += rows
         return block
 
@@ -201,32 +181,29 @@ class TextScan:
 
     def _check_separator(self, record: Record, data: bytes) -> None:
         """Reject a single column that another separator would split into several."""
-        second = data[record.stop :].lstrip(b"\r\n").splitlines()[:1]
-        if len(record.fields) > 1 or record.fields[0].startswith(b'"') or not second:
+        first, second = record.fields[0], data[record.stop :].lstrip(b"\r\n").splitlines()[:1]
+        if len(record.fields) > 1 or first.startswith(b'"') or not second:
             return
-        mark = likely_separator(record.fields[0], second[0], self._separator)
-        if mark is None:
-            return
-        shown = "\\t" if mark == b"\t" else mark.decode()
-        remedy = f'set data.separator: "{shown}"'
-        if mark != b"," and _DECIMAL_COMMA.search(mark + second[0] + mark):
-            remedy += ' and data.decimal: ","'
-        raise self._error(record.line, f"the {self._first} has only 1 field; {remedy}")
+        for mark in b",", b";", b"\t", b"|":
+            if mark != self._separator and 0 < first.count(mark) == second[0].count(mark):
+                shown = "\\t" if mark == b"\t" else mark.decode()
+                remedy = f'set data.separator: "{shown}"'
+                if mark != b"," and _DECIMAL_COMMA.search(mark + second[0] + mark):
+                    remedy += ' and data.decimal: ","'
+                what = f"the {self._first} has only 1 field; {remedy}"
+                raise self._error(record.line, what)
 
     def split(self, data: bytes, line: int) -> Iterator[Record]:
         """Yield the complete records at the start of `data`, which begins on `line`."""
-        yield from split_records(self.path, data, line, self._separator)
+        return split_records(self.path, data, line, self._separator)
 
     def _error(self, line: int, what: str) -> DataError:
         return DataError(f"{show_path(self.path)}:{line}: {what}")
 
     def _counts(self, found: int, last: bool) -> str:
+        remedy = "the file seems to be truncated" if last else "add the missing fields"
         if found > self.width:
             remedy = "quote fields that contain the separator, or name every column"
-        elif last:
-            remedy = "the file seems to be truncated"
-        else:
-            remedy = "add the missing fields"
         return f"{plural(found, 'field')}, but the {self._first} has {self.width:,}; {remedy}"
 
     def _endless(self, rest: bytes, final: bool) -> DataError:

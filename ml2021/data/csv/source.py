@@ -1,7 +1,4 @@
-"""Read a file as chunks of UTF-8: hash, decompress and decode it on the way.
-
-`ml2021.data.csv.scan` splits the text into records.
-"""
+"""Read a file as chunks of UTF-8: hash, decompress and decode it on the way."""
 
 import codecs
 import gzip
@@ -13,7 +10,6 @@ import stat
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
 
 from ml2021.errors import DataError, ResourceError, is_of_machine
 from ml2021.formatting import printable
@@ -23,6 +19,7 @@ CHUNK = 1 << 20
 
 _NOT_TEXT = (
     (b"\xd0\xcf\x11\xe0", "this is an Excel workbook; save it as CSV"),
+    (b"PK\x03\x04", "this is a zip archive; extract the table"),
     (b"PAR1", "this is a Parquet file; rename it to end in .parquet"),
     (b"BZh", "this is a bzip2 file; decompress it or use gzip"),
     (b"\xfd7zXZ\0", "this is an xz file; decompress it or use gzip"),
@@ -55,8 +52,7 @@ def changed_error(path: Path) -> DataError:
 class HashedFile:
     """A regular file that is hashed as it is read; `state` changes when the file does.
 
-    Raises:
-        DataError: the file does not exist, is not a regular file, or cannot be read.
+    Raises DataError if it does not exist, is not a regular file, or cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -111,11 +107,7 @@ class HashedFile:
         raise io.UnsupportedOperation("seek")
 
     def finish(self) -> str:
-        """Read the rest and return the SHA-256 of the whole file.
-
-        Raises:
-            DataError: the file changed since it was opened.
-        """
+        """Read the rest and return the SHA-256 of the file; DataError if it has changed."""
         while self.read(CHUNK):
             pass
         if self._stat() != self.state:
@@ -133,37 +125,24 @@ class UndecodableError(Exception):
     def __init__(self, before: bytes, what: str) -> None:
         super().__init__(what)
         self.before = before
-        self.what = what
-
-
-class _Readable(Protocol):
-    def read(self, size: int, /) -> bytes: ...
 
 
 def codec_name(encoding: str) -> str:
-    """Return the canonical name of a text encoding.
-
-    Raises:
-        DataError: there is no such encoding, or it is not a text encoding.
-    """
+    """Return the canonical name of a text encoding; DataError if there is none of that name."""
     try:
         name = codecs.lookup(encoding).name
         io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     except (LookupError, ValueError):
-        raise DataError(
-            f"data.encoding: unknown encoding {encoding!r}; the usual one is utf-8"
-        ) from None
+        what = f"unknown encoding {encoding!r}; the usual one is utf-8"
+        raise DataError(f"data.encoding: {what}") from None
     return "utf-8" if name == "utf-8-sig" else name
 
 
 def text_chunks(file: HashedFile, encoding: str) -> Iterator[bytes]:
     """Yield a file's text as UTF-8 without a byte order mark; a chunk may end inside a character.
 
-    `encoding` is a name returned by `codec_name`.
-
-    Raises:
-        DataError: the file is damaged, or not a text file.
-        UndecodableError: the text is not in this encoding.
+    `encoding` is a name returned by `codec_name`. Raises DataError if the file is damaged or not a
+    text file, and UndecodableError if it is not in this encoding.
     """
     stream = _unpacked(file)
     decoder = codecs.getincrementaldecoder(encoding)("strict")
@@ -195,16 +174,14 @@ def text_chunks(file: HashedFile, encoding: str) -> Iterator[bytes]:
             yield text
 
 
-def _unpacked(file: HashedFile) -> _Readable:
+def _unpacked(file: HashedFile) -> HashedFile | gzip.GzipFile:
     head = file.head()
     if head.startswith(b"\x1f\x8b"):
         return gzip.GzipFile(fileobj=file)
     if file.path.suffix == ".gz":
         raise file_error(file.path, "not a gzip file despite its name; rename or replace it")
-    if head.startswith(b"PK\x03\x04"):
-        if b"xl/" in head or b"[Content_Types].xml" in head:
-            raise file_error(file.path, "this is an Excel workbook; save it as CSV")
-        raise file_error(file.path, "this is a zip archive; extract the table")
+    if head.startswith(b"PK\x03\x04") and (b"xl/" in head or b"[Content_Types].xml" in head):
+        raise file_error(file.path, "this is an Excel workbook; save it as CSV")
     for signature, what in _NOT_TEXT:
         if head.startswith(signature):
             raise file_error(file.path, what)
@@ -212,23 +189,18 @@ def _unpacked(file: HashedFile) -> _Readable:
 
 
 def _encoding_message(encoding: str, error: UnicodeDecodeError) -> str:
-    data = bytes(error.object)
     if encoding != "utf-8":
         return f"not {encoding} ({error.reason}); set data.encoding to the encoding of the file"
-    likely = _likely_encoding(data, error.start)
+    likely = _likely_encoding(bytes(error.object), error.start)
     return f"not UTF-8 (probably {likely}); set data.encoding: {likely.lower()}"
 
 
 def _likely_encoding(data: bytes, start: int) -> str:
     """Guess the encoding from the first bytes that are not UTF-8."""
-    for mark, name in (
-        (codecs.BOM_UTF32_LE, "UTF-32"),
-        (codecs.BOM_UTF32_BE, "UTF-32"),
-        (codecs.BOM_UTF16_LE, "UTF-16"),
-        (codecs.BOM_UTF16_BE, "UTF-16"),
-    ):
-        if data.startswith(mark):
-            return name
+    if data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "UTF-32"
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "UTF-16"
     sample = data[start : start + 65536]
     runs = re.findall(rb"[\x80-\xff]+", sample)
     # accented letters occur singly between ASCII letters; two-byte characters occur in runs

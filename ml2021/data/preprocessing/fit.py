@@ -1,7 +1,6 @@
 """Fit the preprocessing on the training rows: means, scales, fills, categories, classes.
 
-All in float64; the result is described in `ml2021.data.preprocessing.records`.
-
+All in float64; `ml2021.data.preprocessing.records` describes the result.
 Legend: N rows, T outputs.
 """
 
@@ -9,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ml2021.config import schema
 from ml2021.data.column_types import ColumnTypes, FeatureColumn
@@ -26,7 +25,7 @@ from ml2021.data.preprocessing.records import (
 )
 from ml2021.data.resolve import Selection
 from ml2021.data.splits import Split
-from ml2021.data.tables import is_number
+from ml2021.data.tables import Rows, is_number
 from ml2021.errors import DataError
 from ml2021.formatting import echo, listed
 
@@ -37,7 +36,7 @@ _EXACT_IN_FLOAT32 = 2.0**24
 
 
 def fit_features(
-    frame: "pd.DataFrame", features: Sequence[FeatureColumn], rows: NDArray[np.int64]
+    frame: "pd.DataFrame", features: Sequence[FeatureColumn], rows: Rows
 ) -> tuple[list[NumberFeature | CategoryFeature], list[str]]:
     """Fit means, scales, fills and categories on the training rows; also return notes."""
     notes: list[str] = []
@@ -52,9 +51,8 @@ def fit_features(
                 CategoryFeature(name=feature.name, storage=storage, categories=categories)
             )
             continue
-        numbers = values.to_numpy(np.float64)
-        known = numbers[~np.isnan(numbers)]
-        has_missing = known.size < numbers.size
+        known = values.dropna().to_numpy(np.float64)
+        has_missing = known.size < len(values)
         if known.size == 0:
             known = np.zeros(1)
         mean, scale = _moments(known)
@@ -98,17 +96,15 @@ def fit_real_targets(
     if not any(scales):
         notes.append(f"target {echo(labels[0])} is constant in the training rows; R2 is undefined")
     if one_scale:
-        scales = [float(np.sqrt(np.mean(np.square(scales))))] * len(scales)
-    return (
-        RealTargets(
-            names=tuple(names),
-            labels=tuple(labels),
-            means=tuple(mean for mean, _ in moments),
-            scales=tuple(scale or 1.0 for scale in scales),
-            shape=None if shape is None else tuple(shape),
-        ),
-        notes,
+        scales = [_root_mean_square(scales)] * len(scales)
+    target = RealTargets(
+        names=tuple(names),
+        labels=tuple(labels),
+        means=tuple(mean for mean, _ in moments),
+        scales=tuple(scale or 1.0 for scale in scales),
+        shape=None if shape is None else tuple(shape),
     )
+    return target, notes
 
 
 def fit_class_target(values: "pd.Series", name: str, label: str) -> ClassTarget:
@@ -129,14 +125,13 @@ def refit(
     preprocessing: Preprocessing,
     frame: "pd.DataFrame",
     columns: Sequence[FeatureColumn],
-    rows: NDArray[np.int64],
+    rows: Rows,
 ) -> Preprocessing:
     """Return the same inputs, categories and classes with the statistics of other rows.
 
-    `columns` are those that the features were fitted to. There is no history: folds do not split a
-    series.
+    `columns` are those that the features were fitted to.
     """
-    assert preprocessing.history is None
+    assert preprocessing.history is None, "folds do not split a series"
     fitted, _ = fit_features(frame, columns, rows)
     features = tuple(
         new.model_copy(update={"has_indicator": old.has_indicator})
@@ -147,9 +142,8 @@ def refit(
     target = preprocessing.target
     if isinstance(target, RealTargets):
         values = frame[list(target.names)].to_numpy(np.float64)[rows]
-        target, _ = fit_real_targets(
-            values, target.names, target.labels, target.shape, one_scale=target.shape is not None
-        )
+        names, labels, shape = target.names, target.labels, target.shape
+        target, _ = fit_real_targets(values, names, labels, shape, one_scale=shape is not None)
     return preprocessing.model_copy(update={"features": features, "target": target})
 
 
@@ -173,24 +167,26 @@ def _distinct(
 
 def _moments(values: NDArray[np.float64]) -> tuple[float, float]:
     """Return mean and standard deviation in float64; of equal values the latter is exactly 0."""
-    mean = float(values.mean())
-    scale = float(np.sqrt(np.mean(np.square(values - mean))))
     if np.ptp(values) == 0:
         return float(values[0]), 0.0
-    return mean, scale
+    mean = float(values.mean())
+    return mean, _root_mean_square(values - mean)
+
+
+def _root_mean_square(values: ArrayLike) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))
 
 
 def _group_scales(
-    frame: "pd.DataFrame", features: Sequence[FeatureColumn], rows: NDArray[np.int64]
+    frame: "pd.DataFrame", features: Sequence[FeatureColumn], rows: Rows
 ) -> dict[str, float]:
     """Return the root mean square of the standard deviations of each group's columns."""
     groups: dict[str, list[float]] = {}
     for feature in features:
         if feature.group is not None:
-            values = frame[feature.name].iloc[rows].to_numpy(np.float64)
-            known = values[~np.isnan(values)]
+            known = frame[feature.name].iloc[rows].dropna().to_numpy(np.float64)
             groups.setdefault(feature.group, []).append(_moments(known)[1] if known.size else 0.0)
-    return {group: float(np.sqrt(np.mean(np.square(s)))) for group, s in groups.items()}
+    return {group: _root_mean_square(scales) for group, scales in groups.items()}
 
 
 def fit_preprocessing(
@@ -222,15 +218,13 @@ def fit_preprocessing(
     else:
         values = frame[list(names)].to_numpy(np.float64)[split.train]
         shape = data.target_shape
-        target, more = fit_real_targets(
-            values, names, labels, shape, one_scale=shape is not None and not data.lags
-        )
+        one_scale = shape is not None and not data.lags
+        target, more = fit_real_targets(values, names, labels, shape, one_scale=one_scale)
         notes += more
         if data.lags:
             target, history = _with_horizon(target, data)
-    used = [feature.name for feature in features] + list(names)
-    if data.lags and data.order_by is not None:
-        used.append(data.order_by)
+    order = [data.order_by] if data.lags and data.order_by is not None else []
+    used = [*(feature.name for feature in features), *names, *order]
     fitted = Preprocessing(
         task=types.task if data.horizon == 1 else "structured",
         features=tuple(features),
@@ -242,21 +236,16 @@ def fit_preprocessing(
 
 
 def _with_horizon(target: RealTargets, data: schema.Data) -> tuple[RealTargets, History]:
-    """Return the targets of each step of the horizon, and the history, all with one scale.
-
-    `target` is fitted on the training rows' own values.
-    """
-    (label,), (mean,), (scale,) = target.labels, target.means, target.scales
-    steps = range(1, data.horizon + 1)
-    labels = tuple(f"{label}+{step}" for step in steps) if data.horizon > 1 else (label,)
+    """Return the target repeated for each step of the horizon, and the history in its scale."""
+    horizon, (label,), (mean,), (scale,) = data.horizon, target.labels, target.means, target.scales
+    steps = range(1, horizon + 1)
     targets = RealTargets(
-        names=target.names * data.horizon,
-        labels=labels,
-        means=target.means * data.horizon,
-        scales=target.scales * data.horizon,
+        names=target.names * horizon,
+        labels=tuple(f"{label}+{step}" for step in steps) if horizon > 1 else (label,),
+        means=(mean,) * horizon,
+        scales=(scale,) * horizon,
         shape=target.shape,
     )
-    history = History(
-        lags=data.lags, horizon=data.horizon, mean=mean, scale=scale, order_by=data.order_by
+    return targets, History(
+        lags=data.lags, horizon=horizon, mean=mean, scale=scale, order_by=data.order_by
     )
-    return targets, history

@@ -1,12 +1,11 @@
 """Fitted preprocessing: how columns become inputs, and outputs become predictions.
 
-These are plain records, fitted on training rows in float64 and kept in checkpoints as JSON.
-`ml2021.data.preprocessing.fit` makes them, and `ml2021.data.preprocessing.transform` applies them.
-
-Legend: N rows, F inputs, T outputs, L lags.
+These records are fitted on training rows in float64 and kept in checkpoints as JSON;
+`preprocessing.fit` makes them, and `preprocessing.transform` applies them.
+Legend: N rows, F inputs, T outputs, C classes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
 from itertools import takewhile
 from typing import Annotated, Literal, Self
 
@@ -161,8 +160,8 @@ class Preprocessing(Record):
         named = tuple(name for feature in self.features for name in feature.inputs)
         if self.history is None:
             return named
-        (series,) = set(self.target_columns)
-        return (*named, *(f"{series}−{lag}" for lag in range(1, self.history.lags + 1)))
+        lags = range(1, self.history.lags + 1)
+        return (*named, *(f"{self.target_columns[0]}−{lag}" for lag in lags))
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -206,39 +205,36 @@ def value_text(value: str | float) -> str:
     return str(int(value)) if value == int(value) else repr(value)
 
 
-def match_columns(preprocessing: Preprocessing, header: Sequence[Source]) -> Mapping[str, int]:
-    """Return the position of each training column in another file's header, if it is there."""
-    positions = {(column.raw, column.occurrence): i for i, column in enumerate(header)}
-    return {
-        name: positions[source.raw, source.occurrence]
-        for name, source in preprocessing.sources.items()
-        if (source.raw, source.occurrence) in positions
-    }
+def match_columns(preprocessing: Preprocessing, header: Header) -> dict[str, str]:
+    """Return the name in another file of each training column that is in its header."""
+    names = dict(zip(sources_of(header), header.names, strict=True))
+    sources = preprocessing.sources.items()
+    return {name: names[source] for name, source in sources if source in names}
 
 
 def describe_columns(preprocessing: Preprocessing) -> list[str]:
     """Return lines on how the columns are encoded."""
     numbers = [f for f in preprocessing.features if isinstance(f, NumberFeature)]
     categories = [f for f in preprocessing.features if isinstance(f, CategoryFeature)]
-    lines = []
-    if numbers:
-        lines.append(f"standardised: {listed([f.name for f in numbers], 8)}")
-    if filled := [f.name for f in numbers if f.has_indicator]:
-        lines.append(f"missing values filled with the median and flagged: {listed(filled, 8)}")
-    if categories:
-        sizes = [f"{f.name} ({len(f.categories)})" for f in categories]
-        lines.append(f"one-hot: {listed(sizes, 8)}")
+    columns = {
+        "standardised": [f.name for f in numbers],
+        "missing values filled with the median and flagged": [
+            f.name for f in numbers if f.has_indicator
+        ],
+        "one-hot": [f"{f.name} ({len(f.categories)})" for f in categories],
+    }
+    lines = [f"{how}: {listed(names, 8)}" for how, names in columns.items() if names]
     if (history := preprocessing.history) is not None:
-        (series,) = set(preprocessing.target_columns)
-        lines.append(f"history: the previous {history.lags} values of {echo(series)}")
+        series = echo(preprocessing.target_columns[0])
+        lines.append(f"history: the previous {history.lags} values of {series}")
     return lines
 
 
 def sources_of(header: Header) -> list[Source]:
     """Return the columns of a header, repeated names told apart by their occurrence."""
-    seen: dict[str, int] = {}
+    seen: Counter[str] = Counter()
     sources = []
     for raw in header.raw:
-        sources.append(Source(raw=raw, occurrence=seen.get(raw, 0)))
-        seen[raw] = seen.get(raw, 0) + 1
+        sources.append(Source(raw=raw, occurrence=seen[raw]))
+        seen[raw] += 1
     return sources

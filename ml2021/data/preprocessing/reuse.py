@@ -10,7 +10,6 @@ from ml2021.data.preprocessing.records import (
     Feature,
     NumberFeature,
     Preprocessing,
-    RealTargets,
     value_text,
 )
 from ml2021.formatting import echo, listed
@@ -26,16 +25,17 @@ def incompatibilities(own: Preprocessing, other: Preprocessing) -> list[str]:
         found.append(f"the task is {own.task} here, but {other.task} there")
     features = {feature.name: feature for feature in own.features}
     others = {feature.name: feature for feature in other.features}
-    found += [
-        f"column '{echo(name)}' is a feature only here" for name in features if name not in others
-    ]
-    found += [
-        f"column '{echo(name)}' is a feature only there" for name in others if name not in features
-    ]
+    for some, rest, where in ((features, others, "here"), (others, features, "there")):
+        only = [name for name in some if name not in rest]
+        found += [f"column '{echo(name)}' is a feature only {where}" for name in only]
     for name, feature in features.items():
         if name in others and (text := _feature_disagreement(feature, others[name])):
             found.append(f"column '{echo(name)}' {text}")
-    return found + _history_disagreements(own, other) + _target_disagreements(own, other)
+    for key in ("lags", "horizon"):
+        here, there = (getattr(each.history, key, 0) for each in (own, other))
+        if here != there:
+            found.append(f"data.{key} is {here} here, but {there} there")
+    return found + _target_disagreements(own, other)
 
 
 def reuse(own: Preprocessing, other: Preprocessing) -> Preprocessing:
@@ -44,28 +44,15 @@ def reuse(own: Preprocessing, other: Preprocessing) -> Preprocessing:
     The two must have no `incompatibilities`. Column positions, names in the header, training
     ranges and the output shape remain those of `own`.
     """
-    ranges = {f.name: (f.minimum, f.maximum) for f in own.features if isinstance(f, NumberFeature)}
-    features = []
-    for feature in other.features:
-        if isinstance(feature, NumberFeature):
-            minimum, maximum = ranges[feature.name]
-            feature = feature.model_copy(update={"minimum": minimum, "maximum": maximum})
-        features.append(feature)
-    target: RealTargets | ClassTarget
-    if isinstance(other.target, RealTargets):
-        assert isinstance(own.target, RealTargets)
-        changed = {"labels": own.target.labels, "shape": own.target.shape}
-        target = other.target.model_copy(update=changed)
-    else:
-        assert isinstance(own.target, ClassTarget)
-        target = other.target.model_copy(update={"label": own.target.label})
+    ranges = {f.name: f.model_dump(include={"minimum", "maximum"}) for f in own.features}
+    features = tuple(f.model_copy(update=ranges[f.name]) for f in other.features)
+    kept = own.target.model_dump(include={"label", "labels", "shape"})
+    target = other.target.model_copy(update=kept)
     history = other.history
     if history is not None:
         assert own.history is not None
         history = history.model_copy(update={"order_by": own.history.order_by})
-    return own.model_copy(
-        update={"features": tuple(features), "target": target, "history": history}
-    )
+    return own.model_copy(update={"features": features, "target": target, "history": history})
 
 
 def reuse_if_compatible(own: Preprocessing, other: Preprocessing) -> Preprocessing:
@@ -75,9 +62,8 @@ def reuse_if_compatible(own: Preprocessing, other: Preprocessing) -> Preprocessi
 
 def _feature_disagreement(own: Feature, other: Feature) -> str | None:
     if isinstance(own, NumberFeature) and isinstance(other, NumberFeature):
-        if own.has_indicator and not other.has_indicator:
-            return "has missing values here, but had none there"
-        return None
+        is_new = own.has_indicator and not other.has_indicator
+        return "has missing values here, but had none there" if is_new else None
     if isinstance(own, CategoryFeature) and isinstance(other, CategoryFeature):
         if own.storage != other.storage:
             return f"holds {_STORED[own.storage]} here, but {_STORED[other.storage]} there"
@@ -85,17 +71,6 @@ def _feature_disagreement(own: Feature, other: Feature) -> str | None:
             return f"has categories that it did not have there: {_quoted(new)}"
         return None
     return f"is a {own.kind} here, but a {other.kind} there"
-
-
-def _history_disagreements(own: Preprocessing, other: Preprocessing) -> list[str]:
-    found = []
-    for key in ("lags", "horizon"):
-        here, there = (
-            0 if p.history is None else int(getattr(p.history, key)) for p in (own, other)
-        )
-        if here != there:
-            found.append(f"data.{key} is {here} here, but {there} there")
-    return found
 
 
 def _target_disagreements(own: Preprocessing, other: Preprocessing) -> list[str]:

@@ -18,6 +18,7 @@ from ml2021.data.preprocessing.records import (
     Preprocessing,
 )
 from ml2021.data.series import histories
+from ml2021.data.tables import Rows
 from ml2021.errors import DataError
 from ml2021.formatting import echo
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _ROWS_AT_ONCE = 1 << 14  # few enough to stay in the CPU cache
-
 _FARTHEST = 1e18  # standard deviations from the mean; float32 can still hold the square
 
 
@@ -55,7 +55,7 @@ class Encoded:
 def encode_inputs(
     preprocessing: Preprocessing,
     frame: "pd.DataFrame",
-    rows: NDArray[np.int64],
+    rows: Rows,
     series: NDArray[np.float64] | None = None,
 ) -> Encoded:
     """Return the inputs of these rows of the table.
@@ -69,7 +69,7 @@ def encode_inputs(
 def encode_splits(
     preprocessing: Preprocessing,
     column_of: "Callable[[str], pd.Series]",
-    splits: Sequence[NDArray[np.int64]],
+    splits: Sequence[Rows],
     series: NDArray[np.float64] | None = None,
 ) -> list[Encoded]:
     """Return the inputs of several sets of rows, as `encode_inputs` does for one.
@@ -97,8 +97,7 @@ def encode_splits(
             assert series is not None
             values = histories(series, rows, history.lags)
             standardised = (values - history.mean) / history.scale
-            (name,) = set(preprocessing.target_columns)
-            _refuse_far(name, values, standardised, history)
+            _refuse_far(preprocessing.target_columns[0], values, standardised, history)
             inputs[start:-1] = standardised.T
         inputs[-1] = 1
     by_column.clear()
@@ -115,7 +114,7 @@ def encode_classes(target: ClassTarget, values: "pd.Series") -> NDArray[np.int64
 def _encode_numbers(
     feature: NumberFeature,
     column: "pd.Series",
-    rows: NDArray[np.int64],
+    rows: Rows,
     inputs: NDArray[np.float32],
     encoded: Encoded,
 ) -> None:
@@ -163,11 +162,9 @@ def _encode_categories(
     positions = _positions(feature.categories, feature.storage, column)
     known = np.flatnonzero(positions >= 0)
     inputs[positions[known], known] = 1
-    missing = int(column.isna().sum())
-    if missing:
+    if missing := int(column.isna().sum()):
         encoded.missing[feature.name] = missing
-    unseen = len(column) - len(known) - missing
-    if unseen:
+    if unseen := len(column) - len(known) - missing:
         encoded.unseen[feature.name] = unseen
 
 
@@ -179,8 +176,6 @@ def _positions(
     """Return the index (N,) of each value in `known`, −1 for any other value."""
     import pandas as pd
 
-    if storage == "number":
-        index, values = pd.Index(known, dtype="float64"), pd.Index(column, dtype="float64")
-    else:
-        index, values = pd.Index(known, dtype="object"), pd.Index(column, dtype="object")
+    dtype = np.float64 if storage == "number" else object
+    index, values = pd.Index(known, dtype=dtype), pd.Index(column, dtype=dtype)
     return index.get_indexer(values).astype(np.int64)
