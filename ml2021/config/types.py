@@ -54,12 +54,13 @@ def short_for(tag: str, default: str | None = None) -> BeforeValidator:
     return BeforeValidator(expand)
 
 
-def _type_name(value: object) -> str:
-    return type(value).__name__
-
-
-def _count_or_full(value: object) -> str:
-    return "full" if value == "full" else _type_name(value)
+def _by_type(message: str, *words: str) -> Discriminator:
+    """Select a union's member by the name of the value's type, or by the value if in `words`."""
+    return Discriminator(
+        lambda value: value if value in words else type(value).__name__,
+        custom_error_type=WRONG_VALUE,
+        custom_error_message=message,
+    )
 
 
 def _column_name(value: object) -> object:
@@ -90,50 +91,29 @@ def _single_character(value: str) -> str:
 
 
 Count = Annotated[int, Field(gt=0, lt=2**63)]
-
 Index = Annotated[int, Field(ge=0, lt=2**63)]
-
 Positive = Annotated[float, Field(gt=0)]
-
 NotNegative = Annotated[float, Field(ge=0)]
-
 Momentum = Annotated[float, Field(ge=0, lt=1)]
-
 Fraction = Annotated[float, Field(ge=0, lt=1)]
-
 Text = Annotated[str, Field(min_length=1)]
-
 Character = Annotated[str, AfterValidator(_single_character)]
-
 Encoding = Annotated[str, AfterValidator(_known_encoding)]
-
 Device = Annotated[str, AfterValidator(_known_device)]
-
 Column = Annotated[Text, BeforeValidator(_column_name)]
-
 Columns = Annotated[list[Column], Field(min_length=1)]
 
 ColumnOrColumns = Annotated[
     Annotated[Column, Tag("str")] | Annotated[Column, Tag("int")] | Annotated[Columns, Tag("list")],
-    Discriminator(
-        _type_name,
-        custom_error_type=WRONG_VALUE,
-        custom_error_message="must be a column name or a list of column names",
-    ),
+    _by_type("must be a column name or a list of column names"),
 ]
 
 Scalar = Annotated[
     Annotated[str, Tag("str")] | Annotated[int, Tag("int")] | Annotated[float, Tag("float")],
-    Discriminator(
-        _type_name, custom_error_type=WRONG_VALUE, custom_error_message="must be text or a number"
-    ),
+    _by_type("must be text or a number"),
 ]
 
 CountOrFull = Annotated[
     Annotated[Count, Tag("int")] | Annotated[Literal["full"], Tag("full")],
-    Discriminator(
-        _count_or_full,
-        custom_error_type=WRONG_VALUE,
-        custom_error_message="must be a whole number or full",
-    ),
+    _by_type("must be a whole number or full", "full"),
 ]
