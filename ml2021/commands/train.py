@@ -48,7 +48,11 @@ def train(
     once everything else is saved.
     """
     loaded = load_config(config, overrides)
-    refuse_sweep(loaded, config)
+    if loaded.config.sweep is not None:
+        raise ConfigError(
+            f"{loaded.locate('sweep')}: this config has a sweep; run `ml2021 sweep --config "
+            f"{config}`, or drop it with --set sweep=null"
+        )
     if run_dir is not None:
         section = loaded.config.data
         tables = [Path(path) for path in (section.path, section.test_path) if path is not None]
@@ -83,15 +87,6 @@ def train(
             console.say(*describe_start(initial, data))
         finish(trainer, run, console, with_report=with_report)
     return run.path
-
-
-def refuse_sweep(loaded: LoadedConfig, config: Path) -> None:
-    """Raise ConfigError for a config that stands for many runs."""
-    if loaded.config.sweep is not None:
-        raise ConfigError(
-            f"{loaded.locate('sweep')}: this config has a sweep; run `ml2021 sweep --config "
-            f"{config}`, or drop it with --set sweep=null"
-        )
 
 
 def load_initial_model_for(loaded: LoadedConfig, path: Path) -> "InitialModel":

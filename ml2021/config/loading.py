@@ -82,19 +82,17 @@ def read_draft(text: str, source: str, overrides: Sequence[str] = ()) -> Draft:
     problems = document.problems
     start = Place(0, 1, 1, source)
     tree = document.value
-    if document.is_complete and document.value is None and not problems:
-        message = "the config is empty; it needs at least data.path and data.target"
-        problems.append(Problem(start, None, message))
-    elif document.is_complete and not isinstance(tree, dict):
-        message = f"the config must be a mapping (key: value), not {shown(tree)}"
-        problems.append(Problem(start, None, message))
     mapping = tree if isinstance(tree, dict) else {}
+    if document.is_complete and mapping is not tree:
+        message = f"the config must be a mapping (key: value), not {shown(tree)}"
+        if tree is None and not problems:
+            message = "the config is empty; it needs at least data.path and data.target"
+        problems.append(Problem(start, None, message))
     nodes = document.nodes
     nodes[()] = Node(start, start, start)
     for rank, override in enumerate(overrides, start=1):
         problems += apply_override(override, rank, mapping, nodes)
-    is_whole = document.is_complete and isinstance(tree, dict)
-    return Draft(mapping if is_whole else None, nodes, problems)
+    return Draft(mapping if document.is_complete and mapping is tree else None, nodes, problems)
 
 
 def check_draft(draft: Draft) -> tuple[Config | None, list[Problem]]:

@@ -105,14 +105,11 @@ def describe(error: ErrorDetails) -> Finding:
     if kind == "missing":
         message = f"missing key '{path[-1]}' {_within(path[:-1])}; add it"
         return Finding((path,), False, message)
-    if kind == "union_tag_not_found":
-        tag = tag_of(models)
-        choices = _choices(members(models))
-        message = f"missing key '{tag}' {_within(path)}; add it, as one of {choices}"
-        return Finding(((*path, tag),), False, message)
-    if kind == "union_tag_invalid":
-        tag = tag_of(models)
-        message = f"{dotted(path)} {tag} {_not_a_choice(members(models), error['input'][tag])}"
+    if kind in ("union_tag_not_found", "union_tag_invalid"):
+        tag, choices = tag_of(models), members(models)
+        message = f"missing key '{tag}' {_within(path)}; add it, as one of {_choices(choices)}"
+        if kind == "union_tag_invalid":
+            message = f"{dotted(path)} {tag} {_not_a_choice(choices, error['input'][tag])}"
         return Finding(((*path, tag),), False, message)
     if kind == CONFLICT:
         paths = tuple((*path, *keys) for keys in context["keys"])
@@ -161,10 +158,9 @@ def _advice(wanted: str, value: object) -> str:
 
 def _looks_like_number(text: str) -> bool:
     try:
-        value = resolve_scalar(text)
+        return type(resolve_scalar(text)) in (int, float)
     except ValueError:
         return False
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _not_a_choice(choices: Iterable[str], wrong: object) -> str:
@@ -181,8 +177,8 @@ def _unknown_key(path: KeyPath, model: type[BaseModel], chosen: str) -> str:
         tag = tag_of(union)
         others = [name for name, m in members(union).items() if key in m.model_fields]
         if others:
-            wrong = f"{dotted(where)} {tag} {chosen} has no key '{key}'"
             choices = " or ".join(filter(None, (", ".join(others[:-1]), others[-1])))
+            wrong = f"{dotted(where)} {tag} {chosen} has no key '{key}'"
             return f"{wrong}; remove it, or choose {tag} {choices}"
     named = f"unknown key '{echo(key)}' {_within(where)}"
     if key in parents():
