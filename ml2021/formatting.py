@@ -67,7 +67,6 @@ _HEADINGS = {
     "mae": "MAE",
     "rmse": "RMSE",
     "r2": "R2",
-    "accuracy": "accuracy",
     "balanced_accuracy": "balanced",
     "macro_f1": "macro F1",
     "log_loss": "log loss",

@@ -24,7 +24,7 @@ PICTURE = "piecewise.png"
 
 _FORMAT_KEYS = ("separator", "decimal", "encoding", "header")
 
-_POINTS_PER_PIECE = 8  # at which the saved network is compared with the curve
+_POINTS_PER_PIECE = 8  # at which the saved network is compared with the curve, knots included
 
 
 def _csv_format(csv: Path, overrides: Sequence[str]) -> dict[str, Any]:
@@ -169,7 +169,10 @@ def _facts(trainer: "Trainer", given: "Curve", curve: "Curve", relu: bool) -> "P
     from ml2021.engine.piecewise import Curve, difference
     from ml2021.runs.summary import PiecewiseFacts
 
-    x = _points_along(curve)
+    shares = np.linspace(0, 1, _POINTS_PER_PIECE, endpoint=False)
+    inside = (curve.x[:-1, None] + np.diff(curve.x)[:, None] * shares).ravel()
+    beyond = 0.1 * (curve.x[-1] - curve.x[0])
+    x = np.array([curve.x[0] - beyond, *inside, curve.x[-1], curve.x[-1] + beyond])
     pieces = len(curve.x) - 1
     even = np.linspace(given.x[0], given.x[-1], pieces + 1)
     is_exact = curve is given
@@ -184,16 +187,6 @@ def _facts(trainer: "Trainer", given: "Curve", curve: "Curve", relu: bool) -> "P
         ),
         largest_rounding_of_float32=float(np.abs(_network_at(trainer, x) - curve(x)).max()),
     )
-
-
-def _points_along(curve: "Curve") -> "NDArray[np.float64]":
-    """Return the knots, points between them, and one beyond each end."""
-    import numpy as np
-
-    shares = np.linspace(0, 1, _POINTS_PER_PIECE, endpoint=False)
-    inside = (curve.x[:-1, None] + np.diff(curve.x)[:, None] * shares).ravel()
-    beyond = 0.1 * (curve.x[-1] - curve.x[0])
-    return np.array([curve.x[0] - beyond, *inside, curve.x[-1], curve.x[-1] + beyond])
 
 
 def _network_at(trainer: "Trainer", x: "NDArray[np.float64]") -> "NDArray[np.float64]":

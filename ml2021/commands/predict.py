@@ -245,8 +245,7 @@ def _forecast(
         # The intervals were calibrated for one step ahead of known values, not for more.
         half = np.tile(half_widths, (len(predictions), 1))
         half[end + 1 :] = np.nan
-        if end + 1 < len(half):
-            far = len(half) - end - 1
+        if (far := len(half) - end - 1) > 0:
             notes.append(f"rows more than one step ahead, without an interval: {far}")
     return Predictions(predictions, spread, half), notes
 
@@ -261,10 +260,7 @@ def _next_dates(last: list[str], ahead: int) -> list[str]:
     """Return the `ahead` next dates, empty unless `last` are evenly spaced dates."""
     try:
         days = [date.fromisoformat(text) for text in last]
-    except ValueError:
+        (step,) = {later - earlier for earlier, later in pairwise(days)}
+    except ValueError:  # not dates, or not evenly spaced
         return [""] * ahead
-    steps = {later - earlier for earlier, later in pairwise(days)}
-    if len(steps) != 1:
-        return [""] * ahead
-    (step,) = steps
     return [(days[-1] + step * (i + 1)).isoformat() for i in range(ahead)]

@@ -214,10 +214,9 @@ class _Sweep:
     def _say_summary(self) -> SweepSummary | None:
         """Print the table and the findings; return None if the runs cannot be compared."""
         summary = SweepSummary(self.plan, self.results)
-        if not summary.done:
-            return None
         if not summary.are_comparable:
-            self.console.say("the runs have different tasks or targets and cannot be ranked")
+            if summary.done:
+                self.console.say("the runs have different tasks or targets and cannot be ranked")
             return None
         self.console.say("", *summary.lines(), "", *summary.findings(self.directory.best))
         return summary

@@ -27,7 +27,6 @@ from ml2021.runs.directory import (
 from ml2021.signals import StoppedError, stop_signals
 
 if TYPE_CHECKING:
-    from ml2021.data.load import TrainingData
     from ml2021.runs.summary import FoldScores, RunSummary
     from ml2021.training.init_from import InitialModel
     from ml2021.training.trainer import Trainer
@@ -84,7 +83,14 @@ def train(
         run.init.unlink(missing_ok=True)  # of a run that was killed before it had begun
         if initial is not None:
             replace_file(run.init, initial.content)
-            console.say(*describe_start(initial, data))
+            console.say(
+                f"starting from the best parameters of {initial.name} (and its preprocessing)"
+            )
+            if initial.has_seen(data):
+                console.say(
+                    "warning: those parameters were trained on this table with a different split, "
+                    "so held-out scores may be optimistic"
+                )
         finish(trainer, run, console, with_report=with_report)
     return run.path
 
@@ -101,16 +107,6 @@ def load_initial_model_for(loaded: LoadedConfig, path: Path) -> "InitialModel":
     initial = load_initial_model(source.best, str(path))
     initial.check_config(loaded.config)
     return initial
-
-
-def describe_start(initial: "InitialModel", data: "TrainingData") -> Iterator[str]:
-    """Say what training starts from."""
-    yield f"starting from the best parameters of {initial.name} (and its preprocessing)"
-    if initial.has_seen(data):
-        yield (
-            "warning: those parameters were trained on this table with a different split, "
-            "so held-out scores may be optimistic"
-        )
 
 
 def finish(trainer: "Trainer", run: RunDirectory, console: Console, *, with_report: bool) -> None:

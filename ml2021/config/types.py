@@ -1,5 +1,6 @@
 """Field types of the config, the base class of its sections, and our own validation errors."""
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -69,9 +70,7 @@ def _column_name(value: object) -> object:
 
 
 def _known_device(value: str) -> str:
-    kind, colon, number = value.partition(":")
-    is_numbered = kind == "cuda" and number.isascii() and number.isdigit() and len(number) < 5
-    if not (is_numbered if colon else value in ("auto", "cpu", "cuda")):
+    if not re.fullmatch("auto|cpu|cuda(:[0-9]{1,4})?", value):
         raise wrong_value("must be auto, cpu, cuda or cuda:N, where N is a device number")
     return value
 

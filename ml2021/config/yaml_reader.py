@@ -21,7 +21,6 @@ _TOO_DEEP = f"nested more than {NESTING_LIMIT} levels deep; remove brackets or i
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _NOT_IN_VALUES = re.compile("[\0\ud800-\udfff]")
-
 _NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 # Words of the YAML library's message -> what is wrong and what to do, for the writer of a config.

@@ -12,9 +12,7 @@ NUMBER_LIMIT = 100
 """The most characters of a number; longer ones would overflow or be slow to read."""
 
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
-
 _AMBIGUOUS = re.compile(r"[-+]?0[0-9]+")
-
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
 _WORDS: dict[str, bool | float | None] = {
