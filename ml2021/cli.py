@@ -28,7 +28,6 @@ app = Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Train small neural networks on tables.",
 )
 
 # readable=False: whoever opens the path reports in one line that it cannot be read.

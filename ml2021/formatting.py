@@ -44,8 +44,7 @@ def suggest(wrong: str, choices: Iterable[str], synonyms: Mapping[str, str] = {}
 @lru_cache(maxsize=10_000)
 def _fold(text: str) -> str:
     """Drop case, spaces and punctuation, so that `Learning rate` equals `learning_rate`."""
-    folded = "".join(c for c in text.casefold() if c.isalnum())
-    return folded or text
+    return "".join(c for c in text.casefold() if c.isalnum()) or text
 
 
 ECHO_LIMIT = 80

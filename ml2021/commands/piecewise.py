@@ -8,6 +8,7 @@ from ml2021.config.loading import LoadedConfig, dump_yaml, load_config_text
 from ml2021.config.yaml_scalars import dump_document
 from ml2021.console import Console
 from ml2021.errors import ConfigError, DataError
+from ml2021.files import replace_file
 from ml2021.formatting import echo, listed, number, plural
 from ml2021.runs.directory import RunDirectory, create_run, locked, refuse_used, write_text
 
@@ -175,16 +176,14 @@ def _facts(trainer: "Trainer", given: "Curve", curve: "Curve", relu: bool) -> "P
     x = np.array([curve.x[0] - beyond, *inside, curve.x[-1], curve.x[-1] + beyond])
     pieces = len(curve.x) - 1
     even = np.linspace(given.x[0], given.x[-1], pieces + 1)
-    is_exact = curve is given
+    of_even = None if curve is given else difference(given, Curve(even, given(even)))
     return PiecewiseFacts(
         points=len(given.x),
         pieces=pieces,
         hard_sigmoids=trainer.network.layout.hidden[0] // (2 if relu else 1),
         range=float(np.ptp(given.y)),
-        rms_difference=0.0 if is_exact else difference(given, curve),
-        rms_difference_of_even_pieces=(
-            None if is_exact else difference(given, Curve(even, given(even)))
-        ),
+        rms_difference=0.0 if curve is given else difference(given, curve),
+        rms_difference_of_even_pieces=of_even,
         largest_rounding_of_float32=float(np.abs(_network_at(trainer, x) - curve(x)).max()),
     )
 
@@ -256,7 +255,6 @@ def _write(
     picture: bytes,
 ) -> None:
     """Fill the run directory. The resolved config comes last: it marks a complete run."""
-    from ml2021.files import replace_file
     from ml2021.runs.checkpoints import write_best
     from ml2021.runs.summary import write_record
     from ml2021.training.trainer import environment, open_metrics, summarise

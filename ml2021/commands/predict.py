@@ -77,7 +77,10 @@ def predict(
             texts.append(text)
             predicted.append(Predicted(source, path, rows, tuple(notes)))
     if output is not None and len(sources) > 1:
-        _make_folder(output)
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ResourceError(f"{output}: cannot be made ({error.strerror})") from None
     for file, text in zip(predicted, texts, strict=True):
         _write(file.output, text)
     return run.path, predicted
@@ -118,25 +121,17 @@ def _half_widths(model: "TrainedModel", level: float) -> NDArray[np.float64]:
     return half_widths
 
 
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ResourceError(f"{path}: cannot be made ({error.strerror})") from None
-
-
 def _write(path: Path, text: str) -> None:
     """Replace a file with the predictions; write into anything else, such as /dev/null."""
     if path == STDOUT:
         write_result(text)
-        return
-    if path.is_file() or not path.exists():
+    elif path.is_file() or not path.exists():
         replace_file(path.resolve(), text.encode())  # a link stays a link
-        return
-    try:
-        path.write_text(text)
-    except OSError as error:
-        raise ResourceError(f"{path}: cannot be written ({error.strerror})") from None
+    else:
+        try:
+            path.write_text(text)
+        except OSError as error:
+            raise ResourceError(f"{path}: cannot be written ({error.strerror})") from None
 
 
 def _output_paths(sources: Sequence[Path], output: Path | None) -> list[Path]:

@@ -141,7 +141,12 @@ class _Sweep:
                 f"which are saved; resume with: ml2021 sweep --resume {self.directory.path}",
             )
         if summary is not None and with_report:
-            self._write_report(summary)
+            with stop_signals() as stop_signal:
+                from ml2021.report.sweep import write_sweep_report
+                from ml2021.report.write import write_last
+
+                draw = partial(write_sweep_report, self.directory, summary, stop_signal)
+                write_last(draw, self.directory.report, "sweep", self.console)
         self._raise_failures()
 
     def _train(
@@ -153,9 +158,8 @@ class _Sweep:
     ) -> None:
         """Let workers train the packs, and save the results."""
         threads = max(1, cores() // workers)
-        runs = sum(map(len, packs))
         self.console.say(
-            f"{plural(runs, 'run')} in {plural(len(packs), 'pack')}, by "
+            f"{plural(sum(map(len, packs)), 'run')} in {plural(len(packs), 'pack')}, by "
             f"{plural(workers, 'worker')} of {'at most ' if threads > 1 else ''}"
             f"{plural(threads, 'thread')}"
         )
@@ -220,14 +224,6 @@ class _Sweep:
             return None
         self.console.say("", *summary.lines(), "", *summary.findings(self.directory.best))
         return summary
-
-    def _write_report(self, summary: SweepSummary) -> None:
-        with stop_signals() as stop_signal:
-            from ml2021.report.sweep import write_sweep_report
-            from ml2021.report.write import write_last
-
-            draw = partial(write_sweep_report, self.directory, summary, stop_signal)
-            write_last(draw, self.directory.report, "sweep", self.console)
 
     def _raise_failures(self) -> None:
         """Raise SweepFailedError if a run failed or all diverged."""

@@ -159,13 +159,12 @@ def interrupted(line: str) -> Iterator[None]:
 def describe_training(trainer: "Trainer") -> str:
     """Say what is about to be trained, on what, and in how many updates an epoch."""
     network, members = trainer.network, len(trainer.hparams.seeds)
-    updates = trainer.hparams.batches(len(trainer.train))
     ensemble = f"{members} ensemble members of " if members > 1 else ""
     return (
         f"training {ensemble}{trainer.data.config.model.type}, "
         f"{' → '.join(map(str, network.layout.sizes))} "
         f"({plural(network.layout.parameters, 'parameter')}), on {trainer.state.theta.device}, "
-        f"{plural(updates, 'update')} per epoch"
+        f"{plural(trainer.hparams.batches(len(trainer.train)), 'update')} per epoch"
     )
 
 

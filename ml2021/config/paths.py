@@ -66,8 +66,7 @@ def parents() -> dict[str, list[KeyPath]]:
     todo: list[KeyPath] = [()]
     while todo:
         path = todo.pop(0)
-        keys = dict.fromkeys(key for model in models_at(path) for key in model.model_fields)
-        for key in keys:
+        for key in dict.fromkeys(key for model in models_at(path) for key in model.model_fields):
             found.setdefault(key, []).append(path)
             if models_at((*path, key)):
                 todo.append((*path, key))

@@ -20,8 +20,6 @@ WRONG_VALUE = "wrong_value"
 CONFLICT = "conflict"
 """Type of an error about keys that exclude each other, which are `keys` in its context."""
 
-Key = str | tuple[str, ...]
-
 
 class Section(BaseModel):
     """A mapping of the config: no extra keys, strict types, immutable."""
@@ -31,7 +29,7 @@ class Section(BaseModel):
     )
 
 
-def conflict(message: str, *keys: Key) -> PydanticCustomError:
+def conflict(message: str, *keys: str | tuple[str, ...]) -> PydanticCustomError:
     """Return an error to be reported at the first of `keys` that the user wrote."""
     paths = tuple((key,) if isinstance(key, str) else key for key in keys)
     return PydanticCustomError(CONFLICT, "{message}", {"message": message, "keys": paths})

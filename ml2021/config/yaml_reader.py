@@ -124,14 +124,11 @@ class _Reader:
         if wrong:
             line, column = line_and_column(self._text[: wrong.start()])
             self._stop(self._place(line, column), (), _name_character(wrong.group()))
-        documents = 0
         for event in self._events:
-            if isinstance(event, yaml.DocumentStartEvent):
-                documents += 1
-                if documents > 1:
-                    message = "second document; keep only one, and remove the line '---'"
-                    self._stop(self._start(event), (), message)
-            elif isinstance(event, yaml.NodeEvent):
+            if isinstance(event, yaml.DocumentStartEvent) and self.document.nodes:
+                message = "second document; keep only one, and remove the line '---'"
+                self._stop(self._start(event), (), message)
+            if isinstance(event, yaml.NodeEvent):
                 value = self._read_value(event, (), self._place(1, 1))
                 self.document.value = value
                 self.document.is_empty = (
