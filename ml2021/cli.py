@@ -35,9 +35,7 @@ InputArgument = partial(Argument, readable=False)
 InputOption = partial(Option, readable=False)
 KeysOption = partial(Option, "--set", metavar="KEY=VALUE")
 
-RunPath = Annotated[
-    Path | None, InputOption(help="Run directory (default: the newest under runs/).")
-]
+Run = Annotated[Path | None, InputOption(help="Run directory (default: the newest under runs/).")]
 Overrides = Annotated[
     list[str] | None, KeysOption(help="Override a config key, such as optimizer.lr=0.01.")
 ]
@@ -101,7 +99,7 @@ def train(
 
 @app.command()
 def report(
-    run: RunPath = None,
+    run: Run = None,
     plots: Annotated[
         Path | None, Option(help="Folder to write each figure to, as a PNG file.")
     ] = None,
@@ -152,7 +150,7 @@ def evaluate(
     csv: Annotated[
         Path | None, InputArgument(help="CSV to score (default: the run's own test rows).")
     ] = None,
-    run: RunPath = None,
+    run: Run = None,
     json_: Json = False,
 ) -> None:
     """Score a run, next to the baselines on the same rows."""
@@ -189,7 +187,7 @@ def _write_scores(result: "ScoredRows | Comparison", json_: bool) -> None:
 @app.command()
 def predict(
     csv: Annotated[list[Path], InputArgument(help="CSVs to predict; no target column needed.")],
-    run: RunPath = None,
+    run: Run = None,
     output: Annotated[
         Path | None, Option(help="File to write, - for stdout, or a folder for several CSVs.")
     ] = None,
@@ -217,7 +215,7 @@ def predict(
 
 @app.command()
 def surface(
-    run: RunPath = None,
+    run: Run = None,
     x: Annotated[
         str | None, Option(metavar="PARAM", help="Parameter to vary, such as w1, w[age], b, c[3].")
     ] = None,

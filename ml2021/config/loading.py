@@ -154,8 +154,7 @@ def read_text(path: Path) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        before = content[: error.start].decode("utf-8-sig")
-        line, column = line_and_column(before)
+        line, column = line_and_column(content[: error.start].decode("utf-8-sig"))
         what = f"not UTF-8 (byte 0x{content[error.start]:02x}); save the file as UTF-8"
         if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
             what = "UTF-16, not UTF-8; save the file as UTF-8"

@@ -64,8 +64,7 @@ def parents() -> dict[str, list[KeyPath]]:
     """Return the paths of the mappings that allow each key of the schema."""
     found: dict[str, list[KeyPath]] = {}
     todo: list[KeyPath] = [()]
-    while todo:
-        path = todo.pop(0)
+    for path in todo:  # which grows
         for key in dict.fromkeys(key for model in models_at(path) for key in model.model_fields):
             found.setdefault(key, []).append(path)
             if models_at((*path, key)):
