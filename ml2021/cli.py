@@ -4,12 +4,14 @@ Each command is implemented in the module of its name in `ml2021.commands`, impo
 """
 
 import json
+import signal
 import sys
 import traceback
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Argument, BadParameter, Exit, Option, Typer
 
 from ml2021 import __version__
 from ml2021.console import Console, write_message, write_result
@@ -17,51 +19,41 @@ from ml2021.errors import Ml2021Error
 from ml2021.formatting import bulleted, printable
 from ml2021.signals import StoppedError, stoppable
 
-app = typer.Typer(
+if TYPE_CHECKING:
+    from ml2021.commands.compare import Comparison
+    from ml2021.commands.evaluate import ScoredRows
+
+app = Typer(
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Train small neural networks on tables.",
 )
 
 # readable=False: whoever opens the path reports in one line that it cannot be read.
-RunOption = Annotated[
-    Path | None,
-    typer.Option(help="Run directory (default: the newest under runs/).", readable=False),
-]
+InputArgument = partial(Argument, readable=False)
+InputOption = partial(Option, readable=False)
+KeysOption = partial(Option, "--set", metavar="KEY=VALUE")
 
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="Override a config key, such as optimizer.lr=0.01."
-    ),
+Run = Annotated[Path | None, InputOption(help="Run directory (default: the newest under runs/).")]
+Overrides = Annotated[
+    list[str] | None, KeysOption(help="Override a config key, such as optimizer.lr=0.01.")
 ]
-
-ReportOption = Annotated[
-    bool, typer.Option("--report/--no-report", help="Write an HTML report, report.html.")
-]
-
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print the result as one JSON object on stdout.")
-]
-
-QuietOption = Annotated[bool, typer.Option("--quiet", help="Print only errors.")]
+Report = Annotated[bool, Option("--report/--no-report", help="Write an HTML report, report.html.")]
+Json = Annotated[bool, Option("--json", help="Print the result as one JSON object on stdout.")]
+Quiet = Annotated[bool, Option("--quiet", help="Print only errors.")]
 
 
 def _print_version(value: bool) -> None:
     if value:
         print(f"ml2021 {__version__}")
-        raise typer.Exit
+        raise Exit
 
 
 @app.callback()
 def _options(
     version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version."
-        ),
+        bool, Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Train small neural networks on tables."""
@@ -69,31 +61,27 @@ def _options(
 
 @app.command()
 def train(
-    config: Annotated[Path | None, typer.Option(help="Config file (YAML).", readable=False)] = None,
+    config: Annotated[Path | None, InputOption(help="Config file (YAML).")] = None,
     resume: Annotated[
-        Path | None,
-        typer.Option(help="Run directory to resume, instead of --config.", readable=False),
+        Path | None, InputOption(help="Run directory to resume, instead of --config.")
     ] = None,
     init_from: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="RUN", help="Start from the best parameters of this run.", readable=False
-        ),
+        Path | None, InputOption(metavar="RUN", help="Start from the best parameters of this run.")
     ] = None,
-    set_: SetOption = None,
+    set_: Overrides = None,
     run_dir: Annotated[
-        Path | None, typer.Option(help="Directory for the run (default: runs/<config name>-<n>).")
+        Path | None, Option(help="Directory for the run (default: runs/<config name>-<n>).")
     ] = None,
-    with_report: ReportOption = True,
-    quiet: QuietOption = False,
+    with_report: Report = True,
+    quiet: Quiet = False,
 ) -> None:
     """Train a network on a table, score it and save the run."""
     if (config is None) == (resume is None):
-        raise typer.BadParameter("give either --config FILE or --resume RUN")
+        raise BadParameter("give either --config FILE or --resume RUN")
     if resume is not None and run_dir is not None:
-        raise typer.BadParameter("--run-dir needs --config; a resumed run stays in its directory")
+        raise BadParameter("--run-dir needs --config; a resumed run stays in its directory")
     if resume is not None and init_from is not None:
-        raise typer.BadParameter("--init-from needs --config; a resumed run has its own parameters")
+        raise BadParameter("--init-from needs --config; a resumed run has its own parameters")
     console = Console(quiet=quiet)
     if config is not None:
         from ml2021.commands import train as train_command
@@ -111,49 +99,43 @@ def train(
 
 @app.command()
 def report(
-    run: RunOption = None,
+    run: Run = None,
     plots: Annotated[
-        Path | None, typer.Option(help="Folder to write each figure to, as a PNG file.")
+        Path | None, Option(help="Folder to write each figure to, as a PNG file.")
     ] = None,
 ) -> None:
     """Write the report of a run or a sweep, report.html."""
     from ml2021.commands import report as command
 
-    path = command.report(run, plots)
-    write_result(f"{path}\n")
+    write_result(f"{command.report(run, plots)}\n")
 
 
 @app.command()
 def sweep(
     config: Annotated[
         Path | None,
-        typer.Option(
-            help="Config file (YAML) with a sweep section: what differs between the runs.",
-            readable=False,
-        ),
+        InputOption(help="Config file (YAML) with a sweep section: what differs between the runs."),
     ] = None,
     resume: Annotated[
-        Path | None,
-        typer.Option(help="Sweep directory to resume, instead of --config.", readable=False),
+        Path | None, InputOption(help="Sweep directory to resume, instead of --config.")
     ] = None,
-    set_: SetOption = None,
+    set_: Overrides = None,
     run_dir: Annotated[
-        Path | None,
-        typer.Option(help="Directory for the sweep (default: runs/<config name>-sweep-<n>)."),
+        Path | None, Option(help="Directory for the sweep (default: runs/<config name>-sweep-<n>).")
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Worker processes (default: one per core).")
+        int | None, Option(min=1, help="Worker processes (default: one per core).")
     ] = None,
-    with_report: ReportOption = True,
-    quiet: QuietOption = False,
+    with_report: Report = True,
+    quiet: Quiet = False,
 ) -> None:
     """Train many runs of one config in parallel and keep the best."""
     from ml2021.commands import sweep as command
 
     if (config is None) == (resume is None):
-        raise typer.BadParameter("give either --config FILE or --resume DIR")
+        raise BadParameter("give either --config FILE or --resume DIR")
     if resume is not None and (run_dir is not None or set_):
-        raise typer.BadParameter("--run-dir and --set need --config")
+        raise BadParameter("--run-dir and --set need --config")
     console = Console(quiet=quiet)
     if config is not None:
         path = command.sweep(config, set_ or [], run_dir, jobs, console, with_report=with_report)
@@ -166,38 +148,36 @@ def sweep(
 @app.command()
 def evaluate(
     csv: Annotated[
-        Path | None,
-        typer.Argument(help="CSV to score (default: the run's own test rows).", readable=False),
+        Path | None, InputArgument(help="CSV to score (default: the run's own test rows).")
     ] = None,
-    run: RunOption = None,
-    json_: JsonOption = False,
+    run: Run = None,
+    json_: Json = False,
 ) -> None:
     """Score a run, next to the baselines on the same rows."""
     from ml2021.commands import evaluate as command
 
     result = command.evaluate(csv, run)
     Console().say(f"run {result.run}", *bulleted(result.notes))
-    if json_:
-        write_result(json.dumps(result.to_json(), allow_nan=False, ensure_ascii=False) + "\n")
-    else:
-        write_result("\n".join(result.lines()) + "\n")
+    _write_scores(result, json_)
 
 
 @app.command()
 def compare(
     runs: Annotated[
         list[Path],
-        typer.Argument(
-            help="Run directories; a sweep directory stands for all its runs.", readable=False
-        ),
+        InputArgument(help="Run directories; a sweep directory stands for all its runs."),
     ],
-    json_: JsonOption = False,
+    json_: Json = False,
 ) -> None:
     """Compare the scores of runs, averaged over their seeds."""
     from ml2021.commands import compare as command
 
     result = command.compare(runs)
     Console().say(*bulleted(result.notes))
+    _write_scores(result, json_)
+
+
+def _write_scores(result: "ScoredRows | Comparison", json_: bool) -> None:
     if json_:
         write_result(json.dumps(result.to_json(), allow_nan=False, ensure_ascii=False) + "\n")
     else:
@@ -206,26 +186,20 @@ def compare(
 
 @app.command()
 def predict(
-    csv: Annotated[
-        list[Path], typer.Argument(help="CSVs to predict; no target column needed.", readable=False)
-    ],
-    run: RunOption = None,
+    csv: Annotated[list[Path], InputArgument(help="CSVs to predict; no target column needed.")],
+    run: Run = None,
     output: Annotated[
-        Path | None, typer.Option(help="File to write, - for stdout, or a folder for several CSVs.")
+        Path | None, Option(help="File to write, - for stdout, or a folder for several CSVs.")
     ] = None,
     id_: Annotated[
-        list[str] | None,
-        typer.Option("--id", metavar="COLUMN", help="Copy this column to the output."),
+        list[str] | None, Option("--id", metavar="COLUMN", help="Copy this column to the output.")
     ] = None,
     ahead: Annotated[
-        int,
-        typer.Option(metavar="N", min=0, help="Time series: forecast N rows after the last one."),
+        int, Option(metavar="N", min=0, help="Time series: forecast N rows after the last one.")
     ] = 0,
     interval: Annotated[
         float | None,
-        typer.Option(
-            metavar="LEVEL", help="Add prediction intervals of this coverage, such as 0.9."
-        ),
+        Option(metavar="LEVEL", help="Add prediction intervals of this coverage, such as 0.9."),
     ] = None,
 ) -> None:
     """Predict every row of new CSVs, in the same order."""
@@ -241,17 +215,15 @@ def predict(
 
 @app.command()
 def surface(
-    run: RunOption = None,
+    run: Run = None,
     x: Annotated[
-        str | None,
-        typer.Option(metavar="PARAM", help="Parameter to vary, such as w1, w[age], b, c[3]."),
+        str | None, Option(metavar="PARAM", help="Parameter to vary, such as w1, w[age], b, c[3].")
     ] = None,
     y: Annotated[
-        str | None,
-        typer.Option(metavar="PARAM", help="Second parameter; without it, draw a curve."),
+        str | None, Option(metavar="PARAM", help="Second parameter; without it, draw a curve.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="PNG to write (default: surface.png in the run directory).")
+        Path | None, Option(help="PNG to write (default: surface.png in the run directory).")
     ] = None,
 ) -> None:
     """Draw the loss over one or two parameters."""
@@ -262,26 +234,20 @@ def surface(
 
 @app.command()
 def piecewise(
-    csv: Annotated[
-        Path, typer.Argument(help="CSV of two columns: x and the curve's y.", readable=False)
-    ],
+    csv: Annotated[Path, InputArgument(help="CSV of two columns: x and the curve's y.")],
     pieces: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Approximate with N pieces (default: exact)."),
+        int | None, Option(min=1, metavar="N", help="Approximate with N pieces (default: exact).")
     ] = None,
     relu: Annotated[
-        bool, typer.Option("--relu", help="Use pairs of ReLUs instead of hard sigmoids.")
+        bool, Option("--relu", help="Use pairs of ReLUs instead of hard sigmoids.")
     ] = False,
     set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="How to read the CSV, such as data.separator=;."
-        ),
+        list[str] | None, KeysOption(help="How to read the CSV, such as data.separator=;.")
     ] = None,
     run_dir: Annotated[
-        Path | None, typer.Option(help="Directory for the run (default: runs/<CSV name>-<n>).")
+        Path | None, Option(help="Directory for the run (default: runs/<CSV name>-<n>).")
     ] = None,
-    quiet: QuietOption = False,
+    quiet: Quiet = False,
 ) -> None:
     """Build a piecewise-linear curve as a network, untrained."""
     from ml2021.commands import piecewise as command
@@ -300,7 +266,7 @@ def main() -> None:
             write_message(printable(line))
         sys.exit(error.exit_code)
     except StoppedError as stop:
-        write_message(f"stopped by {stop.name}")
+        write_message(f"stopped by {signal.Signals(stop.signal_number).name}")
         sys.exit(128 + stop.signal_number)
     except OSError as error:
         where = f"{error.filename}: " if error.filename is not None else ""

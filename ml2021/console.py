@@ -4,7 +4,6 @@ import contextlib
 import os
 import sys
 import time
-from types import TracebackType
 from typing import TextIO
 
 from ml2021.errors import ResourceError
@@ -73,12 +72,7 @@ class ProgressBar:
     def __enter__(self) -> "ProgressBar":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         if self._bar is not None:
             self._bar.close()
 

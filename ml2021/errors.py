@@ -1,15 +1,5 @@
 """The errors of ml2021 and their exit codes.
 
-    Ml2021Error
-    ├── ConfigError        2   config or command line
-    ├── DataError          3   data
-    ├── CheckpointError    4   contents of a checkpoint or a run directory
-    ├── ResourceError      5   disk, device or environment
-    ├── DivergenceError    6   training diverged
-    ├── RunInUseError      7   run directory is locked or already used
-    ├── SweepFailedError       runs of a sweep failed: the code of the first one
-    └── RunInterruptedError    stopped by a signal, after saving: 130 SIGINT, 143 SIGTERM
-
 An error has one line for each fault: `where: what; what to do`. Any other exception is a bug of
 ours. `ml2021.cli` prints the lines and exits with the code.
 """
@@ -73,7 +63,7 @@ class SweepFailedError(Ml2021Error):
 
 
 class RunInterruptedError(Ml2021Error):
-    """A signal stopped training; the run has been saved."""
+    """A signal stopped training; the run has been saved. 130 for SIGINT, 143 for SIGTERM."""
 
     def __init__(self, signal_number: int, *lines: str) -> None:
         super().__init__(*lines)

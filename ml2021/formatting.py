@@ -6,8 +6,6 @@ from functools import lru_cache
 
 Scores = Mapping[str, float | None]
 
-NO_SYNONYMS: Mapping[str, str] = {}
-
 WORD_LIMIT = 100
 """Words longer than this, in characters, are not typos and get no suggestion."""
 
@@ -16,9 +14,7 @@ CHOICE_LIMIT = 5_000
 comparing a word with 100,000 others takes a minute."""
 
 
-def closest(
-    wrong: str, choices: Iterable[str], synonyms: Mapping[str, str] = NO_SYNONYMS
-) -> str | None:
+def closest(wrong: str, choices: Iterable[str], synonyms: Mapping[str, str] = {}) -> str | None:
     """Return the choice that `wrong` probably means, or None.
 
     Ignores case, spaces and punctuation. `synonyms` maps other words to choices; those that are
@@ -39,7 +35,7 @@ def closest(
     return known[near[0]] if near else None
 
 
-def suggest(wrong: str, choices: Iterable[str], synonyms: Mapping[str, str] = NO_SYNONYMS) -> str:
+def suggest(wrong: str, choices: Iterable[str], synonyms: Mapping[str, str] = {}) -> str:
     """Return `; did you mean 'x'?` for the closest choice, or "" if none is close."""
     choice = closest(wrong, choices, synonyms)
     return "" if choice is None else f"; did you mean '{choice}'?"
@@ -48,8 +44,7 @@ def suggest(wrong: str, choices: Iterable[str], synonyms: Mapping[str, str] = NO
 @lru_cache(maxsize=10_000)
 def _fold(text: str) -> str:
     """Drop case, spaces and punctuation, so that `Learning rate` equals `learning_rate`."""
-    folded = "".join(c for c in text.casefold() if c.isalnum())
-    return folded or text
+    return "".join(c for c in text.casefold() if c.isalnum()) or text
 
 
 ECHO_LIMIT = 80
@@ -71,7 +66,6 @@ _HEADINGS = {
     "mae": "MAE",
     "rmse": "RMSE",
     "r2": "R2",
-    "accuracy": "accuracy",
     "balanced_accuracy": "balanced",
     "macro_f1": "macro F1",
     "log_loss": "log loss",
@@ -99,17 +93,14 @@ def score_table(
 
     `errors` are the standard errors of the scores, shown after ±.
     """
-    keys = [
-        key for key in next(iter(rows.values())) if any(r[key] is not None for r in rows.values())
-    ]
-    body = [
-        [
-            name.replace("_", " "),
-            *(number_with_error(r[key], errors[name][key] if errors else None) for key in keys),
-        ]
-        for name, r in rows.items()
-    ]
-    return align([[title, *map(heading, keys)], *body])
+    metrics = next(iter(rows.values()))
+    keys = [key for key in metrics if any(r[key] is not None for r in rows.values())]
+    cells = [[title, *map(heading, keys)]]
+    for name, scores in rows.items():
+        own = errors[name] if errors else dict.fromkeys(keys)
+        texts = (number_with_error(scores[key], own[key]) for key in keys)
+        cells.append([name.replace("_", " "), *texts])
+    return align(cells)
 
 
 def heading(key: str) -> str:
@@ -129,13 +120,11 @@ def number_with_error(value: float | None, error: float | None) -> str:
 def align(cells: Sequence[Sequence[str]]) -> list[str]:
     """Format rows of cells as lines, the first column left-aligned, the others right-aligned."""
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return [
-        "  ".join(
-            cell.ljust(width) if index == 0 else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in cells
-    ]
+    lines = []
+    for first, *others in cells:
+        padded = map(str.rjust, others, widths[1:])
+        lines.append("  ".join([first.ljust(widths[0]), *padded]).rstrip())
+    return lines
 
 
 def verdict(metric: str, network: Scores, baselines: Mapping[str, Scores]) -> str:

@@ -27,11 +27,6 @@ class StoppedError(BaseException):
         super().__init__(signal_number)
         self.signal_number = signal_number
 
-    @property
-    def name(self) -> str:
-        """Name of the signal, such as SIGTERM."""
-        return signal.Signals(self.signal_number).name
-
 
 @contextmanager
 def stoppable() -> Iterator[None]:

@@ -1,6 +1,6 @@
 """The command `compare`: the scores of several runs in one table; a sweep stands for its runs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from ml2021.evaluation.comparison import (
     shared_baselines,
 )
 from ml2021.evaluation.scoring import SPLITS
-from ml2021.formatting import plural, score_table
+from ml2021.formatting import Scores, plural, score_table
 from ml2021.runs.directory import open_run
 from ml2021.runs.summary import read_summary
 from ml2021.sweeps.directory import SweepDirectory, is_sweep, load_results, read_plan
@@ -34,25 +34,16 @@ class Comparison:
     notes: tuple[str, ...]
 
     @property
-    def rows(self) -> int:
-        """The number of rows of the split, in the first run."""
-        return self.groups[0].first.result.splits[self.split].rows
-
-    @property
     def metrics(self) -> list[str]:
         """The metrics that are defined for any run."""
-        found: dict[str, None] = {}
-        for each in self.groups:
-            for run in each.runs:
-                scores = run.result.splits[self.split].scores
-                found |= {metric: None for metric, value in scores.items() if value is not None}
-        return list(found)
+        runs = [run.result.splits[self.split] for each in self.groups for run in each.runs]
+        items = (item for run in runs for item in run.scores.items())
+        return list(dict.fromkeys(metric for metric, value in items if value is not None))
 
-    def best(self) -> dict[str, int | None]:
-        """Return for each metric which group is best; none on rows that are not the same."""
-        if not self.same_rows:
-            return dict.fromkeys(self.metrics)
-        return {metric: best_of(self.groups, self.split, metric) for metric in self.metrics}
+    @property
+    def baselines(self) -> Mapping[str, Scores]:
+        """The scores of the baselines that all runs share; none on rows that are not the same."""
+        return shared_baselines(self.groups, self.split) if self.same_rows else {}
 
     def lines(self) -> list[str]:
         """Return the table for people, the best of each metric with a star."""
@@ -60,20 +51,24 @@ class Comparison:
         names = {run.name: run.name for each in self.groups for run in each.runs}
         marked = columns if self.same_rows and len(self.groups) > 1 else []
         table = comparison_table(self.groups, columns, names=names, marked=marked)
-        baselines = shared_baselines(self.groups, self.split) if self.same_rows else {}
-        if not baselines:
-            return table
-        return [*table, "", *score_table(f"baselines, {self.rows:,} {self.split} rows", baselines)]
+        if baselines := self.baselines:
+            rows = self.groups[0].first.result.splits[self.split].rows
+            table += ["", *score_table(f"baselines, {rows:,} {self.split} rows", baselines)]
+        return table
 
     def to_json(self) -> dict[str, Any]:
         """Return the one JSON object that `--json` prints."""
+        best = {
+            metric: best_of(self.groups, self.split, metric) if self.same_rows else None
+            for metric in self.metrics
+        }
         return {
             "split": self.split,
             "task": self.task,
             "same_rows": self.same_rows,
             "groups": [self._group_to_json(each) for each in self.groups],
-            "best": self.best(),
-            "baselines": shared_baselines(self.groups, self.split) if self.same_rows else {},
+            "best": best,
+            "baselines": self.baselines,
         }
 
     def _group_to_json(self, each: Group) -> dict[str, Any]:

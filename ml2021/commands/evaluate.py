@@ -37,12 +37,7 @@ class ScoredRows:
     def to_json(self) -> dict[str, Any]:
         """Return the one JSON object that `--json` prints."""
         evaluation = self.evaluation
-        more: dict[str, Any] = {}
-        if evaluation.members:
-            more["members"] = list(evaluation.members)
-        if self.folds is not None:
-            more["cross_validation"] = self.folds.model_dump(mode="json", exclude_defaults=True)
-        return {
+        found: dict[str, Any] = {
             "run": str(self.run),
             "split": self.split,
             "rows": evaluation.rows,
@@ -50,8 +45,12 @@ class ScoredRows:
             "scores": evaluation.scores,
             "targets": evaluation.targets,
             "baselines": evaluation.baselines,
-            **more,
         }
+        if evaluation.members:
+            found["members"] = list(evaluation.members)
+        if self.folds is not None:
+            found["cross_validation"] = self.folds.model_dump(mode="json", exclude_defaults=True)
+        return found
 
     def lines(self) -> list[str]:
         """Return the tables for people."""
@@ -81,12 +80,12 @@ def evaluate(csv: Path | None, run_path: Path | None) -> ScoredRows:
     from ml2021.runs.model import load_model, reload_training_data
 
     model = load_model(run.best)
+    task = model.preprocessing.task
     notes: list[str] = []
     folds = None
     if csv is None and isinstance(model.config.data.split, KFoldSplit):
         folds = _folds_of(run)
         if model.test_sha256 is None:  # nothing but the folds was held out
-            task = model.preprocessing.task
             return ScoredRows(run.path, "folds", task, folds.evaluation(), (), folds)
     with chosen_run(run, run_path):
         if csv is None:
@@ -98,7 +97,6 @@ def evaluate(csv: Path | None, run_path: Path | None) -> ScoredRows:
     notes += samples.notes
     if evaluation.confusion is not None and (unseen := int((samples.classes < 0).sum())):
         notes.append(f"rows of a class never seen in training, counted as wrong: {unseen}")
-    task = model.preprocessing.task
     return ScoredRows(run.path, split, task, evaluation, tuple(notes), folds)
 
 

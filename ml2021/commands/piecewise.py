@@ -1,7 +1,6 @@
 """The command `piecewise`: build a curve as a network of hard sigmoids or pairs of ReLUs."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +8,7 @@ from ml2021.config.loading import LoadedConfig, dump_yaml, load_config_text
 from ml2021.config.yaml_scalars import dump_document
 from ml2021.console import Console
 from ml2021.errors import ConfigError, DataError
+from ml2021.files import replace_file
 from ml2021.formatting import echo, listed, number, plural
 from ml2021.runs.directory import RunDirectory, create_run, locked, refuse_used, write_text
 
@@ -21,22 +21,15 @@ if TYPE_CHECKING:
     from ml2021.runs.summary import PiecewiseFacts
     from ml2021.training.trainer import Trainer
 
+PICTURE = "piecewise.png"
+
 _FORMAT_KEYS = ("separator", "decimal", "encoding", "header")
 
-
-@dataclass(frozen=True)
-class CurveFile:
-    """A curve read from a file, and the names of its two columns, x and y."""
-
-    curve: "Curve"
-    names: tuple[str, str]
+_POINTS_PER_PIECE = 8  # at which the saved network is compared with the curve, knots included
 
 
-def data_section(csv: Path, overrides: Sequence[str]) -> dict[str, Any]:
-    """Return the data section of the config: the path, and the CSV format of the overrides.
-
-    Raises ConfigError for an override of any other key.
-    """
+def _csv_format(csv: Path, overrides: Sequence[str]) -> dict[str, Any]:
+    """Return the keys of `data` that are overridden; ConfigError for other than the CSV format."""
     keys = [text.partition("=")[0].strip() for text in overrides]
     known = {f"data.{key}" for key in _FORMAT_KEYS}
     if unknown := [key for key in keys if key not in known]:
@@ -46,18 +39,17 @@ def data_section(csv: Path, overrides: Sequence[str]) -> dict[str, Any]:
         )
     text = dump_document({"data": {"path": str(csv), "target": "y"}})
     written = load_config_text(text, "the command line", overrides).config.data
-    changed = {key: getattr(written, key) for key in _FORMAT_KEYS if f"data.{key}" in keys}
-    return {"path": str(csv), **changed}
+    return {key: getattr(written, key) for key in _FORMAT_KEYS if f"data.{key}" in keys}
 
 
-def read_points(csv: Path, section: dict[str, Any]) -> CurveFile:
-    """Read a curve. Raises DataError, with the line, if the file does not contain one."""
+def _read_points(csv: Path, csv_format: dict[str, Any]) -> tuple["Curve", tuple[str, str]]:
+    """Read a curve and the names of x and y. Raises DataError if the file does not contain one."""
     import numpy as np
 
     from ml2021.data.csv.headers import TableFormat
     from ml2021.data.tables import read_header, read_table
 
-    file_format = TableFormat(**{key: section[key] for key in _FORMAT_KEYS if key in section})
+    file_format = TableFormat(**csv_format)
     header = read_header(csv, file_format)
     if (count := len(header.names)) != 2:
         raise DataError(f"{csv}: has {plural(count, 'column')}; a curve needs two, x and y")
@@ -82,7 +74,7 @@ def read_points(csv: Path, section: dict[str, Any]) -> CurveFile:
 
     from ml2021.engine.piecewise import Curve
 
-    return CurveFile(Curve(x, y), (x_name, y_name))
+    return Curve(x, y), (x_name, y_name)
 
 
 def _positions(csv: Path, file_format: "TableFormat", rows: list[int]) -> list[str]:
@@ -95,11 +87,6 @@ def _positions(csv: Path, file_format: "TableFormat", rows: list[int]) -> list[s
     return [f"{csv}:{lines[row]}" for row in rows]
 
 
-PICTURE = "piecewise.png"
-
-_POINTS_PER_PIECE = 8  # at which the saved network is compared with the curve
-
-
 def piecewise(
     csv: Path,
     pieces: int | None,
@@ -109,42 +96,35 @@ def piecewise(
     console: Console,
 ) -> Path:
     """Build a curve as a network, exactly or with `pieces` pieces; return its run directory."""
-    section = data_section(csv, overrides)
+    csv_format = _csv_format(csv, overrides)
     if run_dir is not None:
         refuse_used(run_dir)
-    points = read_points(csv, section)
+    given, names = _read_points(csv, csv_format)
 
     from ml2021.engine.piecewise import approximate, to_ramps
 
-    given = points.curve
     curve = given if pieces is None else approximate(given, pieces)
-    loaded = _config(csv, section, points, len(to_ramps(curve).heights), relu)
+    section = {"path": str(csv), **csv_format, "features": [names[0]], "target": names[1]}
+    loaded = _config(section, len(to_ramps(curve).heights), relu)
     trainer = _build_trainer(csv, loaded, curve, relu)
     facts = _facts(trainer, given, curve, relu)
-    _say(console, csv, points, trainer, facts)
+    console.say(*_describe(csv, given, names, trainer, facts))
     run = create_run(run_dir, csv.stem.removesuffix(".csv"))
     with locked(run):
-        _write(run, loaded, trainer, facts, _picture(points, curve, relu))
+        _write(run, loaded, trainer, facts, _picture(given, curve, names, relu))
     return run.path
 
 
-def _config(
-    csv: Path, section: dict[str, Any], points: CurveFile, ramps: int, relu: bool
-) -> LoadedConfig:
+def _config(section: dict[str, Any], ramps: int, relu: bool) -> LoadedConfig:
     """Return the config of a run that would train such a network on these points."""
     sum_of_sigmoids = {"type": "sigmoid_sum", "units": ramps, "activation": "hard_sigmoid"}
     document = {
-        "data": {
-            **section,
-            "features": [points.names[0]],
-            "target": points.names[1],
-            "split": {"validation": 0.0, "test": 0.0},
-        },
+        "data": {**section, "split": {"validation": 0.0, "test": 0.0}},
         "task": "regression",
         "model": {"type": "relu_stack", "widths": [2 * ramps]} if relu else sum_of_sigmoids,
     }
     text = "# Built by ml2021 piecewise, not trained.\n" + dump_document(document)
-    return load_config_text(text, f"the curve of {csv}")
+    return load_config_text(text, f"the curve of {section['path']}")
 
 
 def _build_trainer(csv: Path, loaded: LoadedConfig, curve: "Curve", relu: bool) -> "Trainer":
@@ -190,31 +170,22 @@ def _facts(trainer: "Trainer", given: "Curve", curve: "Curve", relu: bool) -> "P
     from ml2021.engine.piecewise import Curve, difference
     from ml2021.runs.summary import PiecewiseFacts
 
-    x = _points_along(curve)
+    shares = np.linspace(0, 1, _POINTS_PER_PIECE, endpoint=False)
+    inside = (curve.x[:-1, None] + np.diff(curve.x)[:, None] * shares).ravel()
+    beyond = 0.1 * (curve.x[-1] - curve.x[0])
+    x = np.array([curve.x[0] - beyond, *inside, curve.x[-1], curve.x[-1] + beyond])
     pieces = len(curve.x) - 1
     even = np.linspace(given.x[0], given.x[-1], pieces + 1)
-    is_exact = curve is given
+    of_even = None if curve is given else difference(given, Curve(even, given(even)))
     return PiecewiseFacts(
         points=len(given.x),
         pieces=pieces,
         hard_sigmoids=trainer.network.layout.hidden[0] // (2 if relu else 1),
         range=float(np.ptp(given.y)),
-        rms_difference=0.0 if is_exact else difference(given, curve),
-        rms_difference_of_even_pieces=(
-            None if is_exact else difference(given, Curve(even, given(even)))
-        ),
+        rms_difference=0.0 if curve is given else difference(given, curve),
+        rms_difference_of_even_pieces=of_even,
         largest_rounding_of_float32=float(np.abs(_network_at(trainer, x) - curve(x)).max()),
     )
-
-
-def _points_along(curve: "Curve") -> "NDArray[np.float64]":
-    """Return the knots, points between them, and one beyond each end."""
-    import numpy as np
-
-    shares = np.linspace(0, 1, _POINTS_PER_PIECE, endpoint=False)
-    inside = (curve.x[:-1, None] + np.diff(curve.x)[:, None] * shares).ravel()
-    beyond = 0.1 * (curve.x[-1] - curve.x[0])
-    return np.array([curve.x[0] - beyond, *inside, curve.x[-1], curve.x[-1] + beyond])
 
 
 def _network_at(trainer: "Trainer", x: "NDArray[np.float64]") -> "NDArray[np.float64]":
@@ -235,57 +206,45 @@ def _network_at(trainer: "Trainer", x: "NDArray[np.float64]") -> "NDArray[np.flo
     return to_predictions(preprocessing, raw.cpu().numpy())[:, 0]
 
 
-def _say(
-    console: Console, csv: Path, points: CurveFile, trainer: "Trainer", facts: "PiecewiseFacts"
-) -> None:
-    curve, (x_name, y_name) = points.curve, map(echo, points.names)
-    low, high = float(curve.x[0]), float(curve.x[-1])
+def _describe(
+    csv: Path, given: "Curve", names: tuple[str, str], trainer: "Trainer", facts: "PiecewiseFacts"
+) -> Iterator[str]:
+    x_name, y_name = map(echo, names)
+    low, high = float(given.x[0]), float(given.x[-1])
     hidden = trainer.network.layout.hidden[0]
     units = (
         f"{hidden:,} ReLUs, two for each hard sigmoid"
         if trainer.network.activation == "relu"
         else plural(hidden, "hard sigmoid")
     )
-    console.say(
-        f"{csv}: {facts.points:,} points, {y_name} over {x_name} from {low:.6g} to {high:.6g}",
-        f"network: a constant and {units} ({trainer.network.layout.parameters:,} parameters)",
-    )
-    spread = facts.range
+    yield f"{csv}: {facts.points:,} points, {y_name} over {x_name} from {low:.6g} to {high:.6g}"
+    yield f"network: a constant and {units} ({trainer.network.layout.parameters:,} parameters)"
 
     def amount(value: float) -> str:
-        share = f" ({number(100 * value / spread)} % of the range)" if spread else ""
+        share = f" ({number(100 * value / facts.range)} % of the range)" if facts.range else ""
         return f"{number(value)}{share}"
 
     if (even := facts.rms_difference_of_even_pieces) is None:
-        console.say("exact: the network passes through every point")
+        yield "exact: the network passes through every point"
     else:
-        console.say(
+        yield (
             f"{plural(facts.pieces, 'piece')}: the RMS error of {y_name} along {x_name} is "
-            f"{amount(facts.rms_difference)}; with evenly spaced pieces it would be "
-            f"{number(even)}"
+            f"{amount(facts.rms_difference)}; with evenly spaced pieces it would be {number(even)}"
         )
-    console.say(
-        f"float32 rounding error: at most {amount(facts.largest_rounding_of_float32)}",
-        f"constant below {low:.6g} and above {high:.6g}",
-    )
+    yield f"float32 rounding error: at most {amount(facts.largest_rounding_of_float32)}"
+    yield f"constant below {low:.6g} and above {high:.6g}"
 
 
-def _picture(points: CurveFile, curve: "Curve", relu: bool) -> bytes:
+def _picture(given: "Curve", curve: "Curve", names: tuple[str, str], relu: bool) -> bytes:
     """Return a PNG of the curve, the constant, the units and their sum."""
     from ml2021.engine.piecewise import to_ramps
     from ml2021.report.figures.curves import curve_and_parts
     from ml2021.report.figures.style import to_png
 
     ramps = to_ramps(curve)
-    figure = curve_and_parts(
-        (points.curve.x, points.curve.y),
-        (curve.x, curve.y),
-        ramps.constant,
-        (ramps.starts, ramps.ends, ramps.heights),
-        points.names,
-        is_paired=relu,
-    )
-    return to_png(figure)
+    line, bends = (given.x, given.y), (curve.x, curve.y)
+    parts = (ramps.starts, ramps.ends, ramps.heights)
+    return to_png(curve_and_parts(line, bends, ramps.constant, parts, names, is_paired=relu))
 
 
 def _write(
@@ -296,7 +255,6 @@ def _write(
     picture: bytes,
 ) -> None:
     """Fill the run directory. The resolved config comes last: it marks a complete run."""
-    from ml2021.files import replace_file
     from ml2021.runs.checkpoints import write_best
     from ml2021.runs.summary import write_record
     from ml2021.training.trainer import environment, open_metrics, summarise

@@ -77,7 +77,10 @@ def predict(
             texts.append(text)
             predicted.append(Predicted(source, path, rows, tuple(notes)))
     if output is not None and len(sources) > 1:
-        _make_folder(output)
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ResourceError(f"{output}: cannot be made ({error.strerror})") from None
     for file, text in zip(predicted, texts, strict=True):
         _write(file.output, text)
     return run.path, predicted
@@ -118,25 +121,17 @@ def _half_widths(model: "TrainedModel", level: float) -> NDArray[np.float64]:
     return half_widths
 
 
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ResourceError(f"{path}: cannot be made ({error.strerror})") from None
-
-
 def _write(path: Path, text: str) -> None:
     """Replace a file with the predictions; write into anything else, such as /dev/null."""
     if path == STDOUT:
         write_result(text)
-        return
-    if path.is_file() or not path.exists():
+    elif path.is_file() or not path.exists():
         replace_file(path.resolve(), text.encode())  # a link stays a link
-        return
-    try:
-        path.write_text(text)
-    except OSError as error:
-        raise ResourceError(f"{path}: cannot be written ({error.strerror})") from None
+    else:
+        try:
+            path.write_text(text)
+        except OSError as error:
+            raise ResourceError(f"{path}: cannot be written ({error.strerror})") from None
 
 
 def _output_paths(sources: Sequence[Path], output: Path | None) -> list[Path]:
@@ -245,8 +240,7 @@ def _forecast(
         # The intervals were calibrated for one step ahead of known values, not for more.
         half = np.tile(half_widths, (len(predictions), 1))
         half[end + 1 :] = np.nan
-        if end + 1 < len(half):
-            far = len(half) - end - 1
+        if (far := len(half) - end - 1) > 0:
             notes.append(f"rows more than one step ahead, without an interval: {far}")
     return Predictions(predictions, spread, half), notes
 
@@ -261,10 +255,7 @@ def _next_dates(last: list[str], ahead: int) -> list[str]:
     """Return the `ahead` next dates, empty unless `last` are evenly spaced dates."""
     try:
         days = [date.fromisoformat(text) for text in last]
-    except ValueError:
+        (step,) = {later - earlier for earlier, later in pairwise(days)}
+    except ValueError:  # not dates, or not evenly spaced
         return [""] * ahead
-    steps = {later - earlier for earlier, later in pairwise(days)}
-    if len(steps) != 1:
-        return [""] * ahead
-    (step,) = steps
     return [(days[-1] + step * (i + 1)).isoformat() for i in range(ahead)]

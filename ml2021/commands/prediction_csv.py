@@ -14,7 +14,6 @@ from ml2021.errors import ConfigError
 from ml2021.formatting import echo, listed
 
 _FLOAT32_DIGITS = 9
-
 _NUMBERS_AT_ONCE = 1000
 
 
@@ -76,8 +75,8 @@ def _class_columns(target: ClassTarget, predictions: Predictions) -> list[tuple[
     classes = [_escape(label) for label in target.labels]
     chosen = probabilities.argmax(axis=1)
     named = [(target.label, [classes[index] for index in chosen])]
-    for index, label in enumerate(target.labels):
-        named.append((f"{target.label}_probability_{label}", _numbers(probabilities[:, index])))
+    for label, column in zip(target.labels, probabilities.T, strict=True):
+        named.append((f"{target.label}_probability_{label}", _numbers(column)))
     if predictions.spread is not None:  # of the probability of the predicted class
         own = predictions.spread[np.arange(len(chosen)), chosen]
         named.append((f"{target.label}_std", _numbers(own)))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ml2021.errors import CheckpointError, ConfigError
 from ml2021.runs.directory import open_run
+from ml2021.signals import stop_signals
 from ml2021.sweeps.directory import SweepDirectory, is_sweep, load_results, read_plan
 from ml2021.sweeps.summary import SweepSummary
 
@@ -15,9 +16,6 @@ def report(run_path: Path | None, plots: Path | None) -> Path:
     """
     if plots is not None and plots.exists() and not plots.is_dir():
         raise ConfigError(f"--plots {plots}: not a folder")
-
-    from ml2021.signals import stop_signals
-
     if run_path is not None and is_sweep(run_path):
         sweep = SweepDirectory(run_path)
         outcome = SweepSummary(plan := read_plan(sweep), load_results(sweep, plan))

@@ -13,8 +13,6 @@ from ml2021.formatting import echo, plural
 from ml2021.runs.directory import RunDirectory, locked, open_run
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from ml2021.data.load import TrainingData
     from ml2021.data.preprocessing.records import Preprocessing
     from ml2021.runs.checkpoint_file import Checkpoint
@@ -43,56 +41,45 @@ class Progress:
             return self.begun.description.preprocessing
         return None if self.initial is None else self.initial.model.preprocessing
 
-    @property
-    def theta(self) -> "Tensor | None":
-        """The parameters (K, P) to start from, where they are not in `last`."""
-        return None if self.initial is None else self.initial.model.theta
-
 
 def resume(path: Path, overrides: Sequence[str], console: Console, *, with_report: bool) -> Path:
     """Resume a run. Only `train.epochs` may be raised. Returns its directory."""
     run = open_run(path)
-    check_overrides(overrides)
-    loaded = load_config(run.resolved_config, overrides)
-    with locked(run):
-        _resume(run, loaded, overrides, console, with_report=with_report)
-    return run.path
-
-
-def _resume(
-    run: RunDirectory,
-    loaded: LoadedConfig,
-    overrides: Sequence[str],
-    console: Console,
-    *,
-    with_report: bool,
-) -> None:
-    from ml2021.commands.train import finish
-    from ml2021.data.load import load_training_data
-    from ml2021.runs.summary import read_environment
-    from ml2021.training.trainer import build_trainer
-
-    environment = read_environment(run)
-    progress = read_progress(run, environment)
-    data = load_training_data(loaded, reuse=progress.preprocessing)
-    data = replace(data, init_sha256=environment.init_sha256)
-    check_unchanged(run, loaded, data, environment, progress.begun)
-    check_folds(overrides, data)
-    trainer = build_trainer(
-        data, loaded.locate("model"), progress.last, environment.threads, progress.theta
-    )
-    check_epochs(trainer)
-    if is_finished(trainer, run):
-        console.say(*describe_finished(trainer, run, with_report=with_report))
-        return
-    console.say(*describe_resumption(trainer, run, environment, progress))
-    finish(trainer, run, console, with_report=with_report)
-
-
-def check_overrides(overrides: Sequence[str]) -> None:
-    """Raise ConfigError for an override of anything but train.epochs."""
     if odd := [text for text in overrides if not text.startswith("train.epochs=")]:
         raise ConfigError(f"--set {odd[0]}: only train.epochs can be changed when resuming")
+    loaded = load_config(run.resolved_config, overrides)
+    with locked(run):
+        from ml2021.commands.train import finish
+        from ml2021.data.load import load_training_data
+        from ml2021.runs.summary import read_environment
+        from ml2021.training.trainer import build_trainer
+
+        environment = read_environment(run)
+        progress = read_progress(run, environment)
+        data = load_training_data(loaded, reuse=progress.preprocessing)
+        data = replace(data, init_sha256=environment.init_sha256)
+        check_unchanged(run, loaded, data, environment, progress.begun)
+        if overrides and data.folds is not None:
+            raise ConfigError(
+                f"--set {overrides[0]}: with kfold the folds determine the number of epochs; "
+                "start a new run"
+            )
+        theta = None if progress.initial is None else progress.initial.model.theta
+        where = loaded.locate("model")
+        trainer = build_trainer(data, where, progress.last, environment.threads, theta)
+        done, epochs = trainer.state.epoch, trainer.hparams.epochs
+        if epochs < done:
+            raise ConfigError(
+                f"--set train.epochs={epochs}: the run has already done {done} epochs; "
+                "choose a larger number"
+            )
+        is_trained = data.folds is not None or trainer.state.is_finished(trainer.hparams)
+        if is_trained and is_there(run.summary):
+            console.say(*describe_finished(trainer, run, with_report=with_report))
+        else:
+            console.say(*describe_resumption(trainer, run, environment, progress))
+            finish(trainer, run, console, with_report=with_report)
+    return run.path
 
 
 def read_progress(run: RunDirectory, environment: "Environment") -> Progress:
@@ -139,8 +126,7 @@ def check_unchanged(
     """Raise CheckpointError where the data or the config is not what the run was trained on."""
     from ml2021.runs.model import changed_file, changed_keys
 
-    file = changed_file(data, environment.data_sha256, environment.test_sha256)
-    if file is not None:
+    if file := changed_file(data, environment.data_sha256, environment.test_sha256):
         raise CheckpointError(
             f"{run.path}: {file.path} has changed since the run began, its SHA-256 is "
             f"{str(file.now)[:8]}… and was {str(file.then)[:8]}…; restore it, or start a new run"
@@ -157,31 +143,6 @@ def check_unchanged(
         raise CheckpointError(
             f"{begun.path}: was trained on other data than {data.data_path}; start a new run"
         )
-
-
-def check_folds(overrides: Sequence[str], data: "TrainingData") -> None:
-    """Raise ConfigError for a number of epochs where folds determine it."""
-    if overrides and data.folds is not None:
-        raise ConfigError(
-            f"--set {overrides[0]}: with kfold the folds determine the number of epochs; "
-            "start a new run"
-        )
-
-
-def check_epochs(trainer: "Trainer") -> None:
-    """Raise ConfigError where fewer epochs are asked for than are done."""
-    done, epochs = trainer.state.epoch, trainer.hparams.epochs
-    if epochs < done:
-        raise ConfigError(
-            f"--set train.epochs={epochs}: the run has already done {done} epochs; "
-            "choose a larger number"
-        )
-
-
-def is_finished(trainer: "Trainer", run: RunDirectory) -> bool:
-    """Whether nothing is left to train or to score."""
-    is_trained = trainer.data.folds is not None or trainer.state.is_finished(trainer.hparams)
-    return is_trained and is_there(run.summary)
 
 
 def describe_finished(trainer: "Trainer", run: RunDirectory, *, with_report: bool) -> list[str]:

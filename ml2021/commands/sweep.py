@@ -6,7 +6,9 @@ and trains them.
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from ml2021.console import Console, ProgressBar
@@ -94,23 +96,22 @@ def resume(path: Path, jobs: int | None, console: Console, *, with_report: bool)
     return path
 
 
+@dataclass
 class _Sweep:
     """A running sweep: the results so far, and the runs still to train."""
 
-    def __init__(
-        self,
-        directory: SweepDirectory,
-        plan: SweepPlan,
-        results: Mapping[int, Result],
-        console: Console,
-    ) -> None:
-        self._directory, self._plan, self._console = directory, plan, console
-        self._configs = dict(enumerate(plan.configs, start=1))
-        self._losses = losses_of(plan.configs)
-        self._results = dict(results)
-        self._best = choose_best(results.values(), self._losses)
-        self._digests: dict[str, str] = {}
-        for result in results.values():
+    directory: SweepDirectory
+    plan: SweepPlan
+    results: dict[int, Result]
+    console: Console
+    digests: dict[str, str] = field(default_factory=dict)
+    """The SHA-256 of each table that a run was trained on."""
+
+    def __post_init__(self) -> None:
+        self.configs = dict(enumerate(self.plan.configs, start=1))
+        self.losses = losses_of(self.plan.configs)
+        self.best = choose_best(self.results.values(), self.losses)
+        for result in self.results.values():
             self._check_data_unchanged(result)
 
     def run(self, jobs: int | None, *, with_report: bool) -> None:
@@ -118,29 +119,34 @@ class _Sweep:
 
         Raises RunInterruptedError after a signal, SweepFailedError if a run failed or all diverged.
         """
-        missing = {run: c for run, c in self._configs.items() if run not in self._results}
-        jobs = jobs or min(default_jobs(config.device) for config in self._configs.values())
+        missing = {run: c for run, c in self.configs.items() if run not in self.results}
+        jobs = jobs or min(default_jobs(config.device) for config in self.configs.values())
         packs = make_packs(missing, jobs)
-        begin_candidates(self._directory, tuple(self._results))
+        begin_candidates(self.directory, tuple(self.results))
         with stop_signals() as stop_signal:
-            file = ResultsFile(self._directory, self._results.values())
+            file = ResultsFile(self.directory, self.results.values())
             try:
                 self._train(packs, max(1, min(jobs, len(packs))), file, stop_signal)
             finally:
                 file.close()
-                self._best = choose_best(self._results.values(), self._losses)
-                write_table(self._directory, self._plan, self._results)
-                keep_best(self._directory, self._best)  # last: until then, there are candidates
+                self.best = choose_best(self.results.values(), self.losses)
+                write_table(self.directory, self.plan, self.results)
+                keep_best(self.directory, self.best)  # last: until then, there are candidates
             stopped_by = stop_signal()
         summary = self._say_summary()
         if stopped_by is not None:
             raise RunInterruptedError(
                 stopped_by,
-                f"interrupted after {len(self._results):,} of {plural(len(self._configs), 'run')}, "
-                f"which are saved; resume with: ml2021 sweep --resume {self._directory.path}",
+                f"interrupted after {len(self.results):,} of {plural(len(self.configs), 'run')}, "
+                f"which are saved; resume with: ml2021 sweep --resume {self.directory.path}",
             )
         if summary is not None and with_report:
-            self._write_report(summary)
+            with stop_signals() as stop_signal:
+                from ml2021.report.sweep import write_sweep_report
+                from ml2021.report.write import finish_with_report
+
+                draw = partial(write_sweep_report, self.directory, summary, stop_signal)
+                finish_with_report(draw, self.directory.report, "sweep", self.console)
         self._raise_failures()
 
     def _train(
@@ -152,92 +158,76 @@ class _Sweep:
     ) -> None:
         """Let workers train the packs, and save the results."""
         threads = max(1, cores() // workers)
-        runs = sum(map(len, packs))
-        self._console.say(
-            f"{plural(runs, 'run')} in {plural(len(packs), 'pack')}, by "
+        self.console.say(
+            f"{plural(sum(map(len, packs)), 'run')} in {plural(len(packs), 'pack')}, by "
             f"{plural(workers, 'worker')} of {'at most ' if threads > 1 else ''}"
             f"{plural(threads, 'thread')}"
         )
 
         def make_task(pack: Pack) -> PackTask:
-            value = None if self._best is None else self._value(self._best)
+            value = None if self.best is None else validation_value(self.best, self.losses)
             return PackTask(
-                sweep=str(self._directory.path.absolute()),
-                runs={run: self._plan.texts[run - 1] for run in pack},
+                sweep=str(self.directory.path.absolute()),
+                runs={run: self.plan.texts[run - 1] for run in pack},
                 threads=threads,
                 share=MEMORY_SHARE / workers,
-                losses=self._losses,
-                best=None if self._best is None or value is None else (value, self._best.run),
+                losses=self.losses,
+                best=None if self.best is None or value is None else (value, self.best.run),
             )
 
         def data_of(pack: Pack) -> object:
-            return self._configs[pack[0]].data, self._configs[pack[0]].task
+            return self.configs[pack[0]].data, self.configs[pack[0]].task
 
         pool = Pool(packs, workers, threads, make_task, data_of)
         is_described = False
-        done = len(self._results)
-        with pool, ProgressBar(self._console, len(self._configs), done, "run") as bar:
+        done = len(self.results)
+        with pool, ProgressBar(self.console, len(self.configs), done, "run") as bar:
             for event in pool.run(lambda: stop_signal() is not None):
                 match event:
                     case RunEnded(result):
                         self._check_data_unchanged(result)
-                        self._results[result.run] = result
+                        self.results[result.run] = result
                         file.append(result)
-                        rivals = [result] if self._best is None else [self._best, result]
-                        self._best = choose_best(rivals, self._losses)
+                        rivals = [result] if self.best is None else [self.best, result]
+                        self.best = choose_best(rivals, self.losses)
                     case TableRead(lines):
                         if not is_described:
-                            self._console.say(*lines)
+                            self.console.say(*lines)
                             is_described = True
                     case Progressed(of_running):
-                        bar.show(len(self._results) + of_running, self._best_so_far())
+                        bar.show(len(self.results) + of_running, self._best_so_far())
 
     def _check_data_unchanged(self, result: Result) -> None:
         """Raise CheckpointError if the data file is not the one that earlier runs trained on."""
         if result.data_sha256 is None:
             return
-        path = self._configs[result.run].data.path
-        if self._digests.setdefault(path, result.data_sha256) != result.data_sha256:
+        path = self.configs[result.run].data.path
+        if self.digests.setdefault(path, result.data_sha256) != result.data_sha256:
             raise CheckpointError(
-                f"{self._directory.path}: {path} has changed since the sweep began; "
+                f"{self.directory.path}: {path} has changed since the sweep began; "
                 "restore the file, or start a new sweep"
             )
 
-    def _value(self, result: Result) -> float | None:
-        return validation_value(result, self._losses)
-
     def _best_so_far(self) -> str:
-        if self._best is None or self._best.result is None:
+        if self.best is None or self.best.result is None:
             return "no best run yet"
-        metric = selection_metric(self._best.result.task, self._losses)
-        value = number(self._value(self._best))
-        return f"best validation {heading(metric)} {value} (run {self._best.run})"
+        metric = selection_metric(self.best.result.task, self.losses)
+        value = number(validation_value(self.best, self.losses))
+        return f"best validation {heading(metric)} {value} (run {self.best.run})"
 
     def _say_summary(self) -> SweepSummary | None:
         """Print the table and the findings; return None if the runs cannot be compared."""
-        summary = SweepSummary(self._plan, self._results)
-        if not summary.done:
-            return None
+        summary = SweepSummary(self.plan, self.results)
         if not summary.are_comparable:
-            self._console.say("the runs have different tasks or targets and cannot be ranked")
+            if summary.done:
+                self.console.say("the runs have different tasks or targets and cannot be ranked")
             return None
-        self._console.say("", *summary.lines(), "", *summary.findings(self._directory.best))
+        self.console.say("", *summary.lines(), "", *summary.findings(self.directory.best))
         return summary
-
-    def _write_report(self, summary: SweepSummary) -> None:
-        from ml2021.report.write import finish_with_report
-
-        def draw() -> None:
-            from ml2021.report.sweep import write_sweep_report
-
-            write_sweep_report(self._directory, summary, stop_signal)
-
-        with stop_signals() as stop_signal:
-            finish_with_report(draw, self._directory.report, "sweep", self._console)
 
     def _raise_failures(self) -> None:
         """Raise SweepFailedError if a run failed or all diverged."""
-        ordered = sorted(self._results.values(), key=lambda result: result.run)
+        ordered = sorted(self.results.values(), key=lambda result: result.run)
         failed = [result for result in ordered if result.status == "failed"]
         if not failed and any(result.status == "done" for result in ordered):
             return
@@ -247,7 +237,7 @@ class _Sweep:
         if failed:
             outcome = f"{len(failed):,} of {plural(len(ordered), 'run')} failed"
         shown = list(lines)[:SHOWN_LINES]
-        raise SweepFailedError(first.exit_code, *shown, f"{self._directory.path}: {outcome}")
+        raise SweepFailedError(first.exit_code, *shown, f"{self.directory.path}: {outcome}")
 
 
 def default_jobs(device: str) -> int:

@@ -27,7 +27,6 @@ from ml2021.runs.directory import (
 from ml2021.signals import StoppedError, stop_signals
 
 if TYPE_CHECKING:
-    from ml2021.data.load import TrainingData
     from ml2021.runs.summary import FoldScores, RunSummary
     from ml2021.training.init_from import InitialModel
     from ml2021.training.trainer import Trainer
@@ -48,7 +47,11 @@ def train(
     once everything else is saved.
     """
     loaded = load_config(config, overrides)
-    refuse_sweep(loaded, config)
+    if loaded.config.sweep is not None:
+        raise ConfigError(
+            f"{loaded.locate('sweep')}: this config has a sweep; run `ml2021 sweep --config "
+            f"{config}`, or drop it with --set sweep=null"
+        )
     if run_dir is not None:
         section = loaded.config.data
         tables = [Path(path) for path in (section.path, section.test_path) if path is not None]
@@ -80,18 +83,16 @@ def train(
         run.init.unlink(missing_ok=True)  # of a run that was killed before it had begun
         if initial is not None:
             replace_file(run.init, initial.content)
-            console.say(*describe_start(initial, data))
+            console.say(
+                f"starting from the best parameters of {initial.name} (and its preprocessing)"
+            )
+            if initial.has_seen(data):
+                console.say(
+                    "warning: those parameters were trained on this table with a different split, "
+                    "so held-out scores may be optimistic"
+                )
         finish(trainer, run, console, with_report=with_report)
     return run.path
-
-
-def refuse_sweep(loaded: LoadedConfig, config: Path) -> None:
-    """Raise ConfigError for a config that stands for many runs."""
-    if loaded.config.sweep is not None:
-        raise ConfigError(
-            f"{loaded.locate('sweep')}: this config has a sweep; run `ml2021 sweep --config "
-            f"{config}`, or drop it with --set sweep=null"
-        )
 
 
 def load_initial_model_for(loaded: LoadedConfig, path: Path) -> "InitialModel":
@@ -106,16 +107,6 @@ def load_initial_model_for(loaded: LoadedConfig, path: Path) -> "InitialModel":
     initial = load_initial_model(source.best, str(path))
     initial.check_config(loaded.config)
     return initial
-
-
-def describe_start(initial: "InitialModel", data: "TrainingData") -> Iterator[str]:
-    """Say what training starts from."""
-    yield f"starting from the best parameters of {initial.name} (and its preprocessing)"
-    if initial.has_seen(data):
-        yield (
-            "warning: those parameters were trained on this table with a different split, "
-            "so held-out scores may be optimistic"
-        )
 
 
 def finish(trainer: "Trainer", run: RunDirectory, console: Console, *, with_report: bool) -> None:
@@ -168,13 +159,12 @@ def interrupted(line: str) -> Iterator[None]:
 def describe_training(trainer: "Trainer") -> str:
     """Say what is about to be trained, on what, and in how many updates an epoch."""
     network, members = trainer.network, len(trainer.hparams.seeds)
-    updates = trainer.hparams.batches(len(trainer.train))
     ensemble = f"{members} ensemble members of " if members > 1 else ""
     return (
         f"training {ensemble}{trainer.data.config.model.type}, "
         f"{' → '.join(map(str, network.layout.sizes))} "
         f"({plural(network.layout.parameters, 'parameter')}), on {trainer.state.theta.device}, "
-        f"{plural(updates, 'update')} per epoch"
+        f"{plural(trainer.hparams.batches(len(trainer.train)), 'update')} per epoch"
     )
 
 

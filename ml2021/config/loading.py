@@ -82,19 +82,17 @@ def read_draft(text: str, source: str, overrides: Sequence[str] = ()) -> Draft:
     problems = document.problems
     start = Place(0, 1, 1, source)
     tree = document.value
-    if document.is_complete and document.value is None and not problems:
-        message = "the config is empty; it needs at least data.path and data.target"
-        problems.append(Problem(start, None, message))
-    elif document.is_complete and not isinstance(tree, dict):
-        message = f"the config must be a mapping (key: value), not {shown(tree)}"
-        problems.append(Problem(start, None, message))
     mapping = tree if isinstance(tree, dict) else {}
+    if document.is_complete and mapping is not tree:
+        message = f"the config must be a mapping (key: value), not {shown(tree)}"
+        if tree is None and not problems:
+            message = "the config is empty; it needs at least data.path and data.target"
+        problems.append(Problem(start, None, message))
     nodes = document.nodes
     nodes[()] = Node(start, start, start)
     for rank, override in enumerate(overrides, start=1):
         problems += apply_override(override, rank, mapping, nodes)
-    is_whole = document.is_complete and isinstance(tree, dict)
-    return Draft(mapping if is_whole else None, nodes, problems)
+    return Draft(mapping if document.is_complete and mapping is tree else None, nodes, problems)
 
 
 def check_draft(draft: Draft) -> tuple[Config | None, list[Problem]]:
@@ -156,8 +154,7 @@ def read_text(path: Path) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        before = content[: error.start].decode("utf-8-sig")
-        line, column = line_and_column(before)
+        line, column = line_and_column(content[: error.start].decode("utf-8-sig"))
         what = f"not UTF-8 (byte 0x{content[error.start]:02x}); save the file as UTF-8"
         if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
             what = "UTF-16, not UTF-8; save the file as UTF-8"

@@ -5,7 +5,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
@@ -79,6 +79,13 @@ _BOUNDS = {
 }
 
 
+_YAML_WORDS = {
+    "None": "null", "True": "true", "False": "false", "inf": ".inf", "-inf": "-.inf", "nan": ".nan"
+}  # fmt: skip
+
+_TAGS = ("type", "method")
+
+
 class Finding(NamedTuple):
     """A message, and the paths that it is about: it belongs at the first that the user wrote."""
 
@@ -98,14 +105,11 @@ def describe(error: ErrorDetails) -> Finding:
     if kind == "missing":
         message = f"missing key '{path[-1]}' {_within(path[:-1])}; add it"
         return Finding((path,), False, message)
-    if kind == "union_tag_not_found":
-        tag = tag_of(models)
-        choices = _choices(members(models))
-        message = f"missing key '{tag}' {_within(path)}; add it, as one of {choices}"
-        return Finding(((*path, tag),), False, message)
-    if kind == "union_tag_invalid":
-        tag = tag_of(models)
-        message = f"{dotted(path)} {tag} {_not_a_choice(members(models), error['input'][tag])}"
+    if kind in ("union_tag_not_found", "union_tag_invalid"):
+        tag, choices = tag_of(models), members(models)
+        message = f"missing key '{tag}' {_within(path)}; add it, as one of {_choices(choices)}"
+        if kind == "union_tag_invalid":
+            message = f"{dotted(path)} {tag} {_not_a_choice(choices, error['input'][tag])}"
         return Finding(((*path, tag),), False, message)
     if kind == CONFLICT:
         paths = tuple((*path, *keys) for keys in context["keys"])
@@ -124,7 +128,7 @@ def _wrong_value(error: ErrorDetails, path: KeyPath, models: Sequence[type[BaseM
     given = shown(value)
     if kind in _BOUNDS:
         words, limit = _BOUNDS[kind]
-        return f"must be {words} {_limit(context[limit])}, not {given}"
+        return f"must be {words} {context[limit]:.0f}, not {given}"
     if kind == "finite_number":
         return f"must be a finite number, not {given}"
     if kind in ("too_short", "string_too_short"):
@@ -154,10 +158,9 @@ def _advice(wanted: str, value: object) -> str:
 
 def _looks_like_number(text: str) -> bool:
     try:
-        value = resolve_scalar(text)
+        return type(resolve_scalar(text)) in (int, float)
     except ValueError:
         return False
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _not_a_choice(choices: Iterable[str], wrong: object) -> str:
@@ -174,8 +177,8 @@ def _unknown_key(path: KeyPath, model: type[BaseModel], chosen: str) -> str:
         tag = tag_of(union)
         others = [name for name, m in members(union).items() if key in m.model_fields]
         if others:
-            wrong = f"{dotted(where)} {tag} {chosen} has no key '{key}'"
             choices = " or ".join(filter(None, (", ".join(others[:-1]), others[-1])))
+            wrong = f"{dotted(where)} {tag} {chosen} has no key '{key}'"
             return f"{wrong}; remove it, or choose {tag} {choices}"
     named = f"unknown key '{echo(key)}' {_within(where)}"
     if key in parents():
@@ -193,52 +196,31 @@ def _within(where: KeyPath) -> str:
     return f"in {dotted(where)}" if where else "at the top level"
 
 
-def _limit(value: int | float) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
 def _choices(names: Iterable[str]) -> str:
     return ", ".join(n if n.replace("_", "").isalnum() else f"'{n}'" for n in names)
 
 
 def shown(value: object) -> str:
     """Return a value as it is written in YAML; lists and mappings are only named."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return str(value).lower()
-        case str():
-            return f"'{echo(value)}'"
-        case float():
-            text = repr(value)
-            return {"inf": ".inf", "-inf": "-.inf", "nan": ".nan"}.get(text, text)
-        case list():
-            return "a list"
-        case dict():
-            return "a mapping"
-        case _:
-            return echo(value)
+    if isinstance(value, str):
+        return f"'{echo(value)}'"
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "a mapping"
+    text = echo(value)
+    return _YAML_WORDS.get(text, text)
 
 
-_TAGS = ("type", "method")
-
-
-def differences(now: Mapping[str, Any], then: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+def differences(now: object, then: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
     """Yield the path of each value that differs between two plain configs, and a message about it.
 
     If a union has another member, only its tag is reported.
     """
-    yield from _below((), now, then)
-
-
-def _below(path: KeyPath, now: object, then: object) -> Iterator[tuple[KeyPath, str]]:
     if now == then:
         return
     if isinstance(now, Mapping) and isinstance(then, Mapping):
         keys = dict.fromkeys((*now, *then))
         tag = next((key for key in keys if key in _TAGS and now.get(key) != then.get(key)), None)
         for key in keys if tag is None else (tag,):
-            yield from _below((*path, key), now.get(key), then.get(key))
+            yield from differences(now.get(key), then.get(key), (*path, key))
     else:
         yield path, f"{dotted(path)} is {echo(dump_value(now))}, but was {echo(dump_value(then))}"

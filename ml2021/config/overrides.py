@@ -35,9 +35,8 @@ def apply_override(
     path: KeyPath = tuple(name.split("."))
     document = parse_document(text, place.source, rank)
     if document.is_complete and document.is_empty:
-        return [
-            Problem(place, path, "no value after '='; write null for none, '\"\"' for empty text")
-        ]
+        message = "no value after '='; write null for none, '\"\"' for empty text"
+        return [Problem(place, path, message)]
     own = Node(place, place, place)
     problem = assign(tree, nodes, path, document.value, own, dict.fromkeys(document.nodes, own))
     if problem is not None:

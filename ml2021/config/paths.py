@@ -7,7 +7,7 @@ does not; `resolve` removes it.
 from collections.abc import Sequence
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -19,10 +19,7 @@ Models = list[type[BaseModel]]
 
 def models_at(path: KeyPath) -> Models:
     """Return the models allowed at `path`: several for a union, none for a plain value."""
-    models: Models = [Config]
-    for part in path:
-        models = _models_below(models, part)
-    return models
+    return _models_in(_types_at(path))
 
 
 def resolve(location: Sequence[str | int]) -> tuple[KeyPath, Models]:
@@ -34,7 +31,7 @@ def resolve(location: Sequence[str | int]) -> tuple[KeyPath, Models]:
             models = [members(models)[str(part)]]
         elif models or isinstance(part, int):  # else the tag of a union of plain values
             path.append(part)
-            models = _models_below(models, part)
+            models = _models_in(_types_below(models, part))
     return tuple(path), models
 
 
@@ -53,17 +50,13 @@ def tag_of(models: Models) -> str:
 
 def takes_null(path: KeyPath) -> bool:
     """Whether null is allowed at `path`."""
-    if not path or isinstance(path[-1], int):
-        return False
-    fields = [model.model_fields.get(path[-1]) for model in models_at(path[:-1])]
-    return any(field is not None and NoneType in _leaves(field.annotation) for field in fields)
+    return NoneType in _types_at(path)
 
 
 def takes_whole_numbers(path: KeyPath) -> bool:
     """Whether a number at `path` must be an integer."""
-    fields = [model.model_fields.get(str(path[-1])) for model in models_at(path[:-1])]
-    leaves = [leaf for field in fields if field for leaf in _leaves(field.annotation)]
-    return int in leaves and float not in leaves
+    types = _types_at(path)
+    return int in types and float not in types
 
 
 @cache
@@ -71,32 +64,41 @@ def parents() -> dict[str, list[KeyPath]]:
     """Return the paths of the mappings that allow each key of the schema."""
     found: dict[str, list[KeyPath]] = {}
     todo: list[KeyPath] = [()]
-    while todo:
-        path = todo.pop(0)
-        keys = dict.fromkeys(key for model in models_at(path) for key in model.model_fields)
-        for key in keys:
+    for path in todo:  # which grows
+        for key in dict.fromkeys(key for model in models_at(path) for key in model.model_fields):
             found.setdefault(key, []).append(path)
             if models_at((*path, key)):
                 todo.append((*path, key))
     return found
 
 
-def _models_below(models: Models, part: str | int) -> Models:
-    key = str(part)
-    return [x for model in models if key in model.model_fields for x in _models_in(model, key)]
+def _types_at(path: KeyPath) -> list[Any]:
+    """Return the types allowed at `path`; none for an item of a list."""
+    types: list[Any] = [Config]
+    for part in path:
+        types = _types_below(_models_in(types), part)
+    return types
+
+
+def _types_below(models: Models, part: str | int) -> list[Any]:
+    return [leaf for model in models for leaf in _types_of(model, str(part))]
+
+
+def _models_in(types: list[Any]) -> Models:
+    return [x for x in types if isinstance(x, type) and issubclass(x, BaseModel)]
 
 
 @cache
-def _models_in(model: type[BaseModel], key: str) -> tuple[type[BaseModel], ...]:
-    leaves = _leaves(model.model_fields[key].annotation)
-    return tuple(x for x in leaves if isinstance(x, type) and issubclass(x, BaseModel))
+def _types_of(model: type[BaseModel], key: str) -> list[Any]:
+    field = model.model_fields.get(key)
+    return [] if field is None else _leaves(field.annotation)
 
 
-def _leaves(annotation: object) -> list[object]:
+def _leaves(annotation: object) -> list[Any]:
     """Return the members of a union type, or the type itself."""
-    origin = get_origin(annotation)
+    origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return _leaves(get_args(annotation)[0])
+        return _leaves(arguments[0])
     if origin in (Union, UnionType):
-        return [leaf for argument in get_args(annotation) for leaf in _leaves(argument)]
+        return [leaf for argument in arguments for leaf in _leaves(argument)]
     return [origin or annotation]

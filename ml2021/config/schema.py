@@ -126,16 +126,12 @@ class Data(Section):
     """Which rows are for training, validation and testing."""
 
     @model_validator(mode="after")
-    def _check_marks(self) -> "Data":
+    def _check(self) -> "Data":
         if self.separator == self.decimal:
             raise conflict(
                 f"data.separator and data.decimal are both '{self.decimal}'; change one of them",
                 "decimal" if self.decimal == "," else "separator",
             )
-        return self
-
-    @model_validator(mode="after")
-    def _check_series(self) -> "Data":
         if self.horizon > 1 and self.lags == 0:
             raise conflict(
                 f"data.horizon {self.horizon} needs data.lags greater than 0; "
@@ -428,21 +424,18 @@ class Config(Section):
     """The sweep for `ml2021 sweep`; null: a single run."""
 
     @model_validator(mode="after")
-    def _check_loss(self) -> "Config":
-        if self.loss is None or self.task == "auto":
+    def _check_task(self) -> "Config":
+        if self.task == "auto":
             return self
-        if isinstance(self.loss, CrossEntropy) != (self.task == "classification"):
+        is_classification = self.task == "classification"
+        if self.loss is not None and isinstance(self.loss, CrossEntropy) != is_classification:
             raise conflict(
                 f"loss {self.loss.type} does not work with task {self.task}; "
                 f"choose {fitting_losses(self.task)}, or another task",
                 ("loss", "type"),
                 "loss",
             )
-        return self
-
-    @model_validator(mode="after")
-    def _check_series_task(self) -> "Config":
-        if self.task == "classification" and self.data.lags > 0:
+        if is_classification and self.data.lags > 0:
             raise conflict(
                 "task classification does not work with data.lags; "
                 "set data.lags to 0, or choose another task",

@@ -1,5 +1,6 @@
 """Field types of the config, the base class of its sections, and our own validation errors."""
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -19,8 +20,6 @@ WRONG_VALUE = "wrong_value"
 CONFLICT = "conflict"
 """Type of an error about keys that exclude each other, which are `keys` in its context."""
 
-Key = str | tuple[str, ...]
-
 
 class Section(BaseModel):
     """A mapping of the config: no extra keys, strict types, immutable."""
@@ -30,7 +29,7 @@ class Section(BaseModel):
     )
 
 
-def conflict(message: str, *keys: Key) -> PydanticCustomError:
+def conflict(message: str, *keys: str | tuple[str, ...]) -> PydanticCustomError:
     """Return an error to be reported at the first of `keys` that the user wrote."""
     paths = tuple((key,) if isinstance(key, str) else key for key in keys)
     return PydanticCustomError(CONFLICT, "{message}", {"message": message, "keys": paths})
@@ -54,12 +53,13 @@ def short_for(tag: str, default: str | None = None) -> BeforeValidator:
     return BeforeValidator(expand)
 
 
-def _type_name(value: object) -> str:
-    return type(value).__name__
-
-
-def _count_or_full(value: object) -> str:
-    return "full" if value == "full" else _type_name(value)
+def _by_type(message: str, *words: str) -> Discriminator:
+    """Select a union's member by the name of the value's type, or by the value if in `words`."""
+    return Discriminator(
+        lambda value: value if value in words else type(value).__name__,
+        custom_error_type=WRONG_VALUE,
+        custom_error_message=message,
+    )
 
 
 def _column_name(value: object) -> object:
@@ -68,9 +68,7 @@ def _column_name(value: object) -> object:
 
 
 def _known_device(value: str) -> str:
-    kind, colon, number = value.partition(":")
-    is_numbered = kind == "cuda" and number.isascii() and number.isdigit() and len(number) < 5
-    if not (is_numbered if colon else value in ("auto", "cpu", "cuda")):
+    if not re.fullmatch("auto|cpu|cuda(:[0-9]{1,4})?", value):
         raise wrong_value("must be auto, cpu, cuda or cuda:N, where N is a device number")
     return value
 
@@ -90,50 +88,29 @@ def _single_character(value: str) -> str:
 
 
 Count = Annotated[int, Field(gt=0, lt=2**63)]
-
 Index = Annotated[int, Field(ge=0, lt=2**63)]
-
 Positive = Annotated[float, Field(gt=0)]
-
 NotNegative = Annotated[float, Field(ge=0)]
-
 Momentum = Annotated[float, Field(ge=0, lt=1)]
-
 Fraction = Annotated[float, Field(ge=0, lt=1)]
-
 Text = Annotated[str, Field(min_length=1)]
-
 Character = Annotated[str, AfterValidator(_single_character)]
-
 Encoding = Annotated[str, AfterValidator(_known_encoding)]
-
 Device = Annotated[str, AfterValidator(_known_device)]
-
 Column = Annotated[Text, BeforeValidator(_column_name)]
-
 Columns = Annotated[list[Column], Field(min_length=1)]
 
 ColumnOrColumns = Annotated[
     Annotated[Column, Tag("str")] | Annotated[Column, Tag("int")] | Annotated[Columns, Tag("list")],
-    Discriminator(
-        _type_name,
-        custom_error_type=WRONG_VALUE,
-        custom_error_message="must be a column name or a list of column names",
-    ),
+    _by_type("must be a column name or a list of column names"),
 ]
 
 Scalar = Annotated[
     Annotated[str, Tag("str")] | Annotated[int, Tag("int")] | Annotated[float, Tag("float")],
-    Discriminator(
-        _type_name, custom_error_type=WRONG_VALUE, custom_error_message="must be text or a number"
-    ),
+    _by_type("must be text or a number"),
 ]
 
 CountOrFull = Annotated[
     Annotated[Count, Tag("int")] | Annotated[Literal["full"], Tag("full")],
-    Discriminator(
-        _count_or_full,
-        custom_error_type=WRONG_VALUE,
-        custom_error_message="must be a whole number or full",
-    ),
+    _by_type("must be a whole number or full", "full"),
 ]

@@ -21,7 +21,6 @@ _TOO_DEEP = f"nested more than {NESTING_LIMIT} levels deep; remove brackets or i
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _NOT_IN_VALUES = re.compile("[\0\ud800-\udfff]")
-
 _NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 # Words of the YAML library's message -> what is wrong and what to do, for the writer of a config.
@@ -125,14 +124,11 @@ class _Reader:
         if wrong:
             line, column = line_and_column(self._text[: wrong.start()])
             self._stop(self._place(line, column), (), _name_character(wrong.group()))
-        documents = 0
         for event in self._events:
-            if isinstance(event, yaml.DocumentStartEvent):
-                documents += 1
-                if documents > 1:
-                    message = "second document; keep only one, and remove the line '---'"
-                    self._stop(self._start(event), (), message)
-            elif isinstance(event, yaml.NodeEvent):
+            if isinstance(event, yaml.DocumentStartEvent) and self.document.nodes:
+                message = "second document; keep only one, and remove the line '---'"
+                self._stop(self._start(event), (), message)
+            if isinstance(event, yaml.NodeEvent):
                 value = self._read_value(event, (), self._place(1, 1))
                 self.document.value = value
                 self.document.is_empty = (

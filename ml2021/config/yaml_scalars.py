@@ -12,9 +12,7 @@ NUMBER_LIMIT = 100
 """The most characters of a number; longer ones would overflow or be slow to read."""
 
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
-
 _AMBIGUOUS = re.compile(r"[-+]?0[0-9]+")
-
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
 _WORDS: dict[str, bool | float | None] = {
@@ -55,39 +53,33 @@ def resolve_scalar(text: str) -> str | int | float | bool | None:
 
 def dump_document(value: object) -> str:
     """Return a YAML text that `parse_document` reads as `value`."""
+    return _dump(value, flow=None, width=100)
+
+
+def dump_value(value: object) -> str:
+    """Return a value as one line of YAML."""
+    is_scalar = value is None or isinstance(value, bool | int | float | str)
+    return _dump_scalar(value) if is_scalar else _dump_line(value)
+
+
+def _dump_line(value: object) -> str:
+    text = _dump(value, flow=True, width=float("inf"))
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
+# A sweep dumps the same scalars many times.
+_dump_scalar = lru_cache(maxsize=4096, typed=True)(_dump_line)
+
+
+def _dump(value: object, *, flow: bool | None, width: float) -> str:
     return yaml.dump(
         value,
         Dumper=_Dumper,
         sort_keys=False,
         allow_unicode=True,
-        default_flow_style=None,
-        width=100,
+        default_flow_style=flow,
+        width=width,
     )
-
-
-def dump_value(value: object) -> str:
-    """Return a value as one line of YAML."""
-    if value is None or isinstance(value, bool | int | float | str):
-        return _dump_scalar(value)
-    return _dump_line(value)
-
-
-@lru_cache(maxsize=4096, typed=True)
-def _dump_scalar(value: str | float | bool | None) -> str:
-    """Cache scalars: a sweep dumps the same ones many times."""
-    return _dump_line(value)
-
-
-def _dump_line(value: object) -> str:
-    text = yaml.dump(
-        value,
-        Dumper=_LineDumper,
-        sort_keys=False,
-        allow_unicode=True,
-        default_flow_style=True,
-        width=float("inf"),
-    )
-    return text.removesuffix("\n").removesuffix("\n...")
 
 
 class _Dumper(yaml.SafeDumper):
@@ -106,20 +98,9 @@ class _Dumper(yaml.SafeDumper):
     def represent_items(self, data: list[object]) -> yaml.SequenceNode:
         # A list of plain values goes on one line, even if some of them are quoted.
         is_flat = not any(isinstance(item, list | dict) for item in data)
-        return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=is_flat)
+        flow = is_flat or bool(self.default_flow_style)
+        return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=flow)
 
-
-class _LineDumper(_Dumper):
-    """Writes every list and mapping in flow style, on one line."""
-
-    def represent_items(self, data: list[object]) -> yaml.SequenceNode:
-        return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=True)
-
-
-_LineDumper.add_representer(str, _Dumper.represent_text)
-
-_LineDumper.add_representer(list, _LineDumper.represent_items)
 
 _Dumper.add_representer(str, _Dumper.represent_text)
-
 _Dumper.add_representer(list, _Dumper.represent_items)
