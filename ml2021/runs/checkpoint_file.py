@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 2
 
 _METADATA_KEY = "ml2021"
-
 _LARGEST_HEADER = 100 << 20
-
 _MOST_TENSORS = 1000
 
 
@@ -130,15 +128,10 @@ def _canonical(value: object) -> str:
 
 def _digest(description: Mapping[str, Any], tensors: Mapping[str, "Tensor"]) -> str:
     """Return the SHA-256 over the description and all tensors, in the order of their names."""
+    import torch
+
     digest = hashlib.sha256(_canonical(description).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(_canonical([name, str(tensor.dtype), list(tensor.shape)]).encode())
-        digest.update(_bytes_of(tensor))
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-def _bytes_of(tensor: "Tensor") -> memoryview:
-    """Return the memory of a contiguous tensor on the CPU."""
-    import torch
-
-    return tensor.contiguous().flatten().view(torch.uint8).numpy().data

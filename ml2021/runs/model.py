@@ -98,18 +98,17 @@ def build_model(checkpoint: Checkpoint) -> TrainedModel:
         raise CheckpointError(f"{path}: its parameters do not fit its config")
     if not bool(theta.isfinite().all()):
         raise CheckpointError(f"{path}: its parameters are not finite numbers")
-    baselines = saved_baselines(checkpoint)
     # A model trained on a GPU also predicts without one.
     device = choose_device("cpu" if config.device == "cpu" else "auto")
     return TrainedModel(
-        config,
-        described.preprocessing,
-        network,
-        theta.to(device),
-        baselines,
-        saved_residuals(checkpoint),
-        described.data_sha256,
-        described.test_sha256,
+        config=config,
+        preprocessing=described.preprocessing,
+        network=network,
+        theta=theta.to(device),
+        baselines=saved_baselines(checkpoint),
+        residuals=saved_residuals(checkpoint),
+        data_sha256=described.data_sha256,
+        test_sha256=described.test_sha256,
     )
 
 
@@ -150,12 +149,11 @@ def changed_file(
     data: TrainingData, data_sha256: str, test_sha256: str | None
 ) -> ChangedFile | None:
     """Return the data file that has changed since these were recorded, None if neither has."""
-    for path, now, then in (
-        (data.data_path, data.data_sha256, data_sha256),
-        (data.config.data.test_path, data.test_sha256, test_sha256),
-    ):
-        if now != then:
-            return ChangedFile(path or "data.test_path", now, then)
+    if data.data_sha256 != data_sha256:
+        return ChangedFile(data.data_path, data.data_sha256, data_sha256)
+    if data.test_sha256 != test_sha256:
+        path = data.config.data.test_path or "data.test_path"
+        return ChangedFile(path, data.test_sha256, test_sha256)
     return None
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self, TypeVar
 from pydantic import Field, ValidationError, model_validator
 
 from ml2021.config.schema import Config, Task
-from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, Record
+from ml2021.data.preprocessing.records import Preprocessing, Record
 from ml2021.errors import CheckpointError
 from ml2021.evaluation.comparison import RunResult
 from ml2021.evaluation.metrics import Scores
@@ -157,19 +157,10 @@ class FoldScores(Record):
 
     def tables(self) -> tuple[dict[str, Scores], dict[str, Scores]]:
         """Return the means and the standard errors by name, those of the network first."""
-        alone = self.members
-        return (
-            {
-                "network": self.scores,
-                **({} if alone is None else {ALONE: alone.scores}),
-                **self.baselines,
-            },
-            {
-                "network": self.standard_errors,
-                **({} if alone is None else {ALONE: alone.standard_errors}),
-                **self.baseline_standard_errors,
-            },
-        )
+        means, errors = {"network": self.scores}, {"network": self.standard_errors}
+        if self.members is not None:
+            means[ALONE], errors[ALONE] = self.members.scores, self.members.standard_errors
+        return means | self.baselines, errors | self.baseline_standard_errors
 
     def evaluation(self) -> Evaluation:
         """Return the means over the folds; the scores by target are of all held-out rows."""
@@ -266,9 +257,7 @@ class RunSummary(Record):
     def fits(self, preprocessing: Preprocessing) -> bool:
         """Whether the scores and intervals are those of the targets of a model."""
         target = preprocessing.target
-        if self.task != preprocessing.task:
-            return False
-        if isinstance(target, ClassTarget) and self.classes != target.labels:
+        if self.task != preprocessing.task or self.classes not in (None, target.labels):
             return False
         labels = [*target.labels]
         named = [list(each.targets) for each in self.evaluations.values()]

@@ -21,7 +21,6 @@ from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, RealTa
 from ml2021.data.samples import Samples
 from ml2021.engine.build import build_hyperparameters, build_network
 from ml2021.engine.dataset import Dataset
-from ml2021.engine.fit import fit_members
 from ml2021.engine.hardware import check_memory, choose_device, choose_threads
 from ml2021.engine.networks import Network
 from ml2021.engine.state import Hyperparameters, TrainingState, ensemble_members, start
@@ -34,14 +33,7 @@ from ml2021.runs.checkpoints import Checkpoints, restore_state, saved_baselines
 from ml2021.runs.directory import RunDirectory
 from ml2021.runs.metrics_csv import MetricsWriter
 from ml2021.runs.summary import EnsembleMember, Environment, IntervalLevel, Intervals, RunSummary
-from ml2021.training.loop import (
-    Saver,
-    format_losses,
-    memory_errors,
-    metrics_columns,
-    metrics_row,
-    run_loop,
-)
+from ml2021.training.loop import Saver, memory_errors, metrics_columns, metrics_row, run_loop
 
 
 @dataclass
@@ -89,10 +81,7 @@ def build_trainer(
         threads = choose_threads(network, min(hparams.batch_size or rows, rows))
     torch.set_num_threads(threads)
     with memory_errors(config):
-        train = to_dataset(preprocessing, data.train).to(device)
-        validation = None
-        if len(data.validation):
-            validation = to_dataset(preprocessing, data.validation).to(device)
+        train, validation = to_datasets(data, device)
         keep_path = config.train.keep_path
         state = start(network, hparams, rows, train.inputs, theta=theta, keep_path=keep_path)
         # Fitted once: on another number of cores least squares may differ in its last bits.
@@ -204,8 +193,8 @@ def summarise(trainer: Trainer, seconds: float, updates: int) -> RunSummary:
 
 def _advance(trainer: Trainer, run: RunDirectory, console: Console, metrics: MetricsWriter) -> None:
     """Train to the end; after a divergence the best parameters so far are saved."""
-    data, state, hparams = trainer.data, trainer.state, trainer.hparams
-    unit = loss_unit(data.config, data.preprocessing)
+    data, state = trainer.data, trainer.state
+    factor = loss_unit(data.config, data.preprocessing).factor
     lr = float(data.config.optimizer.lr)
     checkpoints = Checkpoints(run, data, trainer.baselines, partial(residuals, trainer))
 
@@ -213,19 +202,13 @@ def _advance(trainer: Trainer, run: RunDirectory, console: Console, metrics: Met
         metrics.flush()  # before the checkpoint that relies on it
         checkpoints.write(state)
 
-    steps = fit_members(trainer.network, hparams, state, trainer.train, trainer.validation)
     try:
         run_loop(
-            steps,
-            epochs=hparams.epochs if hparams.last_epoch is None else hparams.last_epoch,
-            done=state.epoch + state.batch / hparams.batches(len(trainer.train)),
+            trainer,
+            run,
+            console,
             saver=Saver(write, data.config.train.save_seconds),
-            console=console,
-            end_epoch=lambda step: metrics.append(
-                metrics_row(data, step.progress, lr, unit.factor)
-            ),
-            losses=lambda step: f"{unit.name} {format_losses(step.progress, unit.factor)}",
-            resume=f"Resume with: ml2021 train --resume {run.path}",
+            end_epoch=lambda step: metrics.append(metrics_row(data, step.progress, lr, factor)),
         )
     except DivergenceError as error:
         kept = f"; no checkpoint was saved in {run.path}"
@@ -234,6 +217,14 @@ def _advance(trainer: Trainer, run: RunDirectory, console: Console, metrics: Met
             best = int(state.best_epoch.max())
             kept = f"; the best parameters, of epoch {best}, are saved in {run.path}"
         raise DivergenceError(*(line + kept for line in error.lines)) from None
+
+
+def to_datasets(data: TrainingData, device: torch.device) -> tuple[Dataset, Dataset | None]:
+    """Return the training and the validation rows, if any, on that device."""
+    train = to_dataset(data.preprocessing, data.train).to(device)
+    if not len(data.validation):
+        return train, None
+    return train, to_dataset(data.preprocessing, data.validation).to(device)
 
 
 def to_dataset(preprocessing: Preprocessing, samples: Samples) -> Dataset:
