@@ -50,10 +50,8 @@ class LossSurface:
         self.unit = loss_unit(model.config, model.preprocessing)
         self.total = len(train)
         device = model.theta.device
-        if work is None:
-            work = WORK[device.type]
-        each = least_work(model, points) / LEAST_ROWS
-        most = max(LEAST_ROWS, int(work / each))
+        work = WORK[device.type] if work is None else work
+        most = max(LEAST_ROWS, int(work / (least_work(model, points) / LEAST_ROWS)))
         if most < self.total:
             chosen = torch.randperm(self.total, generator=generator(0, "surface"))[:most].numpy()
             train = replace(train, inputs=train.inputs[chosen], targets=train.targets[chosen])
@@ -62,8 +60,7 @@ class LossSurface:
 
     def losses(self, plane: Plane, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the loss (K,) at coordinates (K, D), not finite where float32 overflows."""
-        like = self.rows.inputs
-        grid = torch.from_numpy(coordinates)
+        like, grid = self.rows.inputs, torch.from_numpy(coordinates)
         threads = torch.get_num_threads()
         torch.set_num_threads(1 if self._workers > 1 else threads)
         try:

@@ -66,8 +66,7 @@ def load_trajectory(run: RunDirectory, model: TrainedModel, most: int | None = N
         if kept is not None and (kept.ndim != 2 or kept.shape[1] != len(best)):
             raise CheckpointError(f"{run.last}: its parameters do not match its config")
     if points is not None and len(points) and member == 0:
-        path = points if most is None else points[:: -(-len(points) // most)]
-        path = path.double()
+        path = (points if most is None else points[:: -(-len(points) // most)]).double()
         start = path[0]
     else:
         path = empty
@@ -80,10 +79,11 @@ def load_trajectory(run: RunDirectory, model: TrainedModel, most: int | None = N
     if ended is not None and len(path):
         path = torch.cat([path, ended[None]])
     finite = path.isfinite().all(dim=1)
-    is_finite = ended is not None and bool(ended.isfinite().all())
     if not bool(finite.all()):
         path = path[finite]
-    return Trajectory(start, path, ended if is_finite else None, best)
+    if ended is not None and not bool(ended.isfinite().all()):
+        ended = None
+    return Trajectory(start, path, ended, best)
 
 
 @dataclass(frozen=True)

@@ -115,11 +115,9 @@ def open_run(path: Path | None) -> RunDirectory:
     A sweep stands for its best run.
     """
     if path is None:
-        newest = _newest()
-        if newest is None:
-            raise CheckpointError(f"{RUNS.absolute()}: no trained run here; name one with --run")
-        _refuse_links(RunDirectory(newest))
-        return RunDirectory(newest)
+        run = _newest()
+        _refuse_links(run)
+        return run
     run = RunDirectory(path)
     if not run.resolved_config.is_file() and (path / BEST_OF_SWEEP).is_dir():
         run = RunDirectory(path / BEST_OF_SWEEP)
@@ -155,17 +153,17 @@ def chosen_run(run: RunDirectory, named: Path | None) -> Iterator[None]:
         raise type(error)(*error.lines, hint) from None
 
 
-def _newest() -> Path | None:
+def _newest() -> RunDirectory:
     """Return the run under runs/ with a model whose config was written last."""
-    found = [
-        *RUNS.glob("*/checkpoints/best.safetensors"),
-        *RUNS.glob(f"*/{BEST_OF_SWEEP}/checkpoints/best.safetensors"),
+    configs = [
+        config
+        for folder in ("*", f"*/{BEST_OF_SWEEP}")
+        for best in RUNS.glob(f"{folder}/checkpoints/best.safetensors")
+        if (config := RunDirectory(best.parent.parent).resolved_config).is_file()
     ]
-    runs = [RunDirectory(best.parent.parent) for best in found]
-    configs = [run.resolved_config for run in runs if run.resolved_config.is_file()]
     if not configs:
-        return None
-    return max(configs, key=lambda config: (config.stat().st_mtime_ns, config)).parent
+        raise CheckpointError(f"{RUNS.absolute()}: no trained run here; name one with --run")
+    return RunDirectory(max(configs, key=lambda path: (path.stat().st_mtime_ns, path)).parent)
 
 
 @contextmanager

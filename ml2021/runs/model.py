@@ -1,9 +1,9 @@
 """A trained model, read from a checkpoint, ready to predict."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +13,6 @@ from pydantic import ValidationError
 from ml2021.config.loading import load_config
 from ml2021.config.messages import differences
 from ml2021.config.schema import Config
-from ml2021.config.yaml_reader import KeyPath
 from ml2021.data.csv.headers import TableFormat
 from ml2021.data.load import TrainingData, load_training_data
 from ml2021.data.preprocessing.records import Preprocessing
@@ -130,7 +129,7 @@ def reload_training_data(
         )
     if lines := [
         f"{loaded.locate(*keys)}: {what}; restore it{otherwise}"
-        for keys, what in changed_keys(data.config, config_without_paths(model.config))
+        for keys, what in differences(*map(config_without_paths, (data.config, model.config)))
         if keys[0] in ("data", "task")
     ]:
         raise CheckpointError(*lines)
@@ -155,8 +154,3 @@ def changed_file(
         path = data.config.data.test_path or "data.test_path"
         return ChangedFile(path, data.test_sha256, test_sha256)
     return None
-
-
-def changed_keys(config: Config, recorded: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
-    """Yield each key that is not as recorded in a checkpoint, and how it differs."""
-    return differences(config_without_paths(config), recorded)

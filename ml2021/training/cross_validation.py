@@ -201,11 +201,7 @@ def _score(
     return FoldResult(
         evaluation=evaluation,
         best_epochs=tuple(state.best_epoch[own].tolist()),
-        sizes={
-            "train": len(fold.train),
-            "validation": len(fold.validation),
-            "held_out": len(fold.held_out),
-        },
+        sizes={split: len(getattr(fold, split)) for split in ("train", "validation", "held_out")},
         truth=fold.held_out.targets,
         predictions=predictions,
         baselines=baseline_predictions(fold.preprocessing, baselines, fold.held_out),

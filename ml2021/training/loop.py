@@ -42,9 +42,9 @@ def _mean(losses: Tensor) -> float:
 
 def metrics_columns(data: TrainingData) -> list[str]:
     """Return the header of metrics.csv; an ensemble has a column for the members in training."""
-    several = data.config.train.members > 1
-    columns = ["epoch", "updates", *(["members"] if several else [])]
-    columns += ["lr", "train_loss", "validation_loss"]
+    columns = ["epoch", "updates", "members", "lr", "train_loss", "validation_loss"]
+    if data.config.train.members == 1:
+        columns.remove("members")
     if len(data.validation):
         is_class = isinstance(data.preprocessing.target, ClassTarget)
         columns += [f"validation_{name}" for name in (CLASS_METRICS if is_class else REAL_METRICS)]

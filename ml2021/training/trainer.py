@@ -159,13 +159,16 @@ def summarise(trainer: Trainer, seconds: float, updates: int) -> RunSummary:
     interval = None
     if kept is not None:
         test = (data.test.values, predictions["test"]) if "test" in predictions else None
+        levels = intervals.describe(kept, target.labels, test)
         interval = Intervals(
             calibrated_on="validation" if trainer.residuals is None else "folds",
             rows=len(kept),
-            levels=tuple(
-                IntervalLevel(**level) for level in intervals.describe(kept, target.labels, test)
-            ),
+            levels=tuple(IntervalLevel(**level) for level in levels),
         )
+    ends = tuple(
+        EnsembleMember(seed=seed, best_epoch=int(best), diverged_at_update=int(diverged) or None)
+        for seed, best, diverged in zip(seeds, state.best_epoch, state.diverged, strict=True)
+    )
     rows_seen = updates * len(data.train) // trainer.hparams.batches(len(data.train))
     return RunSummary(
         task=data.preprocessing.task,
@@ -179,14 +182,7 @@ def summarise(trainer: Trainer, seconds: float, updates: int) -> RunSummary:
         rows_per_second=round(rows_seen / seconds) if seconds else None,
         scores=scores,
         classes=target.labels if isinstance(target, ClassTarget) else None,
-        members=tuple(
-            EnsembleMember(
-                seed=seed, best_epoch=int(best), diverged_at_update=int(diverged) or None
-            )
-            for seed, best, diverged in zip(seeds, state.best_epoch, state.diverged, strict=True)
-        )
-        if len(seeds) > 1
-        else (),
+        members=ends if len(ends) > 1 else (),
         interval=interval,
     )
 
