@@ -247,10 +247,7 @@ def _diagnose_held_out_error(evidence: Evidence) -> Diagnosis:
 def _is_random(config: schema.Config, split: str) -> bool:
     """Whether the rows of that split were drawn at random, so that they cannot differ in kind."""
     is_own_file = split == "test" and config.data.test_path is not None
-    section = config.data.split
-    return (
-        not is_own_file and section is not None and section.method not in ("sequential", "column")
-    )
+    return not is_own_file and config.data.split.method not in ("sequential", "column")
 
 
 def _diagnose_lost_gain(evidence: Evidence) -> Diagnosis | None:

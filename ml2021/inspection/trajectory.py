@@ -122,13 +122,11 @@ def named_plane(trajectory: Trajectory, named: list[Parameter], layout: Layout) 
     directions = torch.zeros(len(named), len(centre), dtype=torch.float64)
     directions[range(len(named)), chosen] = 1
     titles = tuple(parameter.name for parameter in named)
-    others = len(centre) - len(named)
-    layers = layout.views(trajectory.best[None])
-    sizes = [float(layers[parameter.layer].square().mean().sqrt()) for parameter in named]
-    least = np.array(sizes) if others else np.zeros(len(named))
-    title = f"Loss over {' and '.join(titles)}"
-    if others:
+    title, least = f"Loss over {' and '.join(titles)}", np.zeros(len(named))
+    if len(named) < len(centre):
         title += ", others at their best values"
+        layers = layout.views(trajectory.best[None])
+        least[:] = [float(layers[each.layer].square().mean().sqrt()) for each in named]
     return Plane(centre, directions, titles, tuple(named), least, title)
 
 

@@ -1,7 +1,4 @@
-"""A run directory: its layout, its lock, and the small files in it.
-
-Made before the first update and never overwritten. The records in it are in `ml2021.runs.summary`.
-"""
+"""A run directory: its layout, its lock, and the small files in it."""
 
 import fcntl
 import json
@@ -50,12 +47,9 @@ def create_run(path: Path | None, name: str) -> RunDirectory:
     where it cannot be made.
     """
     try:
-        if path is None:
-            chosen = make_numbered(name)
-        else:
-            chosen = path
-            make_folder(path)
-            refuse_used(path)
+        chosen = make_numbered(name) if path is None else path
+        make_folder(chosen)
+        refuse_used(chosen)
         make_folder(chosen / "checkpoints")
     except OSError as error:
         where = error.filename or path or RUNS

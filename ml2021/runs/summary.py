@@ -1,8 +1,4 @@
-"""What a run records of itself, validated whenever it is read: environment.json and summary.json.
-
-Both are written once, when the run begins and when it has ended. A record that another version
-wrote, or that somebody has damaged, is refused in one line.
-"""
+"""environment.json, written when a run begins, and summary.json, when it ends: checked if read."""
 
 import json
 from pathlib import Path
@@ -245,14 +241,8 @@ class RunSummary(Record):
             name: SplitScores(**{key: getattr(each, key) for key in SplitScores.model_fields})
             for name, each in self.evaluations.items()
         }
-        return RunResult(
-            config=config,
-            task=self.task,
-            parameters=self.parameters,
-            epochs=self.epochs,
-            best_epoch=self.best_epoch,
-            splits=splits,
-        )
+        own = self.model_dump(include={"task", "parameters", "epochs", "best_epoch"})
+        return RunResult(config=config, splits=splits, **own)
 
     def fits(self, preprocessing: Preprocessing) -> bool:
         """Whether the scores and intervals are those of the targets of a model."""
@@ -276,10 +266,7 @@ def write_record(path: Path, record: Environment | RunSummary) -> None:
 
 
 def read_environment(run: RunDirectory) -> Environment:
-    """Read environment.json.
-
-    Raises CheckpointError where it is missing, damaged or of another version.
-    """
+    """Read environment.json. Raises CheckpointError if it is missing, damaged or outdated."""
     return _read(run.environment, Environment)
 
 

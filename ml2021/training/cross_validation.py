@@ -62,14 +62,12 @@ class FoldResult:
     baselines: Mapping[str, NDArray[np.float64]]
 
 
-def cross_validate(
-    trainer: Trainer, run: RunDirectory, console: Console
-) -> tuple[FoldScores, NDArray[np.float64] | None]:
-    """Train all folds, resuming from their checkpoints, and score them.
+def cross_validate(trainer: Trainer, run: RunDirectory, console: Console) -> FoldScores:
+    """Train all folds, resuming from their checkpoints; make the trainer that of the final model.
 
-    Returns what summary.json records, and the sorted residuals of all held-out rows (None for
-    classes). Raises DivergenceError where a fold diverged, since a mean over the others would be
-    too optimistic; ResourceError; or RunInterruptedError after a signal, with everything saved.
+    That is trained for as many epochs as the folds chose, and calibrated on their held-out rows.
+    Raises DivergenceError where a fold diverged, since a mean over the others would be too
+    optimistic; ResourceError; or RunInterruptedError after a signal, with everything saved.
     """
     splits = trainer.data.folds
     assert splits is not None
@@ -96,9 +94,10 @@ def cross_validate(
         seconds=time.perf_counter() - begun,
     )
     write_text(run.folds, _fold_lines(folds))
-    if pooled.confusion is not None:
-        return scores, None
-    return scores, intervals.residuals(np.asarray(truth, np.float64), predictions)
+    trainer.hparams = replace(trainer.hparams, last_epoch=scores.final_epochs)
+    if pooled.confusion is None:
+        trainer.residuals = intervals.residuals(np.asarray(truth, np.float64), predictions)
+    return scores
 
 
 def _median(epochs: Iterable[int]) -> int:
@@ -183,9 +182,7 @@ def _refuse_diverged(state: TrainingState, indices: Sequence[int]) -> None:
 
 def stack_folds(folds: Sequence[Fold], samples: Sequence[Samples], members: int) -> Dataset:
     """Return the same split of each fold, `members` times, as inputs (K, N, F + 1)."""
-    datasets = [
-        to_dataset(fold.preprocessing, own) for fold, own in zip(folds, samples, strict=True)
-    ]
+    datasets = [*map(to_dataset, (fold.preprocessing for fold in folds), samples)]
     return Dataset(
         torch.stack([each.inputs for each in datasets]).repeat_interleave(members, dim=0),
         torch.stack([each.targets for each in datasets]).repeat_interleave(members, dim=0),

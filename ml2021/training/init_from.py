@@ -1,8 +1,7 @@
 """Warm start: load another run's best parameters and check that they fit the new config.
 
-They come with the preprocessing that gives them meaning (`ml2021.data.preprocessing.reuse`);
-the optimizer, schedule and split of the other run stay behind. The new run keeps a copy of the
-checkpoint, so that it no longer needs the other run.
+They come with the preprocessing that gives them meaning (`ml2021.data.preprocessing.reuse`). The
+new run keeps a copy of the checkpoint, so that it no longer needs the other run.
 """
 
 import hashlib

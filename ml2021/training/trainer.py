@@ -7,7 +7,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -52,11 +52,6 @@ class Trainer:
     validation: Dataset | None
     threads: int
     residuals: NDArray[np.float64] | None = None
-
-    def become_final(self, last_epoch: int, residuals: NDArray[np.float64] | None) -> None:
-        """Train for as many epochs as the folds chose; calibrate on their held-out rows."""
-        self.hparams = replace(self.hparams, last_epoch=last_epoch)
-        self.residuals = residuals
 
 
 def build_trainer(
@@ -147,7 +142,6 @@ def summarise(trainer: Trainer, seconds: float, updates: int) -> RunSummary:
     `seconds` and `updates` are those of this session alone.
     """
     data, state, seeds = trainer.data, trainer.state, trainer.hparams.seeds
-    members = ensemble_members(state)
     scores, predictions = {}, {}
     with memory_errors(data.config):
         for split, samples in data.splits.items():
@@ -177,7 +171,7 @@ def summarise(trainer: Trainer, seconds: float, updates: int) -> RunSummary:
         left_out=dict(data.split.left_out),
         epochs=state.epoch,
         stopped_early=state.epoch < trainer.hparams.epochs,
-        best_epoch=int(state.best_epoch[members].max()),
+        best_epoch=int(state.best_epoch[ensemble_members(state)].max()),
         seconds=round(seconds, 3),
         rows_per_second=round(rows_seen / seconds) if seconds else None,
         scores=scores,
