@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ml2021.data.preprocessing.records import RealTargets
 from ml2021.engine.networks import Layout, Network, outputs
-from ml2021.inspection.features import InspectedColumn, columns_of
+from ml2021.inspection.features import columns_of
 from ml2021.runs.model import TrainedModel
 
 
@@ -139,19 +139,16 @@ def typical_unit(model: TrainedModel) -> Unit | None:
     }
     theta = torch.tensor([[*wbc, 0.0] for three in tried.values() for wbc in three])
     # θ of one unit is w and b of the hidden layer, then c and the bias of the output.
-    heights_of = outputs(single, theta, inputs)[:, :, 0].double().numpy() * target.scales[0]
-    curves = {}
+    scale, curves = target.scales[0], {}
+    heights_of = outputs(single, theta, inputs)[:, :, 0].double().numpy() * scale
     for index, (name, three) in enumerate(tried.items()):
-        values = tuple(_in_units(column, target.scales[0], *wbc)[name] for wbc in three)
+        in_units = [
+            {"w": w / column.scale, "b": b - w * column.mean / column.scale, "c": c * scale}
+            for w, b, c in three
+        ]
+        values = tuple(each[name] for each in in_units)
         curves[name] = (values, heights_of[3 * index : 3 * index + 3])
     return Unit(column.name, network.activation, column.mean + column.scale * z, curves)
-
-
-def _in_units(
-    column: InspectedColumn, scale: float, w: float, b: float, c: float
-) -> dict[str, float]:
-    """Return w, b and c in the units of the data."""
-    return {"w": w / column.scale, "b": b - w * column.mean / column.scale, "c": c * scale}
 
 
 def _with_ones(columns: NDArray[np.float64]) -> NDArray[np.float32]:

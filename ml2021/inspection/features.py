@@ -74,8 +74,7 @@ def columns_of(preprocessing: Preprocessing) -> list[InspectedColumn]:
 def image_shape(preprocessing: Preprocessing) -> tuple[int, int] | None:
     """Return the height and width of the image whose pixels are the inputs, or None.
 
-    Pixels share one scale. An image has the shape of the targets if these are as many, else it is
-    a square.
+    Pixels share one scale. An image has the targets' shape if these are as many, else it is square.
     """
     columns, target = columns_of(preprocessing), preprocessing.target
     count = len(columns)

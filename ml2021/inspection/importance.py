@@ -1,6 +1,4 @@
-"""Which columns matter, and how the output changes with them.
-
-Permutation importance and partial dependence, over many rows in one forward pass.
+"""Which columns matter, and how the output changes: permutation importance, partial dependence.
 
 Legend: N rows, F inputs, T outputs or classes, G grid points.
 """
@@ -116,10 +114,7 @@ class Dependence:
 def dependence(
     model: TrainedModel, rows: InspectedRows, column: InspectedColumn
 ) -> Dependence | None:
-    """Return the partial dependence of the output that the column changes most.
-
-    None for a column with a single value.
-    """
+    """Return that of the output which the column changes most; None for a single value."""
     kept = evenly_spaced(len(rows), 120)
     inputs = rows.inputs[kept]
     if column.categories is not None:

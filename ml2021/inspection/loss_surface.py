@@ -1,7 +1,6 @@
 """The training loss of a run as a function of its parameters, in the unit that `train` shows.
 
-Many parameter vectors are evaluated side by side (`ml2021.engine.loss_surface`), on a sample of the
-rows if all would take long.
+Many parameter vectors are evaluated side by side, see `ml2021.engine.loss_surface`.
 
 Legend: K grid points, N rows, P parameters, D directions.
 """
@@ -37,8 +36,7 @@ def least_work(model: TrainedModel, points: int) -> float:
 class LossSurface:
     """The loss on the training rows, in the unit that `train` shows.
 
-    Rows are sampled so that `points` grid points take at most `work` floating-point operations
-    (default: `WORK`).
+    Rows are sampled so that `points` grid points take at most `work` operations, see `WORK`.
     """
 
     def __init__(

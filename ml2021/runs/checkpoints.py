@@ -13,7 +13,6 @@ from ml2021.config.loading import to_plain
 from ml2021.config.schema import Config
 from ml2021.data.load import TrainingData
 from ml2021.engine.state import TrainingState, ensemble_members
-from ml2021.engine.trajectory import TrajectoryRecorder
 from ml2021.errors import CheckpointError
 from ml2021.evaluation.scoring import FittedBaselines, baseline_shapes
 from ml2021.runs.checkpoint_file import FORMAT_VERSION, Checkpoint, Description, save_checkpoint
@@ -105,10 +104,7 @@ def _baseline_tensors(baselines: FittedBaselines) -> dict[str, Tensor]:
 
 
 def restore_state(state: TrainingState, last: Checkpoint) -> None:
-    """Copy the tensors and counters of a checkpoint into a state of the same shape.
-
-    Raises CheckpointError where a tensor is missing, or of another shape or dtype.
-    """
+    """Copy a checkpoint into a state. Raises CheckpointError where a tensor does not fit it."""
     for name, place in _tensors(state).items():
         tensor = last.tensors.get(name)
         if tensor is None or tensor.shape != place.shape or tensor.dtype != place.dtype:
@@ -118,15 +114,11 @@ def restore_state(state: TrainingState, last: Checkpoint) -> None:
     if not any(name.startswith(_TRAJECTORY) for name in last.tensors):
         state.trajectory = None  # a packed run, which keeps no trajectory
     if state.trajectory is not None:
-        _restore_trajectory(state.trajectory, last)
-
-
-def _restore_trajectory(recorder: TrajectoryRecorder, last: Checkpoint) -> None:
-    names = (f"{_TRAJECTORY}{name}" for name in _TRAJECTORY_TENSORS)
-    kept = [last.tensors[name] for name in names if name in last.tensors]
-    if len(kept) != len(_TRAJECTORY_TENSORS) or not recorder.takes(*kept):
-        raise CheckpointError(f"{last.path}: the trajectory of training is missing or damaged")
-    recorder.restore(*kept)
+        names = (f"{_TRAJECTORY}{name}" for name in _TRAJECTORY_TENSORS)
+        kept = [last.tensors[name] for name in names if name in last.tensors]
+        if len(kept) != len(_TRAJECTORY_TENSORS) or not state.trajectory.takes(*kept):
+            raise CheckpointError(f"{last.path}: the trajectory of training is missing or damaged")
+        state.trajectory.restore(*kept)
 
 
 def saved_baselines(checkpoint: Checkpoint, folds: int | None = None) -> FittedBaselines:

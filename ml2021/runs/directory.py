@@ -43,8 +43,7 @@ class RunDirectory:
 def create_run(path: Path | None, name: str) -> RunDirectory:
     """Make an empty run directory: `path`, or the next free runs/<name>-<n>.
 
-    Raises RunInUseError where `path` is not empty, ConfigError where it is a file, ResourceError
-    where it cannot be made.
+    Raises RunInUseError where `path` is not empty, ConfigError where it is a file; ResourceError.
     """
     try:
         chosen = make_numbered(name) if path is None else path
@@ -197,14 +196,21 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Return a JSON object of the run. Raises CheckpointError where it is missing or damaged."""
+def read_bytes(path: Path, missing: str) -> bytes:
+    """Return the content of a file. Raises CheckpointError(missing), or ResourceError."""
     try:
-        value = json.loads(path.read_bytes())
+        return path.read_bytes()
     except FileNotFoundError:
-        raise CheckpointError(f"{path.absolute()}: missing; train the run again") from None
+        raise CheckpointError(missing) from None
     except OSError as error:
         raise ResourceError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return a JSON object of the run. Raises CheckpointError where it is missing or damaged."""
+    content = read_bytes(path, f"{path.absolute()}: missing; train the run again")
+    try:
+        value = json.loads(content)
     except (ValueError, RecursionError):
         raise CheckpointError(f"{path}: damaged, not JSON; train the run again") from None
     if not isinstance(value, dict):

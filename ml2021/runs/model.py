@@ -53,8 +53,7 @@ class TrainedModel:
     def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return predictions (N, T) in the units of the data, or probabilities (N, C).
 
-        With several members, the mean of theirs. Raises DataError where an output is not a finite
-        number.
+        With several members, the mean of theirs. Raises DataError where an output is not finite.
         """
         return self.predict_with_spread(inputs)[0]
 

@@ -1,4 +1,4 @@
-"""environment.json, written when a run begins, and summary.json, when it ends: checked if read."""
+"""What a run records of itself: environment.json when it begins, summary.json when it has ended."""
 
 import json
 from pathlib import Path

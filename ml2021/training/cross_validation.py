@@ -1,8 +1,7 @@
 """Cross-validation: folds trained side by side and scored on their held-out rows.
 
-Folds of one size are packed, each with rows and statistics of its own. When all are done, the
-networks at their best epochs are scored on the rows that they have not seen. The final model is
-trained by `ml2021.training.trainer`, on all rows, for the median of the best epochs.
+Folds of one size are packed, each with rows and statistics of its own. The final model is trained
+by `ml2021.training.trainer`, on all rows, for the median of the folds' best epochs.
 
 Legend: K members of a pack, N rows, T outputs or classes.
 """

@@ -21,10 +21,7 @@ from ml2021.runs.model import TrainedModel, build_model
 
 @dataclass(frozen=True)
 class InitialModel:
-    """The model that training starts from, and the bytes of its checkpoint file.
-
-    name: the user's name for the run that it comes from.
-    """
+    """The model that training starts from, its run as the user names it, its checkpoint's bytes."""
 
     name: str
     model: TrainedModel

@@ -1,7 +1,4 @@
-"""The trainer of a run: network, state and data, from the first update to the summary.
-
-The command around it, and its messages before the first update, are in `ml2021.commands.train`.
-"""
+"""The trainer of a run: network, state and data, from the first update to the summary."""
 
 import platform
 import sys
@@ -114,11 +111,7 @@ def device_name(trainer: Trainer) -> str:
 
 
 def open_metrics(trainer: Trainer, run: RunDirectory) -> MetricsWriter:
-    """Open metrics.csv to append after the epochs that are done.
-
-    Of an ensemble it holds the mean losses and scores of the members still in training, and how
-    many these are. Raises CheckpointError where those epochs are not in the file.
-    """
+    """Open metrics.csv after the epochs done so far. Raises CheckpointError if it lacks them."""
     return MetricsWriter(run.metrics, metrics_columns(trainer.data), trainer.state.epoch)
 
 
@@ -159,7 +152,7 @@ def summarise(trainer: Trainer, seconds: float, updates: int) -> RunSummary:
             rows=len(kept),
             levels=tuple(IntervalLevel(**level) for level in levels),
         )
-    ends = tuple(
+    ensemble = tuple(
         EnsembleMember(seed=seed, best_epoch=int(best), diverged_at_update=int(diverged) or None)
         for seed, best, diverged in zip(seeds, state.best_epoch, state.diverged, strict=True)
     )
@@ -176,7 +169,7 @@ def summarise(trainer: Trainer, seconds: float, updates: int) -> RunSummary:
         rows_per_second=round(rows_seen / seconds) if seconds else None,
         scores=scores,
         classes=target.labels if isinstance(target, ClassTarget) else None,
-        members=ends if len(ends) > 1 else (),
+        members=ensemble if len(ensemble) > 1 else (),
         interval=interval,
     )
 
