@@ -1,7 +1,6 @@
 """The training loss of a run as a function of its parameters, in the unit that `train` shows.
 
-Many parameter vectors are evaluated side by side (`ml2021.engine.loss_surface`), on a sample of the
-rows if all would take long.
+Many parameter vectors are evaluated side by side, see `ml2021.engine.loss_surface`.
 
 Legend: K grid points, N rows, P parameters, D directions.
 """
@@ -37,8 +36,7 @@ def least_work(model: TrainedModel, points: int) -> float:
 class LossSurface:
     """The loss on the training rows, in the unit that `train` shows.
 
-    Rows are sampled so that `points` grid points take at most `work` floating-point operations
-    (default: `WORK`).
+    Rows are sampled so that `points` grid points take at most `work` operations, see `WORK`.
     """
 
     def __init__(
@@ -50,10 +48,8 @@ class LossSurface:
         self.unit = loss_unit(model.config, model.preprocessing)
         self.total = len(train)
         device = model.theta.device
-        if work is None:
-            work = WORK[device.type]
-        each = least_work(model, points) / LEAST_ROWS
-        most = max(LEAST_ROWS, int(work / each))
+        work = WORK[device.type] if work is None else work
+        most = max(LEAST_ROWS, int(work / (least_work(model, points) / LEAST_ROWS)))
         if most < self.total:
             chosen = torch.randperm(self.total, generator=generator(0, "surface"))[:most].numpy()
             train = replace(train, inputs=train.inputs[chosen], targets=train.targets[chosen])
@@ -62,8 +58,7 @@ class LossSurface:
 
     def losses(self, plane: Plane, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the loss (K,) at coordinates (K, D), not finite where float32 overflows."""
-        like = self.rows.inputs
-        grid = torch.from_numpy(coordinates)
+        like, grid = self.rows.inputs, torch.from_numpy(coordinates)
         threads = torch.get_num_threads()
         torch.set_num_threads(1 if self._workers > 1 else threads)
         try:

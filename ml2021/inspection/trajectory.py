@@ -1,11 +1,8 @@
 """The trajectory of training through the parameters, and the planes in which to show it.
 
-Two named parameters are varied with all others fixed at their best values; the trajectory is then
-projected, and its actual losses differ from the surface below it unless there are only these two
-parameters. Without names the axes are the trajectory's first two principal directions (Li et al.
-2018, arXiv:1712.09913), through the best parameters. If no trajectory was kept, they are the
-directions from the start to the best and down the gradient at the start; for a network that was
-built and not trained, they are random.
+A plane varies two named parameters with all others fixed at their best values, or shows the first
+two principal directions of the trajectory (Li et al. 2018, arXiv:1712.09913). The trajectory is
+projected, so its losses differ from the surface below it unless there are no other parameters.
 
 Legend: n points of the trajectory, P parameters, D directions.
 """
@@ -55,9 +52,9 @@ def load_trajectory(run: RunDirectory, model: TrainedModel, most: int | None = N
     than `most` points is thinned. Raises CheckpointError for a damaged path.
     """
     best = model.theta[0].cpu().double()
-    empty = best.new_empty(0, len(best))
+    path = best.new_empty(0, len(best))
     if not is_there(run.last):  # not trained
-        return Trajectory(None, empty, None, best)
+        return Trajectory(None, path, None, best)
     last = load_checkpoint(run.last)
     points, end = last.tensors.get("trajectory.points"), last.tensors.get("theta")
     diverged = last.tensors.get("diverged", torch.zeros(1)) != 0
@@ -66,24 +63,22 @@ def load_trajectory(run: RunDirectory, model: TrainedModel, most: int | None = N
         if kept is not None and (kept.ndim != 2 or kept.shape[1] != len(best)):
             raise CheckpointError(f"{run.last}: its parameters do not match its config")
     if points is not None and len(points) and member == 0:
-        path = points if most is None else points[:: -(-len(points) // most)]
-        path = path.double()
+        path = (points if most is None else points[:: -(-len(points) // most)]).double()
         start = path[0]
+    elif last.description.init_sha256 is None:
+        seed = generator(model.config.seed + member, "weights")
+        start = initial_parameters(model.network, [seed], torch.float32)[0].double()
     else:
-        path = empty
-        if last.description.init_sha256 is None:
-            seed = generator(model.config.seed + member, "weights")
-            start = initial_parameters(model.network, [seed], torch.float32)[0].double()
-        else:
-            start = load_model(run.init).theta[0].cpu().double()
+        start = load_model(run.init).theta[0].cpu().double()
     ended = None if end is None or member >= len(end) else end[member].double()
     if ended is not None and len(path):
         path = torch.cat([path, ended[None]])
     finite = path.isfinite().all(dim=1)
-    is_finite = ended is not None and bool(ended.isfinite().all())
     if not bool(finite.all()):
         path = path[finite]
-    return Trajectory(start, path, ended if is_finite else None, best)
+    if ended is not None and not bool(ended.isfinite().all()):
+        ended = None
+    return Trajectory(start, path, ended, best)
 
 
 @dataclass(frozen=True)
@@ -122,20 +117,19 @@ def named_plane(trajectory: Trajectory, named: list[Parameter], layout: Layout) 
     directions = torch.zeros(len(named), len(centre), dtype=torch.float64)
     directions[range(len(named)), chosen] = 1
     titles = tuple(parameter.name for parameter in named)
-    others = len(centre) - len(named)
-    layers = layout.views(trajectory.best[None])
-    sizes = [float(layers[parameter.layer].square().mean().sqrt()) for parameter in named]
-    least = np.array(sizes) if others else np.zeros(len(named))
-    title = f"Loss over {' and '.join(titles)}"
-    if others:
+    title, least = f"Loss over {' and '.join(titles)}", np.zeros(len(named))
+    if len(named) < len(centre):
         title += ", others at their best values"
+        layers = layout.views(trajectory.best[None])
+        least[:] = [float(layers[each.layer].square().mean().sqrt()) for each in named]
     return Plane(centre, directions, titles, tuple(named), least, title)
 
 
 def trajectory_plane(trajectory: Trajectory, downhill: Callable[[Tensor], Tensor]) -> Plane:
     """Return the plane that shows most of the trajectory, through the best parameters.
 
-    `downhill` gives the negative gradient (P,) at θ; it is used if no path was kept.
+    Without a path it holds the start and the best, and `downhill`, the negative gradient (P,) at
+    the start. Of a network that was built and not trained, it is random.
     """
     if len(trajectory.path) > 2:
         directions, shares = principal_directions(trajectory.path, 2)
@@ -164,9 +158,8 @@ def trajectory_plane(trajectory: Trajectory, downhill: Callable[[Tensor], Tensor
 def _orthonormal(directions: Tensor) -> Tensor:
     """Return orthonormal directions (D, P), a random one for each that depends on the others."""
     found: list[Tensor] = []
-    random = torch.randn(
-        directions.shape, generator=generator(0, "directions"), dtype=torch.float64
-    )
+    seed = generator(0, "directions")
+    random = torch.randn(directions.shape, generator=seed, dtype=torch.float64)
     for direction, other in zip(directions, random, strict=True):
         for candidate in (direction, other):
             rest = candidate.clone()

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ml2021.data.preprocessing.records import Preprocessing
-from ml2021.errors import CheckpointError, ResourceError
+from ml2021.errors import CheckpointError
 from ml2021.files import replace_file
+from ml2021.runs.directory import read_bytes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,19 +25,16 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 2
 
 _METADATA_KEY = "ml2021"
-
 _LARGEST_HEADER = 100 << 20
-
 _MOST_TENSORS = 1000
 
 
 class Description(BaseModel):
     """The description of a checkpoint.
 
-    config: the resolved config as plain values, without the paths of the data.
-    data_sha256: of the training file. test_sha256: of the file at data.test_path, if any.
-    init_sha256: of the checkpoint file that training started from, if any. epoch, batch: how far
-    training had come.
+    config: the resolved config as plain values, without the paths of the data. data_sha256: of the
+    training file. test_sha256: of the file at data.test_path, if any. init_sha256: of the
+    checkpoint file that training started from, if any. epoch, batch: how far training had come.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -71,10 +69,7 @@ def save_checkpoint(checkpoint: Checkpoint) -> None:
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read and check a checkpoint, onto the CPU.
-
-    Raises CheckpointError where anything is wrong with it, ResourceError where the disk fails.
-    """
+    """Read and check a checkpoint, onto the CPU. Raises CheckpointError, ResourceError."""
     return parse_checkpoint(read_content(path), path)
 
 
@@ -82,14 +77,8 @@ def read_content(path: Path) -> bytes:
     """Return the bytes of a checkpoint, unchecked. Raises as `load_checkpoint` does."""
     if path.exists() and not path.is_file():
         raise CheckpointError(f"{path}: not a file")
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise CheckpointError(
-            f"{path.absolute()}: no such checkpoint; resume the run, or train again"
-        ) from None
-    except OSError as error:
-        raise ResourceError(f"{path}: cannot be read ({error.strerror})") from None
+    missing = f"{path.absolute()}: no such checkpoint; resume the run, or train again"
+    return read_bytes(path, missing)
 
 
 def parse_checkpoint(content: bytes, path: Path) -> Checkpoint:
@@ -130,15 +119,10 @@ def _canonical(value: object) -> str:
 
 def _digest(description: Mapping[str, Any], tensors: Mapping[str, "Tensor"]) -> str:
     """Return the SHA-256 over the description and all tensors, in the order of their names."""
+    import torch
+
     digest = hashlib.sha256(_canonical(description).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(_canonical([name, str(tensor.dtype), list(tensor.shape)]).encode())
-        digest.update(_bytes_of(tensor))
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-def _bytes_of(tensor: "Tensor") -> memoryview:
-    """Return the memory of a contiguous tensor on the CPU."""
-    import torch
-
-    return tensor.contiguous().flatten().view(torch.uint8).numpy().data

@@ -13,7 +13,6 @@ from ml2021.config.loading import to_plain
 from ml2021.config.schema import Config
 from ml2021.data.load import TrainingData
 from ml2021.engine.state import TrainingState, ensemble_members
-from ml2021.engine.trajectory import TrajectoryRecorder
 from ml2021.errors import CheckpointError
 from ml2021.evaluation.scoring import FittedBaselines, baseline_shapes
 from ml2021.runs.checkpoint_file import FORMAT_VERSION, Checkpoint, Description, save_checkpoint
@@ -23,7 +22,6 @@ _RESIDUALS = "residuals"
 
 # What the names of their tensors begin with.
 _BASELINES = "baselines."
-
 _TRAJECTORY = "trajectory."
 
 _TRAJECTORY_TENSORS = ("updates", "points", "gradient_norms")
@@ -42,10 +40,8 @@ class Checkpoints:
         baselines: FittedBaselines,
         residuals: Callable[[], NDArray[np.float64] | None],
     ) -> None:
-        self._run = run
-        self._data = data
-        self._baselines = baselines
-        self._residuals = residuals
+        self._run, self._data = run, data
+        self._baselines, self._residuals = baselines, residuals
         self._written: list[Tensor] | None = None  # identifies the best.safetensors on disk
 
     def write(self, state: TrainingState) -> None:
@@ -56,9 +52,8 @@ class Checkpoints:
     def write_best(self, state: TrainingState) -> None:
         """Write best.safetensors alone, unless it is written already."""
         marks = [state.best_epoch, state.diverged]
-        if not bool(state.best_epoch.any()):
-            return
-        if self._written is not None and all(map(torch.equal, self._written, marks)):
+        is_written = self._written is not None and all(map(torch.equal, self._written, marks))
+        if is_written or not bool(state.best_epoch.any()):
             return
         write_best(self._run, self._data, self._baselines, self._residuals(), state)
         self._written = [mark.clone() for mark in marks]
@@ -68,11 +63,10 @@ def write_last(
     path: Path, data: TrainingData, state: TrainingState, baselines: FittedBaselines
 ) -> None:
     """Write what a resume needs. Raises ResourceError when the disk refuses."""
-    last = {
-        **_tensors(state),
-        **_trajectory_tensors(state.trajectory),
-        **_baseline_tensors(baselines),
-    }
+    last = {**_tensors(state), **_baseline_tensors(baselines)}
+    if state.trajectory is not None:
+        for name in _TRAJECTORY_TENSORS:
+            last[f"{_TRAJECTORY}{name}"] = getattr(state.trajectory, name)
     save_checkpoint(Checkpoint(_describe(data, state.epoch, state.batch), last, path))
 
 
@@ -105,21 +99,12 @@ def _describe(data: TrainingData, epoch: int, batch: int) -> Description:
     )
 
 
-def _trajectory_tensors(path: TrajectoryRecorder | None) -> dict[str, Tensor]:
-    if path is None:
-        return {}
-    return {f"{_TRAJECTORY}{name}": getattr(path, name) for name in _TRAJECTORY_TENSORS}
-
-
 def _baseline_tensors(baselines: FittedBaselines) -> dict[str, Tensor]:
     return {f"{_BASELINES}{name}": torch.from_numpy(values) for name, values in baselines.items()}
 
 
 def restore_state(state: TrainingState, last: Checkpoint) -> None:
-    """Copy the tensors and counters of a checkpoint into a state of the same shape.
-
-    Raises CheckpointError where a tensor is missing, or of another shape or dtype.
-    """
+    """Copy a checkpoint into a state. Raises CheckpointError where a tensor does not fit it."""
     for name, place in _tensors(state).items():
         tensor = last.tensors.get(name)
         if tensor is None or tensor.shape != place.shape or tensor.dtype != place.dtype:
@@ -129,20 +114,11 @@ def restore_state(state: TrainingState, last: Checkpoint) -> None:
     if not any(name.startswith(_TRAJECTORY) for name in last.tensors):
         state.trajectory = None  # a packed run, which keeps no trajectory
     if state.trajectory is not None:
-        _restore_trajectory(state.trajectory, last)
-
-
-def _restore_trajectory(recorder: TrajectoryRecorder, last: Checkpoint) -> None:
-    kept = [last.tensors.get(f"{_TRAJECTORY}{name}") for name in _TRAJECTORY_TENSORS]
-    updates, points, norms = kept
-    if (
-        updates is None
-        or points is None
-        or norms is None
-        or not recorder.takes(updates, points, norms)
-    ):
-        raise CheckpointError(f"{last.path}: the trajectory of training is missing or damaged")
-    recorder.restore(updates, points, norms)
+        names = (f"{_TRAJECTORY}{name}" for name in _TRAJECTORY_TENSORS)
+        kept = [last.tensors[name] for name in names if name in last.tensors]
+        if len(kept) != len(_TRAJECTORY_TENSORS) or not state.trajectory.takes(*kept):
+            raise CheckpointError(f"{last.path}: the trajectory of training is missing or damaged")
+        state.trajectory.restore(*kept)
 
 
 def saved_baselines(checkpoint: Checkpoint, folds: int | None = None) -> FittedBaselines:

@@ -26,7 +26,7 @@ from ml2021.errors import DivergenceError
 from ml2021.evaluation.scoring import FittedBaselines, fit_baselines, loss_unit
 from ml2021.sweeps.packing import differing_numbers
 from ml2021.training.loop import MetricsRow, member_rows, memory_errors
-from ml2021.training.trainer import Trainer, to_dataset
+from ml2021.training.trainer import Trainer, to_datasets
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,9 @@ class PackProgress:
 def prepare_tensors(data: TrainingData) -> PackTensors:
     """Return the rows on the config's device, and the baselines fitted to them."""
     device = choose_device(data.config.device)
-    validation = None
     with memory_errors(data.config):
-        train = to_dataset(data.preprocessing, data.train).to(device)
-        if len(data.validation):
-            validation = to_dataset(data.preprocessing, data.validation).to(device)
-        return PackTensors(train, validation, fit_baselines(data.preprocessing, data.train))
+        baselines = fit_baselines(data.preprocessing, data.train)
+        return PackTensors(*to_datasets(data, device), baselines)
 
 
 def pack_hyperparameters(configs: Sequence[Config], like: Tensor) -> Hyperparameters:
