@@ -1,9 +1,8 @@
 """The baselines that every score is compared with: class frequencies and least squares.
 
-A network that does not beat them was not worth training. Arrays in, arrays out;
-`ml2021.evaluation.metrics` scores them. The mean and the median need no code of their own.
+The mean and the median need no code of their own; `ml2021.evaluation.metrics` scores all.
 
-    N  rows        F  features        T  targets        C  classes
+Legend: N rows, F features, T targets, C classes.
 """
 
 from collections.abc import Iterator
