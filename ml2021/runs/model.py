@@ -128,7 +128,9 @@ def reload_training_data(
         )
     if lines := [
         f"{loaded.locate(*keys)}: {what}; restore it{otherwise}"
-        for keys, what in differences(*map(config_without_paths, (data.config, model.config)))
+        for keys, what in differences(
+            config_without_paths(data.config), config_without_paths(model.config)
+        )
         if keys[0] in ("data", "task")
     ]:
         raise CheckpointError(*lines)
