@@ -18,7 +18,7 @@ from ml2021.engine.dataset import Dataset
 from ml2021.engine.fit import fit_members
 from ml2021.engine.state import start
 from ml2021.evaluation import intervals as conformal
-from ml2021.runs.checkpoint_file import load_checkpoint
+from ml2021.runs.checkpoints import load_checkpoint
 from ml2021.training.cross_validation import stack_folds
 from ml2021.training.trainer import to_dataset
 from tests import commands

@@ -16,7 +16,7 @@ from ml2021.runs.directory import RunDirectory, locked, open_run
 if TYPE_CHECKING:
     from ml2021.data.load import TrainingData
     from ml2021.data.preprocessing.records import Preprocessing
-    from ml2021.runs.checkpoint_file import Checkpoint
+    from ml2021.runs.checkpoints import Checkpoint
     from ml2021.runs.summary import Environment
     from ml2021.training.init_from import InitialModel
     from ml2021.training.trainer import Trainer
@@ -88,7 +88,7 @@ def read_progress(run: RunDirectory, environment: "Environment") -> Progress:
 
     Raises CheckpointError where there is nothing to resume from.
     """
-    from ml2021.runs.checkpoint_file import load_checkpoint
+    from ml2021.runs.checkpoints import load_checkpoint
 
     last = load_checkpoint(run.last) if is_there(run.last) else None
     if last is None and is_there(run.summary):  # as piecewise leaves it

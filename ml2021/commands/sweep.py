@@ -39,7 +39,6 @@ from ml2021.sweeps.summary import SweepSummary
 
 SHOWN_LINES = 20
 """The most error lines of failed runs that are shown."""
-
 MEMORY_SHARE = 0.5
 """The share of the free memory that the packs of all workers may fill together."""
 

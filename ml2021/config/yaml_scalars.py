@@ -10,7 +10,6 @@ import yaml
 
 NUMBER_LIMIT = 100
 """The most characters of a number; longer ones would overflow or be slow to read."""
-
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _AMBIGUOUS = re.compile(r"[-+]?0[0-9]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -103,4 +102,5 @@ class _Dumper(yaml.SafeDumper):
 
 
 _Dumper.add_representer(str, _Dumper.represent_text)
+
 _Dumper.add_representer(list, _Dumper.represent_items)

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 CHUNK_VALUES = 1 << 21
 """How many features are held as float64 at a time: 16 MiB."""
-
 NEGLIGIBLE = 4.0 * float(np.finfo(np.float64).eps)
 """Eigenvalues of an n × n matrix below n times this share of the largest are rounding errors."""
 

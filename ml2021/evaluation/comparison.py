@@ -20,13 +20,10 @@ from ml2021.evaluation.scoring import SPLITS, SplitScores
 from ml2021.formatting import HIGHER_IS_BETTER, align, echo, heading, number
 
 SEED = "seed"
-
 CELL_LIMIT = 48
 """The longest setting that a table shows whole, in characters."""
-
 _NOT_COMPARED = {SEED, "device", "sweep", "train.save_seconds", "train.keep_path"}
 """The seed, whose effect is the spread, and keys without effect on the trained model."""
-
 Settings = Mapping[str, str]
 
 

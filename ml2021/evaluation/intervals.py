@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 MOST_ROWS = 2048
 """The most calibration rows that are kept. Coverage then varies by 0.7 % at a level of 0.9, the
 standard deviation of the beta distribution B(rank, N + 1 − rank)."""
-
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 """The levels in a run's summary."""
 

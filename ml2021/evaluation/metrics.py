@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 
 Scores = dict[str, float | None]
 """Metric -> score; None where it is undefined."""
-
 REAL_METRICS = ("mae", "rmse", "r2")
-
 CLASS_METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "auroc")
 
 

@@ -25,13 +25,10 @@ from ml2021.evaluation.metrics import CLASS_METRICS, REAL_METRICS, Scores
 FittedBaselines = dict[str, NDArray[np.float64]]
 """What the baselines need: mean and median (T,) or class frequencies (C,), and the coefficients
 (F + 1, T) of least squares on standardised or one-hot targets."""
-
 _NUMBERS_AT_ONCE = 1 << 18
 """Predictions scored at once: all members of a small table, one of a large one."""
-
 ALONE = "one member"
 """The row of a table with the average scores of a single ensemble member."""
-
 SPLITS = ("test", "held-out", "validation", "train")
 """The splits that can be scored, those that say most about new rows first; held-out rows are those
 of the folds of a cross-validation, taken together."""

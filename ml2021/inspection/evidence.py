@@ -14,10 +14,8 @@ from ml2021.runs.metrics_csv import History
 
 FEW_ROWS = 20
 """Errors on fewer rows are too uncertain to compare."""
-
 CLEARLY = 0.02
 """By which share an error must be lower than another to count as lower."""
-
 LEAST_GAP = 0.1
 """By which share an error must exceed the training error to count as overfitting."""
 

@@ -102,10 +102,8 @@ def column_text(column: InspectedColumn, inputs: NDArray[np.float32]) -> str:
 
 
 ModelType = Literal["linear", "sigmoid_sum", "relu_stack"]
-
 _MOST_NAMED = 100_000
 """Larger networks have numbered names only, since a dict of all spellings would fill the memory."""
-
 _FEW = 12
 """Up to this many names are listed in full."""
 

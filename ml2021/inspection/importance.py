@@ -17,10 +17,8 @@ from ml2021.runs.model import TrainedModel
 _GRID = 30
 _SHOWN_ROWS = 30
 _MOST_COLUMNS = 100
-
 _MOST_PRODUCTS = 2_000_000_000
 """Multiplications of all forward passes: some tenths of a second."""
-
 _MOST_VALUES = 4_000_000
 """Inputs of one forward pass: 16 MB."""
 

@@ -15,7 +15,7 @@ from ml2021.engine.build import build_hyperparameters
 from ml2021.errors import CheckpointError
 from ml2021.evaluation.ensembles import combine, trained_predictions
 from ml2021.files import is_there
-from ml2021.runs.checkpoint_file import load_checkpoint
+from ml2021.runs.checkpoints import load_checkpoint
 from ml2021.runs.directory import RunDirectory
 from ml2021.runs.model import TrainedModel
 from ml2021.training.cross_validation import pack_folds
@@ -84,10 +84,8 @@ class InspectedRows:
 
 
 MOST_ROWS = 20_000
-
 _MOST_CELLS = 4_000_000
 """Inputs and targets of all inspected rows."""
-
 _MOST_PRODUCTS = 4_000_000_000
 """Multiplications of a forward pass over all inspected rows: some tenths of a second."""
 

@@ -13,7 +13,6 @@ from ml2021.errors import CheckpointError, ConfigError, DataError, ResourceError
 from ml2021.files import is_temporary, make_folder, replace_file
 
 RUNS = Path("runs")
-
 BEST_OF_SWEEP = "best"
 """The folder of a sweep's directory that holds its best run."""
 

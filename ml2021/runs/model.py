@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from ml2021.config.loading import load_config
 from ml2021.config.messages import differences
 from ml2021.config.schema import Config
-from ml2021.data.csv.headers import TableFormat
+from ml2021.data.csv.scan import TableFormat
 from ml2021.data.load import TrainingData, load_training_data
 from ml2021.data.preprocessing.records import Preprocessing
 from ml2021.data.resolve import table_format_of
@@ -23,8 +23,13 @@ from ml2021.engine.networks import Network, member_outputs
 from ml2021.errors import CheckpointError, DataError
 from ml2021.evaluation.ensembles import combine
 from ml2021.evaluation.scoring import FittedBaselines, to_predictions
-from ml2021.runs.checkpoint_file import Checkpoint, load_checkpoint
-from ml2021.runs.checkpoints import config_without_paths, saved_baselines, saved_residuals
+from ml2021.runs.checkpoints import (
+    Checkpoint,
+    config_without_paths,
+    load_checkpoint,
+    saved_baselines,
+    saved_residuals,
+)
 from ml2021.runs.directory import RunDirectory
 
 

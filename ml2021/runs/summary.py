@@ -25,12 +25,9 @@ from ml2021.runs.directory import RunDirectory, read_json, write_json
 
 FORMAT_VERSION: Literal[2] = 2
 """Of environment.json and summary.json; raised whenever one of them changes."""
-
 MOST_THREADS = 1024
 """A run that claims more was not written by ml2021."""
-
 Count = Annotated[int, Field(ge=0)]
-
 NotNegative = Annotated[float, Field(ge=0)]
 
 

@@ -28,7 +28,6 @@ from ml2021.runs.directory import (
 from ml2021.sweeps.results import Result, read_results, table
 
 FORMAT_VERSION = 2
-
 _ORIGIN = "sweep_run.json"
 
 

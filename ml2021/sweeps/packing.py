@@ -14,14 +14,11 @@ from ml2021.config import schema
 
 MEMBER_LIMIT = 32
 """The most runs of a pack: beyond 16, a run gets no cheaper."""
-
 WHOLE_GROUPS = 3
 """With this many groups of runs per worker, none is split: there are enough to keep all busy."""
-
 _INPUTS, _FIXED = 50, 5_000
 """A guess at the inputs of a table that was not read yet, and an update's fixed cost, in parameters
 that could be updated meanwhile."""
-
 Pack = tuple[int, ...]
 
 

@@ -70,10 +70,8 @@ class Progressed(NamedTuple):
 
 
 Event = RunEnded | TableRead | Progressed
-
 POLL_SECONDS = 0.1
 """How long a signal may go unnoticed."""
-
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 # A worker imports what this process does, nothing from the working directory, and collects garbage

@@ -22,12 +22,9 @@ from ml2021.formatting import echo, suggest
 
 RUN_LIMIT = 10_000
 """The most runs of one sweep."""
-
 DIGITS = 6
 """Significant digits of a sampled number; the last bits differ between machines' libraries."""
-
 _RANGE_KEYS = ("low", "high", "scale")
-
 _SCALES = ("linear", "log")
 
 

@@ -39,7 +39,6 @@ from ml2021.training.trainer import environment, residuals, summarise
 
 PROGRESS_SECONDS = 0.2
 """The least time between two progress reports."""
-
 Reply = Callable[[Mapping[str, Any]], None]
 
 

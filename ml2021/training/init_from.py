@@ -15,7 +15,7 @@ from ml2021.config.schema import Config, KFoldSplit
 from ml2021.data.load import TrainingData
 from ml2021.data.preprocessing.reuse import incompatibilities
 from ml2021.errors import ConfigError
-from ml2021.runs.checkpoint_file import parse_checkpoint, read_content
+from ml2021.runs.checkpoints import parse_checkpoint, read_content
 from ml2021.runs.model import TrainedModel, build_model
 
 

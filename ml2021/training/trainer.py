@@ -25,8 +25,7 @@ from ml2021.errors import DivergenceError
 from ml2021.evaluation import intervals
 from ml2021.evaluation.ensembles import combine, evaluate_members, trained_predictions
 from ml2021.evaluation.scoring import FittedBaselines, fit_baselines, loss_unit
-from ml2021.runs.checkpoint_file import Checkpoint
-from ml2021.runs.checkpoints import Checkpoints, restore_state, saved_baselines
+from ml2021.runs.checkpoints import Checkpoint, Checkpoints, restore_state, saved_baselines
 from ml2021.runs.directory import RunDirectory
 from ml2021.runs.metrics_csv import MetricsWriter
 from ml2021.runs.summary import EnsembleMember, Environment, IntervalLevel, Intervals, RunSummary
