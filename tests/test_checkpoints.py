@@ -213,7 +213,7 @@ STRUCTURAL: dict[str, Callable[[dict[str, Any]], None]] = {
     "no such dtype": put("theta", "dtype", "F31"),
     "overlapping tensors": put("theta", "data_offsets", [0, 28]),
     "offsets beyond the end": put("theta", "data_offsets", [0, 1 << 40]),
-    "metadata of another kind": put("__metadata__", "ml2021", "[]"),
+    "metadata that is a list": put("__metadata__", "ml2021", "[]"),
     "metadata that is no JSON": put("__metadata__", "ml2021", "{"),
     "metadata nested deeply": put("__metadata__", "ml2021", "[" * 100_000),
     "no version": put("__metadata__", "ml2021", '{"sha256": ""}'),

@@ -81,7 +81,7 @@ def test_scores_are_the_means_of_the_folds_with_their_standard_errors(runs: Path
     assert found["pooled"]["scores"]["mae"] == pytest.approx(mae)
 
 
-def test_trivial_answers_are_fitted_in_each_fold(runs: Path) -> None:
+def test_baselines_are_fitted_in_each_fold(runs: Path) -> None:
     folds = folds_of(runs)
     squares, means = [], []
     for index in range(FOLDS):

@@ -95,7 +95,7 @@ class _Dumper(yaml.SafeDumper):
         return self.represent_scalar("tag:yaml.org,2002:str", data, None if is_text else '"')
 
     def represent_items(self, data: list[object]) -> yaml.SequenceNode:
-        # A list of plain values goes on one line, even if some of them are quoted.
+        # A list of plain values takes one line, even if some of them are quoted.
         is_flat = not any(isinstance(item, list | dict) for item in data)
         flow = is_flat or bool(self.default_flow_style)
         return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=flow)
