@@ -87,9 +87,21 @@ def number(value: float | None) -> str:
 def score_table(
     title: str, rows: Mapping[str, Scores], errors: Mapping[str, Scores] | None = None
 ) -> list[str]:
-    """Return a table with a line for each name; metrics that all lack are left out.
+    """Return the lines of a table with the cells of `score_cells`."""
+    return align(score_cells(title, rows, errors))
 
-    `errors` are the standard errors of the scores, shown after ±.
+
+def score_cells(
+    title: str,
+    rows: Mapping[str, Scores],
+    errors: Mapping[str, Scores] | None = None,
+    *,
+    keep_names: bool = False,
+) -> list[list[str]]:
+    """Return headings and a row of cells for each name; metrics that all lack are left out.
+
+    `errors` are the standard errors of the scores, shown after ±. Underscores in names become
+    spaces unless `keep_names` is set, as for names of columns.
     """
     metrics = next(iter(rows.values()))
     keys = [key for key in metrics if any(r[key] is not None for r in rows.values())]
@@ -97,8 +109,8 @@ def score_table(
     for name, scores in rows.items():
         own = errors[name] if errors else dict.fromkeys(keys)
         texts = (number_with_error(scores[key], own[key]) for key in keys)
-        cells.append([name.replace("_", " "), *texts])
-    return align(cells)
+        cells.append([echo(name if keep_names else name.replace("_", " ")), *texts])
+    return cells
 
 
 def heading(key: str) -> str:

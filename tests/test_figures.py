@@ -1,18 +1,18 @@
-"""What is given is what is drawn, on axes that have names and units."""
+"""What is given is what is drawn, on axes with names and units."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import AxLine
+from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 
 from ml2021.report.figures import functions, learning, predictions, style
-from ml2021.report.figures import functions as networks
-from ml2021.report.figures import predictions as classes
 from ml2021.report.figures.style import cjk_families, to_svg
 from ml2021.report.figures.surfaces import Mark, loss_surface
 
@@ -33,6 +33,19 @@ def data_of(axes: Axes, line: int = 0) -> tuple[Floats, Floats]:
     return x, y
 
 
+def image_of(axes: Axes) -> Floats:
+    return np.asarray(axes.images[0].get_array(), np.float64)
+
+
+def bars_of(axes: Axes, what: str) -> list[float]:
+    """Return that property of each bar: its width, height or y."""
+    return [getattr(patch, f"get_{what}")() for patch in axes.patches]
+
+
+def texts_of(found: Sequence[Any]) -> list[str]:
+    return [text.get_text() for text in found]
+
+
 def test_learning_curves() -> None:
     epochs = np.arange(1, 6)
     training, validation = np.array([9.0, 5, 4, 3, 2]), np.array([9.0, 6, 5, 6, 7])
@@ -41,58 +54,55 @@ def test_learning_curves() -> None:
     upper, lower = figure.axes
     assert upper.get_ylabel() == "mse: views, squared"
     assert names_of(lower) == ("epoch", "learning rate")
-    np.testing.assert_array_equal(data_of(upper, 0), (epochs, training))
-    np.testing.assert_array_equal(data_of(upper, 1), (epochs, validation))
-    np.testing.assert_array_equal(data_of(lower), (epochs, lr))
-    np.testing.assert_array_equal(data_of(upper, 3), ([3], [5]))
-    texts = [text.get_text() for text in upper.get_legend().get_texts()]  # type: ignore[union-attr]
-    assert texts == ["training", "validation", "best: epoch 3"]
+    assert_array_equal(data_of(upper, 0), (epochs, training))
+    assert_array_equal(data_of(upper, 1), (epochs, validation))
+    assert_array_equal(data_of(lower), (epochs, lr))
+    assert_array_equal(data_of(upper, 3), ([3], [5]))
+    legend = upper.get_legend()
+    assert legend is not None
+    assert texts_of(legend.get_texts()) == ["training", "validation", "best: epoch 3"]
 
 
 def test_gradient_sizes_go_from_back_to_front() -> None:
     updates, norms = np.array([0, 10, 20]), np.array([[1.0, 7], [2, 8], [3, 9]])
-    figure = learning.gradient_sizes(updates, norms, ["layer 1", "layer 2, the output"])
-    (axes,) = figure.axes
+    (axes,) = learning.gradient_sizes(updates, norms, ["layer 1", "layer 2, the output"]).axes
     assert names_of(axes) == ("update", "gradient norm")
     assert [line.get_label() for line in axes.lines] == ["layer 2, the output", "layer 1"]
-    np.testing.assert_array_equal(data_of(axes, 0), (updates, norms[:, 1]))
-    np.testing.assert_array_equal(data_of(axes, 1), (updates, norms[:, 0]))
+    assert_array_equal(data_of(axes, 0), (updates, norms[:, 1]))
+    assert_array_equal(data_of(axes, 1), (updates, norms[:, 0]))
 
 
 @pytest.mark.parametrize(
-    ("rows", "batch", "drawn", "said"),
+    ("rows", "batch", "drawn", "text", "remark"),
     [
-        (64, 32, 2, ["64 rows in batches of 32: 2 updates per epoch", ""]),
-        (70, 32, 3, ["70 rows in batches of 32: 3 updates per epoch", "the last batch has 6"]),
-        (6, 6, 1, ["6 rows in batches of 6: 1 update per epoch", ""]),
+        (64, 32, 2, "64 rows in batches of 32: 2 updates per epoch", ""),
+        (70, 32, 3, "70 rows in batches of 32: 3 updates per epoch", "the last batch has 6"),
+        (6, 6, 1, "6 rows in batches of 6: 1 update per epoch", ""),
         (
             3_201,
             32,
             60,
-            [
-                "3,201 rows in batches of 32: 101 updates per epoch",
-                "the first 60 are shown; the last batch has 1",
-            ],
+            "3,201 rows in batches of 32: 101 updates per epoch",
+            "the first 60 are shown; the last batch has 1",
         ),
     ],
 )
-def test_the_updates_of_an_epoch(rows: int, batch: int, drawn: int, said: list[str]) -> None:
+def test_the_updates_of_an_epoch(rows: int, batch: int, drawn: int, text: str, remark: str) -> None:
     (axes,) = learning.updates_of_an_epoch(rows, batch).axes
     assert len(axes.patches) == drawn
-    assert [text.get_text() for text in axes.texts] == said
+    assert texts_of(axes.texts) == [text, remark]
 
 
 def test_a_network_has_all_of_its_numbers() -> None:
-    (axes,) = networks.network((3, 100, 2), (400, 202), "relu", ("inputs", "outputs")).axes
-    texts = [text.get_text() for text in axes.texts]
-    for text in ("400", "202", "3", "100", "2", "inputs", "relu", "outputs", "⋮"):
-        assert text in texts
+    (axes,) = functions.network((3, 100, 2), (400, 202), "relu", ("inputs", "outputs")).axes
+    expected = {"400", "202", "3", "100", "2", "inputs", "relu", "outputs", "⋮"}
+    assert expected <= {*texts_of(axes.texts)}
     assert [np.size(line.get_xdata()) for line in axes.lines] == [3, 8, 2]
 
 
 def test_a_small_network_is_drawn_small_and_nothing_of_it_overlaps() -> None:
-    small = networks.network((1, 1), (2,), "", ("input", "output"))
-    large = networks.network((1, 100, 1), (200, 101), "relu", ("input", "output"))
+    small = functions.network((1, 1), (2,), "", ("input", "output"))
+    large = functions.network((1, 100, 1), (200, 101), "relu", ("input", "output"))
     assert small.get_figheight() < 0.6 * large.get_figheight()
     for figure in (small, large):
         figure.draw_without_rendering()
@@ -104,7 +114,7 @@ def test_a_small_network_is_drawn_small_and_nothing_of_it_overlaps() -> None:
 def test_truth_against_prediction() -> None:
     (axes,) = predictions.truth_against_prediction(TRUTH, SAID, "views").axes
     assert names_of(axes) == ("truth: views", "prediction: views")
-    np.testing.assert_array_equal(data_of(axes, 1), (TRUTH, SAID))
+    assert_array_equal(data_of(axes, 1), (TRUTH, SAID))
     line = axes.lines[0]
     assert isinstance(line, AxLine)
     ends = line.get_xy1(), line.get_xy2()
@@ -115,8 +125,8 @@ def test_residuals() -> None:
     left, right = predictions.residuals(TRUTH, SAID, "views").axes
     assert names_of(left) == ("prediction: views", "residual: views")
     assert right.get_xlabel() == "rows"
-    np.testing.assert_allclose(data_of(left, 1), (SAID, TRUTH - SAID))
-    assert sum(patch.get_width() for patch in right.patches) == len(TRUTH)  # type: ignore[attr-defined]
+    assert_allclose(data_of(left, 1), (SAID, TRUTH - SAID))
+    assert sum(bars_of(right, "width")) == len(TRUTH)
 
 
 def test_of_very_many_points_some_are_drawn() -> None:
@@ -136,29 +146,26 @@ def test_over_time() -> None:
     assert (names_of(lower), lower.get_title(loc="left")) == (("date", "views"), "views+7")
     for axes, pair in zip((upper, lower), panels.values(), strict=True):
         for line, values in zip(axes.lines, pair, strict=True):
-            np.testing.assert_array_equal(line.get_ydata(), values)
+            assert_array_equal(line.get_ydata(), values)
             assert np.asarray(line.get_xdata()).astype("datetime64[D]").tolist() == when.tolist()
 
 
 def test_images_stand_as_they_are() -> None:
     truth = RANDOM.normal(size=(2, 3, 4))
-    figure = predictions.images(truth, -truth, ["row 1", "row 2"], "grey")
-    drawn = [axes.images[0].get_array() for axes in figure.axes[:4]]
-    for values, expected in zip(drawn, [truth[0], truth[1], -truth[0], -truth[1]], strict=True):
-        np.testing.assert_array_equal(np.asarray(values), expected)
-    assert [axes.get_ylabel() for axes in figure.axes[:4:2]] == ["truth", "prediction"]
-    assert figure.axes[4].get_ylabel() == "grey"
-    limits = {axes.images[0].get_clim() for axes in figure.axes[:4]}
-    assert len(limits) == 1  # one scale of colours for all
+    *panels, bar = predictions.images(truth, -truth, ["row 1", "row 2"], "grey").axes
+    assert_array_equal([image_of(axes) for axes in panels], [*truth, *-truth])
+    assert [axes.get_ylabel() for axes in panels[::2]] == ["truth", "prediction"]
+    assert [axes.get_title(loc="left") for axes in panels[:2]] == ["row 1", "row 2"]
+    assert bar.get_ylabel() == "grey"
+    assert len({axes.images[0].get_clim() for axes in panels}) == 1  # one colour scale for all
 
 
 def test_a_gallery() -> None:
-    values = RANDOM.normal(size=(7, 4, 4))
-    figure = predictions.gallery(values, [f"row {place}" for place in range(7)], "grey")
+    values, names = RANDOM.normal(size=(7, 4, 4)), [f"row {place}" for place in range(7)]
+    figure = predictions.gallery(values, names, "grey")
     drawn = [axes for axes in figure.axes if axes.images]
-    assert [axes.get_title(loc="left") for axes in drawn] == [f"row {place}" for place in range(7)]
-    for axes, image in zip(drawn, values, strict=True):
-        np.testing.assert_array_equal(np.asarray(axes.images[0].get_array()), image)
+    assert [axes.get_title(loc="left") for axes in drawn] == names
+    assert_array_equal([image_of(axes) for axes in drawn], values)
     assert figure.axes[-1].get_ylabel() == "grey"
 
 
@@ -167,71 +174,61 @@ def test_curves() -> None:
     figure = predictions.curves(truth, 2 * truth, ["a", "b"], "views", "step")
     assert (figure.get_supxlabel(), figure.get_supylabel()) == ("step", "views")
     for axes, values in zip(figure.axes, truth, strict=False):
-        np.testing.assert_array_equal(data_of(axes, 0), (np.arange(1, 8), values))
-        np.testing.assert_array_equal(data_of(axes, 1)[1], 2 * values)
+        assert_array_equal(data_of(axes, 0), (np.arange(1, 8), values))
+        assert_array_equal(data_of(axes, 1)[1], 2 * values)
 
 
-@pytest.mark.parametrize("count", [3, 20])
-def test_errors_by_target(count: int) -> None:
-    errors, spread = np.arange(1.0, count + 1), np.full(count, 5.0)
-    names = [f"t{place}" for place in range(count)]
-    (axes,) = predictions.errors_by_target(errors, spread, names, "MAE: views").axes
-    if count == 3:
-        assert axes.get_xlabel() == "MAE: views"
-        assert [tick.get_text() for tick in axes.get_yticklabels()] == names
-        widths = [patch.get_width() for patch in axes.patches]  # type: ignore[attr-defined]
-        assert widths == [5, 5, 5, 1, 2, 3]
-        tops = [patch.get_y() for patch in axes.patches[3:]]  # type: ignore[attr-defined]
-        assert tops == sorted(tops, reverse=True)  # the first is on top
-    else:
-        assert names_of(axes) == ("target, t0 to t19", "MAE: views")
-        np.testing.assert_array_equal(data_of(axes, 1)[1], errors)
+def test_errors_by_target() -> None:
+    def draw(errors: Floats) -> Axes:
+        names = [f"t{place}" for place in range(len(errors))]
+        spread = np.full(len(errors), 5.0)
+        (axes,) = predictions.errors_by_target(errors, spread, names, "MAE: views").axes
+        return axes
+
+    few = draw(np.arange(1.0, 4.0))
+    assert few.get_xlabel() == "MAE: views"
+    assert texts_of(few.get_yticklabels()) == ["t0", "t1", "t2"]
+    assert bars_of(few, "width") == [5, 5, 5, 1, 2, 3]
+    tops = bars_of(few, "y")[3:]
+    assert tops == sorted(tops, reverse=True)  # the first is on top
+    many = draw(np.arange(1.0, 21.0))
+    assert names_of(many) == ("target, t0 to t19", "MAE: views")
+    assert_array_equal(data_of(many, 1)[1], np.arange(1.0, 21.0))
 
 
 def test_a_confusion_matrix() -> None:
-    counts = np.array([[8, 2], [0, 5]])
-    figure = classes.confusion(counts, ["ham", "spam"])
-    axes, bar = figure.axes
+    axes, bar = predictions.confusion(np.array([[8, 2], [0, 5]]), ["ham", "spam"]).axes
     assert names_of(axes) == ("predicted class", "true class")
     assert bar.get_ylabel() == "share of the true class"
-    shares = np.array([[0.8, 0.2], [0, 1]])
-    np.testing.assert_allclose(np.asarray(axes.images[0].get_array(), np.float64), shares)
+    assert_allclose(image_of(axes), np.array([[0.8, 0.2], [0.0, 1.0]]))
     written = {text.get_position(): text.get_text() for text in axes.texts}
     assert written == {(0, 0): "8", (1, 0): "2", (1, 1): "5"}  # (predicted, true)
-    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["ham", "spam"]
+    assert texts_of(axes.get_xticklabels()) == ["ham", "spam"]
 
 
 def test_reliability() -> None:
     stated, came, counts = np.array([0.1, 0.9]), np.array([0.0, 0.8]), np.array([10, 40])
-    figure = classes.reliability(stated, came, counts, "a class with a very long name indeed")
-    upper, lower = figure.axes
+    name = "a class with a very long name indeed"
+    upper, lower = predictions.reliability(stated, came, counts, name).axes
     assert upper.get_ylabel() == "observed frequency"
     assert lower.get_xlabel().startswith("probability of a class wi")
     assert lower.get_ylabel() == "rows"
-    np.testing.assert_array_equal(data_of(upper, 0), ([0, 1], [0, 1]))
-    np.testing.assert_array_equal(data_of(upper, 1), (stated, came))
-    assert [patch.get_height() for patch in lower.patches] == [10, 40]  # type: ignore[attr-defined]
+    assert_array_equal(data_of(upper, 0), ([0, 1], [0, 1]))
+    assert_array_equal(data_of(upper, 1), (stated, came))
+    assert bars_of(lower, "height") == [10, 40]
 
 
 @pytest.mark.parametrize("count", [1, 3, 15])
 def test_bars(count: int) -> None:
-    values = np.linspace(4, -1, count)
-    names = [f"column {place}" for place in range(count)]
+    values, names = np.linspace(4, -1, count), [f"column {place}" for place in range(count)]
     figure = functions.bars(names, values, "rise of the MAE: views")
     (axes,) = figure.axes
     assert axes.get_xlabel() == "rise of the MAE: views"
-    drawn = {
-        round(patch.get_y() + patch.get_height() / 2): patch.get_width()  # type: ignore[attr-defined]
-        for patch in axes.patches
-    }
-    ticks = {
-        round(at): text.get_text()
-        for at, text in zip(axes.get_yticks(), axes.get_yticklabels(), strict=True)
-    }
-    assert {ticks[at]: width for at, width in drawn.items()} == dict(
-        zip(names, values, strict=True)
-    )
-    assert ticks[count - 1] == names[0]  # on top
+    assert bars_of(axes, "width") == values.tolist()
+    middles = np.array(bars_of(axes, "y")) + np.array(bars_of(axes, "height")) / 2
+    assert_allclose(middles, axes.get_yticks())
+    assert texts_of(axes.get_yticklabels()) == names
+    assert (np.diff(middles) < 0).all()  # the first is on top
     figure.draw_without_rendering()
     thickness = axes.patches[0].get_window_extent().height
     assert 0.1 < thickness / figure.dpi < 0.3  # inches
@@ -240,42 +237,40 @@ def test_bars(count: int) -> None:
 def test_coefficients_of_a_series() -> None:
     (axes,) = functions.lag_coefficients(np.array([0.5, -0.2]), "views").axes
     assert names_of(axes) == ("lag, in rows", "coefficient of views")
-    heights = [patch.get_height() for patch in axes.patches]  # type: ignore[attr-defined]
-    assert heights == [0.5, -0.2]
+    assert bars_of(axes, "height") == [0.5, -0.2]
 
 
 def test_a_table_of_coefficients() -> None:
     values = np.array([[1.0, -2.0], [0.5, 0.0], [3.0, 1.0]])
     axes, bar = functions.coefficient_table(values, ["a", "b", "c"], ["x", "y"], "log-odds").axes
-    np.testing.assert_array_equal(np.asarray(axes.images[0].get_array()), values)
+    assert_array_equal(image_of(axes), values)
     assert bar.get_ylabel() == "effect: log-odds"
     low, high = axes.images[0].get_clim()
     assert low == -high  # zero has the colour in the middle
 
 
-def test_a_function_and_its_parts() -> None:
-    curves = np.array([X, X**2])
+def test_a_function_and_its_terms() -> None:
     (axes,) = functions.sum_of_parts(X, X**2, (X[:3], X[:3]), ("age", "views")).axes
     assert names_of(axes) == ("age", "views")
-    np.testing.assert_array_equal(data_of(axes, 1), (X, X**2))
+    assert_array_equal(data_of(axes, 1), (X, X**2))
+    curves = np.array([X, X**2])
     (axes,) = functions.parts(X, 7.0, curves, ["one", "two"], -X, ("age", "views")).axes
     assert names_of(axes) == ("age", "views")
     constant, one, two, rest, total = (data_of(axes, line)[1] for line in range(5))
     assert set(constant) == {7.0}
-    np.testing.assert_allclose(total, 7.0 + one + two + rest)
+    assert_allclose(total, 7.0 + one + two + rest)
 
 
-def test_dependences() -> None:
+def test_partial_dependence() -> None:
     rows = RANDOM.normal(size=(3, 5))
-    figure = functions.partial_dependence(X, X**2, rows, X[1:3], ("age", "views"))
-    (axes,) = figure.axes
+    (axes,) = functions.partial_dependence(X, X**2, rows, X[1:3], ("age", "views")).axes
     assert names_of(axes) == ("age", "views")
     for line, values in enumerate([*rows, X**2]):
-        np.testing.assert_array_equal(data_of(axes, line), (X, values))
+        assert_array_equal(data_of(axes, line), (X, values))
     (axes,) = functions.category_dependence(["red", "blue"], np.array([1.0, 4.0]), ("c", "y")).axes
     assert names_of(axes) == ("y", "c")
-    np.testing.assert_array_equal(data_of(axes), ([1, 4], [1, 0]))
-    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["red", "blue"]
+    assert_array_equal(data_of(axes), ([1, 4], [1, 0]))
+    assert texts_of(axes.get_yticklabels()) == ["red", "blue"]
 
 
 def test_one_unit() -> None:
@@ -285,7 +280,7 @@ def test_one_unit() -> None:
     assert (figure.get_supxlabel(), figure.get_supylabel()) == ("age", "views")
     for axes in figure.axes:
         for line in range(3):
-            np.testing.assert_array_equal(data_of(axes, line), (X, curves[line]))
+            assert_array_equal(data_of(axes, line), (X, curves[line]))
 
 
 def test_the_surface_has_x_across_and_y_up() -> None:
@@ -294,10 +289,8 @@ def test_the_surface_has_x_across_and_y_up() -> None:
     across = np.broadcast_to(x, (6, 6))
     labels, best = ("a weight", "a bias"), Mark("best", (0.5, 20.0), "best: 1")
     for losses, axis, other in ((across, 0, 1), (across.T, 1, 0)):
-        figure = loss_surface(
-            x, y, losses, np.zeros((0, 2)), [best], labels, "mse: views²", "title"
-        )
-        axes, bar = figure.axes
+        path = np.zeros((0, 2))
+        axes, bar = loss_surface(x, y, losses, path, [best], labels, "mse: views²", "title").axes
         assert names_of(axes) == labels
         assert bar.get_ylabel() == "mse: views²"
         filled = axes.collections[0]
@@ -311,8 +304,6 @@ def test_the_surface_has_x_across_and_y_up() -> None:
 
 
 LONG = "a column with a name that is far too long to be written beside any axis at all"
-
-
 CHINESE = "一个非常非常非常非常长的列名用来测试图表的边界在哪里"
 
 
@@ -330,8 +321,8 @@ CHINESE = "一个非常非常非常非常长的列名用来测试图表的边界
         lambda name: functions.coefficient_table(np.ones((2, 3)), [name] * 2, [name] * 3, name),
         lambda name: functions.partial_dependence(X, X, np.ones((1, 5)), X, (name, name)),
         lambda name: functions.category_dependence([name] * 2, np.arange(2.0), (name, name)),
-        lambda name: classes.confusion(np.eye(3, dtype=np.int64), [name] * 3),
-        lambda name: classes.reliability(X[:2] / 4, X[:2] / 4, np.array([1, 2]), name),
+        lambda name: predictions.confusion(np.eye(3, dtype=np.int64), [name] * 3),
+        lambda name: predictions.reliability(X[:2] / 4, X[:2] / 4, np.array([1, 2]), name),
         lambda name: learning.learning_curves(np.arange(5), X, X, X, 2, name),
     ],
 )

@@ -24,7 +24,7 @@ from ml2021.errors import CheckpointError
 from ml2021.evaluation.scoring import loss_unit
 from ml2021.files import cores, is_there
 from ml2021.inspection.features import Parameter
-from ml2021.runs.checkpoints import load_checkpoint
+from ml2021.runs.checkpoints import Checkpoint, load_checkpoint
 from ml2021.runs.directory import RunDirectory
 from ml2021.runs.model import TrainedModel, load_model
 from ml2021.training.trainer import to_dataset
@@ -49,17 +49,21 @@ class Trajectory:
         return {name: point for name, point in named.items() if point is not None}
 
 
-def load_trajectory(run: RunDirectory, model: TrainedModel, most: int | None = None) -> Trajectory:
+def load_trajectory(
+    run: RunDirectory, model: TrainedModel, most: int | None = None, last: Checkpoint | None = None
+) -> Trajectory:
     """Return the trajectory of the first ensemble member that has not diverged.
 
     Only the first member's path is kept, so it is empty if that one has diverged. A path of more
-    than `most` points is thinned. Raises CheckpointError for a damaged path.
+    than `most` points is thinned. `last` is the run's last checkpoint, if it is loaded already.
+    Raises CheckpointError for a damaged path.
     """
     best = model.theta[0].cpu().double()
     path = best.new_empty(0, len(best))
-    if not is_there(run.last):  # not trained
-        return Trajectory(None, path, None, best)
-    last = load_checkpoint(run.last)
+    if last is None:
+        if not is_there(run.last):  # not trained
+            return Trajectory(None, path, None, best)
+        last = load_checkpoint(run.last)
     points, end = last.tensors.get("trajectory.points"), last.tensors.get("theta")
     diverged = last.tensors.get("diverged", torch.zeros(1)) != 0
     member = 0 if bool(diverged.all()) else int((~diverged).nonzero()[0])

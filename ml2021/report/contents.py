@@ -1,8 +1,8 @@
-"""All that a report is made from, as plain arrays, and how it is collected from a run.
+"""The contents of a report, collected from a run.
 
-At the end of `train` the model and its rows are in memory; `ml2021 report` reads them again.
+At the end of `train` the training data is still in memory; `ml2021 report` loads it again.
 
-Legend: N rows of the split that is looked at, F inputs, T outputs or classes, E epochs, L layers.
+Legend: n updates, L layers.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from ml2021.evaluation.scoring import Evaluation, evaluate_predictions
 from ml2021.files import is_there
 from ml2021.inspection.loss_surface import LossSurface, Trajectory, least_work, load_trajectory
 from ml2021.inspection.rows import InspectedRows, held_out_rows, select_rows
-from ml2021.runs.checkpoints import load_checkpoint
+from ml2021.runs.checkpoints import Checkpoint, load_checkpoint
 from ml2021.runs.directory import RunDirectory
 from ml2021.runs.metrics_csv import History, read_metrics
 from ml2021.runs.model import TrainedModel, load_model, reload_training_data
@@ -36,7 +36,7 @@ from ml2021.runs.summary import (
 
 @dataclass(frozen=True)
 class GradientSizes:
-    """The length (n, L) of each layer's gradient at the updates (n,)."""
+    """The gradient norm (n, L) of each layer at the updates (n,)."""
 
     updates: NDArray[np.int64]
     norms: NDArray[np.float64]
@@ -56,15 +56,15 @@ class LossSurfaceView:
 
 @dataclass(frozen=True)
 class ReportContents:
-    """A run, ready to be looked at.
+    """Everything that the report of a run shows.
 
-    name: of the run. config: with every default; config_text: as the user wrote it.
-    summary: None where the run was stopped before its end.
-    evaluations: the scores by split; none where a run was stopped and its data is gone.
-    notes: what was odd about the data; unused: columns of the file that serve nothing.
-    rows: None where the data is gone or has changed, and `no_rows` says so.
-    held_out: of a cross-validation the same rows, as the folds that had not seen them predict them.
-    gradients, loss_surface: None if they were not kept, or would take long to draw.
+    name: of the run. config: with all defaults, as text in `resolved_text`; config_text: as the
+    user wrote it. evaluations: the scores by split, empty if the run has not finished and its data
+    is not available. summary: None if the run has not finished. notes: what is unusual about the
+    data. unused: columns of the file that are neither features nor targets. rows: None if the data
+    is missing or has changed, for the reason `no_rows`. held_out: the same rows, each predicted by
+    the network of the fold that held it out; None without cross-validation. gradients: None if
+    they were not kept. loss_surface: None if no trajectory was kept or it would take too long.
     """
 
     name: str
@@ -85,7 +85,7 @@ class ReportContents:
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """What is done with the columns."""
+        """The fitted preprocessing of the columns."""
         return self.model.preprocessing
 
     @property
@@ -95,7 +95,7 @@ class ReportContents:
 
     @property
     def intervals(self) -> Intervals | None:
-        """None for classes, and where no rows calibrate them or they are too few."""
+        """Prediction intervals; None for classes, or with too few rows to calibrate them."""
         found = None if self.summary is None else self.summary.interval
         return found if found is not None and found.levels else None
 
@@ -106,12 +106,12 @@ class ReportContents:
 
     @property
     def piecewise(self) -> PiecewiseFacts | None:
-        """What `ml2021 piecewise` says of the curve that the network was built from."""
+        """Facts about the curve, if `ml2021 piecewise` built the network."""
         return None if self.summary is None else self.summary.piecewise
 
     @property
     def unit(self) -> str:
-        """The unit of what is drawn for all targets together."""
+        """The unit of figures that show all targets together."""
         target = self.preprocessing.target
         assert isinstance(target, RealTargets)
         if target.width == 1 or target.common_scale is not None:
@@ -122,21 +122,22 @@ class ReportContents:
 _RESOLUTIONS = (41, 25)
 """Grid points of the loss surface along each of two axes; the lower for larger networks."""
 _MOST_LOSS_WORK = {"cpu": 1.5e10, "cuda": 1.5e12}
-"""Floating-point operations of the loss over the parameters: some tenths of a second."""
+"""The most floating-point operations for the loss surface: some tenths of a second."""
+
 _FEWEST_POINTS = 3
 _PATH_NUMBERS = 3_000_000
-"""Parameters of all the points of the path that are looked at."""
+"""The most numbers in the trajectory, over all of its points."""
 
 
 def from_training(run: RunDirectory, data: TrainingData) -> ReportContents:
-    """Gather a run that has just been trained and saved, its rows still in memory."""
-    return _gather(run, data.config, load_model(run.best), data, "")
+    """Collect the contents of a run that has just been trained on `data` and saved."""
+    return _collect(run, data.config, load_model(run.best), data, "")
 
 
 def from_disk(run: RunDirectory) -> ReportContents:
-    """Read a run again, and its data where it still is what it was.
+    """Load a run, and its data if that is still there and unchanged.
 
-    Raises CheckpointError where the run has no parameters yet, or is damaged.
+    Raises CheckpointError if the run has no parameters yet or is damaged.
     """
     model = load_model(run.best)
     config = load_config(run.resolved_config).config
@@ -145,14 +146,14 @@ def from_disk(run: RunDirectory) -> ReportContents:
         data = reload_training_data(run, model)
     except Ml2021Error as error:
         missing = error.lines[0]
-    return _gather(run, config, model, data, missing)
+    return _collect(run, config, model, data, missing)
 
 
-def _gather(
+def _collect(
     run: RunDirectory, config: Config, model: TrainedModel, data: TrainingData | None, no_rows: str
 ) -> ReportContents:
     summary = read_summary_if_ended(run)
-    if summary is None:  # the run was stopped before its end
+    if summary is None:  # the run has not finished
         evaluations = {} if data is None else _score_splits(model, data)
     elif summary.fits(model.preprocessing):
         evaluations = summary.evaluations
@@ -160,6 +161,7 @@ def _gather(
         raise CheckpointError(
             f"{run.summary}: its scores are not those of {run.best.name}; train the run again"
         )
+    last = load_checkpoint(run.last) if is_there(run.last) else None
     rows = held_out = None
     if data is not None:
         rows = select_rows(model, data)
@@ -179,15 +181,13 @@ def _gather(
         rows=rows,
         held_out=held_out,
         no_rows=no_rows,
-        gradients=_gradient_sizes(run),
-        loss_surface=None if data is None else _loss_surface(run, model, data),
+        gradients=None if last is None else _gradient_sizes(last),
+        loss_surface=None if data is None else _loss_surface(run, model, data, last),
     )
 
 
-def _gradient_sizes(run: RunDirectory) -> GradientSizes | None:
-    if not run.last.exists():
-        return None
-    tensors = load_checkpoint(run.last).tensors
+def _gradient_sizes(last: Checkpoint) -> GradientSizes | None:
+    tensors = last.tensors
     if "trajectory.gradient_norms" not in tensors:
         return None
     norms = tensors["trajectory.gradient_norms"].double().numpy()
@@ -195,16 +195,16 @@ def _gradient_sizes(run: RunDirectory) -> GradientSizes | None:
 
 
 def _loss_surface(
-    run: RunDirectory, model: TrainedModel, data: TrainingData
+    run: RunDirectory, model: TrainedModel, data: TrainingData, last: Checkpoint | None
 ) -> LossSurfaceView | None:
     """Return the loss surface and the trajectory; None if none was kept, or it would take long."""
     work = _MOST_LOSS_WORK[model.theta.device.type]
     affordable = (n for n in _RESOLUTIONS if least_work(model, n**2) <= work)
     resolution = next(affordable, None)
-    if resolution is None or not is_there(run.last):
+    if resolution is None or last is None:
         return None
     most = max(_FEWEST_POINTS, _PATH_NUMBERS // model.theta.shape[1])
-    trajectory = load_trajectory(run, model, most)
+    trajectory = load_trajectory(run, model, most, last)
     if len(trajectory.path) < _FEWEST_POINTS:
         return None
     surface = LossSurface(model, data.train, resolution**2, work)

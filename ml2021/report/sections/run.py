@@ -6,7 +6,7 @@ from ml2021.config import schema
 from ml2021.data.preprocessing.records import CategoryFeature, ClassTarget, NumberFeature
 from ml2021.evaluation.metrics import Scores
 from ml2021.evaluation.scoring import SPLITS, loss_unit
-from ml2021.formatting import echo, heading, listed, number, number_with_error, plural
+from ml2021.formatting import echo, listed, number, plural, score_cells
 from ml2021.report.contents import ReportContents
 from ml2021.report.figures.functions import network
 from ml2021.report.figures.learning import gradient_sizes, learning_curves, updates_of_an_epoch
@@ -125,18 +125,10 @@ def _score_table(
     caption: str = "",
     is_folded: bool = False,
 ) -> Table:
-    keys = [
-        key for key in next(iter(rows.values())) if any(r[key] is not None for r in rows.values())
-    ]
-    cells = [
-        [
-            echo(name if is_folded else name.replace("_", " ")),  # targets keep their names
-            *(number_with_error(row[key], errors[name][key] if errors else None) for key in keys),
-        ]
-        for name, row in rows.items()
-    ]
+    # A folded table is that of the targets or classes, which keep their names.
+    headings, *cells = score_cells(title, rows, errors, keep_names=is_folded)
     return Table(
-        (title, *map(heading, keys)),
+        headings,
         cells,
         strong=frozenset({0}) if strong else frozenset(),
         caption=caption,
