@@ -14,7 +14,6 @@ SPIN_COUNT = "1000"
 milliseconds, so when another process needs the core, the threads of an update wait for each other:
 100,000 x 20 rows on 2 cores took 0.4 ms an update when idle and over 10 ms next to a busy process;
 with this setting 0.4 ms and 1.7-3 ms."""
-
 COLLECTION_THRESHOLD = 1_000_000
 """How many new objects trigger a garbage collection. Imports create nearly a million, none of them
 garbage; collecting takes 0.2 s of the 0.9 s of importing pandas and torch at the default of 700,

@@ -34,11 +34,12 @@ app = Typer(
 InputArgument = partial(Argument, readable=False)
 InputOption = partial(Option, readable=False)
 KeysOption = partial(Option, "--set", metavar="KEY=VALUE")
-
 Run = Annotated[Path | None, InputOption(help="Run directory (default: the newest under runs/).")]
+
 Overrides = Annotated[
     list[str] | None, KeysOption(help="Override a config key, such as optimizer.lr=0.01.")
 ]
+
 Report = Annotated[bool, Option("--report/--no-report", help="Write an HTML report, report.html.")]
 Json = Annotated[bool, Option("--json", help="Print the result as one JSON object on stdout.")]
 Quiet = Annotated[bool, Option("--quiet", help="Print only errors.")]

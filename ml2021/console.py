@@ -10,7 +10,6 @@ from ml2021.errors import ResourceError
 
 BAR_SECONDS = 0.1
 """Seconds between two redraws of the bar; an epoch can take a hundredth of that."""
-
 LINE_SECONDS = 10.0
 """Seconds between two progress lines where stderr is not a terminal."""
 

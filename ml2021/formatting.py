@@ -5,10 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 Scores = Mapping[str, float | None]
-
 WORD_LIMIT = 100
 """Words longer than this, in characters, are not typos and get no suggestion."""
-
 CHOICE_LIMIT = 5_000
 """With more choices than this, suggest only one that differs in case, spaces or punctuation:
 comparing a word with 100,000 others takes a minute."""

@@ -16,7 +16,6 @@ from types import FrameType
 
 GRACE_SECONDS = 8.0
 """Seconds to save after a SIGTERM; service managers often kill after 10."""
-
 _WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 

@@ -15,8 +15,7 @@ from safetensors.torch import save
 from ml2021.config.loading import load_config_text
 from ml2021.data.load import load_training_data
 from ml2021.errors import CheckpointError
-from ml2021.runs.checkpoint_file import load_checkpoint
-from ml2021.runs.checkpoints import write_best
+from ml2021.runs.checkpoints import load_checkpoint, write_best
 from ml2021.runs.directory import RunDirectory
 from ml2021.runs.model import TrainedModel, load_model
 from ml2021.training.trainer import build_trainer, residuals
@@ -203,7 +202,7 @@ def signed(content: bytes, choose: random.Random) -> bytes:
 
     No digest tells that this is none of ours, so it may be another model; a fault it may not be.
     """
-    from ml2021.runs import checkpoint_file as checkpoints
+    from ml2021.runs import checkpoints as checkpoints
 
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "x"

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from ml2021.data import tables
-from ml2021.data.csv.headers import TableFormat
+from ml2021.data.csv.scan import TableFormat
 from ml2021.errors import DataError
 from tests.finishing import scratch
 from tests.suites import HangError, Tally

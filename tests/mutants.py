@@ -195,7 +195,7 @@ def _fits_its_own_statistics() -> None:
 
 
 def _no_checksum() -> None:
-    from ml2021.runs import checkpoint_file as checkpoints
+    from ml2021.runs import checkpoints as checkpoints
 
     class Fitting(str):
         """A digest that is that of anything."""
@@ -213,7 +213,7 @@ def _a_checksum_without(left_out: str) -> Callable[[], None]:
     """Return what makes the digest pass over the tensors, or over the description."""
 
     def apply() -> None:
-        from ml2021.runs import checkpoint_file as checkpoints
+        from ml2021.runs import checkpoints as checkpoints
 
         whole = checkpoints._digest
 
@@ -264,7 +264,7 @@ def _lines_of_a_config_from_0() -> None:
 
 
 def _no_line_count() -> None:
-    from ml2021.data.csv.headers import Header, TableFormat
+    from ml2021.data.csv.scan import Header, TableFormat
     from ml2021.data.tables import Table, read_table
 
     def broken(path: Path, format: TableFormat, **more: Any) -> Table:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ml2021.config.loading import LoadedConfig, load_config_text
-from ml2021.data.csv.headers import Header, make_header
+from ml2021.data.csv.scan import Header, make_header
 from ml2021.data.load import TrainingData, load_training_data
 
 Cell = str | int | float | None

@@ -22,14 +22,14 @@ from ml2021.config.loading import load_config_text
 from ml2021.data.preprocessing.records import NumberFeature, Preprocessing, RealTargets, Source
 from ml2021.errors import CheckpointError, ResourceError
 from ml2021.files import replace_file
-from ml2021.runs.checkpoint_file import (
+from ml2021.runs.checkpoints import (
     FORMAT_VERSION,
     Checkpoint,
     Description,
+    config_without_paths,
     load_checkpoint,
     save_checkpoint,
 )
-from ml2021.runs.checkpoints import config_without_paths
 from ml2021.runs.model import load_model
 
 DAMAGED = "damaged or not a checkpoint of ml2021; train the run again"
@@ -213,7 +213,7 @@ STRUCTURAL: dict[str, Callable[[dict[str, Any]], None]] = {
     "no such dtype": put("theta", "dtype", "F31"),
     "overlapping tensors": put("theta", "data_offsets", [0, 28]),
     "offsets beyond the end": put("theta", "data_offsets", [0, 1 << 40]),
-    "metadata of another kind": put("__metadata__", "ml2021", "[]"),
+    "metadata that is a list": put("__metadata__", "ml2021", "[]"),
     "metadata that is no JSON": put("__metadata__", "ml2021", "{"),
     "metadata nested deeply": put("__metadata__", "ml2021", "[" * 100_000),
     "no version": put("__metadata__", "ml2021", '{"sha256": ""}'),

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml2021.data.column_types import ColumnTypes, infer_column_types
-from ml2021.data.csv.headers import Header
+from ml2021.data.csv.scan import Header
 from ml2021.data.resolve import Problem, Selection, match_names, select_columns
 from ml2021.data.series import is_date, sort_keys, to_moments
 from ml2021.errors import DataError

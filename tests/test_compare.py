@@ -78,7 +78,7 @@ def test_runs_that_differ_in_the_seed_alone_make_one_line(folder: Path) -> None:
     assert result["best"]["r2"] == r2.index(max(r2))
 
 
-def test_the_table_has_the_spread_a_star_and_the_trivial_answers(folder: Path) -> None:
+def test_the_table_has_the_spread_a_star_and_the_baselines(folder: Path) -> None:
     lines = run_well(folder, "compare", "a", "b", "c").stdout.splitlines()
     assert lines[0].split() == ["run", "optimizer.lr", "n", "parameters", "MAE", "RMSE", "R2"]
     assert lines[1].startswith("a and 1 more")
@@ -102,7 +102,7 @@ def test_other_rows_are_said_and_nothing_is_marked(folder: Path) -> None:
     outcome = run_well(folder, "compare", "a", "other")
     assert "scored on different test rows" in outcome.stderr
     assert "*" not in outcome.stdout
-    assert "trivial" not in outcome.stdout
+    assert "baselines" not in outcome.stdout
     result = compared(folder, "a", "other")
     assert result["same_rows"] is False
     assert set(result["best"].values()) == {None}

@@ -18,7 +18,7 @@ from ml2021.engine.dataset import Dataset
 from ml2021.engine.fit import fit_members
 from ml2021.engine.state import start
 from ml2021.evaluation import intervals as conformal
-from ml2021.runs.checkpoint_file import load_checkpoint
+from ml2021.runs.checkpoints import load_checkpoint
 from ml2021.training.cross_validation import stack_folds
 from ml2021.training.trainer import to_dataset
 from tests import commands
@@ -81,7 +81,7 @@ def test_scores_are_the_means_of_the_folds_with_their_standard_errors(runs: Path
     assert found["pooled"]["scores"]["mae"] == pytest.approx(mae)
 
 
-def test_trivial_answers_are_fitted_in_each_fold(runs: Path) -> None:
+def test_baselines_are_fitted_in_each_fold(runs: Path) -> None:
     folds = folds_of(runs)
     squares, means = [], []
     for index in range(FOLDS):

@@ -19,7 +19,7 @@ from ml2021.engine.state import start
 from ml2021.errors import CheckpointError
 from ml2021.evaluation.ensembles import combine
 from ml2021.evaluation.scoring import mean_scores, standard_errors
-from ml2021.runs.checkpoint_file import Checkpoint, load_checkpoint, save_checkpoint
+from ml2021.runs.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from ml2021.runs.directory import RunDirectory
 from ml2021.runs.model import TrainedModel, load_model
 from ml2021.training.trainer import Trainer, build_trainer, open_metrics, train_and_score

@@ -200,7 +200,7 @@ def test_a_confusion_matrix() -> None:
     axes, bar = predictions.confusion(np.array([[8, 2], [0, 5]]), ["ham", "spam"]).axes
     assert names_of(axes) == ("predicted class", "true class")
     assert bar.get_ylabel() == "share of the true class"
-    assert_allclose(image_of(axes), [[0.8, 0.2], [0, 1]])
+    assert_allclose(image_of(axes), np.array([[0.8, 0.2], [0.0, 1.0]]))
     written = {text.get_position(): text.get_text() for text in axes.texts}
     assert written == {(0, 0): "8", (1, 0): "2", (1, 1): "5"}  # (predicted, true)
     assert texts_of(axes.get_xticklabels()) == ["ham", "spam"]

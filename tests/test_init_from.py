@@ -20,8 +20,8 @@ from ml2021.data.preprocessing.records import (
     Source,
 )
 from ml2021.data.preprocessing.reuse import incompatibilities, reuse
-from ml2021.inspection.trajectory import load_trajectory
-from ml2021.runs.checkpoint_file import load_checkpoint
+from ml2021.inspection.loss_surface import load_trajectory
+from ml2021.runs.checkpoints import load_checkpoint
 from ml2021.runs.directory import RunDirectory
 from ml2021.runs.model import load_model
 from tests import commands, mutants

@@ -18,8 +18,7 @@ from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile
 
 from ml2021.data.column_types import FeatureColumn
-from ml2021.data.csv.headers import TableFormat, open_scan
-from ml2021.data.csv.scan import TextScan
+from ml2021.data.csv.scan import TableFormat, TextScan, open_scan
 from ml2021.data.preprocessing.fit import fit_features
 from ml2021.data.preprocessing.records import Preprocessing, RealTargets
 from ml2021.data.preprocessing.transform import encode_splits

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from ml2021.data.column_types import FeatureColumn
-from ml2021.data.csv.headers import TableFormat
+from ml2021.data.csv.scan import TableFormat
 from ml2021.data.load import TrainingData
 from ml2021.data.new_table import NewTable, read_new_table
 from ml2021.data.preprocessing.fit import fit_class_target, fit_features, fit_real_targets

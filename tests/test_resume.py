@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ml2021.runs.checkpoint_file import load_checkpoint
+from ml2021.runs.checkpoints import load_checkpoint
 from tests import commands
 from tests.commands import PROGRAM, Outcome, contents, refusal, run, run_well, write_rows
 

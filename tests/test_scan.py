@@ -12,9 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ml2021.data.csv import source
-from ml2021.data.csv.headers import TableFormat
 from ml2021.data.csv.records import count_lines, regular_records
-from ml2021.data.csv.scan import TextScan
+from ml2021.data.csv.scan import TableFormat, TextScan
 from ml2021.data.tables import read_table
 from ml2021.errors import DataError
 from tests.fuzz_csv import read_records

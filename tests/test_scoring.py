@@ -1,4 +1,4 @@
-"""Scores beside those of the trivial answers, worked out by hand."""
+"""Scores next to those of the baselines, worked out by hand."""
 
 import numpy as np
 import pytest
@@ -66,7 +66,7 @@ def test_outputs_become_probabilities_without_overflow() -> None:
     assert probabilities == pytest.approx(np.array([[1 / 8, 3 / 8, 4 / 8], [1, 0, 0]]))
 
 
-def test_the_trivial_answers_are_those_of_the_training_rows() -> None:
+def test_the_baselines_are_those_of_the_training_rows() -> None:
     baselines = fit_baselines(preprocessing(REAL), TRAIN)
     assert baselines["mean"].tolist() == [3.0, 1.0]
     assert baselines["median"].tolist() == [3.0, 1.0]

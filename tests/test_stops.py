@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ml2021.runs.checkpoint_file import load_checkpoint
+from ml2021.runs.checkpoints import load_checkpoint
 from tests import mutants
 from tests.conftest import Record
 from tests.finishing import (

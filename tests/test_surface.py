@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from ml2021.engine.networks import Layout
 from ml2021.inspection.features import Parameter
-from ml2021.inspection.loss_surface import LossSurface
-from ml2021.inspection.trajectory import Trajectory, load_trajectory, named_plane
+from ml2021.inspection.loss_surface import LossSurface, Trajectory, load_trajectory, named_plane
 from ml2021.report.figures.style import to_png
 from ml2021.report.figures.surfaces import (
     Mark,
@@ -21,7 +20,7 @@ from ml2021.report.figures.surfaces import (
     loss_surface,
 )
 from ml2021.report.sections.loss_surface import losses_at, tangent_steps
-from ml2021.runs.checkpoint_file import load_checkpoint, save_checkpoint
+from ml2021.runs.checkpoints import load_checkpoint, save_checkpoint
 from ml2021.runs.directory import RunDirectory
 from ml2021.runs.model import load_model, reload_training_data
 from tests.commands import contents, read_rows, refusal, run_well, table, write_rows

@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ml2021.data.csv.cells import StorageType
-from ml2021.data.csv.headers import TableFormat
+from ml2021.data.csv.scan import TableFormat
 from ml2021.data.tables import Table, find_lines, read_header, read_table
 from ml2021.errors import DataError
 

@@ -16,15 +16,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ml2021.data.csv.headers import TableFormat
+    from ml2021.data.csv.scan import TableFormat
     from ml2021.engine.piecewise import Curve
     from ml2021.runs.summary import PiecewiseFacts
     from ml2021.training.trainer import Trainer
 
 PICTURE = "piecewise.png"
-
 _FORMAT_KEYS = ("separator", "decimal", "encoding", "header")
-
 _POINTS_PER_PIECE = 8  # at which the saved network is compared with the curve, knots included
 
 
@@ -46,7 +44,7 @@ def _read_points(csv: Path, csv_format: dict[str, Any]) -> tuple["Curve", tuple[
     """Read a curve and the names of x and y. Raises DataError if the file does not contain one."""
     import numpy as np
 
-    from ml2021.data.csv.headers import TableFormat
+    from ml2021.data.csv.scan import TableFormat
     from ml2021.data.tables import read_header, read_table
 
     file_format = TableFormat(**csv_format)

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from ml2021.runs.model import TrainedModel
 
 STDOUT = Path("-")
-
 _SPACED_DATES = 8  # the last dates, whose spacing is continued
 
 

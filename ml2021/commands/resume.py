@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml2021.config.loading import LoadedConfig, load_config
+from ml2021.config.messages import differences
 from ml2021.console import Console
 from ml2021.errors import CheckpointError, ConfigError
 from ml2021.files import is_there
@@ -15,7 +16,7 @@ from ml2021.runs.directory import RunDirectory, locked, open_run
 if TYPE_CHECKING:
     from ml2021.data.load import TrainingData
     from ml2021.data.preprocessing.records import Preprocessing
-    from ml2021.runs.checkpoint_file import Checkpoint
+    from ml2021.runs.checkpoints import Checkpoint
     from ml2021.runs.summary import Environment
     from ml2021.training.init_from import InitialModel
     from ml2021.training.trainer import Trainer
@@ -87,7 +88,7 @@ def read_progress(run: RunDirectory, environment: "Environment") -> Progress:
 
     Raises CheckpointError where there is nothing to resume from.
     """
-    from ml2021.runs.checkpoint_file import load_checkpoint
+    from ml2021.runs.checkpoints import load_checkpoint
 
     last = load_checkpoint(run.last) if is_there(run.last) else None
     if last is None and is_there(run.summary):  # as piecewise leaves it
@@ -124,7 +125,8 @@ def check_unchanged(
     begun: "Checkpoint | None",
 ) -> None:
     """Raise CheckpointError where the data or the config is not what the run was trained on."""
-    from ml2021.runs.model import changed_file, changed_keys
+    from ml2021.runs.checkpoints import config_without_paths
+    from ml2021.runs.model import changed_file
 
     if file := changed_file(data, environment.data_sha256, environment.test_sha256):
         raise CheckpointError(
@@ -135,7 +137,7 @@ def check_unchanged(
         return
     if changed := [
         f"{loaded.locate(*keys)}: {what}; restore it, or start a new run"
-        for keys, what in changed_keys(data.config, begun.description.config)
+        for keys, what in differences(config_without_paths(data.config), begun.description.config)
         if keys != ("train", "epochs")
     ]:
         raise CheckpointError(*changed)

@@ -2,7 +2,7 @@
 
 The loss is the config's, over the rows that the run was trained on, without the L2 penalty. If no
 parameters are named, the axes are the weight and the bias of a linear model of one feature, or the
-directions that `ml2021.inspection.trajectory` chooses.
+directions that `ml2021.inspection.loss_surface` chooses.
 """
 
 import time
@@ -12,8 +12,12 @@ from ml2021.console import Console
 from ml2021.errors import ConfigError
 from ml2021.files import replace_file
 from ml2021.inspection.features import ParameterNames
-from ml2021.inspection.loss_surface import LossSurface
-from ml2021.inspection.trajectory import load_trajectory, named_plane, trajectory_plane
+from ml2021.inspection.loss_surface import (
+    LossSurface,
+    load_trajectory,
+    named_plane,
+    trajectory_plane,
+)
 from ml2021.report.sections.loss_surface import CURVE, GRID, draw_curve, draw_surface, rows_text
 from ml2021.runs.directory import chosen_run, open_run
 from ml2021.runs.model import load_model, reload_training_data

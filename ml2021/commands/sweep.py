@@ -8,7 +8,6 @@ and trains them.
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from ml2021.console import Console, ProgressBar
@@ -39,7 +38,6 @@ from ml2021.sweeps.summary import SweepSummary
 
 SHOWN_LINES = 20
 """The most error lines of failed runs that are shown."""
-
 MEMORY_SHARE = 0.5
 """The share of the free memory that the packs of all workers may fill together."""
 
@@ -141,11 +139,14 @@ class _Sweep:
                 f"which are saved; resume with: ml2021 sweep --resume {self.directory.path}",
             )
         if summary is not None and with_report:
-            with stop_signals() as stop_signal:
-                from ml2021.report.sweep import write_sweep_report
-                from ml2021.report.write import finish_with_report
+            from ml2021.report.write import finish_with_report
 
-                draw = partial(write_sweep_report, self.directory, summary, stop_signal)
+            def draw() -> None:
+                from ml2021.report.sweep import write_sweep_report
+
+                write_sweep_report(self.directory, summary, stop_signal)
+
+            with stop_signals() as stop_signal:
                 finish_with_report(draw, self.directory.report, "sweep", self.console)
         self._raise_failures()
 

@@ -172,9 +172,7 @@ def _cross_validate(trainer: "Trainer", run: RunDirectory, console: Console) -> 
     """Train the folds and print their scores; make the trainer that of the final model."""
     from ml2021.training.cross_validation import cross_validate
 
-    found = cross_validate(trainer, run, console)
-    trainer.become_final(found.final_epochs, found.residuals())
-    scores = found.scores()
+    scores = cross_validate(trainer, run, console)
     console.say("", *score_table(f"{scores.rows:,} rows, each held out once", *scores.tables()))
     console.say(f"mean ± standard error over {scores.folds} folds", "")
     console.say(

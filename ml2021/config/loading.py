@@ -23,7 +23,6 @@ from ml2021.formatting import plural, printable
 
 SIZE_LIMIT = 1 << 20
 """Maximum size of a config file, in bytes."""
-
 SHOWN_LIMIT = 20
 """Maximum number of errors reported at once."""
 

@@ -78,7 +78,6 @@ _BOUNDS = {
     "less_than_equal": ("at most", "le"),
 }
 
-
 _YAML_WORDS = {
     "None": "null", "True": "true", "False": "false", "inf": ".inf", "-inf": "-.inf", "nan": ".nan"
 }  # fmt: skip

@@ -185,7 +185,6 @@ class CrossEntropy(Section):
 
 
 RegressionLoss = Mae | Mse | Huber
-
 Loss = Annotated[RegressionLoss | CrossEntropy, Field(discriminator="type"), short_for("type")]
 
 

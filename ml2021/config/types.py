@@ -16,7 +16,6 @@ from pydantic_core import PydanticCustomError
 
 WRONG_VALUE = "wrong_value"
 """Type of an error about one value; its message continues the key: `must be ...`."""
-
 CONFLICT = "conflict"
 """Type of an error about keys that exclude each other, which are `keys` in its context."""
 

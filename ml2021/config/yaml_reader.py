@@ -15,11 +15,8 @@ from ml2021.config.yaml_scalars import resolve_scalar
 from ml2021.formatting import echo
 
 NESTING_LIMIT = 32
-
 _TOO_DEEP = f"nested more than {NESTING_LIMIT} levels deep; remove brackets or indentation"
-
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
 _NOT_IN_VALUES = re.compile("[\0\ud800-\udfff]")
 _NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

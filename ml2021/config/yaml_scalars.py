@@ -10,7 +10,6 @@ import yaml
 
 NUMBER_LIMIT = 100
 """The most characters of a number; longer ones would overflow or be slow to read."""
-
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _AMBIGUOUS = re.compile(r"[-+]?0[0-9]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -96,11 +95,12 @@ class _Dumper(yaml.SafeDumper):
         return self.represent_scalar("tag:yaml.org,2002:str", data, None if is_text else '"')
 
     def represent_items(self, data: list[object]) -> yaml.SequenceNode:
-        # A list of plain values goes on one line, even if some of them are quoted.
+        # A list of plain values takes one line, even if some of them are quoted.
         is_flat = not any(isinstance(item, list | dict) for item in data)
         flow = is_flat or bool(self.default_flow_style)
         return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=flow)
 
 
 _Dumper.add_representer(str, _Dumper.represent_text)
+
 _Dumper.add_representer(list, _Dumper.represent_items)

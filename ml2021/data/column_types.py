@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ColumnType = Literal["number", "category"]
-
 _FEW_CLASSES = 20
 _FEWEST_PIXELS = 16
 _NUMBERED = re.compile(r"(.*?)\d+")

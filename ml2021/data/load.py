@@ -12,7 +12,7 @@ import numpy as np
 
 from ml2021.config import schema
 from ml2021.data.column_types import infer_column_types
-from ml2021.data.csv.headers import Header
+from ml2021.data.csv.scan import Header
 from ml2021.data.new_table import read_new_table
 from ml2021.data.preprocessing.fit import fit_preprocessing
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, describe_columns

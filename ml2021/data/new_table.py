@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ml2021.data.csv.cells import StorageType
-from ml2021.data.csv.headers import Header, TableFormat
+from ml2021.data.csv.scan import Header, TableFormat
 from ml2021.data.csv.source import changed_error
 from ml2021.data.preprocessing.records import (
     ClassTarget,

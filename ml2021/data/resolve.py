@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from ml2021.config import schema
-from ml2021.data.csv.headers import Header, TableFormat
+from ml2021.data.csv.scan import Header, TableFormat
 from ml2021.data.tables import read_header
 from ml2021.errors import ConfigError
 from ml2021.formatting import echo, listed, plural, suggest

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml2021.data.csv.cells import CellRules, CheckedColumn, StorageType, check_numbers, check_texts
-from ml2021.data.csv.headers import Header, TableFormat, begin_table, make_header, open_scan
 from ml2021.data.csv.parser import Values, parse_blocks
+from ml2021.data.csv.scan import Header, TableFormat, begin_table, make_header, open_scan
 from ml2021.data.csv.source import show_path
 from ml2021.errors import DataError
 from ml2021.formatting import echo, plural
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 _SHOWN_CELLS = 3
 _SHOWN_COLUMNS = 5
-
 Rows = NDArray[np.int64]
 """Row numbers of a table, from 0."""
 

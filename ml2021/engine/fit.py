@@ -25,7 +25,6 @@ from ml2021.engine.updates import Updates
 from ml2021.errors import DivergenceError
 
 PROGRESS_SECONDS = 0.5
-
 LARGEST_PARAMETER = 1e12
 """A larger parameter has diverged, whatever the loss: inputs are about 1, and in float32 the
 difference of two such terms has no correct digit. At 1e24 the absolute error is still finite."""

@@ -19,7 +19,6 @@ from ml2021.engine.updates import BatchStep
 _MEMBER_BYTES = 1 << 20
 """The size of the parameters that are evaluated at once: on one core of an EPYC 1 MiB gives 44
 GFLOPS (three layers of 100), 4 MiB 36 to 41, 16 MiB 34 to 37."""
-
 _OUTPUT_BYTES = 32 << 20
 
 

@@ -16,7 +16,6 @@ from torch import Tensor
 
 Product = Callable[[Tensor, Tensor], Tensor]
 """product(left, right): left (K, M, I) · right (K, I, N), valid until the next call."""
-
 LEAST_WORK = 1_500_000
 """The fewest multiplications per member and thread for which oneDNN is used.
 

@@ -65,10 +65,8 @@ class Adam:
 
 
 Optimizer = Sgd | Adagrad | Rmsprop | Adam
-
 Scalar = float | Tensor
 """A number, or in an update that is captured as a CUDA graph, a tensor () on the device."""
-
 Update = Callable[[Scalar, Scalar], None]
 """update(t, factor) changes θ in place; t counts from 1, and the schedule scales lr by `factor`."""
 

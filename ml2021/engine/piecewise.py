@@ -23,7 +23,6 @@ from ml2021.engine.networks import Network, relu_stack, sigmoid_sum
 CANDIDATE_LIMIT = 1_000
 """The most points among which `approximate` searches for the best knots: its time grows with their
 square."""
-
 _ROUNDING = 1e-6
 """Two knots are the same one, rounded to float32, if they differ by at most this share of the
 range."""

@@ -13,9 +13,7 @@ from torch import Tensor
 from ml2021.engine.networks import Layout
 
 MOST_POINTS = 200
-
 MOST_BYTES = 64 << 20
-
 FEWEST_POINTS = 10
 """If fewer fit into `MOST_BYTES`, the trajectory is not recorded."""
 

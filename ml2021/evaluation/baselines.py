@@ -1,9 +1,8 @@
 """The baselines that every score is compared with: class frequencies and least squares.
 
-A network that does not beat them was not worth training. Arrays in, arrays out;
-`ml2021.evaluation.metrics` scores them. The mean and the median need no code of their own.
+The mean and the median need no code of their own; `ml2021.evaluation.metrics` scores all.
 
-    N  rows        F  features        T  targets        C  classes
+Legend: N rows, F features, T targets, C classes.
 """
 
 from collections.abc import Iterator
@@ -14,7 +13,6 @@ from numpy.typing import NDArray
 
 CHUNK_VALUES = 1 << 21
 """How many features are held as float64 at a time: 16 MiB."""
-
 NEGLIGIBLE = 4.0 * float(np.finfo(np.float64).eps)
 """Eigenvalues of an n × n matrix below n times this share of the largest are rounding errors."""
 

@@ -1,11 +1,10 @@
-"""Group runs that differ only in the seed, and summarise their scores.
+"""Group runs whose configs differ only in the seed, scored by mean ± standard deviation.
 
-Runs whose configs are equal but for the seed make one group, scored by mean ± standard deviation.
-Where the runs come from is left to the commands `compare` and `sweep`.
+The commands `compare` and `sweep` say where the runs come from.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Annotated, Any, Self
@@ -21,13 +20,10 @@ from ml2021.evaluation.scoring import SPLITS, SplitScores
 from ml2021.formatting import HIGHER_IS_BETTER, align, echo, heading, number
 
 SEED = "seed"
-
 CELL_LIMIT = 48
 """The longest setting that a table shows whole, in characters."""
-
 _NOT_COMPARED = {SEED, "device", "sweep", "train.save_seconds", "train.keep_path"}
 """The seed, whose effect is the spread, and keys without effect on the trained model."""
-
 Settings = Mapping[str, str]
 
 
@@ -117,7 +113,7 @@ def group(runs: Sequence[ComparedRun]) -> list[Group]:
     Groups are told apart by the runs' settings, and where these do not suffice, by other keys that
     differ.
     """
-    flat = [{**_flatten(run.result.config), **run.settings} for run in runs]
+    flat = [{**dict(_flatten(to_plain(run.result.config))), **run.settings} for run in runs]
     chosen = [key for key in dict.fromkeys(k for run in runs for k in run.settings) if key != SEED]
     for key in dict.fromkeys(key for settings in flat for key in settings):
         more = [*chosen, key]
@@ -183,17 +179,16 @@ def comparison_cells(
     keys = list(groups[0].settings) if groups else []
     has_spread = any(len(each.runs) > 1 for each in groups)
     several = len({split for split, _ in columns}) > 1
-    header = [*([] if names is None else ["run"]), *keys, *(["n"] if has_spread else [])]
-    header += ["parameters", *([] if has_spread else ["epoch"])]
+    header = [*([] if names is None else ["run"]), *keys]
+    header += ["n", "parameters"] if has_spread else ["parameters", "epoch"]
     header += [heading(metric) + (f" {split}" if several else "") for split, metric in columns]
     best = {column: best_of(groups, *column) for column in marked}
     rows = []
     for index, each in enumerate(groups):
         row = [] if names is None else [_name(each, names)]
         row += [_cut(value) for value in each.settings.values()]
-        row += [str(len(each.runs))] if has_spread else []
-        row += [f"{each.first.result.parameters:,}"]
-        row += [] if has_spread else [str(each.first.result.best_epoch)]
+        parameters, epoch = f"{each.first.result.parameters:,}", each.first.result.best_epoch
+        row += [str(len(each.runs)), parameters] if has_spread else [parameters, str(epoch)]
         for column in columns:
             mark = " *" if best.get(column) == index else ("  " if column in best else "")
             row.append(f"{each.spread(*column)}{mark}")
@@ -202,9 +197,8 @@ def comparison_cells(
 
 
 def _name(each: Group, names: Mapping[str, str]) -> str:
-    first = names[each.first.name]
     more = len(each.runs) - 1
-    return f"{first} and {more} more" if more else first
+    return names[each.first.name] + (f" and {more} more" if more else "")
 
 
 def _cut(text: str) -> str:
@@ -212,16 +206,10 @@ def _cut(text: str) -> str:
     return text if len(text) <= CELL_LIMIT else text[: CELL_LIMIT - 1] + "…"
 
 
-def _flatten(config: Config) -> dict[str, str]:
-    """Return every key of a config, dotted, with its value as written in a file."""
-    flat: dict[str, str] = {}
-
-    def visit(prefix: str, value: Any) -> None:
-        if isinstance(value, dict):
-            for key, inner in value.items():
-                visit(f"{prefix}{key}.", inner)
-        else:
-            flat[prefix[:-1]] = dump_value(value)
-
-    visit("", to_plain(config))
-    return flat
+def _flatten(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every key of a plain config, dotted, with its value as written in a file."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _flatten(inner, f"{key}.{name}" if key else name)
+    else:
+        yield key, dump_value(value)

@@ -36,8 +36,7 @@ def combine(
     """
     members = iter(predictions)
     mean = next(members)
-    squares = None
-    count = 1
+    squares, count = None, 1
     for count, prediction in enumerate(members, 2):
         step = prediction - mean
         mean = mean + step / count

@@ -1,8 +1,6 @@
 """Conformal prediction intervals, calibrated on rows that training did not see.
 
-Arrays in, arrays out; callers choose the calibration rows.
-
-    N  calibration rows        T  targets        q  (T,) half the width of an interval
+Legend: N calibration rows, T targets, q (T,) half the width of an interval.
 
 The interval ŷ ± q of a new row contains its truth with a probability of at least the level,
 whatever the model and the distribution, if the new row and the calibration rows are exchangeable:
@@ -13,7 +11,7 @@ own interval; that all of them hold at once is less probable.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -23,7 +21,6 @@ from numpy.typing import NDArray
 MOST_ROWS = 2048
 """The most calibration rows that are kept. Coverage then varies by 0.7 % at a level of 0.9, the
 standard deviation of the beta distribution B(rank, N + 1 − rank)."""
-
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 """The levels in a run's summary."""
 
@@ -39,8 +36,7 @@ def residuals(truth: NDArray[np.float64], prediction: NDArray[np.float64]) -> ND
     rows = np.arange(len(truth))
     if len(rows) > MOST_ROWS:
         rows = np.arange(MOST_ROWS) * len(truth) // MOST_ROWS
-    ordered: NDArray[np.float64] = np.sort(np.abs(truth[rows] - prediction[rows]), axis=0)
-    return ordered
+    return np.sort(np.abs(truth[rows] - prediction[rows]), axis=0)
 
 
 def rank(rows: int, level: float) -> int:
@@ -62,10 +58,7 @@ def fewest_rows(level: float) -> int:
 def half_widths(sorted_residuals: NDArray[np.float64], level: float) -> NDArray[np.float64] | None:
     """Return q (T,), in the units of the data, or None if there are too few rows."""
     place = rank(len(sorted_residuals), level)
-    if place > len(sorted_residuals):
-        return None
-    widths: NDArray[np.float64] = sorted_residuals[place - 1]
-    return widths
+    return None if place > len(sorted_residuals) else np.asarray(sorted_residuals[place - 1])
 
 
 def coverage(
@@ -87,9 +80,8 @@ def describe(
     """
     levels: list[dict[str, Any]] = []
     for level in LEVELS:
-        widths = half_widths(sorted_residuals, level)
-        if widths is not None:
-            by_target: Mapping[str, float] = dict(zip(labels, widths.tolist(), strict=True))
+        if (widths := half_widths(sorted_residuals, level)) is not None:
+            by_target = dict(zip(labels, widths.tolist(), strict=True))
             covered = None if test is None else coverage(*test, widths)
             levels.append({"level": level, "half_width": by_target, "coverage": covered})
     return levels

@@ -1,12 +1,9 @@
-"""Metrics in the units of the data: how far predictions are from the truth.
-
-NumPy in, plain numbers out. `ml2021.data` undoes the preprocessing first;
-`ml2021.evaluation.baselines` fits the baselines that scores are compared with.
-
-    N  rows        T  targets        C  classes
+"""Metrics: how far predictions are from the truth. Arrays in, plain numbers out.
 
 A score that is undefined (no rows, a constant truth for R², one class for AUROC) or beyond the
 largest float64 is None, so that every score can be written as JSON.
+
+Legend: N rows, T targets, C classes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,9 +13,7 @@ from numpy.typing import NDArray
 
 Scores = dict[str, float | None]
 """Metric -> score; None where it is undefined."""
-
 REAL_METRICS = ("mae", "rmse", "r2")
-
 CLASS_METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "auroc")
 
 
@@ -66,7 +61,7 @@ def regression_scores_of_each(
     """Return `regression_scores` of each of K predictions (K, N, T) of one truth (N, T)."""
     _check_regression(truth, predictions)
     if truth.size == 0:
-        return [{"mae": None, "rmse": None, "r2": None} for _ in predictions]
+        return [dict.fromkeys(REAL_METRICS, None) for _ in predictions]
     # Squares cannot overflow: the CSV reader refuses numbers beyond float32, and an output times a
     # target's scale is below 1.2e77. C order makes sums independent of the memory layout.
     errors = np.subtract(truth, predictions, order="C").reshape(len(predictions), -1)
@@ -121,9 +116,7 @@ def classification_scores(truth: NDArray[np.int64], probabilities: NDArray[np.fl
     _check_classification(truth, probabilities)
     rows, classes = probabilities.shape
     if rows == 0:
-        return dict.fromkeys(
-            ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "auroc"), None
-        )
+        return dict.fromkeys(CLASS_METRICS, None)
     predicted = probabilities.argmax(axis=1)
     known = bool((truth >= 0).all())
     # The unknown class becomes class C, which is never predicted.
@@ -226,7 +219,6 @@ def _auroc(positive: NDArray[np.bool_], probabilities: NDArray[np.float64]) -> f
     if positives == 0 or negatives == 0:
         return None
     _, group, sizes = np.unique(probabilities[:, 1], return_inverse=True, return_counts=True)
-    last_rank = np.cumsum(sizes)
-    mean_rank = last_rank - (sizes - 1) / 2.0
+    mean_rank = np.cumsum(sizes) - (sizes - 1) / 2.0
     rank_sum = float(mean_rank[group][positive].sum())
     return (rank_sum - positives * (positives + 1) / 2.0) / (positives * negatives)

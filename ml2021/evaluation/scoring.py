@@ -1,7 +1,6 @@
 """Scores of a network beside those of the baselines, on the same rows and in the same units.
 
-The baselines are fitted to the training rows and kept with the checkpoint, so that any other file
-can be scored against them too.
+The checkpoint keeps the fitted baselines, so that any other file can be scored against them too.
 
 Legend: K members, N rows, F inputs, T outputs or classes.
 """
@@ -26,13 +25,10 @@ from ml2021.evaluation.metrics import CLASS_METRICS, REAL_METRICS, Scores
 FittedBaselines = dict[str, NDArray[np.float64]]
 """What the baselines need: mean and median (T,) or class frequencies (C,), and the coefficients
 (F + 1, T) of least squares on standardised or one-hot targets."""
-
 _NUMBERS_AT_ONCE = 1 << 18
 """Predictions scored at once: all members of a small table, one of a large one."""
-
 ALONE = "one member"
 """The row of a table with the average scores of a single ensemble member."""
-
 SPLITS = ("test", "held-out", "validation", "train")
 """The splits that can be scored, those that say most about new rows first; held-out rows are those
 of the folds of a cross-validation, taken together."""
@@ -47,8 +43,8 @@ def best_available(evaluations: Mapping[str, object]) -> str:
 class LossUnit:
     """How a loss is shown.
 
-    name: of the loss. factor: from standardised units to those that are shown. label: the name with
-    its unit, as an axis has it: mse (views²), cross_entropy (nats).
+    factor: from standardised units to those that are shown. label: the name with its unit, such as
+    mse (views²) or cross_entropy (nats).
     """
 
     name: str
@@ -88,9 +84,7 @@ class SplitScores(Record):
     def _check_metrics(self) -> Self:
         if tuple(self.scores) not in (REAL_METRICS, CLASS_METRICS):
             raise ValueError("scores that are not those of a task")
-        if not self.baselines or any(
-            tuple(scores) != tuple(self.scores) for scores in self.baselines.values()
-        ):
+        if {tuple(scores) for scores in self.baselines.values()} != {tuple(self.scores)}:
             raise ValueError("baselines that are not scored like the network")
         return self
 
@@ -126,11 +120,7 @@ class Evaluation(SplitScores):
 
 def mean_scores(scores: Sequence[Scores]) -> Scores:
     """Return the mean of each score where it is defined; None where it never is."""
-    means: Scores = {}
-    for name in scores[0]:
-        known = [value for one in scores if (value := one[name]) is not None]
-        means[name] = sum(known) / len(known) if known else None
-    return means
+    return {name: sum(v) / len(v) if v else None for name, v in _defined(scores).items()}
 
 
 def standard_errors(scores: Sequence[Scores]) -> Scores:
@@ -138,27 +128,28 @@ def standard_errors(scores: Sequence[Scores]) -> Scores:
 
     s/√n with the sample's deviation s, over the n that are defined.
     """
-    errors: Scores = {}
-    for name in scores[0]:
-        known = [value for one in scores if (value := one[name]) is not None]
-        errors[name] = stdev(known) / len(known) ** 0.5 if len(known) > 1 else None
-    return errors
+    return {
+        name: stdev(values) / len(values) ** 0.5 if len(values) > 1 else None
+        for name, values in _defined(scores).items()
+    }
+
+
+def _defined(scores: Sequence[Scores]) -> dict[str, list[float]]:
+    return {name: [v for one in scores if (v := one[name]) is not None] for name in scores[0]}
 
 
 def fit_baselines(preprocessing: Preprocessing, train: Samples) -> FittedBaselines:
     """Return the baselines of the training rows."""
     target = preprocessing.target
     if isinstance(target, ClassTarget):
-        one_hot = np.eye(target.width)[train.classes]
-        solution = baselines.fit_least_squares(train.inputs, one_hot)
-        frequencies = baselines.class_frequencies(train.classes, target.width)
-        return {"frequencies": frequencies, "least_squares": solution.coefficients}
-    solution = baselines.fit_least_squares(train.inputs, target.standardise(train.values))
-    return {
-        "mean": train.values.mean(axis=0),
-        "median": np.median(train.values, axis=0),
-        "least_squares": solution.coefficients,
-    }
+        constants = {"frequencies": baselines.class_frequencies(train.classes, target.width)}
+        targets = np.eye(target.width)[train.classes]
+    else:
+        values = train.values
+        constants = {"mean": values.mean(axis=0), "median": np.median(values, axis=0)}
+        targets = target.standardise(values)
+    solution = baselines.fit_least_squares(train.inputs, targets)
+    return {**constants, "least_squares": solution.coefficients}
 
 
 def baseline_shapes(preprocessing: Preprocessing) -> dict[str, tuple[int, ...]]:
@@ -182,8 +173,7 @@ def to_predictions(
     if isinstance(target, RealTargets):
         return target.restore(wide)
     powers = np.exp(wide - wide.max(axis=1, keepdims=True))
-    probabilities: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
-    return probabilities
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
 def score(
@@ -235,10 +225,7 @@ def baseline_predictions(
             "majority_class": np.tile(fitted["frequencies"], (rows, 1)),
             "least_squares": np.eye(target.width)[linear.argmax(axis=1)],
         }
-    others = {
-        "mean": np.tile(fitted["mean"], (rows, 1)),
-        "median": np.tile(fitted["median"], (rows, 1)),
-    }
+    others = {name: np.tile(fitted[name], (rows, 1)) for name in ("mean", "median")}
     if samples.previous is not None:
         others["previous_value"] = np.tile(samples.previous[:, None], (1, target.width))
     return {**others, "least_squares": target.restore(linear)}
@@ -253,44 +240,29 @@ def evaluate_against(
 ) -> Evaluation:
     """Score predictions and those of the baselines against values (N, T) or classes (N,)."""
     target = preprocessing.target
+    confusion = None
     if isinstance(target, ClassTarget):
-        return _evaluate_classes(target, np.asarray(truth, np.int64), predictions, others, members)
-    values = np.asarray(truth, np.float64)
-    return Evaluation(
-        rows=len(values),
-        truth_sha256=_digest(target.labels, values),
-        scores=metrics.regression_scores(values, predictions),
-        targets=metrics.regression_scores_per_target(values, predictions, target.labels),
-        baselines={name: metrics.regression_scores(values, p) for name, p in others.items()},
-        members=tuple(members),
-    )
-
-
-def _digest(labels: Sequence[str], truth: NDArray[Any]) -> str:
-    """Return the SHA-256 over the names of the targets or classes, and the truth."""
-    digest = hashlib.sha256(json.dumps(labels).encode())
+        classes = np.asarray(truth, np.int64)
+        scores = metrics.classification_scores(classes, predictions)
+        targets = metrics.classification_scores_per_class(classes, predictions, target.labels)
+        scored = {name: metrics.classification_scores(classes, p) for name, p in others.items()}
+        scored["least_squares"] |= {"log_loss": None, "auroc": None}  # they need probabilities
+        known, predicted = classes >= 0, predictions.argmax(axis=1)
+        table = metrics.confusion_matrix(classes[known], predicted[known], target.width)
+        confusion = tuple(map(tuple, table.tolist()))
+    else:
+        values = np.asarray(truth, np.float64)
+        scores = metrics.regression_scores(values, predictions)
+        targets = metrics.regression_scores_per_target(values, predictions, target.labels)
+        scored = {name: metrics.regression_scores(values, p) for name, p in others.items()}
+    digest = hashlib.sha256(json.dumps(target.labels).encode())
     digest.update(np.ascontiguousarray(truth).data)
-    return digest.hexdigest()
-
-
-def _evaluate_classes(
-    target: ClassTarget,
-    classes: NDArray[np.int64],
-    predictions: NDArray[np.float64],
-    others: Mapping[str, NDArray[np.float64]],
-    members: Sequence[Scores],
-) -> Evaluation:
-    scored = {name: metrics.classification_scores(classes, p) for name, p in others.items()}
-    scored["least_squares"] |= {"log_loss": None, "auroc": None}  # they need probabilities
-    known = classes >= 0
-    predicted = predictions.argmax(axis=1)
-    table = metrics.confusion_matrix(classes[known], predicted[known], target.width)
     return Evaluation(
-        rows=len(classes),
-        truth_sha256=_digest(target.labels, classes),
-        scores=metrics.classification_scores(classes, predictions),
-        targets=metrics.classification_scores_per_class(classes, predictions, target.labels),
+        rows=len(truth),
+        truth_sha256=digest.hexdigest(),
+        scores=scores,
         baselines=scored,
-        confusion=tuple(map(tuple, table.tolist())),
+        targets=targets,
+        confusion=confusion,
         members=tuple(members),
     )

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, RealTargets
+from ml2021.data.preprocessing.records import RealTargets
 from ml2021.engine.networks import Layout, Network, outputs
-from ml2021.inspection.features import InspectedColumn, columns_of
+from ml2021.inspection.features import columns_of
 from ml2021.runs.model import TrainedModel
 
 
@@ -40,29 +40,20 @@ def coefficients(model: TrainedModel) -> Coefficients | None:
     # An ensemble of linear functions is linear too.
     layer = model.theta.double().mean(0).view(model.network.layout.shapes[0]).cpu().numpy()
     target = model.preprocessing.target
-    if isinstance(target, ClassTarget):
-        names = target.labels
+    names = target.labels
+    if isinstance(target, RealTargets):
+        scales, means = np.array(target.scales), np.array(target.means)
+    else:
         if target.width == 2:
             layer, names = layer[1:] - layer[:1], names[1:]
         scales, means = np.ones(len(layer)), np.zeros(len(layer))
-    else:
-        names = target.labels
-        scales, means = np.array(target.scales), np.array(target.means)
     effects = layer[:, :-1].T * scales
-    spread, centre = _input_units(model.preprocessing)
+    spread, centre = np.ones(len(effects)), np.zeros(len(effects))
+    for column in columns_of(model.preprocessing):
+        spread[column.start], centre[column.start] = column.scale, column.mean
     weights = effects / spread[:, None]
     constants = layer[:, -1] * scales + means - centre @ weights
     return Coefficients(model.preprocessing.inputs, weights, effects, constants, names)
-
-
-def _input_units(preprocessing: Preprocessing) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the scale (F,) and the mean (F,) of every input: 1 and 0 for one-hot inputs."""
-    width = len(preprocessing.inputs)
-    scale, mean = np.ones(width), np.zeros(width)
-    for column in columns_of(preprocessing):
-        if column.categories is None:
-            scale[column.start], mean[column.start] = column.scale, column.mean
-    return scale, mean
 
 
 @dataclass(frozen=True)
@@ -93,16 +84,11 @@ def terms(model: TrainedModel, low: float, high: float) -> Terms | None:
     inputs = _with_ones(((x - column.mean) / column.scale)[:, None])
     *_, last = network.layout.views(model.theta)
     constant = target.means[0] + scale * float(last[0, 0, -1])
-    if network.layout.hidden:
-        weights = last[0, 0, :-1]
-        units = len(weights)
-        diagonal = torch.cat([weights.diag(), weights.new_zeros(units, 1)], dim=1)
-        each = Network(Layout((*network.layout.sizes[:-1], units)), network.activation)
-        before = model.theta[:, : -last.numel()]
-        theta = torch.cat([before, diagonal.flatten()[None]], dim=1)
-    else:
-        each, theta = network, model.theta.clone()
-        theta[:, -1] = 0
+    weights = last[0, 0, :-1]
+    units = len(weights)
+    diagonal = torch.cat([weights.diag(), weights.new_zeros(units, 1)], dim=1)
+    each = Network(Layout((*network.layout.sizes[:-1], units)), network.activation)
+    theta = torch.cat([model.theta[:, : -last.numel()], diagonal.flatten()[None]], dim=1)
     curves = outputs(each, theta, torch.from_numpy(inputs).to(theta.device))[0].T.cpu().numpy()
     return Terms(x, constant, scale * curves.astype(np.float64))
 
@@ -153,20 +139,16 @@ def typical_unit(model: TrainedModel) -> Unit | None:
     }
     theta = torch.tensor([[*wbc, 0.0] for three in tried.values() for wbc in three])
     # θ of one unit is w and b of the hidden layer, then c and the bias of the output.
-    heights_of = outputs(single, theta, inputs)[:, :, 0].double().numpy() * target.scales[0]
-    curves = {}
+    scale, curves = target.scales[0], {}
+    heights_of = outputs(single, theta, inputs)[:, :, 0].double().numpy() * scale
     for index, (name, three) in enumerate(tried.items()):
-        in_units = [_unit_numbers(column, target.scales[0], *wbc) for wbc in three]
-        values = tuple(numbers["wbc".index(name)] for numbers in in_units)
+        in_units = [
+            {"w": w / column.scale, "b": b - w * column.mean / column.scale, "c": c * scale}
+            for w, b, c in three
+        ]
+        values = tuple(each[name] for each in in_units)
         curves[name] = (values, heights_of[3 * index : 3 * index + 3])
     return Unit(column.name, network.activation, column.mean + column.scale * z, curves)
-
-
-def _unit_numbers(
-    column: InspectedColumn, scale: float, w: float, b: float, c: float
-) -> tuple[float, float, float]:
-    """Return w, b and c in the units of the data."""
-    return w / column.scale, b - w * column.mean / column.scale, c * scale
 
 
 def _with_ones(columns: NDArray[np.float64]) -> NDArray[np.float32]:

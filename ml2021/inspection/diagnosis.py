@@ -1,10 +1,11 @@
 """The diagnosis of a run: underfitting, poor optimisation or overfitting, and what to try next."""
 
+import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, assert_never
+from typing import Literal
 
 from ml2021.config import schema
 from ml2021.evaluation.scoring import Evaluation, best_available
@@ -23,68 +24,8 @@ from ml2021.inspection.evidence import (
 from ml2021.runs.directory import RunDirectory
 from ml2021.runs.summary import read_environment
 
-
-def overfitting_advice(evidence: Evidence) -> str:
-    """Return what helps against overfitting, the most reliable first."""
-    rows = evidence.evaluations["train"].rows
-    means = f"fewer parameters ({evidence.parameters:,} for {rows:,} rows), more weight decay"
-    if _can_be_ensemble(evidence.config):
-        means = f"an ensemble (train.members), {means}"
-    if evidence.config.train.early_stopping is None:
-        means += ", early stopping"
-    return f"Next: more rows, {means}, or fewer columns."
-
-
-def _can_be_ensemble(config: schema.Config) -> bool:
-    """Whether members would differ: a linear model has a single optimum, whatever the seed."""
-    return config.train.members == 1 and not isinstance(config.model, schema.Linear)
-
-
-def regularised(evidence: Evidence) -> tuple[str, ...]:
-    """Return the setting most likely to reduce overfitting.
-
-    On nine tables, eight of them real, five members had a lower test error than one on all nine, a
-    quarter of the units on four, and ten times the weight decay on four.
-    """
-    if _can_be_ensemble(evidence.config):
-        return ("train.members=5",)
-    model = evidence.config.model
-    match model:
-        case schema.Linear():
-            decay = max(10 * evidence.config.optimizer.weight_decay, 0.01)
-            return (f"optimizer.weight_decay={decay:g}",)
-        case schema.SigmoidSum():
-            return (f"model.units={max(1, model.units // 4)}",)
-        case schema.ReluStack():
-            return (f"model.widths={[max(1, width // 4) for width in model.widths]}",)
-        case _:
-            assert_never(model)
-
-
-def larger_model(evidence: Evidence) -> tuple[str, ...]:
-    """Return a more flexible model."""
-    model = evidence.config.model
-    match model:
-        case schema.Linear():
-            return ("model=relu_stack",)
-        case schema.SigmoidSum():
-            return (f"model.units={2 * model.units}",)
-        case schema.ReluStack():
-            return (f"model.widths={[2 * width for width in model.widths]}",)
-        case _:
-            assert_never(model)
-
-
-def more_training(evidence: Evidence) -> tuple[str, ...]:
-    """Return more epochs if the last was the best, else a higher learning rate."""
-    if evidence.is_falling:
-        return (f"train.epochs={3 * evidence.config.train.epochs}",)
-    return (f"optimizer.lr={3 * evidence.config.optimizer.lr:g}",)
-
-
-def lower_learning_rate(evidence: Evidence) -> tuple[str, ...]:
-    """Return a tenth of the learning rate."""
-    return (f"optimizer.lr={evidence.config.optimizer.lr / 10:g}",)
+_OPTION_AND_VALUE = re.compile("(?<=^--config)=|(?<=^--set)=")
+"""Where --config=a.yaml becomes two words."""
 
 
 def next_command(command: Sequence[str], config_path: str, settings: Sequence[str]) -> str:
@@ -93,7 +34,7 @@ def next_command(command: Sequence[str], config_path: str, settings: Sequence[st
     `command` is the command line of the run; if it names no config, `config_path` is used.
     """
     path, overrides = config_path, []
-    words = [half for word in command for half in _option_and_value(word)]
+    words = [half for word in command for half in _OPTION_AND_VALUE.split(word, maxsplit=1)]
     for flag, value in pairwise(words):
         if flag == "--config":
             path = value
@@ -103,14 +44,6 @@ def next_command(command: Sequence[str], config_path: str, settings: Sequence[st
     kept = [text for text in overrides if text.partition("=")[0] not in changed]
     sets = [word for text in (*kept, *settings) for word in ("--set", text)]
     return shlex.join(["ml2021", "train", "--config", path, *sets])
-
-
-def _option_and_value(word: str) -> list[str]:
-    """Return --config=a.yaml as two words."""
-    if word.startswith(("--config=", "--set=")):
-        flag, _, value = word.partition("=")
-        return [flag, value]
-    return [word]
 
 
 Finding = Literal[
@@ -133,6 +66,48 @@ class Diagnosis:
     settings: tuple[str, ...] = ()
 
 
+def _found(finding: Finding, why: str, advice: str, *settings: str) -> Diagnosis:
+    return Diagnosis(finding, (f"{finding.capitalize()}: {why}", advice), settings)
+
+
+def _inconclusive(why: str, *advice: str) -> Diagnosis:
+    return Diagnosis("inconclusive", (f"Not enough evidence for a diagnosis: {why}.", *advice))
+
+
+def _overfitting(evidence: Evidence, why: str) -> Diagnosis:
+    """Return what helps against overfitting, the most reliable first; one of it as a setting.
+
+    On nine tables, eight of them real, five members had a lower test error than one on all nine, a
+    quarter of the units on four, and ten times the weight decay on four.
+    """
+    config, rows = evidence.config, evidence.evaluations["train"].rows
+    means = f"fewer parameters ({evidence.parameters:,} for {rows:,} rows), more weight decay"
+    if config.train.early_stopping is None:
+        means += ", early stopping"
+    if isinstance(config.model, schema.Linear):  # it has a single optimum, whatever the seed
+        setting = f"optimizer.weight_decay={max(10 * config.optimizer.weight_decay, 0.01):g}"
+    elif config.train.members > 1:
+        setting = _resized(config.model, lambda units: max(1, units // 4))
+    else:
+        means = f"an ensemble (train.members), {means}"
+        setting = "train.members=5"
+    return _found("overfitting", why, f"Next: more rows, {means}, or fewer columns.", setting)
+
+
+def _larger_model(config: schema.Config) -> str:
+    """Return the setting of a more flexible model."""
+    if isinstance(config.model, schema.Linear):
+        return "model=relu_stack"
+    return _resized(config.model, lambda units: 2 * units)
+
+
+def _resized(model: schema.SigmoidSum | schema.ReluStack, resize: Callable[[int], int]) -> str:
+    """Return the setting that changes the number of units of each hidden layer."""
+    if isinstance(model, schema.SigmoidSum):
+        return f"model.units={resize(model.units)}"
+    return f"model.widths={[resize(width) for width in model.widths]}"
+
+
 def diagnose(evidence: Evidence) -> Diagnosis:
     """Return what keeps this run from being better."""
     split = best_available(evidence.evaluations)
@@ -147,7 +122,7 @@ def diagnose(evidence: Evidence) -> Diagnosis:
 
 def _diagnose_training_error(evidence: Evidence) -> Diagnosis | None:
     """Explain a training error that is no better than the baselines'; None if it is better."""
-    train, metric = evidence.evaluations["train"], evidence.metric
+    train, metric, config = evidence.evaluations["train"], evidence.metric, evidence.config
     error = error_of(metric, train.scores)
     if error is None:
         return _inconclusive(f"{heading(metric)} is undefined on the training rows")
@@ -156,49 +131,53 @@ def _diagnose_training_error(evidence: Evidence) -> Diagnosis | None:
         return None
     figures = f"{heading(metric)} is {_compared(metric, train, best)} on the training rows"
     if evidence.is_rising:
-        words = (
-            f"Optimisation: {figures}. The training loss ended higher than it began: the learning "
-            "rate is too high.",
+        return _found(
+            "optimisation",
+            f"{figures}. The training loss ended higher than it began: the learning rate is too "
+            "high.",
             "Next: a lower learning rate, or train.clip_norm.",
+            f"optimizer.lr={config.optimizer.lr / 10:g}",
         )
-        return Diagnosis("optimisation", words, lower_learning_rate(evidence))
     lowest = evidence.lowest_training
     if lowest is not None and lowest < least * (1 - 2 * CLEARLY):
-        words = (
-            f"Overfitting: {figures}. Training later reduced it to {number(lowest)}, but "
-            f"validation stopped improving after epoch {evidence.best_epoch:,}, whose parameters "
-            "are kept.",
-            overfitting_advice(evidence),
+        return _overfitting(
+            evidence,
+            f"{figures}. Training later reduced it to {number(lowest)}, but validation stopped "
+            f"improving after epoch {evidence.best_epoch:,}, whose parameters are kept.",
         )
-        return Diagnosis("overfitting", words, regularised(evidence))
     linear = error_of(metric, train.baselines["least_squares"])
     is_beaten_by_linear = linear is not None and error > linear * (1 + CLEARLY)
+    is_linear = isinstance(config.model, schema.Linear)
     # Least squares minimises squared errors, so it bounds a linear model's error only for numbers.
-    is_bound = metric != "accuracy"
-    if is_beaten_by_linear and (is_bound or not isinstance(evidence.config.model, schema.Linear)):
-        words = (
-            f"Optimisation: {figures}. The model can represent the least-squares fit, so capacity "
-            "is not the limit; training has not reached it.",
+    if is_beaten_by_linear and not (is_linear and metric == "accuracy"):
+        return _found(
+            "optimisation",
+            f"{figures}. The model can represent the least-squares fit, so capacity is not the "
+            "limit; training has not reached it.",
             "Next: more epochs, or another learning rate.",
+            f"train.epochs={3 * config.train.epochs}"
+            if evidence.is_falling
+            else f"optimizer.lr={3 * config.optimizer.lr:g}",
         )
-        return Diagnosis("optimisation", words, more_training(evidence))
-    if isinstance(evidence.config.model, schema.Linear):
-        words = (
-            f"Model bias: {figures}. A linear model can hardly do better on these columns.",
+    if is_linear:
+        return _found(
+            "model bias",
+            f"{figures}. A linear model can hardly do better on these columns.",
             "Next: a more flexible model, or more informative columns.",
+            _larger_model(config),
         )
-        return Diagnosis("model bias", words, ("model=relu_stack",))
-    words = (
-        f"Model bias or optimisation: {figures}. These scores do not show which.",
+    return _found(
+        "model bias or optimisation",
+        f"{figures}. These scores do not show which.",
         "Next: a larger model. If its training loss is lower, this one was too simple; if not, "
         "change the learning rate or the number of epochs, or the columns carry no more signal.",
+        _larger_model(config),
     )
-    return Diagnosis("model bias or optimisation", words, larger_model(evidence))
 
 
 def _diagnose_held_out_error(evidence: Evidence) -> Diagnosis:
     """Compare held-out with training rows, given a training error well below the baselines'."""
-    evaluations, metric = evidence.evaluations, evidence.metric
+    evaluations, metric, config = evidence.evaluations, evidence.metric, evidence.config
     train = evaluations["train"]
     split = next((s for s in ("validation", "held-out", "test") if s in evaluations), None)
     if split is None:
@@ -224,56 +203,51 @@ def _diagnose_held_out_error(evidence: Evidence) -> Diagnosis:
     beside = f"; least squares goes from {before} to {after}"
     ratio = difficulty_ratio(metric, train, held, evidence.inputs)
     if is_worse(metric, train_error * ratio, error, held.rows):
-        words = (f"Overfitting: {figures}{beside}.", overfitting_advice(evidence))
-        return Diagnosis("overfitting", words, regularised(evidence))
+        return _overfitting(evidence, f"{figures}{beside}.")
     if lost := _diagnose_lost_gain(evidence):
         return lost
-    is_shifted = not _is_random(evidence.config, split)
-    if is_shifted and is_worse(metric, train_error, error, held.rows):
-        words = (
-            f"Mismatch: {figures}{beside}. The {split} rows are harder for the baselines too, so "
-            "the gap is not overfitting: these rows differ from the training rows.",
+    if not _is_random(config, split) and is_worse(metric, train_error, error, held.rows):
+        return _found(
+            "mismatch",
+            f"{figures}{beside}. The {split} rows are harder for the baselines too, so the gap is "
+            "not overfitting: these rows differ from the training rows.",
             "Next: training rows that resemble them (data.split), or columns that capture what "
             "has changed.",
         )
-        return Diagnosis("mismatch", words)
-    if split == "validation" and "test" in evaluations:
+    if split == "validation" and "test" in evaluations and not _is_random(config, "test"):
         test = evaluations["test"]
         test_error = error_of(metric, test.scores)
-        ratio = difficulty_ratio(metric, held, test, evidence.inputs)
-        is_shifted = not _is_random(evidence.config, "test") and test.rows >= FEW_ROWS
+        expected = error * difficulty_ratio(metric, held, test, evidence.inputs)
         if (
-            is_shifted
+            test.rows >= FEW_ROWS
             and test_error is not None
-            and is_worse(metric, error * ratio, test_error, test.rows)
+            and is_worse(metric, expected, test_error, test.rows)
         ):
-            words = (
-                f"Mismatch: {figures}, but {number(test.scores[metric])} on the test rows: these "
-                "differ from the other rows.",
+            return _found(
+                "mismatch",
+                f"{figures}, but {number(test.scores[metric])} on the test rows: these differ "
+                "from the other rows.",
                 "Next: validation rows that resemble the test rows (data.split), and training "
                 "rows that cover both.",
             )
-            return Diagnosis("mismatch", words)
     if evidence.is_falling:
         words = (
             f"Fine so far: {figures}. The last epoch was the best, so more epochs may help.",
             "Next: more epochs.",
         )
-        return Diagnosis("fine", words, (f"train.epochs={2 * evidence.config.train.epochs}",))
-    words = (
-        f"Fine: {figures}{beside}. Neither the training error nor the gap is large.",
+        return Diagnosis("fine", words, (f"train.epochs={2 * config.train.epochs}",))
+    return _found(
+        "fine",
+        f"{figures}{beside}. Neither the training error nor the gap is large.",
         "Next: a larger model, as long as the gap stays small; or more rows or columns.",
+        _larger_model(config),
     )
-    return Diagnosis("fine", words, larger_model(evidence))
 
 
 def _is_random(config: schema.Config, split: str) -> bool:
     """Whether the rows of that split were drawn at random, so that they cannot differ in kind."""
     is_own_file = split == "test" and config.data.test_path is not None
-    section = config.data.split
-    return (
-        not is_own_file and section is not None and section.method not in ("sequential", "column")
-    )
+    return not is_own_file and config.data.split.method not in ("sequential", "column")
 
 
 def _diagnose_lost_gain(evidence: Evidence) -> Diagnosis | None:
@@ -291,12 +265,8 @@ def _diagnose_lost_gain(evidence: Evidence) -> Diagnosis | None:
     )
     before = error_of(metric, train.baselines[name])
     if before is not None and train_error < before * (1 - LEAST_GAP):
-        words = (
-            f"Overfitting: {figures}. Its advantage over {name.replace('_', ' ')} does not carry "
-            "over to new rows.",
-            overfitting_advice(evidence),
-        )
-        return Diagnosis("overfitting", words, regularised(evidence))
+        advantage = f"Its advantage over {name.replace('_', ' ')} does not carry over to new rows."
+        return _overfitting(evidence, f"{figures}. {advantage}")
     difference = 2 * standard_error(metric, error, held.rows)
     reason = "the small advantage in training is lost on these rows"
     if error - best <= difference:
@@ -311,11 +281,6 @@ def _compared(metric: str, evaluation: Evaluation, baseline: str) -> str:
     """Return the network's score with a baseline's: 60.00 (least squares: 50.00)."""
     own, other = evaluation.scores[metric], evaluation.baselines[baseline][metric]
     return f"{number(own)} ({baseline.replace('_', ' ')}: {number(other)})"
-
-
-def _inconclusive(why: str, advice: str = "") -> Diagnosis:
-    words = (f"Not enough evidence for a diagnosis: {why}.", advice)
-    return Diagnosis("inconclusive", tuple(word for word in words if word))
 
 
 def describe_diagnosis(diagnosis: Diagnosis, run: RunDirectory) -> list[str]:

@@ -14,10 +14,8 @@ from ml2021.runs.metrics_csv import History
 
 FEW_ROWS = 20
 """Errors on fewer rows are too uncertain to compare."""
-
 CLEARLY = 0.02
 """By which share an error must be lower than another to count as lower."""
-
 LEAST_GAP = 0.1
 """By which share an error must exceed the training error to count as overfitting."""
 
@@ -80,9 +78,8 @@ def error_of(metric: str, scores: Scores) -> float | None:
 def best_baseline(metric: str, evaluation: Evaluation) -> tuple[str, float]:
     """Return the name and the error of the best baseline; ∞ if all are undefined."""
     errors = {name: error_of(metric, scores) for name, scores in evaluation.baselines.items()}
-    known = {name: math.inf if error is None else error for name, error in errors.items()}
-    name = min(known, key=lambda name: known[name])
-    return name, known[name]
+    known = [(name, math.inf if error is None else error) for name, error in errors.items()]
+    return min(known, key=lambda pair: pair[1])
 
 
 def standard_error(metric: str, error: float, rows: int) -> float:

@@ -13,21 +13,16 @@ output's name for its unit.
 
 import math
 import re
+from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import zip_longest
+from itertools import accumulate, zip_longest
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml2021.data.preprocessing.records import (
-    CategoryFeature,
-    NumberFeature,
-    Preprocessing,
-    RealTargets,
-    value_text,
-)
+from ml2021.data.preprocessing.records import NumberFeature, Preprocessing, RealTargets, value_text
 from ml2021.engine.networks import Layout
 from ml2021.errors import ConfigError
 from ml2021.formatting import echo, suggest
@@ -61,38 +56,34 @@ def columns_of(preprocessing: Preprocessing) -> list[InspectedColumn]:
     columns: list[InspectedColumn] = []
     start = 0
     for feature in preprocessing.features:
-        width = len(feature.inputs)
-        match feature:
-            case NumberFeature():
-                columns.append(
-                    InspectedColumn(feature.name, start, width, feature.mean, feature.scale)
-                )
-            case CategoryFeature():
-                texts = tuple(value_text(value) for value in feature.categories)
-                columns.append(InspectedColumn(feature.name, start, width, categories=texts))
+        name, width = feature.name, len(feature.inputs)
+        if isinstance(feature, NumberFeature):
+            columns.append(InspectedColumn(name, start, width, feature.mean, feature.scale))
+        else:
+            texts = tuple(map(value_text, feature.categories))
+            columns.append(InspectedColumn(name, start, width, categories=texts))
         start += width
     if (history := preprocessing.history) is not None:
-        names = preprocessing.inputs[start:]
-        for index, name in enumerate(names, start):
-            columns.append(InspectedColumn(name, index, 1, history.mean, history.scale))
+        columns += [
+            InspectedColumn(name, index, 1, history.mean, history.scale)
+            for index, name in enumerate(preprocessing.inputs[start:], start)
+        ]
     return columns
 
 
 def image_shape(preprocessing: Preprocessing) -> tuple[int, int] | None:
     """Return the height and width of the image whose pixels are the inputs, or None.
 
-    Pixels share one scale. An image has the shape of the targets if these are as many, else it is
-    a square.
+    Pixels share one scale. An image has the targets' shape if these are as many, else it is square.
     """
     columns, target = columns_of(preprocessing), preprocessing.target
     count = len(columns)
     is_image = preprocessing.history is None and len({c.scale for c in columns}) == 1
     if count < _FEWEST_PIXELS or not is_image or any(c.width != 1 for c in columns):
         return None
-    if isinstance(target, RealTargets) and target.shape is not None and len(target.shape) == 2:
-        height, width = target.shape
-        if height * width == count:
-            return height, width
+    shape = target.shape if isinstance(target, RealTargets) else None
+    if shape is not None and len(shape) == 2 and math.prod(shape) == count:
+        return shape[0], shape[1]
     side = math.isqrt(count)
     return (side, side) if side * side == count else None
 
@@ -111,10 +102,8 @@ def column_text(column: InspectedColumn, inputs: NDArray[np.float32]) -> str:
 
 
 ModelType = Literal["linear", "sigmoid_sum", "relu_stack"]
-
 _MOST_NAMED = 100_000
 """Larger networks have numbered names only, since a dict of all spellings would fill the memory."""
-
 _FEW = 12
 """Up to this many names are listed in full."""
 
@@ -139,6 +128,8 @@ class ParameterNames:
         self._inputs = preprocessing.inputs
         self._outputs = preprocessing.target.labels
         self._is_large = layout.parameters > _MOST_NAMED
+        sizes = (units * columns for units, columns in layout.shapes)
+        self._starts = [0, *accumulate(sizes)]  # of each layer in θ, and its end
 
     def find(self, text: str, option: str) -> Parameter:
         """Return the parameter of that name. Raises ConfigError, which lists the names."""
@@ -151,7 +142,7 @@ class ParameterNames:
             written = [bracketed, plain, bracketed.replace("-", "−"), plain.replace("-", "−")]
             index = next((self._indices[name] for name in written if name in self._indices), None)
         if index is None:
-            hint = "" if self._is_large else suggest(text, self._names(0, self._layout.parameters))
+            hint = "" if self._is_large else suggest(text, self._names())
             raise ConfigError(
                 f"{option} {echo(text)}: no such parameter{hint}; there are {self._summary()}"
             )
@@ -159,24 +150,21 @@ class ParameterNames:
 
     def at(self, index: int) -> Parameter:
         """Return the parameter at that index of θ."""
-        first = 0
-        for layer, (units, columns) in enumerate(self._layout.shapes):
-            if index < first + units * columns:
-                unit, column = divmod(index - first, columns)
-                place = column if column < columns - 1 else None
-                return Parameter(index, layer, unit, place, self._spellings(layer, unit, place)[0])
-            first += units * columns
-        raise IndexError(index)
+        place = self._place(index)
+        return Parameter(index, *place, self._spellings(*place)[0])
+
+    def _place(self, index: int) -> tuple[int, int, int | None]:
+        """Return the layer, the unit and the input (None for a bias) of a parameter."""
+        layer = bisect_right(self._starts, index) - 1
+        columns = self._layout.shapes[layer][1]
+        unit, column = divmod(index - self._starts[layer], columns)
+        return layer, unit, column if column < columns - 1 else None
 
     @cached_property
     def _indices(self) -> dict[str, int]:
         """Every spelling -> index. Of parameters that share one, that with the better rank."""
-        spellings = (
-            self._spellings(layer, unit, place)
-            for layer, (units, columns) in enumerate(self._layout.shapes)
-            for unit in range(units)
-            for place in (*range(columns - 1), None)
-        )
+        places = map(self._place, range(self._layout.parameters))
+        spellings = (self._spellings(*place) for place in places)
         indices: dict[str, int] = {}
         for of_one_rank in zip_longest(*spellings):
             for index, name in enumerate(of_one_rank):
@@ -218,26 +206,24 @@ class ParameterNames:
         if len(numbers) not in (2, 3) or not 0 <= numbers[0] < len(shapes):
             return None
         layer, unit, *place = numbers
-        before = sum(units * columns for units, columns in shapes[:layer])
         columns = shapes[layer][1]
-        index = before + unit * columns + (place[0] if place else columns - 1)
+        index = self._starts[layer] + unit * columns + (place[0] if place else columns - 1)
         is_own = 0 <= index < self._layout.parameters and self.at(index).name == text
         return index if is_own else None
 
-    def _names(self, start: int, stop: int) -> list[str]:
-        return [self.at(index).name for index in range(start, stop)]
+    def _names(self) -> list[str]:
+        return [self.at(index).name for index in range(self._layout.parameters)]
 
     def _summary(self) -> str:
         """Return all names if they are few, else the first and the last of each kind."""
         if self._layout.parameters <= _FEW:
-            return ", ".join(map(echo, self._names(0, self._layout.parameters)))
-        spans, start = [], 0
-        for units, columns in self._layout.shapes:
-            end = start + units * columns - 1
-            for first, last in ((start, end - 1), (start + columns - 1, end)):
+            return ", ".join(map(echo, self._names()))
+        spans = []
+        for layer, (_, columns) in enumerate(self._layout.shapes):
+            start, end = self._starts[layer : layer + 2]
+            for first, last in ((start, end - 2), (start + columns - 1, end - 1)):
                 names = dict.fromkeys(map(echo, (self.at(first).name, self.at(last).name)))
                 spans.append(" to ".join(names))
-            start = end + 1
         return ", ".join(spans)
 
 

@@ -1,6 +1,4 @@
-"""Which columns matter, and how the output changes with them.
-
-Permutation importance and partial dependence, over many rows in one forward pass.
+"""Which columns matter, and how the output changes: permutation importance, partial dependence.
 
 Legend: N rows, F inputs, T outputs or classes, G grid points.
 """
@@ -17,14 +15,10 @@ from ml2021.inspection.rows import InspectedRows
 from ml2021.runs.model import TrainedModel
 
 _GRID = 30
-
 _SHOWN_ROWS = 30
-
 _MOST_COLUMNS = 100
-
 _MOST_PRODUCTS = 2_000_000_000
 """Multiplications of all forward passes: some tenths of a second."""
-
 _MOST_VALUES = 4_000_000
 """Inputs of one forward pass: 16 MB."""
 
@@ -52,7 +46,7 @@ def importance(model: TrainedModel, rows: InspectedRows) -> Importance:
     count = min(len(rows), max(16, min(500, _MOST_PRODUCTS // (len(shuffled) * parameters))))
     kept = evenly_spaced(len(rows), count)
     inputs, truth = rows.inputs[kept], rows.truth[kept]
-    plain = _mean_error(model, truth[None], rows.predictions[kept][None])[0]
+    plain = _mean_error(model, truth, rows.predictions[kept][None])
     order = np.random.default_rng(0).permutation(count)
     increases = np.empty(len(shuffled))
     step = max(1, _MOST_VALUES // inputs.size)
@@ -61,12 +55,10 @@ def importance(model: TrainedModel, rows: InspectedRows) -> Importance:
         batch = np.repeat(inputs[None], len(some), axis=0)
         for each, column in zip(batch, some, strict=True):
             each[:, column.places] = inputs[order][:, column.places]
-        predictions = model.predict(batch.reshape(-1, batch.shape[2]))
-        errors = _mean_error(model, truth[None], predictions.reshape(len(some), count, -1))
+        errors = _mean_error(model, truth, _predict(model, batch))
         increases[start : start + step] = errors - plain
     best = np.argsort(-increases, kind="stable")
-    ranked = [shuffled[place] for place in best]
-    return Importance(ranked, increases[best], len(columns), count)
+    return Importance([shuffled[place] for place in best], increases[best], len(columns), count)
 
 
 def _heaviest_columns(model: TrainedModel, columns: list[InspectedColumn]) -> list[InspectedColumn]:
@@ -79,15 +71,20 @@ def _heaviest_columns(model: TrainedModel, columns: list[InspectedColumn]) -> li
     return [columns[place] for place in np.argsort(weights, kind="stable")[::-1][:_MOST_COLUMNS]]
 
 
+def _predict(model: TrainedModel, batch: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the predictions (n, N, T) of several tables of rows (n, N, F + 1)."""
+    return model.predict(batch.reshape(-1, batch.shape[2])).reshape(*batch.shape[:2], -1)
+
+
 def _mean_error(
     model: TrainedModel,
     truth: NDArray[np.float64] | NDArray[np.int64],
     predictions: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Return the mean error (n,) of predictions (n, N, T) against truth (1, N, T) or (1, N)."""
+    """Return the mean error (n,) of predictions (n, N, T) against truth (N, T) or (N,)."""
     target = model.preprocessing.target
     if isinstance(target, ClassTarget):
-        known = np.asarray(truth[0], np.int64)
+        known = np.asarray(truth, np.int64)
         seen = known >= 0
         chosen = predictions[:, seen, known[seen]]
         return np.asarray(-np.log(np.maximum(chosen, 1e-15)).mean(axis=1), np.float64)
@@ -115,10 +112,7 @@ class Dependence:
 def dependence(
     model: TrainedModel, rows: InspectedRows, column: InspectedColumn
 ) -> Dependence | None:
-    """Return the partial dependence of the output that the column changes most.
-
-    None for a column with a single value.
-    """
+    """Return that of the output which the column changes most; None for a single value."""
     kept = evenly_spaced(len(rows), 120)
     inputs = rows.inputs[kept]
     if column.categories is not None:
@@ -139,8 +133,7 @@ def dependence(
         seen = column.mean + column.scale * some[(some >= low) & (some <= high)]
     batch = np.repeat(inputs[None], len(settings), axis=0)
     batch[:, :, column.places] = settings[:, None]
-    predictions = model.predict(batch.reshape(-1, batch.shape[2]))
-    predictions = predictions.reshape(len(settings), len(kept), -1)
+    predictions = _predict(model, batch)
     output, name = _most_changed(model, predictions.mean(axis=1))
     curve = predictions[:, :, output]
     some_rows = curve[:, evenly_spaced(len(kept), _SHOWN_ROWS)].T

@@ -15,7 +15,7 @@ from ml2021.engine.build import build_hyperparameters
 from ml2021.errors import CheckpointError
 from ml2021.evaluation.ensembles import combine, trained_predictions
 from ml2021.files import is_there
-from ml2021.runs.checkpoint_file import load_checkpoint
+from ml2021.runs.checkpoints import load_checkpoint
 from ml2021.runs.directory import RunDirectory
 from ml2021.runs.model import TrainedModel
 from ml2021.training.cross_validation import pack_folds
@@ -84,10 +84,8 @@ class InspectedRows:
 
 
 MOST_ROWS = 20_000
-
 _MOST_CELLS = 4_000_000
 """Inputs and targets of all inspected rows."""
-
 _MOST_PRODUCTS = 4_000_000_000
 """Multiplications of a forward pass over all inspected rows: some tenths of a second."""
 
@@ -95,13 +93,9 @@ _MOST_PRODUCTS = 4_000_000_000
 def select_rows(model: TrainedModel, data: TrainingData) -> InspectedRows:
     """Return the test rows, or the validation rows if there are none, or the training rows."""
     split, samples = data.scored_split
-    is_ordered = samples.order is not None or data.config.data.split.method == "sequential"
-    is_series = bool(data.config.data.lags) or is_ordered
+    order, section = samples.order, data.config.data
+    is_series = bool(section.lags) or order is not None or section.split.method == "sequential"
     kept = _select(model, samples, is_series)
-    when, name = None, None
-    if samples.order is not None:
-        name = str(samples.order.name)
-        when = _times(samples.order.iloc[kept])
     inputs = samples.inputs[kept]
     return InspectedRows(
         split=split,
@@ -110,8 +104,8 @@ def select_rows(model: TrainedModel, data: TrainingData) -> InspectedRows:
         truth=samples.targets[kept],
         predictions=model.predict(inputs),
         places=samples.places[kept],
-        when=when,
-        when_name=name,
+        when=None if order is None else _times(order.iloc[kept]),
+        when_name=None if order is None else str(order.name),
         is_series=is_series,
     )
 

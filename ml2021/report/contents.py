@@ -19,10 +19,9 @@ from ml2021.data.preprocessing.records import Preprocessing, RealTargets
 from ml2021.errors import CheckpointError, Ml2021Error
 from ml2021.evaluation.scoring import Evaluation, evaluate_predictions
 from ml2021.files import is_there
-from ml2021.inspection.loss_surface import LossSurface, least_work
+from ml2021.inspection.loss_surface import LossSurface, Trajectory, least_work, load_trajectory
 from ml2021.inspection.rows import InspectedRows, held_out_rows, select_rows
-from ml2021.inspection.trajectory import Trajectory, load_trajectory
-from ml2021.runs.checkpoint_file import Checkpoint, load_checkpoint
+from ml2021.runs.checkpoints import Checkpoint, load_checkpoint
 from ml2021.runs.directory import RunDirectory
 from ml2021.runs.metrics_csv import History, read_metrics
 from ml2021.runs.model import TrainedModel, load_model, reload_training_data
@@ -122,12 +121,10 @@ class ReportContents:
 
 _RESOLUTIONS = (41, 25)
 """Grid points of the loss surface along each of two axes; the lower for larger networks."""
-
 _MOST_LOSS_WORK = {"cpu": 1.5e10, "cuda": 1.5e12}
 """The most floating-point operations for the loss surface: some tenths of a second."""
 
 _FEWEST_POINTS = 3
-
 _PATH_NUMBERS = 3_000_000
 """The most numbers in the trajectory, over all of its points."""
 

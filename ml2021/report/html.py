@@ -94,12 +94,9 @@ class Frame:
 
 
 _PIXELS_PER_INCH = 96
-
 _MOST_COLUMNS = 5
 """Tables with more columns than this are shown as cards on phones."""
-
 _STYLE = files("ml2021.report").joinpath("page.css").read_text(encoding="utf-8")
-
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'"
 
 

@@ -22,9 +22,7 @@ from ml2021.sweeps.results import setting_text, table
 from ml2021.sweeps.summary import SweepSummary
 
 MOST_SLICES = 12
-
 MOST_GROUPS = 40
-
 MOST_RUNS = 500
 
 

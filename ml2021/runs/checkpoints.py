@@ -1,31 +1,146 @@
-"""A trainer's state as checkpoints, and back: what the engine holds meets what the disk holds."""
+"""Checkpoints: the training state and the model as one checked file each.
 
-from collections.abc import Callable
+Its metadata has one key, whose value is one canonical JSON string with a SHA-256 over that JSON,
+the tensors' names, dtypes and shapes, and their bytes. It holds no clock, path, host, run name or
+thread count, so two runs of one config write the same bytes. Nothing in it is ever executed.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from ml2021.config.loading import to_plain
 from ml2021.config.schema import Config
 from ml2021.data.load import TrainingData
+from ml2021.data.preprocessing.records import Preprocessing
 from ml2021.engine.state import TrainingState, ensemble_members
-from ml2021.engine.trajectory import TrajectoryRecorder
 from ml2021.errors import CheckpointError
 from ml2021.evaluation.scoring import FittedBaselines, baseline_shapes
-from ml2021.runs.checkpoint_file import FORMAT_VERSION, Checkpoint, Description, save_checkpoint
-from ml2021.runs.directory import RunDirectory
+from ml2021.files import replace_file
+from ml2021.runs.directory import RunDirectory, read_bytes
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FORMAT_VERSION = 2
+_METADATA_KEY = "ml2021"
+_LARGEST_HEADER = 100 << 20
+_MOST_TENSORS = 1000
+
+
+class Description(BaseModel):
+    """The description of a checkpoint.
+
+    config: the resolved config as plain values, without the paths of the data. data_sha256: of the
+    training file. test_sha256: of the file at data.test_path, if any. init_sha256: of the
+    checkpoint file that training started from, if any. epoch, batch: how far training had come.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    format_version: int
+    config: dict[str, Any]
+    preprocessing: Preprocessing
+    data_sha256: str
+    test_sha256: str | None = None
+    init_sha256: str | None = None
+    epoch: Annotated[int, Field(ge=0)]
+    batch: Annotated[int, Field(ge=0)]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The description and the tensors, by name; `path` is the file that holds them."""
+
+    description: Description
+    tensors: Mapping[str, "Tensor"]
+    path: Path
+
+
+def save_checkpoint(checkpoint: Checkpoint) -> None:
+    """Write the file whole or not at all. Raises ResourceError when the disk refuses it."""
+    from safetensors.torch import save
+
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
+    description = checkpoint.description.model_dump(mode="json")
+    signed = {**description, "sha256": _digest(description, tensors)}
+    replace_file(checkpoint.path, save(tensors, {_METADATA_KEY: _canonical(signed)}))
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read and check a checkpoint, onto the CPU. Raises CheckpointError, ResourceError."""
+    return parse_checkpoint(read_content(path), path)
+
+
+def read_content(path: Path) -> bytes:
+    """Return the bytes of a checkpoint, unchecked. Raises as `load_checkpoint` does."""
+    if path.exists() and not path.is_file():
+        raise CheckpointError(f"{path}: not a file")
+    missing = f"{path.absolute()}: no such checkpoint; resume the run, or train again"
+    return read_bytes(path, missing)
+
+
+def parse_checkpoint(content: bytes, path: Path) -> Checkpoint:
+    """Check the bytes read from `path`. Raises CheckpointError where anything is wrong."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    damaged = CheckpointError(f"{path}: damaged or not a checkpoint of ml2021; train the run again")
+    length = int.from_bytes(content[:8], "little")
+    if len(content) < 8 or length > min(len(content) - 8, _LARGEST_HEADER):
+        raise damaged
+    if content.count(b'"data_offsets"', 8, 8 + length) > _MOST_TENSORS:
+        raise damaged  # before a million of them fill the memory
+    try:
+        header = json.loads(content[8 : 8 + length])
+        signed = json.loads(header["__metadata__"][_METADATA_KEY])
+        version, digest = signed["format_version"], signed.pop("sha256")
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise damaged from None
+    if version != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path}: checkpoint format {version!r}, but this ml2021 reads {FORMAT_VERSION}; "
+            "use the version that wrote it, or train again"
+        )
+    try:
+        tensors = load(content)
+        description = Description.model_validate_json(json.dumps(signed))
+    except (SafetensorError, ValidationError, ValueError, KeyError, TypeError):
+        raise damaged from None
+    if digest != _digest(signed, tensors):
+        raise damaged
+    return Checkpoint(description, tensors, path)
+
+
+def _canonical(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def _digest(description: Mapping[str, Any], tensors: Mapping[str, "Tensor"]) -> str:
+    """Return the SHA-256 over the description and all tensors, in the order of their names."""
+    import torch
+
+    digest = hashlib.sha256(_canonical(description).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(_canonical([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
 
 _RESIDUALS = "residuals"
 
 # What the names of their tensors begin with.
 _BASELINES = "baselines."
-
 _TRAJECTORY = "trajectory."
-
 _TRAJECTORY_TENSORS = ("updates", "points", "gradient_norms")
 
 
@@ -42,10 +157,8 @@ class Checkpoints:
         baselines: FittedBaselines,
         residuals: Callable[[], NDArray[np.float64] | None],
     ) -> None:
-        self._run = run
-        self._data = data
-        self._baselines = baselines
-        self._residuals = residuals
+        self._run, self._data = run, data
+        self._baselines, self._residuals = baselines, residuals
         self._written: list[Tensor] | None = None  # identifies the best.safetensors on disk
 
     def write(self, state: TrainingState) -> None:
@@ -56,9 +169,8 @@ class Checkpoints:
     def write_best(self, state: TrainingState) -> None:
         """Write best.safetensors alone, unless it is written already."""
         marks = [state.best_epoch, state.diverged]
-        if not bool(state.best_epoch.any()):
-            return
-        if self._written is not None and all(map(torch.equal, self._written, marks)):
+        is_written = self._written is not None and all(map(torch.equal, self._written, marks))
+        if is_written or not bool(state.best_epoch.any()):
             return
         write_best(self._run, self._data, self._baselines, self._residuals(), state)
         self._written = [mark.clone() for mark in marks]
@@ -68,11 +180,10 @@ def write_last(
     path: Path, data: TrainingData, state: TrainingState, baselines: FittedBaselines
 ) -> None:
     """Write what a resume needs. Raises ResourceError when the disk refuses."""
-    last = {
-        **_tensors(state),
-        **_trajectory_tensors(state.trajectory),
-        **_baseline_tensors(baselines),
-    }
+    last = {**_tensors(state), **_baseline_tensors(baselines)}
+    if state.trajectory is not None:
+        for name in _TRAJECTORY_TENSORS:
+            last[f"{_TRAJECTORY}{name}"] = getattr(state.trajectory, name)
     save_checkpoint(Checkpoint(_describe(data, state.epoch, state.batch), last, path))
 
 
@@ -105,21 +216,12 @@ def _describe(data: TrainingData, epoch: int, batch: int) -> Description:
     )
 
 
-def _trajectory_tensors(path: TrajectoryRecorder | None) -> dict[str, Tensor]:
-    if path is None:
-        return {}
-    return {f"{_TRAJECTORY}{name}": getattr(path, name) for name in _TRAJECTORY_TENSORS}
-
-
 def _baseline_tensors(baselines: FittedBaselines) -> dict[str, Tensor]:
     return {f"{_BASELINES}{name}": torch.from_numpy(values) for name, values in baselines.items()}
 
 
 def restore_state(state: TrainingState, last: Checkpoint) -> None:
-    """Copy the tensors and counters of a checkpoint into a state of the same shape.
-
-    Raises CheckpointError where a tensor is missing, or of another shape or dtype.
-    """
+    """Copy a checkpoint into a state. Raises CheckpointError where a tensor does not fit it."""
     for name, place in _tensors(state).items():
         tensor = last.tensors.get(name)
         if tensor is None or tensor.shape != place.shape or tensor.dtype != place.dtype:
@@ -129,20 +231,11 @@ def restore_state(state: TrainingState, last: Checkpoint) -> None:
     if not any(name.startswith(_TRAJECTORY) for name in last.tensors):
         state.trajectory = None  # a packed run, which keeps no trajectory
     if state.trajectory is not None:
-        _restore_trajectory(state.trajectory, last)
-
-
-def _restore_trajectory(recorder: TrajectoryRecorder, last: Checkpoint) -> None:
-    kept = [last.tensors.get(f"{_TRAJECTORY}{name}") for name in _TRAJECTORY_TENSORS]
-    updates, points, norms = kept
-    if (
-        updates is None
-        or points is None
-        or norms is None
-        or not recorder.takes(updates, points, norms)
-    ):
-        raise CheckpointError(f"{last.path}: the trajectory of training is missing or damaged")
-    recorder.restore(updates, points, norms)
+        names = (f"{_TRAJECTORY}{name}" for name in _TRAJECTORY_TENSORS)
+        kept = [last.tensors[name] for name in names if name in last.tensors]
+        if len(kept) != len(_TRAJECTORY_TENSORS) or not state.trajectory.takes(*kept):
+            raise CheckpointError(f"{last.path}: the trajectory of training is missing or damaged")
+        state.trajectory.restore(*kept)
 
 
 def saved_baselines(checkpoint: Checkpoint, folds: int | None = None) -> FittedBaselines:

@@ -1,7 +1,4 @@
-"""A run directory: its layout, its lock, and the small files in it.
-
-Made before the first update and never overwritten. The records in it are in `ml2021.runs.summary`.
-"""
+"""A run directory: its layout, its lock, and the small files in it."""
 
 import fcntl
 import json
@@ -16,7 +13,6 @@ from ml2021.errors import CheckpointError, ConfigError, DataError, ResourceError
 from ml2021.files import is_temporary, make_folder, replace_file
 
 RUNS = Path("runs")
-
 BEST_OF_SWEEP = "best"
 """The folder of a sweep's directory that holds its best run."""
 
@@ -46,16 +42,12 @@ class RunDirectory:
 def create_run(path: Path | None, name: str) -> RunDirectory:
     """Make an empty run directory: `path`, or the next free runs/<name>-<n>.
 
-    Raises RunInUseError where `path` is not empty, ConfigError where it is a file, ResourceError
-    where it cannot be made.
+    Raises RunInUseError where `path` is not empty, ConfigError where it is a file; ResourceError.
     """
     try:
-        if path is None:
-            chosen = make_numbered(name)
-        else:
-            chosen = path
-            make_folder(path)
-            refuse_used(path)
+        chosen = make_numbered(name) if path is None else path
+        make_folder(chosen)
+        refuse_used(chosen)
         make_folder(chosen / "checkpoints")
     except OSError as error:
         where = error.filename or path or RUNS
@@ -115,11 +107,9 @@ def open_run(path: Path | None) -> RunDirectory:
     A sweep stands for its best run.
     """
     if path is None:
-        newest = _newest()
-        if newest is None:
-            raise CheckpointError(f"{RUNS.absolute()}: no trained run here; name one with --run")
-        _refuse_links(RunDirectory(newest))
-        return RunDirectory(newest)
+        run = _newest()
+        _refuse_links(run)
+        return run
     run = RunDirectory(path)
     if not run.resolved_config.is_file() and (path / BEST_OF_SWEEP).is_dir():
         run = RunDirectory(path / BEST_OF_SWEEP)
@@ -155,17 +145,17 @@ def chosen_run(run: RunDirectory, named: Path | None) -> Iterator[None]:
         raise type(error)(*error.lines, hint) from None
 
 
-def _newest() -> Path | None:
+def _newest() -> RunDirectory:
     """Return the run under runs/ with a model whose config was written last."""
-    found = [
-        *RUNS.glob("*/checkpoints/best.safetensors"),
-        *RUNS.glob(f"*/{BEST_OF_SWEEP}/checkpoints/best.safetensors"),
+    configs = [
+        config
+        for folder in ("*", f"*/{BEST_OF_SWEEP}")
+        for best in RUNS.glob(f"{folder}/checkpoints/best.safetensors")
+        if (config := RunDirectory(best.parent.parent).resolved_config).is_file()
     ]
-    runs = [RunDirectory(best.parent.parent) for best in found]
-    configs = [run.resolved_config for run in runs if run.resolved_config.is_file()]
     if not configs:
-        return None
-    return max(configs, key=lambda config: (config.stat().st_mtime_ns, config)).parent
+        raise CheckpointError(f"{RUNS.absolute()}: no trained run here; name one with --run")
+    return RunDirectory(max(configs, key=lambda path: (path.stat().st_mtime_ns, path)).parent)
 
 
 @contextmanager
@@ -205,14 +195,21 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Return a JSON object of the run. Raises CheckpointError where it is missing or damaged."""
+def read_bytes(path: Path, missing: str) -> bytes:
+    """Return the content of a file. Raises CheckpointError(missing), or ResourceError."""
     try:
-        value = json.loads(path.read_bytes())
+        return path.read_bytes()
     except FileNotFoundError:
-        raise CheckpointError(f"{path.absolute()}: missing; train the run again") from None
+        raise CheckpointError(missing) from None
     except OSError as error:
         raise ResourceError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return a JSON object of the run. Raises CheckpointError where it is missing or damaged."""
+    content = read_bytes(path, f"{path.absolute()}: missing; train the run again")
+    try:
+        value = json.loads(content)
     except (ValueError, RecursionError):
         raise CheckpointError(f"{path}: damaged, not JSON; train the run again") from None
     if not isinstance(value, dict):

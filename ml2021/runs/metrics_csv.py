@@ -1,6 +1,7 @@
 """metrics.csv: the writer and the reader of one file."""
 
 import csv
+import io
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml2021.errors import CheckpointError, ResourceError
-from ml2021.runs.directory import RunDirectory, write_text
+from ml2021.runs.directory import RunDirectory, read_bytes, write_text
 
 
 class MetricsWriter:
@@ -85,20 +86,13 @@ class History:
 
 
 def read_metrics(run: RunDirectory) -> History:
-    """Read metrics.csv.
-
-    Raises CheckpointError where it is missing or damaged, ResourceError where the disk fails.
-    """
+    """Read metrics.csv. Raises CheckpointError if it is missing or damaged, or ResourceError."""
+    content = read_bytes(run.metrics, f"{run.metrics}: missing; train the run again")
     try:
-        with run.metrics.open(newline="") as file:
-            reader = csv.reader(file)
-            names = next(reader, [])
-            cells = [names.index(name) for name in ("epoch", "train_loss", "validation_loss", "lr")]
-            lines = [[float(line[cell] or "nan") for cell in cells] for line in reader]
-    except FileNotFoundError:
-        raise CheckpointError(f"{run.metrics}: missing; train the run again") from None
-    except OSError as error:
-        raise ResourceError(f"{run.metrics}: cannot be read ({error.strerror})") from None
+        reader = csv.reader(io.StringIO(content.decode(), newline=""))
+        names = next(reader, [])
+        cells = [names.index(name) for name in ("epoch", "train_loss", "validation_loss", "lr")]
+        lines = [[float(line[cell] or "nan") for cell in cells] for line in reader]
     except (ValueError, IndexError, csv.Error):
         raise CheckpointError(f"{run.metrics}: damaged; train the run again") from None
     table = np.array(lines, np.float64).reshape(-1, 4)

@@ -1,9 +1,9 @@
 """A trained model, read from a checkpoint, ready to predict."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,8 +13,7 @@ from pydantic import ValidationError
 from ml2021.config.loading import load_config
 from ml2021.config.messages import differences
 from ml2021.config.schema import Config
-from ml2021.config.yaml_reader import KeyPath
-from ml2021.data.csv.headers import TableFormat
+from ml2021.data.csv.scan import TableFormat
 from ml2021.data.load import TrainingData, load_training_data
 from ml2021.data.preprocessing.records import Preprocessing
 from ml2021.data.resolve import table_format_of
@@ -24,8 +23,13 @@ from ml2021.engine.networks import Network, member_outputs
 from ml2021.errors import CheckpointError, DataError
 from ml2021.evaluation.ensembles import combine
 from ml2021.evaluation.scoring import FittedBaselines, to_predictions
-from ml2021.runs.checkpoint_file import Checkpoint, load_checkpoint
-from ml2021.runs.checkpoints import config_without_paths, saved_baselines, saved_residuals
+from ml2021.runs.checkpoints import (
+    Checkpoint,
+    config_without_paths,
+    load_checkpoint,
+    saved_baselines,
+    saved_residuals,
+)
 from ml2021.runs.directory import RunDirectory
 
 
@@ -54,8 +58,7 @@ class TrainedModel:
     def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return predictions (N, T) in the units of the data, or probabilities (N, C).
 
-        With several members, the mean of theirs. Raises DataError where an output is not a finite
-        number.
+        With several members, the mean of theirs. Raises DataError where an output is not finite.
         """
         return self.predict_with_spread(inputs)[0]
 
@@ -98,18 +101,17 @@ def build_model(checkpoint: Checkpoint) -> TrainedModel:
         raise CheckpointError(f"{path}: its parameters do not fit its config")
     if not bool(theta.isfinite().all()):
         raise CheckpointError(f"{path}: its parameters are not finite numbers")
-    baselines = saved_baselines(checkpoint)
     # A model trained on a GPU also predicts without one.
     device = choose_device("cpu" if config.device == "cpu" else "auto")
     return TrainedModel(
-        config,
-        described.preprocessing,
-        network,
-        theta.to(device),
-        baselines,
-        saved_residuals(checkpoint),
-        described.data_sha256,
-        described.test_sha256,
+        config=config,
+        preprocessing=described.preprocessing,
+        network=network,
+        theta=theta.to(device),
+        baselines=saved_baselines(checkpoint),
+        residuals=saved_residuals(checkpoint),
+        data_sha256=described.data_sha256,
+        test_sha256=described.test_sha256,
     )
 
 
@@ -131,7 +133,9 @@ def reload_training_data(
         )
     if lines := [
         f"{loaded.locate(*keys)}: {what}; restore it{otherwise}"
-        for keys, what in changed_keys(data.config, config_without_paths(model.config))
+        for keys, what in differences(
+            config_without_paths(data.config), config_without_paths(model.config)
+        )
         if keys[0] in ("data", "task")
     ]:
         raise CheckpointError(*lines)
@@ -150,15 +154,9 @@ def changed_file(
     data: TrainingData, data_sha256: str, test_sha256: str | None
 ) -> ChangedFile | None:
     """Return the data file that has changed since these were recorded, None if neither has."""
-    for path, now, then in (
-        (data.data_path, data.data_sha256, data_sha256),
-        (data.config.data.test_path, data.test_sha256, test_sha256),
-    ):
-        if now != then:
-            return ChangedFile(path or "data.test_path", now, then)
+    if data.data_sha256 != data_sha256:
+        return ChangedFile(data.data_path, data.data_sha256, data_sha256)
+    if data.test_sha256 != test_sha256:
+        path = data.config.data.test_path or "data.test_path"
+        return ChangedFile(path, data.test_sha256, test_sha256)
     return None
-
-
-def changed_keys(config: Config, recorded: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
-    """Yield each key that is not as recorded in a checkpoint, and how it differs."""
-    return differences(config_without_paths(config), recorded)

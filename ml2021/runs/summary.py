@@ -1,8 +1,4 @@
-"""What a run records of itself, validated whenever it is read: environment.json and summary.json.
-
-Both are written once, when the run begins and when it has ended. A record that another version
-wrote, or that somebody has damaged, is refused in one line.
-"""
+"""What a run records of itself: environment.json when it begins, summary.json when it has ended."""
 
 import json
 from pathlib import Path
@@ -11,7 +7,7 @@ from typing import Annotated, Literal, Self, TypeVar
 from pydantic import Field, ValidationError, model_validator
 
 from ml2021.config.schema import Config, Task
-from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, Record
+from ml2021.data.preprocessing.records import Preprocessing, Record
 from ml2021.errors import CheckpointError
 from ml2021.evaluation.comparison import RunResult
 from ml2021.evaluation.metrics import Scores
@@ -29,12 +25,9 @@ from ml2021.runs.directory import RunDirectory, read_json, write_json
 
 FORMAT_VERSION: Literal[2] = 2
 """Of environment.json and summary.json; raised whenever one of them changes."""
-
 MOST_THREADS = 1024
 """A run that claims more was not written by ml2021."""
-
 Count = Annotated[int, Field(ge=0)]
-
 NotNegative = Annotated[float, Field(ge=0)]
 
 
@@ -157,19 +150,10 @@ class FoldScores(Record):
 
     def tables(self) -> tuple[dict[str, Scores], dict[str, Scores]]:
         """Return the means and the standard errors by name, those of the network first."""
-        alone = self.members
-        return (
-            {
-                "network": self.scores,
-                **({} if alone is None else {ALONE: alone.scores}),
-                **self.baselines,
-            },
-            {
-                "network": self.standard_errors,
-                **({} if alone is None else {ALONE: alone.standard_errors}),
-                **self.baseline_standard_errors,
-            },
-        )
+        means, errors = {"network": self.scores}, {"network": self.standard_errors}
+        if self.members is not None:
+            means[ALONE], errors[ALONE] = self.members.scores, self.members.standard_errors
+        return means | self.baselines, errors | self.baseline_standard_errors
 
     def evaluation(self) -> Evaluation:
         """Return the means over the folds; the scores by target are of all held-out rows."""
@@ -254,21 +238,13 @@ class RunSummary(Record):
             name: SplitScores(**{key: getattr(each, key) for key in SplitScores.model_fields})
             for name, each in self.evaluations.items()
         }
-        return RunResult(
-            config=config,
-            task=self.task,
-            parameters=self.parameters,
-            epochs=self.epochs,
-            best_epoch=self.best_epoch,
-            splits=splits,
-        )
+        own = self.model_dump(include={"task", "parameters", "epochs", "best_epoch"})
+        return RunResult(config=config, splits=splits, **own)
 
     def fits(self, preprocessing: Preprocessing) -> bool:
         """Whether the scores and intervals are those of the targets of a model."""
         target = preprocessing.target
-        if self.task != preprocessing.task:
-            return False
-        if isinstance(target, ClassTarget) and self.classes != target.labels:
+        if self.task != preprocessing.task or self.classes not in (None, target.labels):
             return False
         labels = [*target.labels]
         named = [list(each.targets) for each in self.evaluations.values()]
@@ -287,10 +263,7 @@ def write_record(path: Path, record: Environment | RunSummary) -> None:
 
 
 def read_environment(run: RunDirectory) -> Environment:
-    """Read environment.json.
-
-    Raises CheckpointError where it is missing, damaged or of another version.
-    """
+    """Read environment.json. Raises CheckpointError if it is missing, damaged or outdated."""
     return _read(run.environment, Environment)
 
 

@@ -1,16 +1,10 @@
 """A sweep on disk: its plan, the result of each run, and the best run.
 
-    config.yaml       as the user wrote it
-    sweep.json        every run's settings and config; written before training starts
-    results.jsonl     a line per finished run, in the order in which they ended
-    sweep.csv         the table of all runs
-    best/             the best run, an ordinary run directory
-    report.html       the report
-    candidates/<run>/ runs that may become the best, while the sweep is running
-
 `ml2021.commands.sweep` runs the sweep.
 """
 
+import csv
+import io
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,10 +25,9 @@ from ml2021.runs.directory import (
     write_json,
     write_text,
 )
-from ml2021.sweeps.results import Result, read_results, table, to_csv
+from ml2021.sweeps.results import Result, read_results, table
 
 FORMAT_VERSION = 2
-
 _ORIGIN = "sweep_run.json"
 
 
@@ -61,12 +54,12 @@ class SweepDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.config = path / "config.yaml"  # as the user wrote it
-        self.plan = path / "sweep.json"  # settings and config of every run
-        self.results = path / "results.jsonl"  # a line for each run that has ended
-        self.table = path / "sweep.csv"
+        self.plan = path / "sweep.json"  # settings and config of every run, before training
+        self.results = path / "results.jsonl"  # a line per ended run, in the order of ending
+        self.table = path / "sweep.csv"  # a row per run
         self.report = path / "report.html"
-        self.best = path / BEST_OF_SWEEP  # the best run
-        self.candidates = path / "candidates"  # runs that may become the best
+        self.best = path / BEST_OF_SWEEP  # the best run, an ordinary run directory
+        self.candidates = path / "candidates"  # runs that may become the best, during the sweep
 
     def candidate(self, run: int) -> Path:
         """Return where that run is kept while the sweep is running."""
@@ -96,10 +89,8 @@ def is_sweep(path: Path) -> bool:
 
 def write_plan(sweep: SweepDirectory, plan: SweepPlan) -> None:
     """Write sweep.json."""
-    runs = [
-        {"settings": settings, "config": text}
-        for settings, text in zip(plan.settings, plan.texts, strict=True)
-    ]
+    pairs = zip(plan.settings, plan.texts, strict=True)
+    runs = [{"settings": settings, "config": text} for settings, text in pairs]
     value = {"format_version": FORMAT_VERSION, "scales": plan.scales, "runs": runs}
     write_json(sweep.plan, value)
 
@@ -108,16 +99,14 @@ def read_plan(sweep: SweepDirectory) -> SweepPlan:
     """Read sweep.json. Raises CheckpointError if that is not possible."""
     value = read_json(sweep.plan)
     if value.get("format_version") != FORMAT_VERSION:
-        raise CheckpointError(
-            f"{sweep.plan}: written by another version of ml2021; run the sweep again"
-        )
+        raise _refusal(sweep.plan, "written by another version of ml2021")
     try:
         settings = tuple(dict(run["settings"]) for run in value["runs"])
         texts = tuple(str(run["config"]) for run in value["runs"])
         plan = SweepPlan(settings, texts, dict(value["scales"]))
         assert plan.configs
     except (KeyError, TypeError, ValueError, ConfigError, AssertionError):
-        raise CheckpointError(f"{sweep.plan}: damaged; run the sweep again") from None
+        raise _refusal(sweep.plan, "damaged") from None
     return plan
 
 
@@ -130,12 +119,14 @@ def load_results(sweep: SweepDirectory, plan: SweepPlan) -> dict[int, Result]:
     except OSError as error:
         raise ResourceError(f"{sweep.results}: cannot be read ({error.strerror})") from None
     except ValueError:
-        raise CheckpointError(f"{sweep.results}: damaged; run the sweep again") from None
+        raise _refusal(sweep.results, "damaged") from None
     if max(results, default=0) > len(plan.texts):
-        raise CheckpointError(
-            f"{sweep.results}: has more runs than {sweep.plan.name}; run the sweep again"
-        )
+        raise _refusal(sweep.results, f"has more runs than {sweep.plan.name}")
     return results
+
+
+def _refusal(path: Path, what: str) -> CheckpointError:
+    return CheckpointError(f"{path}: {what}; run the sweep again")
 
 
 class ResultsFile:
@@ -169,7 +160,9 @@ class ResultsFile:
 def write_table(sweep: SweepDirectory, plan: SweepPlan, results: Mapping[int, Result]) -> None:
     """Write sweep.csv."""
     header, rows = table(plan.settings, plan.configs, results)
-    write_text(sweep.table, to_csv(header, rows))
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows([header, *rows])
+    write_text(sweep.table, stream.getvalue())
 
 
 def begin_candidates(sweep: SweepDirectory, runs: Sequence[int]) -> None:

@@ -8,7 +8,7 @@ Legend: K members, the runs of the pack.
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,7 +26,7 @@ from ml2021.errors import DivergenceError
 from ml2021.evaluation.scoring import FittedBaselines, fit_baselines, loss_unit
 from ml2021.sweeps.packing import differing_numbers
 from ml2021.training.loop import MetricsRow, member_rows, memory_errors
-from ml2021.training.trainer import Trainer, to_dataset
+from ml2021.training.trainer import Trainer, to_datasets
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,7 @@ class FinishedRun:
     seconds: float
 
 
-@dataclass(frozen=True)
-class PackProgress:
+class PackProgress(NamedTuple):
     """How many runs of the pack are done (half-way counts as 0.5), and which have just ended."""
 
     done: float
@@ -62,12 +61,9 @@ class PackProgress:
 def prepare_tensors(data: TrainingData) -> PackTensors:
     """Return the rows on the config's device, and the baselines fitted to them."""
     device = choose_device(data.config.device)
-    validation = None
     with memory_errors(data.config):
-        train = to_dataset(data.preprocessing, data.train).to(device)
-        if len(data.validation):
-            validation = to_dataset(data.preprocessing, data.validation).to(device)
-        return PackTensors(train, validation, fit_baselines(data.preprocessing, data.train))
+        baselines = fit_baselines(data.preprocessing, data.train)
+        return PackTensors(*to_datasets(data, device), baselines)
 
 
 def pack_hyperparameters(configs: Sequence[Config], like: Tensor) -> Hyperparameters:
@@ -105,14 +101,12 @@ def train_pack(
     torch.set_num_threads(threads)
     with memory_errors(config):
         for begin in range(0, len(training_data), limit):
-            pack = _Pack(network, training_data[begin : begin + limit], tensors, threads)
-            for progress in pack.train():
-                ended = [replace(member, place=begin + member.place) for member in progress.ended]
-                yield PackProgress(begin + progress.done, ended)
+            members = training_data[begin : begin + limit]
+            yield from _Pack(network, members, tensors, threads, begin).train()
 
 
 class _Pack:
-    """Members side by side, their state, and the history of each."""
+    """Members side by side, their state, and the history of each; `first` is a place."""
 
     def __init__(
         self,
@@ -120,9 +114,10 @@ class _Pack:
         training_data: Sequence[TrainingData],
         tensors: PackTensors,
         threads: int,
+        first: int,
     ) -> None:
         self._network, self._training_data = network, training_data
-        self._tensors, self._threads = tensors, threads
+        self._tensors, self._threads, self._first = tensors, threads, first
         configs = [data.config for data in training_data]
         self._hparams = pack_hyperparameters(configs, tensors.train.inputs)
         self._state = start(network, self._hparams, len(tensors.train), tensors.train.inputs)
@@ -152,7 +147,7 @@ class _Pack:
             self._running = [member for member in self._running if member not in ended]
             fraction = (state.epoch + state.batch / batches) / hparams.epochs
             done = len(self._training_data) - len(self._running) * (1 - fraction)
-            yield PackProgress(done, [self._finished(member) for member in ended])
+            yield PackProgress(self._first + done, [self._finished(member) for member in ended])
 
     def _steps(self) -> Iterator[MemberProgress | None]:
         """Yield the steps of training; None if all remaining members diverged at once."""
@@ -188,4 +183,5 @@ class _Pack:
             validation=self._tensors.validation,
             threads=self._threads,
         )
-        return FinishedRun(member, trainer, self._histories[member], self._seconds[member])
+        place, seconds = self._first + member, self._seconds[member]
+        return FinishedRun(place, trainer, self._histories[member], seconds)

@@ -8,23 +8,17 @@ and is decided in `ml2021.sweeps.pack`.
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, assert_never
+from typing import assert_never
 
 from ml2021.config import schema
-from ml2021.config.loading import to_plain
 
 MEMBER_LIMIT = 32
 """The most runs of a pack: beyond 16, a run gets no cheaper."""
-
 WHOLE_GROUPS = 3
 """With this many groups of runs per worker, none is split: there are enough to keep all busy."""
-
 _INPUTS, _FIXED = 50, 5_000
 """A guess at the inputs of a table that was not read yet, and an update's fixed cost, in parameters
 that could be updated meanwhile."""
-
-_NOT_SHARED = ("seed", "sweep")
-
 Pack = tuple[int, ...]
 
 
@@ -36,12 +30,9 @@ def differing_numbers(optimizer: schema.Optimizer) -> dict[str, float]:
 
 def group_key(config: schema.Config) -> str:
     """Return a text that is equal for runs that can train in the same pack."""
-    plain: dict[str, Any] = to_plain(config)
-    for key in _NOT_SHARED:
-        del plain[key]
-    for key in differing_numbers(config.optimizer):
-        del plain["optimizer"][key]
-    return json.dumps(plain, sort_keys=True)
+    numbers = set(differing_numbers(config.optimizer))
+    shared = config.model_dump(exclude={"seed": True, "sweep": True, "optimizer": numbers})
+    return json.dumps(shared, sort_keys=True)
 
 
 def make_packs(configs: Mapping[int, schema.Config], jobs: int) -> list[Pack]:

@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from ml2021.errors import ResourceError
 from ml2021.sweeps.packing import Pack
@@ -38,46 +38,40 @@ class PackTask:
     losses: Sequence[str]
     best: tuple[float, int] | None
 
+    def to_line(self) -> str:
+        """Return it as a line of JSON."""
+        return json.dumps(vars(self), allow_nan=False) + "\n"
 
-def task_to_line(task: PackTask) -> str:
-    """Return a task as a line of JSON."""
-    return json.dumps(vars(task), allow_nan=False) + "\n"
+    @classmethod
+    def from_line(cls, line: str) -> "PackTask":
+        """Parse what `to_line` returned."""
+        value = json.loads(line)
+        runs = {int(run): text for run, text in value.pop("runs").items()}
+        best = value.pop("best")
+        return cls(**value, runs=runs, best=best and tuple(best))
 
 
-def task_from_line(line: str) -> PackTask:
-    """Parse what `task_to_line` wrote."""
-    value = json.loads(line)
-    value["runs"] = {int(run): text for run, text in value["runs"].items()}
-    value["best"] = None if value["best"] is None else tuple(value["best"])
-    return PackTask(**value)
-
-
-@dataclass(frozen=True)
-class RunEnded:
+class RunEnded(NamedTuple):
     """A run has ended."""
 
     result: Result
 
 
-@dataclass(frozen=True)
-class TableRead:
+class TableRead(NamedTuple):
     """A table has been read; the lines describe it."""
 
     lines: Sequence[str]
 
 
-@dataclass(frozen=True)
-class Progressed:
+class Progressed(NamedTuple):
     """How many of the runs in training are done; a run half-way counts as 0.5."""
 
     done: float
 
 
 Event = RunEnded | TableRead | Progressed
-
 POLL_SECONDS = 0.1
 """How long a signal may go unnoticed."""
-
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 # A worker imports what this process does, nothing from the working directory, and collects garbage
@@ -129,8 +123,7 @@ class Pool:
         self._packs = list(packs)
         self._jobs, self._threads = jobs, threads
         self._make_task, self._data_of = make_task, data_of
-        self._workers: dict[int, _Worker] = {}
-        self._started = 0
+        self._workers: dict[int, _Worker] = {}  # by process id
         self._replies: queue.SimpleQueue[tuple[int, str | None]] = queue.SimpleQueue()
 
     def __enter__(self) -> "Pool":
@@ -149,17 +142,16 @@ class Pool:
             if not self._workers:
                 return
             try:
-                number, line = self._replies.get(timeout=POLL_SECONDS)
+                pid, line = self._replies.get(timeout=POLL_SECONDS)
             except queue.Empty:
                 continue
             if line is None:
-                yield from self._remove_dead(number)
+                yield from self._fail_runs(self._workers.pop(pid))
             else:
-                yield from self._handle_reply(number, json.loads(line))
+                yield from self._handle_reply(self._workers[pid], json.loads(line))
             yield Progressed(sum(worker.done_of_waiting for worker in self._workers.values()))
 
-    def _handle_reply(self, number: int, reply: Mapping[str, Any]) -> Iterator[Event]:
-        worker = self._workers[number]
+    def _handle_reply(self, worker: _Worker, reply: Mapping[str, Any]) -> Iterator[Event]:
         match reply["event"]:
             case "result":
                 result = Result.model_validate_json(json.dumps(reply["result"]))
@@ -170,11 +162,11 @@ class Pool:
             case "data":
                 yield TableRead(reply["lines"])
             case "idle":
-                self._assign_pack(number)
+                self._assign_pack(worker)
             case _:
                 raise RuntimeError(f"a worker failed:\n{reply['text']}")
 
-    def _start(self) -> int:
+    def _start(self) -> _Worker:
         environment = {**os.environ, **dict.fromkeys(_THREAD_VARIABLES, str(self._threads))}
         process = subprocess.Popen(
             [sys.executable, "-P", "-c", _CODE, json.dumps([sys.path, gc.get_threshold()[0]])],
@@ -184,22 +176,21 @@ class Pool:
             encoding="utf-8",
             process_group=0,  # so that Ctrl-C at the terminal reaches this process alone
         )
-        self._started += 1
-        number = self._started
-        reader = threading.Thread(target=self._read, args=(number, process.stdout), daemon=True)
+        reader = threading.Thread(
+            target=self._read, args=(process.pid, process.stdout), daemon=True
+        )
         reader.start()
-        self._workers[number] = _Worker(process, reader)
-        return number
+        worker = self._workers[process.pid] = _Worker(process, reader)
+        return worker
 
-    def _read(self, number: int, replies: TextIO) -> None:
+    def _read(self, pid: int, replies: TextIO) -> None:
         with replies:
             for line in replies:
-                self._replies.put((number, line))
-        self._replies.put((number, None))
+                self._replies.put((pid, line))
+        self._replies.put((pid, None))
 
-    def _assign_pack(self, number: int) -> None:
+    def _assign_pack(self, worker: _Worker) -> None:
         """Give a worker its next pack; if none is left, let it end."""
-        worker = self._workers[number]
         assert worker.process.stdin is not None
         with contextlib.suppress(OSError):  # it has died, which its reader will report
             if not self._packs:
@@ -210,15 +201,14 @@ class Pool:
             index = next((i for i, p in enumerate(self._packs) if self._data_of(p) == loaded), 0)
             worker.pack = self._packs.pop(index)
             worker.waiting, worker.done = set(worker.pack), 0.0
-            worker.process.stdin.write(task_to_line(self._make_task(worker.pack)))
+            worker.process.stdin.write(self._make_task(worker.pack).to_line())
             worker.process.stdin.flush()
 
-    def _remove_dead(self, number: int) -> Iterator[Event]:
+    def _fail_runs(self, worker: _Worker) -> Iterator[Event]:
         """Mark a dead worker's unfinished runs as failed."""
-        worker = self._workers.pop(number)
         code = worker.end()
         how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+        line = f"its worker process {how}; the system may have run out of memory"
         for run in sorted(worker.waiting):
-            line = f"its worker process {how}; the system may have run out of memory"
             code = ResourceError.exit_code
             yield RunEnded(Result(run=run, status="failed", lines=(line,), exit_code=code))

@@ -3,8 +3,6 @@
 A worker reports a result when a run has ended; it is kept as a line of JSON.
 """
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
@@ -19,8 +17,6 @@ from ml2021.evaluation.metrics import selection_metric
 
 SPLITS_OF_A_RUN = ("train", "validation", "test")
 
-Status = Literal["done", "diverged", "failed", "missing"]
-
 
 class Result(Record):
     """How a run ended.
@@ -30,7 +26,7 @@ class Result(Record):
     """
 
     run: Annotated[int, Field(ge=1)]
-    status: Status
+    status: Literal["done", "diverged", "failed", "missing"]
     data_sha256: str | None = None
     result: RunResult | None = None
     lines: tuple[str, ...] = ()
@@ -81,11 +77,11 @@ def choose_best(results: Iterable[Result], losses: Sequence[str]) -> Result | No
     None where no run has such rows, or where the runs do not answer one question.
     """
     done = [result for result in results if result.status == "done"]
-    if not answer_one_question(done):
-        return None
     values = [(validation_value(result, losses), result) for result in done]
     known = [(value, result.run, result) for value, result in values if value is not None]
-    return min(known, key=lambda item: item[:2])[2] if known else None
+    if not known or not answer_one_question(done):
+        return None
+    return min(known, key=lambda item: item[:2])[2]
 
 
 def answer_one_question(results: Iterable[Result]) -> bool:
@@ -103,30 +99,15 @@ def table(
     """
     keys = list(dict.fromkeys(key for one in settings for key in one))
     columns = _score_columns(results.values())
-    header = ["run", *keys, "status", "parameters", "epochs", "best_epoch"]
-    header += [f"{split}_{metric}" for split, metric in columns]
+    counts = ("parameters", "epochs", "best_epoch")
+    header = ["run", *keys, "status", *counts, *map("_".join, columns)]
     rows = []
     for number, (own, config) in enumerate(zip(settings, configs, strict=True), start=1):
         ended = results.get(number, Result(run=number, status="missing"))
-        found = ended.result
         row = [str(number), *(setting_text(key, own, config) for key in keys), ended.status]
-        row += (
-            [""] * 3
-            if found is None
-            else [_cell(v) for v in (found.parameters, found.epochs, found.best_epoch)]
-        )
-        row += [_cell(ended.score(split, metric)) for split, metric in columns]
-        rows.append(row)
+        row += [_cell(getattr(ended.result, name, None)) for name in counts]
+        rows.append([*row, *(_cell(ended.score(*column)) for column in columns)])
     return header, rows
-
-
-def to_csv(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table as CSV."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return stream.getvalue()
 
 
 def setting_text(key: str, settings: Mapping[str, Any], config: Config) -> str:
@@ -147,10 +128,10 @@ def setting_value(key: str, settings: Mapping[str, Any], config: Config) -> Any:
 
 def _score_columns(results: Iterable[Result]) -> list[tuple[str, str]]:
     found: dict[str, dict[str, None]] = {split: {} for split in SPLITS_OF_A_RUN}
-    for each in results:
-        for split, scored in ({} if each.result is None else each.result.splits).items():
+    for run in filter(None, (each.result for each in results)):
+        for split, scored in run.splits.items():
             found[split] |= dict.fromkeys(scored.scores)
-    return [(split, metric) for split in SPLITS_OF_A_RUN for metric in found[split]]
+    return [(split, metric) for split, metrics in found.items() for metric in metrics]
 
 
 def _cell(value: float | None) -> str:

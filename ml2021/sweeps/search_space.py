@@ -4,7 +4,7 @@ import itertools
 import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,12 +22,9 @@ from ml2021.formatting import echo, suggest
 
 RUN_LIMIT = 10_000
 """The most runs of one sweep."""
-
 DIGITS = 6
 """Significant digits of a sampled number; the last bits differ between machines' libraries."""
-
 _RANGE_KEYS = ("low", "high", "scale")
-
 _SCALES = ("linear", "log")
 
 
@@ -52,22 +49,37 @@ class Range(NamedTuple):
 Combination = Mapping[str, Value]
 
 
-@dataclass
 class SearchSpace:
-    """The values of the section by dotted key, and all errors in it."""
+    """The values of the section by dotted key, and all errors in it.
 
-    samples: int
-    seed: int
-    runs: list[Combination] = field(default_factory=list)
-    grid: dict[str, list[Value]] = field(default_factory=dict)
-    random: dict[str, list[Value] | Range] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
+    `nodes` are the positions of the config's values.
+    """
 
-    @property
-    def count(self) -> int:
-        """The number of runs."""
-        points = math.prod(len(values) for values in self.grid.values())
-        return max(1, len(self.runs)) * points * self.samples
+    def __init__(self, sweep: Sweep, nodes: Mapping[KeyPath, Node]) -> None:
+        self._sweep, self._nodes = sweep, nodes
+        self._owners: dict[str, str] = {}
+        self.problems: list[Problem] = []
+        self.runs: list[Combination] = []
+        self.grid: dict[str, list[Value]] = {}
+        self.random: dict[str, list[Value] | Range] = {}
+        for index, settings in enumerate(sweep.runs):
+            self._read_run(("sweep", "runs", index), settings)
+        for path, key, value in self._flat(("sweep", "grid"), sweep.grid):
+            if values := self._read_list(path, key, value, "a list"):
+                self.grid[key] = values
+        for path, key, value in self._flat(("sweep", "random"), sweep.random):
+            if isinstance(value, dict):
+                self._read_range(path, key, value)
+            elif values := self._read_list(path, key, value, "a list or {low, high, scale}"):
+                self.random[key] = values
+        if sweep.samples > 1 and not sweep.random:
+            message = f"sweep.samples {sweep.samples} needs sweep.random; else all are identical"
+            self._report(("sweep", "samples"), message)
+        points = math.prod(map(len, self.grid.values()))
+        self._count = max(1, len(self.runs)) * points * sweep.samples
+        if self._count > RUN_LIMIT:
+            message = f"{self._count:,} runs are too many; the limit is {RUN_LIMIT:,}"
+            self._report(("sweep",), message)
 
     @property
     def scales(self) -> dict[str, str]:
@@ -76,27 +88,22 @@ class SearchSpace:
 
     def combinations(self) -> Iterator[Combination]:
         """Yield the settings of each run, the grid's last key changing fastest."""
-        if self.count > RUN_LIMIT:
+        if self._count > RUN_LIMIT:
             return
         points: dict[tuple[int, ...], int] = {}
-        indices = [range(len(values)) for values in self.grid.values()]
         counts = [key != SEED for key in self.grid]  # runs that differ in the seed share a sample
         for number, run in enumerate(self.runs or [{}]):
-            for chosen in itertools.product(*indices):
-                point = (number, *itertools.compress(chosen, counts))
-                first = points.setdefault(point, len(points)) * self.samples
-                grid = {
-                    key: values[index]
-                    for (key, values), index in zip(self.grid.items(), chosen, strict=True)
-                }
-                for sample in range(self.samples):
-                    sampled = {key: self._sample(key, first + sample) for key in self.random}
-                    yield {**run, **grid, **sampled}
+            for choice in itertools.product(*map(enumerate, self.grid.values())):
+                point = (number, *(index for index, _ in itertools.compress(choice, counts)))
+                first = points.setdefault(point, len(points)) * self._sweep.samples
+                grid = {key: value for key, (_, value) in zip(self.grid, choice, strict=True)}
+                for sample in range(first, first + self._sweep.samples):
+                    yield {**run, **grid, **{key: self._sample(key, sample) for key in self.random}}
 
     def _sample(self, key: str, number: int) -> Value:
         source = self.random[key]
         # A text seeds this generator by its SHA-512, which is the same on every machine.
-        generator = random.Random(f"{self.seed}/{key}/{number}")
+        generator = random.Random(f"{self._sweep.seed}/{key}/{number}")
         if not isinstance(source, Range):
             return source[int(generator.random() * len(source))]
         low, high = source.low, source.high
@@ -106,122 +113,88 @@ class SearchSpace:
             value = math.exp(generator.uniform(math.log(low), math.log(high)))
         else:
             value = generator.uniform(low, high)
-        if source.is_whole:
-            sampled: float = round(value)
-        else:
-            sampled = float(f"{value:.{DIGITS}g}")
-        return Value(min(max(sampled, source.low), source.high), source.node, {})
-
-
-class _Reader:
-    """Reads the section into a `SearchSpace`; `nodes` are the positions of the config's values."""
-
-    def __init__(self, sweep: Sweep, nodes: Mapping[KeyPath, Node]) -> None:
-        self._nodes = nodes
-        self._owners: dict[str, str] = {}
-        self.space = space = SearchSpace(sweep.samples, sweep.seed)
-        for index, settings in enumerate(sweep.runs):
-            self._read_run(("sweep", "runs", index), settings)
-        for path, key, value in self._flat(("sweep", "grid"), "", sweep.grid):
-            if values := self._read_list(path, key, "sweep.grid", value):
-                space.grid[key] = values
-        for path, key, value in self._flat(("sweep", "random"), "", sweep.random):
-            if isinstance(value, dict):
-                self._read_range(path, key, value)
-            elif values := self._read_list(path, key, "sweep.random", value):
-                space.random[key] = values
-        if space.samples > 1 and not sweep.random:
-            message = f"sweep.samples {space.samples} needs sweep.random; else all are identical"
-            self._add_problem(("sweep", "samples"), message)
-        if space.count > RUN_LIMIT:
-            message = f"{space.count:,} runs are too many; the limit is {RUN_LIMIT:,}"
-            self._add_problem(("sweep",), message)
+        rounded = round(value) if source.is_whole else float(f"{value:.{DIGITS}g}")
+        return Value(min(max(rounded, source.low), source.high), source.node, {})
 
     def _flat(
-        self, path: KeyPath, prefix: str, mapping: Mapping[str, Any]
+        self, path: KeyPath, mapping: Mapping[str, Any]
     ) -> Iterator[tuple[KeyPath, str, Any]]:
         """Yield (path, dotted key, value) for keys written dotted or nested."""
+        range_keys = _RANGE_KEYS if path[1] == "random" else ()
         for name, value in mapping.items():
-            inner, key = (*path, name), prefix + name
-            is_mapping = isinstance(value, dict) and bool(value)
-            if is_mapping and path[1] == "random":
-                is_mapping = value.keys().isdisjoint(_RANGE_KEYS)
-            if is_mapping:
-                yield from self._flat(inner, f"{key}.", value)
+            inner = (*path, name)
+            if isinstance(value, dict) and value and value.keys().isdisjoint(range_keys):
+                yield from self._flat(inner, value)
             else:
-                yield inner, key, value
+                yield inner, ".".join(map(str, inner[2:])), value
 
     def _read_run(self, path: KeyPath, settings: Mapping[str, Any]) -> None:
-        run = {}
-        for key, value in settings.items():
-            inner = (*path, key)
-            if self._claim(inner, key, "sweep.runs"):
-                run[key] = self._value(inner, value)
+        claimed = [key for key in settings if self._claim((*path, key), key)]
+        run = {key: self._value((*path, key), settings[key]) for key in claimed}
         if not settings:
-            self._add_problem(path, "must set a key, such as {optimizer.lr: 0.01}")
-        elif any(_plain(run) == _plain(other) for other in self.space.runs):
-            self._add_problem(path, "sweep.runs has the same settings twice; keep one")
-        self.space.runs.append(run)
+            self._report(path, "must set a key, such as {optimizer.lr: 0.01}")
+        elif any(_plain(run) == _plain(other) for other in self.runs):
+            self._report(path, "sweep.runs has the same settings twice; keep one")
+        self.runs.append(run)
 
-    def _read_list(self, path: KeyPath, key: str, owner: str, value: object) -> list[Value]:
-        if not self._claim(path, key, owner):
+    def _read_list(self, path: KeyPath, key: str, value: object, wanted: str) -> list[Value]:
+        """Return the values of a key, none if it cannot have them."""
+        if not self._claim(path, key):
             return []
+        where = f"{key} in {_owner(path)}"
         if not isinstance(value, list):
-            wanted = "a list" if owner == "sweep.grid" else "a list or {low, high, scale}"
             advice = "" if isinstance(value, dict) else f"; write [{shown(value)}]"
-            message = f"{key} in {owner} must be {wanted}, not {shown(value)}{advice}"
-            self._add_problem(path, message)
+            self._report(path, f"{where} must be {wanted}, not {shown(value)}{advice}")
             return []
         if not value:
-            self._add_problem(path, f"{key} in {owner} must not be empty")
+            self._report(path, f"{where} must not be empty")
         for index, item in enumerate(value):
             if any(_same(item, other) for other in value[:index]):
-                message = f"{key} in {owner} has {shown(item)} twice; keep one"
-                self._add_problem((*path, index), message)
+                self._report((*path, index), f"{where} has {shown(item)} twice; keep one")
         return [self._value((*path, index), item) for index, item in enumerate(value)]
 
     def _read_range(self, path: KeyPath, key: str, value: Mapping[str, Any]) -> None:
-        if not self._claim(path, key, "sweep.random"):
+        if not self._claim(path, key):
             return
-        before = len(self.space.problems)
+        before = len(self.problems)
         for name in value:
             if name not in _RANGE_KEYS:
                 hint = suggest(name, _RANGE_KEYS) or "; its keys are low, high, scale"
                 message = f"unknown key '{echo(name)}' in sweep.random.{key}{hint}"
-                self._add_problem((*path, name), message, at_key=True)
+                self._report((*path, name), message, at_key=True)
         is_whole = takes_whole_numbers(tuple(key.split(".")))
         wanted = "a whole number" if is_whole else "a number"
         for name in ("low", "high"):
             if name not in value:
-                self._add_problem(path, f"missing key '{name}' in sweep.random.{key}; add it")
+                self._report(path, f"missing key '{name}' in sweep.random.{key}; add it")
             elif not _is_number(value[name], is_whole):
                 message = f"{key} {name} must be {wanted}, not {shown(value[name])}"
-                self._add_problem((*path, name), message)
+                self._report((*path, name), message)
         scale = value.get("scale", "linear")
         if scale not in _SCALES:
             hint = suggest(scale, _SCALES) if isinstance(scale, str) else ""
             message = f"{key} scale must be one of linear, log, not {shown(scale)}{hint}"
-            self._add_problem((*path, "scale"), message)
-        if len(self.space.problems) > before:
+            self._report((*path, "scale"), message)
+        if len(self.problems) > before:
             return
         low, high = value["low"], value["high"]
         if low >= high:
-            self._add_problem((*path, "low"), f"{key} low must be less than high {shown(high)}")
+            self._report((*path, "low"), f"{key} low must be less than high {shown(high)}")
         elif scale == "log" and low <= 0:
             message = f"{key} low must be greater than 0 with scale log, not {shown(low)}"
-            self._add_problem((*path, "low"), message)
+            self._report((*path, "low"), message)
         else:
-            self.space.random[key] = Range(low, high, scale, is_whole, self._nodes_of(path))
+            self.random[key] = Range(low, high, scale, is_whole, self._node(path))
 
-    def _claim(self, path: KeyPath, key: str, owner: str) -> bool:
-        """Record that `owner` sets the key; return False and add a problem if it cannot."""
-        wrong = wrong_key(key)
+    def _claim(self, path: KeyPath, key: str) -> bool:
+        """Record which mapping sets the key; return False and report a problem if it cannot."""
+        wrong, owner = wrong_key(key), _owner(path)
         if wrong is None and key.split(".")[0] == "sweep":
             wrong = "a sweep cannot vary its own section; remove it"
         if wrong is None and self._owners.setdefault(key, owner) != owner:
             wrong = f"{key} is in both {self._owners[key]} and {owner}; keep one"
         if wrong is not None:
-            self._add_problem(path, wrong, at_key=True)
+            self._report(path, wrong, at_key=True)
         return wrong is None
 
     def _value(self, path: KeyPath, value: object) -> Value:
@@ -229,24 +202,29 @@ class _Reader:
         if isinstance(value, dict | list):
             length = len(path)
             below = {p[length:]: n for p, n in self._nodes.items() if p[:length] == path}
-        return Value(value, self._nodes_of(path), below)
+        return Value(value, self._node(path), below)
 
-    def _nodes_of(self, path: KeyPath) -> Node:
+    def _node(self, path: KeyPath) -> Node:
         """Return the node of a value; in a list, its key is that of the list."""
         node = self._nodes[path]
         if isinstance(path[-1], int) and path[1] != "runs":
             return node._replace(key=self._nodes[path[:-1]].key)
         return node
 
-    def _add_problem(self, path: KeyPath, message: str, *, at_key: bool = False) -> None:
+    def _report(self, path: KeyPath, message: str, *, at_key: bool = False) -> None:
         node = self._nodes[path]
-        self.space.problems.append(Problem(node.key if at_key else node.value, path, message))
+        self.problems.append(Problem(node.key if at_key else node.value, path, message))
+
+
+def _owner(path: KeyPath) -> str:
+    """Return which mapping of the section a path is in, such as sweep.grid."""
+    return f"{path[0]}.{path[1]}"
 
 
 def _is_number(value: object, is_whole: bool) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return isinstance(value, int) if is_whole else math.isfinite(value)
+    if isinstance(value, float):
+        return not is_whole and math.isfinite(value)
+    return type(value) is int
 
 
 def _same(one: object, other: object) -> bool:
@@ -254,8 +232,8 @@ def _same(one: object, other: object) -> bool:
     return shown(one) == shown(other) and one == other
 
 
-def _plain(run: Combination) -> dict[str, Any]:
-    return {key: value.value for key, value in run.items()}
+def _plain(combination: Combination) -> dict[str, Any]:
+    return {key: value.value for key, value in combination.items()}
 
 
 @dataclass(frozen=True)
@@ -296,9 +274,9 @@ def load_sweep_text(text: str, source: str, overrides: Sequence[str] = ()) -> Lo
         message = "nothing to sweep; add sweep: with grid, random or runs"
         refuse([*problems, Problem(place, ("sweep",), message)])
     assert isinstance(section, dict)
-    broken = {p.path[1] for p in problems if p.path and p.path[0] == "sweep" and p.path[1:]}
+    broken = {p.path[1] for p in problems if p.path and p.path[0] == "sweep"}
     kept = {key: value for key, value in section.items() if key not in broken}
-    space = _Reader(Sweep.model_validate(kept), draft.nodes).space
+    space = SearchSpace(Sweep.model_validate(kept), draft.nodes)
     problems += space.problems
     variations = []
     for combination in space.combinations():
@@ -325,8 +303,7 @@ def _vary(draft: Draft, combination: Combination) -> tuple[Variation | None, lis
     config, wrong = check_draft(Draft(tree, nodes, problems))
     if config is None:
         return None, wrong
-    settings = {key: value.value for key, value in combination.items()}
-    return Variation(settings, LoadedConfig(config, dump_document(tree), nodes)), []
+    return Variation(_plain(combination), LoadedConfig(config, dump_document(tree), nodes)), []
 
 
 def check_runs(loaded: LoadedSweep) -> None:
@@ -334,28 +311,26 @@ def check_runs(loaded: LoadedSweep) -> None:
 
     Raises ConfigError with a line for each error.
     """
+    lines: list[str] = []
     checked = set()
-    lines: dict[str, None] = {}
     for variation in loaded.variations:
         config, locate = variation.loaded.config, variation.loaded.locate
         if config.train.members > 1:
-            where = locate("train", "members")
-            lines[
-                f"{where}: a sweep trains one network per run; drop train.members and sweep the "
-                "seed instead"
-            ] = None
+            lines.append(
+                f"{locate('train', 'members')}: a sweep trains one network per run; "
+                "drop train.members and sweep the seed instead"
+            )
         if config.data.split.method == "kfold":
-            where = locate("data", "split", "method")
-            lines[
-                f"{where}: a sweep selects by validation score, which kfold does not have; use "
-                "another method, then kfold for the best run"
-            ] = None
+            lines.append(
+                f"{locate('data', 'split', 'method')}: a sweep selects by validation score, which "
+                "kfold does not have; use another method, then kfold for the best run"
+            )
         key = (config.data.model_dump_json(), config.task)
         if key not in checked:
             checked.add(key)
             try:
                 check_columns(variation.loaded)
             except ConfigError as error:
-                lines |= dict.fromkeys(error.lines)
+                lines += error.lines
     if lines:
-        raise ConfigError(*lines)
+        raise ConfigError(*dict.fromkeys(lines))

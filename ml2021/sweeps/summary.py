@@ -35,9 +35,6 @@ from ml2021.sweeps.results import (
 SHOWN_GROUPS = 20
 """The most rows of the printed table; sweep.csv has every run."""
 
-SweepColumn = tuple[str, str]
-"""A split and a metric."""
-
 
 @dataclass(frozen=True)
 class SweepSummary:
@@ -70,11 +67,8 @@ class SweepSummary:
     @property
     def splits(self) -> list[str]:
         """The splits that any run was scored on."""
-        return [
-            split
-            for split in SPLITS_OF_A_RUN
-            if any(split in run.result.splits for run in self.runs)
-        ]
+        scored = {split for run in self.runs for split in run.result.splits}
+        return [split for split in SPLITS_OF_A_RUN if split in scored]
 
     @cached_property
     def best(self) -> Result | None:
@@ -105,8 +99,8 @@ class SweepSummary:
         return groups
 
     @property
-    def columns(self) -> list[SweepColumn]:
-        """The columns of the table of groups."""
+    def columns(self) -> list[tuple[str, str]]:
+        """The (split, metric) of each column of the table of groups."""
         return [(split, self.metric) for split in self.splits]
 
     def value(self, run: int, key: str) -> Any:
@@ -122,10 +116,9 @@ class SweepSummary:
 
     def baselines(self, split: str) -> dict[str, float]:
         """Return the score of each baseline that is the same for all runs."""
-        baselines = shared_baselines(self.groups, split)
         return {
             name.replace("_", " "): value
-            for name, scores in baselines.items()
+            for name, scores in shared_baselines(self.groups, split).items()
             if (value := scores[self.metric]) is not None
         }
 
@@ -142,16 +135,12 @@ class SweepSummary:
 
     def findings(self, best: Path) -> list[str]:
         """Return the findings, a sentence or two each; the best run is saved at `best`."""
-        findings = []
         if self.best is None:
-            findings.append("No validation rows, so no best run.")
+            findings = ["No validation rows, so no best run."]
         else:
-            findings += self._describe_best(self.best, best)
-            findings += self._edges()
-            findings += self._chance()
+            findings = [*self._describe_best(self.best, best), *self._edges(), *self._chance()]
         for status in ("diverged", "failed"):
-            count = sum(result.status == status for result in self.results.values())
-            if count:
+            if count := sum(result.status == status for result in self.results.values()):
                 findings.append(f"{count:,} of {plural(len(self.plan.texts), 'run')} {status}.")
         for split in self.splits[1:]:
             if not are_same_rows(self.runs, split):
@@ -165,8 +154,7 @@ class SweepSummary:
         own = self.plan.settings[result.run - 1]
         settings = ", ".join(f"{key} {dump_value(value)}" for key, value in own.items())
         findings = [f"Best on validation: run {result.run} ({settings}), saved in {path}."]
-        test = None if result.result is None else result.result.splits.get("test")
-        if test is not None:
+        if result.result is not None and (test := result.result.splits.get("test")):
             findings.append(verdict(self.metric, test.scores, test.baselines))
         return findings
 
@@ -178,16 +166,13 @@ class SweepSummary:
             tried = set(self.numbers(key) or ())
             if key == SEED or key in self.plan.scales or len(tried) < 3:
                 continue
-            own = self.value(best, key)
-            for end, edge, other in (
-                (max(tried), "upper", "larger"),
-                (min(tried), "lower", "smaller"),
-            ):
-                if own == end:
-                    findings.append(
-                        f"The best setting has {key} {dump_value(own)}, the {edge} edge of the "
-                        f"search range; try {other} values."
-                    )
+            ends = {max(tried): ("upper", "larger"), min(tried): ("lower", "smaller")}
+            if (own := self.value(best, key)) in ends:
+                edge, other = ends[own]
+                findings.append(
+                    f"The best setting has {key} {dump_value(own)}, the {edge} edge of the "
+                    f"search range; try {other} values."
+                )
         return findings
 
     def _chance(self) -> list[str]:

@@ -17,12 +17,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ml2021.config.loading import dump_yaml, load_config_text
 from ml2021.config.messages import dotted
 from ml2021.config.schema import Config
-from ml2021.data.load import describe
+from ml2021.data.load import TrainingData, describe, load_training_data, with_config
 from ml2021.engine.fit import divergence_error
 from ml2021.errors import DivergenceError, Ml2021Error
 from ml2021.evaluation.comparison import RunResult
@@ -31,19 +31,14 @@ from ml2021.runs.directory import RunDirectory, write_text
 from ml2021.runs.metrics_csv import MetricsWriter
 from ml2021.runs.summary import RunSummary, write_record
 from ml2021.sweeps.directory import SweepDirectory
-from ml2021.sweeps.pack import FinishedRun
-from ml2021.sweeps.pool import PackTask, task_from_line
+from ml2021.sweeps.pack import FinishedRun, PackTensors, prepare_tensors, train_pack
+from ml2021.sweeps.pool import PackTask
 from ml2021.sweeps.results import Result, validation_value
 from ml2021.training.loop import metrics_columns
 from ml2021.training.trainer import environment, residuals, summarise
 
-if TYPE_CHECKING:
-    from ml2021.data.load import TrainingData
-    from ml2021.sweeps.pack import PackTensors
-
 PROGRESS_SECONDS = 0.2
 """The least time between two progress reports."""
-
 Reply = Callable[[Mapping[str, Any]], None]
 
 
@@ -65,7 +60,7 @@ def main() -> None:
 
     worker = Worker(reply)
     while True:
-        task = task_from_line(lines.get())
+        task = PackTask.from_line(lines.get())
         try:
             worker.train(task)
         except Exception:
@@ -103,11 +98,7 @@ class Worker:
 
     def _train(self, task: PackTask, send: Callable[[Result], None]) -> None:
         training_data, tensors = self._load(task)
-
-        from ml2021.sweeps.pack import train_pack
-
-        sweep, runs = SweepDirectory(Path(task.sweep)), list(task.runs)
-        best = task.best
+        sweep, runs, best = SweepDirectory(Path(task.sweep)), list(task.runs), task.best
         last_reply = time.monotonic()
         for progress in train_pack(training_data, tensors, task.threads, task.share):
             ended = [(result_of(runs[m.place], m), m) for m in progress.ended]
@@ -128,13 +119,11 @@ class Worker:
                 self._reply({"event": "progress", "done": progress.done})
                 last_reply = time.monotonic()
 
-    def _load(self, task: PackTask) -> "tuple[list[TrainingData], PackTensors]":
+    def _load(self, task: PackTask) -> tuple[list[TrainingData], PackTensors]:
         """Return the training data of each run, and the tensors that they share.
 
         The file is read only if its data is not that of the last pack.
         """
-        from ml2021.data.load import load_training_data, with_config
-
         runs = [
             _RunConfig(run, load_config_text(text, f"run {run}").config)
             for run, text in task.runs.items()
@@ -145,9 +134,6 @@ class Worker:
             self._loaded = None  # before the next, so that the memory never holds two
             data = load_training_data(runs[0])
             self._reply({"event": "data", "lines": describe(data)})
-
-            from ml2021.sweeps.pack import prepare_tensors
-
             self._loaded = (key, data, prepare_tensors(data))
         _, data, tensors = self._loaded
         return [with_config(data, run) for run in runs], tensors
@@ -167,37 +153,32 @@ class _RunConfig:
 def result_of(run: int, member: FinishedRun) -> tuple[Result, RunSummary | None]:
     """Return how a run ended, and its summary; None if it diverged."""
     trainer = member.trainer
-    config, state = trainer.data.config, trainer.state
-    summary: RunSummary | None = None
-    lines: tuple[str, ...] = ()
+    data, state = trainer.data, trainer.state
     batches = trainer.hparams.batches(len(trainer.train))
-    if update := int(state.diverged):
-        lines = divergence_error("the loss or a parameter is out of bounds", update, batches).lines
-    else:
-        try:
-            summary = summarise(trainer, member.seconds, state.epoch * batches)
-        except DivergenceError as error:
-            lines = error.lines
-    if summary is not None:
-        found = summary.result(config)
-    else:
+    try:
+        if update := int(state.diverged):
+            raise divergence_error("the loss or a parameter is out of bounds", update, batches)
+        summary = summarise(trainer, member.seconds, state.epoch * batches)
+    except DivergenceError as error:
         found = RunResult(
-            config=config,
-            task=trainer.data.preprocessing.task,
+            config=data.config,
+            task=data.preprocessing.task,
             parameters=trainer.network.layout.parameters,
             epochs=state.epoch,
             best_epoch=int(state.best_epoch),
             splits={},
         )
-    result = Result(
-        run=run,
-        status="diverged" if lines else "done",
-        data_sha256=trainer.data.data_sha256,
-        result=found,
-        lines=lines,
-        exit_code=DivergenceError.exit_code if lines else 0,
-    )
-    return result, summary
+        result = Result(
+            run=run,
+            status="diverged",
+            data_sha256=data.data_sha256,
+            result=found,
+            lines=error.lines,
+            exit_code=error.exit_code,
+        )
+        return result, None
+    found = summary.result(data.config)
+    return Result(run=run, status="done", data_sha256=data.data_sha256, result=found), summary
 
 
 def keep_candidate(

@@ -1,16 +1,16 @@
 """Cross-validation: folds trained side by side and scored on their held-out rows.
 
-Folds of one size are packed, each with rows and statistics of its own. When all are done, the
-networks at their best epochs are scored on the rows that they have not seen. The final model is
-trained by `ml2021.training.trainer`, on all rows, for the median of the best epochs.
+Folds of one size are packed, each with rows and statistics of its own. The final model is trained
+by `ml2021.training.trainer`, on all rows, for the median of the folds' best epochs.
 
 Legend: K members of a pack, N rows, T outputs or classes.
 """
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from statistics import median
 
 import numpy as np
@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from ml2021.console import Console
 from ml2021.data.samples import Fold, Folds, Samples
 from ml2021.engine.dataset import Dataset
-from ml2021.engine.fit import fit_members
 from ml2021.engine.hardware import memory_needed
 from ml2021.engine.networks import Network
 from ml2021.engine.state import Hyperparameters, TrainingState, start
@@ -33,15 +32,13 @@ from ml2021.evaluation.scoring import (
     baseline_predictions,
     evaluate_against,
     fit_baselines,
-    loss_unit,
 )
 from ml2021.files import is_there
 from ml2021.formatting import plural
-from ml2021.runs.checkpoint_file import load_checkpoint
-from ml2021.runs.checkpoints import restore_state, saved_baselines, write_last
+from ml2021.runs.checkpoints import load_checkpoint, restore_state, saved_baselines, write_last
 from ml2021.runs.directory import RunDirectory, write_text
 from ml2021.runs.summary import FoldScores
-from ml2021.training.loop import Saver, format_losses, memory_errors, run_loop
+from ml2021.training.loop import Saver, memory_errors, run_loop
 from ml2021.training.trainer import Trainer, to_dataset
 
 PACK_BYTES = 1 << 30
@@ -63,57 +60,46 @@ class FoldResult:
     baselines: Mapping[str, NDArray[np.float64]]
 
 
-@dataclass(frozen=True)
-class CrossValidation:
-    """The results of all folds, and those of their held-out rows taken together."""
+def cross_validate(trainer: Trainer, run: RunDirectory, console: Console) -> FoldScores:
+    """Train all folds, resuming from their checkpoints; make the trainer that of the final model.
 
-    folds: tuple[FoldResult, ...]
-    pooled: Evaluation
-    final_epochs: int
-    seconds: float
-
-    def scores(self) -> FoldScores:
-        """Return what summary.json records."""
-        return FoldScores.of(
-            [fold.evaluation for fold in self.folds],
-            self.pooled,
-            tuple(fold.best_epochs for fold in self.folds),
-            self.final_epochs,
-            self.seconds,
-        )
-
-    def residuals(self) -> NDArray[np.float64] | None:
-        """Return the sorted residuals of all held-out rows; None for classes."""
-        if self.pooled.confusion is not None:
-            return None
-        truth = np.concatenate([np.asarray(fold.truth, np.float64) for fold in self.folds])
-        return intervals.residuals(truth, np.concatenate([fold.predictions for fold in self.folds]))
-
-
-def cross_validate(trainer: Trainer, run: RunDirectory, console: Console) -> CrossValidation:
-    """Train all folds, resuming from their checkpoints, and score them.
-
+    That is trained for as many epochs as the folds chose, and calibrated on their held-out rows.
     Raises DivergenceError where a fold diverged, since a mean over the others would be too
     optimistic; ResourceError; or RunInterruptedError after a signal, with everything saved.
     """
-    folds = trainer.data.folds
-    assert folds is not None
+    splits = trainer.data.folds
+    assert splits is not None
     begun = time.perf_counter()
     results: dict[int, FoldResult] = {}
-    packs = pack_folds(trainer.network, trainer.hparams, folds)
+    packs = pack_folds(trainer.network, trainer.hparams, splits)
     for number, indices in enumerate(packs, 1):
         with memory_errors(trainer.data.config):
             results |= _train_pack(trainer, run, console, number, indices, len(packs))
-    ordered = [results[index] for index in range(len(folds))]
-    best = [epoch for fold in ordered for epoch in fold.best_epochs]
-    found = CrossValidation(
-        folds=tuple(ordered),
-        pooled=_pooled(trainer, ordered),
-        final_epochs=max(1, math.floor(median(best) + 0.5)),
+    folds = [results[index] for index in range(len(splits))]
+    best_epochs = tuple(fold.best_epochs for fold in folds)
+    truth = np.concatenate([fold.truth for fold in folds])
+    predictions = np.concatenate([fold.predictions for fold in folds])
+    baselines = {
+        name: np.concatenate([fold.baselines[name] for fold in folds])
+        for name in folds[0].baselines
+    }
+    pooled = evaluate_against(trainer.data.preprocessing, truth, predictions, baselines)
+    scores = FoldScores.of(
+        [fold.evaluation for fold in folds],
+        pooled,
+        best_epochs,
+        final_epochs=max(1, _median(chain(*best_epochs))),
         seconds=time.perf_counter() - begun,
     )
-    write_text(run.folds, _fold_lines(found.folds))
-    return found
+    write_text(run.folds, _fold_lines(folds))
+    trainer.hparams = replace(trainer.hparams, last_epoch=scores.final_epochs)
+    if pooled.confusion is None:
+        trainer.residuals = intervals.residuals(np.asarray(truth, np.float64), predictions)
+    return scores
+
+
+def _median(epochs: Iterable[int]) -> int:
+    return math.floor(median(epochs) + 0.5)
 
 
 def pack_folds(network: Network, hparams: Hyperparameters, folds: Folds) -> list[list[int]]:
@@ -164,18 +150,14 @@ def _train_pack(
             f"{which}: {len(folds)} side by side, {plural(len(train), 'training row')} each, "
             f"{plural(hparams.batches(len(train)), 'update')} per epoch"
         )
-        unit = loss_unit(data.config, data.preprocessing)
+        save_seconds = data.config.train.save_seconds
         run_loop(
-            fit_members(network, hparams, state, train, validation),
-            epochs=hparams.epochs,
-            done=state.epoch + state.batch / hparams.batches(len(train)),
-            saver=Saver(
-                lambda: write_last(path, data, state, stacked), data.config.train.save_seconds
-            ),
-            console=console,
+            replace(trainer, hparams=hparams, state=state, train=train, validation=validation),
+            run,
+            console,
+            saver=Saver(lambda: write_last(path, data, state, stacked), save_seconds),
             end_epoch=lambda step: _refuse_diverged(state, indices),
-            losses=lambda step: f"{which}, {unit.name} {format_losses(step.progress, unit.factor)}",
-            resume=f"Resume with: ml2021 train --resume {run.path}",
+            label=f"{which}, ",
         )
     _refuse_diverged(state, indices)
     results = {}
@@ -198,9 +180,7 @@ def _refuse_diverged(state: TrainingState, indices: Sequence[int]) -> None:
 
 def stack_folds(folds: Sequence[Fold], samples: Sequence[Samples], members: int) -> Dataset:
     """Return the same split of each fold, `members` times, as inputs (K, N, F + 1)."""
-    datasets = [
-        to_dataset(fold.preprocessing, own) for fold, own in zip(folds, samples, strict=True)
-    ]
+    datasets = [*map(to_dataset, (fold.preprocessing for fold in folds), samples)]
     return Dataset(
         torch.stack([each.inputs for each in datasets]).repeat_interleave(members, dim=0),
         torch.stack([each.targets for each in datasets]).repeat_interleave(members, dim=0),
@@ -216,40 +196,28 @@ def _score(
     return FoldResult(
         evaluation=evaluation,
         best_epochs=tuple(state.best_epoch[own].tolist()),
-        sizes={
-            "train": len(fold.train),
-            "validation": len(fold.validation),
-            "held_out": len(fold.held_out),
-        },
+        sizes={split: len(getattr(fold, split)) for split in ("train", "validation", "held_out")},
         truth=fold.held_out.targets,
         predictions=predictions,
         baselines=baseline_predictions(fold.preprocessing, baselines, fold.held_out),
     )
 
 
-def _pooled(trainer: Trainer, folds: Sequence[FoldResult]) -> Evaluation:
-    """Score all held-out rows together, each predicted by the network that did not see it."""
-    return evaluate_against(
-        trainer.data.preprocessing,
-        np.concatenate([fold.truth for fold in folds]),
-        np.concatenate([fold.predictions for fold in folds]),
-        {
-            name: np.concatenate([fold.baselines[name] for fold in folds])
-            for name in folds[0].baselines
-        },
-    )
-
-
 def _fold_lines(folds: Sequence[FoldResult]) -> str:
     """Return folds.csv: a line for each fold, its scores and those of the baselines."""
-    lines: list[str] = []
-    for number, fold in enumerate(folds, 1):
-        cells: dict[str, float | None] = {"fold": number, **fold.sizes}
-        cells["best_epoch"] = math.floor(median(fold.best_epochs) + 0.5)
-        cells |= fold.evaluation.scores
-        for name, scores in fold.evaluation.baselines.items():
-            cells |= {f"{name}_{key}": value for key, value in scores.items()}
-        if not lines:
-            lines.append(",".join(cells))
-        lines.append(",".join("" if cell is None else repr(cell) for cell in cells.values()))
-    return "\n".join(lines) + "\n"
+    rows: list[dict[str, float | None]] = [
+        {
+            "fold": number,
+            **fold.sizes,
+            "best_epoch": _median(fold.best_epochs),
+            **fold.evaluation.scores,
+            **{
+                f"{name}_{key}": value
+                for name, scores in fold.evaluation.baselines.items()
+                for key, value in scores.items()
+            },
+        }
+        for number, fold in enumerate(folds, 1)
+    ]
+    lines = [",".join("" if cell is None else repr(cell) for cell in row.values()) for row in rows]
+    return "\n".join([",".join(rows[0]), *lines]) + "\n"

@@ -1,12 +1,11 @@
 """Warm start: load another run's best parameters and check that they fit the new config.
 
-They come with the preprocessing that gives them meaning (`ml2021.data.preprocessing.reuse`);
-the optimizer, schedule and split of the other run stay behind. The new run keeps a copy of the
-checkpoint, so that it no longer needs the other run.
+They come with the preprocessing that gives them meaning (`ml2021.data.preprocessing.reuse`). The
+new run keeps a copy of the checkpoint, so that it no longer needs the other run.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,16 +15,13 @@ from ml2021.config.schema import Config, KFoldSplit
 from ml2021.data.load import TrainingData
 from ml2021.data.preprocessing.reuse import incompatibilities
 from ml2021.errors import ConfigError
-from ml2021.runs.checkpoint_file import parse_checkpoint, read_content
+from ml2021.runs.checkpoints import parse_checkpoint, read_content
 from ml2021.runs.model import TrainedModel, build_model
 
 
 @dataclass(frozen=True)
 class InitialModel:
-    """The model that training starts from, and the bytes of its checkpoint file.
-
-    name: the user's name for the run that it comes from.
-    """
+    """The model that training starts from, its run as the user names it, its checkpoint's bytes."""
 
     name: str
     model: TrainedModel
@@ -47,31 +43,22 @@ class InitialModel:
                 f"--init-from {self.name}: not with kfold, since these parameters may have been "
                 "trained on the rows that a fold holds out; choose another data.split.method"
             )
-        self._refuse(self._differences(config))
+        now, then = ({"model": to_plain(each)["model"]} for each in (config, self.model.config))
+        found = [what for _, what in differences(now, then)]
+        if (members := len(self.model.theta)) != config.train.members:
+            found.append(f"train.members is {config.train.members}, but that run has {members}")
+        self._refuse(found)
 
     def has_seen(self, data: TrainingData) -> bool:
         """Whether the model may have been trained on rows that are held out now."""
-        is_same = data.data_sha256 == self.model.data_sha256
-        now, then = (
-            to_plain(config)["data"]["split"] for config in (data.config, self.model.config)
-        )
-        return is_same and now != then
+        now, then = (to_plain(each)["data"]["split"] for each in (data.config, self.model.config))
+        return data.data_sha256 == self.model.data_sha256 and now != then
 
-    def _differences(self, config: Config) -> Iterator[str]:
-        now, then = (to_plain(each)["model"] for each in (config, self.model.config))
-        for keys, what in differences({"model": now}, {"model": then}):
-            del keys
-            yield what
-        members = len(self.model.theta)
-        if members != config.train.members:
-            yield f"train.members is {config.train.members}, but that run has {members}"
-
-    def _refuse(self, found: "list[str] | Iterator[str]") -> None:
-        lines = list(found)
-        if lines:
-            more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+    def _refuse(self, found: Sequence[str]) -> None:
+        if found:
+            more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
             raise ConfigError(
-                f"--init-from {self.name}: {lines[0]}{more}; make them agree, "
+                f"--init-from {self.name}: {found[0]}{more}; make them agree, "
                 "or train without --init-from"
             )
 

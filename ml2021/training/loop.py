@@ -1,8 +1,10 @@
 """The training loop: progress bar, metrics of each epoch, periodic checkpoints, signals."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import repeat
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -10,18 +12,22 @@ from ml2021.config.schema import Config
 from ml2021.console import Console, ProgressBar
 from ml2021.data.load import TrainingData
 from ml2021.data.preprocessing.records import ClassTarget
-from ml2021.engine.fit import MemberProgress, Progress
+from ml2021.engine.fit import MemberProgress, Progress, fit_members
 from ml2021.errors import ResourceError, RunInterruptedError
 from ml2021.evaluation.metrics import CLASS_METRICS, REAL_METRICS, Scores
-from ml2021.evaluation.scoring import mean_scores, score_each
+from ml2021.evaluation.scoring import loss_unit, mean_scores, score_each
 from ml2021.formatting import number
+from ml2021.runs.directory import RunDirectory
 from ml2021.signals import StoppedError, stop_signals
+
+if TYPE_CHECKING:
+    from ml2021.training.trainer import Trainer
 
 MetricsRow = Mapping[str, int | float | None]
 """The cells of a row of metrics.csv, by column."""
 
 
-def format_losses(progress: Progress, factor: float) -> str:
+def _losses(progress: Progress, factor: float) -> str:
     """Return the mean losses of the members still in training, for the progress bar."""
     text = f"train {number(_mean(progress.train_loss) * factor)}"
     if progress.validation_loss is not None:
@@ -36,9 +42,9 @@ def _mean(losses: Tensor) -> float:
 
 def metrics_columns(data: TrainingData) -> list[str]:
     """Return the header of metrics.csv; an ensemble has a column for the members in training."""
-    several = data.config.train.members > 1
-    columns = ["epoch", "updates", *(["members"] if several else [])]
-    columns += ["lr", "train_loss", "validation_loss"]
+    columns = ["epoch", "updates", "members", "lr", "train_loss", "validation_loss"]
+    if data.config.train.members == 1:
+        columns.remove("members")
     if len(data.validation):
         is_class = isinstance(data.preprocessing.target, ClassTarget)
         columns += [f"validation_{name}" for name in (CLASS_METRICS if is_class else REAL_METRICS)]
@@ -50,17 +56,13 @@ def metrics_row(data: TrainingData, progress: Progress, lr: float, factor: float
 
     Those of an ensemble are the means over the members still in training.
     """
-    row = {
-        **_position(progress, lr),
-        "members": len(progress.train_loss),
-        "train_loss": _mean(progress.train_loss) * factor,
-        "validation_loss": None,
-    }
+    losses: list[float | None] = [_mean(progress.train_loss) * factor, None]
+    scores: Scores = {}
     if progress.validation_loss is not None:
-        row["validation_loss"] = _mean(progress.validation_loss) * factor
-        scores = _validation_scores(data, progress, progress.validation_loss.isfinite())
-        row |= {f"validation_{name}": value for name, value in mean_scores(scores).items()}
-    return row
+        losses[1] = _mean(progress.validation_loss) * factor
+        fine = progress.validation_loss.isfinite()
+        scores = mean_scores(_validation_scores(data, progress, fine))
+    return _row(progress, lr, len(progress.train_loss), losses, scores)
 
 
 def member_rows(
@@ -70,34 +72,33 @@ def member_rows(
 
     lrs: the learning rate of each (k,). The runs share everything but the optimizer's numbers.
     """
-    train = progress.train_loss.tolist()
-    validation = None if progress.validation_loss is None else progress.validation_loss.tolist()
     fine = progress.train_loss.isfinite()
-    scores: Iterator[Scores] = iter(())
+    validation = [None] * len(fine)
+    scores: Iterator[Scores] = repeat({})
     if progress.validation_loss is not None:
+        validation = (progress.validation_loss * factor).tolist()
         fine = fine & progress.validation_loss.isfinite()
         scores = iter(_validation_scores(data, progress, fine))
-    rows: list[MetricsRow | None] = []
-    for member, is_fine in enumerate(fine.tolist()):
-        if not is_fine:
-            rows.append(None)
-            continue
-        row = {
-            **_position(progress, lrs[member]),
-            "members": 1,
-            "train_loss": train[member] * factor,
-            "validation_loss": None,
-        }
-        if validation is not None:
-            row["validation_loss"] = validation[member] * factor
-            row |= {f"validation_{name}": value for name, value in next(scores).items()}
-        rows.append(row)
-    return rows
+    train = (progress.train_loss * factor).tolist()
+    return [
+        _row(progress, lr, 1, losses, next(scores)) if is_fine else None
+        for is_fine, lr, *losses in zip(fine.tolist(), lrs, train, validation, strict=True)
+    ]
 
 
-def _position(progress: Progress, lr: float) -> dict[str, int | float | None]:
-    """Return the first cells of an epoch's row."""
-    return {"epoch": progress.epoch, "updates": progress.updates, "lr": lr * progress.lr_factor}
+def _row(
+    progress: Progress, lr: float, members: int, losses: Sequence[float | None], scores: Scores
+) -> MetricsRow:
+    train, validation = losses
+    return {
+        "epoch": progress.epoch,
+        "updates": progress.updates,
+        "members": members,
+        "lr": lr * progress.lr_factor,
+        "train_loss": train,
+        "validation_loss": validation,
+        **{f"validation_{name}": value for name, value in scores.items()},
+    }
 
 
 def _validation_scores(data: TrainingData, progress: Progress, fine: Tensor) -> list[Scores]:
@@ -126,37 +127,40 @@ class Saver:
 
 
 def run_loop(
-    steps: Iterable[MemberProgress],
-    *,
-    epochs: int,
-    done: float,
-    saver: Saver,
+    trainer: "Trainer",
+    run: RunDirectory,
     console: Console,
+    *,
+    saver: Saver,
     end_epoch: Callable[[MemberProgress], None],
-    losses: Callable[[MemberProgress], str],
-    resume: str,
+    label: str = "",
 ) -> None:
-    """Iterate over the steps of training; `done` of `epochs` epochs were trained before.
+    """Train to the end, with a progress bar whose text begins with `label`.
 
-    `end_epoch` is called for each step that ends an epoch, `losses` for the text of the progress
-    bar. Saves when the saver says so, and at the end. Raises RunInterruptedError after a signal,
-    with everything saved; its message ends with `resume`, the command to resume with. StoppedError
-    after a signal that came during the last save.
+    `end_epoch` is called for each step that ends an epoch. Saves when the saver says so, and at the
+    end. Raises DivergenceError; RunInterruptedError after a signal, with everything saved; or
+    StoppedError after a signal that came during the last save.
     """
+    data, hparams, state = trainer.data, trainer.hparams, trainer.state
+    unit = loss_unit(data.config, data.preprocessing)
+    epochs = hparams.epochs if hparams.last_epoch is None else hparams.last_epoch
+    done = state.epoch + state.batch / hparams.batches(len(trainer.train))
+    steps = fit_members(trainer.network, hparams, state, trainer.train, trainer.validation)
     with stop_signals() as stop_signal, ProgressBar(console, epochs, done) as bar:
         for step in steps:
             progress = step.progress
             if progress.is_epoch_end:
                 end_epoch(step)
             done = progress.epoch - 1 + progress.batch / progress.batches
-            bar.show(done, losses(step))
+            bar.show(done, f"{label}{unit.name} {_losses(progress, unit.factor)}")
             signal_number = stop_signal()
             if saver.is_due() or signal_number is not None:
                 saver.save()
             if signal_number is not None:
                 raise RunInterruptedError(
                     signal_number,
-                    f"interrupted at epoch {done:.1f} of {epochs}; progress is saved. {resume}",
+                    f"interrupted at epoch {done:.1f} of {epochs}; progress is saved. "
+                    f"Resume with: ml2021 train --resume {run.path}",
                 )
         saver.save()
     if (late := stop_signal()) is not None:  # no sooner: one might come after the look

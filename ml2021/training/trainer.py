@@ -1,13 +1,10 @@
-"""The trainer of a run: network, state and data, from the first update to the summary.
-
-The command around it, and its messages before the first update, are in `ml2021.commands.train`.
-"""
+"""The trainer of a run: network, state and data, from the first update to the summary."""
 
 import platform
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -21,7 +18,6 @@ from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, RealTa
 from ml2021.data.samples import Samples
 from ml2021.engine.build import build_hyperparameters, build_network
 from ml2021.engine.dataset import Dataset
-from ml2021.engine.fit import fit_members
 from ml2021.engine.hardware import check_memory, choose_device, choose_threads
 from ml2021.engine.networks import Network
 from ml2021.engine.state import Hyperparameters, TrainingState, ensemble_members, start
@@ -29,19 +25,11 @@ from ml2021.errors import DivergenceError
 from ml2021.evaluation import intervals
 from ml2021.evaluation.ensembles import combine, evaluate_members, trained_predictions
 from ml2021.evaluation.scoring import FittedBaselines, fit_baselines, loss_unit
-from ml2021.runs.checkpoint_file import Checkpoint
-from ml2021.runs.checkpoints import Checkpoints, restore_state, saved_baselines
+from ml2021.runs.checkpoints import Checkpoint, Checkpoints, restore_state, saved_baselines
 from ml2021.runs.directory import RunDirectory
 from ml2021.runs.metrics_csv import MetricsWriter
 from ml2021.runs.summary import EnsembleMember, Environment, IntervalLevel, Intervals, RunSummary
-from ml2021.training.loop import (
-    Saver,
-    format_losses,
-    memory_errors,
-    metrics_columns,
-    metrics_row,
-    run_loop,
-)
+from ml2021.training.loop import Saver, memory_errors, metrics_columns, metrics_row, run_loop
 
 
 @dataclass
@@ -60,11 +48,6 @@ class Trainer:
     validation: Dataset | None
     threads: int
     residuals: NDArray[np.float64] | None = None
-
-    def become_final(self, last_epoch: int, residuals: NDArray[np.float64] | None) -> None:
-        """Train for as many epochs as the folds chose; calibrate on their held-out rows."""
-        self.hparams = replace(self.hparams, last_epoch=last_epoch)
-        self.residuals = residuals
 
 
 def build_trainer(
@@ -89,10 +72,7 @@ def build_trainer(
         threads = choose_threads(network, min(hparams.batch_size or rows, rows))
     torch.set_num_threads(threads)
     with memory_errors(config):
-        train = to_dataset(preprocessing, data.train).to(device)
-        validation = None
-        if len(data.validation):
-            validation = to_dataset(preprocessing, data.validation).to(device)
+        train, validation = to_datasets(data, device)
         keep_path = config.train.keep_path
         state = start(network, hparams, rows, train.inputs, theta=theta, keep_path=keep_path)
         # Fitted once: on another number of cores least squares may differ in its last bits.
@@ -130,11 +110,7 @@ def device_name(trainer: Trainer) -> str:
 
 
 def open_metrics(trainer: Trainer, run: RunDirectory) -> MetricsWriter:
-    """Open metrics.csv to append after the epochs that are done.
-
-    Of an ensemble it holds the mean losses and scores of the members still in training, and how
-    many these are. Raises CheckpointError where those epochs are not in the file.
-    """
+    """Open metrics.csv after the epochs done so far. Raises CheckpointError if it lacks them."""
     return MetricsWriter(run.metrics, metrics_columns(trainer.data), trainer.state.epoch)
 
 
@@ -158,7 +134,6 @@ def summarise(trainer: Trainer, seconds: float, updates: int) -> RunSummary:
     `seconds` and `updates` are those of this session alone.
     """
     data, state, seeds = trainer.data, trainer.state, trainer.hparams.seeds
-    members = ensemble_members(state)
     scores, predictions = {}, {}
     with memory_errors(data.config):
         for split, samples in data.splits.items():
@@ -170,13 +145,16 @@ def summarise(trainer: Trainer, seconds: float, updates: int) -> RunSummary:
     interval = None
     if kept is not None:
         test = (data.test.values, predictions["test"]) if "test" in predictions else None
+        levels = intervals.describe(kept, target.labels, test)
         interval = Intervals(
             calibrated_on="validation" if trainer.residuals is None else "folds",
             rows=len(kept),
-            levels=tuple(
-                IntervalLevel(**level) for level in intervals.describe(kept, target.labels, test)
-            ),
+            levels=tuple(IntervalLevel(**level) for level in levels),
         )
+    ensemble = tuple(
+        EnsembleMember(seed=seed, best_epoch=int(best), diverged_at_update=int(diverged) or None)
+        for seed, best, diverged in zip(seeds, state.best_epoch, state.diverged, strict=True)
+    )
     rows_seen = updates * len(data.train) // trainer.hparams.batches(len(data.train))
     return RunSummary(
         task=data.preprocessing.task,
@@ -185,27 +163,20 @@ def summarise(trainer: Trainer, seconds: float, updates: int) -> RunSummary:
         left_out=dict(data.split.left_out),
         epochs=state.epoch,
         stopped_early=state.epoch < trainer.hparams.epochs,
-        best_epoch=int(state.best_epoch[members].max()),
+        best_epoch=int(state.best_epoch[ensemble_members(state)].max()),
         seconds=round(seconds, 3),
         rows_per_second=round(rows_seen / seconds) if seconds else None,
         scores=scores,
         classes=target.labels if isinstance(target, ClassTarget) else None,
-        members=tuple(
-            EnsembleMember(
-                seed=seed, best_epoch=int(best), diverged_at_update=int(diverged) or None
-            )
-            for seed, best, diverged in zip(seeds, state.best_epoch, state.diverged, strict=True)
-        )
-        if len(seeds) > 1
-        else (),
+        members=ensemble if len(ensemble) > 1 else (),
         interval=interval,
     )
 
 
 def _advance(trainer: Trainer, run: RunDirectory, console: Console, metrics: MetricsWriter) -> None:
     """Train to the end; after a divergence the best parameters so far are saved."""
-    data, state, hparams = trainer.data, trainer.state, trainer.hparams
-    unit = loss_unit(data.config, data.preprocessing)
+    data, state = trainer.data, trainer.state
+    factor = loss_unit(data.config, data.preprocessing).factor
     lr = float(data.config.optimizer.lr)
     checkpoints = Checkpoints(run, data, trainer.baselines, partial(residuals, trainer))
 
@@ -213,19 +184,13 @@ def _advance(trainer: Trainer, run: RunDirectory, console: Console, metrics: Met
         metrics.flush()  # before the checkpoint that relies on it
         checkpoints.write(state)
 
-    steps = fit_members(trainer.network, hparams, state, trainer.train, trainer.validation)
     try:
         run_loop(
-            steps,
-            epochs=hparams.epochs if hparams.last_epoch is None else hparams.last_epoch,
-            done=state.epoch + state.batch / hparams.batches(len(trainer.train)),
+            trainer,
+            run,
+            console,
             saver=Saver(write, data.config.train.save_seconds),
-            console=console,
-            end_epoch=lambda step: metrics.append(
-                metrics_row(data, step.progress, lr, unit.factor)
-            ),
-            losses=lambda step: f"{unit.name} {format_losses(step.progress, unit.factor)}",
-            resume=f"Resume with: ml2021 train --resume {run.path}",
+            end_epoch=lambda step: metrics.append(metrics_row(data, step.progress, lr, factor)),
         )
     except DivergenceError as error:
         kept = f"; no checkpoint was saved in {run.path}"
@@ -234,6 +199,14 @@ def _advance(trainer: Trainer, run: RunDirectory, console: Console, metrics: Met
             best = int(state.best_epoch.max())
             kept = f"; the best parameters, of epoch {best}, are saved in {run.path}"
         raise DivergenceError(*(line + kept for line in error.lines)) from None
+
+
+def to_datasets(data: TrainingData, device: torch.device) -> tuple[Dataset, Dataset | None]:
+    """Return the training and the validation rows, if any, on that device."""
+    train = to_dataset(data.preprocessing, data.train).to(device)
+    if not len(data.validation):
+        return train, None
+    return train, to_dataset(data.preprocessing, data.validation).to(device)
 
 
 def to_dataset(preprocessing: Preprocessing, samples: Samples) -> Dataset:

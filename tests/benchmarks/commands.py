@@ -23,7 +23,7 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from ml2021.data.csv.headers import TableFormat, open_scan
+from ml2021.data.csv.scan import TableFormat, open_scan
 from ml2021.data.tables import read_table
 from tests.benchmarks.measure import (
     Usage,
@@ -144,7 +144,7 @@ def train_group(work: Work, workload: Workload, epochs: int) -> list[Group]:
 def _reading(csv: Path) -> str:
     """Return code that reads a table as ml2021 does."""
     return (
-        "from pathlib import Path\nfrom ml2021.data.csv.headers import TableFormat\n"
+        "from pathlib import Path\nfrom ml2021.data.csv.scan import TableFormat\n"
         "from ml2021.data.tables import read_table\n"
         f"read_table(Path({str(csv)!r}), TableFormat())"
     )

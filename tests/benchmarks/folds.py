@@ -65,8 +65,7 @@ def train(data: TrainingData, folder: Path) -> None:
         run = create_run(Path(place), "run")
         with closing(open_metrics(trainer, run)) as metrics:
             if data.folds is not None:
-                found = cross_validate(trainer, run, quiet)
-                trainer.become_final(found.final_epochs, found.residuals())
+                cross_validate(trainer, run, quiet)
             train_and_score(trainer, run, metrics, quiet)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ml2021.runs.checkpoint_file import Checkpoint, load_checkpoint, save_checkpoint
+from ml2021.runs.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from tests import commands
 from tests.catalogue.case import Case, Step, change, columns, copy, put, swap
 from tests.commands import Outcome

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ml2021.runs.checkpoint_file import load_checkpoint
+from ml2021.runs.checkpoints import load_checkpoint
 from tests import commands
 from tests.catalogue.case import Case, Check, Step, columns
 from tests.commands import Outcome, read_rows, table, write_rows

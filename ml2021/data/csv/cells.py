@@ -17,10 +17,8 @@ from numpy.typing import NDArray
 from ml2021.formatting import echo
 
 StorageType = Literal["number", "text"]
-
 FLOAT32_BOUND = 2.0**128 - 2.0**103
 """The smallest number that rounds to infinity in float32."""
-
 _NOT_FINITE = re.compile(r"\s*[+-]?(?:inf(?:inity)?|nan)\s*", re.ASCII | re.IGNORECASE)
 
 

@@ -19,7 +19,6 @@ from ml2021.errors import DataError
 
 COLUMN_LIMIT = 100_000
 """The maximum number of fields in a record."""
-
 _QUOTE, _NEWLINE, _RETURN = b'"\n\r'
 
 

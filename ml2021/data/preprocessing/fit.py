@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ml2021.config import schema
 from ml2021.data.column_types import ColumnTypes, FeatureColumn
-from ml2021.data.csv.headers import Header
+from ml2021.data.csv.scan import Header
 from ml2021.data.preprocessing.records import (
     CategoryFeature,
     ClassTarget,

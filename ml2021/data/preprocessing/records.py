@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ml2021.config.schema import Task
-from ml2021.data.csv.headers import Header
+from ml2021.data.csv.scan import Header
 from ml2021.formatting import echo, listed
 
 Positive = Annotated[float, Field(gt=0)]

@@ -15,11 +15,8 @@ from ml2021.report.figures import style
 
 Line = tuple[NDArray[np.float64], NDArray[np.float64]]
 """x and y (G,) of a piecewise linear function."""
-
 _FEW_POINTS = 60
-
 _MOST_TERMS = 200
-
 _MOST_NUMBERED = 16
 
 

@@ -197,9 +197,7 @@ def one_unit(
 
 
 _MOST_UNITS = 9
-
 _MOST_LAYERS = 8
-
 _LEAST_REACH = 0.25
 """The least height of the drawing above and below its middle, in the units of the layers."""
 

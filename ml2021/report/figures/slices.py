@@ -15,18 +15,13 @@ from ml2021.report.figures import style
 
 Baseline = tuple[str, float]
 """The name of a baseline and its score."""
-
 MOST_CHOICES = 30
 """Only this many choices are drawn."""
-
 MOST_JOINED = 12
 """The medians of more numbers than this are not drawn: each would be of too few runs."""
-
 _SHORT, _WIDE = 16, 6.4
 """Names with more characters than the first need a figure as wide as the second, in inches."""
-
 _NAME_LIMIT = 40
-
 _NARROW = 0.07
 """Numbers closer together than this fraction of the axis get matplotlib's own ticks."""
 

@@ -33,58 +33,37 @@ from numpy.typing import ArrayLike
 from ml2021.formatting import printable
 
 INK = "#222222"
-
 MUTED = "#707070"
-
 GRID = "#e4e4e4"
-
 TRAINING = "#0072B2"
-
 VALIDATION = "#D55E00"
-
 BEST = "#009E73"
 """The epoch, run or point with the best parameters."""
-
 TRUTH = "#444444"
-
 PREDICTION = "#0072B2"
-
 BASELINE = "#9a9a9a"
 """Baselines, and other lines to compare with."""
-
 PATH = "#D55E00"
 """The trajectory of the parameters during training."""
-
 TANGENT = "#CC79A7"
-
 SERIES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#5b5b5b")
 """Colours of several similar lines, such as the terms of a sum or the layers of a network."""
-
 DASHES = ("-", "--", "-.", ":")
-
 SEQUENTIAL = "cividis"
 """The colour map of values from low to high."""
-
 DIVERGING = "PuOr"
 """The colour map of values on both sides of zero."""
-
 WIDTH, HEIGHT = 4.4, 3.2
 """Inches; at 96 pixels per inch a figure is about as wide as a phone."""
-
 WIDE = 5.6
 """Width in inches of a figure on a line of its own; text in wider ones is too small on phones."""
-
 DOTS_PER_INCH = 160
-
 MOST_POINTS = 2_000
 """The most points of a scatter plot; of more, this many are drawn, evenly spaced."""
-
 MOST_LINE_POINTS = 1_000
 """The most points of a line, which are more than an image has pixels across."""
-
 VECTOR_POINTS = 500
 """Scatter plots with more points are rasterised, which keeps the SVG small."""
-
 NAME_LIMIT = 32
 
 _CJK_FAMILIES = (

@@ -17,14 +17,10 @@ from numpy.typing import NDArray
 from ml2021.report.figures import style
 
 _LEVELS = 24
-
 _DECADES = 6
 """Losses more than this many powers of ten below the highest are drawn alike."""
-
 _DOTTED_POINTS = 60
-
 _MARKERS = {"start": "o", "end": "s", "best": "*"}
-
 _HALO = [withStroke(linewidth=3.4, foreground="white")]
 
 

@@ -16,15 +16,10 @@ from ml2021.report.figures.curves import curve_and_parts
 from ml2021.report.html import Block, Listing, Picture, Section, Table, Text
 
 _TERMS = 8
-
 _BARS = 15
-
 _LINES = 40
-
 _CURVES = 12
-
 _DEPENDENCES = 4
-
 _POINTS = 2_000
 
 

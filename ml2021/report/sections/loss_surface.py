@@ -18,8 +18,13 @@ from ml2021.config import schema
 from ml2021.data.preprocessing.records import NumberFeature, RealTargets
 from ml2021.formatting import number, plural
 from ml2021.inspection.features import Parameter, ParameterNames
-from ml2021.inspection.loss_surface import LossSurface
-from ml2021.inspection.trajectory import Plane, Trajectory, named_plane, trajectory_plane
+from ml2021.inspection.loss_surface import (
+    LossSurface,
+    Plane,
+    Trajectory,
+    named_plane,
+    trajectory_plane,
+)
 from ml2021.report.contents import LossSurfaceView, ReportContents
 from ml2021.report.html import Block, Picture
 from ml2021.runs.model import TrainedModel
@@ -31,13 +36,10 @@ if TYPE_CHECKING:
 
 GRID = 61
 """Grid points along each of two axes."""
-
 CURVE = 401
 """Grid points along a single axis."""
-
 _MARGIN = 0.2
 """By which share of its contents a picture extends beyond them on each side."""
-
 _STEPS = 6
 
 
