@@ -32,7 +32,7 @@ PICTURES = {
     "no_validation": {"slice_optimizer_lr"},
     "one": set(),
 }
-"""What is the same in all runs has no slice: two runs of three ended well where one diverged."""
+"""A key with the same value in all completed runs has no slice."""
 
 
 @pytest.fixture(scope="module")
@@ -126,4 +126,4 @@ def test_refusals(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "s" / "sweep.json").write_text((folder / "one" / "sweep.json").read_text())
     code, line = refusal(folder, "report", "--run", tmp_path / "s")
     assert code == 4
-    assert "none of its runs has ended well" in line
+    assert "none of its runs completed" in line
