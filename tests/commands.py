@@ -3,8 +3,10 @@
 import contextlib
 import csv
 import hashlib
+import html
 import io
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -146,6 +148,12 @@ def series(rows: int) -> dict[str, list[object]]:
     steps = np.arange(rows)
     views = 1000 + 2 * steps + 100 * np.sin(steps * 2 * np.pi / 7)
     return {"date": [str(day) for day in days], "views": views.round(2).tolist()}
+
+
+def text_of(page: Path) -> str:
+    """Return the words of a report, without its tags and figures."""
+    plain = re.sub(r"<style>.*?</style>|<[^>]*>", " ", page.read_text(), flags=re.DOTALL)
+    return re.sub(r"\s+", " ", html.unescape(plain))
 
 
 def contents(folder: Path) -> dict[str, str]:

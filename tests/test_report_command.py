@@ -1,6 +1,5 @@
 """`report.html` by `train` and by `ml2021 report`: its contents, and failures."""
 
-import html
 import json
 import os
 import re
@@ -18,7 +17,16 @@ from ml2021.report.contents import from_disk
 from ml2021.report.sections import predictions as about_rows
 from ml2021.runs.directory import RunDirectory
 from tests import commands
-from tests.commands import PROGRAM, contents, environment, refusal, run, run_well, write_rows
+from tests.commands import (
+    PROGRAM,
+    contents,
+    environment,
+    refusal,
+    run,
+    run_well,
+    text_of,
+    write_rows,
+)
 
 SMALL = "model: {type: relu_stack, widths: [8]}\ntrain: {epochs: 3}\n"
 LINEAR = "model: linear\ntrain: {epochs: 3}\n"
@@ -75,12 +83,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def fresh(tmp_path: Path) -> Path:
     return prepare(tmp_path)
-
-
-def text_of(page: Path) -> str:
-    """Return the words of a page, without its tags and figures."""
-    plain = re.sub(r"<style>.*?</style>|<[^>]*>", " ", page.read_text(), flags=re.DOTALL)
-    return re.sub(r"\s+", " ", html.unescape(plain))
 
 
 @pytest.mark.parametrize("name", CONFIGS)

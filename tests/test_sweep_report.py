@@ -1,13 +1,12 @@
 """The report of a sweep: a picture for each key, in one file, and what stands in it."""
 
-import html
 import re
 from pathlib import Path
 
 import pytest
 
 from ml2021.report import sweep as of_sweep
-from tests.commands import contents, read_rows, refusal, run, run_well, table, write_rows
+from tests.commands import contents, read_rows, refusal, run, run_well, table, text_of, write_rows
 
 HEAD = """\
 data: {path: t.csv, target: y, features: [a, b, colour]}
@@ -33,7 +32,7 @@ PICTURES = {
     "no_validation": {"slice_optimizer_lr"},
     "one": set(),
 }
-"""What is the same in all runs has no slice: two runs of three ended well where one diverged."""
+"""A key with the same value in all completed runs has no slice."""
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +47,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def text_of(page: Path) -> str:
-    plain = re.sub(r"<style>.*?</style>|<[^>]*>", " ", page.read_text(), flags=re.DOTALL)
-    return re.sub(r"\s+", " ", html.unescape(plain))
-
-
 @pytest.mark.parametrize("name", SWEEPS)
 def test_every_kind_of_sweep_has_its_slices(folder: Path, name: str) -> None:
     outcome = run_well(folder, "report", "--run", name, "--plots", f"plots/{name}")
@@ -61,8 +55,7 @@ def test_every_kind_of_sweep_has_its_slices(folder: Path, name: str) -> None:
     assert set(re.findall(r'<figure id="(\w+)"', page)) == PICTURES[name]
     assert {path.stem for path in (folder / "plots" / name).iterdir()} == PICTURES[name]
     assert page.count("<section ") == 3
-    outside = re.findall(r'(?:src|href)="(?!data:|#)[^"]*"', page)
-    assert not outside
+    assert not re.findall(r'(?:src|href)="(?!data:|#)[^"]*"', page)
 
 
 def test_a_sweep_ends_with_the_report_that_the_command_makes(folder: Path) -> None:
@@ -76,7 +69,6 @@ def test_a_sweep_ends_with_the_report_that_the_command_makes(folder: Path) -> No
 
 
 def test_it_says_what_the_table_says(folder: Path) -> None:
-    run_well(folder, "report", "--run", "grid")
     text = text_of(folder / "grid" / "report.html")
     rows = read_rows(folder / "grid" / "sweep.csv")
     best = min(rows, key=lambda row: float(row["validation_rmse"]))
@@ -105,18 +97,15 @@ def test_a_failure_to_draw_does_not_lose_the_sweep(
     options = ("--quiet", "--config", folder / "one.yaml", "--run-dir", tmp_path / "s")
     outcome = run(folder, "sweep", *options, with_report=True)
     assert outcome.code == 0
-    assert outcome.stderr == (
-        "the sweep is saved, but its report could not be written (ValueError: no\\x1bink); "
-        f"to see why: ml2021 report --run {tmp_path / 's'}\n"
-    )
+    assert "(ValueError: no\\x1bink)" in outcome.stderr
+    assert f"ml2021 report --run {tmp_path / 's'}\n" in outcome.stderr
     assert not [*(tmp_path / "s").glob("*report*")]
 
 
 def test_runs_of_several_targets_have_no_best(folder: Path, tmp_path: Path) -> None:
     section = "grid: {data.target: [y, b], model.widths: [[4], [3]]}"
-    (folder / "two.yaml").write_text(
-        f"{HEAD.replace('features: [a, b', 'features: [a')}sweep: {{{section}}}\n"
-    )
+    head = HEAD.replace("features: [a, b", "features: [a")
+    (folder / "two.yaml").write_text(f"{head}sweep: {{{section}}}\n")
     options = ("--config", "two.yaml", "--run-dir", tmp_path / "s", "--jobs", 1)
     outcome = run_well(folder, "sweep", *options, with_report=True)
     assert "different tasks or targets" in outcome.stderr
@@ -137,4 +126,4 @@ def test_refusals(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "s" / "sweep.json").write_text((folder / "one" / "sweep.json").read_text())
     code, line = refusal(folder, "report", "--run", tmp_path / "s")
     assert code == 4
-    assert "none of its runs has ended well" in line
+    assert "none of its runs completed" in line

@@ -20,7 +20,7 @@ def report(run_path: Path | None, plots: Path | None) -> Path:
         sweep = SweepDirectory(run_path)
         outcome = SweepSummary(plan := read_plan(sweep), load_results(sweep, plan))
         if not outcome.done:
-            raise CheckpointError(f"{run_path}: none of its runs has ended well; nothing to draw")
+            raise CheckpointError(f"{run_path}: none of its runs completed; nothing to draw")
         if not outcome.are_comparable:
             raise ConfigError(
                 f"{run_path}: its runs have different tasks or targets, which no picture can hold; "

@@ -17,11 +17,11 @@ def bars(names: Sequence[str], values: NDArray[np.float64], axis: str) -> Figure
     """Draw a bar (n,) for each name, the first on top; negative bars in another colour."""
     figure = style.new_figure(style.WIDTH, 0.75 + 0.24 * max(len(names), 3))
     axes = figure.subplots()
-    places = np.arange(len(names))[::-1]
+    positions = np.arange(len(names))[::-1]
     colours = [style.PREDICTION if value >= 0 else style.VALIDATION for value in values]
-    axes.barh(places, values, 0.7, color=colours)
+    axes.barh(positions, values, 0.7, color=colours)
     axes.axvline(0, color=style.MUTED, linewidth=0.8)
-    axes.set_yticks(places, [style.shown(name, 24) for name in names])
+    axes.set_yticks(positions, [style.shown(name, 24) for name in names])
     room = 0.6 + max(0.0, (3 - len(names)) / 2)  # a few bars are no thicker than many
     axes.set_ylim(-room, len(names) - 1 + room)
     axes.grid(visible=False, axis="y")
@@ -107,12 +107,12 @@ def parts(
     figure = style.new_figure(style.WIDTH, 1.25 * style.HEIGHT)
     axes = figure.subplots()
     axes.axhline(constant, color=style.MUTED, linestyle=":", linewidth=1.4, label="constant")
-    for place, (curve, name) in enumerate(zip(curves, names, strict=True)):
+    for index, (curve, name) in enumerate(zip(curves, names, strict=True)):
         axes.plot(
             x,
             curve,
-            style.DASHES[(place // len(style.SERIES)) % len(style.DASHES)],
-            color=style.SERIES[place % len(style.SERIES)],
+            style.DASHES[(index // len(style.SERIES)) % len(style.DASHES)],
+            color=style.SERIES[index % len(style.SERIES)],
             linewidth=1.2,
             label=name if len(names) <= 6 else None,
         )
@@ -167,10 +167,10 @@ def category_dependence(
     """Draw the mean output (k,) for each category of a column."""
     figure = style.new_figure(style.WIDTH, max(0.85 * style.HEIGHT, 0.75 + 0.2 * len(names)))
     axes = figure.subplots()
-    places = np.arange(len(names))[::-1]
-    axes.hlines(places, mean.min(), mean, color=style.GRID, linewidth=1.5)
-    axes.plot(mean, places, "o", color=style.PREDICTION)
-    axes.set_yticks(places, [style.shown(name, 22) for name in names])
+    positions = np.arange(len(names))[::-1]
+    axes.hlines(positions, mean.min(), mean, color=style.GRID, linewidth=1.5)
+    axes.plot(mean, positions, "o", color=style.PREDICTION)
+    axes.set_yticks(positions, [style.shown(name, 22) for name in names])
     axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.set_ylim(-0.6, len(names) - 0.4)
     style.label_axes(axes, labels[1], labels[0])
@@ -186,8 +186,8 @@ def one_unit(
     figure = style.new_figure(style.WIDE, 0.85 * style.HEIGHT)
     grid = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
     for axes, (title, (names, curves)) in zip(grid, panels.items(), strict=True):
-        for place, (name, curve) in enumerate(zip(names, curves, strict=True)):
-            axes.plot(x, curve, style.DASHES[place], color=style.SERIES[place], label=name)
+        for index, (name, curve) in enumerate(zip(names, curves, strict=True)):
+            axes.plot(x, curve, style.DASHES[index], color=style.SERIES[index], label=name)
         axes.set_title(title)
         axes.legend(fontsize=7.5)
         axes.xaxis.set_major_locator(MaxNLocator(4))
@@ -210,15 +210,15 @@ def network(
     `ends` names the inputs and the outputs. Wide layers are drawn with some of their units, deep
     networks with their first and last layers.
     """
-    places = _drawn_layers(len(sizes))
-    columns = {layer: float(x) for x, layer in enumerate(places)}
-    heights = {layer: _unit_heights(sizes[layer]) for layer in places}
+    layers = _drawn_layers(len(sizes))
+    columns = {layer: float(x) for x, layer in enumerate(layers)}
+    heights = {layer: _unit_heights(sizes[layer]) for layer in layers}
     top = max(_LEAST_REACH, *(max(units) for units in heights.values()))
     figure = style.new_figure(style.WIDE, 1.1 * style.HEIGHT * (2 * top + 0.95) / 2.95)
     axes = figure.subplots()
     axes.set_axis_off()
     small: Any = {"fontsize": 8.5, "color": style.MUTED}
-    for left, right in pairwise(places):
+    for left, right in pairwise(layers):
         if right == left + 1:
             lines = [
                 [(columns[left], a), (columns[right], b)]
@@ -231,7 +231,7 @@ def network(
             text = "…"
         middle = (columns[left] + columns[right]) / 2
         axes.text(middle, top + 0.16, text, ha="center", color=style.MUTED)
-    for layer in places:
+    for layer in layers:
         is_end = layer in (0, len(sizes) - 1)
         x, colour = columns[layer], style.SERIES[2] if is_end else style.SERIES[0]
         axes.plot(
@@ -250,7 +250,7 @@ def network(
         axes.text(x, -top - 0.36, style.shown(what, 18), ha="center", va="top", **small)
     axes.text(-0.45, top + 0.16, "parameters", ha="right", **small)
     axes.text(-0.45, -top - 0.16, "units", ha="right", va="top", **small)
-    axes.set_xlim(-0.5, len(places) - 0.5)
+    axes.set_xlim(-0.5, len(layers) - 0.5)
     axes.set_ylim(-top - 0.6, top + 0.35)
     return figure
 

@@ -36,10 +36,10 @@ def learning_curves(
         losses.append(validation)
     if style.spans_decades(*losses):
         style.use_log_scale(upper, "y")
-    place = np.flatnonzero(epochs == best_epoch)
-    if validation is not None and place.size:
-        best = validation[place[0]]
+    index = np.flatnonzero(epochs == best_epoch)
+    if validation is not None and index.size:
         upper.axvline(best_epoch, color=style.BEST, linewidth=1, zorder=0.5)
+        best = validation[index[0]]
         upper.plot(best_epoch, best, "o", color=style.BEST, label=f"best: epoch {best_epoch:,}")
     upper.legend()
     style.label_axes(upper, "", loss)
@@ -95,9 +95,9 @@ def updates_of_an_epoch(rows: int, batch_size: int) -> Figure:
     lines = -(-shown_updates // columns)
     figure = style.new_figure(style.WIDTH, 0.75 + 0.32 * lines)
     axes = _canvas(figure)
-    for place in range(shown_updates):
-        line, column = divmod(place, columns)
-        is_last = place == updates - 1
+    for index in range(shown_updates):
+        line, column = divmod(index, columns)
+        is_last = index == updates - 1
         width = 0.86 * (last / batch_size if is_last else 1)
         axes.add_patch(
             Rectangle(

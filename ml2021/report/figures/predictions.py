@@ -140,13 +140,13 @@ def curves(
     figure = style.new_figure(style.WIDE, 0.4 + 1.6 * lines)
     grid = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
     steps = np.arange(1, truth.shape[1] + 1)
-    for place, axes in enumerate(grid.flat):
-        if place >= len(names):
+    for index, axes in enumerate(grid.flat):
+        if index >= len(names):
             axes.set_axis_off()
             continue
-        axes.plot(steps, truth[place], color=style.TRUTH, label="truth")
-        axes.plot(steps, prediction[place], "--", color=style.PREDICTION, label="prediction")
-        axes.set_title(style.shown(names[place], 24), fontsize=8.5, fontweight="normal")
+        axes.plot(steps, truth[index], color=style.TRUTH, label="truth")
+        axes.plot(steps, prediction[index], "--", color=style.PREDICTION, label="prediction")
+        axes.set_title(style.shown(names[index], 24), fontsize=8.5, fontweight="normal")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     grid[0][0].legend()
     figure.supxlabel(style.shown(axis), fontsize=9.5)
@@ -163,17 +163,17 @@ def errors_by_target(
     )
     axes = figure.subplots()
     if len(names) > _MOST_BARS:
-        places = np.arange(1, len(names) + 1)
-        axes.plot(places, spread, color=style.BASELINE, label="the mean")
-        axes.plot(places, errors, color=style.PREDICTION, label="network")
+        positions = np.arange(1, len(names) + 1)
+        axes.plot(positions, spread, color=style.BASELINE, label="the mean")
+        axes.plot(positions, errors, color=style.PREDICTION, label="network")
         span = f"{style.shown(names[0], 12)} to {style.shown(names[-1], 12)}"
         style.label_axes(axes, f"target, {span}", unit, limit=40)
         axes.set_ylim(0, None)
     else:
-        places = np.arange(len(names))[::-1]
-        axes.barh(places + 0.2, spread, 0.36, color=style.BASELINE, label="the mean")
-        axes.barh(places - 0.2, errors, 0.36, color=style.PREDICTION, label="network")
-        axes.set_yticks(places, [style.shown(name, 22) for name in names])
+        positions = np.arange(len(names))[::-1]
+        axes.barh(positions + 0.2, spread, 0.36, color=style.BASELINE, label="the mean")
+        axes.barh(positions - 0.2, errors, 0.36, color=style.PREDICTION, label="network")
+        axes.set_yticks(positions, [style.shown(name, 22) for name in names])
         axes.grid(visible=False, axis="y")
         style.label_axes(axes, unit, "", limit=36)
     figure.legend(loc="outside upper center", ncols=2)
