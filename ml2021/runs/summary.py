@@ -23,7 +23,7 @@ from ml2021.files import is_there
 from ml2021.formatting import echo
 from ml2021.runs.directory import RunDirectory, read_json, write_json
 
-FORMAT_VERSION: Literal[2] = 2
+FORMAT_VERSION: Literal[3] = 3
 """Of environment.json and summary.json; raised whenever one of them changes."""
 MOST_THREADS = 1024
 """A run that claims more was not written by ml2021."""
@@ -39,7 +39,7 @@ class Environment(Record):
     init_sha256: of the checkpoint whose parameters training began with.
     """
 
-    format_version: Literal[2] = FORMAT_VERSION
+    format_version: Literal[3] = FORMAT_VERSION
     ml2021: str
     python: str
     torch: str
@@ -187,7 +187,7 @@ class RunSummary(Record):
     classes and where no rows calibrate intervals. piecewise: of a network that was not trained.
     """
 
-    format_version: Literal[2] = FORMAT_VERSION
+    format_version: Literal[3] = FORMAT_VERSION
     task: Task
     parameters: Count
     split: dict[str, str | int]
