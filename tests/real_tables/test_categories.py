@@ -128,9 +128,9 @@ def test_names_of_which_many_repeat_stay_categories() -> None:
 
 def test_a_column_of_identifiers_is_left_out_with_a_note(tmp_path: Path) -> None:
     random = np.random.default_rng(14)
-    customers = [f"C{i:04d}" for i in random.integers(0, 240, ROWS)]
+    customers: list[Cell] = [f"C{i:04d}" for i in random.integers(0, 240, ROWS)]
     amounts, spent = random.normal(size=(2, ROWS)).round(2).tolist()
-    columns = {"customer": customers, "amount": amounts, "spend": spent}
+    columns: dict[str, list[Cell]] = {"customer": customers, "amount": amounts, "spend": spent}
     data = load(write_csv(tmp_path / "t.csv", columns), "  target: spend")
     assert data.preprocessing.inputs == ("amount",)
     (note,) = [note for note in data.notes if "customer" in note]
