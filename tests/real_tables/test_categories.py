@@ -180,7 +180,7 @@ def test_labels_that_look_missing_are_named() -> None:
 
 
 def test_labels_of_the_target_and_of_features_are_looked_at(tmp_path: Path) -> None:
-    columns = {
+    columns: dict[str, list[Cell]] = {
         "city": ["Rome", "rome", "Oslo", "?"] * 20,
         "x": list(range(80)),
         "churn": ["yes", "no", "yes ", "no", "NULL"] * 16,
