@@ -1,0 +1,1 @@
+"""Tables as people have them: each module rebuilds situations that once went wrong."""
