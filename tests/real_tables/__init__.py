@@ -1,1 +1,1 @@
-"""Tables as people have them: each module rebuilds situations that once went wrong."""
+"""Tables as people have them, and what used to go wrong with them."""
