@@ -1,0 +1,1 @@
+"""Tables as people have them, and what went wrong with each kind."""
