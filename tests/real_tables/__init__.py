@@ -1,1 +1,1 @@
-"""Tables as people have them, and what went wrong with each kind."""
+"""Tables as people have them, and what used to go wrong with them."""
