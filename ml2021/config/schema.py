@@ -168,6 +168,10 @@ class Data(Section):
         return self
 
 
+FORMAT_KEYS = ("separator", "decimal", "encoding", "header", "missing")
+"""The keys of `data` that say how a file is written: commands that read a CSV take them, too."""
+
+
 class Mae(Section):
     """Mean absolute error."""
 

@@ -171,10 +171,10 @@ def resolve_config(loaded: LocatedConfig, found: schema.Task) -> schema.Config:
     return config.model_copy(update={"task": task, "loss": loss, "data": data})
 
 
-def table_format_of(data: schema.Data) -> TableFormat:
-    """Return the format of the data files."""
-    missing = tuple(data.missing)
-    return TableFormat(data.separator, data.decimal, data.encoding, data.header, missing)
+def table_format_of(data: schema.Data, *, by_option: bool = False) -> TableFormat:
+    """Return the format of the data files; `by_option` as in `TableFormat`."""
+    keys = {key: getattr(data, key) for key in schema.FORMAT_KEYS}
+    return TableFormat(**keys | {"missing": tuple(data.missing)}, by_option=by_option)
 
 
 def _select(config: schema.Config, header: Header) -> tuple[Selection, list[Problem]]:
