@@ -20,7 +20,8 @@ GROUPED = (*TRAIN, "data.group_by=patient")
 def visits(patients: Sequence[int], first: int = 0) -> dict[str, list[object]]:
     """Return six visits of each patient, whose labels are drawn at random for each patient."""
     random = np.random.default_rng([first, len(patients)])
-    columns: dict[str, list[object]] = {"patient": [], "ill": []} | {f"f{i}": [] for i in range(6)}
+    names = ["patient", "ill", *(f"f{i}" for i in range(6))]
+    columns: dict[str, list[object]] = {name: [] for name in names}
     for patient in patients:
         ill, means = int(random.random() < 0.5), random.normal(size=6)
         for _ in range(6):
@@ -82,7 +83,7 @@ def test_rows_without_a_group_are_excluded(folder: Path) -> None:
 
 def test_a_column_that_divides_a_patient_is_refused(folder: Path) -> None:
     rows = visits(range(60))
-    rows["part"] = ["train"] * 300 + ["test"] * 60
+    rows["part"] = [*["train"] * 300, *["test"] * 60]
     rows["day"] = [*range(360)]
     write_rows(folder / "visits.csv", rows)
     labels = (*GROUPED, "--set", "data.split={method: column, column: part}")
