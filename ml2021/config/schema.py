@@ -90,6 +90,30 @@ Split = Annotated[
 ]
 
 
+class Standardise(Section):
+    """Numbers less their mean, divided by their standard deviation."""
+
+    type: Literal["standardise"] = "standardise"
+    """`standardise`: one input, the number in standard deviations from its mean."""
+
+
+class Piecewise(Section):
+    """Numbers in pieces between quantiles, beside the standardised value."""
+
+    type: Literal["piecewise"] = "piecewise"
+    """`piecewise`: also the position within each of some bins, from 0 to 1, so that the function
+    can bend at their edges."""
+    pieces: Annotated[int, Field(ge=2, le=1024)] = 16
+    """Maximum number of pieces of a column, each with an equal share of the training rows. Columns
+    of few values have one piece less than values; pixels and the history of a series have none,
+    and wide tables fewer: all columns together at most 1,024."""
+
+
+Numbers = Annotated[
+    Standardise | Piecewise, Field(discriminator="type"), short_for("type", "piecewise")
+]
+
+
 class Data(Section):
     """The table and what its columns mean."""
 
@@ -119,6 +143,8 @@ class Data(Section):
     max_categories: Annotated[int, Field(ge=2)] = 100
     """Most inputs of a column of categories. If the training rows have more categories, the rarer
     ones share one input, "other". Columns that are all but identifiers are not used at all."""
+    numbers: Numbers = Standardise()
+    """How numbers become inputs."""
     lags: Index = 0
     """Time series: number of previous values of the target used as features."""
     horizon: Count = 1

@@ -137,6 +137,32 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
     )
 
 
+def without_pieces(data: TrainingData) -> TrainingData:
+    """Return the data as `data.numbers: standardise` loads them, bit for bit.
+
+    Nothing is read again: the pieces are dropped from the inputs. Those of folds are made anew.
+    """
+    kept = [*data.preprocessing.plain_inputs, -1]
+    preprocessing = data.preprocessing.without_pieces()
+    folds, section = data.folds, data.config.data
+    if folds is not None:
+        folds = replace(folds, table=replace(folds.table, preprocessing=preprocessing))
+    train, validation, test = (
+        replace(samples, inputs=np.ascontiguousarray(samples.inputs[:, kept]))
+        for samples in (data.train, data.validation, data.test)
+    )
+    section = section.model_copy(update={"numbers": schema.Standardise()})
+    return replace(
+        data,
+        config=data.config.model_copy(update={"data": section}),
+        preprocessing=preprocessing,
+        train=train,
+        validation=validation,
+        test=test,
+        folds=folds,
+    )
+
+
 def with_config(data: TrainingData, loaded: LocatedConfig) -> TrainingData:
     """Return the data with another config of the same `data` section and task.
 
