@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ml2021.config.schema import KFoldSplit
+from ml2021.config.schema import FractionSplit, KFoldSplit
 from ml2021.data.folds import split_rows_in_folds
 from ml2021.data.groups import divide_at_random, divide_in_order, group_codes
 from ml2021.data.resolve import Selection
@@ -21,7 +21,7 @@ from tests.tables import configure, frame_of
 def sizes_of(groups: NDArray[np.int64], parts: NDArray[np.int64], count: int) -> list[int]:
     for group in np.unique(groups):
         assert len(np.unique(parts[groups == group])) == 1
-    return np.bincount(parts, minlength=count).tolist()
+    return [int((parts == part).sum()) for part in range(count)]
 
 
 def of_sizes(*sizes: int) -> NDArray[np.int64]:
@@ -114,6 +114,7 @@ def assert_no_group_is_divided(table: tuple[pd.DataFrame, str]) -> None:
         assert len(splits) == config.data.split.folds
     else:
         splits = [split_rows(config, frame, selection, rows)]
+        assert isinstance(config.data.split, FractionSplit)
         assert (splits[0].sizes()["validation"] > 0) == (config.data.split.validation > 0)
     for each in splits:
         named = [set(frame["who"].iloc[rows]) for rows in each.rows.values()]
