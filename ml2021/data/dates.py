@@ -31,7 +31,8 @@ def next_dates(last: Moments, count: int) -> Moments | None:
         day = 30 if is_month_end else int(days.max())
         if (days == np.minimum(day, lengths - 1)).all():
             following = months[-1] + steps[0] * ahead
-            return _on_day(following, np.minimum(day, _lengths(following) - 1)) + clock[0]
+            dates: Moments = _on_day(following, np.minimum(day, _lengths(following) - 1)) + clock[0]
+            return dates
     times = np.diff(last)
     if times[0] <= np.timedelta64(0) or (times != times[0]).any():
         return None
@@ -40,8 +41,9 @@ def next_dates(last: Moments, count: int) -> Moments | None:
 
 
 def _days_into_month(moments: Moments) -> NDArray[np.int64]:
-    days = moments.astype("datetime64[D]") - moments.astype("datetime64[M]").astype("datetime64[D]")
-    return days // _DAY
+    first = moments.astype("datetime64[M]").astype("datetime64[D]")
+    days: NDArray[np.int64] = (moments.astype("datetime64[D]") - first) // _DAY
+    return days
 
 
 def _lengths(months: Moments) -> NDArray[np.int64]:
