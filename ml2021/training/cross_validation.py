@@ -83,7 +83,8 @@ def cross_validate(trainer: Trainer, run: RunDirectory, console: Console) -> Fol
         name: np.concatenate([fold.baselines[name] for fold in folds])
         for name in folds[0].baselines
     }
-    pooled = evaluate_against(trainer.data.preprocessing, truth, predictions, baselines)
+    config, preprocessing = trainer.data.config, trainer.data.preprocessing
+    pooled = evaluate_against(config, preprocessing, truth, predictions, baselines)
     scores = FoldScores.of(
         [fold.evaluation for fold in folds],
         pooled,
@@ -192,7 +193,9 @@ def _score(
 ) -> FoldResult:
     """Score a fold's best parameters on its held-out rows."""
     alone = trained_predictions(trainer.network, state.best[own], fold.preprocessing, fold.held_out)
-    evaluation, predictions = evaluate_members(alone, fold.preprocessing, baselines, fold.held_out)
+    evaluation, predictions = evaluate_members(
+        alone, trainer.data.config, fold.preprocessing, baselines, fold.held_out
+    )
     return FoldResult(
         evaluation=evaluation,
         best_epochs=tuple(state.best_epoch[own].tolist()),

@@ -138,7 +138,11 @@ def summarise(trainer: Trainer, seconds: float, updates: int) -> RunSummary:
     with memory_errors(data.config):
         for split, samples in data.splits.items():
             scores[split], predictions[split] = evaluate_members(
-                _best_predictions(trainer, samples), data.preprocessing, trainer.baselines, samples
+                _best_predictions(trainer, samples),
+                data.config,
+                data.preprocessing,
+                trainer.baselines,
+                samples,
             )
         kept = residuals(trainer)
     target = data.preprocessing.target
