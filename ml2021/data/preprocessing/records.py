@@ -6,7 +6,7 @@ Legend: N rows, F inputs, T outputs, C classes.
 """
 
 from collections import Counter
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -27,7 +27,10 @@ class Record(BaseModel):
 
 
 class NumberFeature(Record):
-    """x -> (x − mean) / scale. A missing x is filled first, and flagged if training had any."""
+    """x -> (x − mean) / scale. A missing x is filled first, and flagged if training had any.
+
+    edges: of the pieces beside it (`preprocessing.pieces`), none if there are no pieces.
+    """
 
     kind: Literal["number"] = "number"
     name: str
@@ -37,25 +40,45 @@ class NumberFeature(Record):
     has_indicator: bool
     minimum: float
     maximum: float
+    edges: tuple[float, ...] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len(self.edges) in (1, 2) or any(low > high for low, high in pairwise(self.edges)):
+            raise ValueError("edges must be none, or at least three, in ascending order")
+        return self
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """The names of the network's inputs."""
-        return (self.name, f"{self.name} is missing") if self.has_indicator else (self.name,)
+        """The names of the network's inputs: the value, whether it is missing, and each piece."""
+        missing = (f"{self.name} is missing",) if self.has_indicator else ()
+        ends = pairwise(map(value_text, self.edges))
+        return (self.name, *missing, *(f"{self.name} {low} to {high}" for low, high in ends))
 
 
 class CategoryFeature(Record):
-    """One-hot: an input for each category of the training rows; other values are all 0."""
+    """One-hot: an input for each category of the training rows; other values are all 0.
+
+    Where there are too many, the `rarer` ones share a last input, which is also that of any other
+    value; only a missing one is all 0.
+    """
 
     kind: Literal["category"] = "category"
     name: str
     storage: Literal["number", "text"]
     categories: tuple[str, ...] | tuple[float, ...]
+    rarer: tuple[str, ...] | tuple[float, ...] = ()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What each input stands for, as text."""
+        named = tuple(value_text(value) for value in self.categories)
+        return (*named, "(other)") if self.rarer else named
 
     @property
     def inputs(self) -> tuple[str, ...]:
         """The names of the network's inputs."""
-        return tuple(f"{self.name}={value_text(value)}" for value in self.categories)
+        return tuple(f"{self.name}={label}" for label in self.labels)
 
 
 Feature = Annotated[NumberFeature | CategoryFeature, Field(discriminator="kind")]
@@ -133,20 +156,27 @@ class ClassTarget(Record):
 
 
 class Source(Record):
-    """A column in a file's header: its name there, and which occurrence of that name."""
+    """A column in a file: its name in the header, which occurrence of that name, its position."""
 
     raw: str
     occurrence: Annotated[int, Field(ge=0)]
+    position: Annotated[int, Field(ge=0)]
 
 
 class Preprocessing(Record):
-    """How a table becomes inputs, and outputs become predictions."""
+    """How a table becomes inputs, and outputs become predictions.
+
+    sources: of the columns that are used. width: the number of columns of the training file.
+    numbered: that has no header, so that only their positions tell them apart.
+    """
 
     task: Task
     features: tuple[Feature, ...]
     history: History | None
     target: Annotated[RealTargets | ClassTarget, Field(discriminator="kind")]
     sources: dict[str, Source]
+    width: Annotated[int, Field(ge=0)]
+    numbered: bool
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -162,6 +192,26 @@ class Preprocessing(Record):
             return named
         lags = range(1, self.history.lags + 1)
         return (*named, *(f"{self.target_columns[0]}−{lag}" for lag in lags))
+
+    @property
+    def plain_inputs(self) -> list[int]:
+        """The positions of the inputs that are not pieces of a number."""
+        kept: list[int] = []
+        start = 0
+        for feature in self.features:
+            stop = start + len(feature.inputs)
+            pieces = len(feature.edges) - 1 if isinstance(feature, NumberFeature) else 0
+            kept += range(start, stop - max(0, pieces))
+            start = stop
+        return [*kept, *range(start, len(self.inputs))]
+
+    def without_pieces(self) -> Self:
+        """Return the same preprocessing with numbers standardised only."""
+        features = tuple(
+            f.model_copy(update={"edges": ()}) if isinstance(f, NumberFeature) else f
+            for f in self.features
+        )
+        return self.model_copy(update={"features": features})
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -205,13 +255,6 @@ def value_text(value: str | float) -> str:
     return str(int(value)) if value == int(value) else repr(value)
 
 
-def match_columns(preprocessing: Preprocessing, header: Header) -> dict[str, str]:
-    """Return the name in another file of each training column that is in its header."""
-    names = dict(zip(sources_of(header), header.names, strict=True))
-    sources = preprocessing.sources.items()
-    return {name: names[source] for name, source in sources if source in names}
-
-
 def describe_columns(preprocessing: Preprocessing) -> list[str]:
     """Return lines on how the columns are encoded."""
     numbers = [f for f in preprocessing.features if isinstance(f, NumberFeature)]
@@ -221,7 +264,13 @@ def describe_columns(preprocessing: Preprocessing) -> list[str]:
         "missing values filled with the median and flagged": [
             f.name for f in numbers if f.has_indicator
         ],
-        "one-hot": [f"{f.name} ({len(f.categories)})" for f in categories],
+        "in pieces as well": [f"{f.name} ({len(f.edges) - 1})" for f in numbers if f.edges],
+        "one-hot": [f"{f.name} ({len(f.categories)})" for f in categories if not f.rarer],
+        "one-hot, the rarer categories as one": [
+            f"{f.name} ({len(f.categories)} of {len(f.categories) + len(f.rarer):,})"
+            for f in categories
+            if f.rarer
+        ],
     }
     lines = [f"{how}: {listed(names, 8)}" for how, names in columns.items() if names]
     if (history := preprocessing.history) is not None:
@@ -234,7 +283,7 @@ def sources_of(header: Header) -> list[Source]:
     """Return the columns of a header, repeated names told apart by their occurrence."""
     seen: Counter[str] = Counter()
     sources = []
-    for raw in header.raw:
-        sources.append(Source(raw=raw, occurrence=seen[raw]))
+    for position, raw in enumerate(header.raw):
+        sources.append(Source(raw=raw, occurrence=seen[raw], position=position))
         seen[raw] += 1
     return sources
