@@ -185,8 +185,10 @@ def test_waste_in_an_update_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     def build_wasteful_loss(loss: Loss, gradient: Tensor) -> LossFunction:
         function = build_loss(loss, gradient)
 
-        def call(outputs: Tensor, targets: Tensor, total: Tensor) -> None:
-            function(outputs.clone(), targets, total)
+        def call(
+            outputs: Tensor, targets: Tensor, total: Tensor, weights: Tensor | None = None
+        ) -> None:
+            function(outputs.clone(), targets, total, weights)
             total.item()
 
         return call

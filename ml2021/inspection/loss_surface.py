@@ -239,6 +239,6 @@ class LossSurface:
 
     def downhill(self, theta: Tensor) -> Tensor:
         """Return the negative gradient (P,) at θ (P,) on at most 1,000 rows."""
-        sample = Dataset(self.rows.inputs[:1000], self.rows.targets[:1000])
+        sample = Dataset(*(each[:1000] for each in self.rows.tensors))
         slope = steepest_descent(self._model.network, self._loss, sample, theta.to(sample.inputs))
         return slope.cpu().double()
