@@ -35,7 +35,9 @@ def preprocessing(target: RealTargets | ClassTarget) -> Preprocessing:
         features=(FEATURE,),
         history=None,
         target=target,
-        sources={"x": Source(raw="x", occurrence=0)},
+        sources={"x": Source(raw="x", occurrence=0, position=0)},
+        width=1,
+        numbered=False,
     )
 
 
