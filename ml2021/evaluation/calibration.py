@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 _BOUND = 3.0
 """The most that the logarithm of a temperature differs from 0."""
-_PRIOR_DEVIATION = 0.5
+_PRIOR_DEVIATION = 0.1
 """The standard deviation of the logarithm of temperatures, before any row is looked at."""
 
 

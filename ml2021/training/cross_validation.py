@@ -99,7 +99,8 @@ def cross_validate(trainer: Trainer, run: RunDirectory, console: Console) -> Fol
     if pooled.confusion is None:
         trainer.residuals = intervals.residuals(np.asarray(truth, np.float64), predictions)
     elif trainer.data.config.train.calibrate:
-        alone = [np.concatenate(member) for member in zip(*(fold.alone for fold in folds), strict=True)]
+        members = zip(*(fold.alone for fold in folds), strict=True)
+        alone = [np.concatenate(member) for member in members]
         trainer.temperature = fit_temperature(alone, np.asarray(truth, np.int64))
     return scores
 
