@@ -100,6 +100,7 @@ def evaluate(csv: Path | None, run_path: Path | None, overrides: Sequence[str]) 
     with chosen_run(run, run_path):
         if csv is None:
             split, samples = reload_training_data(run, model, "name a CSV to score").scored_split
+            model = model.of_split(split)
         else:
             split, samples, notes = _rows_of(csv, model, table_format)
         predictions = model.member_predictions(samples.inputs)

@@ -226,7 +226,7 @@ def _score_splits(model: TrainedModel, data: TrainingData) -> dict[str, Evaluati
             model.preprocessing,
             model.baselines,
             samples,
-            model.predict(samples.inputs),
+            model.of_split(split).predict(samples.inputs),
         )
         for split, samples in data.splits.items()
     }
