@@ -274,6 +274,8 @@ def test_encoded_columns_are_freed() -> None:
         history=None,
         target=RealTargets(names=("y",), labels=("y",), means=(0.0,), scales=(1.0,)),
         sources={},
+        width=0,
+        numbered=False,
     )
     seen: list[weakref.ref[pd.Series]] = []
 
