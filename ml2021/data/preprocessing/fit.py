@@ -225,8 +225,9 @@ def fit_preprocessing(
     """
     data = config.data
     features, notes = fit_features(frame, types.features, split.train, data.max_categories)
-    if isinstance(data.numbers, schema.Piecewise):
-        features = fit_pieces(features, types.features, frame, split.train, data.numbers.pieces)
+    if not isinstance(numbers := data.numbers, schema.Standardise):
+        pieces = (schema.Piecewise() if isinstance(numbers, schema.Auto) else numbers).pieces
+        features = fit_pieces(features, types.features, frame, split.train, pieces)
     if not data.lags and not any(feature.inputs for feature in features):
         raise DataError(
             f"{data.path}: no feature has a value in any training row; see data.features and "
