@@ -151,6 +151,10 @@ class Data(Section):
     """With lags: number of next values predicted at once."""
     order_by: Column | None = None
     """Column that orders the rows of a series; null: the order of the file."""
+    group_by: Column | None = None
+    """Column of rows that belong together, such as a patient or a store; null: none. No group is
+    divided between training, validation, test or folds. With lags each group is a series of its
+    own, divided in time. It is a feature only if `features` names it."""
     split: Split = FractionSplit()
     """Which rows are for training, validation and testing."""
 
@@ -173,6 +177,13 @@ class Data(Section):
                 "set data.lags to 0, or choose one target",
                 "lags",
             )
+        if self.group_by is not None and self.group_by == self.order_by:
+            raise conflict(
+                f"data.group_by and data.order_by are both '{self.group_by}'; change one of them",
+                "group_by",
+            )
+        if self.lags > 0 and self.group_by is not None:
+            raise conflict("data.group_by does not work with data.lags yet; remove one", "group_by")
         if self.lags > 0 and isinstance(self.split, KFoldSplit):
             raise conflict(
                 "data.split kfold splits at random, so with data.lags it would train on the "
@@ -407,6 +418,13 @@ class Train(Section):
     members: Count = 1
     """Number of ensemble members, trained together with seeds `seed`, `seed` + 1, ...; predictions
     are their mean."""
+    refit: bool = False
+    """Whether the final model is trained again, on training and validation rows together, for the
+    number of epochs that validation chose. Scores on validation rows, intervals and the diagnosis
+    stay those of the networks that had not seen them. With k-fold it always is."""
+    calibrate: bool = False
+    """Classification: whether the outputs are divided by the temperature that gives the lowest log
+    loss on held-out rows."""
     save_seconds: Positive = 30.0
     """Seconds between two checkpoints."""
     keep_path: bool = True
