@@ -18,8 +18,8 @@ from ml2021.data.groups import note_on_both, note_on_groups
 from ml2021.data.new_table import read_new_table
 from ml2021.data.preprocessing.fit import fit_preprocessing
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, describe_columns
-from ml2021.data.presets import fill_preset
 from ml2021.data.preprocessing.reuse import reuse_if_compatible
+from ml2021.data.presets import fill_preset
 from ml2021.data.resolve import LocatedConfig, check_columns, resolve_config, table_format_of
 from ml2021.data.samples import FittedTable, Folds, Samples
 from ml2021.data.series import in_series_order, notes_on_order, usable_rows

@@ -19,7 +19,7 @@ def fill_preset(config: schema.Config, rows: int) -> schema.Config:
     """Return the resolved config with what its preset sets, for the keys that it leaves unset.
 
     rows: the number of training rows. Only stacks of ReLUs without lags are filled: linear models,
-    sums of sigmoids and series have one network on standardised columns unless a key says otherwise.
+    sums of sigmoids and series have one network on standardised columns unless a key says so.
     """
     if not isinstance(config.model, schema.ReluStack) or config.data.lags:
         return config
@@ -80,5 +80,5 @@ def _epochs(batches: int, *, updates: int, fewest: int, most: int) -> dict[str, 
 
 
 def _position(rows: int, low: int, high: int) -> float:
-    """Return where a number of rows lies between two others, from 0 to 1, in orders of magnitude."""
+    """Return where `rows` lies between two other numbers, from 0 to 1, on a log scale."""
     return math.log(min(max(rows, low), high) / low) / math.log(high / low)

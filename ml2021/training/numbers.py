@@ -10,7 +10,6 @@ Legend: K members, N rows.
 
 from dataclasses import replace
 
-import numpy as np
 import torch
 
 from ml2021.config import schema
@@ -21,7 +20,6 @@ from ml2021.engine.fit import fit_members
 from ml2021.engine.hardware import choose_device, choose_threads
 from ml2021.engine.state import start
 from ml2021.errors import DivergenceError
-from ml2021.formatting import number
 from ml2021.training.loop import memory_errors
 from ml2021.training.trainer import to_dataset
 

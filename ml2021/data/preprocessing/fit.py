@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from ml2021.config import schema
 from ml2021.data.column_types import ColumnTypes, FeatureColumn
 from ml2021.data.csv.scan import Header
-from ml2021.data.preprocessing.pieces import fit_pieces, refit_edges
+from ml2021.data.preprocessing.pieces import fit_pieces, refit_pieces
 from ml2021.data.preprocessing.records import (
     CategoryFeature,
     ClassTarget,
@@ -139,7 +139,7 @@ def refit(
     fitted, _ = fit_features(frame, columns, rows)
     features = tuple(
         new.model_copy(
-            update={"has_indicator": old.has_indicator, "edges": refit_edges(old, frame, rows)}
+            update={"has_indicator": old.has_indicator, **refit_pieces(old, frame, rows)}
         )
         if isinstance(old, NumberFeature)
         else old
