@@ -40,7 +40,7 @@ def group_key(config: schema.Config) -> str:
     numbers = set(differing_numbers(config.optimizer))
     shared = config.model_dump(exclude={"seed": True, "sweep": True, "optimizer": numbers})
     # What is not set is left to the preset, so that equal values may still become different ones.
-    chosen = [sorted(section.model_fields_set) for section in (config.train, config.optimizer)]
+    chosen = sorted(config.train.model_fields_set)
     return json.dumps([shared, data_key(config), chosen], sort_keys=True)
 
 
