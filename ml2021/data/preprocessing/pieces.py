@@ -109,7 +109,7 @@ def encode_pieces(
     edges: Sequence[float], centres: Sequence[float], values: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return the inputs (K, N) of values (N,): their `positions` less the centres (K,)."""
-    return positions(edges, values) - np.array(centres)[:, None]
+    return np.asarray(positions(edges, values) - np.array(centres)[:, None])
 
 
 def positions(edges: Sequence[float], values: NDArray[np.float64]) -> NDArray[np.float64]:
