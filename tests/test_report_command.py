@@ -35,7 +35,7 @@ CONFIGS = {
     "linear": f"data: {{path: train.csv, target: y, exclude: [id, kind, p*]}}\n{LINEAR}",
     "classes": f"data: {{path: train.csv, target: kind, exclude: [id, y, p*]}}\n{SMALL}",
     "linear_classes": f"data: {{path: train.csv, target: kind, exclude: [id, y, p*]}}\n{LINEAR}",
-    "pieces": f"data: {{path: train.csv, target: y, features: [a, b], numbers: piecewise}}\n{LINEAR}",
+    "pieces": "data: {path: train.csv, target: y, features: [a, b], numbers: piecewise}\n" + LINEAR,
     "pieces_of_one": "data: {path: train.csv, target: y, features: [a], numbers: piecewise}\n"
     + LINEAR,
     "images": "data: {path: train.csv, target: 'p*', target_shape: [2, 3], "

@@ -29,7 +29,8 @@ class Record(BaseModel):
 class NumberFeature(Record):
     """x -> (x − mean) / scale. A missing x is filled first, and flagged if training had any.
 
-    edges: of the pieces beside it (`preprocessing.pieces`), none if there are no pieces.
+    edges: of the pieces beside it (`preprocessing.pieces`), none if there are no pieces. centres:
+    the mean of each piece on the training rows.
     """
 
     kind: Literal["number"] = "number"
@@ -41,9 +42,12 @@ class NumberFeature(Record):
     minimum: float
     maximum: float
     edges: tuple[float, ...] = ()
+    centres: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if len(self.centres) != max(0, len(self.edges) - 1):
+            raise ValueError("each piece must have a centre")
         if len(self.edges) in (1, 2) or any(low > high for low, high in pairwise(self.edges)):
             raise ValueError("edges must be none, or at least three, in ascending order")
         return self
@@ -208,7 +212,7 @@ class Preprocessing(Record):
     def without_pieces(self) -> Self:
         """Return the same preprocessing with numbers standardised only."""
         features = tuple(
-            f.model_copy(update={"edges": ()}) if isinstance(f, NumberFeature) else f
+            f.model_copy(update={"edges": (), "centres": ()}) if isinstance(f, NumberFeature) else f
             for f in self.features
         )
         return self.model_copy(update={"features": features})
