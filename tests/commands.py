@@ -67,10 +67,10 @@ def quickly(folder: Path, *arguments: object) -> tuple[object, ...]:
     if texts[:1] not in (["train"], ["sweep"]) or "--config" not in texts[:-1]:
         return arguments
     config = folder / texts[texts.index("--config") + 1]
-    with contextlib.suppress(OSError, UnicodeDecodeError):
-        if "preset" not in config.read_text() and not any("preset=" in text for text in texts):
-            return (*arguments, "--set", "preset=fast")
-    return arguments
+    is_set = any("preset=" in text for text in texts)
+    with contextlib.suppress(OSError):
+        is_set = is_set or not config.is_file() or b"preset" in config.read_bytes()
+    return arguments if is_set else (*arguments, "--set", "preset=fast")
 
 
 def run_well(folder: Path, *arguments: object, with_report: bool = False) -> Outcome:
