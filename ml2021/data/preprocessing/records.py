@@ -27,13 +27,17 @@ class Record(BaseModel):
 
 
 class NumberFeature(Record):
-    """x -> (x − mean) / scale. A missing x is filled first, and flagged if training had any."""
+    """x -> (x − mean) / scale. A missing x is filled first, and flagged if training had any.
+
+    Without `has_value` its known values are constant in the training rows: only the flag is used.
+    """
 
     kind: Literal["number"] = "number"
     name: str
     mean: float
     scale: Positive
     fill: float
+    has_value: bool = True
     has_indicator: bool
     minimum: float
     maximum: float
@@ -41,7 +45,8 @@ class NumberFeature(Record):
     @property
     def inputs(self) -> tuple[str, ...]:
         """The names of the network's inputs."""
-        return (self.name, f"{self.name} is missing") if self.has_indicator else (self.name,)
+        names = (self.name, f"{self.name} is missing")
+        return names[not self.has_value : 1 + self.has_indicator]
 
 
 class CategoryFeature(Record):
@@ -61,10 +66,28 @@ class CategoryFeature(Record):
 Feature = Annotated[NumberFeature | CategoryFeature, Field(discriminator="kind")]
 
 
+class LeftOut(Record):
+    """A feature of the config without an input: it is constant, or empty, in the training rows.
+
+    value: that constant, None without any. before: how many features precede it in the table.
+    pixel: whether it is one of the pixels of an image.
+    """
+
+    name: str
+    value: float | str | None
+    before: Annotated[int, Field(ge=0)]
+    pixel: bool = False
+
+
 class History(Record):
-    """The previous values of the target as inputs, standardised like the target."""
+    """The previous values of the target as inputs, standardised like the target.
+
+    lags: how many previous values a row needs. used: those that are inputs, as steps back; the
+    others are constant in the training rows.
+    """
 
     lags: Annotated[int, Field(ge=1)]
+    used: tuple[Annotated[int, Field(ge=1)], ...]
     horizon: Annotated[int, Field(ge=1)]
     mean: float
     scale: Positive
@@ -144,6 +167,7 @@ class Preprocessing(Record):
 
     task: Task
     features: tuple[Feature, ...]
+    left_out: tuple[LeftOut, ...] = ()
     history: History | None
     target: Annotated[RealTargets | ClassTarget, Field(discriminator="kind")]
     sources: dict[str, Source]
@@ -160,8 +184,7 @@ class Preprocessing(Record):
         named = tuple(name for feature in self.features for name in feature.inputs)
         if self.history is None:
             return named
-        lags = range(1, self.history.lags + 1)
-        return (*named, *(f"{self.target_columns[0]}−{lag}" for lag in lags))
+        return (*named, *(f"{self.target_columns[0]}−{lag}" for lag in self.history.used))
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -217,10 +240,11 @@ def describe_columns(preprocessing: Preprocessing) -> list[str]:
     numbers = [f for f in preprocessing.features if isinstance(f, NumberFeature)]
     categories = [f for f in preprocessing.features if isinstance(f, CategoryFeature)]
     columns = {
-        "standardised": [f.name for f in numbers],
+        "standardised": [f.name for f in numbers if f.has_value],
         "missing values filled with the median and flagged": [
-            f.name for f in numbers if f.has_indicator
+            f.name for f in numbers if f.has_value and f.has_indicator
         ],
+        "only whether it is missing": [f.name for f in numbers if not f.has_value],
         "one-hot": [f"{f.name} ({len(f.categories)})" for f in categories],
     }
     lines = [f"{how}: {listed(names, 8)}" for how, names in columns.items() if names]

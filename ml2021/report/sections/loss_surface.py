@@ -200,10 +200,10 @@ def _scale(model: TrainedModel, parameter: Parameter) -> "Scale | None":
         return Scale(f"{label} with every column at its mean", rise, mean)
     name = preprocessing.inputs[parameter.input]
     for feature in preprocessing.features:
-        if isinstance(feature, NumberFeature) and feature.name == name:
+        if isinstance(feature, NumberFeature) and feature.has_value and feature.name == name:
             return Scale(f"{label} per {name}", rise / feature.scale, 0.0)
     history = preprocessing.history
-    if history is not None and parameter.input >= len(preprocessing.inputs) - history.lags:
+    if history is not None and parameter.input >= len(preprocessing.inputs) - len(history.used):
         return Scale(f"{label} per {name}", rise / history.scale, 0.0)
     return None
 
