@@ -175,12 +175,12 @@ def _reject_invalid(
     found = find({row for rows in shown.values() for row in rows})
     lines = []
     for name, rows in shown.items():
-        remedy = "correct it, or list it in data.missing"
+        remedy = f"correct it, or {format.listing('it')}"
         if invalid[name].other_decimal:
             other = "," if format.decimal == "." else "."
             remedy = f'use "{format.decimal}" as decimal mark and no thousands separators'
             if format.separator != other:
-                remedy += f', or set data.decimal: "{other}"'
+                remedy += ", or " + format.setting(decimal=f'"{other}"')
         for row in rows:
             where, cells = found[row]
             what = format.rules.explain(cells[name])

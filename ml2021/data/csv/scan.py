@@ -6,6 +6,7 @@ bounded by `RECORD_LIMIT`, whatever the file contains.
 """
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -53,28 +54,23 @@ class Block:
 class TextScan:
     """One pass over the records of a text file in blocks, as a context manager.
 
-    `separator` is one ASCII character. The first record, called `first` in messages, sets the
-    number of fields. After the last block, `sha256` is the hash of the bytes on disk, and
-    `spaced_exponent` tells whether the file may contain cells like `+3e 2`, which pandas reads as
-    300. `state` is the `state` of an earlier scan; the file must not have changed since.
+    The first record, the header if there is one, sets the number of fields. After the last block,
+    `sha256` is the hash of the bytes on disk, and `spaced_exponent` tells whether the file may
+    contain cells like `+3e 2`, which pandas reads as 300. `state` is the `state` of an earlier
+    scan; the file must not have changed since.
     """
 
     def __init__(
-        self,
-        path: Path,
-        separator: str,
-        encoding: str = "utf-8",
-        *,
-        first: str = "header",
-        state: tuple[int, ...] | None = None,
+        self, path: Path, format: "TableFormat", state: tuple[int, ...] | None = None
     ) -> None:
         self.path = path
         self.width = 0
         self.sha256 = ""
         self.spaced_exponent = False
-        self._separator = separator.encode()
-        self._encoding = codec_name(encoding)
-        self._first = first
+        self._format = format
+        self._separator = format.separator.encode()
+        self._encoding = codec_name(format.encoding)
+        self._first = "header" if format.header else "first row"
         self._line = 1
         self._row = 0
         self._blank_line = 0
@@ -128,12 +124,12 @@ class TextScan:
                 pass
         except UndecodableError as bad:
             line = self._line + count_lines(rest + chunk + bad.before)
-            raise self._error(line, str(bad)) from None
+            raise self._error(line, f"{bad}; {self._format.setting(encoding=bad.likely)}") from None
         if b"\0" in chunk:
             line = self._line + count_lines(rest + chunk[: chunk.index(b"\0")])
-            what = "NUL character; remove it, or set data.encoding"
+            what = f"NUL character; remove it, or {self._format.setting(encoding=None)}"
             if chunk.count(b"\0") * 3 > len(chunk):
-                what = "not UTF-8 (probably UTF-16); set data.encoding: utf-16"
+                what = f"not UTF-8 (probably UTF-16); {self._format.setting(encoding='utf-16')}"
             raise self._error(line, what)
         return chunk
 
@@ -190,10 +186,10 @@ class TextScan:
         for mark in b",", b";", b"\t", b"|":
             if mark != self._separator and 0 < first.count(mark) == second[0].count(mark):
                 shown = "\\t" if mark == b"\t" else mark.decode()
-                remedy = f'set data.separator: "{shown}"'
+                keys: dict[str, str | None] = {"separator": f'"{shown}"'}
                 if mark != b"," and _DECIMAL_COMMA.search(mark + second[0] + mark):
-                    remedy += ' and data.decimal: ","'
-                what = f"the {self._first} has only 1 field; {remedy}"
+                    keys["decimal"] = '","'
+                what = f"the {self._first} has only 1 field; {self._format.setting(**keys)}"
                 raise self._error(record.line, what)
 
     def split(self, data: bytes, line: int) -> Iterator[Record]:
@@ -226,7 +222,8 @@ _NEVER_SEPARATORS = '"\n\r\0+-'
 class TableFormat:
     """The format of a CSV file; the fields are the config's keys under `data`.
 
-    `separator` is one ASCII character, `decimal` a point or a comma.
+    `separator` is one ASCII character, `decimal` a point or a comma. by_option: the keys are set by
+    the option --set of a command that has no config.
     """
 
     separator: str = ","
@@ -234,6 +231,23 @@ class TableFormat:
     encoding: str = "utf-8"
     header: bool = True
     missing: tuple[str | int | float, ...] = ("", "NA", "N/A", "null", "None", "NaN")
+    by_option: bool = False
+
+    def setting(self, **keys: str | None) -> str:
+        """Return the remedy that keys be set, as the command takes them: `set data.decimal: ","`.
+
+        The values are YAML, None for one that only the user knows.
+        """
+        if self.by_option:
+            options = (shlex.quote(f"data.{key}={value or '...'}") for key, value in keys.items())
+            return "use " + " ".join(f"--set {option}" for option in options)
+        settings = [f"data.{key}" + (f": {value}" if value else "") for key, value in keys.items()]
+        return f"set {' and '.join(settings)}"
+
+    def listing(self, what: str) -> str:
+        """Return the remedy that a value be listed as missing."""
+        place = "--set data.missing=[...]" if self.by_option else "data.missing"
+        return f"list {what} in {place}"
 
     @cached_property
     def rules(self) -> CellRules:
@@ -285,8 +299,7 @@ def open_scan(path: Path, format: TableFormat, state: tuple[int, ...] | None = N
             f"data.decimal: '{echo(format.decimal)}' cannot be the decimal mark if "
             f"data.separator is '{echo(sep)}'; use a point or a comma"
         )
-    first = "header" if format.header else "first row"
-    return TextScan(path, sep, format.encoding, first=first, state=state)
+    return TextScan(path, format, state)
 
 
 def begin_table(
@@ -310,7 +323,8 @@ def begin_table(
     # pandas writes the names 0, 1, 2, ..., and an empty name for the index before them
     if data and [cell for cell in raw if cell] != [str(index) for index in range(len(numbers))]:
         what = "numbers instead of column names"
-        raise DataError(f"{where}: {what}; add a header, or set data.header: false")
+        remedy = format.setting(header="false")
+        raise DataError(f"{where}: {what}; add a header, or {remedy}")
     if "" in raw:
         remedy = "" if raw[0] else " (pandas writes its index this way; use to_csv(index=False))"
         raise DataError(f"{where}: column {raw.index('') + 1} has no name; give it one{remedy}")

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from ml2021.config import schema
 from ml2021.data.column_types import ColumnTypes, FeatureColumn
 from ml2021.data.csv.scan import Header
+from ml2021.data.preprocessing.pieces import fit_pieces, refit_edges
 from ml2021.data.preprocessing.records import (
     CategoryFeature,
     ClassTarget,
@@ -52,9 +53,15 @@ class FittedFeatures:
 
 
 def fit_features(
-    frame: "pd.DataFrame", features: Sequence[FeatureColumn], rows: Rows
+    frame: "pd.DataFrame",
+    features: Sequence[FeatureColumn],
+    rows: Rows,
+    max_categories: int | None = None,
 ) -> FittedFeatures:
-    """Fit means, scales, fills and categories on the training rows; leave out constant inputs."""
+    """Fit means, scales, fills and categories on the training rows; leave out constant inputs.
+
+    A column of categories gets at most `max_categories` inputs, or one for each.
+    """
     fitted = FittedFeatures()
     group_scales = _group_scales(frame, features, rows)
     for feature in features:
@@ -71,10 +78,7 @@ def fit_features(
             )
             fitted.left_out.append(left_out)
         elif feature.type == "category":
-            storage, categories = _distinct(known)
-            fitted.features.append(
-                CategoryFeature(name=feature.name, storage=storage, categories=categories)
-            )
+            fitted.features.append(_fit_categories(feature.name, known, max_categories))
         else:
             numbers = known.to_numpy(np.float64)
             mean, scale = _moments(numbers)
@@ -181,7 +185,11 @@ def refit(
     for old in preprocessing.features:
         new = fitted.get(old.name)
         if isinstance(old, NumberFeature) and isinstance(new, NumberFeature):
-            inputs = {"has_value": old.has_value, "has_indicator": old.has_indicator}
+            inputs = {
+                "has_value": old.has_value,
+                "has_indicator": old.has_indicator,
+                "edges": refit_edges(old, frame, rows),
+            }
             features.append(new.model_copy(update=inputs))
         else:  # categories are those of all rows, and a constant number is fed 0 in this fold
             features.append(old)
@@ -191,6 +199,22 @@ def refit(
         names, labels, shape = target.names, target.labels, target.shape
         target, _ = fit_real_targets(values, names, labels, shape, one_scale=shape is not None)
     return preprocessing.model_copy(update={"features": tuple(features), "target": target})
+
+
+def _fit_categories(name: str, values: "pd.Series", max_categories: int | None) -> CategoryFeature:
+    """Return the categories of the values (N,), the most frequent ones if there are too many.
+
+    Of equally frequent categories the first in sorted order are kept.
+    """
+    storage, found = _distinct(values)
+    feature = CategoryFeature(name=name, storage=storage, categories=found)
+    if max_categories is None or len(found) <= max_categories:
+        return feature
+    counts = values.value_counts().reindex(list(found)).to_numpy()
+    kept = set(np.argsort(-counts, kind="stable")[: max_categories - 1].tolist())
+    categories = tuple(value for index, value in enumerate(found) if index in kept)
+    rarer = tuple(value for index, value in enumerate(found) if index not in kept)
+    return feature.model_copy(update={"categories": categories, "rarer": rarer})
 
 
 def _distinct(
@@ -248,8 +272,10 @@ def fit_preprocessing(
     Raises DataError if no input is left, or there is only one class.
     """
     data = config.data
-    fitted = fit_features(frame, types.features, split.train)
+    fitted = fit_features(frame, types.features, split.train, data.max_categories)
     features, notes = fitted.features, fitted.notes
+    if isinstance(data.numbers, schema.Piecewise):
+        features = fit_pieces(features, types.features, frame, split.train, data.numbers.pieces)
     sources = dict(zip(header.names, sources_of(header), strict=True))
     raw = [sources[name].raw for name in selection.targets]
     labels = raw if len(set(raw)) == len(raw) else list(selection.targets)

@@ -6,7 +6,7 @@ Legend: N rows, F inputs, T outputs, C classes.
 """
 
 from collections import Counter
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -30,6 +30,7 @@ class NumberFeature(Record):
     """x -> (x − mean) / scale. A missing x is filled first, and flagged if training had any.
 
     Without `has_value` its known values are constant in the training rows: only the flag is used.
+    edges: of the pieces beside it (`preprocessing.pieces`), none if there are no pieces.
     """
 
     kind: Literal["number"] = "number"
@@ -41,26 +42,48 @@ class NumberFeature(Record):
     has_indicator: bool
     minimum: float
     maximum: float
+    edges: tuple[float, ...] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len(self.edges) in (1, 2) or any(low > high for low, high in pairwise(self.edges)):
+            raise ValueError("edges must be none, or at least three, in ascending order")
+        return self
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """The names of the network's inputs."""
+        """The names of the network's inputs: the value, whether it is missing, and each piece."""
         names = (self.name, f"{self.name} is missing")
-        return names[not self.has_value : 1 + self.has_indicator]
+        ends = pairwise(map(value_text, self.edges))
+        return (
+            *names[not self.has_value : 1 + self.has_indicator],
+            *(f"{self.name} {low} to {high}" for low, high in ends),
+        )
 
 
 class CategoryFeature(Record):
-    """One-hot: an input for each category of the training rows; other values are all 0."""
+    """One-hot: an input for each category of the training rows; other values are all 0.
+
+    Where there are too many, the `rarer` ones share a last input, which is also that of any other
+    value; only a missing one is all 0.
+    """
 
     kind: Literal["category"] = "category"
     name: str
     storage: Literal["number", "text"]
     categories: tuple[str, ...] | tuple[float, ...]
+    rarer: tuple[str, ...] | tuple[float, ...] = ()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What each input stands for, as text."""
+        named = tuple(value_text(value) for value in self.categories)
+        return (*named, "(other)") if self.rarer else named
 
     @property
     def inputs(self) -> tuple[str, ...]:
         """The names of the network's inputs."""
-        return tuple(f"{self.name}={value_text(value)}" for value in self.categories)
+        return tuple(f"{self.name}={label}" for label in self.labels)
 
 
 Feature = Annotated[NumberFeature | CategoryFeature, Field(discriminator="kind")]
@@ -187,6 +210,26 @@ class Preprocessing(Record):
         return (*named, *(f"{self.target_columns[0]}−{lag}" for lag in self.history.used))
 
     @property
+    def plain_inputs(self) -> list[int]:
+        """The positions of the inputs that are not pieces of a number."""
+        kept: list[int] = []
+        start = 0
+        for feature in self.features:
+            stop = start + len(feature.inputs)
+            pieces = len(feature.edges) - 1 if isinstance(feature, NumberFeature) else 0
+            kept += range(start, stop - max(0, pieces))
+            start = stop
+        return [*kept, *range(start, len(self.inputs))]
+
+    def without_pieces(self) -> Self:
+        """Return the same preprocessing with numbers standardised only."""
+        features = tuple(
+            f.model_copy(update={"edges": ()}) if isinstance(f, NumberFeature) else f
+            for f in self.features
+        )
+        return self.model_copy(update={"features": features})
+
+    @property
     def sizes(self) -> tuple[int, int]:
         """F and T: a network's numbers of inputs and outputs."""
         return len(self.inputs), self.target.width
@@ -245,7 +288,13 @@ def describe_columns(preprocessing: Preprocessing) -> list[str]:
             f.name for f in numbers if f.has_value and f.has_indicator
         ],
         "only whether it is missing": [f.name for f in numbers if not f.has_value],
-        "one-hot": [f"{f.name} ({len(f.categories)})" for f in categories],
+        "in pieces as well": [f"{f.name} ({len(f.edges) - 1})" for f in numbers if f.edges],
+        "one-hot": [f"{f.name} ({len(f.categories)})" for f in categories if not f.rarer],
+        "one-hot, the rarer categories as one": [
+            f"{f.name} ({len(f.categories)} of {len(f.categories) + len(f.rarer):,})"
+            for f in categories
+            if f.rarer
+        ],
     }
     lines = [f"{how}: {listed(names, 8)}" for how, names in columns.items() if names]
     if (history := preprocessing.history) is not None:

@@ -20,7 +20,7 @@ def incompatibilities(own: Preprocessing, other: Preprocessing) -> list[str]:
     """Return what prevents `own`, fitted to the training rows here, from being replaced by `other`.
 
     Statistics may differ, and `other` may have more categories, classes and missing-value flags,
-    and features that are constant here.
+    features that are constant here, or an input for other categories.
     """
     found = []
     if own.task != other.task:
@@ -37,6 +37,9 @@ def incompatibilities(own: Preprocessing, other: Preprocessing) -> list[str]:
     for name, column in constant.items():
         if name in others and (text := _constant_disagreement(column, others[name])):
             found.append(f"column '{echo(name)}' {text}")
+    numbers, others_numbers = _numbers(own), _numbers(other)
+    if numbers != others_numbers:
+        found.append(f"data.numbers is {numbers} here, but {others_numbers} there")
     for key in ("lags", "horizon"):
         here, there = (getattr(each.history, key, 0) for each in (own, other))
         if here != there:
@@ -75,6 +78,12 @@ def reuse_if_compatible(own: Preprocessing, other: Preprocessing) -> Preprocessi
     return own if incompatibilities(own, other) else reuse(own, other)
 
 
+def _numbers(preprocessing: Preprocessing) -> str:
+    """Return `data.numbers`, as far as it can be told from the inputs."""
+    is_plain = len(preprocessing.plain_inputs) == len(preprocessing.inputs)
+    return "standardise" if is_plain else "piecewise"
+
+
 def _feature_disagreement(own: Feature, other: Feature) -> str | None:
     if isinstance(own, NumberFeature) and isinstance(other, NumberFeature):
         if own.has_indicator and not other.has_indicator:
@@ -84,7 +93,9 @@ def _feature_disagreement(own: Feature, other: Feature) -> str | None:
     if isinstance(own, CategoryFeature) and isinstance(other, CategoryFeature):
         if own.storage != other.storage:
             return f"holds {_STORED[own.storage]} here, but {_STORED[other.storage]} there"
-        if new := [value for value in own.categories if value not in other.categories]:
+        known = {*other.categories, *other.rarer}
+        new = [value for value in (*own.categories, *own.rarer) if value not in known]
+        if new and not other.rarer:  # else these are "other"
             return f"has categories that it did not have there: {_quoted(new)}"
         return None
     return f"is a {own.kind} here, but a {other.kind} there"
@@ -97,7 +108,7 @@ def _constant_disagreement(own: LeftOut, other: Feature) -> str | None:
         return "has no value here, and had no missing ones there" if is_new else None
     if isinstance(other, NumberFeature):
         return "is text here, but a number there" if isinstance(own.value, str) else None
-    if own.value in other.categories:
+    if other.rarer or own.value in other.categories:
         return None
     return f"has categories that it did not have there: {_quoted([own.value])}"
 
