@@ -36,7 +36,8 @@ class InspectedColumn:
     """A column of the table, or a lag of the target, and the inputs that encode it.
 
     start, width: the range of its inputs. mean, scale: of a number, x = mean + scale · input.
-    categories: the values of a one-hot column. edges: of a number's pieces, its last inputs.
+    categories: the values of a one-hot column. edges, centres: of a number's
+    pieces, its last inputs.
     """
 
     name: str
@@ -46,6 +47,7 @@ class InspectedColumn:
     scale: float = 1.0
     categories: tuple[str, ...] | None = None
     edges: tuple[float, ...] = ()
+    centres: tuple[float, ...] = ()
 
     @property
     def places(self) -> slice:
@@ -62,7 +64,7 @@ class InspectedColumn:
         inputs = np.zeros((len(values), self.width))
         inputs[:, 0] = (values - self.mean) / self.scale
         if self.edges:
-            inputs[:, 1 - len(self.edges) :] = encode_pieces(self.edges, values).T
+            inputs[:, 1 - len(self.edges) :] = encode_pieces(self.edges, self.centres, values).T
         return inputs
 
 
@@ -75,8 +77,8 @@ def columns_of(preprocessing: Preprocessing) -> list[InspectedColumn]:
         if isinstance(feature, NumberFeature) and not feature.has_value:
             columns.append(InspectedColumn(feature.inputs[0], start, width))
         elif isinstance(feature, NumberFeature):
-            mean, scale, edges = feature.mean, feature.scale, feature.edges
-            columns.append(InspectedColumn(name, start, width, mean, scale, edges=edges))
+            numbers = feature.model_dump(include={"mean", "scale", "edges", "centres"})
+            columns.append(InspectedColumn(name, start, width, **numbers))
         else:
             columns.append(InspectedColumn(name, start, width, categories=feature.labels))
         start += width

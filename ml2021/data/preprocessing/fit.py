@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from ml2021.config import schema
 from ml2021.data.column_types import ColumnTypes, FeatureColumn
 from ml2021.data.csv.scan import Header
-from ml2021.data.preprocessing.pieces import fit_pieces, refit_edges
+from ml2021.data.preprocessing.pieces import fit_pieces, refit_pieces
 from ml2021.data.preprocessing.records import (
     CategoryFeature,
     ClassTarget,
@@ -188,7 +188,7 @@ def refit(
             inputs = {
                 "has_value": old.has_value,
                 "has_indicator": old.has_indicator,
-                "edges": refit_edges(old, frame, rows),
+                **refit_pieces(old, frame, rows),
             }
             features.append(new.model_copy(update=inputs))
         else:  # categories are those of all rows, and a constant number is fed 0 in this fold
@@ -274,8 +274,9 @@ def fit_preprocessing(
     data = config.data
     fitted = fit_features(frame, types.features, split.train, data.max_categories)
     features, notes = fitted.features, fitted.notes
-    if isinstance(data.numbers, schema.Piecewise):
-        features = fit_pieces(features, types.features, frame, split.train, data.numbers.pieces)
+    if not isinstance(numbers := data.numbers, schema.Standardise):
+        pieces = (schema.Piecewise() if isinstance(numbers, schema.Auto) else numbers).pieces
+        features = fit_pieces(features, types.features, frame, split.train, pieces)
     sources = dict(zip(header.names, sources_of(header), strict=True))
     raw = [sources[name].raw for name in selection.targets]
     labels = raw if len(set(raw)) == len(raw) else list(selection.targets)
@@ -309,6 +310,8 @@ def fit_preprocessing(
         history=history,
         target=target,
         sources={name: sources[name] for name in columns},
+        width=len(header.names),
+        numbered=header.numbered,
     )
     return preprocessing, notes
 

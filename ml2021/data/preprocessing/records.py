@@ -30,7 +30,8 @@ class NumberFeature(Record):
     """x -> (x − mean) / scale. A missing x is filled first, and flagged if training had any.
 
     Without `has_value` its known values are constant in the training rows: only the flag is used.
-    edges: of the pieces beside it (`preprocessing.pieces`), none if there are no pieces.
+    edges: of the pieces beside it (`preprocessing.pieces`), none if there are no pieces. centres:
+    the mean of each piece on the training rows.
     """
 
     kind: Literal["number"] = "number"
@@ -43,9 +44,12 @@ class NumberFeature(Record):
     minimum: float
     maximum: float
     edges: tuple[float, ...] = ()
+    centres: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if len(self.centres) != max(0, len(self.edges) - 1):
+            raise ValueError("each piece must have a centre")
         if len(self.edges) in (1, 2) or any(low > high for low, high in pairwise(self.edges)):
             raise ValueError("edges must be none, or at least three, in ascending order")
         return self
@@ -179,14 +183,19 @@ class ClassTarget(Record):
 
 
 class Source(Record):
-    """A column in a file's header: its name there, and which occurrence of that name."""
+    """A column in a file: its name in the header, which occurrence of that name, its position."""
 
     raw: str
     occurrence: Annotated[int, Field(ge=0)]
+    position: Annotated[int, Field(ge=0)]
 
 
 class Preprocessing(Record):
-    """How a table becomes inputs, and outputs become predictions."""
+    """How a table becomes inputs, and outputs become predictions.
+
+    sources: of the columns that are used. width: the number of columns of the training file.
+    numbered: that has no header, so that only their positions tell them apart.
+    """
 
     task: Task
     features: tuple[Feature, ...]
@@ -194,6 +203,8 @@ class Preprocessing(Record):
     history: History | None
     target: Annotated[RealTargets | ClassTarget, Field(discriminator="kind")]
     sources: dict[str, Source]
+    width: Annotated[int, Field(ge=0)]
+    numbered: bool
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -224,7 +235,7 @@ class Preprocessing(Record):
     def without_pieces(self) -> Self:
         """Return the same preprocessing with numbers standardised only."""
         features = tuple(
-            f.model_copy(update={"edges": ()}) if isinstance(f, NumberFeature) else f
+            f.model_copy(update={"edges": (), "centres": ()}) if isinstance(f, NumberFeature) else f
             for f in self.features
         )
         return self.model_copy(update={"features": features})
@@ -271,13 +282,6 @@ def value_text(value: str | float) -> str:
     return str(int(value)) if value == int(value) else repr(value)
 
 
-def match_columns(preprocessing: Preprocessing, header: Header) -> dict[str, str]:
-    """Return the name in another file of each training column that is in its header."""
-    names = dict(zip(sources_of(header), header.names, strict=True))
-    sources = preprocessing.sources.items()
-    return {name: names[source] for name, source in sources if source in names}
-
-
 def describe_columns(preprocessing: Preprocessing) -> list[str]:
     """Return lines on how the columns are encoded."""
     numbers = [f for f in preprocessing.features if isinstance(f, NumberFeature)]
@@ -307,7 +311,7 @@ def sources_of(header: Header) -> list[Source]:
     """Return the columns of a header, repeated names told apart by their occurrence."""
     seen: Counter[str] = Counter()
     sources = []
-    for raw in header.raw:
-        sources.append(Source(raw=raw, occurrence=seen[raw]))
+    for position, raw in enumerate(header.raw):
+        sources.append(Source(raw=raw, occurrence=seen[raw], position=position))
         seen[raw] += 1
     return sources

@@ -141,7 +141,7 @@ def _encode_numbers(
             inputs[int(feature.has_value), start:stop] = missing
         if feature.edges:
             pieces = len(feature.edges) - 1
-            inputs[-pieces:, start:stop] = encode_pieces(feature.edges, values)
+            inputs[-pieces:, start:stop] = encode_pieces(feature.edges, feature.centres, values)
     if count_missing:
         encoded.missing[feature.name] = count_missing
     if count_outside:
