@@ -235,7 +235,7 @@ def test_bars(count: int) -> None:
 
 
 def test_coefficients_of_a_series() -> None:
-    (axes,) = functions.lag_coefficients(np.array([0.5, -0.2]), "views").axes
+    (axes,) = functions.lag_coefficients(np.array([0.5, -0.2]), (1, 2), "views").axes
     assert names_of(axes) == ("lag, in rows", "coefficient of views")
     assert bars_of(axes, "height") == [0.5, -0.2]
 
@@ -330,7 +330,7 @@ CHINESE = "一个非常非常非常非常长的列名用来测试图表的边界
         lambda name: predictions.errors_by_target(ERRORS, ERRORS, [name] * 3, name),
         lambda name: predictions.errors_by_target(np.ones(20), np.ones(20), [name] * 20, name),
         lambda name: functions.bars([name] * 4, np.arange(4.0), name),
-        lambda name: functions.lag_coefficients(ERRORS, name),
+        lambda name: functions.lag_coefficients(ERRORS, range(len(ERRORS)), name),
         lambda name: functions.coefficient_table(np.ones((2, 3)), [name] * 2, [name] * 3, name),
         lambda name: functions.partial_dependence(X, X, np.ones((1, 5)), X, X, (name, name)),
         lambda name: functions.column_curve(X, X, np.ones((2, 5)), X, (name, name)),

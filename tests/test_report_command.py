@@ -70,7 +70,7 @@ ALWAYS = {"learning_curves", "updates", "gradients", "loss_surface", "network"}
 def prepare(folder: Path) -> Path:
     write_rows(folder / "train.csv", commands.table(120))
     write_rows(folder / "series.csv", commands.series(120))
-    write_rows(folder / "constant.csv", {"x": [7] * 40, "y": [3.5] * 40})
+    write_rows(folder / "constant.csv", {"x": range(40), "y": [3.5] * 40})
     for name, text in CONFIGS.items():
         (folder / f"{name}.yaml").write_text(text)
     return folder

@@ -30,11 +30,10 @@ def bars(names: Sequence[str], values: NDArray[np.float64], axis: str) -> Figure
     return figure
 
 
-def lag_coefficients(values: NDArray[np.float64], series: str) -> Figure:
-    """Draw the coefficient (L,) of each earlier value of a series, the latest first."""
+def lag_coefficients(values: NDArray[np.float64], lags: Sequence[int], series: str) -> Figure:
+    """Draw the coefficient (L,) of each earlier value of a series; `lags` are steps back."""
     figure = style.new_figure()
     axes = figure.subplots()
-    lags = np.arange(1, len(values) + 1)
     colours = [style.PREDICTION if value >= 0 else style.VALIDATION for value in values]
     axes.bar(lags, values, 0.8, color=colours)
     axes.axhline(0, color=style.MUTED, linewidth=0.8)

@@ -76,16 +76,16 @@ def _linear(contents: ReportContents, found: Coefficients) -> list[Block]:
         caption += _strongest(len(kept), len(found.names), "inputs")
         return [*blocks, Picture("coefficients", figure, caption)]
     effects, weights = found.effects[:, 0], found.weights[:, 0]
-    if history is not None and history.lags > 2:
-        lags = weights[-history.lags :]
+    if history is not None and len(history.used) > 2:
+        lags = weights[-len(history.used) :]
         blocks.append(
             Picture(
                 "coefficients",
-                figures.lag_coefficients(lags, contents.preprocessing.target_name),
+                figures.lag_coefficients(lags, history.used, contents.preprocessing.target_name),
                 "The weight of each earlier value in the prediction; a step is a row.",
             )
         )
-        if len(found.names) == history.lags:
+        if len(found.names) == len(history.used):
             return blocks
     if len(found.names) == 1:  # the formula says it all
         return blocks
