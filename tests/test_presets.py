@@ -53,8 +53,7 @@ def test_a_key_that_is_set_stays(preset: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "lines",
-    [("model: linear",), ("data: {path: t.csv, target: y, lags: 3}",)],
+    "lines", [("model: linear",), ("data: {path: t.csv, target: y, lags: 3}",)]
 )
 def test_other_models_and_series_stay_single_networks(lines: tuple[str, ...]) -> None:
     text = "\n".join(["preset: best", *lines])
