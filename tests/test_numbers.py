@@ -1,5 +1,6 @@
 """data.numbers: auto chooses by held-out training rows, once, and the run keeps the choice."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.commands import read_rows, run_well
 from tests.tables import load, write_csv
 
 ROWS = 400
+Maker = Callable[[np.random.Generator, int], dict[str, list[float]]]
 
 
 def bent(random: np.random.Generator, rows: int) -> dict[str, list[float]]:
@@ -30,7 +32,7 @@ def straight(random: np.random.Generator, rows: int) -> dict[str, list[float]]:
 
 
 @pytest.mark.parametrize(("make", "chosen"), [(bent, "piecewise"), (straight, "standardise")])
-def test_the_better_encoding_is_chosen(tmp_path: Path, make, chosen: str) -> None:  # type: ignore[no-untyped-def]
+def test_the_better_encoding_is_chosen(tmp_path: Path, make: Maker, chosen: str) -> None:
     path = write_csv(tmp_path / "t.csv", make(np.random.default_rng(0), ROWS))
     data = load(path, "  target: y", "  numbers: auto")
     found = choose_numbers(data)
@@ -46,7 +48,7 @@ def test_the_better_encoding_is_chosen(tmp_path: Path, make, chosen: str) -> Non
 def test_neither_validation_nor_test_rows_are_looked_at(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "t.csv", bent(np.random.default_rng(0), ROWS))
     data = load(path, "  target: y", "  numbers: auto")
-    spoiled = [replace(each, targets=each.targets + 1e6) for each in (data.validation, data.test)]
+    spoiled = [replace(each, targets=each.values + 1e6) for each in (data.validation, data.test)]
     other = choose_numbers(replace(data, validation=spoiled[0], test=spoiled[1]))
     assert other.notes == choose_numbers(data).notes
 
