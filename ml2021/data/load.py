@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ml2021.config import schema
-from ml2021.data.column_types import infer_column_types
+from ml2021.data.column_types import infer_column_types, with_date_parts
 from ml2021.data.csv.scan import Header
+from ml2021.data.dates import with_parts
 from ml2021.data.folds import split_rows_in_folds
 from ml2021.data.groups import note_on_both, note_on_groups
 from ml2021.data.new_table import read_new_table
@@ -78,10 +79,15 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
     frame, file_order, data_sha256 = _read_in_order(loaded.config.data, selection.used)
     task, lags = loaded.config.task, loaded.config.data.lags
     most = loaded.config.data.max_categories
-    types = infer_column_types(frame, selection, task=task, lags=lags, max_categories=most)
+    dates = loaded.config.data.dates
+    types = infer_column_types(
+        frame, selection, task=task, lags=lags, max_categories=most, dates=dates
+    )
     config = resolve_config(loaded, types.task)
     rows, left_out = usable_rows(frame, selection, config.data)
     split = split_rows(config, frame, selection, rows)
+    types = with_date_parts(types, frame, dates, split.train)
+    frame = with_parts(frame, types.dates)
     preprocessing, fit_notes = fit_preprocessing(config, header, frame, selection, types, split)
     if reuse is not None:
         preprocessing = reuse_if_compatible(preprocessing, reuse)
@@ -116,7 +122,7 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
 
     left_out |= split.left_out
     used = {feature.name for feature in preprocessing.features}
-    used |= {*selection.targets, *selection.extra}
+    used |= {*selection.targets, *selection.extra, *(d.name for d in preprocessing.dates)}
     if isinstance(preprocessing.target, ClassTarget) and (unseen := int((test.classes < 0).sum())):
         text = f"{plural(unseen, 'test row')} of a class without training rows, counted as wrong"
         notes.append(text)

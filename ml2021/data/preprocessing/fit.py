@@ -248,13 +248,16 @@ def fit_preprocessing(
         if data.lags:
             target, history = _with_horizon(target, data)
     order = [data.order_by] if data.lags and data.order_by is not None else []
-    used = [*(feature.name for feature in features), *names, *order]
+    parts = {name for date in types.dates for name in date.features}
+    columns = [feature.name for feature in features if feature.name not in parts]
+    used = [*columns, *(date.name for date in types.dates), *names, *order]
     fitted = Preprocessing(
         task=types.task if data.horizon == 1 else "structured",
         features=tuple(features),
         history=history,
         target=target,
         sources={name: sources[name] for name in used},
+        dates=types.dates,
         width=len(header.names),
         numbered=header.numbered,
     )

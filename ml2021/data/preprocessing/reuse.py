@@ -56,7 +56,10 @@ def reuse(own: Preprocessing, other: Preprocessing) -> Preprocessing:
     if history is not None:
         assert own.history is not None
         history = history.model_copy(update={"order_by": own.history.order_by})
-    return own.model_copy(update={"features": features, "target": target, "history": history})
+    forms = {date.name: date.form for date in own.dates}
+    dates = tuple(date.model_copy(update={"form": forms[date.name]}) for date in other.dates)
+    update = {"features": features, "target": target, "history": history, "dates": dates}
+    return own.model_copy(update=update)
 
 
 def reuse_if_compatible(own: Preprocessing, other: Preprocessing) -> Preprocessing:
