@@ -91,7 +91,8 @@ def read_new_table(
     again = read_table(path, table_format, columns=carried, types=texts) if twice else read
     if again.sha256 != read.sha256:
         raise changed_error(path)
-    known = {*found.values(), *carried}
+    left_out = {column.name for column in preprocessing.left_out}
+    known = {*carried, *(found[name] for name in found if name not in left_out)}
     renamed = read.frame[list(names)].rename(columns=names)
     ordered, file_order = in_series_order(renamed, order_by)
     return NewTable(
