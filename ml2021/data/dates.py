@@ -26,6 +26,7 @@ Moments = NDArray[np.datetime64]
 NUMBERS: frozenset[DatePart] = frozenset(["year", "day", "elapsed"])
 """The parts that are numbers; the others are categories."""
 
+_SPACED = 8  # the last dates, whose spacing is continued
 _DAY = np.timedelta64(1, "D")
 _FIELDS = (
     r"\A(\d{1,4})([-/.])(\d{1,2})\2(\d{1,4})"
@@ -104,7 +105,7 @@ def fit_dates(
     return DateFeature(
         name=name,
         form=form,
-        parts=tuple(part for part in dict.fromkeys(parts) if part != "hour" or has_time),
+        parts=tuple(part for part in parts if part != "hour" or has_time),
         origin=int(origin.astype(np.int64)),
     )
 
@@ -153,6 +154,24 @@ def _values(moments: Moments, date: DateFeature) -> Iterator[NDArray[np.float64]
             case "elapsed":
                 values = (moments - np.datetime64(date.origin, "us")) / _DAY
         yield np.where(known, values, np.nan)
+
+
+def with_next_rows(
+    frame: "pd.DataFrame", dates: Sequence[DateFeature], count: int
+) -> "pd.DataFrame | None":
+    """Return the table with `count` more rows that have only the parts of the dates that come next.
+
+    None if the last dates of a column are not evenly spaced.
+    """
+    import pandas as pd
+
+    columns: dict[str, NDArray[np.float64]] = {}
+    for date in dates:
+        following = next_dates(read_dates(frame[date.name].iloc[-_SPACED:], date.form), count)
+        if following is None:
+            return None
+        columns |= dict(zip(date.features, _values(following, date), strict=True))
+    return pd.concat([frame, pd.DataFrame(columns)], ignore_index=True)
 
 
 def next_dates(last: Moments, count: int) -> Moments | None:

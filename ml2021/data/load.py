@@ -21,7 +21,13 @@ from ml2021.data.preprocessing.fit import fit_preprocessing
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, describe_columns
 from ml2021.data.preprocessing.reuse import reuse_if_compatible
 from ml2021.data.presets import fill_preset
-from ml2021.data.resolve import LocatedConfig, check_columns, resolve_config, table_format_of
+from ml2021.data.resolve import (
+    LocatedConfig,
+    check_columns,
+    date_parts,
+    resolve_config,
+    table_format_of,
+)
 from ml2021.data.samples import FittedTable, Folds, Samples
 from ml2021.data.series import in_series_order, notes_on_order, usable_rows
 from ml2021.data.splits import Split, split_rows, without_unseen
@@ -80,7 +86,7 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
     frame, file_order, data_sha256 = _read_in_order(loaded.config.data, selection.used)
     task, lags = loaded.config.task, loaded.config.data.lags
     most = loaded.config.data.max_categories
-    dates = loaded.config.data.dates
+    dates = date_parts(loaded.config.data)
     types = infer_column_types(
         frame, selection, task=task, lags=lags, max_categories=most, dates=dates
     )

@@ -1,6 +1,7 @@
 """Columns of dates: their parts are features, in training and in any later table."""
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -83,7 +84,11 @@ def test_dates_may_be_written_otherwise(tmp_path: Path, pattern: str) -> None:
 def test_dates_that_cannot_be_read_are_left_out_with_the_form_that_can(
     tmp_path: Path, dates: list[Cell], why: str
 ) -> None:
-    columns = {"x": list(range(62)), "sold": (dates * 62)[:62], "y": [i % 7 for i in range(62)]}
+    columns: dict[str, list[Cell]] = {
+        "x": list(range(62)),
+        "sold": (dates * 62)[:62],
+        "y": [i % 7 for i in range(62)],
+    }
     data = load(write_csv(tmp_path / "t.csv", columns), "  target: y")
     assert data.preprocessing.inputs == ("x",)
     (note,) = [note for note in data.notes if "sold" in note]
@@ -111,7 +116,11 @@ def test_parts_are_chosen_and_an_empty_list_leaves_dates_out(tmp_path: Path) -> 
 
 def test_hours_are_those_of_the_clock(tmp_path: Path) -> None:
     stamps: list[Cell] = [f"2021-03-{i % 28 + 1:02}T{i % 3 + 9:02}:30:00+02:00" for i in range(60)]
-    columns = {"x": list(range(60)), "at": stamps, "y": [i % 3 for i in range(60)]}
+    columns: dict[str, list[Cell]] = {
+        "x": list(range(60)),
+        "at": stamps,
+        "y": [i % 3 for i in range(60)],
+    }
     data = load(write_csv(tmp_path / "t.csv", columns), "  target: y", "  dates: [hour]")
     hour = of(data, "at hour")
     assert isinstance(hour, CategoryFeature)
@@ -177,3 +186,24 @@ def test_odd_text_in_a_later_table_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "new.csv", [*iso()[:-1], "tomorrow"])
     with pytest.raises(DataError, match="'tomorrow' is not a date"):
         read_new_table(data.preprocessing, path, table_format_of(data.config.data), "predicted")
+
+
+@pytest.mark.parametrize("step", ["D", "M"])
+def test_a_forecast_goes_on_with_the_next_dates(tmp_path: Path, step: Literal["D", "M"]) -> None:
+    days = (np.datetime64("2015-01", step) + np.arange(120)).astype("datetime64[D]")
+    values: list[Cell] = [100.0 * (i % (7 if step == "D" else 12)) for i in range(120)]
+    write_csv(tmp_path / "t.csv", {"day": iso(days), "y": values})
+    lines = (
+        "data: {path: t.csv, target: y, lags: 1, order_by: day, features: [day]}\nmodel: linear\n"
+    )
+    (tmp_path / "c.yaml").write_text(lines + "optimizer: {type: adam, lr: 0.05}\n")
+    run_well(tmp_path, "train", "--quiet", "--config", "c.yaml", "--run-dir", "run")
+    ahead = ("predict", "t.csv", "--run", "run", "--ahead", 14, "--id", "day", "--output", "p.csv")
+    run_well(tmp_path, *ahead)
+    rows = read_rows(tmp_path / "p.csv")[-14:]
+    expected = [100 * (i % (7 if step == "D" else 12)) for i in range(120, 134)]
+    assert [round(float(row["y"]) / 100) * 100 for row in rows] == expected
+    write_csv(tmp_path / "t.csv", {"day": [*iso(days)[:-1], "2099-01-01"], "y": values})
+    code, line = refusal(tmp_path, *ahead)
+    assert code == 3
+    assert "cannot know day" in line
