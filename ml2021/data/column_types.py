@@ -123,7 +123,7 @@ def _feature_type(column: "pd.Series", max_categories: int) -> tuple[ColumnType 
         is_category = values.size == 2 and len(present) > 2  # two rows are too few to tell
         return ("category" if is_category else "number"), ""
     if is_date(present.unique()):
-        return "date", "dates or times"
+        return "date", "dates or times; see data.dates"
     if why := why_identifiers(present, max_categories):
         return None, why
     return "category", ""
