@@ -156,8 +156,8 @@ class Data(Section):
     dates: list[DatePart] | None = None
     """Parts of date columns to predict from: `year`, `day` (of the month) and `elapsed` (days since
     the first training row) as numbers; `month`, `weekday` (1 is Monday) and `hour` as categories.
-    An empty list leaves date columns out; null is year, month, weekday and hour, or none in a series
-    with lags."""
+    An empty list leaves date columns out; null is year, month, weekday and hour, or nothing with
+    lags."""
     numbers: Numbers = Standardise()
     """How numbers become inputs."""
     lags: Index = 0

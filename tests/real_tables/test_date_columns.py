@@ -193,8 +193,11 @@ def test_a_forecast_goes_on_with_the_next_dates(tmp_path: Path, step: Literal["D
     days = (np.datetime64("2015-01", step) + np.arange(120)).astype("datetime64[D]")
     values: list[Cell] = [100.0 * (i % (7 if step == "D" else 12)) for i in range(120)]
     write_csv(tmp_path / "t.csv", {"day": iso(days), "y": values})
-    lines = "data: {path: t.csv, target: y, lags: 1, order_by: day, features: [day], dates: [month, weekday]}\nmodel: linear\n"
-    (tmp_path / "c.yaml").write_text(lines + "optimizer: {type: adam, lr: 0.05}\n")
+    keys = "path: t.csv, target: y, lags: 1, order_by: day, features: [day]"
+    (tmp_path / "c.yaml").write_text(
+        f"data: {{{keys}, dates: [month, weekday]}}\nmodel: linear\n"
+        "optimizer: {type: adam, lr: 0.05}\n"
+    )
     run_well(tmp_path, "train", "--quiet", "--config", "c.yaml", "--run-dir", "run")
     ahead = ("predict", "t.csv", "--run", "run", "--ahead", 14, "--id", "day", "--output", "p.csv")
     run_well(tmp_path, *ahead)
