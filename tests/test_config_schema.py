@@ -70,6 +70,7 @@ def test_two_keys_are_enough() -> None:
             "clip_norm": None,
             "early_stopping": {"patience": 20},
             "members": 1,
+            "spread": None,
             "refit": False,
             "calibrate": False,
             "save_seconds": 30.0,

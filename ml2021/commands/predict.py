@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
@@ -193,6 +193,8 @@ def _predict_table(
         str(name): _carried_column(column, in_order, ahead)
         for name, column in matched.carried.items()
     }
+    if not model.config.train.spread:
+        predictions = replace(predictions, spread=None)
     columns |= prediction_columns(model.preprocessing.target, predictions, columns)
     notes += notes_on_escapes(model.preprocessing.target)
     return to_csv(columns), len(predictions.values), [*matched.notes(), *notes]

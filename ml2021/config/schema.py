@@ -433,6 +433,9 @@ class Train(Section):
     members: Count = 1
     """Number of ensemble members, trained together with seeds `seed`, `seed` + 1, ...; predictions
     are their mean."""
+    spread: bool | None = None
+    """Whether `predict` writes the standard deviation over the members beside each prediction;
+    null: if `members` is set, and not where a preset chose them."""
     refit: bool = False
     """Whether the final model is trained again, on training and validation rows together, for the
     number of epochs that validation chose. Scores on validation rows, intervals and the diagnosis
