@@ -121,6 +121,9 @@ Numbers = Annotated[
 ]
 
 
+DatePart = Literal["year", "month", "day", "weekday", "hour", "elapsed"]
+
+
 class Data(Section):
     """The table and what its columns mean."""
 
@@ -150,6 +153,11 @@ class Data(Section):
     max_categories: Annotated[int, Field(ge=2)] = 100
     """Most inputs of a column of categories. If the training rows have more categories, the rarer
     ones share one input, "other". Columns that are all but identifiers are not used at all."""
+    dates: list[DatePart] | None = None
+    """Parts of date columns to predict from: `year`, `day` (of the month) and `elapsed` (days since
+    the first training row) as numbers; `month`, `weekday` (1 is Monday) and `hour` as categories.
+    An empty list leaves date columns out; null is year, month, weekday and hour, or nothing with
+    lags."""
     numbers: Numbers = Standardise()
     """How numbers become inputs."""
     lags: Index = 0
