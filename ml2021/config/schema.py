@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from ml2021.config.types import (
     Character,
+    ClassWeight,
     Column,
     ColumnOrColumns,
     Count,
@@ -155,6 +156,11 @@ class Data(Section):
     """Column of rows that belong together, such as a patient or a store; null: none. No group is
     divided between training, validation, test or folds. With lags each group is a series of its
     own, divided in time. It is a feature only if `features` names it."""
+    weight: Column | None = None
+    """Column of the weights of the rows, numbers of at least 0; null: all rows weigh the same. A
+    row of weight 2 counts as two rows in the objective, the preprocessing, the scores, the
+    baselines and the intervals; one of weight 0, or without a weight, is left out. Never a
+    feature."""
     split: Split = FractionSplit()
     """Which rows are for training, validation and testing."""
 
@@ -415,6 +421,10 @@ class Train(Section):
     """Maximum Euclidean norm of the gradient; longer ones are rescaled. null: no limit."""
     early_stopping: EarlyStopping | None = EarlyStopping()
     """When to stop early; null: never."""
+    class_weight: ClassWeight | None = None
+    """Weights of the classes in the objective, in training and validation: `balanced`, inversely
+    proportional to their training rows, or a mapping such as {yes: 4, no: 1}, in which other
+    classes weigh 1. Scores and baselines do not use them. null: all classes weigh the same."""
     members: Count = 1
     """Number of ensemble members, trained together with seeds `seed`, `seed` + 1, ...; predictions
     are their mean."""

@@ -149,6 +149,11 @@ def resolve_config(loaded: LocatedConfig, found: schema.Task) -> schema.Config:
             f"{loaded.locate('loss')}: {loss.type} does not fit {task}; "
             f"use {schema.fitting_losses(task)}"
         )
+    if config.train.class_weight is not None and not is_classification:
+        raise ConfigError(
+            f"{loaded.locate('train', 'class_weight')}: the task is {task}, which has no classes; "
+            "remove it, or weigh the rows with data.weight"
+        )
     split = config.data.split
     if isinstance(split, schema.FractionSplit):
         method = split.method
@@ -184,6 +189,8 @@ def _select(config: schema.Config, header: Header) -> tuple[Selection, list[Prob
         extra["data", "order_by"] = data.order_by
     if data.group_by is not None:
         extra["data", "group_by"] = data.group_by
+    if data.weight is not None:
+        extra["data", "weight"] = data.weight
     if isinstance(data.split, schema.ColumnSplit):
         extra["data", "split", "column"] = data.split.column
     selection, problems = select_columns(
@@ -192,6 +199,10 @@ def _select(config: schema.Config, header: Header) -> tuple[Selection, list[Prob
     if data.group_by in selection.targets:
         what = f"column '{echo(data.group_by)}' is both a target and the group"
         problems.append(Problem(("data", "group_by"), f"{what}; choose another column"))
+    for role, names in (("target", selection.targets), ("feature", selection.features)):
+        if data.weight in names:
+            what = f"column '{echo(data.weight)}' is both a {role} and the weight of the rows"
+            problems.append(Problem(("data", "weight"), f"{what}; remove it from one of them"))
     if problems:
         return selection, problems
     outputs = len(selection.targets) * data.horizon

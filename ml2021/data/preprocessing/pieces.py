@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ml2021.data.column_types import FeatureColumn
 from ml2021.data.preprocessing.records import Feature, NumberFeature
 from ml2021.data.tables import Rows
+from ml2021.data.weights import Weights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,14 +26,20 @@ MOST_PIECES = 1024
 _FEWEST = 2  # a single piece is a multiple of the value beside it
 
 
-def quantile_edges(values: NDArray[np.float64], pieces: int) -> tuple[float, ...]:
+def quantile_edges(
+    values: NDArray[np.float64], pieces: int, weights: Weights = None
+) -> tuple[float, ...]:
     """Return the increasing edges (K + 1,) of bins that hold equal shares of the values (N,).
 
     All edges are values, the first the smallest and the last the largest. Each next bin takes its
     share of the rows that are left, so that K is `pieces` however often a value is repeated, or one
     less than there are distinct values, and an edge at each of them.
     """
-    distinct, counts = np.unique(values, return_counts=True)
+    if weights is None:
+        distinct, counts = np.unique(values, return_counts=True)
+    else:
+        distinct, places_of = np.unique(values, return_inverse=True)
+        counts = np.bincount(places_of, weights)
     last = len(distinct) - 1
     if last <= pieces:
         return tuple(distinct.tolist())
@@ -52,6 +59,7 @@ def fit_pieces(
     frame: "pd.DataFrame",
     rows: Rows,
     pieces: int,
+    weights: Weights = None,
 ) -> list[Feature]:
     """Return the features with the edges of their pieces on the training rows.
 
@@ -63,7 +71,7 @@ def fit_pieces(
         feature.name: found
         for feature in features
         if isinstance(feature, NumberFeature) and groups[feature.name] is None
-        if len(found := quantile_edges(_known(frame, feature.name, rows), pieces)) > _FEWEST
+        if len(found := _edges(frame, feature.name, rows, pieces, weights)) > _FEWEST
     }
     counts = np.array([len(each) - 1 for each in edges.values()])
     most = pieces
@@ -73,7 +81,7 @@ def fit_pieces(
         return list(features)
     for name, found in edges.items():
         if len(found) - 1 > most:
-            edges[name] = quantile_edges(_known(frame, name, rows), most)
+            edges[name] = _edges(frame, name, rows, most, weights)
     return [
         feature.model_copy(update={"edges": edges[feature.name]})
         if feature.name in edges
@@ -82,16 +90,17 @@ def fit_pieces(
     ]
 
 
-def refit_edges(feature: NumberFeature, frame: "pd.DataFrame", rows: Rows) -> tuple[float, ...]:
+def refit_edges(
+    feature: NumberFeature, frame: "pd.DataFrame", rows: Rows, weights: Weights = None
+) -> tuple[float, ...]:
     """Return as many edges as the feature has, on other rows of its table.
 
     Where these have fewer distinct values the last edge is repeated, and those pieces are 0.
     """
     if not feature.edges:
         return ()
-    known = _known(frame, feature.name, rows)
     count = len(feature.edges)
-    edges = quantile_edges(known, count - 1) if known.size else feature.edges[:1]
+    edges = _edges(frame, feature.name, rows, count - 1, weights) or feature.edges[:1]
     return edges + edges[-1:] * (count - len(edges))
 
 
@@ -104,8 +113,12 @@ def encode_pieces(edges: Sequence[float], values: NDArray[np.float64]) -> NDArra
     return positions
 
 
-def _known(frame: "pd.DataFrame", name: str, rows: Rows) -> NDArray[np.float64]:
-    """Return the values of a column in these rows, without the missing ones."""
+def _edges(
+    frame: "pd.DataFrame", name: str, rows: Rows, pieces: int, weights: Weights
+) -> tuple[float, ...]:
+    """Return the edges of a column's values in these rows, of weights (N,); none without values."""
     values = frame[name].to_numpy(np.float64)[rows]
-    known: NDArray[np.float64] = values[~np.isnan(values)]
-    return known
+    known = ~np.isnan(values)
+    if not known.any():
+        return ()
+    return quantile_edges(values[known], pieces, None if weights is None else weights[known])

@@ -167,7 +167,8 @@ class Preprocessing(Record):
     """How a table becomes inputs, and outputs become predictions.
 
     sources: of the columns that are used. width: the number of columns of the training file.
-    numbered: that has no header, so that only their positions tell them apart.
+    numbered: that has no header, so that only their positions tell them apart. weight: the column
+    of the weights of the rows.
     """
 
     task: Task
@@ -177,6 +178,7 @@ class Preprocessing(Record):
     sources: dict[str, Source]
     width: Annotated[int, Field(ge=0)]
     numbered: bool
+    weight: str | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -265,6 +267,7 @@ def describe_columns(preprocessing: Preprocessing) -> list[str]:
             f.name for f in numbers if f.has_indicator
         ],
         "in pieces as well": [f"{f.name} ({len(f.edges) - 1})" for f in numbers if f.edges],
+        "rows weighted by": [] if preprocessing.weight is None else [preprocessing.weight],
         "one-hot": [f"{f.name} ({len(f.categories)})" for f in categories if not f.rarer],
         "one-hot, the rarer categories as one": [
             f"{f.name} ({len(f.categories)} of {len(f.categories) + len(f.rarer):,})"
