@@ -222,6 +222,7 @@ def _score_splits(model: TrainedModel, data: TrainingData) -> dict[str, Evaluati
     """Score the model on every split that has rows."""
     return {
         split: evaluate_predictions(
+            model.config,
             model.preprocessing,
             model.baselines,
             samples,

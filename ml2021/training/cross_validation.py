@@ -86,7 +86,8 @@ def cross_validate(trainer: Trainer, run: RunDirectory, console: Console) -> Fol
         name: np.concatenate([fold.baselines[name] for fold in folds])
         for name in folds[0].baselines
     }
-    pooled = evaluate_against(trainer.data.preprocessing, truth, predictions, baselines)
+    config, preprocessing = trainer.data.config, trainer.data.preprocessing
+    pooled = evaluate_against(config, preprocessing, truth, predictions, baselines)
     scores = FoldScores.of(
         [fold.evaluation for fold in folds],
         pooled,
@@ -201,8 +202,11 @@ def _score(
     alone = list(
         trained_predictions(trainer.network, state.best[own], fold.preprocessing, fold.held_out)
     )
-    evaluation, predictions = evaluate_members(alone, fold.preprocessing, baselines, fold.held_out)
-    is_calibrated = trainer.data.config.train.calibrate and evaluation.confusion is not None
+    config = trainer.data.config
+    evaluation, predictions = evaluate_members(
+        alone, config, fold.preprocessing, baselines, fold.held_out
+    )
+    is_calibrated = config.train.calibrate and evaluation.confusion is not None
     return FoldResult(
         evaluation=evaluation,
         best_epochs=tuple(state.best_epoch[own].tolist()),

@@ -128,7 +128,11 @@ def summarise(trainer: Trainer, seconds: float, updates: int) -> RunSummary:
     with memory_errors(data.config):
         for split, samples in data.splits.items():
             scores[split], predictions[split] = evaluate_members(
-                predictions_of(trainer, split), data.preprocessing, trainer.baselines, samples
+                predictions_of(trainer, split),
+                data.config,
+                data.preprocessing,
+                trainer.baselines,
+                samples,
             )
         kept = residuals(trainer)
     target = data.preprocessing.target
