@@ -108,16 +108,3 @@ def _label(key: str, target: ClassTarget) -> str:
     return key
 
 
-def objective_weights(
-    classes: NDArray[np.int64] | None, factors: NDArray[np.float64] | None, weights: Weights
-) -> Weights:
-    """Return the weights (N,) of rows in the objective, with a mean of 1; None if all are equal.
-
-    classes: (N,) of the rows, for the factors (C,) of `class_factors`.
-    """
-    if factors is not None:
-        assert classes is not None
-        weights = factors[classes] if weights is None else factors[classes] * weights
-    if weights is None or not len(weights) or np.ptp(weights) == 0:
-        return None
-    return weights / weights.mean()
