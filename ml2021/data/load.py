@@ -12,20 +12,27 @@ import numpy as np
 
 from ml2021.config import schema
 from ml2021.data.column_types import infer_column_types
+from ml2021.data.csv.cells import StorageType
 from ml2021.data.csv.scan import Header
 from ml2021.data.folds import split_rows_in_folds
 from ml2021.data.groups import note_on_both, note_on_groups
 from ml2021.data.new_table import read_new_table
 from ml2021.data.preprocessing.fit import fit_preprocessing
-from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, describe_columns
+from ml2021.data.preprocessing.records import (
+    ClassTarget,
+    Preprocessing,
+    RealTargets,
+    describe_columns,
+)
 from ml2021.data.preprocessing.reuse import reuse_if_compatible
 from ml2021.data.resolve import LocatedConfig, check_columns, resolve_config, table_format_of
 from ml2021.data.samples import FittedTable, Folds, Samples
 from ml2021.data.series import in_series_order, notes_on_order, usable_rows
 from ml2021.data.splits import Split, split_rows, without_unseen
 from ml2021.data.tables import Rows, read_header, read_table
-from ml2021.errors import DataError
-from ml2021.formatting import bulleted, echo, listed, plural
+from ml2021.data.weights import check_weights, class_factors, named_classes
+from ml2021.errors import ConfigError, DataError
+from ml2021.formatting import bulleted, echo, listed, number, plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,6 +92,7 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
     preprocessing, fit_notes = fit_preprocessing(config, header, frame, selection, types, split)
     if reuse is not None:
         preprocessing = reuse_if_compatible(preprocessing, reuse)
+    _check_class_weight(loaded, preprocessing.target)
     split = without_unseen(split, preprocessing.target, frame)
     fold_splits, fold_notes = split_rows_in_folds(config, frame, selection, rows)
     notes = [
@@ -169,6 +177,7 @@ def with_config(data: TrainingData, loaded: LocatedConfig) -> TrainingData:
     Raises ConfigError if the config does not fit the data.
     """
     assert data.config.task != "auto"
+    _check_class_weight(loaded, data.preprocessing.target)
     return replace(data, config=resolve_config(loaded, data.config.task))
 
 
@@ -177,7 +186,11 @@ def _read_in_order(data: schema.Data, columns: tuple[str, ...]) -> tuple["pd.Dat
 
     The table as read is released here, which order_by would otherwise keep beside the sorted one.
     """
-    table = read_table(Path(data.path), table_format_of(data), columns=columns)
+    path, table_format = Path(data.path), table_format_of(data)
+    types: dict[str, StorageType] = {} if data.weight is None else {data.weight: "number"}
+    table = read_table(path, table_format, columns=columns, types=types)
+    if data.weight is not None:
+        check_weights(table.frame, data.weight, path, table_format)
     return *in_series_order(table.frame, data.order_by), table.sha256
 
 
@@ -188,7 +201,7 @@ def _read_test_file(
     assert data.test_path is not None
     new = read_new_table(preprocessing, Path(data.test_path), table_format_of(data), "scored")
     rows = new.table.scorable_rows()
-    needed = "target or history" if data.lags else "target"
+    needed = new.table.needed_to_score
     if len(rows) == 0:
         raise DataError(f"{data.test_path}: no row has a {needed}; add rows to score")
     samples = new.table.samples(rows, order)
@@ -210,6 +223,20 @@ def _notes_on_groups(data: schema.Data, frame: "pd.DataFrame", split: Split) -> 
             test = read_table(path, format, columns=names, types=dict.fromkeys(names, "text"))
             notes += note_on_both(column, test.frame[data.group_by])
     return notes
+
+
+def _check_class_weight(loaded: LocatedConfig, target: RealTargets | ClassTarget) -> None:
+    """Raise ConfigError for a weight of what is no class."""
+    setting = loaded.config.train.class_weight
+    if not isinstance(setting, dict) or not isinstance(target, ClassTarget):
+        return
+    named = [(key, label) for key in setting for label in named_classes({key: 1.0}, target)]
+    if unknown := [key for key, label in named if label not in target.labels]:
+        where = loaded.locate("train", "class_weight", unknown[0])
+        raise ConfigError(
+            f"{where}: '{echo(unknown[0])}' is no class of {echo(target.label)}; "
+            f"the classes are {listed(target.labels, 8)}"
+        )
 
 
 def _order_column(data: schema.Data) -> str | None:
@@ -242,4 +269,12 @@ def describe(data: TrainingData) -> list[str]:
     if isinstance(target, ClassTarget):
         names = f"{echo(target.label)} ({names})"
     first = f"{data.config.task} of {names}: rows {rows}"
-    return [first, *bulleted([*describe_columns(data.preprocessing), *data.notes])]
+    lines = describe_columns(data.preprocessing)
+    if isinstance(target, ClassTarget):
+        setting, train = data.config.train.class_weight, data.train
+        factors = class_factors(setting, target, train.classes, train.weights)
+        if factors is not None:
+            each = zip(target.labels, factors.tolist(), strict=True)
+            shown = listed((f"{echo(label)} {number(factor)}" for label, factor in each), 8)
+            lines.append(f"weights of the classes in the objective: {shown}")
+    return [first, *bulleted([*lines, *data.notes])]

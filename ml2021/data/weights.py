@@ -30,9 +30,7 @@ ClassWeight = Literal["balanced"] | Mapping[str, float] | None
 """As `train.class_weight` says it."""
 
 
-def check_weights(
-    frame: "pd.DataFrame", name: str, path: Path, table_format: TableFormat
-) -> None:
+def check_weights(frame: "pd.DataFrame", name: str, path: Path, table_format: TableFormat) -> None:
     """Raise DataError, with its line, for a weight below 0 in a table as read from `path`."""
     values = frame[name].to_numpy(np.float64)
     if not (negative := values < 0).any():
@@ -86,7 +84,8 @@ def class_factors(
         return None
     if setting == "balanced":
         counts = np.bincount(classes, weights, target.width).astype(np.float64)
-        return counts.sum() / (target.width * np.maximum(counts, np.finfo(np.float64).tiny))
+        each = np.maximum(counts, np.finfo(np.float64).tiny)  # 0 for a class of later rows
+        return np.asarray(counts.sum() / (target.width * each))
     named = named_classes(setting, target)
     return np.array([named.get(label, 1.0) for label in target.labels])
 
@@ -106,5 +105,3 @@ def _label(key: str, target: ClassTarget) -> str:
         except (ValueError, OverflowError):
             return key
     return key
-
-

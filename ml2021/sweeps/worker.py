@@ -129,7 +129,7 @@ class Worker:
             for run, text in task.runs.items()
         ]
         first = runs[0].config
-        key = (first.data, first.task, first.device)
+        key = (first.data, first.task, first.device, first.train.class_weight)
         if self._loaded is None or self._loaded[0] != key:
             self._loaded = None  # before the next, so that the memory never holds two
             data = load_training_data(runs[0])

@@ -27,6 +27,7 @@ from ml2021.data.preprocessing.records import (
 from ml2021.data.resolve import Selection
 from ml2021.data.splits import Split
 from ml2021.data.tables import Rows, is_number
+from ml2021.data.weights import Weights, weighted_median, weights_of
 from ml2021.errors import DataError
 from ml2021.formatting import echo, listed
 
@@ -41,25 +42,27 @@ def fit_features(
     features: Sequence[FeatureColumn],
     rows: Rows,
     max_categories: int | None = None,
+    weights: Weights = None,
 ) -> tuple[list[NumberFeature | CategoryFeature], list[str]]:
     """Fit means, scales, fills and categories on the training rows; also return notes.
 
-    A column of categories gets at most `max_categories` inputs, or one for each.
+    A column of categories gets at most `max_categories` inputs, or one for each. weights: (N,) of
+    the rows.
     """
     notes: list[str] = []
     fitted: list[NumberFeature | CategoryFeature] = []
     constant: list[str] = []
-    group_scales = _group_scales(frame, features, rows)
+    group_scales = _group_scales(frame, features, rows, weights)
     for feature in features:
         values = frame[feature.name].iloc[rows]
         if feature.type == "category":
-            fitted.append(_fit_categories(feature.name, values.dropna(), max_categories))
+            fitted.append(_fit_categories(feature.name, values, max_categories, weights))
             continue
-        known = values.dropna().to_numpy(np.float64)
+        known, own = _known(values, weights)
         has_missing = known.size < len(values)
         if known.size == 0:
-            known = np.zeros(1)
-        mean, scale = _moments(known)
+            known, own = np.zeros(1), None
+        mean, scale = _moments(known, own)
         if feature.group is not None:
             scale = group_scales[feature.group]
         elif scale == 0:
@@ -71,7 +74,7 @@ def fit_features(
                 name=feature.name,
                 mean=mean,
                 scale=scale or 1.0,
-                fill=float(np.median(known)),
+                fill=float(weighted_median(known, own)),
                 has_indicator=has_missing,
                 minimum=float(known.min()),
                 maximum=float(known.max()),
@@ -89,12 +92,14 @@ def fit_real_targets(
     shape: Sequence[int] | None,
     *,
     one_scale: bool,
+    weights: Weights = None,
 ) -> tuple[RealTargets, list[str]]:
     """Fit means and scales on the training rows' values (N, T); also return notes.
 
-    With `one_scale` the outputs share the root mean square of their standard deviations.
+    With `one_scale` the outputs share the root mean square of their standard deviations. weights:
+    (N,) of the rows.
     """
-    moments = [_moments(column) for column in values.T]
+    moments = [_moments(column, weights) for column in values.T]
     scales = [scale for _, scale in moments]
     notes = []
     if not any(scales):
@@ -136,10 +141,14 @@ def refit(
     `columns` are those that the features were fitted to.
     """
     assert preprocessing.history is None, "folds do not split a series"
-    fitted, _ = fit_features(frame, columns, rows)
+    weights = weights_of(frame, preprocessing.weight, rows)
+    fitted, _ = fit_features(frame, columns, rows, weights=weights)
     features = tuple(
         new.model_copy(
-            update={"has_indicator": old.has_indicator, "edges": refit_edges(old, frame, rows)}
+            update={
+                "has_indicator": old.has_indicator,
+                "edges": refit_edges(old, frame, rows, weights),
+            }
         )
         if isinstance(old, NumberFeature)
         else old
@@ -149,20 +158,28 @@ def refit(
     if isinstance(target, RealTargets):
         values = frame[list(target.names)].to_numpy(np.float64)[rows]
         names, labels, shape = target.names, target.labels, target.shape
-        target, _ = fit_real_targets(values, names, labels, shape, one_scale=shape is not None)
+        target, _ = fit_real_targets(
+            values, names, labels, shape, one_scale=shape is not None, weights=weights
+        )
     return preprocessing.model_copy(update={"features": features, "target": target})
 
 
-def _fit_categories(name: str, values: "pd.Series", max_categories: int | None) -> CategoryFeature:
+def _fit_categories(
+    name: str, values: "pd.Series", max_categories: int | None, weights: Weights
+) -> CategoryFeature:
     """Return the categories of the values (N,), the most frequent ones if there are too many.
 
     Of equally frequent categories the first in sorted order are kept.
     """
-    storage, found = _distinct(values)
+    storage, found = _distinct(values.dropna())
     feature = CategoryFeature(name=name, storage=storage, categories=found)
     if max_categories is None or len(found) <= max_categories:
         return feature
-    counts = values.value_counts().reindex(list(found)).to_numpy()
+    if weights is None:
+        counts = values.value_counts().reindex(list(found)).to_numpy()
+    else:
+        sums = values.to_frame("value").assign(weight=weights).groupby("value")["weight"].sum()
+        counts = sums.reindex(list(found)).to_numpy()
     kept = set(np.argsort(-counts, kind="stable")[: max_categories - 1].tolist())
     categories = tuple(value for index, value in enumerate(found) if index in kept)
     rarer = tuple(value for index, value in enumerate(found) if index not in kept)
@@ -187,27 +204,34 @@ def _distinct(
     return "text", tuple(sorted(str(value) for value in values.unique()))
 
 
-def _moments(values: NDArray[np.float64]) -> tuple[float, float]:
+def _known(values: "pd.Series", weights: Weights) -> tuple[NDArray[np.float64], Weights]:
+    """Return the values that are not missing, and their weights."""
+    known = values.dropna().to_numpy(np.float64)
+    return known, None if weights is None else weights[values.notna().to_numpy()]
+
+
+def _moments(values: NDArray[np.float64], weights: Weights) -> tuple[float, float]:
     """Return mean and standard deviation in float64; of equal values the latter is exactly 0."""
     if np.ptp(values) == 0:
         return float(values[0]), 0.0
-    mean = float(values.mean())
-    return mean, _root_mean_square(values - mean)
+    mean = float(np.average(values, weights=weights))
+    return mean, _root_mean_square(values - mean, weights)
 
 
-def _root_mean_square(values: ArrayLike) -> float:
-    return float(np.sqrt(np.mean(np.square(values))))
+def _root_mean_square(values: ArrayLike, weights: Weights = None) -> float:
+    return float(np.sqrt(np.average(np.square(values), weights=weights)))
 
 
 def _group_scales(
-    frame: "pd.DataFrame", features: Sequence[FeatureColumn], rows: Rows
+    frame: "pd.DataFrame", features: Sequence[FeatureColumn], rows: Rows, weights: Weights
 ) -> dict[str, float]:
     """Return the root mean square of the standard deviations of each group's columns."""
     groups: dict[str, list[float]] = {}
     for feature in features:
         if feature.group is not None:
-            known = frame[feature.name].iloc[rows].dropna().to_numpy(np.float64)
-            groups.setdefault(feature.group, []).append(_moments(known)[1] if known.size else 0.0)
+            known, own = _known(frame[feature.name].iloc[rows], weights)
+            scale = _moments(known, own)[1] if known.size else 0.0
+            groups.setdefault(feature.group, []).append(scale)
     return {group: _root_mean_square(scales) for group, scales in groups.items()}
 
 
@@ -224,9 +248,12 @@ def fit_preprocessing(
     Raises DataError if no feature has a value, or there is only one class.
     """
     data = config.data
-    features, notes = fit_features(frame, types.features, split.train, data.max_categories)
+    rows = split.train
+    weights = weights_of(frame, data.weight, rows)
+    features, notes = fit_features(frame, types.features, rows, data.max_categories, weights)
     if isinstance(data.numbers, schema.Piecewise):
-        features = fit_pieces(features, types.features, frame, split.train, data.numbers.pieces)
+        pieces = data.numbers.pieces
+        features = fit_pieces(features, types.features, frame, rows, pieces, weights)
     if not data.lags and not any(feature.inputs for feature in features):
         raise DataError(
             f"{data.path}: no feature has a value in any training row; see data.features and "
@@ -238,17 +265,20 @@ def fit_preprocessing(
     names, history = selection.targets, None
     target: RealTargets | ClassTarget
     if config.task == "classification":
-        target = fit_class_target(frame[names[0]].iloc[split.train], names[0], labels[0])
+        target = fit_class_target(frame[names[0]].iloc[rows], names[0], labels[0])
     else:
-        values = frame[list(names)].to_numpy(np.float64)[split.train]
+        values = frame[list(names)].to_numpy(np.float64)[rows]
         shape = data.target_shape
         one_scale = shape is not None and not data.lags
-        target, more = fit_real_targets(values, names, labels, shape, one_scale=one_scale)
+        target, more = fit_real_targets(
+            values, names, labels, shape, one_scale=one_scale, weights=weights
+        )
         notes += more
         if data.lags:
             target, history = _with_horizon(target, data)
     order = [data.order_by] if data.lags and data.order_by is not None else []
-    used = [*(feature.name for feature in features), *names, *order]
+    weighted = [data.weight] if data.weight is not None else []
+    used = [*(feature.name for feature in features), *names, *order, *weighted]
     fitted = Preprocessing(
         task=types.task if data.horizon == 1 else "structured",
         features=tuple(features),
@@ -257,6 +287,7 @@ def fit_preprocessing(
         sources={name: sources[name] for name in used},
         width=len(header.names),
         numbered=header.numbered,
+        weight=data.weight,
     )
     return fitted, notes
 
