@@ -66,13 +66,14 @@ def train(
         data = load_training_data(loaded, reuse=initial.model.preprocessing)
         initial.check_columns(data)
         data = replace(data, init_sha256=initial.sha256)
+    from ml2021.runs.summary import write_record
+    from ml2021.training.numbers import choose_numbers
+    from ml2021.training.trainer import build_trainer, environment
+
+    data = choose_numbers(data)
     console.say("config, with every default:")
     console.say(*(f"  {line}" for line in dump_yaml(data.config).splitlines()))
     console.say(*describe(data))
-
-    from ml2021.runs.summary import write_record
-    from ml2021.training.trainer import build_trainer, environment
-
     theta = None if initial is None else initial.model.theta
     trainer = build_trainer(data, loaded.locate("model"), None, None, theta)
     run = create_run(run_dir, config.stem)

@@ -110,8 +110,15 @@ class Piecewise(Section):
     and wide tables fewer: all columns together at most 1,024."""
 
 
+class Auto(Section):
+    """Standardised numbers or pieces as well, whichever is better on held-out rows."""
+
+    type: Literal["auto"] = "auto"
+    """`auto`: `standardise` or `piecewise`, by a short trial on held-out training rows."""
+
+
 Numbers = Annotated[
-    Standardise | Piecewise, Field(discriminator="type"), short_for("type", "piecewise")
+    Standardise | Piecewise | Auto, Field(discriminator="type"), short_for("type", "piecewise")
 ]
 
 
@@ -468,6 +475,10 @@ class Config(Section):
     """The table, its columns and its split."""
     task: Literal["auto", "regression", "classification", "structured"] = "auto"
     """Whether to predict a number, a class or several numbers; `auto` infers it from the target."""
+    preset: Literal["fast", "default", "best"] = "fast"
+    """What the keys that are not set default to, for stacks of ReLUs without lags: `fast`, one
+    network as the other defaults here say; `default`, a few members, the number of epochs by the
+    number of rows, and `data.numbers: auto`; `best`, more of all, as accurate as it gets."""
     model: Model = ReluStack()
     """The network."""
     loss: Loss | None = None

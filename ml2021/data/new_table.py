@@ -100,7 +100,8 @@ def read_new_table(
         raise changed_error(path)
     if weight in found:
         check_weights(read.frame, found[weight], path, table_format)
-    known = {*found.values(), *carried}
+    left_out = {column.name for column in preprocessing.left_out}
+    known = {*carried, *(found[name] for name in found if name not in left_out)}
     renamed = read.frame[list(names)].rename(columns=names)
     ordered, file_order = in_series_order(renamed, order_by)
     return NewTable(

@@ -53,6 +53,14 @@ def weights_of(frame: "pd.DataFrame", name: str | None, rows: Rows) -> Weights:
     return frame[name].to_numpy(np.float64)[rows]
 
 
+def known_values(
+    values: NDArray[np.float64], weights: Weights
+) -> tuple[NDArray[np.float64], Weights]:
+    """Return the values (N,) that are not missing, and their weights."""
+    known = ~np.isnan(values)
+    return values[known], None if weights is None else weights[known]
+
+
 def weighted_median(values: NDArray[np.float64], weights: Weights) -> NDArray[np.float64]:
     """Return the median of each column of values (N,) or (N, T).
 
