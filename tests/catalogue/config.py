@@ -475,6 +475,27 @@ CASES = [
         code=2,
         lines=("--run-dir train.csv: is a file; name a new or empty folder",),
     ),
+    refused(
+        12,
+        "a weight of what is no class",
+        "data: {path: train.csv, target: kind, exclude: [id, y, p*]}\n"
+        "train: {class_weight: {low: 2, lowest: 1}}\n",
+        "c.yaml:2:40: 'lowest' is no class of kind; the classes are high, low, middle",
+    ),
+    refused(
+        12,
+        "weights of classes for a number",
+        f"{DATA}train: {{class_weight: balanced}}\n",
+        "c.yaml:2:23: the task is regression, which has no classes; remove it, or weigh the rows "
+        "with data.weight",
+    ),
+    refused(
+        12,
+        "a weight that is also the target",
+        "data: {path: train.csv, target: y, weight: y}\n",
+        "c.yaml:1:44: column 'y' is both a target and the weight of the rows; remove it from one "
+        "of them",
+    ),
     Case(
         numbers=(15,),
         name="a run into the folder of the table",
