@@ -51,7 +51,7 @@ def test_two_keys_are_enough() -> None:
             "split": {"method": "auto", "validation": 0.1, "test": 0.2, "seed": 0},
         },
         "task": "auto",
-        "preset": "fast",
+        "preset": "default",
         "model": {"type": "relu_stack", "widths": [100, 100]},
         "loss": None,
         "optimizer": {

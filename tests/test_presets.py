@@ -1,7 +1,5 @@
 """Presets fill what a config leaves unset, by the number of rows, and nothing else."""
 
-from pathlib import Path
-
 import pytest
 
 from ml2021.config import schema
@@ -55,8 +53,7 @@ def test_a_key_that_is_set_stays(preset: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "lines",
-    [("model: linear",), ("model: sigmoid_sum",), ("data: {path: t.csv, target: y, lags: 3}",)],
+    "lines", [("model: linear",), ("data: {path: t.csv, target: y, lags: 3}",)]
 )
 def test_other_models_and_series_stay_single_networks(lines: tuple[str, ...]) -> None:
     text = "\n".join(["preset: best", *lines])
@@ -64,6 +61,18 @@ def test_other_models_and_series_stay_single_networks(lines: tuple[str, ...]) ->
         text += "\ndata: {path: t.csv, target: y}"
     config = load_config_text(text, "c.yaml").config
     assert fill_preset(config, 500) == config
+
+
+@pytest.mark.parametrize("preset", ["fast", "default", "best"])
+def test_sums_of_sigmoids_have_a_rate_of_their_own(preset: str) -> None:
+    config = config_of(f"preset: {preset}", "model: sigmoid_sum")
+    filled = fill_preset(config, 500)
+    assert filled.optimizer.lr == 0.005
+    assert filled.train == config.train
+    set_ = config_of(f"preset: {preset}", "model: sigmoid_sum", "optimizer: {lr: 0.1}")
+    assert fill_preset(set_, 500) == set_
+    sgd = config_of("model: sigmoid_sum", "optimizer: sgd")
+    assert fill_preset(sgd, 500) == sgd
 
 
 def test_what_fits_the_task_and_the_split() -> None:
@@ -75,4 +84,3 @@ def test_what_fits_the_task_and_the_split() -> None:
     assert full.train.epochs == schema.Train().epochs
     sgd = fill_preset(config_of("preset: default", "optimizer: sgd"), 500)
     assert sgd.optimizer == schema.Sgd()
-    assert Path("t.csv") == Path(regression.data.path)

@@ -475,7 +475,7 @@ class Config(Section):
     """The table, its columns and its split."""
     task: Literal["auto", "regression", "classification", "structured"] = "auto"
     """Whether to predict a number, a class or several numbers; `auto` infers it from the target."""
-    preset: Literal["fast", "default", "best"] = "fast"
+    preset: Literal["fast", "default", "best"] = "default"
     """What the keys that are not set default to, for stacks of ReLUs without lags: `fast`, one
     network as the other defaults here say; `default`, a few members, the number of epochs by the
     number of rows, and `data.numbers: auto`; `best`, more of all, as accurate as it gets."""

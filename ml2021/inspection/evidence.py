@@ -100,11 +100,17 @@ def is_worse(metric: str, expected: float, evaluation: Evaluation) -> bool:
     return error - expected > max(least, 2 * own)
 
 
+def linear_baseline(evaluation: Evaluation) -> str | None:
+    """Return the name of the linear baseline; None where it was left out."""
+    names = ("least_squares", "logistic_regression")
+    return next((name for name in names if name in evaluation.baselines), None)
+
+
 def difficulty_ratio(metric: str, here: Evaluation, there: Evaluation, inputs: int) -> float:
     """Return the factor, at least 1, by which the rows `there` are harder for every baseline.
 
-    Later rows of a series can be: an increase that all baselines share is no overfitting. Least
-    squares alone decides if it has at least ten rows `here` per input, since it cannot overfit
+    Later rows of a series can be: an increase that all baselines share is no overfitting. The
+    linear one alone decides if it has at least ten rows `here` per input, since it cannot overfit
     much then.
     """
     factors = {}
@@ -114,5 +120,5 @@ def difficulty_ratio(metric: str, here: Evaluation, there: Evaluation, inputs: i
             factors[name] = after / before
     least = min(factors.values(), default=1.0)
     if here.rows >= 10 * (inputs + 1):
-        least = max(least, factors.get("least_squares", 1.0))
+        least = max(least, factors.get(linear_baseline(here) or "", 1.0))
     return max(1.0, least)
