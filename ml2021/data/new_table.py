@@ -94,9 +94,11 @@ def read_new_table(
     left_out = {column.name for column in preprocessing.left_out}
     known = {*carried, *(found[name] for name in found if name not in left_out)}
     renamed = read.frame[list(names)].rename(columns=names)
+    remedy = table_format.listing("it")
+    renamed = with_parts(renamed, preprocessing.dates, f"{path}: ", remedy)
     ordered, file_order = in_series_order(renamed, order_by)
     return NewTable(
-        table=FittedTable(with_parts(ordered, preprocessing.dates), file_order, preprocessing),
+        table=FittedTable(ordered, file_order, preprocessing),
         carried=again.frame[list(carried)],
         ignored=tuple(name for name in header.names if name not in known),
         sha256=read.sha256,
