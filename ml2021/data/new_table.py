@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from ml2021.data.csv.cells import StorageType
 from ml2021.data.csv.scan import TableFormat
 from ml2021.data.csv.source import changed_error
+from ml2021.data.dates import with_parts
 from ml2021.data.matching import explain_absent, match_columns
 from ml2021.data.preprocessing.records import ClassTarget, NumberFeature, Preprocessing
 from ml2021.data.resolve import explain_missing
@@ -59,7 +60,9 @@ def read_new_table(
     kinds: dict[str, StorageType] = {
         f.name: "number" if isinstance(f, NumberFeature) else f.storage
         for f in preprocessing.features
+        if f.name not in preprocessing.parts_of_dates
     }
+    kinds |= dict.fromkeys((date.name for date in preprocessing.dates), "text")
     history, target = preprocessing.history, preprocessing.target
     if history is not None or purpose == "scored":
         storage = target.storage if isinstance(target, ClassTarget) else "number"
@@ -93,7 +96,7 @@ def read_new_table(
     renamed = read.frame[list(names)].rename(columns=names)
     ordered, file_order = in_series_order(renamed, order_by)
     return NewTable(
-        table=FittedTable(ordered, file_order, preprocessing),
+        table=FittedTable(with_parts(ordered, preprocessing.dates), file_order, preprocessing),
         carried=again.frame[list(carried)],
         ignored=tuple(name for name in header.names if name not in known),
         sha256=read.sha256,

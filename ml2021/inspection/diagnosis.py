@@ -15,6 +15,7 @@ from ml2021.inspection.evidence import (
     CLEARLY,
     LEAST_GAP,
     Evidence,
+    are_harder,
     best_baseline,
     difficulty_ratio,
     error_of,
@@ -145,6 +146,8 @@ def _diagnose_training_error(evidence: Evidence) -> Diagnosis | None:
             f"{figures}. Training later reduced it to {number(lowest)}, but validation stopped "
             f"improving after epoch {evidence.best_epoch:,}, whose parameters are kept.",
         )
+    if early := _diagnose_early_best(evidence):
+        return early
     name = linear_baseline(train)
     linear = None if name is None else error_of(metric, train.baselines[name])
     is_beaten_by_linear = linear is not None and error > linear * (1 + CLEARLY)
@@ -207,9 +210,15 @@ def _diagnose_held_out_error(evidence: Evidence) -> Diagnosis:
     ratio = difficulty_ratio(metric, train, held, evidence.inputs)
     if is_worse(metric, train_error * ratio, held):
         return _overfitting(evidence, f"{figures}{beside}.")
-    if lost := _diagnose_lost_gain(evidence):
-        return lost
+    if found := _diagnose_early_best(evidence) or _diagnose_lost_gain(evidence):
+        return found
     if not _is_random(config, split) and is_worse(metric, train_error, held):
+        if not are_harder(metric, ratio, held):
+            return _inconclusive(
+                f"{figures}{beside}; the baselines do not show whether this is overfitting or "
+                f"{split} rows that differ",
+                "Next: more rows, or other validation rows (data.split).",
+            )
         return _found(
             "mismatch",
             f"{figures}{beside}. The {split} rows are harder for the baselines too, so the gap is "
@@ -246,6 +255,29 @@ def _diagnose_held_out_error(evidence: Evidence) -> Diagnosis:
         f"{figures}{beside}. Neither the training error nor the gap is large.",
         "Next: a larger model, as long as the gap stays small; or more rows or columns.",
         _larger_model(config),
+    )
+
+
+def _diagnose_early_best(evidence: Evidence) -> Diagnosis | None:
+    """Explain a best epoch at the very start: what came after it did not help."""
+    early = evidence.early
+    if early is None:
+        return None
+    training, validation = (
+        f"from {number(before)} to {number(after)}"
+        for before, after in (early.training, early.validation)
+    )
+    figures = (
+        f"the best epoch was {early.epoch:,} of {early.epochs:,}; after it the training loss went "
+        f"{training}, the validation loss {validation}"
+    )
+    if early.is_memorising:
+        return _overfitting(evidence, f"{figures}.")
+    return _found(
+        "optimisation",
+        f"{figures}. Training did not get further: the learning rate is probably too high.",
+        "Next: a lower learning rate.",
+        f"optimizer.lr={evidence.config.optimizer.lr / 3:.2g}",
     )
 
 

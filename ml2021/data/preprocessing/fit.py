@@ -302,7 +302,11 @@ def fit_preprocessing(
             "left to predict from; see data.features and data.split"
         )
     order = [data.order_by] if data.lags and data.order_by is not None else []
-    columns = [*(feature.name for feature in types.features), *names, *order]
+    parts = {name for date in types.dates for name in date.features}
+    in_use = {feature.name for feature in features}
+    dates = tuple(date for date in types.dates if not in_use.isdisjoint(date.features))
+    columns = [feature.name for feature in types.features if feature.name not in parts]
+    columns += [*(date.name for date in dates), *names, *order]
     preprocessing = Preprocessing(
         task=types.task if data.horizon == 1 else "structured",
         features=tuple(features),
@@ -310,6 +314,7 @@ def fit_preprocessing(
         history=history,
         target=target,
         sources={name: sources[name] for name in columns},
+        dates=dates,
         width=len(header.names),
         numbered=header.numbered,
     )
