@@ -103,10 +103,10 @@ class Piecewise(Section):
     type: Literal["piecewise"] = "piecewise"
     """`piecewise`: also the position within each of some bins, from 0 to 1, so that the function
     can bend at their edges."""
-    pieces: Annotated[int, Field(ge=2, le=1024)] = 16
+    pieces: Annotated[int, Field(ge=2, le=512)] = 16
     """Maximum number of pieces of a column, each with an equal share of the training rows. Columns
     of few values have one piece less than values; pixels and the history of a series have none,
-    and wide tables fewer: all columns together at most 1,024."""
+    and wide tables fewer: all columns together at most 512."""
 
 
 class Auto(Section):
