@@ -322,8 +322,12 @@ def fit_preprocessing(
             "left to predict from; see data.features and data.split"
         )
     order = [data.order_by] if data.lags and data.order_by is not None else []
-    weighted = [data.weight] if data.weight is not None else []
-    columns = [*(feature.name for feature in types.features), *names, *order, *weighted]
+    parts = {name for date in types.dates for name in date.features}
+    in_use = {feature.name for feature in features}
+    dates = tuple(date for date in types.dates if not in_use.isdisjoint(date.features))
+    columns = [feature.name for feature in types.features if feature.name not in parts]
+    columns += [*(date.name for date in dates), *names, *order]
+    columns += [data.weight] if data.weight is not None else []
     preprocessing = Preprocessing(
         task=types.task if data.horizon == 1 else "structured",
         features=tuple(features),
@@ -331,6 +335,7 @@ def fit_preprocessing(
         history=history,
         target=target,
         sources={name: sources[name] for name in columns},
+        dates=dates,
         width=len(header.names),
         numbered=header.numbered,
         weight=data.weight,
