@@ -7,7 +7,9 @@ five members, an RMSE of 3.37 instead of 3.54 on concrete, and a log loss of 0.1
 on spambase). Beyond the outer edges only the standardised value goes on: pieces that did too made
 no difference to any score, but a value far beyond a narrow piece would be multiplied by its
 steepness. The history of a series has no pieces: with them the RMSE of three series rose by 4 % on
-average, and the time up to six times. A linear function of these hard sigmoids is a curve with a bend at each edge.
+average, and the time up to six times.
+
+A linear function of these hard sigmoids is a curve with a bend at each edge.
 
 Legend: N rows, K pieces of a column.
 """
