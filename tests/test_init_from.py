@@ -277,7 +277,9 @@ def classes(*values: str, storage: str = "text") -> Preprocessing:
 
 
 def lagged(lags: int, horizon: int = 1) -> Preprocessing:
-    history = History(lags=lags, horizon=horizon, mean=0, scale=1, order_by=None)
+    history = History(
+        lags=lags, horizon=horizon, mean=0, scale=1, group_by=None, gap_limit=0, order_by=None
+    )
     return preprocessing(history=history)
 
 

@@ -104,7 +104,9 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
         folds = Folds(own, types.features, fold_splits)
     order = _order_column(config.data)
     test_path = config.data.test_path
-    train, validation, test = FittedTable(frame, file_order, preprocessing).take_samples(
+    table = FittedTable(frame, file_order, preprocessing)
+    notes += table.notes_on_filled(np.concatenate([*split.rows.values()]))
+    train, validation, test = table.take_samples(
         [split.train, split.validation, split.test if test_path is None else split.test[:0]], order
     )
     test_sha256 = None
@@ -178,7 +180,8 @@ def _read_in_order(data: schema.Data, columns: tuple[str, ...]) -> tuple["pd.Dat
     The table as read is released here, which order_by would otherwise keep beside the sorted one.
     """
     table = read_table(Path(data.path), table_format_of(data), columns=columns)
-    return *in_series_order(table.frame, data.order_by), table.sha256
+    group_by = data.group_by if data.lags else None
+    return *in_series_order(table.frame, data.order_by, group_by), table.sha256
 
 
 def _read_test_file(

@@ -30,14 +30,16 @@ _MOST_ABSENT = 5  # if more columns are missing, it is probably the wrong table:
 class NewTable:
     """A file read for a fitted model.
 
-    carried: the columns to copy to the output, as text as in the file, in file order. ignored: the
-    columns that the model does not use. sha256: of the file's bytes.
+    carried: the columns to copy to the output, as text as in the file, in file order; those asked
+    for, and the one that tells several series apart. ignored: the columns that the model does not
+    use. sha256: of the file's bytes. group: the column that tells several series apart.
     """
 
     table: FittedTable
     carried: "pd.DataFrame"
     ignored: tuple[str, ...]
     sha256: str
+    group: str | None
 
     def notes(self) -> list[str]:
         """Return a note on the ignored columns."""
@@ -69,8 +71,8 @@ def read_new_table(
         storage = target.storage if isinstance(target, ClassTarget) else "number"
         kinds |= dict.fromkeys(preprocessing.target_columns, storage)
     needed = dict.fromkeys(kinds)
-    if (order_by := history.order_by if history else None) is not None:
-        needed[order_by] = None
+    order_by, group_by = (history.order_by, history.group_by) if history else (None, None)
+    needed |= dict.fromkeys(name for name in (order_by, group_by) if name is not None)
     absent = [name for name in needed if name not in found]
     if len(absent) > _MOST_ABSENT:
         raise DataError(
@@ -81,6 +83,8 @@ def read_new_table(
         raise DataError(*(_explain_absent(path, header, preprocessing, name) for name in absent))
     if unknown := [name for name in carried if name not in header.names]:
         raise ConfigError(*(f"--id: {explain_missing(header, name)}" for name in unknown))
+    if purpose == "predicted" and group_by is not None and found[group_by] not in carried:
+        carried = (found[group_by], *carried)
     names = {found[name]: name for name in needed}
     storage_of = {found[name]: kind for name, kind in kinds.items()}
     # A carried column is read as text, so that it is written unchanged; if one is also an input,
@@ -94,12 +98,13 @@ def read_new_table(
         raise changed_error(path)
     known = {*found.values(), *carried}
     renamed = read.frame[list(names)].rename(columns=names)
-    ordered, file_order = in_series_order(renamed, order_by)
+    ordered, file_order = in_series_order(renamed, order_by, group_by)
     return NewTable(
         table=FittedTable(ordered, file_order, preprocessing),
         carried=again.frame[list(carried)],
         ignored=tuple(name for name in header.names if name not in known),
         sha256=read.sha256,
+        group=None if group_by is None else found[group_by],
     )
 
 

@@ -221,7 +221,7 @@ CASES = [
         93,
         "fewer groups than parts",
         "data.group_by: 2 groups cannot be divided into train, validation, test; set the fraction "
-        "of one to 0.0, or remove data.group_by",
+        "of one to 0.0",
         f"{NUMBER} --set data.group_by=kind",
         columns("train.csv", 120, 0, kind=["a", "b"] * 60),
     ),

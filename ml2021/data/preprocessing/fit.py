@@ -247,7 +247,7 @@ def fit_preprocessing(
         notes += more
         if data.lags:
             target, history = _with_horizon(target, data)
-    order = [data.order_by] if data.lags and data.order_by is not None else []
+    order = [name for name in (data.order_by, data.group_by) if data.lags and name is not None]
     used = [*(feature.name for feature in features), *names, *order]
     fitted = Preprocessing(
         task=types.task if data.horizon == 1 else "structured",
@@ -271,5 +271,11 @@ def _with_horizon(target: RealTargets, data: schema.Data) -> tuple[RealTargets, 
         shape=target.shape,
     )
     return targets, History(
-        lags=data.lags, horizon=horizon, mean=mean, scale=scale, order_by=data.order_by
+        lags=data.lags,
+        horizon=horizon,
+        mean=mean,
+        scale=scale,
+        order_by=data.order_by,
+        group_by=data.group_by,
+        gap_limit=0 if data.gaps is None else data.gaps.limit,
     )

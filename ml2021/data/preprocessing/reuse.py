@@ -55,7 +55,8 @@ def reuse(own: Preprocessing, other: Preprocessing) -> Preprocessing:
     history = other.history
     if history is not None:
         assert own.history is not None
-        history = history.model_copy(update={"order_by": own.history.order_by})
+        rows = own.history.model_dump(include={"order_by", "group_by", "gap_limit"})
+        history = history.model_copy(update=rows)
     return own.model_copy(update={"features": features, "target": target, "history": history})
 
 
