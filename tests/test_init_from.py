@@ -255,7 +255,12 @@ def preprocessing(**changed: object) -> Preprocessing:
         ),
         history=None,
         target=RealTargets(names=("y",), labels=("y",), means=(1.0,), scales=(3.0,)),
-        sources={name: Source(raw=name, occurrence=0) for name in ("x", "c", "y")},
+        sources={
+            name: Source(raw=name, occurrence=0, position=i)
+            for i, name in enumerate(("x", "c", "y"))
+        },
+        width=3,
+        numbered=False,
     )
     return own.model_copy(update=changed)
 
@@ -363,7 +368,9 @@ def test_what_has_a_place_is_taken_in(own: Preprocessing, other: Preprocessing) 
 
 
 def test_names_ranges_and_shape_stay_those_of_the_table() -> None:
-    sources = {name: Source(raw="v", occurrence=i) for i, name in enumerate(("x", "c", "y"))}
+    sources = {
+        name: Source(raw="v", occurrence=i, position=i) for i, name in enumerate(("x", "c", "y"))
+    }
     own = features_with(minimum=-9.0, maximum=9.0)
     target = own.target.model_copy(update={"labels": ("Y",), "shape": (1, 1)})
     own = own.model_copy(update={"sources": sources, "target": target})

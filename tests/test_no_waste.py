@@ -185,8 +185,10 @@ def test_waste_in_an_update_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     def build_wasteful_loss(loss: Loss, gradient: Tensor) -> LossFunction:
         function = build_loss(loss, gradient)
 
-        def call(outputs: Tensor, targets: Tensor, total: Tensor) -> None:
-            function(outputs.clone(), targets, total)
+        def call(
+            outputs: Tensor, targets: Tensor, total: Tensor, weights: Tensor | None = None
+        ) -> None:
+            function(outputs.clone(), targets, total, weights)
             total.item()
 
         return call
@@ -272,6 +274,8 @@ def test_encoded_columns_are_freed() -> None:
         history=None,
         target=RealTargets(names=("y",), labels=("y",), means=(0.0,), scales=(1.0,)),
         sources={},
+        width=0,
+        numbered=False,
     )
     seen: list[weakref.ref[pd.Series]] = []
 

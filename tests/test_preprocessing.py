@@ -74,7 +74,13 @@ def encode(features: Sequence[Feature], columns: Columns) -> Encoded:
 
 def preprocessing_of(features: Sequence[Feature]) -> Preprocessing:
     return Preprocessing(
-        task="regression", features=tuple(features), history=None, target=TARGET, sources={}
+        task="regression",
+        features=tuple(features),
+        history=None,
+        target=TARGET,
+        sources={},
+        width=0,
+        numbered=False,
     )
 
 
@@ -371,7 +377,12 @@ HISTORY = st.builds(
         features=tuples(FEATURES, 1).filter(lambda found: any(each.inputs for each in found)),
         history=st.none() | HISTORY,
         target=REAL | CLASSES,
-        sources=st.dictionaries(TEXTS, st.builds(Source, raw=TEXTS, occurrence=st.integers(0, 9))),
+        sources=st.dictionaries(
+            TEXTS,
+            st.builds(Source, raw=TEXTS, occurrence=st.integers(0, 9), position=st.integers(0, 99)),
+        ),
+        width=st.integers(0, 99),
+        numbered=st.booleans(),
     )
 )
 def test_what_was_learned_survives_json(preprocessing: Preprocessing) -> None:

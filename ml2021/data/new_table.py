@@ -5,20 +5,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ml2021.data.csv.cells import StorageType
-from ml2021.data.csv.scan import Header, TableFormat
+from ml2021.data.csv.scan import TableFormat
 from ml2021.data.csv.source import changed_error
-from ml2021.data.preprocessing.records import (
-    ClassTarget,
-    NumberFeature,
-    Preprocessing,
-    match_columns,
-)
+from ml2021.data.matching import explain_absent, match_columns
+from ml2021.data.preprocessing.records import ClassTarget, NumberFeature, Preprocessing
 from ml2021.data.resolve import explain_missing
 from ml2021.data.samples import FittedTable
 from ml2021.data.series import in_series_order
 from ml2021.data.tables import read_header, read_table
 from ml2021.errors import ConfigError, DataError
-from ml2021.formatting import echo, listed, plural, suggest
+from ml2021.formatting import listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +57,7 @@ def read_new_table(
     Raises DataError, or ConfigError for a name in `carried` that the file does not have.
     """
     header = read_header(path, table_format)
-    found = match_columns(preprocessing, header)
+    found = match_columns(path, preprocessing, header)
     kinds: dict[str, StorageType] = {
         f.name: "number" if isinstance(f, NumberFeature) else f.storage
         for f in preprocessing.features
@@ -80,7 +76,7 @@ def read_new_table(
             f"{listed(absent, _MOST_ABSENT)}; check that this is the right run"
         )
     if absent:
-        raise DataError(*(_explain_absent(path, header, preprocessing, name) for name in absent))
+        raise DataError(*(explain_absent(path, preprocessing, header, name) for name in absent))
     if unknown := [name for name in carried if name not in header.names]:
         raise ConfigError(*(f"--id: {explain_missing(header, name)}" for name in unknown))
     if purpose == "predicted" and group_by is not None and found[group_by] not in carried:
@@ -106,11 +102,3 @@ def read_new_table(
         sha256=read.sha256,
         group=None if group_by is None else found[group_by],
     )
-
-
-def _explain_absent(path: Path, header: Header, preprocessing: Preprocessing, name: str) -> str:
-    raw = preprocessing.sources[name].raw
-    if raw in header.raw:
-        times = plural(header.raw.count(raw), "time")
-        return f"{path}: column '{echo(name)}' is missing; '{echo(raw)}' occurs only {times}"
-    return f"{path}: column '{echo(name)}' is missing{suggest(raw, header.raw)}"

@@ -255,6 +255,8 @@ def fit_preprocessing(
         history=history,
         target=target,
         sources={name: sources[name] for name in used},
+        width=len(header.names),
+        numbered=header.numbered,
     )
     return fitted, notes
 

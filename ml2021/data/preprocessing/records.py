@@ -162,20 +162,27 @@ class ClassTarget(Record):
 
 
 class Source(Record):
-    """A column in a file's header: its name there, and which occurrence of that name."""
+    """A column in a file: its name in the header, which occurrence of that name, its position."""
 
     raw: str
     occurrence: Annotated[int, Field(ge=0)]
+    position: Annotated[int, Field(ge=0)]
 
 
 class Preprocessing(Record):
-    """How a table becomes inputs, and outputs become predictions."""
+    """How a table becomes inputs, and outputs become predictions.
+
+    sources: of the columns that are used. width: the number of columns of the training file.
+    numbered: that has no header, so that only their positions tell them apart.
+    """
 
     task: Task
     features: tuple[Feature, ...]
     history: History | None
     target: Annotated[RealTargets | ClassTarget, Field(discriminator="kind")]
     sources: dict[str, Source]
+    width: Annotated[int, Field(ge=0)]
+    numbered: bool
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -254,13 +261,6 @@ def value_text(value: str | float) -> str:
     return str(int(value)) if value == int(value) else repr(value)
 
 
-def match_columns(preprocessing: Preprocessing, header: Header) -> dict[str, str]:
-    """Return the name in another file of each training column that is in its header."""
-    names = dict(zip(sources_of(header), header.names, strict=True))
-    sources = preprocessing.sources.items()
-    return {name: names[source] for name, source in sources if source in names}
-
-
 def describe_columns(preprocessing: Preprocessing) -> list[str]:
     """Return lines on how the columns are encoded."""
     numbers = [f for f in preprocessing.features if isinstance(f, NumberFeature)]
@@ -290,7 +290,7 @@ def sources_of(header: Header) -> list[Source]:
     """Return the columns of a header, repeated names told apart by their occurrence."""
     seen: Counter[str] = Counter()
     sources = []
-    for raw in header.raw:
-        sources.append(Source(raw=raw, occurrence=seen[raw]))
+    for position, raw in enumerate(header.raw):
+        sources.append(Source(raw=raw, occurrence=seen[raw], position=position))
         seen[raw] += 1
     return sources
