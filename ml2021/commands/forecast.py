@@ -124,7 +124,8 @@ def carried_column(
     lengths = [len(in_order)]
     if table.groups is not None:
         lengths = np.bincount(table.groups[table.groups >= 0]).tolist()
-    start, added = 0, []
+    start = 0
+    added: list[str] = []
     for length in lengths:
         rows = in_order[start : start + length]
         last = [texts[row] for row in rows[-_SPACED_DATES:]]

@@ -201,9 +201,10 @@ def _read_test_file(
 def _notes_on_groups(data: schema.Data, frame: "pd.DataFrame", split: Split) -> list[str]:
     """Return notes on the groups of each part, and on those that are in data.test_path, too."""
     assert data.group_by is not None
-    if data.lags:
-        return []
     column = frame[data.group_by]
+    if data.lags:
+        cut = f"at the same {echo(data.order_by)}" if data.order_by else "before its last rows"
+        return [f"{echo(data.group_by)}: {column.nunique():,} series, each split {cut}"]
     is_kfold = isinstance(data.split, schema.KFoldSplit)
     notes = [note_on_groups(column, split.rows, in_folds=is_kfold)]
     if data.test_path is not None:
