@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml2021.commands.prediction_csv import Predictions
+from ml2021.data.dates import with_next_rows
+from ml2021.data.preprocessing.records import Preprocessing
 from ml2021.data.preprocessing.transform import encode_inputs
 from ml2021.data.samples import FittedTable
 from ml2021.data.series import fill_gaps, known_histories, note_on_filled
@@ -42,12 +44,6 @@ def forecast(
     preprocessing, history = model.preprocessing, model.preprocessing.history
     assert history is not None
     assert table.series is not None
-    unknown = [f.name for f in preprocessing.features if f.name != history.group_by]
-    if ahead and unknown:
-        raise DataError(
-            f"{source}: --ahead cannot know {echo(unknown[0])} in future rows; "
-            "append those rows to the CSV with an empty target"
-        )
     groups = np.zeros(len(table.series), np.int64) if table.groups is None else table.groups
     count = int(groups.max(initial=-1)) + 1
     lengths = np.bincount(groups[groups >= 0], minlength=count) + ahead
@@ -63,7 +59,8 @@ def forecast(
     if ahead and preprocessing.features:
         rows_of = np.zeros(len(series), np.int64)
         rows_of[places] = np.arange(len(groups))
-        frame = frame.take(np.maximum.accumulate(rows_of))
+        frame = frame.take(np.maximum.accumulate(rows_of)).reset_index(drop=True)
+        _continue_features(preprocessing, frame, source, starts, stops, ahead)
     filled = fill_gaps(series, history.gap_limit, numbers)
     known = np.flatnonzero(~np.isnan(series) & (numbers >= 0))
     ends = starts.copy()  # the row after the last known value of each series
@@ -107,6 +104,44 @@ def forecast(
     added = np.setdiff1d(np.arange(len(series)), places)
     in_file = np.concatenate([places[table.file_order], added])
     return Predictions(predictions, spread, half).take(in_file), notes
+
+
+def _continue_features(
+    preprocessing: Preprocessing,
+    frame: "pd.DataFrame",
+    source: Path,
+    starts: NDArray[np.int64],
+    stops: NDArray[np.int64],
+    ahead: int,
+) -> None:
+    """Write the features of the rows ahead of each series, which repeat its last row, into a table.
+
+    The column that tells the series apart stays, and dates go on. Raises DataError for any other
+    feature, and for dates that are not evenly spaced.
+    """
+    history, dates = preprocessing.history, preprocessing.dates
+    assert history is not None
+    known = {*preprocessing.parts_of_dates, history.group_by}
+    unknown = [f.name for f in preprocessing.features if f.name not in known]
+    names = [name for date in dates for name in date.features]
+    for start, stop in zip(starts, stops, strict=True):
+        if unknown:
+            break
+        longer = (
+            with_next_rows(frame.iloc[start : stop - ahead].tail(_SPACED_DATES), dates, ahead)
+            if dates
+            else frame
+        )
+        if longer is None:
+            unknown = [date.name for date in dates]
+        elif dates:
+            rows = np.arange(stop - ahead, stop)
+            frame.loc[rows, names] = longer[names].iloc[-ahead:].to_numpy()
+    if unknown:
+        raise DataError(
+            f"{source}: --ahead cannot know {echo(unknown[-1])} in future rows; "
+            "append those rows to the CSV with an empty target"
+        )
 
 
 def carried_column(

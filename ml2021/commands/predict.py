@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from unicodedata import normalize
@@ -182,6 +182,8 @@ def _predict_table(
         str(name): carried_column(column, table, ahead, is_group=name == matched.group)
         for name, column in matched.carried.items()
     }
+    if not model.config.train.spread:
+        predictions = replace(predictions, spread=None)
     columns |= prediction_columns(model.preprocessing.target, predictions, columns)
     notes += notes_on_escapes(model.preprocessing.target)
     return to_csv(columns), len(predictions.values), [*matched.notes(), *notes]

@@ -103,14 +103,21 @@ class Piecewise(Section):
     type: Literal["piecewise"] = "piecewise"
     """`piecewise`: also the position within each of some bins, from 0 to 1, so that the function
     can bend at their edges."""
-    pieces: Annotated[int, Field(ge=2, le=1024)] = 16
+    pieces: Annotated[int, Field(ge=2, le=512)] = 16
     """Maximum number of pieces of a column, each with an equal share of the training rows. Columns
     of few values have one piece less than values; pixels and the history of a series have none,
-    and wide tables fewer: all columns together at most 1,024."""
+    and wide tables fewer: all columns together at most 512."""
+
+
+class Auto(Section):
+    """Standardised numbers or pieces as well, whichever is better on held-out rows."""
+
+    type: Literal["auto"] = "auto"
+    """`auto`: `standardise` or `piecewise`, by a short trial on held-out training rows."""
 
 
 Numbers = Annotated[
-    Standardise | Piecewise, Field(discriminator="type"), short_for("type", "piecewise")
+    Standardise | Piecewise | Auto, Field(discriminator="type"), short_for("type", "piecewise")
 ]
 
 
@@ -121,6 +128,9 @@ class Gaps(Section):
     """`interpolate`: on a straight line between the values before and after the gap."""
     limit: Count = 6
     """The longest gap that is filled, in rows."""
+
+
+DatePart = Literal["year", "month", "day", "weekday", "hour", "elapsed"]
 
 
 class Data(Section):
@@ -152,6 +162,11 @@ class Data(Section):
     max_categories: Annotated[int, Field(ge=2)] = 100
     """Most inputs of a column of categories. If the training rows have more categories, the rarer
     ones share one input, "other". Columns that are all but identifiers are not used at all."""
+    dates: list[DatePart] | None = None
+    """Parts of date columns to predict from: `year`, `day` (of the month) and `elapsed` (days since
+    the first training row) as numbers; `month`, `weekday` (1 is Monday) and `hour` as categories.
+    An empty list leaves date columns out; null is year, month, weekday and hour, or nothing with
+    lags."""
     numbers: Numbers = Standardise()
     """How numbers become inputs."""
     lags: Index = 0
@@ -443,6 +458,9 @@ class Train(Section):
     members: Count = 1
     """Number of ensemble members, trained together with seeds `seed`, `seed` + 1, ...; predictions
     are their mean."""
+    spread: bool | None = None
+    """Whether `predict` writes the standard deviation over the members beside each prediction;
+    null: if `members` is set, and not where a preset chose them."""
     refit: bool = False
     """Whether the final model is trained again, on training and validation rows together, for the
     number of epochs that validation chose. Scores on validation rows, intervals and the diagnosis
@@ -483,6 +501,10 @@ class Config(Section):
     """The table, its columns and its split."""
     task: Literal["auto", "regression", "classification", "structured"] = "auto"
     """Whether to predict a number, a class or several numbers; `auto` infers it from the target."""
+    preset: Literal["fast", "default", "best"] = "default"
+    """What the keys that are not set default to, for stacks of ReLUs without lags: `fast`, one
+    network as the other defaults here say; `default`, a few members, the number of epochs by the
+    number of rows, and `data.numbers: auto`; `best`, more of all, as accurate as it gets."""
     model: Model = ReluStack()
     """The network."""
     loss: Loss | None = None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from ml2021.data.csv.cells import StorageType
 from ml2021.data.csv.scan import TableFormat
 from ml2021.data.csv.source import changed_error
+from ml2021.data.dates import with_parts
 from ml2021.data.matching import explain_absent, match_columns
 from ml2021.data.preprocessing.records import ClassTarget, NumberFeature, Preprocessing
 from ml2021.data.resolve import explain_missing
@@ -61,7 +62,9 @@ def read_new_table(
     kinds: dict[str, StorageType] = {
         f.name: "number" if isinstance(f, NumberFeature) else f.storage
         for f in preprocessing.features
+        if f.name not in preprocessing.parts_of_dates
     }
+    kinds |= dict.fromkeys((date.name for date in preprocessing.dates), "text")
     history, target = preprocessing.history, preprocessing.target
     if history is not None or purpose == "scored":
         storage = target.storage if isinstance(target, ClassTarget) else "number"
@@ -92,8 +95,11 @@ def read_new_table(
     again = read_table(path, table_format, columns=carried, types=texts) if twice else read
     if again.sha256 != read.sha256:
         raise changed_error(path)
-    known = {*found.values(), *carried}
+    left_out = {column.name for column in preprocessing.left_out}
+    known = {*carried, *(found[name] for name in found if name not in left_out)}
     renamed = read.frame[list(names)].rename(columns=names)
+    remedy = table_format.listing("it")
+    renamed = with_parts(renamed, preprocessing.dates, f"{path}: ", remedy)
     ordered, file_order = in_series_order(renamed, order_by, group_by)
     return NewTable(
         table=FittedTable(ordered, file_order, preprocessing),

@@ -18,7 +18,7 @@ from ml2021.errors import DataError
 from ml2021.formatting import echo, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import pandas as pd
 
@@ -148,9 +148,11 @@ def note_on_filled(
     return [f"{values} of {echo(name)} interpolated in the history of other rows"] if count else []
 
 
-def histories(series: NDArray[np.float64], rows: Rows, lags: int) -> NDArray[np.float64]:
-    """Return the histories (S, L), most recent value first."""
-    return series.take(rows[:, None] - np.arange(1, lags + 1))
+def histories(
+    series: NDArray[np.float64], rows: Rows, lags: "Sequence[int]"
+) -> NDArray[np.float64]:
+    """Return the values (S, L) of the rows that many steps back."""
+    return series.take(rows[:, None] - np.array(lags, np.int64))
 
 
 def futures(series: NDArray[np.float64], rows: Rows, horizon: int) -> NDArray[np.float64]:
