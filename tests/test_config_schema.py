@@ -43,6 +43,7 @@ def test_two_keys_are_enough() -> None:
             "features": ["*"],
             "exclude": [],
             "max_categories": 100,
+            "types": {},
             "numbers": {"type": "standardise"},
             "lags": 0,
             "horizon": 1,

@@ -121,6 +121,9 @@ Numbers = Annotated[
 ]
 
 
+ColumnType = Literal["number", "category", "pixel", "date"]
+
+
 class Data(Section):
     """The table and what its columns mean."""
 
@@ -150,6 +153,10 @@ class Data(Section):
     max_categories: Annotated[int, Field(ge=2)] = 100
     """Most inputs of a column of categories. If the training rows have more categories, the rarer
     ones share one input, "other". Columns that are all but identifiers are not used at all."""
+    types: dict[Column, ColumnType] = {}
+    """What columns hold, by name or glob, where the guess is wrong: `number`, `category` (texts as
+    they are written), `pixel` (numbers that share one scale) or `date`. A target can be a number or
+    a category, which makes the task regression or classification."""
     numbers: Numbers = Standardise()
     """How numbers become inputs."""
     lags: Index = 0

@@ -20,7 +20,13 @@ from ml2021.data.preprocessing.fit import fit_preprocessing
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, describe_columns
 from ml2021.data.preprocessing.reuse import reuse_if_compatible
 from ml2021.data.presets import fill_preset
-from ml2021.data.resolve import LocatedConfig, check_columns, resolve_config, table_format_of
+from ml2021.data.resolve import (
+    LocatedConfig,
+    Selection,
+    check_columns,
+    resolve_config,
+    table_format_of,
+)
 from ml2021.data.samples import FittedTable, Folds, Samples
 from ml2021.data.series import in_series_order, notes_on_order, usable_rows
 from ml2021.data.splits import Split, split_rows, without_unseen
@@ -76,7 +82,7 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
     Raises ConfigError for column names that the file does not have, DataError for its contents.
     """
     header, selection = check_columns(loaded)
-    frame, file_order, data_sha256 = _read_in_order(loaded.config.data, selection.used)
+    frame, file_order, data_sha256 = _read_in_order(loaded.config.data, selection)
     task, lags = loaded.config.task, loaded.config.data.lags
     most = loaded.config.data.max_categories
     types = infer_column_types(frame, selection, task=task, lags=lags, max_categories=most)
@@ -178,12 +184,13 @@ def with_config(data: TrainingData, loaded: LocatedConfig) -> TrainingData:
     return replace(data, config=config)
 
 
-def _read_in_order(data: schema.Data, columns: tuple[str, ...]) -> tuple["pd.DataFrame", Rows, str]:
+def _read_in_order(data: schema.Data, selection: Selection) -> tuple["pd.DataFrame", Rows, str]:
     """Return the rows in series order, the file order (`in_series_order`), and the file's SHA-256.
 
     The table as read is released here, which order_by would otherwise keep beside the sorted one.
     """
-    table = read_table(Path(data.path), table_format_of(data), columns=columns)
+    path, format = Path(data.path), table_format_of(data)
+    table = read_table(path, format, columns=selection.used, types=selection.storage)
     return *in_series_order(table.frame, data.order_by), table.sha256
 
 

@@ -491,6 +491,42 @@ CASES = [
         lines=("--run-dir .: contains an input, number.yaml; name a new or empty folder",),
     ),
     refused(
+        6,
+        "a type of a column that is not there",
+        "data: {path: train.csv, target: y, types: {colours: category}}\n",
+        "c.yaml:1:53: no column 'colours' in train.csv; did you mean 'colour'?",
+    ),
+    refused(
+        6,
+        "two types for one column",
+        "data: {path: train.csv, target: y, types: {b*: category, '?': number}}\n",
+        "x",
+    ),
+    refused(
+        6,
+        "a target of a type that no target has",
+        "data: {path: train.csv, target: y, types: {y: pixel}}\n",
+        "x",
+    ),
+    refused(
+        6,
+        "a category among several targets",
+        "data: {path: train.csv, target: [y, a], types: {y: category}}\n",
+        "x",
+    ),
+    refused(
+        6,
+        "a category as a number",
+        "data: {path: train.csv, target: y, types: {y: category}}\ntask: regression\n",
+        "x",
+    ),
+    refused(
+        6,
+        "a number as a class",
+        "data: {path: train.csv, target: y, types: {y: number}}\ntask: classification\n",
+        "x",
+    ),
+    refused(
         16,
         "an absurd width",
         f"{DATA}model: {{widths: [3000000, 3000000]}}\n",
