@@ -252,7 +252,8 @@ def _conflicts_with_types(selection: Selection, task: str) -> list[Problem]:
             text = f"the target '{echo(name)}' cannot be a {found}; use number or category"
             problems.append(Problem(("data", "types"), text))
         elif found == "category" and len(selection.targets) > 1:
-            text = f"'{echo(name)}' is a category, but several targets are numbers; make it one"
+            text = f"'{echo(name)}' is a category, but several targets must be numbers"
+            text += "; use number, or keep one target"
             problems.append(Problem(("data", "types"), text))
         elif found == "category" and task not in ("auto", "classification"):
             text = f"task: {task} does not fit '{echo(name)}', a category in data.types"

@@ -500,31 +500,32 @@ CASES = [
         6,
         "two types for one column",
         "data: {path: train.csv, target: y, types: {b*: category, '?': number}}\n",
-        "x",
+        "c.yaml:1:63: column 'b' is both category and number; name it exactly, with one of them",
     ),
     refused(
         6,
         "a target of a type that no target has",
         "data: {path: train.csv, target: y, types: {y: pixel}}\n",
-        "x",
+        "c.yaml:1:43: the target 'y' cannot be a pixel; use number or category",
     ),
     refused(
         6,
         "a category among several targets",
         "data: {path: train.csv, target: [y, a], types: {y: category}}\n",
-        "x",
+        "c.yaml:1:48: 'y' is a category, but several targets must be numbers; use number, or keep one "
+        "target",
     ),
     refused(
         6,
         "a category as a number",
         "data: {path: train.csv, target: y, types: {y: category}}\ntask: regression\n",
-        "x",
+        "c.yaml:2:7: task: regression does not fit 'y', a category in data.types; remove one of them",
     ),
     refused(
         6,
         "a number as a class",
         "data: {path: train.csv, target: y, types: {y: number}}\ntask: classification\n",
-        "x",
+        "c.yaml:2:7: task: classification does not fit 'y', a number in data.types; remove one of them",
     ),
     refused(
         16,
