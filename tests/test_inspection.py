@@ -49,7 +49,7 @@ def model_of(data: TrainingData) -> TrainedModel:
         network=network,
         theta=theta,
         selected=theta,
-        baselines=fit_baselines(data.preprocessing, data.train),
+        baselines=fit_baselines(data.config, data.preprocessing, data.train, 10),
         residuals=None,
         data_sha256=data.data_sha256,
         test_sha256=None,

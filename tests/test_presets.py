@@ -1,7 +1,5 @@
 """Presets fill what a config leaves unset, by the number of rows, and nothing else."""
 
-from pathlib import Path
-
 import pytest
 
 from ml2021.config import schema
@@ -18,6 +16,11 @@ def config_of(*lines: str, task: schema.Task = "regression") -> schema.Config:
     return config.model_copy(update={"task": task, "loss": loss})
 
 
+def unspread(config: schema.Config) -> schema.Config:
+    """Return a filled config without what is filled whatever the preset."""
+    return config.model_copy(update={"train": config.train.model_copy(update={"spread": None})})
+
+
 def work(config: schema.Config) -> int:
     """Return how many epochs all networks are trained for, at most."""
     train = config.train
@@ -26,8 +29,8 @@ def work(config: schema.Config) -> int:
 
 def test_fast_is_the_schema_and_so_is_the_default_from_40_000_rows() -> None:
     fast = config_of("preset: fast")
-    assert fill_preset(fast, 100) == fast
-    assert fill_preset(config_of("preset: default"), 40_000) == config_of("preset: default")
+    assert unspread(fill_preset(fast, 100)) == fast
+    assert unspread(fill_preset(config_of("preset: default"), 40_000)) == config_of()
 
 
 def test_the_default_falls_smoothly_to_fast() -> None:
@@ -47,7 +50,7 @@ def test_a_key_that_is_set_stays(preset: str) -> None:
     )
     config = config_of(*lines, task="classification")
     filled = fill_preset(config, 500)
-    assert filled.train == config.train
+    assert filled.train == config.train.model_copy(update={"spread": False})
     assert filled.optimizer == config.optimizer
     # A resolved config has every key, so that resolving it again changes nothing.
     again = schema.Config.model_validate(filled.model_dump())
@@ -55,15 +58,26 @@ def test_a_key_that_is_set_stays(preset: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "lines",
-    [("model: linear",), ("model: sigmoid_sum",), ("data: {path: t.csv, target: y, lags: 3}",)],
+    "lines", [("model: linear",), ("data: {path: t.csv, target: y, lags: 3}",)]
 )
 def test_other_models_and_series_stay_single_networks(lines: tuple[str, ...]) -> None:
     text = "\n".join(["preset: best", *lines])
     if not any(line.startswith("data") for line in lines):
         text += "\ndata: {path: t.csv, target: y}"
     config = load_config_text(text, "c.yaml").config
-    assert fill_preset(config, 500) == config
+    assert unspread(fill_preset(config, 500)) == config
+
+
+@pytest.mark.parametrize("preset", ["fast", "default", "best"])
+def test_sums_of_sigmoids_have_a_rate_of_their_own(preset: str) -> None:
+    config = config_of(f"preset: {preset}", "model: sigmoid_sum")
+    filled = fill_preset(config, 500)
+    assert filled.optimizer.lr == 0.005
+    assert unspread(filled).train == config.train
+    set_ = config_of(f"preset: {preset}", "model: sigmoid_sum", "optimizer: {lr: 0.1}")
+    assert unspread(fill_preset(set_, 500)) == set_
+    sgd = config_of("model: sigmoid_sum", "optimizer: sgd")
+    assert unspread(fill_preset(sgd, 500)) == sgd
 
 
 def test_what_fits_the_task_and_the_split() -> None:
@@ -75,4 +89,3 @@ def test_what_fits_the_task_and_the_split() -> None:
     assert full.train.epochs == schema.Train().epochs
     sgd = fill_preset(config_of("preset: default", "optimizer: sgd"), 500)
     assert sgd.optimizer == schema.Sgd()
-    assert Path("t.csv") == Path(regression.data.path)

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from ml2021.config.types import (
     Character,
+    ClassWeight,
     Column,
     ColumnOrColumns,
     Count,
@@ -103,10 +104,10 @@ class Piecewise(Section):
     type: Literal["piecewise"] = "piecewise"
     """`piecewise`: also the position within each of some bins, from 0 to 1, so that the function
     can bend at their edges."""
-    pieces: Annotated[int, Field(ge=2, le=1024)] = 16
+    pieces: Annotated[int, Field(ge=2, le=512)] = 16
     """Maximum number of pieces of a column, each with an equal share of the training rows. Columns
     of few values have one piece less than values; pixels and the history of a series have none,
-    and wide tables fewer: all columns together at most 1,024."""
+    and wide tables fewer: all columns together at most 512."""
 
 
 class Auto(Section):
@@ -122,6 +123,7 @@ Numbers = Annotated[
 
 
 ColumnType = Literal["number", "category", "pixel", "date"]
+DatePart = Literal["year", "month", "day", "weekday", "hour", "elapsed"]
 
 
 class Data(Section):
@@ -157,6 +159,11 @@ class Data(Section):
     """What columns hold, by name or glob, where the guess is wrong: `number`, `category` (texts as
     they are written), `pixel` (numbers that share one scale) or `date`. A target can be a number or
     a category, which makes the task regression or classification."""
+    dates: list[DatePart] | None = None
+    """Parts of date columns to predict from: `year`, `day` (of the month) and `elapsed` (days since
+    the first training row) as numbers; `month`, `weekday` (1 is Monday) and `hour` as categories.
+    An empty list leaves date columns out; null is year, month, weekday and hour, or nothing with
+    lags."""
     numbers: Numbers = Standardise()
     """How numbers become inputs."""
     lags: Index = 0
@@ -169,6 +176,11 @@ class Data(Section):
     """Column of rows that belong together, such as a patient or a store; null: none. No group is
     divided between training, validation, test or folds. With lags each group is a series of its
     own, divided in time. It is a feature only if `features` names it."""
+    weight: Column | None = None
+    """Column of the weights of the rows, numbers of at least 0; null: all rows weigh the same. A
+    row of weight 2 counts as two rows in the objective, the preprocessing, the scores, the
+    baselines and the intervals; one of weight 0, or without a weight, is left out. Never a
+    feature."""
     split: Split = FractionSplit()
     """Which rows are for training, validation and testing."""
 
@@ -429,9 +441,16 @@ class Train(Section):
     """Maximum Euclidean norm of the gradient; longer ones are rescaled. null: no limit."""
     early_stopping: EarlyStopping | None = EarlyStopping()
     """When to stop early; null: never."""
+    class_weight: ClassWeight | None = None
+    """Weights of the classes in the objective, in training and validation: `balanced`, inversely
+    proportional to their training rows, or a mapping such as {yes: 4, no: 1}, in which other
+    classes weigh 1. Scores and baselines do not use them. null: all classes weigh the same."""
     members: Count = 1
     """Number of ensemble members, trained together with seeds `seed`, `seed` + 1, ...; predictions
     are their mean."""
+    spread: bool | None = None
+    """Whether `predict` writes the standard deviation over the members beside each prediction;
+    null: if `members` is set, and not where a preset chose them."""
     refit: bool = False
     """Whether the final model is trained again, on training and validation rows together, for the
     number of epochs that validation chose. Scores on validation rows, intervals and the diagnosis
@@ -472,7 +491,7 @@ class Config(Section):
     """The table, its columns and its split."""
     task: Literal["auto", "regression", "classification", "structured"] = "auto"
     """Whether to predict a number, a class or several numbers; `auto` infers it from the target."""
-    preset: Literal["fast", "default", "best"] = "fast"
+    preset: Literal["fast", "default", "best"] = "default"
     """What the keys that are not set default to, for stacks of ReLUs without lags: `fast`, one
     network as the other defaults here say; `default`, a few members, the number of epochs by the
     number of rows, and `data.numbers: auto`; `best`, more of all, as accurate as it gets."""

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Literal
 from ml2021.data.csv.cells import StorageType
 from ml2021.data.csv.scan import TableFormat
 from ml2021.data.csv.source import changed_error
+from ml2021.data.dates import with_parts
 from ml2021.data.matching import explain_absent, match_columns
 from ml2021.data.preprocessing.records import ClassTarget, NumberFeature, Preprocessing
 from ml2021.data.resolve import explain_missing
 from ml2021.data.samples import FittedTable
 from ml2021.data.series import in_series_order
 from ml2021.data.tables import read_header, read_table
+from ml2021.data.weights import check_weights
 from ml2021.errors import ConfigError, DataError
-from ml2021.formatting import listed
+from ml2021.formatting import echo, listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,19 +29,24 @@ class NewTable:
     """A file read for a fitted model.
 
     carried: the columns to copy to the output, as text as in the file, in file order. ignored: the
-    columns that the model does not use. sha256: of the file's bytes.
+    columns that the model does not use. sha256: of the file's bytes. unweighted: the column of
+    weights, if it is needed and the file has none.
     """
 
     table: FittedTable
     carried: "pd.DataFrame"
     ignored: tuple[str, ...]
     sha256: str
+    unweighted: str | None = None
 
     def notes(self) -> list[str]:
-        """Return a note on the ignored columns."""
-        if not self.ignored:
-            return []
-        return [f"ignoring columns that the model does not use: {listed(self.ignored, 8)}"]
+        """Return notes on the ignored columns, and on a column of weights that is missing."""
+        notes = []
+        if self.ignored:
+            notes.append(f"ignoring columns that the model does not use: {listed(self.ignored, 8)}")
+        if self.unweighted is not None:
+            notes.append(f"no column {echo(self.unweighted)}, the weight: every row weighs 1")
+        return notes
 
 
 def read_new_table(
@@ -59,11 +66,17 @@ def read_new_table(
     kinds: dict[str, StorageType] = {
         f.name: "number" if isinstance(f, NumberFeature) else f.storage
         for f in preprocessing.features
+        if f.name not in preprocessing.parts_of_dates
     }
+    kinds |= dict.fromkeys((date.name for date in preprocessing.dates), "text")
     history, target = preprocessing.history, preprocessing.target
     if history is not None or purpose == "scored":
         storage = target.storage if isinstance(target, ClassTarget) else "number"
         kinds |= dict.fromkeys(preprocessing.target_columns, storage)
+    weight = preprocessing.weight if purpose == "scored" else None
+    unweighted = weight if weight is not None and weight not in found else None
+    if weight in found:
+        kinds[weight] = "number"
     needed = dict.fromkeys(kinds)
     if (order_by := history.order_by if history else None) is not None:
         needed[order_by] = None
@@ -88,13 +101,18 @@ def read_new_table(
     again = read_table(path, table_format, columns=carried, types=texts) if twice else read
     if again.sha256 != read.sha256:
         raise changed_error(path)
+    if weight in found:
+        check_weights(read.frame, found[weight], path, table_format)
     left_out = {column.name for column in preprocessing.left_out}
     known = {*carried, *(found[name] for name in found if name not in left_out)}
     renamed = read.frame[list(names)].rename(columns=names)
+    remedy = table_format.listing("it")
+    renamed = with_parts(renamed, preprocessing.dates, f"{path}: ", remedy)
     ordered, file_order = in_series_order(renamed, order_by)
     return NewTable(
         table=FittedTable(ordered, file_order, preprocessing),
         carried=again.frame[list(carried)],
         ignored=tuple(name for name in header.names if name not in known),
         sha256=read.sha256,
+        unweighted=unweighted,
     )

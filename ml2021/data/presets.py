@@ -19,8 +19,16 @@ def fill_preset(config: schema.Config, rows: int) -> schema.Config:
     """Return the resolved config with what its preset sets, for the keys that it leaves unset.
 
     rows: the number of training rows. Only stacks of ReLUs without lags are filled: linear models,
-    sums of sigmoids and series have one network on standardised columns unless a key says so.
+    sums of sigmoids and series have one network on standardised columns unless a key says so. With
+    any preset sums of sigmoids have a learning rate of their own: a sigmoid far from its middle
+    hardly moves.
     """
+    is_set = "members" in config.train.model_fields_set
+    if config.train.spread is None:
+        train = config.train.model_copy(update={"spread": is_set and config.train.members > 1})
+        config = config.model_copy(update={"train": train})
+    if isinstance(config.model, schema.SigmoidSum):
+        return _filled(config, {"optimizer": {"lr": 0.005}})
     if not isinstance(config.model, schema.ReluStack) or config.data.lags:
         return config
     train = config.train
@@ -34,15 +42,20 @@ def fill_preset(config: schema.Config, rows: int) -> schema.Config:
             train_keys = _best(rows, batches)
     if not train_keys:
         return config
-    filled: dict[str, dict[str, Any]] = {"data": {"numbers": schema.Auto()}, "train": train_keys}
-    if config.optimizer.type == "adamw":
-        filled["optimizer"] = {"lr": 0.003}
     if config.task == "classification":
         train_keys["calibrate"] = True
     if isinstance(config.data.split, schema.KFoldSplit):
         train_keys["refit"] = False
+    numbers = {"numbers": schema.Auto()}
+    return _filled(config, {"data": numbers, "train": train_keys, "optimizer": {"lr": 0.003}})
+
+
+def _filled(config: schema.Config, values_of: dict[str, dict[str, Any]]) -> schema.Config:
+    """Return the config with these values of its sections where it has none; lr is AdamW's."""
     sections = {}
-    for name, values in filled.items():
+    for name, values in values_of.items():
+        if name == "optimizer" and config.optimizer.type != "adamw":
+            continue
         section = getattr(config, name)
         unset = {key: value for key, value in values.items() if key not in section.model_fields_set}
         sections[name] = section.model_copy(update=unset)

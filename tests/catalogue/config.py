@@ -281,6 +281,12 @@ OVERRIDES = {
     "lr=1": "--set lr: unknown key 'lr' at the top level; it belongs in optimizer",
     "model.type=linear": "c.yaml:4:3: model type linear has no key 'widths'; remove it, "
     "or choose type relu_stack",
+    "data.numbers=quantile": "--set data.numbers: data.numbers type must be one of standardise, "
+    "piecewise, auto, not 'quantile'",
+    "data.numbers.pieces=1": "--set data.numbers.pieces: data.numbers.pieces must be at least 2, "
+    "not 1",
+    "data.numbers={type: standardise, pieces: 4}": "--set data.numbers: data.numbers type "
+    "standardise has no key 'pieces'; remove it, or choose type piecewise",
     "model.widths=[1, 0]": "--set model.widths: model.widths[1] must be greater than 0, not 0",
     "data.features=[*]": f"--set data.features: {GLOB}",
     "data.target=*a": f"--set data.target: {ALIAS.format('a')}",
@@ -475,6 +481,27 @@ CASES = [
         code=2,
         lines=("--run-dir train.csv: is a file; name a new or empty folder",),
     ),
+    refused(
+        12,
+        "a weight of what is no class",
+        "data: {path: train.csv, target: kind, exclude: [id, y, p*]}\n"
+        "train: {class_weight: {low: 2, lowest: 1}}\n",
+        "c.yaml:2:40: 'lowest' is no class of kind; the classes are high, low, middle",
+    ),
+    refused(
+        12,
+        "weights of classes for a number",
+        f"{DATA}train: {{class_weight: balanced}}\n",
+        "c.yaml:2:23: the task is regression, which has no classes; remove it, or weigh the rows "
+        "with data.weight",
+    ),
+    refused(
+        12,
+        "a weight that is also the target",
+        "data: {path: train.csv, target: y, weight: y}\n",
+        "c.yaml:1:44: column 'y' is both a target and the weight of the rows; remove it from one "
+        "of them",
+    ),
     Case(
         numbers=(15,),
         name="a run into the folder of the table",
@@ -512,20 +539,22 @@ CASES = [
         6,
         "a category among several targets",
         "data: {path: train.csv, target: [y, a], types: {y: category}}\n",
-        "c.yaml:1:48: 'y' is a category, but several targets must be numbers; use number, or keep one "
-        "target",
+        "c.yaml:1:48: 'y' is a category, but several targets must be numbers; use number, or "
+        "keep one target",
     ),
     refused(
         6,
         "a category as a number",
         "data: {path: train.csv, target: y, types: {y: category}}\ntask: regression\n",
-        "c.yaml:2:7: task: regression does not fit 'y', a category in data.types; remove one of them",
+        "c.yaml:2:7: task: regression does not fit 'y', a category in data.types; remove one "
+        "of them",
     ),
     refused(
         6,
         "a number as a class",
         "data: {path: train.csv, target: y, types: {y: number}}\ntask: classification\n",
-        "c.yaml:2:7: task: classification does not fit 'y', a number in data.types; remove one of them",
+        "c.yaml:2:7: task: classification does not fit 'y', a number in data.types; remove one "
+        "of them",
     ),
     refused(
         16,

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ml2021.config.schema import Task
+from ml2021.config.schema import DatePart, Task
 from ml2021.data.csv.scan import Header
 from ml2021.formatting import echo, listed
 
 Positive = Annotated[float, Field(gt=0)]
+DateForm = Literal["year first", "day first", "month first"]
 
 
 class Record(BaseModel):
@@ -88,6 +89,24 @@ class CategoryFeature(Record):
     def inputs(self) -> tuple[str, ...]:
         """The names of the network's inputs."""
         return tuple(f"{self.name}={label}" for label in self.labels)
+
+
+class DateFeature(Record):
+    """A column of dates, of which each of `parts` is a feature: see `ml2021.data.dates`.
+
+    form: how its dates are written. origin: the first moment of the training rows in microseconds
+    since 1970.
+    """
+
+    name: str
+    form: DateForm
+    parts: tuple[DatePart, ...]
+    origin: int
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The names of the features."""
+        return tuple(f"{self.name} {part}" for part in self.parts)
 
 
 Feature = Annotated[NumberFeature | CategoryFeature, Field(discriminator="kind")]
@@ -194,7 +213,8 @@ class Preprocessing(Record):
     """How a table becomes inputs, and outputs become predictions.
 
     sources: of the columns that are used. width: the number of columns of the training file.
-    numbered: that has no header, so that only their positions tell them apart.
+    numbered: that has no header, so that only their positions tell them apart. weight: the column
+    of the weights of the rows.
     """
 
     task: Task
@@ -203,8 +223,10 @@ class Preprocessing(Record):
     history: History | None
     target: Annotated[RealTargets | ClassTarget, Field(discriminator="kind")]
     sources: dict[str, Source]
+    dates: tuple[DateFeature, ...] = ()
     width: Annotated[int, Field(ge=0)]
     numbered: bool
+    weight: str | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -239,6 +261,11 @@ class Preprocessing(Record):
             for f in self.features
         )
         return self.model_copy(update={"features": features})
+
+    @property
+    def parts_of_dates(self) -> frozenset[str]:
+        """The names of the features that are parts of a date, and no columns of a file."""
+        return frozenset(name for date in self.dates for name in date.features)
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -293,6 +320,7 @@ def describe_columns(preprocessing: Preprocessing) -> list[str]:
         ],
         "only whether it is missing": [f.name for f in numbers if not f.has_value],
         "in pieces as well": [f"{f.name} ({len(f.edges) - 1})" for f in numbers if f.edges],
+        "rows weighted by": [] if preprocessing.weight is None else [preprocessing.weight],
         "one-hot": [f"{f.name} ({len(f.categories)})" for f in categories if not f.rarer],
         "one-hot, the rarer categories as one": [
             f"{f.name} ({len(f.categories)} of {len(f.categories) + len(f.rarer):,})"
@@ -300,6 +328,9 @@ def describe_columns(preprocessing: Preprocessing) -> list[str]:
             if f.rarer
         ],
     }
+    columns["dates, as parts of their own"] = [
+        f"{date.name} ({', '.join(date.parts)})" for date in preprocessing.dates
+    ]
     lines = [f"{how}: {listed(names, 8)}" for how, names in columns.items() if names]
     if (history := preprocessing.history) is not None:
         series = echo(preprocessing.target_columns[0])

@@ -68,9 +68,12 @@ def reuse(own: Preprocessing, other: Preprocessing) -> Preprocessing:
     if history is not None:
         assert own.history is not None
         history = history.model_copy(update={"order_by": own.history.order_by})
-    return own.model_copy(
-        update={"features": features, "left_out": left_out, "target": target, "history": history}
+    forms = {date.name: date.form for date in own.dates}
+    dates = tuple(
+        date.model_copy(update={"form": forms.get(date.name, date.form)}) for date in other.dates
     )
+    update = {"features": features, "left_out": left_out, "target": target, "history": history}
+    return own.model_copy(update=update | {"dates": dates})
 
 
 def reuse_if_compatible(own: Preprocessing, other: Preprocessing) -> Preprocessing:

@@ -105,6 +105,9 @@ def encode_splits(
         inputs[-1] = 1
     by_column.clear()
     for encoded in found:
+        for date in preprocessing.dates:  # a missing date is one missing value, not one a part
+            counts = [encoded.missing.pop(name, 0) for name in date.features]
+            encoded.missing |= {date.name: max(counts)} if any(counts) else {}
         encoded.inputs = np.ascontiguousarray(encoded.inputs)
     return found
 

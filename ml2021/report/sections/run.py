@@ -45,7 +45,7 @@ def setup_section(contents: ReportContents) -> Section:
         headings = ("column", "preprocessing", "minimum", "maximum", "mean", "std")
         blocks.append(Table(headings, columns, caption=caption, folded="The columns in detail"))
     if contents.notes:
-        blocks.append(Items([*contents.notes[:_MOST_LISTED]]))
+        blocks.append(Items([*contents.notes]))
     if contents.no_rows:
         blocks.append(
             Text(
