@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from ml2021.config.types import (
     Character,
+    ClassWeight,
     Column,
     ColumnOrColumns,
     Count,
@@ -130,6 +131,7 @@ class Gaps(Section):
     """The longest gap that is filled, in rows."""
 
 
+ColumnType = Literal["number", "category", "pixel", "date"]
 DatePart = Literal["year", "month", "day", "weekday", "hour", "elapsed"]
 
 
@@ -162,6 +164,10 @@ class Data(Section):
     max_categories: Annotated[int, Field(ge=2)] = 100
     """Most inputs of a column of categories. If the training rows have more categories, the rarer
     ones share one input, "other". Columns that are all but identifiers are not used at all."""
+    types: dict[Column, ColumnType] = {}
+    """What columns hold, by name or glob, where the guess is wrong: `number`, `category` (texts as
+    they are written), `pixel` (numbers that share one scale) or `date`. A target can be a number or
+    a category, which makes the task regression or classification."""
     dates: list[DatePart] | None = None
     """Parts of date columns to predict from: `year`, `day` (of the month) and `elapsed` (days since
     the first training row) as numbers; `month`, `weekday` (1 is Monday) and `hour` as categories.
@@ -184,6 +190,11 @@ class Data(Section):
     gaps: Annotated[Gaps, short_for("type")] | None = None
     """With lags: how missing values of the target are filled in the history of later rows; null:
     rows with a gap in their history are left out. No target is ever filled."""
+    weight: Column | None = None
+    """Column of the weights of the rows, numbers of at least 0; null: all rows weigh the same. A
+    row of weight 2 counts as two rows in the objective, the preprocessing, the scores, the
+    baselines and the intervals; one of weight 0, or without a weight, is left out. Never a
+    feature."""
     split: Split = FractionSplit()
     """Which rows are for training, validation and testing."""
 
@@ -455,6 +466,10 @@ class Train(Section):
     """Maximum Euclidean norm of the gradient; longer ones are rescaled. null: no limit."""
     early_stopping: EarlyStopping | None = EarlyStopping()
     """When to stop early; null: never."""
+    class_weight: ClassWeight | None = None
+    """Weights of the classes in the objective, in training and validation: `balanced`, inversely
+    proportional to their training rows, or a mapping such as {yes: 4, no: 1}, in which other
+    classes weigh 1. Scores and baselines do not use them. null: all classes weigh the same."""
     members: Count = 1
     """Number of ensemble members, trained together with seeds `seed`, `seed` + 1, ...; predictions
     are their mean."""

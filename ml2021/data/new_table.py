@@ -14,8 +14,9 @@ from ml2021.data.resolve import explain_missing
 from ml2021.data.samples import FittedTable
 from ml2021.data.series import in_series_order
 from ml2021.data.tables import read_header, read_table
+from ml2021.data.weights import check_weights
 from ml2021.errors import ConfigError, DataError
-from ml2021.formatting import listed
+from ml2021.formatting import echo, listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +31,7 @@ class NewTable:
     carried: the columns to copy to the output, as text as in the file, in file order; those asked
     for, and the one that tells several series apart. ignored: the columns that the model does not
     use. sha256: of the file's bytes. group: the column that tells several series apart.
+    unweighted: the column of weights, if it is needed and the file has none.
     """
 
     table: FittedTable
@@ -37,12 +39,16 @@ class NewTable:
     ignored: tuple[str, ...]
     sha256: str
     group: str | None
+    unweighted: str | None = None
 
     def notes(self) -> list[str]:
-        """Return a note on the ignored columns."""
-        if not self.ignored:
-            return []
-        return [f"ignoring columns that the model does not use: {listed(self.ignored, 8)}"]
+        """Return notes on the ignored columns, and on a column of weights that is missing."""
+        notes = []
+        if self.ignored:
+            notes.append(f"ignoring columns that the model does not use: {listed(self.ignored, 8)}")
+        if self.unweighted is not None:
+            notes.append(f"no column {echo(self.unweighted)}, the weight: every row weighs 1")
+        return notes
 
 
 def read_new_table(
@@ -69,6 +75,10 @@ def read_new_table(
     if history is not None or purpose == "scored":
         storage = target.storage if isinstance(target, ClassTarget) else "number"
         kinds |= dict.fromkeys(preprocessing.target_columns, storage)
+    weight = preprocessing.weight if purpose == "scored" else None
+    unweighted = weight if weight is not None and weight not in found else None
+    if weight in found:
+        kinds[weight] = "number"
     needed = dict.fromkeys(kinds)
     order_by, group_by = (history.order_by, history.group_by) if history else (None, None)
     needed |= dict.fromkeys(name for name in (order_by, group_by) if name is not None)
@@ -95,6 +105,8 @@ def read_new_table(
     again = read_table(path, table_format, columns=carried, types=texts) if twice else read
     if again.sha256 != read.sha256:
         raise changed_error(path)
+    if weight in found:
+        check_weights(read.frame, found[weight], path, table_format)
     left_out = {column.name for column in preprocessing.left_out}
     known = {*carried, *(found[name] for name in found if name not in left_out)}
     renamed = read.frame[list(names)].rename(columns=names)
@@ -107,4 +119,5 @@ def read_new_table(
         ignored=tuple(name for name in header.names if name not in known),
         sha256=read.sha256,
         group=None if group_by is None else found[group_by],
+        unweighted=unweighted,
     )

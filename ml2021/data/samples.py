@@ -24,6 +24,7 @@ from ml2021.data.preprocessing.transform import (
 from ml2021.data.series import complete_windows, fill_gaps, futures, note_on_filled, series_of
 from ml2021.data.splits import Split
 from ml2021.data.tables import Rows
+from ml2021.data.weights import Weights, weights_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +45,8 @@ class Samples:
     class indices, −1 for a class without training rows. previous: (S,) float64, the value before
     each row of a series. notes: on odd inputs. places: (S,) int64, the position of each row in its
     file, from 0. order: (S,) the column that orders or splits the rows, as in the file. groups:
-    (S,) the column that tells several series apart.
+    (S,) the column that tells several series apart. weights: (S,) float64, above 0; None: all rows
+    weigh the same.
     """
 
     inputs: NDArray[np.float32]
@@ -54,6 +56,7 @@ class Samples:
     places: Rows
     order: "pd.Series | None" = None
     groups: "pd.Series | None" = None
+    weights: Weights = None
 
     @property
     def values(self) -> NDArray[np.float64]:
@@ -119,13 +122,26 @@ class FittedTable:
         return note_on_filled(name, self.series, self.filled, rows, history.lags)
 
     def scorable_rows(self) -> Rows:
-        """Return the rows with a target and, if the model has one, a complete history."""
+        """Return the rows with a target and, if the model has one, a complete history.
+
+        Rows without a weight, or with weight 0, are not among them.
+        """
         if (history := self.preprocessing.history) is not None:
             assert self.series is not None
             lags, horizon = history.lags, history.horizon
-            return complete_windows(self.series, lags, horizon, self.groups, self.filled)
-        columns = list(self.preprocessing.target_columns)
-        return np.flatnonzero(self.frame[columns].notna().all(axis=1))
+            rows = complete_windows(self.series, lags, horizon, self.groups, self.filled)
+        else:
+            columns = list(self.preprocessing.target_columns)
+            rows = np.flatnonzero(self.frame[columns].notna().all(axis=1))
+        weights = weights_of(self.frame, self.preprocessing.weight, rows)
+        return rows if weights is None else rows[weights > 0]
+
+    @property
+    def needed_to_score(self) -> str:
+        """What the rows of `scorable_rows` have, in words."""
+        history = " or history" if self.preprocessing.history is not None else ""
+        is_weighted = weights_of(self.frame, self.preprocessing.weight, np.arange(0)) is not None
+        return f"target{history}{' or weight' if is_weighted else ''}"
 
     def _places(self, rows: Rows) -> Rows:
         """Return the positions in the file of these rows of the table."""
@@ -143,7 +159,8 @@ class FittedTable:
 
     def take_samples(self, splits: Sequence[Rows], order: str | None = None) -> list[Samples]:
         """Return `samples` of each of the splits; the features are removed from the table."""
-        kept = {*self.preprocessing.target_columns, order, self._group_by}
+        fitted = self.preprocessing
+        kept = {*fitted.target_columns, fitted.weight, self._group_by, order}
 
         def take(name: str) -> "pd.Series":
             return self.frame[name] if name in kept else self.frame.pop(name)
@@ -170,6 +187,7 @@ class FittedTable:
             places=self._places(rows),
             order=self.frame[order].iloc[rows] if order in self.frame else None,
             groups=None if self._group_by is None else self.frame[self._group_by].iloc[rows],
+            weights=weights_of(self.frame, self.preprocessing.weight, rows),
         )
 
 

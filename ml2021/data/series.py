@@ -188,6 +188,11 @@ def usable_rows(
             excluded[f"no value in {echo(data.group_by)}"] = int((has_target & ~is_grouped).sum())
             has_target = has_target & is_grouped
         rows = np.flatnonzero(has_target)
+    if data.weight is not None:
+        weights = frame[data.weight].to_numpy(np.float64)[rows]
+        excluded[f"no value in {echo(data.weight)}, the weight"] = int(np.isnan(weights).sum())
+        excluded["weight 0"] = int((weights == 0).sum())
+        rows = rows[weights > 0]
     if len(rows) < 2:
         counts = ", ".join(f"{reason}: {count}" for reason, count in excluded.items() if count)
         why = f" ({counts})" if counts else ""

@@ -217,7 +217,8 @@ class Preprocessing(Record):
     """How a table becomes inputs, and outputs become predictions.
 
     sources: of the columns that are used. width: the number of columns of the training file.
-    numbered: that has no header, so that only their positions tell them apart.
+    numbered: that has no header, so that only their positions tell them apart. weight: the column
+    of the weights of the rows.
     """
 
     task: Task
@@ -229,6 +230,7 @@ class Preprocessing(Record):
     dates: tuple[DateFeature, ...] = ()
     width: Annotated[int, Field(ge=0)]
     numbered: bool
+    weight: str | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -322,6 +324,7 @@ def describe_columns(preprocessing: Preprocessing) -> list[str]:
         ],
         "only whether it is missing": [f.name for f in numbers if not f.has_value],
         "in pieces as well": [f"{f.name} ({len(f.edges) - 1})" for f in numbers if f.edges],
+        "rows weighted by": [] if preprocessing.weight is None else [preprocessing.weight],
         "one-hot": [f"{f.name} ({len(f.categories)})" for f in categories if not f.rarer],
         "one-hot, the rarer categories as one": [
             f"{f.name} ({len(f.categories)} of {len(f.categories) + len(f.rarer):,})"
