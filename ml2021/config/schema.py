@@ -122,6 +122,7 @@ Numbers = Annotated[
 ]
 
 
+ColumnType = Literal["number", "category", "pixel", "date"]
 DatePart = Literal["year", "month", "day", "weekday", "hour", "elapsed"]
 
 
@@ -154,6 +155,10 @@ class Data(Section):
     max_categories: Annotated[int, Field(ge=2)] = 100
     """Most inputs of a column of categories. If the training rows have more categories, the rarer
     ones share one input, "other". Columns that are all but identifiers are not used at all."""
+    types: dict[Column, ColumnType] = {}
+    """What columns hold, by name or glob, where the guess is wrong: `number`, `category` (texts as
+    they are written), `pixel` (numbers that share one scale) or `date`. A target can be a number or
+    a category, which makes the task regression or classification."""
     dates: list[DatePart] | None = None
     """Parts of date columns to predict from: `year`, `day` (of the month) and `elapsed` (days since
     the first training row) as numbers; `month`, `weekday` (1 is Monday) and `hour` as categories.

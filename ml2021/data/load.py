@@ -12,7 +12,6 @@ import numpy as np
 
 from ml2021.config import schema
 from ml2021.data.column_types import infer_column_types, with_date_parts
-from ml2021.data.csv.cells import StorageType
 from ml2021.data.csv.scan import Header
 from ml2021.data.dates import with_parts
 from ml2021.data.folds import split_rows_in_folds
@@ -29,6 +28,7 @@ from ml2021.data.preprocessing.reuse import reuse_if_compatible
 from ml2021.data.presets import fill_preset
 from ml2021.data.resolve import (
     LocatedConfig,
+    Selection,
     check_columns,
     date_parts,
     resolve_config,
@@ -90,7 +90,7 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
     Raises ConfigError for column names that the file does not have, DataError for its contents.
     """
     header, selection = check_columns(loaded)
-    frame, file_order, data_sha256 = _read_in_order(loaded.config.data, selection.used)
+    frame, file_order, data_sha256 = _read_in_order(loaded.config.data, selection)
     task, lags = loaded.config.task, loaded.config.data.lags
     most = loaded.config.data.max_categories
     dates = date_parts(loaded.config.data)
@@ -199,14 +199,15 @@ def with_config(data: TrainingData, loaded: LocatedConfig) -> TrainingData:
     return replace(data, config=config)
 
 
-def _read_in_order(data: schema.Data, columns: tuple[str, ...]) -> tuple["pd.DataFrame", Rows, str]:
+def _read_in_order(data: schema.Data, selection: Selection) -> tuple["pd.DataFrame", Rows, str]:
     """Return the rows in series order, the file order (`in_series_order`), and the file's SHA-256.
 
     The table as read is released here, which order_by would otherwise keep beside the sorted one.
     """
-    path, table_format = Path(data.path), table_format_of(data)
-    types: dict[str, StorageType] = {} if data.weight is None else {data.weight: "number"}
-    table = read_table(path, table_format, columns=columns, types=types)
+    path, table_format, types = Path(data.path), table_format_of(data), selection.storage
+    if data.weight is not None:
+        types[data.weight] = "number"
+    table = read_table(path, table_format, columns=selection.used, types=types)
     if data.weight is not None:
         check_weights(table.frame, data.weight, path, table_format)
     return *in_series_order(table.frame, data.order_by), table.sha256

@@ -518,6 +518,45 @@ CASES = [
         lines=("--run-dir .: contains an input, number.yaml; name a new or empty folder",),
     ),
     refused(
+        6,
+        "a type of a column that is not there",
+        "data: {path: train.csv, target: y, types: {colours: category}}\n",
+        "c.yaml:1:53: no column 'colours' in train.csv; did you mean 'colour'?",
+    ),
+    refused(
+        6,
+        "two types for one column",
+        "data: {path: train.csv, target: y, types: {b*: category, '?': number}}\n",
+        "c.yaml:1:63: column 'b' is both category and number; name it exactly, with one of them",
+    ),
+    refused(
+        6,
+        "a target of a type that no target has",
+        "data: {path: train.csv, target: y, types: {y: pixel}}\n",
+        "c.yaml:1:43: the target 'y' cannot be a pixel; use number or category",
+    ),
+    refused(
+        6,
+        "a category among several targets",
+        "data: {path: train.csv, target: [y, a], types: {y: category}}\n",
+        "c.yaml:1:48: 'y' is a category, but several targets must be numbers; use number, or "
+        "keep one target",
+    ),
+    refused(
+        6,
+        "a category as a number",
+        "data: {path: train.csv, target: y, types: {y: category}}\ntask: regression\n",
+        "c.yaml:2:7: task: regression does not fit 'y', a category in data.types; remove one "
+        "of them",
+    ),
+    refused(
+        6,
+        "a number as a class",
+        "data: {path: train.csv, target: y, types: {y: number}}\ntask: classification\n",
+        "c.yaml:2:7: task: classification does not fit 'y', a number in data.types; remove one "
+        "of them",
+    ),
+    refused(
         16,
         "an absurd width",
         f"{DATA}model: {{widths: [3000000, 3000000]}}\n",
