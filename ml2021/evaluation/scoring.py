@@ -350,8 +350,12 @@ def evaluate_against(
     members: Sequence[Scores] = (),
     *,
     weights: Weights,
+    clusters: NDArray[np.int64] | None = None,
 ) -> Evaluation:
-    """Score predictions and those of the baselines against values (N, T) or classes (N,)."""
+    """Score predictions and those of the baselines against values (N, T) or classes (N,).
+
+    clusters: (N,), a number that rows which belong together share.
+    """
     target = preprocessing.target
     confusion = None
     if isinstance(target, ClassTarget):
@@ -378,6 +382,7 @@ def evaluate_against(
         {NETWORK: predictions, **others},
         {NETWORK: scores, **scored},
         weights=weights,
+        clusters=clusters,
         is_ordered=is_in_order(config),
     )
     digest = hashlib.sha256(json.dumps(target.labels).encode())
