@@ -238,7 +238,8 @@ def _plain(preprocessing: Preprocessing, samples: Samples) -> NDArray[np.float32
     kept = preprocessing.plain_inputs
     if len(kept) == len(preprocessing.inputs):
         return samples.inputs
-    return samples.inputs[:, [*kept, -1]]
+    # In the order of rows, as without pieces, so that the baseline is the same bit for bit.
+    return samples.inputs.take([*kept, samples.inputs.shape[1] - 1], axis=1)
 
 
 OPTIONAL = ("logistic_regression", "logistic_passes")
