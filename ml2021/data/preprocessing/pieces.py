@@ -42,9 +42,9 @@ def quantile_edges(
     """Return the increasing edges (K + 1,) of bins that hold equal shares of the values (N,).
 
     All edges are values, the first the smallest and the last the largest. K is `pieces`, or less
-    where several quantiles are one value; up to `pieces` + 1 distinct values are all edges. (Dealing
-    the quantiles that a repeated value takes out to the others costs spambase three times the
-    inputs, and gains nothing.)
+    where several quantiles are one value; up to `pieces` + 1 distinct values are all edges. Sharing
+    the quantiles that a repeated value takes among the others gives spambase twice the inputs, and
+    gains nothing.
     """
     if weights is None:
         distinct, counts = np.unique(values, return_counts=True)
