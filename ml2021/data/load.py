@@ -12,11 +12,10 @@ import numpy as np
 
 from ml2021.config import schema
 from ml2021.data.column_types import infer_column_types, with_date_parts
-from ml2021.data.csv.cells import StorageType
 from ml2021.data.csv.scan import Header
 from ml2021.data.dates import with_parts
 from ml2021.data.folds import split_rows_in_folds
-from ml2021.data.groups import note_on_both, note_on_groups
+from ml2021.data.groups import group_codes, note_on_both, note_on_groups
 from ml2021.data.new_table import read_new_table
 from ml2021.data.preprocessing.fit import fit_preprocessing
 from ml2021.data.preprocessing.records import (
@@ -29,6 +28,7 @@ from ml2021.data.preprocessing.reuse import reuse_if_compatible
 from ml2021.data.presets import fill_preset
 from ml2021.data.resolve import (
     LocatedConfig,
+    Selection,
     check_columns,
     date_parts,
     resolve_config,
@@ -90,7 +90,7 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
     Raises ConfigError for column names that the file does not have, DataError for its contents.
     """
     header, selection = check_columns(loaded)
-    frame, file_order, data_sha256 = _read_in_order(loaded.config.data, selection.used)
+    frame, file_order, data_sha256 = _read_in_order(loaded.config.data, selection)
     task, lags = loaded.config.task, loaded.config.data.lags
     most = loaded.config.data.max_categories
     dates = date_parts(loaded.config.data)
@@ -117,16 +117,21 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
         *fold_notes,
     ]
 
+    clusters = None
     if config.data.group_by is not None:
         notes += _notes_on_groups(config.data, frame, split)
+        if config.data.lags == 0:
+            clusters = group_codes(frame[config.data.group_by])
     folds = None
     if fold_splits:
         # With a frame of its own, since `take_samples` removes columns from the other one.
-        own = FittedTable(frame.copy(deep=False), file_order, preprocessing)
+        own = FittedTable(frame.copy(deep=False), file_order, preprocessing, clusters)
         folds = Folds(own, types.features, fold_splits)
     order = _order_column(config.data)
     test_path = config.data.test_path
-    train, validation, test = FittedTable(frame, file_order, preprocessing).take_samples(
+    table = FittedTable(frame, file_order, preprocessing, clusters)
+    notes += table.notes_on_filled(np.concatenate([*split.rows.values()]))
+    train, validation, test = table.take_samples(
         [split.train, split.validation, split.test if test_path is None else split.test[:0]], order
     )
     test_sha256 = None
@@ -199,17 +204,19 @@ def with_config(data: TrainingData, loaded: LocatedConfig) -> TrainingData:
     return replace(data, config=config)
 
 
-def _read_in_order(data: schema.Data, columns: tuple[str, ...]) -> tuple["pd.DataFrame", Rows, str]:
+def _read_in_order(data: schema.Data, selection: Selection) -> tuple["pd.DataFrame", Rows, str]:
     """Return the rows in series order, the file order (`in_series_order`), and the file's SHA-256.
 
     The table as read is released here, which order_by would otherwise keep beside the sorted one.
     """
-    path, table_format = Path(data.path), table_format_of(data)
-    types: dict[str, StorageType] = {} if data.weight is None else {data.weight: "number"}
-    table = read_table(path, table_format, columns=columns, types=types)
+    path, table_format, types = Path(data.path), table_format_of(data), selection.storage
+    if data.weight is not None:
+        types[data.weight] = "number"
+    table = read_table(path, table_format, columns=selection.used, types=types)
     if data.weight is not None:
         check_weights(table.frame, data.weight, path, table_format)
-    return *in_series_order(table.frame, data.order_by), table.sha256
+    group_by = data.group_by if data.lags else None
+    return *in_series_order(table.frame, data.order_by, group_by), table.sha256
 
 
 def _read_test_file(
@@ -229,9 +236,10 @@ def _read_test_file(
 def _notes_on_groups(data: schema.Data, frame: "pd.DataFrame", split: Split) -> list[str]:
     """Return notes on the groups of each part, and on those that are in data.test_path, too."""
     assert data.group_by is not None
-    if data.lags:
-        return []
     column = frame[data.group_by]
+    if data.lags:
+        cut = f"at the same {echo(data.order_by)}" if data.order_by else "before its last rows"
+        return [f"{echo(data.group_by)}: {column.nunique():,} series, each split {cut}"]
     is_kfold = isinstance(data.split, schema.KFoldSplit)
     notes = [note_on_groups(column, split.rows, in_folds=is_kfold)]
     if data.test_path is not None:

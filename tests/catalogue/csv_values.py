@@ -84,6 +84,16 @@ CASES = [
     ),
     Case(
         numbers=(35,),
+        name="a price as a class",
+        command="train --quiet --config number.yaml --set task=classification",
+        code=3,
+        lines=(
+            "column 'y' has {n} distinct numbers in 120 rows, too many for classes; choose another "
+            "data.target, or set task: regression",
+        ),
+    ),
+    Case(
+        numbers=(35,),
         name="what is missing in a table to score",
         given=(columns("new.csv", a=["", "NA"], y=["", 2.5, "NaN", "None"]),),
         command="evaluate new.csv --run runs/number",

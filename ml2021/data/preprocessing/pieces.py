@@ -6,7 +6,10 @@ less the mean of that share on the training rows, as all inputs are centred (on 
 five members, an RMSE of 3.37 instead of 3.54 on concrete, and a log loss of 0.125 instead of 0.128
 on spambase). Beyond the outer edges only the standardised value goes on: pieces that did too made
 no difference to any score, but a value far beyond a narrow piece would be multiplied by its
-steepness. A linear function of these hard sigmoids is a curve with a bend at each edge.
+steepness. The history of a series has no pieces: with them the RMSE of three series rose by 4 % on
+average, and the time up to six times.
+
+A linear function of these hard sigmoids is a curve with a bend at each edge.
 
 Legend: N rows, K pieces of a column.
 """
