@@ -50,6 +50,7 @@ def test_two_keys_are_enough() -> None:
             "horizon": 1,
             "order_by": None,
             "group_by": None,
+            "gaps": None,
             "weight": None,
             "split": {"method": "auto", "validation": 0.1, "test": 0.2, "seed": 0},
         },

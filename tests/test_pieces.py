@@ -16,6 +16,7 @@ from ml2021.data.load import without_pieces
 from ml2021.data.preprocessing import pieces
 from ml2021.data.preprocessing.pieces import positions, quantile_edges
 from ml2021.data.preprocessing.records import NumberFeature, Preprocessing
+from ml2021.evaluation.scoring import fit_baselines
 from tests.commands import contents, read_rows, refusal, run_well, table, write_rows
 from tests.tables import Cell, load, write_csv
 
@@ -123,6 +124,10 @@ def test_inputs_are_the_value_its_flag_and_its_pieces(tmp_path: Path) -> None:
     assert dropped.preprocessing == plain.preprocessing
     for own, other in zip(dropped.splits.values(), plain.splits.values(), strict=True):
         assert own.inputs.tobytes() == other.inputs.tobytes()
+    of_pieces, alone = (fit_baselines(d.config, d.preprocessing, d.train, 9) for d in (data, plain))
+    assert {name: value.tobytes() for name, value in of_pieces.items()} == {
+        name: value.tobytes() for name, value in alone.items()
+    }
     assert Preprocessing.model_validate_json(data.preprocessing.model_dump_json()) == (
         data.preprocessing
     )

@@ -122,6 +122,15 @@ Numbers = Annotated[
 ]
 
 
+class Gaps(Section):
+    """Fill short gaps in the history of a series."""
+
+    type: Literal["interpolate"] = "interpolate"
+    """`interpolate`: on a straight line between the values before and after the gap."""
+    limit: Count = 6
+    """The longest gap that is filled, in rows."""
+
+
 ColumnType = Literal["number", "category", "pixel", "date"]
 DatePart = Literal["year", "month", "day", "weekday", "hour", "elapsed"]
 
@@ -171,11 +180,16 @@ class Data(Section):
     horizon: Count = 1
     """With lags: number of next values predicted at once."""
     order_by: Column | None = None
-    """Column that orders the rows of a series; null: the order of the file."""
+    """Column that orders the rows of a series, equal values as in the file; null: the order of the
+    file."""
     group_by: Column | None = None
     """Column of rows that belong together, such as a patient or a store; null: none. No group is
     divided between training, validation, test or folds. With lags each group is a series of its
-    own, divided in time. It is a feature only if `features` names it."""
+    own, divided in time: at one value of `order_by` for all, or without it each before its own last
+    rows. It is a feature only if `features` names it."""
+    gaps: Annotated[Gaps, short_for("type")] | None = None
+    """With lags: how missing values of the target are filled in the history of later rows; null:
+    rows with a gap in their history are left out. No target is ever filled."""
     weight: Column | None = None
     """Column of the weights of the rows, numbers of at least 0; null: all rows weigh the same. A
     row of weight 2 counts as two rows in the objective, the preprocessing, the scores, the
@@ -208,8 +222,19 @@ class Data(Section):
                 f"data.group_by and data.order_by are both '{self.group_by}'; change one of them",
                 "group_by",
             )
-        if self.lags > 0 and self.group_by is not None:
-            raise conflict("data.group_by does not work with data.lags yet; remove one", "group_by")
+        if self.lags == 0 and self.gaps is not None:
+            raise conflict(
+                "data.gaps needs data.lags greater than 0; set data.lags, or data.gaps to null",
+                "gaps",
+            )
+        is_random = isinstance(self.split, FractionSplit) and self.split.method == "random"
+        if self.lags > 0 and self.group_by is not None and is_random:
+            raise conflict(
+                "data.split random does not divide each series of data.group_by in time; "
+                "use sequential",
+                ("split", "method"),
+                "split",
+            )
         if self.lags > 0 and isinstance(self.split, KFoldSplit):
             raise conflict(
                 "data.split kfold splits at random, so with data.lags it would train on the "

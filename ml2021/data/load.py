@@ -126,7 +126,9 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
         folds = Folds(own, types.features, fold_splits)
     order = _order_column(config.data)
     test_path = config.data.test_path
-    train, validation, test = FittedTable(frame, file_order, preprocessing).take_samples(
+    table = FittedTable(frame, file_order, preprocessing)
+    notes += table.notes_on_filled(np.concatenate([*split.rows.values()]))
+    train, validation, test = table.take_samples(
         [split.train, split.validation, split.test if test_path is None else split.test[:0]], order
     )
     test_sha256 = None
@@ -212,7 +214,8 @@ def _read_in_order(data: schema.Data, selection: Selection) -> tuple["pd.DataFra
     table = read_table(path, table_format, columns=selection.used, types=types)
     if data.weight is not None:
         check_weights(table.frame, data.weight, path, table_format)
-    return *in_series_order(table.frame, data.order_by), table.sha256
+    group_by = data.group_by if data.lags else None
+    return *in_series_order(table.frame, data.order_by, group_by), table.sha256
 
 
 def _read_test_file(
@@ -232,9 +235,10 @@ def _read_test_file(
 def _notes_on_groups(data: schema.Data, frame: "pd.DataFrame", split: Split) -> list[str]:
     """Return notes on the groups of each part, and on those that are in data.test_path, too."""
     assert data.group_by is not None
-    if data.lags:
-        return []
     column = frame[data.group_by]
+    if data.lags:
+        cut = f"at the same {echo(data.order_by)}" if data.order_by else "before its last rows"
+        return [f"{echo(data.group_by)}: {column.nunique():,} series, each split {cut}"]
     is_kfold = isinstance(data.split, schema.KFoldSplit)
     notes = [note_on_groups(column, split.rows, in_folds=is_kfold)]
     if data.test_path is not None:

@@ -28,15 +28,17 @@ _MOST_ABSENT = 5  # if more columns are missing, it is probably the wrong table:
 class NewTable:
     """A file read for a fitted model.
 
-    carried: the columns to copy to the output, as text as in the file, in file order. ignored: the
-    columns that the model does not use. sha256: of the file's bytes. unweighted: the column of
-    weights, if it is needed and the file has none.
+    carried: the columns to copy to the output, as text as in the file, in file order; those asked
+    for, and the one that tells several series apart. ignored: the columns that the model does not
+    use. sha256: of the file's bytes. group: the column that tells several series apart.
+    unweighted: the column of weights, if it is needed and the file has none.
     """
 
     table: FittedTable
     carried: "pd.DataFrame"
     ignored: tuple[str, ...]
     sha256: str
+    group: str | None
     unweighted: str | None = None
 
     def notes(self) -> list[str]:
@@ -78,8 +80,8 @@ def read_new_table(
     if weight in found:
         kinds[weight] = "number"
     needed = dict.fromkeys(kinds)
-    if (order_by := history.order_by if history else None) is not None:
-        needed[order_by] = None
+    order_by, group_by = (history.order_by, history.group_by) if history else (None, None)
+    needed |= dict.fromkeys(name for name in (order_by, group_by) if name is not None)
     absent = [name for name in needed if name not in found]
     if len(absent) > _MOST_ABSENT:
         raise DataError(
@@ -90,6 +92,8 @@ def read_new_table(
         raise DataError(*(explain_absent(path, preprocessing, header, name) for name in absent))
     if unknown := [name for name in carried if name not in header.names]:
         raise ConfigError(*(f"--id: {explain_missing(header, name)}" for name in unknown))
+    if purpose == "predicted" and group_by is not None and found[group_by] not in carried:
+        carried = (found[group_by], *carried)
     names = {found[name]: name for name in needed}
     storage_of = {found[name]: kind for name, kind in kinds.items()}
     # A carried column is read as text, so that it is written unchanged; if one is also an input,
@@ -108,11 +112,12 @@ def read_new_table(
     renamed = read.frame[list(names)].rename(columns=names)
     remedy = table_format.listing("it")
     renamed = with_parts(renamed, preprocessing.dates, f"{path}: ", remedy)
-    ordered, file_order = in_series_order(renamed, order_by)
+    ordered, file_order = in_series_order(renamed, order_by, group_by)
     return NewTable(
         table=FittedTable(ordered, file_order, preprocessing),
         carried=again.frame[list(carried)],
         ignored=tuple(name for name in header.names if name not in known),
         sha256=read.sha256,
+        group=None if group_by is None else found[group_by],
         unweighted=unweighted,
     )

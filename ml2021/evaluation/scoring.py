@@ -240,7 +240,8 @@ def _plain(preprocessing: Preprocessing, samples: Samples) -> NDArray[np.float32
     kept = preprocessing.plain_inputs
     if len(kept) == len(preprocessing.inputs):
         return samples.inputs
-    return samples.inputs[:, [*kept, -1]]
+    # In the order of rows, as without pieces, so that the baseline is the same bit for bit.
+    return samples.inputs.take([*kept, samples.inputs.shape[1] - 1], axis=1)
 
 
 OPTIONAL = ("logistic_regression", "logistic_passes")
@@ -353,8 +354,12 @@ def evaluate_against(
     members: Sequence[Scores] = (),
     *,
     weights: Weights,
+    clusters: NDArray[np.int64] | None = None,
 ) -> Evaluation:
-    """Score predictions and those of the baselines against values (N, T) or classes (N,)."""
+    """Score predictions and those of the baselines against values (N, T) or classes (N,).
+
+    clusters: (N,), a number that rows which belong together share.
+    """
     target = preprocessing.target
     confusion = None
     if isinstance(target, ClassTarget):
@@ -381,6 +386,7 @@ def evaluate_against(
         {NETWORK: predictions, **others},
         {NETWORK: scores, **scored},
         weights=weights,
+        clusters=clusters,
         is_ordered=is_in_order(config),
     )
     digest = hashlib.sha256(json.dumps(target.labels).encode())

@@ -178,6 +178,10 @@ TEXTS: dict[int, dict[str, str]] = {
         "data.order_by are both 'c'; change one of them",
         "data: {path: train.csv, target: y, group_by: y}": "1:46: column 'y' is both a target and "
         "the group; choose another column",
+        "data: {path: a, target: y, lags: 3, group_by: c, split: random}": "1:57: "
+        "data.split random does not divide each series of data.group_by in time; use sequential",
+        "data: {path: a, target: y, gaps: interpolate}": "1:34: data.gaps needs data.lags greater "
+        "than 0; set data.lags, or data.gaps to null",
         "data: {path: a, target: y, decimal: ','}": f"1:37: {BOTH.format(',')}",
         "data: {path: a, target: y, separator: .}": f"1:39: {BOTH.format('.')}",
         "data: {path: a, target: y, split: {test: 0.95}}": "1:42: data.split.validation 0.1 and "

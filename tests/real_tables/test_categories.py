@@ -135,6 +135,9 @@ def test_a_column_of_identifiers_is_left_out_with_a_note(tmp_path: Path) -> None
     assert data.preprocessing.inputs == ("amount",)
     (note,) = [note for note in data.notes if "customer" in note]
     assert "hardly any value repeats" in note
+    (path,) = tmp_path.iterdir()
+    whole = load(path, "  target: spend", "  types: {customer: category}")
+    assert len(category_of(whole).inputs) == 100
 
 
 @pytest.mark.parametrize(

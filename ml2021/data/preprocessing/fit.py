@@ -215,7 +215,9 @@ def _fit_categories(
 ) -> CategoryFeature:
     """Return the categories of the values (N,), the most frequent ones if there are too many.
 
-    Of equally frequent categories the first in sorted order are kept.
+    Of equally frequent categories the first in sorted order are kept. With 750 categories by Zipf's
+    law, each with an effect, 100 inputs take away 77 % of the error that all of them do; 300 take
+    90 %, but some 20 times the CPU time.
     """
     storage, found = _distinct(values.dropna())
     feature = CategoryFeature(name=name, storage=storage, categories=found)
@@ -321,7 +323,7 @@ def fit_preprocessing(
             f"{data.path}: every feature is constant or empty in the training rows, so nothing is "
             "left to predict from; see data.features and data.split"
         )
-    order = [data.order_by] if data.lags and data.order_by is not None else []
+    order = [name for name in (data.order_by, data.group_by) if data.lags and name is not None]
     parts = {name for date in types.dates for name in date.features}
     in_use = {feature.name for feature in features}
     dates = tuple(date for date in types.dates if not in_use.isdisjoint(date.features))
@@ -368,5 +370,12 @@ def _with_horizon(
         shape=target.shape,
     )
     return targets, History(
-        lags=data.lags, used=used, horizon=horizon, mean=mean, scale=scale, order_by=data.order_by
+        lags=data.lags,
+        used=used,
+        horizon=horizon,
+        mean=mean,
+        scale=scale,
+        order_by=data.order_by,
+        group_by=data.group_by,
+        gap_limit=0 if data.gaps is None else data.gaps.limit,
     )

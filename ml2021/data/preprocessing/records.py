@@ -129,7 +129,9 @@ class History(Record):
     """The previous values of the target as inputs, standardised like the target.
 
     lags: how many previous values a row needs. used: those that are inputs, as steps back; the
-    others are constant in the training rows.
+    others are constant in the training rows. Rows are sorted by `order_by`, and each group of
+    `group_by` is a series of its own; null: as the file has them, one series. gap_limit: the
+    longest gap, in rows, that is filled; 0 for none.
     """
 
     lags: Annotated[int, Field(ge=1)]
@@ -138,6 +140,8 @@ class History(Record):
     mean: float
     scale: Positive
     order_by: str | None
+    group_by: str | None
+    gap_limit: Annotated[int, Field(ge=0)]
 
 
 class RealTargets(Record):
@@ -334,7 +338,8 @@ def describe_columns(preprocessing: Preprocessing) -> list[str]:
     lines = [f"{how}: {listed(names, 8)}" for how, names in columns.items() if names]
     if (history := preprocessing.history) is not None:
         series = echo(preprocessing.target_columns[0])
-        lines.append(f"history: the previous {history.lags} values of {series}")
+        each = f" in each {echo(history.group_by)}" if history.group_by is not None else ""
+        lines.append(f"history: the previous {history.lags} values of {series}{each}")
     return lines
 
 
