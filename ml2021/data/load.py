@@ -15,7 +15,7 @@ from ml2021.data.column_types import infer_column_types, with_date_parts
 from ml2021.data.csv.scan import Header
 from ml2021.data.dates import with_parts
 from ml2021.data.folds import split_rows_in_folds
-from ml2021.data.groups import note_on_both, note_on_groups
+from ml2021.data.groups import group_codes, note_on_both, note_on_groups
 from ml2021.data.new_table import read_new_table
 from ml2021.data.preprocessing.fit import fit_preprocessing
 from ml2021.data.preprocessing.records import (
@@ -117,16 +117,19 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
         *fold_notes,
     ]
 
+    clusters = None
     if config.data.group_by is not None:
         notes += _notes_on_groups(config.data, frame, split)
+        if config.data.lags == 0:
+            clusters = group_codes(frame[config.data.group_by])
     folds = None
     if fold_splits:
         # With a frame of its own, since `take_samples` removes columns from the other one.
-        own = FittedTable(frame.copy(deep=False), file_order, preprocessing)
+        own = FittedTable(frame.copy(deep=False), file_order, preprocessing, clusters)
         folds = Folds(own, types.features, fold_splits)
     order = _order_column(config.data)
     test_path = config.data.test_path
-    table = FittedTable(frame, file_order, preprocessing)
+    table = FittedTable(frame, file_order, preprocessing, clusters)
     notes += table.notes_on_filled(np.concatenate([*split.rows.values()]))
     train, validation, test = table.take_samples(
         [split.train, split.validation, split.test if test_path is None else split.test[:0]], order

@@ -47,7 +47,8 @@ class Samples:
     file, from 0. outside, unseen: how many rows have a value outside the training range, or a
     category not seen in training, by column. order: (S,) the column that orders or splits the rows,
     as in the file. groups: (S,) the column that tells several series apart. weights: (S,) float64,
-    above 0; None: all rows weigh the same.
+    above 0; None: all rows weigh the same. clusters: (S,) a number that rows of one group share, if
+    rows belong together.
     """
 
     inputs: NDArray[np.float32]
@@ -60,6 +61,7 @@ class Samples:
     order: "pd.Series | None" = None
     groups: "pd.Series | None" = None
     weights: Weights = None
+    clusters: Codes | None = None
 
     @property
     def values(self) -> NDArray[np.float64]:
@@ -81,12 +83,14 @@ class Samples:
 class FittedTable:
     """A table with the column names of the training file, in series order.
 
-    file_order: (N,) int64, the position in the table of each row of the file.
+    file_order: (N,) int64, the position in the table of each row of the file. clusters: (N,) the
+    group of each row, if rows that are no series belong together.
     """
 
     frame: "pd.DataFrame"
     file_order: Rows
     preprocessing: Preprocessing
+    clusters: Codes | None = None
 
     @cached_property
     def series(self) -> NDArray[np.float64] | None:
@@ -192,6 +196,7 @@ class FittedTable:
             places=self._places(rows),
             order=self.frame[order].iloc[rows] if order in self.frame else None,
             groups=None if self._group_by is None else self.frame[self._group_by].iloc[rows],
+            clusters=None if self.clusters is None else self.clusters[rows],
             weights=weights_of(self.frame, self.preprocessing.weight, rows),
         )
 

@@ -307,9 +307,15 @@ def evaluate_predictions(
 ) -> Evaluation:
     """Return the scores overall, per target or class, and of the baselines, and the verdict."""
     others = baseline_predictions(preprocessing, fitted, samples)
-    truth, weights = samples.targets, samples.weights
     evaluation = evaluate_against(
-        config, preprocessing, truth, predictions, others, members, weights=weights
+        config,
+        preprocessing,
+        samples.targets,
+        predictions,
+        others,
+        members,
+        weights=samples.weights,
+        clusters=samples.clusters,
     )
     odd = {"outside": dict(samples.outside), "unseen": dict(samples.unseen)}
     return evaluation.model_copy(update=odd)
