@@ -101,9 +101,10 @@ def evidence_of(
 def _early_best(history: History, budget: int) -> EarlyBest | None:
     """Return the best epoch if it is at the very start.
 
-    None if both losses merely stay where they were: then training had arrived.
+    None if both losses merely stay where they were: then training had arrived. None also where a
+    metric chose it, which says little of the losses.
     """
-    if history.validation is None or not len(history.epochs):
+    if history.validation is None or history.criterion is not None or not len(history.epochs):
         return None
     best, last = history.best_epoch, int(history.epochs[-1])
     place = int(np.searchsorted(history.epochs, best))

@@ -44,7 +44,7 @@ from ml2021.runs.checkpoints import load_checkpoint, restore_state, saved_baseli
 from ml2021.runs.directory import RunDirectory, write_text
 from ml2021.runs.summary import FoldScores
 from ml2021.training.loop import Saver, memory_errors, run_loop
-from ml2021.training.trainer import Trainer, objective_factors, to_dataset
+from ml2021.training.trainer import Trainer, build_score, objective_factors, to_dataset
 
 PACK_BYTES = 1 << 30
 """The memory of a pack of folds; more folds than fit are trained in further packs."""
@@ -178,7 +178,17 @@ def _train_pack(
         )
         save_seconds = data.config.train.save_seconds
         run_loop(
-            replace(trainer, hparams=hparams, state=state, train=train, validation=validation),
+            replace(
+                trainer,
+                hparams=hparams,
+                state=state,
+                train=train,
+                validation=validation,
+                score=build_score(
+                    data.config,
+                    [(f.preprocessing, f.validation) for f in folds for _ in range(members)],
+                ),
+            ),
             run,
             console,
             saver=Saver(lambda: write_last(path, data, state, stacked), save_seconds),

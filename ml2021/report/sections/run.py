@@ -159,7 +159,8 @@ def training_section(contents: ReportContents) -> Section:
             kept = ", ".join(f"{epoch:,}" for epoch in contents.best_epochs)
             caption += f" Losses are means over the ensemble members, whose best epochs are {kept}."
         elif history.validation is not None:
-            caption += f" The best epoch is {history.best_epoch:,}; its parameters are kept."
+            by = "" if config.train.metric == "loss" else f" by {config.train.metric}"
+            caption += f" The best epoch{by} is {history.best_epoch:,}; its parameters are kept."
         blocks.append(Picture("learning_curves", figure, caption))
     if "train" in contents.evaluations:
         rows = contents.evaluations["train"].rows
