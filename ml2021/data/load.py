@@ -147,6 +147,8 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
     if isinstance(preprocessing.target, ClassTarget) and (unseen := int((test.classes < 0).sum())):
         text = f"{plural(unseen, 'test row')} of a class without training rows, counted as wrong"
         notes.append(text)
+    for name, samples in (("validation", validation), ("test", test)):
+        notes += _notes_on_unfamiliar(name, samples)
     notes += [f"{plural(n, 'row')} excluded: {reason}" for reason, n in left_out.items() if n]
     return TrainingData(
         config=config,
@@ -272,6 +274,20 @@ def _order_column(data: schema.Data) -> str | None:
         has_thresholds = split.validation_from is not None or split.test_from is not None
         return split.column if has_thresholds else None
     return data.order_by
+
+
+def _notes_on_unfamiliar(split: str, samples: Samples) -> list[str]:
+    """Return notes on values of validation or test rows that training has not seen, as predict."""
+    notes = []
+    for counts, what in (
+        (samples.outside, "values outside the training range"),
+        (samples.unseen, "categories not seen in training"),
+    ):
+        if counts:
+            most = sorted(counts.items(), key=lambda pair: -pair[1])
+            columns = listed((f"{name} {count:,}" for name, count in most), 3)
+            notes.append(f"{split} rows with {what}: {columns} (of {len(samples):,})")
+    return notes
 
 
 def _notes_on_names(header: Header) -> list[str]:
