@@ -210,7 +210,7 @@ def with_config(data: TrainingData, loaded: LocatedConfig) -> TrainingData:
 def _read_in_order(
     data: schema.Data, selection: Selection
 ) -> tuple["pd.DataFrame", Rows, str, list[str]]:
-    """Return the rows in series order, the file order, the file's SHA-256, and notes on its numbers.
+    """Return the rows in series order, the file order, its SHA-256, and notes on numbers.
 
     The table as read is released here, which order_by would otherwise keep beside the sorted one.
     """
