@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from ml2021.config.schema import KFoldSplit
 from ml2021.data.csv.scan import TableFormat
 from ml2021.data.new_table import read_new_table
+from ml2021.data.preprocessing.records import ClassTarget
+from ml2021.data.preprocessing.transform import most_frequent
 from ml2021.data.samples import Samples
 from ml2021.errors import CheckpointError, ConfigError, DataError
 from ml2021.evaluation.scoring import Evaluation
@@ -90,6 +92,7 @@ def evaluate(csv: Path | None, run_path: Path | None, overrides: Sequence[str]) 
     table_format = model.table_format(overrides)
     task = model.preprocessing.task
     notes: list[str] = []
+    unseen_classes = ""
     folds = None
     if csv is None and isinstance(model.config.data.split, KFoldSplit):
         folds = _folds_of(run)
@@ -99,12 +102,15 @@ def evaluate(csv: Path | None, run_path: Path | None, overrides: Sequence[str]) 
         if csv is None:
             split, samples = reload_training_data(run, model, "name a CSV to score").scored_split
         else:
-            split, samples, notes = _rows_of(csv, model, table_format)
+            split, samples, notes, unseen_classes = _rows_of(csv, model, table_format)
         predictions = model.member_predictions(samples.inputs)
         evaluation, _ = evaluate_members(predictions, model.preprocessing, model.baselines, samples)
     notes += samples.notes
     if evaluation.confusion is not None and (unseen := int((samples.classes < 0).sum())):
-        notes.append(f"rows of a class never seen in training, counted as wrong: {unseen}")
+        examples = f" ({unseen_classes})" if unseen_classes else ""
+        notes.append(
+            f"rows of a class never seen in training, counted as wrong: {unseen:,}{examples}"
+        )
     return ScoredRows(run.path, split, task, evaluation, tuple(notes), folds)
 
 
@@ -122,8 +128,8 @@ def _folds_of(run: RunDirectory) -> FoldScores:
 
 def _rows_of(
     csv: Path, model: "TrainedModel", table_format: TableFormat
-) -> tuple[str, Samples, list[str]]:
-    """Return the rows of another file that can be scored, and notes."""
+) -> tuple[str, Samples, list[str], str]:
+    """Return the rows of another file that can be scored, notes, and examples of new classes."""
     matched = read_new_table(model.preprocessing, csv, table_format, "scored")
     rows = matched.table.scorable_rows()
     if not len(rows):
@@ -131,4 +137,9 @@ def _rows_of(
     notes = matched.notes()
     if unscored := len(matched.table.frame) - len(rows):
         notes.append(f"rows without a target or history, left out: {unscored}")
-    return str(csv), matched.table.samples(rows), notes
+    samples, target = matched.table.samples(rows), model.preprocessing.target
+    unseen_classes = ""
+    if isinstance(target, ClassTarget):
+        labels = matched.table.frame[target.name].iloc[rows]
+        unseen_classes = most_frequent(labels[samples.classes < 0])
+    return str(csv), samples, notes, unseen_classes

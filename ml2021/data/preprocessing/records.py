@@ -255,6 +255,12 @@ def value_text(value: str | float) -> str:
     return str(int(value)) if value == int(value) else repr(value)
 
 
+def shown_value(value: object) -> str:
+    """Return a category or class for a message, quoted where its ends would not be seen."""
+    text = value_text(value) if isinstance(value, str | float) else str(value)
+    return f"'{text}'" if text != text.strip() or "," in text or not text else text
+
+
 def describe_columns(preprocessing: Preprocessing) -> list[str]:
     """Return lines on how the columns are encoded."""
     numbers = [f for f in preprocessing.features if isinstance(f, NumberFeature)]
