@@ -42,12 +42,13 @@ def columns(seed: int = 0) -> dict[str, list[Cell]]:
 def model_of(data: TrainingData) -> TrainedModel:
     """Return a network with the parameters that a training starts from."""
     network = build_network(data.config.model, *data.preprocessing.sizes)
-    generator = torch.Generator().manual_seed(1)
+    theta = initial_parameters(network, [torch.Generator().manual_seed(1)])
     return TrainedModel(
         config=data.config,
         preprocessing=data.preprocessing,
         network=network,
-        theta=initial_parameters(network, [generator]),
+        theta=theta,
+        selected=theta,
         baselines=fit_baselines(data.preprocessing, data.train),
         residuals=None,
         data_sha256=data.data_sha256,

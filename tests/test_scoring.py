@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ml2021.config.loading import load_config_text
 from ml2021.data.preprocessing.records import (
     ClassTarget,
     NumberFeature,
@@ -22,6 +23,7 @@ from ml2021.evaluation.scoring import (
     to_predictions,
 )
 
+CONFIG = load_config_text("data: {path: t.csv, target: y}\nloss: mse\n", "c.yaml").config
 FEATURE = NumberFeature(
     name="x", mean=0.0, scale=1.0, fill=0.0, has_indicator=False, minimum=0.0, maximum=3.0
 )
@@ -96,7 +98,7 @@ def test_an_evaluation_of_numbers() -> None:
     truth = np.array([[2.0, 1.0], [8.0, 3.0]])
     predictions = np.array([[2.0, 2.0], [6.0, 3.0]])
     evaluation = evaluate_predictions(
-        fitted, fit_baselines(fitted, TRAIN), samples([1, 4], truth), predictions
+        CONFIG, fitted, fit_baselines(fitted, TRAIN), samples([1, 4], truth), predictions
     )
     assert evaluation.rows == 2
     assert evaluation.confusion is None
@@ -119,7 +121,7 @@ def test_evaluations_tell_whether_they_are_of_the_same_rows() -> None:
     def digest(truth: list[list[float]], predicted: float) -> str:
         rows = samples([1, 4], np.array(truth))
         predictions = np.full((2, 2), predicted)
-        return evaluate_predictions(fitted, baselines, rows, predictions).truth_sha256
+        return evaluate_predictions(CONFIG, fitted, baselines, rows, predictions).truth_sha256
 
     same = digest([[1.0, 2.0], [3.0, 4.0]], 0.0)
     assert digest([[1.0, 2.0], [3.0, 4.0]], 9.0) == same
@@ -131,7 +133,7 @@ def test_a_series_is_held_against_its_previous_value() -> None:
     fitted = preprocessing(REAL)
     truth = np.array([[2.0, 4.0]])
     rows = samples([1], truth, previous=np.array([1.0]))
-    evaluation = evaluate_predictions(fitted, fit_baselines(fitted, TRAIN), rows, truth)
+    evaluation = evaluate_predictions(CONFIG, fitted, fit_baselines(fitted, TRAIN), rows, truth)
     assert evaluation.baselines["previous_value"]["mae"] == pytest.approx((1 + 3) / 2)
     assert evaluation.scores["mae"] == 0.0
     assert evaluation.scores["r2"] is None
@@ -142,7 +144,11 @@ def test_an_evaluation_of_classes_counts_the_unseen_one_as_wrong() -> None:
     truth = np.array([0, 1, 1, -1])
     predictions = np.eye(3)[[0, 1, 0, 2]] * 0.4 + 0.2
     evaluation = evaluate_predictions(
-        fitted, fit_baselines(fitted, TRAIN_CLASSES), samples([0, 1, 2, 3], truth), predictions
+        CONFIG,
+        fitted,
+        fit_baselines(fitted, TRAIN_CLASSES),
+        samples([0, 1, 2, 3], truth),
+        predictions,
     )
     assert evaluation.scores["accuracy"] == 2 / 4
     assert evaluation.scores["log_loss"] is None
@@ -157,7 +163,7 @@ def test_least_squares_has_a_choice_of_class_but_no_probabilities() -> None:
     fitted = preprocessing(CLASSES)
     rows = samples([0, 3], np.array([0, 1]))
     evaluation = evaluate_predictions(
-        fitted, fit_baselines(fitted, TRAIN_CLASSES), rows, np.eye(3)[[0, 1]]
+        CONFIG, fitted, fit_baselines(fitted, TRAIN_CLASSES), rows, np.eye(3)[[0, 1]]
     )
     assert evaluation.baselines["least_squares"]["accuracy"] == 1.0
     assert evaluation.baselines["least_squares"]["log_loss"] is None

@@ -12,7 +12,7 @@ from ml2021.data.preprocessing.records import ClassTarget
 from ml2021.data.preprocessing.transform import most_frequent
 from ml2021.data.samples import Samples
 from ml2021.errors import CheckpointError, ConfigError, DataError
-from ml2021.evaluation.scoring import Evaluation
+from ml2021.evaluation.scoring import SPLITS, Evaluation
 from ml2021.formatting import echo, plural, score_table
 from ml2021.runs.directory import RunDirectory, chosen_run, open_run
 from ml2021.runs.summary import FoldScores, read_summary_if_ended
@@ -40,7 +40,7 @@ class ScoredRows:
 
     def to_json(self) -> dict[str, Any]:
         """Return the one JSON object that `--json` prints."""
-        evaluation = self.evaluation
+        evaluation, verdict = self.evaluation, self.evaluation.verdict
         found: dict[str, Any] = {
             "run": str(self.run),
             "split": self.split,
@@ -49,6 +49,7 @@ class ScoredRows:
             "scores": evaluation.scores,
             "targets": evaluation.targets,
             "baselines": evaluation.baselines,
+            "verdict": verdict and verdict.model_dump(mode="json"),
         }
         if evaluation.members:
             found["members"] = list(evaluation.members)
@@ -73,7 +74,8 @@ class ScoredRows:
             lines += ["", *score_table(f"network, by {kind}", shown)]
             if more := len(targets) - len(shown):
                 lines.append(f"and {more:,} more; --json lists them all")
-        return lines
+        split = {"folds": "held-out"}.get(self.split, self.split if self.split in SPLITS else "")
+        return [*lines, "", self.evaluation.verdict_words(split)]
 
 
 def evaluate(csv: Path | None, run_path: Path | None, overrides: Sequence[str]) -> ScoredRows:
@@ -101,10 +103,13 @@ def evaluate(csv: Path | None, run_path: Path | None, overrides: Sequence[str]) 
     with chosen_run(run, run_path):
         if csv is None:
             split, samples = reload_training_data(run, model, "name a CSV to score").scored_split
+            model = model.of_split(split)
         else:
             split, samples, notes, unseen_classes = _rows_of(csv, model, table_format)
         predictions = model.member_predictions(samples.inputs)
-        evaluation, _ = evaluate_members(predictions, model.preprocessing, model.baselines, samples)
+        evaluation, _ = evaluate_members(
+            predictions, model.config, model.preprocessing, model.baselines, samples
+        )
     notes += samples.notes
     if evaluation.confusion is not None and (unseen := int((samples.classes < 0).sum())):
         examples = f" ({unseen_classes})" if unseen_classes else ""

@@ -115,7 +115,8 @@ def finish(trainer: "Trainer", run: RunDirectory, console: Console, *, with_repo
     Raises RunInterruptedError after a signal, whenever it came; what was trained is saved.
     """
     from ml2021.runs.summary import write_record
-    from ml2021.training.trainer import open_metrics, train_and_score
+    from ml2021.training.final_model import train_and_score
+    from ml2021.training.trainer import open_metrics
 
     resume = f"Resume with: ml2021 train --resume {run.path}"
     with closing(open_metrics(trainer, run)) as metrics:

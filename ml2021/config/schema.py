@@ -418,6 +418,13 @@ class Train(Section):
     members: Count = 1
     """Number of ensemble members, trained together with seeds `seed`, `seed` + 1, ...; predictions
     are their mean."""
+    refit: bool = False
+    """Whether the final model is trained again, on training and validation rows together, for the
+    number of epochs that validation chose. Scores on validation rows, intervals and the diagnosis
+    stay those of the networks that had not seen them. With k-fold it always is."""
+    calibrate: bool = False
+    """Classification: whether the outputs are divided by the temperature that gives the lowest log
+    loss on held-out rows."""
     save_seconds: Positive = 30.0
     """Seconds between two checkpoints."""
     keep_path: bool = True

@@ -55,6 +55,16 @@ class Dataset:
         """Return the rows of a subset of the members, given by their indices (k,)."""
         return self if self.is_shared else Dataset(*(each[members] for each in self.tensors))
 
+    def joined(self, other: "Dataset") -> "Dataset":
+        """Return these rows and, behind them, those of the other dataset."""
+        import torch
+
+        rows = self.inputs.ndim - 2
+        return Dataset(
+            torch.cat([self.inputs, other.inputs], dim=rows),
+            torch.cat([self.targets, other.targets], dim=rows),
+        )
+
     def to(self, device: "torch.device") -> "Dataset":
         """Return the same rows on that device."""
         return Dataset(*(each.to(device) for each in self.tensors))

@@ -16,11 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from ml2021.config.schema import Config
+from ml2021.config.schema import ColumnSplit, Config, KFoldSplit
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, RealTargets, Record
 from ml2021.data.samples import Samples
 from ml2021.evaluation import baselines, metrics
 from ml2021.evaluation.metrics import CLASS_METRICS, REAL_METRICS, Scores
+from ml2021.evaluation.verdict import NETWORK, Verdict, judge, metrics_to_judge
+from ml2021.formatting import plural
 
 FittedBaselines = dict[str, NDArray[np.float64]]
 """What the baselines need: mean and median (T,) or class frequencies (C,), and the coefficients
@@ -72,13 +74,15 @@ class SplitScores(Record):
     """The scores of one set of rows, and those of the baselines on them.
 
     truth_sha256: the digest of the rows' true answers; two that share it are of the same rows.
-    baselines: the scores of each baseline, by its name.
+    baselines: the scores of each baseline, by its name. verdict: on the network beside them; None
+    where it cannot be judged.
     """
 
     rows: Annotated[int, Field(ge=0)]
     truth_sha256: str
     scores: Scores
     baselines: dict[str, Scores]
+    verdict: Verdict | None = None
 
     @model_validator(mode="after")
     def _check_metrics(self) -> Self:
@@ -86,7 +90,18 @@ class SplitScores(Record):
             raise ValueError("scores that are not those of a task")
         if {tuple(scores) for scores in self.baselines.values()} != {tuple(self.scores)}:
             raise ValueError("baselines that are not scored like the network")
+        if self.verdict is not None:
+            each = (self.verdict.decides, *self.verdict.others)
+            if any(j.metric not in self.scores or j.baseline not in self.baselines for j in each):
+                raise ValueError("a verdict by other scores")
         return self
+
+    def verdict_words(self, split: str = "") -> str:
+        """Return the verdict in words; `split` is the kind of rows, empty for those of a file."""
+        if self.verdict is not None:
+            return " ".join(self.verdict.sentences(split))
+        rows = plural(self.rows, f"{split} row".strip())
+        return f"On {rows} the network cannot be compared with the baselines."
 
 
 class Evaluation(SplitScores):
@@ -115,7 +130,7 @@ class Evaluation(SplitScores):
     def table(self) -> dict[str, Scores]:
         """Return the scores under the names that people read, the network's first."""
         alone = {ALONE: mean_scores(self.members)} if self.members else {}
-        return {"network": self.scores, **alone, **self.baselines}
+        return {NETWORK: self.scores, **alone, **self.baselines}
 
 
 def mean_scores(scores: Sequence[Scores]) -> Scores:
@@ -208,15 +223,16 @@ def score_each(
 
 
 def evaluate_predictions(
+    config: Config,
     preprocessing: Preprocessing,
     fitted: FittedBaselines,
     samples: Samples,
     predictions: NDArray[np.float64],
     members: Sequence[Scores] = (),
 ) -> Evaluation:
-    """Return the scores overall, per target or class, and of the baselines."""
+    """Return the scores overall, per target or class, and of the baselines, and the verdict."""
     others = baseline_predictions(preprocessing, fitted, samples)
-    return evaluate_against(preprocessing, samples.targets, predictions, others, members)
+    return evaluate_against(config, preprocessing, samples.targets, predictions, others, members)
 
 
 def baseline_predictions(
@@ -239,7 +255,20 @@ def baseline_predictions(
     return {**others, "least_squares": target.restore(linear)}
 
 
+def is_in_order(config: Config) -> bool:
+    """Whether the rows of a split are in the order of time, so that neighbours resemble another."""
+    data = config.data
+    if isinstance(data.split, KFoldSplit):
+        return False
+    has_thresholds = isinstance(data.split, ColumnSplit) and (
+        data.split.validation_from is not None or data.split.test_from is not None
+    )
+    is_series = data.lags > 0 or data.order_by is not None
+    return is_series or has_thresholds or data.split.method == "sequential"
+
+
 def evaluate_against(
+    config: Config,
     preprocessing: Preprocessing,
     truth: NDArray[np.float64] | NDArray[np.int64],
     predictions: NDArray[np.float64],
@@ -263,6 +292,14 @@ def evaluate_against(
         scores = metrics.regression_scores(values, predictions)
         targets = metrics.regression_scores_per_target(values, predictions, target.labels)
         scored = {name: metrics.regression_scores(values, p) for name, p in others.items()}
+    assert config.loss is not None
+    verdict = judge(
+        metrics_to_judge(config.loss.type, truth),
+        truth,
+        {NETWORK: predictions, **others},
+        {NETWORK: scores, **scored},
+        is_ordered=is_in_order(config),
+    )
     digest = hashlib.sha256(json.dumps(target.labels).encode())
     digest.update(np.ascontiguousarray(truth).data)
     return Evaluation(
@@ -270,6 +307,7 @@ def evaluate_against(
         truth_sha256=digest.hexdigest(),
         scores=scores,
         baselines=scored,
+        verdict=verdict,
         targets=targets,
         confusion=confusion,
         members=tuple(members),

@@ -58,7 +58,7 @@ def load_trajectory(
     than `most` points is thinned. `last` is the run's last checkpoint, if it is loaded already.
     Raises CheckpointError for a damaged path.
     """
-    best = model.theta[0].cpu().double()
+    best = model.selected[0].cpu().double()
     path = best.new_empty(0, len(best))
     if last is None:
         if not is_there(run.last):  # not trained
