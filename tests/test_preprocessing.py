@@ -94,6 +94,7 @@ def test_statistics_of_a_number_by_hand() -> None:
         has_indicator=True,
         minimum=1.0,
         maximum=6.0,
+        missing=1,
     )
 
 
@@ -131,7 +132,14 @@ def test_a_constant_column_has_scale_1_and_a_note(value: float) -> None:
 def test_a_column_without_training_values() -> None:
     (feature,), notes = fit({"x": [None, None, 5.0]}, [0, 1])
     assert feature == NumberFeature(
-        name="x", mean=0.0, scale=1.0, fill=0.0, has_indicator=True, minimum=0.0, maximum=0.0
+        name="x",
+        mean=0.0,
+        scale=1.0,
+        fill=0.0,
+        has_indicator=True,
+        minimum=0.0,
+        maximum=0.0,
+        missing=2,
     )
     assert [note.endswith("x") for note in notes] == [True]
     assert number({"x": [None, 5.0]}, [0]).has_indicator
@@ -194,7 +202,10 @@ def test_one_hot_by_hand() -> None:
     ]
     assert encoded.missing == {"t": 1, "n": 1}
     assert encoded.unseen == {"t": 2, "n": 1}
-    assert [note.rpartition(": ")[2] for note in encoded.notes()] == ["t 1, n 1", "t 2, n 1"]
+    assert [note.rpartition(": ")[2] for note in encoded.notes()] == [
+        "t 1, n 1",
+        "t 2 (maybe × 1, YES × 1), n 1 (2 × 1)",
+    ]
 
 
 def test_a_category_without_training_values_is_no_input() -> None:

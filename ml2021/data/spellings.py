@@ -65,6 +65,8 @@ def _spelled_otherwise(column: "pd.Series", known: "tuple[str | float, ...]") ->
         if (positions_of(values, storage, part) >= 0).any():
             return None
     counts = column.value_counts()
+    if counts.empty:
+        return None
     here, there = ([value_text(value) for value in each] for each in (counts.index, known))
     alike = _is_another_spelling(here[:_MOST_COMPARED], there)
     if not alike and counts.sum() < _TOO_MANY:

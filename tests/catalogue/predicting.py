@@ -219,7 +219,7 @@ CASES = [
         given=(columns("new.csv", colour=["purple"] * 3),),
         command=PREDICT,
         code=0,
-        lines=("  - categories not seen in training, encoded as none: colour 3 (purple 3)",),
+        lines=("  - categories not seen in training, encoded as none: colour 3 (purple × 3)",),
         leaves=(OUTPUT,),
     ),
     Case(
@@ -228,7 +228,7 @@ CASES = [
         given=(columns("new.csv", kind=["other"] * 4),),
         command="evaluate new.csv --run runs/classes",
         code=0,
-        lines=("  - rows of a class never seen in training, counted as wrong: 4 (other 4)",),
+        lines=("  - rows of a class never seen in training, counted as wrong: 4 (other × 4)",),
     ),
     refused(
         49,

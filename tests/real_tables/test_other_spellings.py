@@ -112,7 +112,7 @@ def test_new_values_are_counted_and_named(folder: Path) -> None:
     write_rows(folder / "new.csv", rows)
     said = run_well(folder, "predict", "new.csv", "--run", "y", "--output", "-").stderr
     (line,) = [line for line in said.splitlines() if "not seen" in line]
-    assert all(text in line for text in ("town 19", "Basel 9", "Chur 5", "Olten 2"))
+    assert all(text in line for text in ("town 19", "Basel × 9", "Chur × 5", "Olten × 2"))
     assert "Thun" not in line
 
     rows = dict(table(20)) | {"town": [*towns, "Bern"]}
@@ -130,7 +130,7 @@ def test_new_classes_are_counted_and_named(folder: Path) -> None:
     rows = dict(table(19)) | {"income": ["50M"] * 12 + ["60M"] * 7}
     write_rows(folder / "new.csv", rows)
     done = run_well(folder, "evaluate", "new.csv", "--run", "income")
-    assert "50M 12, 60M 7" in done.stderr
+    assert "50M × 12, 60M × 7" in done.stderr
 
 
 def test_one_known_value_is_enough_however_late(folder: Path) -> None:

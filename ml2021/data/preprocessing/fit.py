@@ -56,7 +56,7 @@ def fit_features(
             fitted.append(_fit_categories(feature.name, values.dropna(), max_categories))
             continue
         known = values.dropna().to_numpy(np.float64)
-        has_missing = known.size < len(values)
+        missing = len(values) - known.size
         if known.size == 0:
             known = np.zeros(1)
         mean, scale = _moments(known)
@@ -72,9 +72,10 @@ def fit_features(
                 mean=mean,
                 scale=scale or 1.0,
                 fill=float(np.median(known)),
-                has_indicator=has_missing,
+                has_indicator=missing > 0,
                 minimum=float(known.min()),
                 maximum=float(known.max()),
+                missing=missing,
             )
         )
     if constant:

@@ -29,7 +29,8 @@ class Record(BaseModel):
 class NumberFeature(Record):
     """x -> (x − mean) / scale. A missing x is filled first, and flagged if training had any.
 
-    edges: of the pieces beside it (`preprocessing.pieces`), none if there are no pieces.
+    missing: the number of training rows without it. edges: of the pieces beside it
+    (`preprocessing.pieces`), none if there are no pieces.
     """
 
     kind: Literal["number"] = "number"
@@ -40,6 +41,7 @@ class NumberFeature(Record):
     has_indicator: bool
     minimum: float
     maximum: float
+    missing: Annotated[int, Field(ge=0)] = 0
     edges: tuple[float, ...] = ()
 
     @model_validator(mode="after")
@@ -268,7 +270,7 @@ def describe_columns(preprocessing: Preprocessing) -> list[str]:
     columns = {
         "standardised": [f.name for f in numbers],
         "missing values filled with the median and flagged": [
-            f.name for f in numbers if f.has_indicator
+            f"{f.name} ({f.missing:,})" for f in numbers if f.has_indicator
         ],
         "in pieces as well": [f"{f.name} ({len(f.edges) - 1})" for f in numbers if f.edges],
         "one-hot": [f"{f.name} ({len(f.categories)})" for f in categories if not f.rarer],

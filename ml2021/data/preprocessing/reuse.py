@@ -48,10 +48,11 @@ def reuse(own: Preprocessing, other: Preprocessing) -> Preprocessing:
     The two must have no `incompatibilities`. Column positions, names in the header, training
     ranges and the output shape remain those of `own`.
     """
-    ranges = {f.name: f.model_dump(include={"minimum", "maximum"}) for f in own.features}
+    kept = {"minimum", "maximum", "missing"}
+    ranges = {f.name: f.model_dump(include=kept) for f in own.features}
     features = tuple(f.model_copy(update=ranges[f.name]) for f in other.features)
-    kept = own.target.model_dump(include={"label", "labels", "shape"})
-    target = other.target.model_copy(update=kept)
+    labels = own.target.model_dump(include={"label", "labels", "shape"})
+    target = other.target.model_copy(update=labels)
     history = other.history
     if history is not None:
         assert own.history is not None

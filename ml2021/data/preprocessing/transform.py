@@ -193,9 +193,9 @@ def _encode_categories(
 
 
 def most_frequent(values: "pd.Series") -> str:
-    """Return the three most frequent values with their counts, for a message: `red 3, blue 1`."""
+    """Return the three most frequent values and their counts, as `red × 3, blue × 1`."""
     counts = values.value_counts()
-    return listed((f"{shown_value(value)} {count:,}" for value, count in counts.items()), 3)
+    return listed((f"{shown_value(value)} × {count:,}" for value, count in counts.items()), 3)
 
 
 def positions_of(
