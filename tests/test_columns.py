@@ -136,7 +136,7 @@ def types_of(
     selection, problems = select(header_of(*columns), target=target)
     assert not problems
     return infer_column_types(
-        frame_of(columns), selection, task=task, lags=lags, max_categories=100
+        frame_of(columns), selection, task=task, lags=lags, max_categories=100, dates=[]
     )
 
 

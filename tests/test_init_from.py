@@ -282,7 +282,8 @@ def classes(*values: str, storage: str = "text") -> Preprocessing:
 
 
 def lagged(lags: int, horizon: int = 1) -> Preprocessing:
-    history = History(lags=lags, horizon=horizon, mean=0, scale=1, order_by=None)
+    used = tuple(range(1, lags + 1))
+    history = History(lags=lags, used=used, horizon=horizon, mean=0, scale=1, order_by=None)
     return preprocessing(history=history)
 
 

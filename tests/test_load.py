@@ -151,7 +151,7 @@ def test_lags_by_hand(tmp_path: Path) -> None:
     values = wave(60)
     data = load_table(tmp_path, columns, "  target: y", "  lags: 7", "  split: {test: 0.25}")
     assert data.notes == (
-        "excluded: day (dates or times)",
+        "excluded: day (dates or times; see data.dates)",
         "7 rows excluded: too close to the ends for 7 lags",
     )
     split = data.split

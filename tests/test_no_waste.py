@@ -267,7 +267,7 @@ def test_encoded_columns_are_freed() -> None:
     names, rows = [f"x{index}" for index in range(8)], 1000
     table = {name: pd.Series(np.random.default_rng(0).standard_normal(rows)) for name in names}
     features = [FeatureColumn(name, "number") for name in names]
-    fitted, _ = fit_features(pd.DataFrame(table), features, np.arange(rows))
+    fitted = fit_features(pd.DataFrame(table), features, np.arange(rows)).features
     preprocessing = Preprocessing(
         task="regression",
         features=tuple(fitted),

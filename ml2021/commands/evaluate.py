@@ -53,7 +53,7 @@ class ScoredRows:
             "scores": evaluation.scores,
             "targets": evaluation.targets,
             "baselines": evaluation.baselines,
-            "verdict": verdict and verdict.model_dump(mode="json"),
+            "verdict": verdict and verdict.model_dump(mode="json", exclude_defaults=True),
         }
         if evaluation.members:
             found["members"] = list(evaluation.members)

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ml2021.commands.prediction_csv import Predictions, notes_on_escapes, prediction_columns, to_csv
 from ml2021.console import write_result
+from ml2021.data.dates import with_next_rows
 from ml2021.data.new_table import NewTable, read_new_table
 from ml2021.data.preprocessing.records import ClassTarget
 from ml2021.data.preprocessing.transform import encode_inputs
@@ -194,6 +195,8 @@ def _predict_table(
         str(name): _carried_column(column, in_order, ahead)
         for name, column in matched.carried.items()
     }
+    if not model.config.train.spread:
+        predictions = replace(predictions, spread=None)
     columns |= prediction_columns(model.preprocessing.target, predictions, columns)
     notes += notes_on_escapes(model.preprocessing.target)
     return to_csv(columns), len(predictions.values), [*matched.notes(), *notes]
@@ -215,18 +218,26 @@ def _forecast(
     history = preprocessing.history
     assert history is not None
     assert table.series is not None
+    frame, dates = table.frame, preprocessing.dates
     if ahead and preprocessing.features:
-        raise DataError(
-            f"{source}: --ahead cannot know {echo(preprocessing.features[0].name)} in future rows; "
-            "append those rows to the CSV with an empty target"
-        )
+        unknown = [date.name for date in dates]
+        unknown += [
+            f.name for f in preprocessing.features if f.name not in preprocessing.parts_of_dates
+        ]
+        longer = with_next_rows(frame, dates, ahead) if len(unknown) == len(dates) else None
+        if longer is None:
+            raise DataError(
+                f"{source}: --ahead cannot know {echo(unknown[-1])} in future rows; "
+                "append those rows to the CSV with an empty target"
+            )
+        frame = longer
     series = np.append(table.series, np.full(ahead, np.nan))
     known = np.flatnonzero(~np.isnan(series))
     end = int(known[-1]) + 1 if known.size else 0
     predictions = np.full((len(series), preprocessing.target.width), np.nan)
     spread = None if len(model.theta) == 1 else np.full_like(predictions, np.nan)
     rows = known_histories(series[:end], history.lags)
-    encoded = encode_inputs(preprocessing, table.frame, rows, series)
+    encoded = encode_inputs(preprocessing, frame, rows, series)
 
     def predict_rows(rows: NDArray[np.int64], inputs: NDArray[np.float32]) -> None:
         predictions[rows], spread_of_rows = model.predict_with_spread(inputs)
@@ -240,7 +251,7 @@ def _forecast(
         if row < history.lags or np.isnan(series[row - history.lags : row]).any():
             continue
         one = np.array([row])
-        predict_rows(one, encode_inputs(preprocessing, table.frame, one, series).inputs)
+        predict_rows(one, encode_inputs(preprocessing, frame, one, series).inputs)
         series[row] = predictions[row, 0]
     if empty := int(np.isnan(predictions[:, 0]).sum()):
         notes.append(f"rows without a complete history of {history.lags}, left empty: {empty}")

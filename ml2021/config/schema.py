@@ -109,9 +109,19 @@ class Piecewise(Section):
     and wide tables fewer: all columns together at most 1,024."""
 
 
+class Auto(Section):
+    """Standardised numbers or pieces as well, whichever is better on held-out rows."""
+
+    type: Literal["auto"] = "auto"
+    """`auto`: `standardise` or `piecewise`, by a short trial on held-out training rows."""
+
+
 Numbers = Annotated[
-    Standardise | Piecewise, Field(discriminator="type"), short_for("type", "piecewise")
+    Standardise | Piecewise | Auto, Field(discriminator="type"), short_for("type", "piecewise")
 ]
+
+
+DatePart = Literal["year", "month", "day", "weekday", "hour", "elapsed"]
 
 
 class Data(Section):
@@ -143,6 +153,11 @@ class Data(Section):
     max_categories: Annotated[int, Field(ge=2)] = 100
     """Most inputs of a column of categories. If the training rows have more categories, the rarer
     ones share one input, "other". Columns that are all but identifiers are not used at all."""
+    dates: list[DatePart] | None = None
+    """Parts of date columns to predict from: `year`, `day` (of the month) and `elapsed` (days since
+    the first training row) as numbers; `month`, `weekday` (1 is Monday) and `hour` as categories.
+    An empty list leaves date columns out; null is year, month, weekday and hour, or nothing with
+    lags."""
     numbers: Numbers = Standardise()
     """How numbers become inputs."""
     lags: Index = 0
@@ -418,6 +433,9 @@ class Train(Section):
     members: Count = 1
     """Number of ensemble members, trained together with seeds `seed`, `seed` + 1, ...; predictions
     are their mean."""
+    spread: bool | None = None
+    """Whether `predict` writes the standard deviation over the members beside each prediction;
+    null: if `members` is set, and not where a preset chose them."""
     refit: bool = False
     """Whether the final model is trained again, on training and validation rows together, for the
     number of epochs that validation chose. Scores on validation rows, intervals and the diagnosis
@@ -458,6 +476,10 @@ class Config(Section):
     """The table, its columns and its split."""
     task: Literal["auto", "regression", "classification", "structured"] = "auto"
     """Whether to predict a number, a class or several numbers; `auto` infers it from the target."""
+    preset: Literal["fast", "default", "best"] = "default"
+    """What the keys that are not set default to, for stacks of ReLUs without lags: `fast`, one
+    network as the other defaults here say; `default`, a few members, the number of epochs by the
+    number of rows, and `data.numbers: auto`; `best`, more of all, as accurate as it gets."""
     model: Model = ReluStack()
     """The network."""
     loss: Loss | None = None

@@ -6,23 +6,25 @@ from training rows (means, categories, classes) is in `ml2021.data.preprocessing
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from ml2021.config.schema import Task
+from ml2021.config.schema import DatePart, Task
+from ml2021.data.dates import NUMBERS, date_form, fit_dates
 from ml2021.data.labels import notes_on_labels, why_identifiers
+from ml2021.data.preprocessing.records import DateFeature, DateForm
 from ml2021.data.resolve import Selection
 from ml2021.data.series import is_date
-from ml2021.data.tables import is_number
+from ml2021.data.tables import Rows, is_number
 from ml2021.errors import DataError
 from ml2021.formatting import echo, listed
 
 if TYPE_CHECKING:
     import pandas as pd
 
-ColumnType = Literal["number", "category"]
+ColumnType = Literal["number", "category", "date"]
 _FEW_CLASSES = 20
 _FEWEST_PIXELS = 16
 _NUMBERED = re.compile(r"(.*?)\d+")
@@ -31,11 +33,15 @@ _NUMBER = r"\s*[+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][+-]?\d+)?\s*"
 
 @dataclass(frozen=True)
 class FeatureColumn:
-    """A feature and its type. The pixel columns of one `group` are numbers that share a scale."""
+    """A feature and its type. The pixel columns of one `group` are numbers that share a scale.
+
+    form: how the dates of a "date" are written.
+    """
 
     name: str
     type: ColumnType
     group: str | None = None
+    form: DateForm | None = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,7 @@ class ColumnTypes:
     features: tuple[FeatureColumn, ...]
     task: Task
     notes: tuple[str, ...]
+    dates: tuple[DateFeature, ...] = ()
 
 
 def infer_column_types(
@@ -54,6 +61,7 @@ def infer_column_types(
     task: Literal["auto", "regression", "classification", "structured"],
     lags: int,
     max_categories: int,
+    dates: Sequence[DatePart],
 ) -> ColumnTypes:
     """Infer the type of every feature, and the task.
 
@@ -67,13 +75,17 @@ def infer_column_types(
         for group in dict.fromkeys(pixels.values())
     ]
     for name in selection.features:
-        is_pixel = name in pixels
+        is_pixel, form = name in pixels, None
         found = ("number", "") if is_pixel else _feature_type(frame[name], max_categories)
         column_type, reason = found
+        if column_type == "date":
+            if dates:
+                form, reason = date_form(frame[name].dropna().drop_duplicates())
+            column_type = "date" if form is not None else None
         if column_type is None:
             excluded.setdefault(reason, []).append(name)
         else:
-            features.append(FeatureColumn(name, column_type, pixels.get(name)))
+            features.append(FeatureColumn(name, column_type, pixels.get(name), form))
     notes += [f"excluded: {listed(names)} ({reason})" for reason, names in excluded.items()]
     for feature in features:
         if feature.type == "category" and not is_number(column := frame[feature.name]):
@@ -92,10 +104,10 @@ def infer_column_types(
             f"{echo(selection.targets[0])}: no column is left to predict it from; "
             "see data.features and data.exclude"
         )
-    if lags and features:
-        come = "comes" if len(features) == 1 else "come"
+    if lags and (present := [f.name for f in features if f.type != "date"]):
+        come = "comes" if len(present) == 1 else "come"
         notes.append(
-            f"{listed([f.name for f in features])} {come} from the predicted row and must be known "
+            f"{listed(present)} {come} from the predicted row and must be known "
             "at prediction time; exclude what is not with data.exclude"
         )
     return ColumnTypes(tuple(features), _infer_task(frame, selection, task, notes), tuple(notes))
@@ -111,10 +123,40 @@ def _feature_type(column: "pd.Series", max_categories: int) -> tuple[ColumnType 
         is_category = values.size == 2 and len(present) > 2  # two rows are too few to tell
         return ("category" if is_category else "number"), ""
     if is_date(present.unique()):
-        return None, "dates or times"
+        return "date", "dates or times; see data.dates"
     if why := why_identifiers(present, max_categories):
         return None, why
     return "category", ""
+
+
+def with_date_parts(
+    types: ColumnTypes, frame: "pd.DataFrame", parts: Sequence[DatePart], rows: Rows
+) -> ColumnTypes:
+    """Return the types with the parts of dates as features of their own, after their column.
+
+    `rows` are those that train. A part whose name is already that of a column is left out.
+    """
+    features, dates, notes = [], [], list(types.notes)
+    for feature in types.features:
+        if feature.form is None:
+            features.append(feature)
+            continue
+        date = fit_dates(feature.name, feature.form, frame[feature.name], parts, rows)
+        taken = [name for name in date.features if name in frame]
+        if taken:
+            notes.append(f"{listed(taken)}: already a column, so that part of the date is not made")
+            kept = (
+                part
+                for part, name in zip(date.parts, date.features, strict=True)
+                if name not in taken
+            )
+            date = date.model_copy(update={"parts": tuple(kept)})
+        dates.append(date)
+        features += [
+            FeatureColumn(name, "number" if part in NUMBERS else "category")
+            for part, name in zip(date.parts, date.features, strict=True)
+        ]
+    return replace(types, features=tuple(features), notes=tuple(notes), dates=tuple(dates))
 
 
 def _numbers_in_text(column: "pd.Series") -> int:

@@ -11,15 +11,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ml2021.config import schema
-from ml2021.data.column_types import infer_column_types
+from ml2021.data.column_types import infer_column_types, with_date_parts
 from ml2021.data.csv.scan import Header
+from ml2021.data.dates import with_parts
 from ml2021.data.folds import split_rows_in_folds
 from ml2021.data.groups import note_on_both, note_on_groups
 from ml2021.data.new_table import read_new_table
 from ml2021.data.preprocessing.fit import fit_preprocessing
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, describe_columns
 from ml2021.data.preprocessing.reuse import reuse_if_compatible
-from ml2021.data.resolve import LocatedConfig, check_columns, resolve_config, table_format_of
+from ml2021.data.presets import fill_preset
+from ml2021.data.resolve import (
+    LocatedConfig,
+    check_columns,
+    date_parts,
+    resolve_config,
+    table_format_of,
+)
 from ml2021.data.samples import FittedTable, Folds, Samples
 from ml2021.data.series import in_series_order, notes_on_order, usable_rows
 from ml2021.data.splits import Split, split_rows, without_unseen
@@ -78,10 +86,16 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
     frame, file_order, data_sha256 = _read_in_order(loaded.config.data, selection.used)
     task, lags = loaded.config.task, loaded.config.data.lags
     most = loaded.config.data.max_categories
-    types = infer_column_types(frame, selection, task=task, lags=lags, max_categories=most)
+    dates = date_parts(loaded.config.data)
+    types = infer_column_types(
+        frame, selection, task=task, lags=lags, max_categories=most, dates=dates
+    )
     config = resolve_config(loaded, types.task)
     rows, left_out = usable_rows(frame, selection, config.data)
     split = split_rows(config, frame, selection, rows)
+    types = with_date_parts(types, frame, dates, split.train)
+    frame = with_parts(frame, types.dates)
+    config = fill_preset(config, len(split.train))
     preprocessing, fit_notes = fit_preprocessing(config, header, frame, selection, types, split)
     if reuse is not None:
         preprocessing = reuse_if_compatible(preprocessing, reuse)
@@ -116,7 +130,7 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
 
     left_out |= split.left_out
     used = {feature.name for feature in preprocessing.features}
-    used |= {*selection.targets, *selection.extra}
+    used |= {*selection.targets, *selection.extra, *(d.name for d in preprocessing.dates)}
     if isinstance(preprocessing.target, ClassTarget) and (unseen := int((test.classes < 0).sum())):
         text = f"{plural(unseen, 'test row')} of a class without training rows, counted as wrong"
         notes.append(text)
@@ -169,7 +183,11 @@ def with_config(data: TrainingData, loaded: LocatedConfig) -> TrainingData:
     Raises ConfigError if the config does not fit the data.
     """
     assert data.config.task != "auto"
-    return replace(data, config=resolve_config(loaded, data.config.task))
+    config = fill_preset(resolve_config(loaded, data.config.task), len(data.split.train))
+    if isinstance(config.data.numbers, schema.Auto):  # decided once for all
+        numbers = {"numbers": data.config.data.numbers}
+        config = config.model_copy(update={"data": config.data.model_copy(update=numbers)})
+    return replace(data, config=config)
 
 
 def _read_in_order(data: schema.Data, columns: tuple[str, ...]) -> tuple["pd.DataFrame", Rows, str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from ml2021.data.csv.cells import StorageType
 from ml2021.data.csv.scan import TableFormat
 from ml2021.data.csv.source import changed_error
+from ml2021.data.dates import with_parts
 from ml2021.data.matching import explain_absent, match_columns
 from ml2021.data.preprocessing.records import (
     CategoryFeature,
@@ -66,7 +67,9 @@ def read_new_table(
     kinds: dict[str, StorageType] = {
         f.name: "number" if isinstance(f, NumberFeature) else f.storage
         for f in preprocessing.features
+        if f.name not in preprocessing.parts_of_dates
     }
+    kinds |= dict.fromkeys((date.name for date in preprocessing.dates), "text")
     history, target = preprocessing.history, preprocessing.target
     if history is not None or purpose == "scored":
         storage = target.storage if isinstance(target, ClassTarget) else "number"
@@ -105,10 +108,11 @@ def read_new_table(
         frame = read.frame[[*names]].rename(columns=names)
     if again.sha256 != read.sha256:
         raise changed_error(path)
-    known = {*found.values(), *carried}
+    left_out = {column.name for column in preprocessing.left_out}
+    known = {*carried, *(found[name] for name in found if name not in left_out)}
     ordered, file_order = in_series_order(frame, order_by)
     return NewTable(
-        table=FittedTable(ordered, file_order, preprocessing),
+        table=FittedTable(with_parts(ordered, preprocessing.dates), file_order, preprocessing),
         carried=again.frame[list(carried)],
         ignored=tuple(name for name in header.names if name not in known),
         sha256=read.sha256,

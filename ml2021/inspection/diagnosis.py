@@ -15,10 +15,12 @@ from ml2021.inspection.evidence import (
     CLEARLY,
     LEAST_GAP,
     Evidence,
+    are_harder,
     best_baseline,
     difficulty_ratio,
     error_of,
     is_worse,
+    linear_baseline,
 )
 from ml2021.runs.directory import RunDirectory
 from ml2021.runs.summary import read_environment
@@ -144,15 +146,18 @@ def _diagnose_training_error(evidence: Evidence) -> Diagnosis | None:
             f"{figures}. Training later reduced it to {number(lowest)}, but validation stopped "
             f"improving after epoch {evidence.best_epoch:,}, whose parameters are kept.",
         )
-    linear = error_of(metric, train.baselines["least_squares"])
+    if early := _diagnose_early_best(evidence):
+        return early
+    name = linear_baseline(train)
+    linear = None if name is None else error_of(metric, train.baselines[name])
     is_beaten_by_linear = linear is not None and error > linear * (1 + CLEARLY)
     is_linear = isinstance(config.model, schema.Linear)
-    # Least squares minimises squared errors, so it bounds a linear model's error only for numbers.
+    # The linear baseline has the lowest loss, not the highest accuracy, of all linear functions.
     if is_beaten_by_linear and not (is_linear and metric in HIGHER_IS_BETTER):
         return _found(
             "optimisation",
-            f"{figures}. The model can represent the least-squares fit, so capacity is not the "
-            "limit; training has not reached it.",
+            f"{figures}. The model can represent {_spaced(name)}, so capacity is not the limit; "
+            "training has not reached it.",
             "Next: more epochs, or another learning rate.",
             f"train.epochs={3 * config.train.epochs}"
             if evidence.is_falling
@@ -198,16 +203,22 @@ def _diagnose_held_out_error(evidence: Evidence) -> Diagnosis:
         f"{heading(metric)} is {number(train.scores[metric])} on the training rows and "
         f"{number(held.scores[metric])} on the {split} rows"
     )
-    before, after = (e.baselines["least_squares"][metric] for e in (train, held))
     beside = ""
-    if before is not None and after is not None:
-        beside = f"; least squares goes from {number(before)} to {number(after)}"
+    if (name := linear_baseline(held)) is not None:
+        before, after = (number(e.baselines[name][metric]) for e in (train, held))
+        beside = f"; {_spaced(name)} goes from {before} to {after}"
     ratio = difficulty_ratio(metric, train, held, evidence.inputs)
     if is_worse(metric, train_error * ratio, held):
         return _overfitting(evidence, f"{figures}{beside}.")
-    if lost := _diagnose_lost_gain(evidence):
-        return lost
+    if found := _diagnose_early_best(evidence) or _diagnose_lost_gain(evidence):
+        return found
     if not _is_random(config, split) and is_worse(metric, train_error, held):
+        if not are_harder(metric, ratio, held):
+            return _inconclusive(
+                f"{figures}{beside}; the baselines do not show whether this is overfitting or "
+                f"{split} rows that differ",
+                "Next: more rows, or other validation rows (data.split).",
+            )
         return _found(
             "mismatch",
             f"{figures}{beside}. The {split} rows are harder for the baselines too, so the gap is "
@@ -247,6 +258,29 @@ def _diagnose_held_out_error(evidence: Evidence) -> Diagnosis:
     )
 
 
+def _diagnose_early_best(evidence: Evidence) -> Diagnosis | None:
+    """Explain a best epoch at the very start: what came after it did not help."""
+    early = evidence.early
+    if early is None:
+        return None
+    training, validation = (
+        f"from {number(before)} to {number(after)}"
+        for before, after in (early.training, early.validation)
+    )
+    figures = (
+        f"the best epoch was {early.epoch:,} of {early.epochs:,}; after it the training loss went "
+        f"{training}, the validation loss {validation}"
+    )
+    if early.is_memorising:
+        return _overfitting(evidence, f"{figures}.")
+    return _found(
+        "optimisation",
+        f"{figures}. Training did not get further: the learning rate is probably too high.",
+        "Next: a lower learning rate.",
+        f"optimizer.lr={evidence.config.optimizer.lr / 3:.2g}",
+    )
+
+
 def _is_random(config: schema.Config, split: str) -> bool:
     """Whether the rows of that split were drawn at random, so that they cannot differ in kind."""
     is_own_file = split == "test" and config.data.test_path is not None
@@ -280,6 +314,10 @@ def _more_rows(evidence: Evidence, split: str) -> str:
     if _is_random(evidence.config, split):
         advice += " Another data.split.seed shows how much scores vary."
     return advice
+
+
+def _spaced(name: str | None) -> str:
+    return (name or "").replace("_", " ")
 
 
 def _compared(metric: str, evaluation: Evaluation, baseline: str) -> str:

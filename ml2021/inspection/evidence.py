@@ -19,6 +19,31 @@ LEAST_GAP = 0.1
 """By which share an error must exceed the training error to count as overfitting."""
 
 
+EARLY = 0.1
+"""The share of the trained epochs that is the very start of training."""
+EARLY_OF_BUDGET = 0.05
+"""The same of the epochs that were configured: early stopping may have left few."""
+
+
+@dataclass(frozen=True)
+class EarlyBest:
+    """A best epoch at the very start: of how many, and the losses there and at the end.
+
+    Each pair of losses is that of the best epoch and that of the last one.
+    """
+
+    epoch: int
+    epochs: int
+    training: tuple[float, float]
+    validation: tuple[float, float]
+
+    @property
+    def is_memorising(self) -> bool:
+        """Whether the training loss went on falling while the validation loss did not."""
+        before, after = self.training
+        return after < before * (1 - LEAST_GAP)
+
+
 @dataclass(frozen=True)
 class Evidence:
     """What a diagnosis rests on.
@@ -26,7 +51,8 @@ class Evidence:
     metric: the one that decides the verdict. evaluations: by split. inputs, parameters: how many
     the network has. lowest_training: the lowest training loss of any epoch as a value of the
     metric, None if the two do not correspond. is_falling: whether the last of the configured epochs
-    was the best. is_rising: whether the training loss ended higher than it began.
+    was the best. is_rising: whether the training loss ended higher than it began. early: a best
+    epoch at the very start; None for a later one.
     """
 
     config: schema.Config
@@ -38,6 +64,7 @@ class Evidence:
     lowest_training: float | None
     is_falling: bool
     is_rising: bool = False
+    early: EarlyBest | None = None
 
 
 def evidence_of(
@@ -65,7 +92,26 @@ def evidence_of(
         lowest_training=lowest,
         is_falling=history.validation is not None and history.best_epoch == config.train.epochs,
         is_rising=len(history.training) > 1 and history.training[-1] > history.training[0],
+        early=_early_best(history, config.train.epochs),
     )
+
+
+def _early_best(history: History, budget: int) -> EarlyBest | None:
+    """Return the best epoch if it is at the very start.
+
+    None if both losses merely stay where they were: then training had arrived.
+    """
+    if history.validation is None or not len(history.epochs):
+        return None
+    best, last = history.best_epoch, int(history.epochs[-1])
+    place = int(np.searchsorted(history.epochs, best))
+    if best == last or best > max(EARLY * last, EARLY_OF_BUDGET * budget):
+        return None
+    training = float(history.training[place]), float(history.training[-1])
+    validation = float(history.validation[place]), float(history.validation[-1])
+    if all(abs(after - before) <= CLEARLY * before for before, after in (training, validation)):
+        return None
+    return EarlyBest(best, last, training, validation)
 
 
 def deciding_metric(evaluations: Mapping[str, Evaluation]) -> str:
@@ -100,11 +146,26 @@ def is_worse(metric: str, expected: float, evaluation: Evaluation) -> bool:
     return error - expected > max(least, 2 * own)
 
 
+def are_harder(metric: str, ratio: float, there: Evaluation) -> bool:
+    """Whether a `difficulty_ratio` is more than chance: the baselines drift, not only the network.
+
+    An error that chance has changed by that factor would be significantly worse, too.
+    """
+    error = error_of(metric, there.scores)
+    return error is not None and is_worse(metric, error / ratio, there)
+
+
+def linear_baseline(evaluation: Evaluation) -> str | None:
+    """Return the name of the linear baseline; None where it was left out."""
+    names = ("least_squares", "logistic_regression")
+    return next((name for name in names if name in evaluation.baselines), None)
+
+
 def difficulty_ratio(metric: str, here: Evaluation, there: Evaluation, inputs: int) -> float:
     """Return the factor, at least 1, by which the rows `there` are harder for every baseline.
 
-    Later rows of a series can be: an increase that all baselines share is no overfitting. Least
-    squares alone decides if it has at least ten rows `here` per input, since it cannot overfit
+    Later rows of a series can be: an increase that all baselines share is no overfitting. The
+    linear one alone decides if it has at least ten rows `here` per input, since it cannot overfit
     much then.
     """
     factors = {}
@@ -114,5 +175,5 @@ def difficulty_ratio(metric: str, here: Evaluation, there: Evaluation, inputs: i
             factors[name] = after / before
     least = min(factors.values(), default=1.0)
     if here.rows >= 10 * (inputs + 1):
-        least = max(least, factors.get("least_squares", 1.0))
+        least = max(least, factors.get(linear_baseline(here) or "", 1.0))
     return max(1.0, least)

@@ -176,7 +176,7 @@ def _collect(
         evaluations=evaluations,
         summary=summary,
         history=read_metrics(run),
-        notes=() if data is None else data.notes,
+        notes=summary.notes if summary is not None else () if data is None else data.notes,
         unused=() if data is None else data.unused,
         rows=rows,
         held_out=held_out,

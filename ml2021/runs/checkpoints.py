@@ -24,7 +24,7 @@ from ml2021.data.load import TrainingData
 from ml2021.data.preprocessing.records import Preprocessing
 from ml2021.engine.state import TrainingState, ensemble_members
 from ml2021.errors import CheckpointError
-from ml2021.evaluation.scoring import FittedBaselines, baseline_shapes
+from ml2021.evaluation.scoring import OPTIONAL, FittedBaselines, baseline_shapes
 from ml2021.files import replace_file
 from ml2021.runs.directory import RunDirectory, read_bytes
 
@@ -258,7 +258,8 @@ def saved_baselines(checkpoint: Checkpoint, folds: int | None = None) -> FittedB
     shapes = {name: values.shape for name, values in baselines.items()}
     leading = () if folds is None else (folds,)
     expected = baseline_shapes(checkpoint.description.preprocessing)
-    if shapes != {name: (*leading, *shape) for name, shape in expected.items()}:
+    lacking = OPTIONAL if shapes.keys().isdisjoint(OPTIONAL) else ()
+    if shapes != {name: (*leading, *s) for name, s in expected.items() if name not in lacking}:
         raise CheckpointError(
             f"{checkpoint.path}: its baselines do not fit its preprocessing; train the run again"
         )

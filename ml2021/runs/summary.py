@@ -186,7 +186,8 @@ class RunSummary(Record):
     session. scores: by split. classes: their labels. members: of an ensemble. interval: None for
     classes and where no rows calibrate intervals. final_epochs: of the final model, if it was
     trained again with the validation rows. temperature: what its outputs were divided by.
-    piecewise: of a network that was not trained.
+    piecewise: of a network that was not trained. notes: on the data and the baselines, as printed
+    before training.
     """
 
     format_version: Literal[3] = FORMAT_VERSION
@@ -207,6 +208,7 @@ class RunSummary(Record):
     temperature: Annotated[float, Field(gt=0)] | None = None
     cross_validation: FoldScores | None = None
     piecewise: PiecewiseFacts | None = None
+    notes: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -150,7 +150,10 @@ def _train_pack(
         stacked = saved_baselines(last, len(folds))
         restore_state(state, last)
     else:
-        fitted = [fit_baselines(fold.preprocessing, fold.train) for fold in folds]
+        sizes = network.layout.parameters, len(data.train)
+        fitted = [
+            fit_baselines(data.config, fold.preprocessing, fold.train, *sizes) for fold in folds
+        ]
         stacked = {name: np.stack([each[name] for each in fitted]) for name in fitted[0]}
     if not state.is_finished(hparams):
         which = f"folds {indices[0] + 1} to {indices[-1] + 1}" if packs > 1 else "folds"

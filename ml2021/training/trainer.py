@@ -23,7 +23,7 @@ from ml2021.engine.state import Hyperparameters, TrainingState, ensemble_members
 from ml2021.errors import DivergenceError
 from ml2021.evaluation import intervals
 from ml2021.evaluation.ensembles import combine, evaluate_members, trained_predictions
-from ml2021.evaluation.scoring import FittedBaselines, fit_baselines, loss_unit
+from ml2021.evaluation.scoring import FittedBaselines, fit_baselines, loss_unit, notes_on_baselines
 from ml2021.runs.checkpoints import Checkpoint, Checkpoints, restore_state, saved_baselines
 from ml2021.runs.directory import RunDirectory
 from ml2021.runs.metrics_csv import MetricsWriter
@@ -79,13 +79,20 @@ def build_trainer(
         train, validation = to_datasets(data, device)
         keep_path = config.train.keep_path
         state = start(network, hparams, rows, train.inputs, theta=theta, keep_path=keep_path)
-        # Fitted once: on another number of cores least squares may differ in its last bits.
+        parameters = network.layout.parameters
+        # Fitted once: on another number of cores a baseline may differ in its last bits.
         if last is None:
-            baselines = fit_baselines(preprocessing, data.train)
+            baselines = fit_baselines(config, preprocessing, data.train, parameters)
         else:
             baselines = saved_baselines(last)
             restore_state(state, last)
     return Trainer(data, network, hparams, state, baselines, train, validation, threads, theta)
+
+
+def notes_of(trainer: Trainer) -> tuple[str, ...]:
+    """Return what is unusual about the data and the baselines, a line each."""
+    data = trainer.data
+    return (*data.notes, *notes_on_baselines(data.preprocessing, trainer.baselines))
 
 
 def environment(trainer: Trainer) -> Environment:
@@ -163,6 +170,7 @@ def summarise(trainer: Trainer, seconds: float, updates: int) -> RunSummary:
         scores=scores,
         classes=target.labels if isinstance(target, ClassTarget) else None,
         members=ensemble if len(ensemble) > 1 else (),
+        notes=notes_of(trainer),
         interval=interval,
     )
 

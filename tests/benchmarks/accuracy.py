@@ -148,10 +148,11 @@ def measure_ours(job: Job, folder: Path, on: str) -> dict[str, Any]:
     if on == "test" and scored["rows"] != len(job.split.test):
         raise RuntimeError(f"{scored['rows']} rows were scored, not {len(job.split.test)}")
     metrics = METRICS[table.task]
-    least = {name: scored["baselines"]["least_squares"].get(name) for name in metrics}
+    baselines = scored["baselines"]
+    linear = baselines.get("least_squares") or baselines.get("logistic_regression") or {}
     return {
         "scores": {name: scored["scores"][name] for name in metrics},
-        "least_squares": least,
+        "linear": {name: linear.get(name) for name in metrics},
         "cpu": usage.cpu_seconds,
     }
 
@@ -193,8 +194,8 @@ def report(
             system.name: [found[job.key] for job in own if job.system is system]
             for system in systems
         }
-        by_system["least squares"] = [
-            {"scores": one["least_squares"]} if "least_squares" in one else {}
+        by_system["linear baseline"] = [
+            {"scores": one["linear"]} if "linear" in one else {}
             for one in by_system[systems[0].name]
         ]
         base = [one.get("scores", {}).get(first) for one in next(iter(by_system.values()))]

@@ -22,7 +22,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     gaps = ["" if row % 10 == 0 else value for row, value in enumerate(x[:, 1])]
     columns = {"x1": x[:, 0], "x2": gaps, "y": (x.sum(axis=1) + 0.1).round(3)}
     write_rows(folder / "train.csv", columns)
-    write_rows(folder / "new.csv", {name: random.normal(size=30) for name in columns})
+    write_rows(folder / "new.csv", {name: random.normal(size=30).tolist() for name in columns})
     for name, split in (("run", "{}"), ("folds", "{method: kfold, folds: 3}")):
         (folder / f"{name}.yaml").write_text(f"data: {{{KEYS}, split: {split}}}\n{SMALL}")
         arguments = ("train", "--config", f"{name}.yaml", "--run-dir", name)
@@ -63,7 +63,8 @@ def test_rows_that_are_alike_by_chance_are_not_taken_for_the_same(tmp_path: Path
     random = np.random.default_rng(0)
     for name, rows in (("train", 200), ("new", 60)):
         flags = random.integers(0, 2, (rows, 2))
-        write_rows(tmp_path / f"{name}.csv", {"a": flags[:, 0], "b": flags[:, 1], "y": flags[:, 0]})
+        a, b = flags.T.tolist()
+        write_rows(tmp_path / f"{name}.csv", {"a": a, "b": b, "y": a})
     (tmp_path / "a.yaml").write_text(f"data: {{{KEYS}}}\n{SMALL}")
     run_well(tmp_path, "train", "--quiet", "--config", "a.yaml", "--run-dir", "run")
     assert "held out" not in notes(tmp_path, "new.csv")

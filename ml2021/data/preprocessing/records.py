@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ml2021.config.schema import Task
+from ml2021.config.schema import DatePart, Task
 from ml2021.data.csv.scan import Header
 from ml2021.formatting import echo, listed
 
 Positive = Annotated[float, Field(gt=0)]
+DateForm = Literal["year first", "day first", "month first"]
 
 
 class Record(BaseModel):
@@ -29,8 +30,10 @@ class Record(BaseModel):
 class NumberFeature(Record):
     """x -> (x − mean) / scale. A missing x is filled first, and flagged if training had any.
 
+    Without `has_value` its known values are constant in the training rows: only the flag is used.
     missing: the number of training rows without it. edges: of the pieces beside it
-    (`preprocessing.pieces`), none if there are no pieces.
+    (`preprocessing.pieces`), none if there are no pieces. centres: the mean of each piece on the
+    training rows.
     """
 
     kind: Literal["number"] = "number"
@@ -38,14 +41,18 @@ class NumberFeature(Record):
     mean: float
     scale: Positive
     fill: float
+    has_value: bool = True
     has_indicator: bool
     minimum: float
     maximum: float
     missing: Annotated[int, Field(ge=0)] = 0
     edges: tuple[float, ...] = ()
+    centres: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if len(self.centres) != max(0, len(self.edges) - 1):
+            raise ValueError("each piece must have a centre")
         if len(self.edges) in (1, 2) or any(low > high for low, high in pairwise(self.edges)):
             raise ValueError("edges must be none, or at least three, in ascending order")
         return self
@@ -53,9 +60,12 @@ class NumberFeature(Record):
     @property
     def inputs(self) -> tuple[str, ...]:
         """The names of the network's inputs: the value, whether it is missing, and each piece."""
-        missing = (f"{self.name} is missing",) if self.has_indicator else ()
+        names = (self.name, f"{self.name} is missing")
         ends = pairwise(map(value_text, self.edges))
-        return (self.name, *missing, *(f"{self.name} {low} to {high}" for low, high in ends))
+        return (
+            *names[not self.has_value : 1 + self.has_indicator],
+            *(f"{self.name} {low} to {high}" for low, high in ends),
+        )
 
 
 class CategoryFeature(Record):
@@ -83,13 +93,49 @@ class CategoryFeature(Record):
         return tuple(f"{self.name}={label}" for label in self.labels)
 
 
+class DateFeature(Record):
+    """A column of dates, of which each of `parts` is a feature: see `ml2021.data.dates`.
+
+    form: how its dates are written. origin: the first moment of the training rows in microseconds
+    since 1970.
+    """
+
+    name: str
+    form: DateForm
+    parts: tuple[DatePart, ...]
+    origin: int
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The names of the features."""
+        return tuple(f"{self.name} {part}" for part in self.parts)
+
+
 Feature = Annotated[NumberFeature | CategoryFeature, Field(discriminator="kind")]
 
 
+class LeftOut(Record):
+    """A feature of the config without an input: it is constant, or empty, in the training rows.
+
+    value: that constant, None without any. before: how many features precede it in the table.
+    pixel: whether it is one of the pixels of an image.
+    """
+
+    name: str
+    value: float | str | None
+    before: Annotated[int, Field(ge=0)]
+    pixel: bool = False
+
+
 class History(Record):
-    """The previous values of the target as inputs, standardised like the target."""
+    """The previous values of the target as inputs, standardised like the target.
+
+    lags: how many previous values a row needs. used: those that are inputs, as steps back; the
+    others are constant in the training rows.
+    """
 
     lags: Annotated[int, Field(ge=1)]
+    used: tuple[Annotated[int, Field(ge=1)], ...]
     horizon: Annotated[int, Field(ge=1)]
     mean: float
     scale: Positive
@@ -174,9 +220,11 @@ class Preprocessing(Record):
 
     task: Task
     features: tuple[Feature, ...]
+    left_out: tuple[LeftOut, ...] = ()
     history: History | None
     target: Annotated[RealTargets | ClassTarget, Field(discriminator="kind")]
     sources: dict[str, Source]
+    dates: tuple[DateFeature, ...] = ()
     width: Annotated[int, Field(ge=0)]
     numbered: bool
 
@@ -192,8 +240,7 @@ class Preprocessing(Record):
         named = tuple(name for feature in self.features for name in feature.inputs)
         if self.history is None:
             return named
-        lags = range(1, self.history.lags + 1)
-        return (*named, *(f"{self.target_columns[0]}−{lag}" for lag in lags))
+        return (*named, *(f"{self.target_columns[0]}−{lag}" for lag in self.history.used))
 
     @property
     def plain_inputs(self) -> list[int]:
@@ -210,10 +257,15 @@ class Preprocessing(Record):
     def without_pieces(self) -> Self:
         """Return the same preprocessing with numbers standardised only."""
         features = tuple(
-            f.model_copy(update={"edges": ()}) if isinstance(f, NumberFeature) else f
+            f.model_copy(update={"edges": (), "centres": ()}) if isinstance(f, NumberFeature) else f
             for f in self.features
         )
         return self.model_copy(update={"features": features})
+
+    @property
+    def parts_of_dates(self) -> frozenset[str]:
+        """The names of the features that are parts of a date, and no columns of a file."""
+        return frozenset(name for date in self.dates for name in date.features)
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -268,10 +320,11 @@ def describe_columns(preprocessing: Preprocessing) -> list[str]:
     numbers = [f for f in preprocessing.features if isinstance(f, NumberFeature)]
     categories = [f for f in preprocessing.features if isinstance(f, CategoryFeature)]
     columns = {
-        "standardised": [f.name for f in numbers],
+        "standardised": [f.name for f in numbers if f.has_value],
         "missing values filled with the median and flagged": [
-            f"{f.name} ({f.missing:,})" for f in numbers if f.has_indicator
+            f"{f.name} ({f.missing:,})" for f in numbers if f.has_value and f.has_indicator
         ],
+        "only whether it is missing": [f.name for f in numbers if not f.has_value],
         "in pieces as well": [f"{f.name} ({len(f.edges) - 1})" for f in numbers if f.edges],
         "one-hot": [f"{f.name} ({len(f.categories)})" for f in categories if not f.rarer],
         "one-hot, the rarer categories as one": [
@@ -280,6 +333,9 @@ def describe_columns(preprocessing: Preprocessing) -> list[str]:
             if f.rarer
         ],
     }
+    columns["dates, as parts of their own"] = [
+        f"{date.name} ({', '.join(date.parts)})" for date in preprocessing.dates
+    ]
     lines = [f"{how}: {listed(names, 8)}" for how, names in columns.items() if names]
     if (history := preprocessing.history) is not None:
         series = echo(preprocessing.target_columns[0])
