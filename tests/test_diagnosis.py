@@ -77,6 +77,8 @@ def given(
 ) -> Evidence:
     """Return the evidence of these scores on 400 training rows and `rows` others."""
     data = f"data: {{path: t.csv, target: y, split: {{method: {split}}}}}\n"
+    if "preset" not in text:
+        text += "preset: best\n"
     config = load_config_text(data + text, "c.yaml").config
     assert config.loss is not None
     metric: Metric = "mae" if config.loss.type == "mae" else "accuracy"
@@ -136,11 +138,11 @@ CASES: dict[str, tuple[Evidence, tuple[Finding, str, str]]] = {
     ),
     "nor a mismatch, if they were drawn at random": (
         given(RELU, (20, 90, 50), (31, 140, 80), split="random"),
-        ("fine", "least squares goes from 50.00 to 80.00", "model.widths=[80, 40]"),
+        ("fine", "least squares goes from 50.00 to 80.00", MEMBERS),
     ),
     "nor are test rows that were drawn at random": (
         given(RELU, (20, 90, 50), (21, 90, 50), (40, 90, 50), split="stratified"),
-        ("fine", "21.00 on the validation rows", "model.widths=[80, 40]"),
+        ("fine", "21.00 on the validation rows", MEMBERS),
     ),
     "nor are rows that are harder for least squares, which has few inputs": (
         given(RELU, (20, 90, 50), (31, 90, 80), inputs=39),
@@ -152,7 +154,7 @@ CASES: dict[str, tuple[Evidence, tuple[Finding, str, str]]] = {
     ),
     "a gap that chance explains": (
         given(RELU, (20, 90, 50), (26, 90, 50), rows=25),
-        ("fine", "26.00", "model.widths=[80, 40]"),
+        ("fine", "26.00", MEMBERS),
     ),
     "the same gap over more rows": (
         given(RELU, (20, 90, 50), (26, 90, 50), rows=2_500),
@@ -192,11 +194,11 @@ CASES: dict[str, tuple[Evidence, tuple[Finding, str, str]]] = {
     ),
     "the same gap on rows drawn at random": (
         given(RELU, (20, 90, 50), (23, 99, 54), rows=400, inputs=30, split="random"),
-        ("fine", "23.00 on the validation rows", "model.widths=[80, 40]"),
+        ("fine", "23.00 on the validation rows", MEMBERS),
     ),
     "the last epoch is the best": (
         given(RELU, (20, 90, 50), (21, 90, 50), is_falling=True),
-        ("fine", "last epoch", "train.epochs=200"),
+        ("fine", "last epoch", MEMBERS),
     ),
     "validation rows unlike the test rows": (
         given(RELU, (20, 90, 50), (21, 90, 50), (40, 90, 50)),
@@ -222,9 +224,25 @@ CASES: dict[str, tuple[Evidence, tuple[Finding, str, str]]] = {
         given(CLASSES, (1.0, 0.5, 0.8), (0.9, 0.5, 0.8)),
         ("overfitting", "accuracy is 1.000 on the training rows and 0.9000", MEMBERS),
     ),
+    "fine, and as thorough as it gets": (
+        given(RELU + "train: {members: 5}\n", (20, 90, 50), (21, 90, 50)),
+        ("fine", "21.00 on the validation rows", "model.widths=[80, 40]"),
+    ),
+    "the last epoch is the best of an ensemble": (
+        given(RELU + "train: {members: 5}\n", (20, 90, 50), (21, 90, 50), is_falling=True),
+        ("fine", "last epoch", "train.epochs=200"),
+    ),
+    "fine, with the default preset": (
+        given(RELU + "preset: default\n", (20, 90, 50), (21, 90, 50)),
+        ("fine", "a more thorough preset (best)", "preset=best"),
+    ),
+    "overfitting, with the fast preset": (
+        given(RELU + "preset: fast\n", (10, 90, 50), (40, 90, 51)),
+        ("overfitting", "a more thorough preset (default)", "preset=default"),
+    ),
     "classes all right": (
         given(CLASSES, (0.97, 0.5, 0.8), (0.965, 0.5, 0.8)),
-        ("fine", "0.9650", "model.widths=[200, 200]"),
+        ("fine", "0.9650", MEMBERS),
     ),
 }
 

@@ -465,13 +465,15 @@ def test_two_valued_columns_with_gaps_and_words_for_nothing(tmp_path: Path) -> N
     columns["count"] = [None if i % 4 == 0 else i * i for i in range(50)]
     data = load_table(tmp_path, columns, "  target: y", "  split: {validation: 0.0, test: 0.0}")
     _, _, flag, boolean, count = data.preprocessing.features
-    assert isinstance(flag, CategoryFeature)
+    assert isinstance(flag, NumberFeature)
     assert isinstance(boolean, CategoryFeature)
     assert isinstance(count, NumberFeature)
-    assert (flag.categories, boolean.categories) == ((0.0, 1.0), ("False", "True"))
+    assert boolean.categories == ("False", "True")
+    assert flag.has_indicator
     assert count.has_indicator
     for row, inputs in enumerate(data.train.inputs[:, 4:].tolist()):
-        assert inputs[:2] == ([0, 0] if row % 5 == 0 else [1 - row % 2, row % 2])
+        assert inputs[1] == int(row % 5 == 0)
+        assert inputs[1] or (inputs[0] > 0) == (row % 2 == 1)
         assert inputs[2:4] == [int(row % 3 != 0), int(row % 3 == 0)]
         assert inputs[5:] == [int(row % 4 == 0), 1]
 

@@ -129,7 +129,7 @@ def test_inputs_are_the_value_its_flag_and_its_pieces(tmp_path: Path) -> None:
 
 
 def test_two_values_pixels_and_lags_have_no_pieces(tmp_path: Path) -> None:
-    columns: dict[str, list[Cell]] = {f"p{i}": [i % 3, 7 + i, 200, 3] * 8 for i in range(16)}
+    columns: dict[str, list[Cell]] = {f"px{i}": [i % 3, 7 + i, 200, 3] * 8 for i in range(16)}
     columns |= {"y": [float(value) for value in range(32)]}
     numbers = "  numbers: piecewise"
     assert len(preprocessing_of(tmp_path, columns, numbers).inputs) == 16

@@ -440,7 +440,9 @@ def survey(rows: int = 30) -> dict[str, list[Cell]]:
 
 @pytest.fixture
 def trained(tmp_path: Path) -> TrainingData:
-    return load(write_csv(tmp_path / "train.csv", survey()), "  target: y")
+    return load(
+        write_csv(tmp_path / "train.csv", survey()), "  target: y", "  types: {flag: category}"
+    )
 
 
 def read(

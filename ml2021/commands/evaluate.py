@@ -142,10 +142,12 @@ def _rows_of(
     matched = read_new_table(model.preprocessing, csv, table_format, "scored")
     rows = matched.table.scorable_rows()
     if not len(rows):
-        raise DataError(f"{csv}: every row lacks its target or history; add rows to score")
+        needed = matched.table.needed_to_score
+        raise DataError(f"{csv}: every row lacks its {needed}; add rows to score")
     notes = matched.notes()
     if unscored := len(matched.table.frame) - len(rows):
-        notes.append(f"rows without a target or history, left out: {unscored}")
+        needed = matched.table.needed_to_score
+        notes.append(f"rows without a {needed}, left out: {unscored}")
     samples, target = matched.table.samples(rows), model.preprocessing.target
     unseen_classes = ""
     if isinstance(target, ClassTarget):

@@ -110,7 +110,12 @@ def fit_dates(
     )
 
 
-def with_parts(frame: "pd.DataFrame", dates: Sequence[DateFeature]) -> "pd.DataFrame":
+def with_parts(
+    frame: "pd.DataFrame",
+    dates: Sequence[DateFeature],
+    where: str = "",
+    remedy: str = "list it in data.missing",
+) -> "pd.DataFrame":
     """Return the table with a column for each part of each column of dates.
 
     Raises DataError for a text that is no date in the form of its column.
@@ -123,9 +128,10 @@ def with_parts(frame: "pd.DataFrame", dates: Sequence[DateFeature]) -> "pd.DataF
         moments = read_dates(texts, date.form)
         odd = np.isnat(moments) & texts.notna().to_numpy()
         if odd.any():
+            text = echo(texts.iloc[int(odd.argmax())])
             raise DataError(
-                f"column '{echo(date.name)}': '{echo(texts.iloc[int(odd.argmax())])}' is not a "
-                f"date with the {date.form}, as in training; correct it, or list it in data.missing"
+                f"{where}column '{echo(date.name)}': '{text}' is not a date with the {date.form}, "
+                f"as in training; correct it, or {remedy}"
             )
         columns |= dict(zip(date.features, _values(moments, date), strict=True))
     if not columns:

@@ -18,11 +18,17 @@ from ml2021.data.folds import split_rows_in_folds
 from ml2021.data.groups import note_on_both, note_on_groups
 from ml2021.data.new_table import read_new_table
 from ml2021.data.preprocessing.fit import fit_preprocessing
-from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, describe_columns
+from ml2021.data.preprocessing.records import (
+    ClassTarget,
+    Preprocessing,
+    RealTargets,
+    describe_columns,
+)
 from ml2021.data.preprocessing.reuse import reuse_if_compatible
 from ml2021.data.presets import fill_preset
 from ml2021.data.resolve import (
     LocatedConfig,
+    Selection,
     check_columns,
     date_parts,
     resolve_config,
@@ -32,8 +38,9 @@ from ml2021.data.samples import FittedTable, Folds, Samples
 from ml2021.data.series import in_series_order, notes_on_order, usable_rows
 from ml2021.data.splits import Split, split_rows, without_unseen
 from ml2021.data.tables import Rows, read_header, read_table
-from ml2021.errors import DataError
-from ml2021.formatting import bulleted, echo, listed, plural
+from ml2021.data.weights import check_weights, class_factors, named_classes
+from ml2021.errors import ConfigError, DataError
+from ml2021.formatting import bulleted, echo, listed, number, plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,7 +90,7 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
     Raises ConfigError for column names that the file does not have, DataError for its contents.
     """
     header, selection = check_columns(loaded)
-    frame, file_order, data_sha256 = _read_in_order(loaded.config.data, selection.used)
+    frame, file_order, data_sha256 = _read_in_order(loaded.config.data, selection)
     task, lags = loaded.config.task, loaded.config.data.lags
     most = loaded.config.data.max_categories
     dates = date_parts(loaded.config.data)
@@ -99,6 +106,7 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
     preprocessing, fit_notes = fit_preprocessing(config, header, frame, selection, types, split)
     if reuse is not None:
         preprocessing = reuse_if_compatible(preprocessing, reuse)
+    _check_class_weight(loaded, preprocessing.target)
     split = without_unseen(split, preprocessing.target, frame)
     fold_splits, fold_notes = split_rows_in_folds(config, frame, selection, rows)
     notes = [
@@ -118,7 +126,9 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
         folds = Folds(own, types.features, fold_splits)
     order = _order_column(config.data)
     test_path = config.data.test_path
-    train, validation, test = FittedTable(frame, file_order, preprocessing).take_samples(
+    table = FittedTable(frame, file_order, preprocessing)
+    notes += table.notes_on_filled(np.concatenate([*split.rows.values()]))
+    train, validation, test = table.take_samples(
         [split.train, split.validation, split.test if test_path is None else split.test[:0]], order
     )
     test_sha256 = None
@@ -183,6 +193,7 @@ def with_config(data: TrainingData, loaded: LocatedConfig) -> TrainingData:
     Raises ConfigError if the config does not fit the data.
     """
     assert data.config.task != "auto"
+    _check_class_weight(loaded, data.preprocessing.target)
     config = fill_preset(resolve_config(loaded, data.config.task), len(data.split.train))
     if isinstance(config.data.numbers, schema.Auto):  # decided once for all
         numbers = {"numbers": data.config.data.numbers}
@@ -190,13 +201,19 @@ def with_config(data: TrainingData, loaded: LocatedConfig) -> TrainingData:
     return replace(data, config=config)
 
 
-def _read_in_order(data: schema.Data, columns: tuple[str, ...]) -> tuple["pd.DataFrame", Rows, str]:
+def _read_in_order(data: schema.Data, selection: Selection) -> tuple["pd.DataFrame", Rows, str]:
     """Return the rows in series order, the file order (`in_series_order`), and the file's SHA-256.
 
     The table as read is released here, which order_by would otherwise keep beside the sorted one.
     """
-    table = read_table(Path(data.path), table_format_of(data), columns=columns)
-    return *in_series_order(table.frame, data.order_by), table.sha256
+    path, table_format, types = Path(data.path), table_format_of(data), selection.storage
+    if data.weight is not None:
+        types[data.weight] = "number"
+    table = read_table(path, table_format, columns=selection.used, types=types)
+    if data.weight is not None:
+        check_weights(table.frame, data.weight, path, table_format)
+    group_by = data.group_by if data.lags else None
+    return *in_series_order(table.frame, data.order_by, group_by), table.sha256
 
 
 def _read_test_file(
@@ -206,7 +223,7 @@ def _read_test_file(
     assert data.test_path is not None
     new = read_new_table(preprocessing, Path(data.test_path), table_format_of(data), "scored")
     rows = new.table.scorable_rows()
-    needed = "target or history" if data.lags else "target"
+    needed = new.table.needed_to_score
     if len(rows) == 0:
         raise DataError(f"{data.test_path}: no row has a {needed}; add rows to score")
     samples = new.table.samples(rows, order)
@@ -216,9 +233,10 @@ def _read_test_file(
 def _notes_on_groups(data: schema.Data, frame: "pd.DataFrame", split: Split) -> list[str]:
     """Return notes on the groups of each part, and on those that are in data.test_path, too."""
     assert data.group_by is not None
-    if data.lags:
-        return []
     column = frame[data.group_by]
+    if data.lags:
+        cut = f"at the same {echo(data.order_by)}" if data.order_by else "before its last rows"
+        return [f"{echo(data.group_by)}: {column.nunique():,} series, each split {cut}"]
     is_kfold = isinstance(data.split, schema.KFoldSplit)
     notes = [note_on_groups(column, split.rows, in_folds=is_kfold)]
     if data.test_path is not None:
@@ -228,6 +246,20 @@ def _notes_on_groups(data: schema.Data, frame: "pd.DataFrame", split: Split) -> 
             test = read_table(path, format, columns=names, types=dict.fromkeys(names, "text"))
             notes += note_on_both(column, test.frame[data.group_by])
     return notes
+
+
+def _check_class_weight(loaded: LocatedConfig, target: RealTargets | ClassTarget) -> None:
+    """Raise ConfigError for a weight of what is no class."""
+    setting = loaded.config.train.class_weight
+    if not isinstance(setting, dict) or not isinstance(target, ClassTarget):
+        return
+    named = [(key, label) for key in setting for label in named_classes({key: 1.0}, target)]
+    if unknown := [key for key, label in named if label not in target.labels]:
+        where = loaded.locate("train", "class_weight", unknown[0])
+        raise ConfigError(
+            f"{where}: '{echo(unknown[0])}' is no class of {echo(target.label)}; "
+            f"the classes are {listed(target.labels, 8)}"
+        )
 
 
 def _order_column(data: schema.Data) -> str | None:
@@ -260,4 +292,12 @@ def describe(data: TrainingData) -> list[str]:
     if isinstance(target, ClassTarget):
         names = f"{echo(target.label)} ({names})"
     first = f"{data.config.task} of {names}: rows {rows}"
-    return [first, *bulleted([*describe_columns(data.preprocessing), *data.notes])]
+    lines = describe_columns(data.preprocessing)
+    if isinstance(target, ClassTarget):
+        setting, train = data.config.train.class_weight, data.train
+        factors = class_factors(setting, target, train.classes, train.weights)
+        if factors is not None:
+            each = zip(target.labels, factors.tolist(), strict=True)
+            shown = listed((f"{echo(label)} {number(factor)}" for label, factor in each), 8)
+            lines.append(f"weights of the classes in the objective: {shown}")
+    return [first, *bulleted([*lines, *data.notes])]

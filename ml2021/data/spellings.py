@@ -42,7 +42,7 @@ def refuse_other_spellings(
     """
     lines = []
     for feature in preprocessing.features:
-        if isinstance(feature, NumberFeature):
+        if isinstance(feature, NumberFeature) or feature.name in preprocessing.parts_of_dates:
             continue
         texts = _spelled_otherwise(frame[feature.name], (*feature.categories, *feature.rarer))
         if texts is not None:

@@ -11,10 +11,12 @@ import torch
 from numpy.typing import NDArray
 
 from ml2021 import __version__
+from ml2021.config.schema import Config
 from ml2021.console import Console
 from ml2021.data.load import TrainingData
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, RealTargets
 from ml2021.data.samples import Samples
+from ml2021.data.weights import class_factors
 from ml2021.engine.build import build_hyperparameters, build_network
 from ml2021.engine.dataset import Dataset
 from ml2021.engine.hardware import check_memory, choose_device, choose_threads
@@ -146,7 +148,7 @@ def summarise(trainer: Trainer, seconds: float, updates: int) -> RunSummary:
     interval = None
     if kept is not None:
         test = (data.test.values, predictions["test"]) if "test" in predictions else None
-        levels = intervals.describe(kept, target.labels, test)
+        levels = intervals.describe(kept, target.labels, test, data.test.weights)
         interval = Intervals(
             calibrated_on="validation" if trainer.residuals is None else "folds",
             rows=len(kept),
@@ -210,19 +212,40 @@ def train_to_end(
 
 def to_datasets(data: TrainingData, device: torch.device) -> tuple[Dataset, Dataset | None]:
     """Return the training and the validation rows, if any, on that device."""
-    train = to_dataset(data.preprocessing, data.train).to(device)
+    factors = objective_factors(data.config, data.preprocessing, data.train)
+    train = to_dataset(data.preprocessing, data.train, factors).to(device)
     if not len(data.validation):
         return train, None
-    return train, to_dataset(data.preprocessing, data.validation).to(device)
+    return train, to_dataset(data.preprocessing, data.validation, factors).to(device)
 
 
-def to_dataset(preprocessing: Preprocessing, samples: Samples) -> Dataset:
-    """Return the samples as the engine's tensors, targets standardised, on the CPU."""
-    inputs = torch.from_numpy(samples.inputs)
+def objective_factors(
+    config: Config, preprocessing: Preprocessing, train: Samples
+) -> NDArray[np.float64] | None:
+    """Return the weight (C,) of each class in the objective, None if they are all the same."""
     target = preprocessing.target
+    if not isinstance(target, ClassTarget):
+        return None
+    return class_factors(config.train.class_weight, target, train.classes, train.weights)
+
+
+def to_dataset(
+    preprocessing: Preprocessing, samples: Samples, factors: NDArray[np.float64] | None
+) -> Dataset:
+    """Return the samples as the engine's tensors, targets standardised, on the CPU.
+
+    factors: those of `objective_factors` for the training rows.
+    """
+    inputs = torch.from_numpy(samples.inputs)
+    target, weights = preprocessing.target, samples.weights
     if isinstance(target, RealTargets):
-        return Dataset(inputs, torch.from_numpy(target.standardise(samples.values)).float())
-    return Dataset(inputs, torch.from_numpy(samples.classes))
+        targets = torch.from_numpy(target.standardise(samples.values)).float()
+    else:
+        targets = torch.from_numpy(samples.classes)
+        if factors is not None:
+            own = factors[samples.classes]
+            weights = own if weights is None else own * weights
+    return Dataset(inputs, targets, None if weights is None else torch.from_numpy(weights)[:, None])
 
 
 def residuals(trainer: Trainer) -> NDArray[np.float64] | None:
@@ -236,7 +259,8 @@ def residuals(trainer: Trainer) -> NDArray[np.float64] | None:
     if trainer.validation is None or isinstance(target, ClassTarget):
         return None
     mean, _ = combine(predictions_of(trainer, "validation"))
-    return intervals.residuals(trainer.data.validation.values, mean)
+    validation = trainer.data.validation
+    return intervals.residuals(validation.values, mean, validation.weights)
 
 
 def predictions_of(trainer: Trainer, split: str) -> Iterator[NDArray[np.float64]]:

@@ -83,6 +83,15 @@ def minus_signs(folder: Path, outcome: Outcome) -> None:
     assert all(float(value) == float(value) for value in values)
 
 
+def train_dates(folder: Path) -> None:
+    """Train on a column of dates, and write the table to predict with dates in another form."""
+    days = [f"2021-{row % 12 + 1:02}-{row % 28 + 1:02}" for row in range(60)]
+    write_rows(folder / "dated.csv", {"sold": days, "y": [*range(60)]})
+    (folder / "dated.yaml").write_text(f"data: {{path: dated.csv, target: y}}\n{SMALL}")
+    commands.run_well(folder, "train", "--quiet", "--config", "dated.yaml", "--run-dir", "dates")
+    write_rows(folder / "dates.csv", {"sold": ["20.06.2021", "21.06.2021"]})
+
+
 def train_formulas(folder: Path) -> None:
     """Train on classes that a spreadsheet would run, under a name that it would run too."""
     table = commands.table(120)
@@ -291,6 +300,17 @@ CASES = [
         lines=(
             "new.csv:22: column 'a': 'bad' is not a number; correct it, or list it in "
             "--set data.missing=[...]",
+        ),
+    ),
+    Case(
+        numbers=(44,),
+        name="dates in another form",
+        given=(train_dates,),
+        command="predict dates.csv --run dates",
+        code=3,
+        lines=(
+            "dates.csv: column 'sold': '20.06.2021' is not a date with the year first, as in "
+            "training; correct it, or list it in --set data.missing=[...]",
         ),
     ),
     Case(

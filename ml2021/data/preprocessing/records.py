@@ -131,7 +131,9 @@ class History(Record):
     """The previous values of the target as inputs, standardised like the target.
 
     lags: how many previous values a row needs. used: those that are inputs, as steps back; the
-    others are constant in the training rows.
+    others are constant in the training rows. Rows are sorted by `order_by`, and each group of
+    `group_by` is a series of its own; null: as the file has them, one series. gap_limit: the
+    longest gap, in rows, that is filled; 0 for none.
     """
 
     lags: Annotated[int, Field(ge=1)]
@@ -140,6 +142,8 @@ class History(Record):
     mean: float
     scale: Positive
     order_by: str | None
+    group_by: str | None
+    gap_limit: Annotated[int, Field(ge=0)]
 
 
 class RealTargets(Record):
@@ -215,7 +219,8 @@ class Preprocessing(Record):
     """How a table becomes inputs, and outputs become predictions.
 
     sources: of the columns that are used. width: the number of columns of the training file.
-    numbered: that has no header, so that only their positions tell them apart.
+    numbered: that has no header, so that only their positions tell them apart. weight: the column
+    of the weights of the rows.
     """
 
     task: Task
@@ -227,6 +232,7 @@ class Preprocessing(Record):
     dates: tuple[DateFeature, ...] = ()
     width: Annotated[int, Field(ge=0)]
     numbered: bool
+    weight: str | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -326,6 +332,7 @@ def describe_columns(preprocessing: Preprocessing) -> list[str]:
         ],
         "only whether it is missing": [f.name for f in numbers if not f.has_value],
         "in pieces as well": [f"{f.name} ({len(f.edges) - 1})" for f in numbers if f.edges],
+        "rows weighted by": [] if preprocessing.weight is None else [preprocessing.weight],
         "one-hot": [f"{f.name} ({len(f.categories)})" for f in categories if not f.rarer],
         "one-hot, the rarer categories as one": [
             f"{f.name} ({len(f.categories)} of {len(f.categories) + len(f.rarer):,})"
@@ -339,7 +346,8 @@ def describe_columns(preprocessing: Preprocessing) -> list[str]:
     lines = [f"{how}: {listed(names, 8)}" for how, names in columns.items() if names]
     if (history := preprocessing.history) is not None:
         series = echo(preprocessing.target_columns[0])
-        lines.append(f"history: the previous {history.lags} values of {series}")
+        each = f" in each {echo(history.group_by)}" if history.group_by is not None else ""
+        lines.append(f"history: the previous {history.lags} values of {series}{each}")
     return lines
 
 

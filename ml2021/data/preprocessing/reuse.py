@@ -68,7 +68,8 @@ def reuse(own: Preprocessing, other: Preprocessing) -> Preprocessing:
     history = other.history
     if history is not None:
         assert own.history is not None
-        history = history.model_copy(update={"order_by": own.history.order_by})
+        rows = own.history.model_dump(include={"order_by", "group_by", "gap_limit"})
+        history = history.model_copy(update=rows)
     forms = {date.name: date.form for date in own.dates}
     dates = tuple(
         date.model_copy(update={"form": forms.get(date.name, date.form)}) for date in other.dates
