@@ -83,7 +83,9 @@ def test_the_best_is_named_and_compared_with_the_baselines() -> None:
     best, verdict = summary.findings(BEST)
     assert "run 4 (optimizer.lr 0.01, seed 0)" in best
     assert str(BEST) in best
-    assert "better than the best baseline on 10 test rows: RMSE 5.000 vs 7.000 of mean" in verdict
+    assert (
+        "better than the best baseline on 10 test rows: RMSE 5.000 vs 7.000 of the mean" in verdict
+    )
     assert [each.settings["optimizer.lr"] for each in summary.groups] == ["0.01", "0.001", "0.1"]
     assert summary.baselines("test") == {"mean": 7.0}
 

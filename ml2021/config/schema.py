@@ -453,6 +453,10 @@ class EarlyStopping(Section):
     """Number of epochs without a better validation loss before training stops."""
 
 
+RealMetric = Literal["mae", "rmse", "r2"]
+ClassMetric = Literal["accuracy", "balanced_accuracy", "macro_f1", "log_loss", "auroc"]
+
+
 class Train(Section):
     """The training loop."""
 
@@ -466,6 +470,10 @@ class Train(Section):
     """Maximum Euclidean norm of the gradient; longer ones are rescaled. null: no limit."""
     early_stopping: EarlyStopping | None = EarlyStopping()
     """When to stop early; null: never."""
+    metric: Literal["loss", RealMetric, ClassMetric] = "loss"
+    """What chooses the best epoch and stops training early, on the validation rows: `loss`; or for
+    numbers mae, rmse or r2, for classes accuracy, balanced_accuracy, macro_f1, log_loss or auroc.
+    Of equal epochs the first is the best."""
     class_weight: ClassWeight | None = None
     """Weights of the classes in the objective, in training and validation: `balanced`, inversely
     proportional to their training rows, or a mapping such as {yes: 4, no: 1}, in which other

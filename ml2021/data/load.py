@@ -15,7 +15,7 @@ from ml2021.data.column_types import infer_column_types, with_date_parts
 from ml2021.data.csv.scan import Header
 from ml2021.data.dates import with_parts
 from ml2021.data.folds import split_rows_in_folds
-from ml2021.data.groups import note_on_both, note_on_groups
+from ml2021.data.groups import group_codes, note_on_both, note_on_groups
 from ml2021.data.new_table import read_new_table
 from ml2021.data.preprocessing.fit import fit_preprocessing
 from ml2021.data.preprocessing.records import (
@@ -117,16 +117,19 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
         *fold_notes,
     ]
 
+    clusters = None
     if config.data.group_by is not None:
         notes += _notes_on_groups(config.data, frame, split)
+        if config.data.lags == 0:
+            clusters = group_codes(frame[config.data.group_by])
     folds = None
     if fold_splits:
         # With a frame of its own, since `take_samples` removes columns from the other one.
-        own = FittedTable(frame.copy(deep=False), file_order, preprocessing)
+        own = FittedTable(frame.copy(deep=False), file_order, preprocessing, clusters)
         folds = Folds(own, types.features, fold_splits)
     order = _order_column(config.data)
     test_path = config.data.test_path
-    table = FittedTable(frame, file_order, preprocessing)
+    table = FittedTable(frame, file_order, preprocessing, clusters)
     notes += table.notes_on_filled(np.concatenate([*split.rows.values()]))
     train, validation, test = table.take_samples(
         [split.train, split.validation, split.test if test_path is None else split.test[:0]], order
@@ -144,6 +147,8 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
     if isinstance(preprocessing.target, ClassTarget) and (unseen := int((test.classes < 0).sum())):
         text = f"{plural(unseen, 'test row')} of a class without training rows, counted as wrong"
         notes.append(text)
+    for name, samples in (("validation", validation), ("test", test)):
+        notes += _notes_on_unfamiliar(name, samples)
     notes += [f"{plural(n, 'row')} excluded: {reason}" for reason, n in left_out.items() if n]
     return TrainingData(
         config=config,
@@ -269,6 +274,20 @@ def _order_column(data: schema.Data) -> str | None:
         has_thresholds = split.validation_from is not None or split.test_from is not None
         return split.column if has_thresholds else None
     return data.order_by
+
+
+def _notes_on_unfamiliar(split: str, samples: Samples) -> list[str]:
+    """Return notes on values of validation or test rows that training has not seen, as predict."""
+    notes = []
+    for counts, what in (
+        (samples.outside, "values outside the training range"),
+        (samples.unseen, "categories not seen in training"),
+    ):
+        if counts:
+            most = sorted(counts.items(), key=lambda pair: -pair[1])
+            columns = listed((f"{name} {count:,}" for name, count in most), 3)
+            notes.append(f"{split} rows with {what}: {columns} (of {len(samples):,})")
+    return notes
 
 
 def _notes_on_names(header: Header) -> list[str]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, get_args
 
 import numpy as np
 
@@ -160,6 +160,12 @@ def resolve_config(loaded: LocatedConfig, found: schema.Task) -> schema.Config:
         raise ConfigError(
             f"{loaded.locate('loss')}: {loss.type} does not fit {task}; "
             f"use {schema.fitting_losses(task)}"
+        )
+    fitting = get_args(schema.ClassMetric if is_classification else schema.RealMetric)
+    if (metric := config.train.metric) not in ("loss", *fitting):
+        raise ConfigError(
+            f"{loaded.locate('train', 'metric')}: {metric} does not fit {task}; "
+            f"use loss, {', '.join(fitting)}"
         )
     if config.train.class_weight is not None and not is_classification:
         raise ConfigError(

@@ -3,8 +3,8 @@
 Legend: N rows of the table, S samples, F inputs, T outputs.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -44,9 +44,11 @@ class Samples:
     inputs: (S, F + 1) float32. targets: (S, T) float64 in the units of the data, or (S,) int64
     class indices, −1 for a class without training rows. previous: (S,) float64, the value before
     each row of a series. notes: on odd inputs. places: (S,) int64, the position of each row in its
-    file, from 0. order: (S,) the column that orders or splits the rows, as in the file. groups:
-    (S,) the column that tells several series apart. weights: (S,) float64, above 0; None: all rows
-    weigh the same.
+    file, from 0. outside, unseen: how many rows have a value outside the training range, or a
+    category not seen in training, by column. order: (S,) the column that orders or splits the rows,
+    as in the file. groups: (S,) the column that tells several series apart. weights: (S,) float64,
+    above 0; None: all rows weigh the same. clusters: (S,) a number that rows of one group share, if
+    rows belong together.
     """
 
     inputs: NDArray[np.float32]
@@ -54,9 +56,12 @@ class Samples:
     previous: NDArray[np.float64] | None
     notes: tuple[str, ...]
     places: Rows
+    outside: Mapping[str, int] = field(default_factory=dict)
+    unseen: Mapping[str, int] = field(default_factory=dict)
     order: "pd.Series | None" = None
     groups: "pd.Series | None" = None
     weights: Weights = None
+    clusters: Codes | None = None
 
     @property
     def values(self) -> NDArray[np.float64]:
@@ -78,12 +83,14 @@ class Samples:
 class FittedTable:
     """A table with the column names of the training file, in series order.
 
-    file_order: (N,) int64, the position in the table of each row of the file.
+    file_order: (N,) int64, the position in the table of each row of the file. clusters: (N,) the
+    group of each row, if rows that are no series belong together.
     """
 
     frame: "pd.DataFrame"
     file_order: Rows
     preprocessing: Preprocessing
+    clusters: Codes | None = None
 
     @cached_property
     def series(self) -> NDArray[np.float64] | None:
@@ -184,9 +191,12 @@ class FittedTable:
             targets=targets,
             previous=None if self.series is None else self.series[rows - 1],
             notes=tuple(encoded.notes()),
+            outside=encoded.outside,
+            unseen=encoded.unseen,
             places=self._places(rows),
             order=self.frame[order].iloc[rows] if order in self.frame else None,
             groups=None if self._group_by is None else self.frame[self._group_by].iloc[rows],
+            clusters=None if self.clusters is None else self.clusters[rows],
             weights=weights_of(self.frame, self.preprocessing.weight, rows),
         )
 

@@ -113,12 +113,14 @@ class Evaluation(SplitScores):
 
     targets: the scores of each target, or of each class. confusion: of classes, (C, C) counts, a
     line for each true class. members: where the prediction is the mean of several members', the
-    scores of each alone.
+    scores of each alone. outside, unseen: as those of `Samples`.
     """
 
     targets: dict[str, Scores]
     confusion: tuple[tuple[int, ...], ...] | None = None
     members: tuple[Scores, ...] = ()
+    outside: dict[str, int] = Field(default_factory=dict)
+    unseen: dict[str, int] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _check_shapes(self) -> Self:
@@ -238,7 +240,8 @@ def _plain(preprocessing: Preprocessing, samples: Samples) -> NDArray[np.float32
     kept = preprocessing.plain_inputs
     if len(kept) == len(preprocessing.inputs):
         return samples.inputs
-    return samples.inputs[:, [*kept, -1]]
+    # In the order of rows, as without pieces, so that the baseline is the same bit for bit.
+    return samples.inputs.take([*kept, samples.inputs.shape[1] - 1], axis=1)
 
 
 OPTIONAL = ("logistic_regression", "logistic_passes")
@@ -304,10 +307,18 @@ def evaluate_predictions(
 ) -> Evaluation:
     """Return the scores overall, per target or class, and of the baselines, and the verdict."""
     others = baseline_predictions(preprocessing, fitted, samples)
-    truth, weights = samples.targets, samples.weights
-    return evaluate_against(
-        config, preprocessing, truth, predictions, others, members, weights=weights
+    evaluation = evaluate_against(
+        config,
+        preprocessing,
+        samples.targets,
+        predictions,
+        others,
+        members,
+        weights=samples.weights,
+        clusters=samples.clusters,
     )
+    odd = {"outside": dict(samples.outside), "unseen": dict(samples.unseen)}
+    return evaluation.model_copy(update=odd)
 
 
 def baseline_predictions(

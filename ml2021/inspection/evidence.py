@@ -15,6 +15,8 @@ from ml2021.runs.metrics_csv import History
 
 CLEARLY = 0.02
 """By which share an error must be lower than another to count as lower."""
+MANY = 0.1
+"""Which share of the rows is many: by chance, hardly any exceeds the range of other rows."""
 LEAST_GAP = 0.1
 """By which share an error must exceed the training error to count as overfitting."""
 
@@ -99,9 +101,10 @@ def evidence_of(
 def _early_best(history: History, budget: int) -> EarlyBest | None:
     """Return the best epoch if it is at the very start.
 
-    None if both losses merely stay where they were: then training had arrived.
+    None if both losses merely stay where they were: then training had arrived. None also where a
+    metric chose it, which says little of the losses.
     """
-    if history.validation is None or not len(history.epochs):
+    if history.validation is None or history.criterion is not None or not len(history.epochs):
         return None
     best, last = history.best_epoch, int(history.epochs[-1])
     place = int(np.searchsorted(history.epochs, best))

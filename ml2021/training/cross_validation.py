@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ml2021.config.schema import Config
 from ml2021.console import Console
+from ml2021.data.groups import Codes
 from ml2021.data.samples import Fold, Folds
 from ml2021.data.weights import Weights
 from ml2021.engine.dataset import Dataset
@@ -43,7 +44,7 @@ from ml2021.runs.checkpoints import load_checkpoint, restore_state, saved_baseli
 from ml2021.runs.directory import RunDirectory, write_text
 from ml2021.runs.summary import FoldScores
 from ml2021.training.loop import Saver, memory_errors, run_loop
-from ml2021.training.trainer import Trainer, objective_factors, to_dataset
+from ml2021.training.trainer import Trainer, build_score, objective_factors, to_dataset
 
 PACK_BYTES = 1 << 30
 """The memory of a pack of folds; more folds than fit are trained in further packs."""
@@ -53,8 +54,8 @@ PACK_BYTES = 1 << 30
 class FoldResult:
     """The scores of a fold's network on its held-out rows, and the predictions there.
 
-    best_epochs: of each ensemble member. weights: (N,) of the rows. predictions: (N, T), and of
-    each baseline. alone: of each member, where they are to be calibrated.
+    best_epochs: of each ensemble member. weights, clusters: (N,) of the rows. predictions: (N, T),
+    and of each baseline. alone: of each member, where they are to be calibrated.
     """
 
     evaluation: Evaluation
@@ -62,6 +63,7 @@ class FoldResult:
     sizes: Mapping[str, int]
     truth: NDArray[np.float64] | NDArray[np.int64]
     weights: Weights
+    clusters: Codes | None
     predictions: NDArray[np.float64]
     baselines: Mapping[str, NDArray[np.float64]]
     alone: Sequence[NDArray[np.float64]] = ()
@@ -94,7 +96,12 @@ def cross_validate(trainer: Trainer, run: RunDirectory, console: Console) -> Fol
     weights = None
     if preprocessing.weight is not None:
         weights = np.concatenate([fold.weights for fold in folds if fold.weights is not None])
-    pooled = evaluate_against(config, preprocessing, truth, predictions, baselines, weights=weights)
+    clusters = None
+    if folds[0].clusters is not None:
+        clusters = np.concatenate([fold.clusters for fold in folds if fold.clusters is not None])
+    pooled = evaluate_against(
+        config, preprocessing, truth, predictions, baselines, weights=weights, clusters=clusters
+    )
     scores = FoldScores.of(
         [fold.evaluation for fold in folds],
         pooled,
@@ -171,7 +178,17 @@ def _train_pack(
         )
         save_seconds = data.config.train.save_seconds
         run_loop(
-            replace(trainer, hparams=hparams, state=state, train=train, validation=validation),
+            replace(
+                trainer,
+                hparams=hparams,
+                state=state,
+                train=train,
+                validation=validation,
+                score=build_score(
+                    data.config,
+                    [(f.preprocessing, f.validation) for f in folds for _ in range(members)],
+                ),
+            ),
             run,
             console,
             saver=Saver(lambda: write_last(path, data, state, stacked), save_seconds),
@@ -231,6 +248,7 @@ def _score(
         sizes={split: len(getattr(fold, split)) for split in ("train", "validation", "held_out")},
         truth=fold.held_out.targets,
         weights=fold.held_out.weights,
+        clusters=fold.held_out.clusters,
         predictions=predictions,
         baselines=baseline_predictions(fold.preprocessing, baselines, fold.held_out),
         alone=alone if is_calibrated else (),

@@ -1,10 +1,12 @@
 """The trainer of a run: network, state and data, from the first update to the summary."""
 
+import math
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,13 +21,21 @@ from ml2021.data.samples import Samples
 from ml2021.data.weights import class_factors
 from ml2021.engine.build import build_hyperparameters, build_network
 from ml2021.engine.dataset import Dataset
+from ml2021.engine.fit import Score
 from ml2021.engine.hardware import check_memory, choose_device, choose_threads
 from ml2021.engine.networks import Network
 from ml2021.engine.state import Hyperparameters, TrainingState, ensemble_members, start
-from ml2021.errors import DivergenceError
+from ml2021.errors import ConfigError, DivergenceError
 from ml2021.evaluation import intervals
 from ml2021.evaluation.ensembles import combine, evaluate_members, trained_predictions
-from ml2021.evaluation.scoring import FittedBaselines, fit_baselines, loss_unit, notes_on_baselines
+from ml2021.evaluation.scoring import (
+    FittedBaselines,
+    fit_baselines,
+    loss_unit,
+    notes_on_baselines,
+    score_each,
+)
+from ml2021.formatting import HIGHER_IS_BETTER, plural
 from ml2021.runs.checkpoints import Checkpoint, Checkpoints, restore_state, saved_baselines
 from ml2021.runs.directory import RunDirectory
 from ml2021.runs.metrics_csv import MetricsWriter
@@ -39,7 +49,8 @@ class Trainer:
 
     initial: (K, P), the parameters that training starts from, None if they are drawn. residuals and
     temperature: those of folds, in place of those of validation rows. final: (k, P), the parameters
-    of the final model (`ml2021.training.final_model`), None while they are the best ones.
+    of the final model (`ml2021.training.final_model`), None while they are the best ones. score:
+    what chooses the best epoch, None for the validation loss.
     """
 
     data: TrainingData
@@ -54,6 +65,7 @@ class Trainer:
     residuals: NDArray[np.float64] | None = None
     temperature: float | None = None
     final: torch.Tensor | None = None
+    score: Score | None = None
 
 
 def build_trainer(
@@ -88,7 +100,46 @@ def build_trainer(
         else:
             baselines = saved_baselines(last)
             restore_state(state, last)
-    return Trainer(data, network, hparams, state, baselines, train, validation, threads, theta)
+    score = None
+    if data.folds is None:
+        score = build_score(config, [(preprocessing, data.validation)])
+    return Trainer(
+        data, network, hparams, state, baselines, train, validation, threads, theta, score=score
+    )
+
+
+def build_score(config: Config, rows: Sequence[tuple[Preprocessing, Samples]]) -> Score | None:
+    """Return what chooses the best epoch by `train.metric`, None where that is the loss.
+
+    rows: the validation rows of each member, or those that all share. Raises ConfigError where the
+    metric is undefined on them.
+    """
+    metric = config.train.metric
+    if metric == "loss":
+        return None
+    sign = -1.0 if metric in HIGHER_IS_BETTER else 1.0
+
+    def score_of(place: int, outputs: NDArray[np.floating[Any]]) -> float:
+        preprocessing, samples = rows[place]
+        (scores,) = score_each(preprocessing, samples, outputs[None])
+        value = scores[metric]
+        return math.inf if value is None else sign * value
+
+    for place, (preprocessing, samples) in enumerate(rows):
+        trial = np.zeros((len(samples), preprocessing.target.width), np.float32)
+        if not len(samples) or not math.isfinite(score_of(place, trial)):
+            raise ConfigError(
+                f"train.metric {metric}: undefined on {plural(len(samples), 'validation row')}; "
+                "use loss, or more validation rows (data.split.validation)"
+            )
+
+    def score(members: torch.Tensor, outputs: torch.Tensor) -> torch.Tensor:
+        places = members.tolist() if len(rows) > 1 else [0] * len(members)
+        each = zip(places, outputs.cpu().numpy(), strict=True)
+        values = [score_of(k, own) if np.isfinite(own).all() else math.inf for k, own in each]
+        return outputs.new_tensor(values, dtype=torch.float64)
+
+    return score
 
 
 def notes_of(trainer: Trainer) -> tuple[str, ...]:

@@ -501,6 +501,12 @@ CASES = [
     ),
     refused(
         12,
+        "a metric of classes for a number",
+        f"{DATA}train: {{metric: auroc}}\n",
+        "c.yaml:2:17: auroc does not fit regression; use loss, mae, rmse, r2",
+    ),
+    refused(
+        12,
         "a weight that is also the target",
         "data: {path: train.csv, target: y, weight: y}\n",
         "c.yaml:1:44: column 'y' is both a target and the weight of the rows; remove it from one "

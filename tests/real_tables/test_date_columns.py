@@ -96,6 +96,14 @@ def test_dates_that_cannot_be_read_are_left_out_with_the_form_that_can(
     assert "like 2021-03-31" in note
 
 
+def test_a_column_may_be_declared_to_hold_dates(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", [*iso()[:300], *["unknown"] * 300])
+    lines = ("  target: y", "  types: {sold: date}")
+    assert any("dates, but 'unknown' is none" in note for note in load(path, *lines).notes)
+    data = load(path, *lines, "  missing: ['', unknown]")
+    assert data.preprocessing.dates[0].name == "sold"
+
+
 def test_parts_are_chosen_and_an_empty_list_leaves_dates_out(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", iso())
     data = load(path, "  target: y", "  dates: [elapsed, day]")

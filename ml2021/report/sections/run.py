@@ -12,7 +12,7 @@ from ml2021.report.figures.functions import network
 from ml2021.report.figures.learning import gradient_sizes, learning_curves, updates_of_an_epoch
 from ml2021.report.html import Block, Items, Listing, Picture, Section, Table, Text
 from ml2021.report.sections.loss_surface import loss_pictures
-from ml2021.runs.summary import Intervals
+from ml2021.runs.summary import Intervals, RunSummary
 
 _MOST_LISTED = 30
 
@@ -147,6 +147,23 @@ def _score_table(
     )
 
 
+def _final_model(summary: RunSummary | None) -> str:
+    """Say how the model that predicts differs from the networks of the curves."""
+    text = ""
+    if summary is not None and summary.final_epochs is not None:
+        text = (
+            " The final model, which predicts and scores the test rows, was then trained on "
+            f"training and validation rows together, for {plural(summary.final_epochs, 'epoch')}."
+        )
+    if summary is not None and summary.temperature is not None:
+        held = "held-out" if summary.cross_validation is not None else "validation"
+        text += (
+            f" Its outputs are divided by {number(summary.temperature)}, the temperature that "
+            f"fits the probabilities of {held} rows best."
+        )
+    return text
+
+
 def training_section(contents: ReportContents) -> Section:
     """Return the learning curves, the batches, the gradients and the loss surface."""
     history, config = contents.history, contents.config
@@ -166,7 +183,9 @@ def training_section(contents: ReportContents) -> Section:
             kept = ", ".join(f"{epoch:,}" for epoch in contents.best_epochs)
             caption += f" Losses are means over the ensemble members, whose best epochs are {kept}."
         elif history.validation is not None:
-            caption += f" The best epoch is {history.best_epoch:,}; its parameters are kept."
+            by = "" if config.train.metric == "loss" else f" by {config.train.metric}"
+            caption += f" The best epoch{by} is {history.best_epoch:,}; its parameters are kept."
+        caption += _final_model(contents.summary)
         blocks.append(Picture("learning_curves", figure, caption))
     if "train" in contents.evaluations:
         rows = contents.evaluations["train"].rows
