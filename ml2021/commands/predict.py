@@ -74,6 +74,8 @@ def predict(
                 model.preprocessing, source, table_format, "predicted", carried
             )
             text, rows, notes = _predict_table(model, matched, source, ahead, half_widths)
+            if matched.sha256 == model.data_sha256:
+                notes.append("this is the training file, whose rows are predicted too well")
             texts.append(text)
             predicted.append(Predicted(source, path, rows, tuple(notes)))
     if output is not None and len(sources) > 1:

@@ -93,7 +93,9 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
     """
     header, selection = check_columns(loaded)
     excluded = excluded_names(loaded.config.data, header)
-    frame, file_order, data_sha256 = _read_in_order(loaded.config.data, selection, excluded)
+    frame, file_order, data_sha256, read_notes = _read_in_order(
+        loaded.config.data, selection, excluded
+    )
     task, lags = loaded.config.task, loaded.config.data.lags
     most = loaded.config.data.max_categories
     dates = date_parts(loaded.config.data)
@@ -114,6 +116,7 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
     fold_splits, fold_notes = split_rows_in_folds(config, frame, selection, rows)
     notes = [
         *_notes_on_names(header),
+        *read_notes,
         *types.notes,
         *notes_on_rows(frame, selection, config.data, excluded),
         *fit_notes,
@@ -212,8 +215,8 @@ def with_config(data: TrainingData, loaded: LocatedConfig) -> TrainingData:
 
 def _read_in_order(
     data: schema.Data, selection: Selection, excluded: Sequence[str]
-) -> tuple["pd.DataFrame", Rows, str]:
-    """Return the rows in series order, the file order (`in_series_order`), and the file's SHA-256.
+) -> tuple["pd.DataFrame", Rows, str, list[str]]:
+    """Return the rows in series order, the file order, its SHA-256, and notes on numbers.
 
     The table as read is released here, which order_by would otherwise keep beside the sorted one.
     """
@@ -226,7 +229,13 @@ def _read_in_order(
     if data.weight is not None:
         check_weights(table.frame, data.weight, path, table_format)
     group_by = data.group_by if data.lags else None
-    return *in_series_order(table.frame, data.order_by, group_by), table.sha256
+    notes = [
+        f"{echo(name)} has numbers with leading zeros, such as {echo(text)}; codes are kept as "
+        f"written with data.types: {{{echo(name)}: category}}"
+        for name, text in table.leading_zeros.items()
+        if name not in selection.types
+    ]
+    return *in_series_order(table.frame, data.order_by, group_by), table.sha256, notes
 
 
 def _read_test_file(
