@@ -92,7 +92,7 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
     Raises ConfigError for column names that the file does not have, DataError for its contents.
     """
     header, selection = check_columns(loaded)
-    excluded = excluded_names(loaded.config.data, header)
+    excluded = excluded_names(loaded.config.data, header, selection.used)
     frame, file_order, data_sha256, read_notes = _read_in_order(
         loaded.config.data, selection, excluded
     )
@@ -221,7 +221,6 @@ def _read_in_order(
     The table as read is released here, which order_by would otherwise keep beside the sorted one.
     """
     path, table_format, types = Path(data.path), table_format_of(data), selection.storage
-    excluded = [name for name in excluded if name not in selection.used]
     types |= dict.fromkeys(excluded, "text")  # so that no cell of them is refused
     if data.weight is not None:
         types[data.weight] = "number"

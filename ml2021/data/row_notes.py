@@ -35,14 +35,14 @@ _CLOCK_OR_CALENDAR = re.compile(
 )
 
 
-def excluded_names(data: schema.Data, header: Header) -> list[str]:
+def excluded_names(data: schema.Data, header: Header, used: Sequence[str]) -> list[str]:
     """Return excluded columns that may tell groups apart, to be read for a look at them.
 
     Those that `data.exclude` names, a few, and only of files that are read quickly.
     """
     if data.group_by is not None or Path(data.path).stat().st_size > _MOST_BYTES:
         return []
-    named = [name for name in data.exclude if name in header.names and name not in data.target]
+    named = [name for name in data.exclude if name in header.names and name not in used]
     return named[:_MOST_EXCLUDED]
 
 

@@ -44,6 +44,15 @@ def test_an_hour_beside_its_date_is_no_series(tmp_path: Path) -> None:
     assert "data.group_by: hour" not in found
 
 
+def test_an_excluded_column_still_orders_the_rows(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "t.csv", stores("A", days=DAYS))
+    data = load(
+        path, "  target: sales", "  lags: 3", "  order_by: date", "  exclude: [date, store]"
+    )
+    assert data.test.order is not None
+    assert "store" not in data.preprocessing.sources
+
+
 def test_visits_of_patients_are_noted(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "t.csv", visits(range(60)))
     assert "set data.group_by: patient" in notes(path, "  target: ill")
