@@ -84,6 +84,8 @@ def predict(
             text, rows, notes = _predict_table(
                 model, matched, source, ahead, half_widths, threshold
             )
+            if matched.sha256 == model.data_sha256:
+                notes.append("this is the training file, whose rows are predicted too well")
             texts.append(text)
             predicted.append(Predicted(source, path, rows, tuple(notes)))
     if output is not None and len(sources) > 1:

@@ -3,8 +3,8 @@
 Legend: N rows of the table, S samples, F inputs, T outputs.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -44,9 +44,11 @@ class Samples:
     inputs: (S, F + 1) float32. targets: (S, T) float64 in the units of the data, or (S,) int64
     class indices, −1 for a class without training rows. previous: (S,) float64, the value before
     each row of a series. notes: on odd inputs. places: (S,) int64, the position of each row in its
-    file, from 0. order: (S,) the column that orders or splits the rows, as in the file. groups:
-    (S,) the column that tells several series apart. weights: (S,) float64, above 0; None: all rows
-    weigh the same. clusters: (S,) a number that rows of one group share, if rows belong together.
+    file, from 0. outside, unseen: how many rows have a value outside the training range, or a
+    category not seen in training, by column. order: (S,) the column that orders or splits the rows,
+    as in the file. groups: (S,) the column that tells several series apart. weights: (S,) float64,
+    above 0; None: all rows weigh the same. clusters: (S,) a number that rows of one group share, if
+    rows belong together.
     """
 
     inputs: NDArray[np.float32]
@@ -54,6 +56,8 @@ class Samples:
     previous: NDArray[np.float64] | None
     notes: tuple[str, ...]
     places: Rows
+    outside: Mapping[str, int] = field(default_factory=dict)
+    unseen: Mapping[str, int] = field(default_factory=dict)
     order: "pd.Series | None" = None
     groups: "pd.Series | None" = None
     weights: Weights = None
@@ -187,6 +191,8 @@ class FittedTable:
             targets=targets,
             previous=None if self.series is None else self.series[rows - 1],
             notes=tuple(encoded.notes()),
+            outside=encoded.outside,
+            unseen=encoded.unseen,
             places=self._places(rows),
             order=self.frame[order].iloc[rows] if order in self.frame else None,
             groups=None if self._group_by is None else self.frame[self._group_by].iloc[rows],

@@ -113,12 +113,14 @@ class Evaluation(SplitScores):
 
     targets: the scores of each target, or of each class. confusion: of classes, (C, C) counts, a
     line for each true class. members: where the prediction is the mean of several members', the
-    scores of each alone.
+    scores of each alone. outside, unseen: as those of `Samples`.
     """
 
     targets: dict[str, Scores]
     confusion: tuple[tuple[int, ...], ...] | None = None
     members: tuple[Scores, ...] = ()
+    outside: dict[str, int] = Field(default_factory=dict)
+    unseen: dict[str, int] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _check_shapes(self) -> Self:
@@ -305,7 +307,7 @@ def evaluate_predictions(
 ) -> Evaluation:
     """Return the scores overall, per target or class, and of the baselines, and the verdict."""
     others = baseline_predictions(preprocessing, fitted, samples)
-    return evaluate_against(
+    evaluation = evaluate_against(
         config,
         preprocessing,
         samples.targets,
@@ -315,6 +317,8 @@ def evaluate_predictions(
         weights=samples.weights,
         clusters=samples.clusters,
     )
+    odd = {"outside": dict(samples.outside), "unseen": dict(samples.unseen)}
+    return evaluation.model_copy(update=odd)
 
 
 def baseline_predictions(

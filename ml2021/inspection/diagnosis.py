@@ -10,10 +10,11 @@ from typing import Literal, NamedTuple
 from ml2021.config import schema
 from ml2021.evaluation.scoring import Evaluation, best_available
 from ml2021.evaluation.verdict import FEW_ROWS
-from ml2021.formatting import HIGHER_IS_BETTER, heading, number
+from ml2021.formatting import HIGHER_IS_BETTER, echo, heading, number
 from ml2021.inspection.evidence import (
     CLEARLY,
     LEAST_GAP,
+    MANY,
     Evidence,
     are_harder,
     best_baseline,
@@ -139,7 +140,11 @@ def diagnose(evidence: Evidence) -> Diagnosis:
         first = "No rows were held out, so these scores say nothing about new data."
     else:
         first = evaluation.verdict_words(split)
-    found = _diagnose_training_error(evidence) or _diagnose_held_out_error(evidence)
+    found = (
+        _diagnose_unfamiliar_rows(evidence)
+        or _diagnose_training_error(evidence)
+        or _diagnose_held_out_error(evidence)
+    )
     return Diagnosis(found.finding, (first, *found.words), found.settings)
 
 
@@ -283,6 +288,35 @@ def _diagnose_held_out_error(evidence: Evidence) -> Diagnosis:
         "stays small; or more rows or columns.",
         _larger_model(config) if surest is None else surest.setting,
     )
+
+
+def _diagnose_unfamiliar_rows(evidence: Evidence) -> Diagnosis | None:
+    """Explain an error on rows of which many are outside of what training has seen."""
+    metric, train = evidence.metric, evidence.evaluations["train"]
+    if (train_error := error_of(metric, train.scores)) is None:
+        return None
+    for split in ("validation", "test"):
+        held = evidence.evaluations.get(split)
+        if held is None or held.rows < FEW_ROWS or _is_random(evidence.config, split):
+            continue
+        whats = (
+            (held.outside, "outside the training range"),
+            (held.unseen, "not seen in training"),
+        )
+        odd = [(n, name, what) for counts, what in whats for name, n in counts.items()]
+        count, name, what = max(odd, default=(0, "", ""))
+        if count < MANY * held.rows or not is_worse(metric, train_error, held):
+            continue
+        return _found(
+            "mismatch",
+            f"{heading(metric)} is {number(train.scores[metric])} on the training rows and "
+            f"{number(held.scores[metric])} on the {split} rows, {count:,} of which "
+            f"({count / held.rows:.0%}) have a value of {echo(name)} {what}: the function has to "
+            "go beyond what it was trained on.",
+            f"Next: training rows that cover these values (data.split), or without {echo(name)} "
+            "(data.exclude).",
+        )
+    return None
 
 
 def _diagnose_early_best(evidence: Evidence) -> Diagnosis | None:

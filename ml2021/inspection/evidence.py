@@ -15,6 +15,8 @@ from ml2021.runs.metrics_csv import History
 
 CLEARLY = 0.02
 """By which share an error must be lower than another to count as lower."""
+MANY = 0.1
+"""Which share of the rows is many: by chance, hardly any exceeds the range of other rows."""
 LEAST_GAP = 0.1
 """By which share an error must exceed the training error to count as overfitting."""
 

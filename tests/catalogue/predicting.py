@@ -242,7 +242,7 @@ CASES = [
         given=(columns("new.csv", colour=["purple"] * 3),),
         command=PREDICT,
         code=0,
-        lines=("  - categories not seen in training, encoded as none: colour 3",),
+        lines=("  - categories not seen in training, encoded as none: colour 3 (purple × 3)",),
         leaves=(OUTPUT,),
     ),
     Case(
@@ -251,7 +251,29 @@ CASES = [
         given=(columns("new.csv", kind=["other"] * 4),),
         command="evaluate new.csv --run runs/classes",
         code=0,
-        lines=("  - rows of a class never seen in training, counted as wrong: 4",),
+        lines=("  - rows of a class never seen in training, counted as wrong: 4 (other × 4)",),
+    ),
+    refused(
+        49,
+        "categories that are all spelled otherwise",
+        columns("new.csv", colour=["RED", " Blue", "green."] * 10),
+        "new.csv: column 'colour': categories here RED, ' Blue', green.; in training blue, green, "
+        "red; write them as in training, or train without this column",
+    ),
+    refused(
+        49,
+        "twenty rows without a known category",
+        columns("new.csv", rows=20, colour=["pink", "teal"] * 10),
+        "new.csv: column 'colour': categories here pink, teal; in training blue, green, red; "
+        "check that this is the right file, or train without this column",
+    ),
+    refused(
+        49,
+        "classes that are all spelled otherwise",
+        columns("new.csv", rows=4, kind=["LOW", "LOW", "HIGH", "LOW"]),
+        "new.csv: column 'kind': classes here LOW, HIGH; in training high, low, middle; "
+        "write them as in training",
+        command="evaluate new.csv --run runs/classes",
     ),
     Case(
         numbers=(50,),

@@ -41,9 +41,10 @@ def quantile_edges(
 ) -> tuple[float, ...]:
     """Return the increasing edges (K + 1,) of bins that hold equal shares of the values (N,).
 
-    All edges are values, the first the smallest and the last the largest. Each next bin takes its
-    share of the rows that are left, so that K is `pieces` however often a value is repeated, or one
-    less than there are distinct values, and an edge at each of them.
+    All edges are values, the first the smallest and the last the largest. K is `pieces`, or less
+    where several quantiles are one value; up to `pieces` + 1 distinct values are all edges. Sharing
+    the quantiles that a repeated value takes among the others gives spambase twice the inputs, and
+    gains nothing.
     """
     if weights is None:
         distinct, counts = np.unique(values, return_counts=True)
@@ -54,13 +55,8 @@ def quantile_edges(
     if last <= pieces:
         return tuple(distinct.tolist())
     below = np.cumsum(counts)
-    places = [0]
-    for left in range(pieces, 1, -1):
-        here = places[-1]
-        share = below[here] + (below[last] - below[here]) / left
-        place = int(np.searchsorted(below, share))
-        places.append(min(max(place, here + 1), last - left + 1))
-    return tuple(distinct[[*places, last]].tolist())
+    inner = np.searchsorted(below, np.arange(1, pieces) * below[-1] / pieces)
+    return tuple(distinct[np.unique([0, *inner, last])].tolist())
 
 
 def fit_pieces(
