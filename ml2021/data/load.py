@@ -4,6 +4,7 @@
 reads any other table. Legend: N rows of the table.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,8 +35,9 @@ from ml2021.data.resolve import (
     resolve_config,
     table_format_of,
 )
+from ml2021.data.row_notes import excluded_names, notes_on_rows
 from ml2021.data.samples import FittedTable, Folds, Samples
-from ml2021.data.series import in_series_order, notes_on_order, usable_rows
+from ml2021.data.series import in_series_order, usable_rows
 from ml2021.data.splits import Split, split_rows, without_unseen
 from ml2021.data.tables import Rows, read_header, read_table
 from ml2021.data.weights import check_weights, class_factors, named_classes
@@ -90,7 +92,10 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
     Raises ConfigError for column names that the file does not have, DataError for its contents.
     """
     header, selection = check_columns(loaded)
-    frame, file_order, data_sha256 = _read_in_order(loaded.config.data, selection)
+    excluded = excluded_names(loaded.config.data, header, selection.used)
+    frame, file_order, data_sha256, read_notes = _read_in_order(
+        loaded.config.data, selection, excluded
+    )
     task, lags = loaded.config.task, loaded.config.data.lags
     most = loaded.config.data.max_categories
     dates = date_parts(loaded.config.data)
@@ -111,12 +116,14 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
     fold_splits, fold_notes = split_rows_in_folds(config, frame, selection, rows)
     notes = [
         *_notes_on_names(header),
+        *read_notes,
         *types.notes,
-        *notes_on_order(frame, selection, config.data),
+        *notes_on_rows(frame, selection, config.data, excluded),
         *fit_notes,
         *fold_notes,
     ]
 
+    frame = frame.drop(columns=excluded)
     clusters = None
     if config.data.group_by is not None:
         notes += _notes_on_groups(config.data, frame, split)
@@ -206,19 +213,28 @@ def with_config(data: TrainingData, loaded: LocatedConfig) -> TrainingData:
     return replace(data, config=config)
 
 
-def _read_in_order(data: schema.Data, selection: Selection) -> tuple["pd.DataFrame", Rows, str]:
-    """Return the rows in series order, the file order (`in_series_order`), and the file's SHA-256.
+def _read_in_order(
+    data: schema.Data, selection: Selection, excluded: Sequence[str]
+) -> tuple["pd.DataFrame", Rows, str, list[str]]:
+    """Return the rows in series order, the file order, its SHA-256, and notes on numbers.
 
     The table as read is released here, which order_by would otherwise keep beside the sorted one.
     """
     path, table_format, types = Path(data.path), table_format_of(data), selection.storage
+    types |= dict.fromkeys(excluded, "text")  # so that no cell of them is refused
     if data.weight is not None:
         types[data.weight] = "number"
-    table = read_table(path, table_format, columns=selection.used, types=types)
+    table = read_table(path, table_format, columns=[*selection.used, *excluded], types=types)
     if data.weight is not None:
         check_weights(table.frame, data.weight, path, table_format)
     group_by = data.group_by if data.lags else None
-    return *in_series_order(table.frame, data.order_by, group_by), table.sha256
+    notes = [
+        f"{echo(name)} has numbers with leading zeros, such as {echo(text)}; codes are kept as "
+        f"written with data.types: {{{echo(name)}: category}}"
+        for name, text in table.leading_zeros.items()
+        if name not in selection.types
+    ]
+    return *in_series_order(table.frame, data.order_by, group_by), table.sha256, notes
 
 
 def _read_test_file(

@@ -9,11 +9,17 @@ from ml2021.data.csv.scan import TableFormat
 from ml2021.data.csv.source import changed_error
 from ml2021.data.dates import with_parts
 from ml2021.data.matching import explain_absent, match_columns
-from ml2021.data.preprocessing.records import ClassTarget, NumberFeature, Preprocessing
+from ml2021.data.preprocessing.records import (
+    CategoryFeature,
+    ClassTarget,
+    NumberFeature,
+    Preprocessing,
+)
 from ml2021.data.resolve import explain_missing
 from ml2021.data.samples import FittedTable
 from ml2021.data.series import in_series_order
-from ml2021.data.tables import read_header, read_table
+from ml2021.data.spellings import refuse_other_spellings
+from ml2021.data.tables import is_number, read_header, read_table
 from ml2021.data.weights import check_weights
 from ml2021.errors import ConfigError, DataError
 from ml2021.formatting import echo, listed
@@ -60,8 +66,9 @@ def read_new_table(
 ) -> NewTable:
     """Read a file other than the training file: columns by name, with the types of training.
 
-    The target is needed to score, and to predict only if it is the model's history.
-    Raises DataError, or ConfigError for a name in `carried` that the file does not have.
+    The target is needed to score, and to predict only if it is the model's history. Raises
+    DataError, also where categories or classes are all spelled otherwise than in training, or
+    ConfigError for a name in `carried` that the file does not have.
     """
     header = read_header(path, table_format)
     found = match_columns(path, preprocessing, header)
@@ -95,24 +102,32 @@ def read_new_table(
     if purpose == "predicted" and group_by is not None and found[group_by] not in carried:
         carried = (found[group_by], *carried)
     names = {found[name]: name for name in needed}
-    storage_of = {found[name]: kind for name, kind in kinds.items()}
     # A carried column is read as text, so that it is written unchanged; if one is also an input,
     # the file is read twice.
     texts: dict[str, StorageType] = dict.fromkeys(carried, "text")
     twice = bool(names.keys() & texts.keys())
-    columns, together = ([*names], storage_of) if twice else ([*names, *texts], texts | storage_of)
-    read = read_table(path, table_format, columns=columns, types=together)
+    columns = [*names] if twice else [*names, *texts]
+    types = {found[name]: kind for name, kind in kinds.items()} | ({} if twice else texts)
+    # Words where training had numbers as categories or classes may be another spelling of them.
+    coded = {f.name for f in preprocessing.features if isinstance(f, CategoryFeature)}
+    coded |= {target.name} if isinstance(target, ClassTarget) else set()
+    numbers = [found[name] for name in coded & kinds.keys() if kinds[name] == "number"]
+    loose = {name: kind for name, kind in types.items() if name not in numbers}
+    read = read_table(path, table_format, columns=columns, types=loose)
     again = read_table(path, table_format, columns=carried, types=texts) if twice else read
+    frame = read.frame[[*names]].rename(columns=names)
+    refuse_other_spellings(path, preprocessing, frame, scored=purpose == "scored")
+    if not all(is_number(read.frame[name]) for name in numbers):  # which this reports
+        read = read_table(path, table_format, columns=columns, types=types)
+        frame = read.frame[[*names]].rename(columns=names)
     if again.sha256 != read.sha256:
         raise changed_error(path)
     if weight in found:
         check_weights(read.frame, found[weight], path, table_format)
     left_out = {column.name for column in preprocessing.left_out}
     known = {*carried, *(found[name] for name in found if name not in left_out)}
-    renamed = read.frame[list(names)].rename(columns=names)
-    remedy = table_format.listing("it")
-    renamed = with_parts(renamed, preprocessing.dates, f"{path}: ", remedy)
-    ordered, file_order = in_series_order(renamed, order_by, group_by)
+    frame = with_parts(frame, preprocessing.dates, f"{path}: ", table_format.listing("it"))
+    ordered, file_order = in_series_order(frame, order_by, group_by)
     return NewTable(
         table=FittedTable(ordered, file_order, preprocessing),
         carried=again.frame[list(carried)],

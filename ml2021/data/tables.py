@@ -5,8 +5,9 @@ blocks with pandas' C engine. `ml2021.data.csv.cells` finds cells that pandas sh
 accepted, and a second, slower pass finds their lines. `ml2021.data.resolve` selects the features.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -17,7 +18,15 @@ from numpy.typing import NDArray
 
 from ml2021.data.csv.cells import CellRules, CheckedColumn, StorageType, check_numbers, check_texts
 from ml2021.data.csv.parser import Values, parse_blocks
-from ml2021.data.csv.scan import Header, TableFormat, begin_table, make_header, open_scan
+from ml2021.data.csv.scan import (
+    Block,
+    Header,
+    TableFormat,
+    TextScan,
+    begin_table,
+    make_header,
+    open_scan,
+)
 from ml2021.data.csv.source import show_path
 from ml2021.errors import DataError
 from ml2021.formatting import echo, plural
@@ -27,6 +36,10 @@ if TYPE_CHECKING:
 
 _SHOWN_CELLS = 3
 _SHOWN_COLUMNS = 5
+_SEARCHED = 1 << 18
+_SEARCHED_ROWS = 2_000
+"""Bytes and rows at the beginning of a file that are searched for leading zeros."""
+_ZERO_FIRST = re.compile(r"\s*0[0-9]+\s*", re.ASCII)
 Rows = NDArray[np.int64]
 """Row numbers of a table, from 0."""
 
@@ -41,11 +54,13 @@ class Table:
     `frame` has the selected columns under their unique names, in file order, and a RangeIndex.
     Number columns are int64, or float64 with NaN for missing values; text columns are object,
     holding str exactly as in the file (even true and false) and NaN for missing values.
+    leading_zeros: number columns with cells such as 00601 near the beginning, and the first one.
     """
 
     header: Header
     frame: "pd.DataFrame"
     sha256: str
+    leading_zeros: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_header(path: Path, format: TableFormat) -> Header:
@@ -94,6 +109,7 @@ def read_table(
         header, first = begin_table(scan, blocks, format)
         selected = _selected(header, columns)
         texts = [name for name in selected if types.get(name) == "text"]
+        zeros = _leading_zeros(scan, first, header, format)
         blocks = chain(first, blocks)
         rows, values = parse_blocks(scan, blocks, header.names, selected, texts, format)
     again = [
@@ -106,7 +122,9 @@ def read_table(
             values |= parse_blocks(second, second.blocks(), header.names, again, again, format)[1]
     checked = _check(values, rules, types)
     _reject_invalid(format, checked, partial(_csv_cells, path, format, header, scan.state))
-    return Table(header, _assemble(selected, checked, rows), scan.sha256)
+    frame = _assemble(selected, checked, rows)
+    numbers = {name: zeros[name] for name in selected if name in zeros and is_number(frame[name])}
+    return Table(header, frame, scan.sha256, numbers)
 
 
 def is_number(column: "pd.Series") -> bool:
@@ -117,6 +135,24 @@ def is_number(column: "pd.Series") -> bool:
 def find_lines(path: Path, format: TableFormat, rows: Iterable[int]) -> dict[int, int]:
     """Return the line of a CSV file on which each of these rows begins."""
     return {row: line for row, line, _ in _find_rows(path, format, set(rows), None)}
+
+
+def _leading_zeros(
+    scan: TextScan, blocks: Sequence[Block], header: Header, format: TableFormat
+) -> dict[str, str]:
+    """Return the columns with digits after a leading zero in the first rows, and the first cell."""
+    starts = (format.separator.encode(), b"\n", b'"', b" ")
+    start = b"".join(block.data for block in blocks)[:_SEARCHED]
+    # each pattern begins with a literal, which makes the search fast
+    if not any(re.search(re.escape(before) + rb"0[0-9]+[^0-9.:]", start) for before in starts):
+        return {}
+    found: dict[str, str] = {}
+    records = (record for block in blocks for record in scan.split(block.data, block.line))
+    for record in islice(records, int(format.header), _SEARCHED_ROWS):
+        for name, cell in zip(header.names, record.texts(), strict=False):
+            if name not in found and _ZERO_FIRST.fullmatch(cell):
+                found[name] = cell.strip()
+    return found
 
 
 def _selected(header: Header, columns: Sequence[str] | None) -> list[str]:

@@ -142,6 +142,20 @@ ONLY_FORMAT = (
 CASES = [
     Case(
         numbers=(44,),
+        name="a threshold for three classes",
+        command="predict new.csv --run runs/classes --threshold 0.3",
+        code=2,
+        lines=("--threshold: only for two classes, but this run predicts 3 classes; omit it",),
+    ),
+    Case(
+        numbers=(44,),
+        name="a threshold that is no probability",
+        command="predict new.csv --run runs/classes --threshold 30",
+        code=2,
+        lines=("--threshold 30: must be between 0 and 1, such as 0.3",),
+    ),
+    Case(
+        numbers=(44,),
         name="a key that does not say how the file is written",
         command=f"{PREDICT} --set data.target=b",
         code=2,
@@ -228,7 +242,7 @@ CASES = [
         given=(columns("new.csv", colour=["purple"] * 3),),
         command=PREDICT,
         code=0,
-        lines=("  - categories not seen in training, encoded as none: colour 3",),
+        lines=("  - categories not seen in training, encoded as none: colour 3 (purple × 3)",),
         leaves=(OUTPUT,),
     ),
     Case(
@@ -237,7 +251,29 @@ CASES = [
         given=(columns("new.csv", kind=["other"] * 4),),
         command="evaluate new.csv --run runs/classes",
         code=0,
-        lines=("  - rows of a class never seen in training, counted as wrong: 4",),
+        lines=("  - rows of a class never seen in training, counted as wrong: 4 (other × 4)",),
+    ),
+    refused(
+        49,
+        "categories that are all spelled otherwise",
+        columns("new.csv", colour=["RED", " Blue", "green."] * 10),
+        "new.csv: column 'colour': categories here RED, ' Blue', green.; in training blue, green, "
+        "red; write them as in training, or train without this column",
+    ),
+    refused(
+        49,
+        "twenty rows without a known category",
+        columns("new.csv", rows=20, colour=["pink", "teal"] * 10),
+        "new.csv: column 'colour': categories here pink, teal; in training blue, green, red; "
+        "check that this is the right file, or train without this column",
+    ),
+    refused(
+        49,
+        "classes that are all spelled otherwise",
+        columns("new.csv", rows=4, kind=["LOW", "LOW", "HIGH", "LOW"]),
+        "new.csv: column 'kind': classes here LOW, HIGH; in training high, low, middle; "
+        "write them as in training",
+        command="evaluate new.csv --run runs/classes",
     ),
     Case(
         numbers=(50,),

@@ -162,3 +162,22 @@ def test_shuffled_identifiers_get_a_hint(tmp_path: Path) -> None:
     (note,) = [note for note in load(path, "  target: y").notes if "identifier" in note]
     assert note.startswith("id, code look like identifiers")
     assert "data.exclude" in note
+
+
+@pytest.mark.parametrize("written", ["00601", '"00601"', " 007"])
+def test_leading_zeros_get_a_note(tmp_path: Path, written: str) -> None:
+    cells: list[Cell] = [written if row == 30 else 10_000 + row % 7 for row in range(ROWS)]
+    path = write_csv(tmp_path / "t.csv", {"zip": cells, **columns()})
+    (note,) = [note for note in load(path, "  target: y").notes if "leading zeros" in note]
+    assert note.startswith("zip ")
+    assert written.strip(' "') in note
+    assert "data.types" in note
+    declared = load(path, "  target: y", "  types: {zip: category}")
+    assert not any("leading zeros" in note for note in declared.notes)
+
+
+def test_other_zeros_get_no_note(tmp_path: Path) -> None:
+    numbers: list[Cell] = [["0.5", "0", "10.05", "-0.1", "0e0", "00.5"][r % 6] for r in range(ROWS)]
+    days: list[Cell] = [f"2021-01-{row % 28 + 1:02}" for row in range(ROWS)]
+    path = write_csv(tmp_path / "t.csv", columns(number=numbers, day=days))
+    assert not any("leading zeros" in note for note in load(path, "  target: y").notes)

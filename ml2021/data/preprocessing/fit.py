@@ -70,9 +70,9 @@ def fit_features(
     for feature in features:
         values = frame[feature.name].iloc[rows]
         known = values.dropna()
-        has_missing = len(known) < len(values)
+        missing = len(values) - len(known)
         single = _single_value(known)
-        if len(known) == 0 or (single is not None and not has_missing):
+        if len(known) == 0 or (single is not None and not missing):
             left_out = LeftOut(
                 name=feature.name,
                 value=single,
@@ -94,9 +94,10 @@ def fit_features(
                     scale=scale or 1.0,
                     fill=float(weighted_median(numbers, own)),
                     has_value=single is None,
-                    has_indicator=has_missing,
+                    has_indicator=missing > 0,
                     minimum=float(numbers.min()),
                     maximum=float(numbers.max()),
+                    missing=missing,
                 )
             )
             if np.ptp(numbers) > _EXACT_IN_FLOAT32 and bool((numbers == np.round(numbers)).all()):

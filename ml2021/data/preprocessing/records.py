@@ -31,8 +31,9 @@ class NumberFeature(Record):
     """x -> (x − mean) / scale. A missing x is filled first, and flagged if training had any.
 
     Without `has_value` its known values are constant in the training rows: only the flag is used.
-    edges: of the pieces beside it (`preprocessing.pieces`), none if there are no pieces. centres:
-    the mean of each piece on the training rows.
+    missing: the number of training rows without it. edges: of the pieces beside it
+    (`preprocessing.pieces`), none if there are no pieces. centres: the mean of each piece on the
+    training rows.
     """
 
     kind: Literal["number"] = "number"
@@ -44,6 +45,7 @@ class NumberFeature(Record):
     has_indicator: bool
     minimum: float
     maximum: float
+    missing: Annotated[int, Field(ge=0)] = 0
     edges: tuple[float, ...] = ()
     centres: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
 
@@ -313,6 +315,12 @@ def value_text(value: str | float) -> str:
     return str(int(value)) if value == int(value) else repr(value)
 
 
+def shown_value(value: object) -> str:
+    """Return a category or class for a message, quoted where its ends would not be seen."""
+    text = value_text(value) if isinstance(value, str | float) else str(value)
+    return f"'{text}'" if text != text.strip() or "," in text or not text else text
+
+
 def describe_columns(preprocessing: Preprocessing) -> list[str]:
     """Return lines on how the columns are encoded."""
     numbers = [f for f in preprocessing.features if isinstance(f, NumberFeature)]
@@ -320,7 +328,7 @@ def describe_columns(preprocessing: Preprocessing) -> list[str]:
     columns = {
         "standardised": [f.name for f in numbers if f.has_value],
         "missing values filled with the median and flagged": [
-            f.name for f in numbers if f.has_value and f.has_indicator
+            f"{f.name} ({f.missing:,})" for f in numbers if f.has_value and f.has_indicator
         ],
         "only whether it is missing": [f.name for f in numbers if not f.has_value],
         "in pieces as well": [f"{f.name} ({len(f.edges) - 1})" for f in numbers if f.edges],

@@ -53,7 +53,8 @@ def reuse(own: Preprocessing, other: Preprocessing) -> Preprocessing:
     The two must have no `incompatibilities`. Column positions, names in the header, training
     ranges and the output shape remain those of `own`.
     """
-    ranges = {f.name: f.model_dump(include={"minimum", "maximum"}) for f in own.features}
+    kept = {"minimum", "maximum", "missing"}
+    ranges = {f.name: f.model_dump(include=kept) for f in own.features}
     for column in own.left_out:
         is_number = isinstance(column.value, float)
         ranges[column.name] = (
@@ -62,8 +63,8 @@ def reuse(own: Preprocessing, other: Preprocessing) -> Preprocessing:
     features = tuple(f.model_copy(update=ranges[f.name]) for f in other.features)
     names = {feature.name for feature in features}
     left_out = tuple(column for column in own.left_out if column.name not in names)
-    kept = own.target.model_dump(include={"label", "labels", "shape"})
-    target = other.target.model_copy(update=kept)
+    labels = own.target.model_dump(include={"label", "labels", "shape"})
+    target = other.target.model_copy(update=labels)
     history = other.history
     if history is not None:
         assert own.history is not None

@@ -24,10 +24,7 @@ def setup_section(contents: ReportContents) -> Section:
         ["data", config.data.path],
         ["target", contents.preprocessing.target_name],
         ["task", preprocessing.task],
-        [
-            "rows",
-            ", ".join(f"{each.rows:,} {split}" for split, each in contents.evaluations.items()),
-        ],
+        ["rows", _rows_text(contents)],
     ]
     if preprocessing.features:
         names = [feature.name for feature in preprocessing.features]
@@ -62,6 +59,15 @@ def setup_section(contents: ReportContents) -> Section:
     )
 
 
+def _rows_text(contents: ReportContents) -> str:
+    """Return how many rows each split has; the rows of folds are counted once."""
+    rows = {split: each.rows for split, each in contents.evaluations.items()}
+    if (folds := contents.folds) is None:
+        return ", ".join(f"{count:,} {split}" for split, count in rows.items())
+    text = f"{folds.rows:,} in {folds.folds} folds, each row held out once"
+    return f"{text}, {rows['test']:,} test" if "test" in rows else text
+
+
 def _column_rows(contents: ReportContents) -> list[list[str]]:
     rows = []
     for feature in contents.preprocessing.features[:_MOST_LISTED]:
@@ -71,7 +77,8 @@ def _column_rows(contents: ReportContents) -> list[list[str]]:
                 if feature.edges:
                     what += f", and in {len(feature.edges) - 1} pieces"
                 if feature.has_value and feature.has_indicator:
-                    what += f"; missing values become {number(feature.fill)}, with an indicator"
+                    what += f"; {feature.missing:,} missing, filled with {number(feature.fill)}, "
+                    what += "and a flag column"
                 span = (feature.minimum, feature.maximum, feature.mean, feature.scale)
                 rows.append([echo(feature.name), what, *map(number, span)])
             case CategoryFeature():
