@@ -114,8 +114,9 @@ def _split_groups_in_folds(
         is_outside = fold_of != fold
         if validation > 0 and len(np.unique(groups[is_outside])) == 1:
             raise DataError(
-                f"data.split.folds: with {folds} folds of {plural(found, 'group')} one fold leaves a "
-                "single group to train and validate; raise it, or set data.split.validation to 0.0"
+                f"data.split.folds: with {folds} folds of {plural(found, 'group')} one fold leaves "
+                "a single group to train and validate; raise it, or set data.split.validation to "
+                "0.0"
             )
         outside = split_by_fraction(
             rows[is_outside],
