@@ -135,7 +135,9 @@ def types_of(
     columns = {"y": SERIES, **columns}
     selection, problems = select(header_of(*columns), target=target)
     assert not problems
-    return infer_column_types(frame_of(columns), selection, task=task, lags=lags)
+    return infer_column_types(
+        frame_of(columns), selection, task=task, lags=lags, max_categories=100
+    )
 
 
 ROWS = 40
@@ -173,7 +175,7 @@ def test_dates_names_and_empty_columns_are_excluded_with_a_note() -> None:
         assert note.startswith(f"excluded: {name} (")
 
 
-def test_text_is_a_category_up_to_twenty_values_or_half_the_rows() -> None:
+def test_text_is_a_category_if_it_has_few_values_or_they_repeat() -> None:
     repeated: list[Cell] = [f"v{i // 2}" for i in range(ROWS)]  # 20 values
     columns: dict[str, list[Cell]] = {
         "repeated": repeated,
@@ -181,11 +183,11 @@ def test_text_is_a_category_up_to_twenty_values_or_half_the_rows() -> None:
         "few": [f"v{i}" if i < 20 else None for i in range(ROWS)],  # a value per row, but only 20
     }
     assert [f.name for f in types_of(columns).features] == ["repeated", "few"]
-    half: dict[str, list[Cell]] = {
-        "half": [f"v{i % 21}" for i in range(42)],
-        "y": [float(i * i % 37) for i in range(42)],
+    often: dict[str, list[Cell]] = {
+        "often": [f"v{i % 21}" for i in range(126)],
+        "y": [float(i * i % 37) for i in range(126)],
     }
-    assert [f.type for f in types_of(half).features] == ["category"]
+    assert [f.type for f in types_of(often).features] == ["category"]
 
 
 @pytest.mark.parametrize(

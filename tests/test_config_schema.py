@@ -42,6 +42,7 @@ def test_two_keys_are_enough() -> None:
             "target_shape": None,
             "features": ["*"],
             "exclude": [],
+            "max_categories": 100,
             "lags": 0,
             "horizon": 1,
             "order_by": None,

@@ -116,6 +116,9 @@ class Data(Section):
     """Columns to predict from, as names or globs; never targets or excluded columns."""
     exclude: list[Column] = []
     """Columns not to use as features, as names or globs."""
+    max_categories: Annotated[int, Field(ge=2)] = 100
+    """Most inputs of a column of categories. If the training rows have more categories, the rarer
+    ones share one input, "other". Columns that are all but identifiers are not used at all."""
     lags: Index = 0
     """Time series: number of previous values of the target used as features."""
     horizon: Count = 1

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from ml2021.config.schema import Task
+from ml2021.data.labels import notes_on_labels, why_identifiers
 from ml2021.data.resolve import Selection
 from ml2021.data.series import is_date
 from ml2021.data.tables import is_number
@@ -52,6 +53,7 @@ def infer_column_types(
     *,
     task: Literal["auto", "regression", "classification", "structured"],
     lags: int,
+    max_categories: int,
 ) -> ColumnTypes:
     """Infer the type of every feature, and the task.
 
@@ -65,12 +67,17 @@ def infer_column_types(
         for group in dict.fromkeys(pixels.values())
     ]
     for name in selection.features:
-        column_type, reason = ("number", "") if name in pixels else _feature_type(frame[name])
+        is_pixel = name in pixels
+        found = ("number", "") if is_pixel else _feature_type(frame[name], max_categories)
+        column_type, reason = found
         if column_type is None:
             excluded.setdefault(reason, []).append(name)
         else:
             features.append(FeatureColumn(name, column_type, pixels.get(name)))
     notes += [f"excluded: {listed(names)} ({reason})" for reason, names in excluded.items()]
+    for feature in features:
+        if feature.type == "category" and not is_number(column := frame[feature.name]):
+            notes += notes_on_labels(feature.name, column.dropna().unique(), "categories")
     for name in selection.features:
         if count := _numbers_in_text(frame[name]):
             notes.append(
@@ -94,7 +101,7 @@ def infer_column_types(
     return ColumnTypes(tuple(features), _infer_task(frame, selection, task, notes), tuple(notes))
 
 
-def _feature_type(column: "pd.Series") -> tuple[ColumnType | None, str]:
+def _feature_type(column: "pd.Series", max_categories: int) -> tuple[ColumnType | None, str]:
     """Return a feature's type, or None and the reason to exclude it."""
     present = column.dropna()
     if is_number(column):
@@ -103,17 +110,11 @@ def _feature_type(column: "pd.Series") -> tuple[ColumnType | None, str]:
             return None, "no values"
         is_category = values.size == 2 and len(present) > 2  # two rows are too few to tell
         return ("category" if is_category else "number"), ""
-    values = present.unique()
-    if is_date(values):
+    if is_date(present.unique()):
         return None, "dates or times"
-    if _are_nearly_unique(len(values), len(present)):
-        return None, "text with nearly one value per row"
+    if why := why_identifiers(present, max_categories):
+        return None, why
     return "category", ""
-
-
-def _are_nearly_unique(distinct: int, count: int) -> bool:
-    """Whether a text column has too many distinct values for categories."""
-    return distinct > max(_FEW_CLASSES, 0.5 * count)
 
 
 def _numbers_in_text(column: "pd.Series") -> int:
@@ -190,12 +191,13 @@ def _infer_task(
                 f"column '{echo(name)}' is text, but task: {task} predicts numbers; "
                 "set task: classification, or remove the key"
             )
-        distinct, count = column.nunique(), column.count()
-        if _are_nearly_unique(distinct, count):
+        labels, count = column.dropna().unique(), column.count()
+        if len(labels) > max(_FEW_CLASSES, 0.5 * count):
             raise DataError(
-                f"column '{echo(name)}' has {distinct} distinct texts in {count} rows, "
+                f"column '{echo(name)}' has {len(labels)} distinct texts in {count} rows, "
                 "too many for classes; choose another data.target"
             )
+        notes += notes_on_labels(name, labels, "classes")
         return "classification"
     if task != "auto":
         return task

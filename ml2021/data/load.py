@@ -75,7 +75,8 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
     header, selection = check_columns(loaded)
     frame, file_order, data_sha256 = _read_in_order(loaded.config.data, selection.used)
     task, lags = loaded.config.task, loaded.config.data.lags
-    types = infer_column_types(frame, selection, task=task, lags=lags)
+    most = loaded.config.data.max_categories
+    types = infer_column_types(frame, selection, task=task, lags=lags, max_categories=most)
     config = resolve_config(loaded, types.task)
     rows, left_out = usable_rows(frame, selection, config.data)
     split = split_rows(config, frame, selection, rows)

@@ -22,7 +22,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ml2021.data.preprocessing.records import NumberFeature, Preprocessing, RealTargets, value_text
+from ml2021.data.preprocessing.records import NumberFeature, Preprocessing, RealTargets
 from ml2021.engine.networks import Layout
 from ml2021.errors import ConfigError
 from ml2021.formatting import echo, suggest
@@ -60,8 +60,7 @@ def columns_of(preprocessing: Preprocessing) -> list[InspectedColumn]:
         if isinstance(feature, NumberFeature):
             columns.append(InspectedColumn(name, start, width, feature.mean, feature.scale))
         else:
-            texts = tuple(map(value_text, feature.categories))
-            columns.append(InspectedColumn(name, start, width, categories=texts))
+            columns.append(InspectedColumn(name, start, width, categories=feature.labels))
         start += width
     if (history := preprocessing.history) is not None:
         columns += [
@@ -92,7 +91,7 @@ def column_text(column: InspectedColumn, inputs: NDArray[np.float32]) -> str:
     """Return a column's value in a row of inputs (F + 1,), as in the data."""
     values = inputs[column.places]
     if column.categories is not None:
-        return column.categories[int(values.argmax())] if values.any() else "(unseen)"
+        return column.categories[int(values.argmax())] if values.any() else "(none)"
     if column.width == 2 and values[1]:
         return "(missing)"
     value = column.mean + column.scale * float(values[0])

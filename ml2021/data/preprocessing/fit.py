@@ -36,9 +36,15 @@ _EXACT_IN_FLOAT32 = 2.0**24
 
 
 def fit_features(
-    frame: "pd.DataFrame", features: Sequence[FeatureColumn], rows: Rows
+    frame: "pd.DataFrame",
+    features: Sequence[FeatureColumn],
+    rows: Rows,
+    max_categories: int | None = None,
 ) -> tuple[list[NumberFeature | CategoryFeature], list[str]]:
-    """Fit means, scales, fills and categories on the training rows; also return notes."""
+    """Fit means, scales, fills and categories on the training rows; also return notes.
+
+    A column of categories gets at most `max_categories` inputs, or one for each.
+    """
     notes: list[str] = []
     fitted: list[NumberFeature | CategoryFeature] = []
     constant: list[str] = []
@@ -46,10 +52,7 @@ def fit_features(
     for feature in features:
         values = frame[feature.name].iloc[rows]
         if feature.type == "category":
-            storage, categories = _distinct(values.dropna())
-            fitted.append(
-                CategoryFeature(name=feature.name, storage=storage, categories=categories)
-            )
+            fitted.append(_fit_categories(feature.name, values.dropna(), max_categories))
             continue
         known = values.dropna().to_numpy(np.float64)
         has_missing = known.size < len(values)
@@ -147,6 +150,22 @@ def refit(
     return preprocessing.model_copy(update={"features": features, "target": target})
 
 
+def _fit_categories(name: str, values: "pd.Series", max_categories: int | None) -> CategoryFeature:
+    """Return the categories of the values (N,), the most frequent ones if there are too many.
+
+    Of equally frequent categories the first in sorted order are kept.
+    """
+    storage, found = _distinct(values)
+    feature = CategoryFeature(name=name, storage=storage, categories=found)
+    if max_categories is None or len(found) <= max_categories:
+        return feature
+    counts = values.value_counts().reindex(list(found)).to_numpy()
+    kept = set(np.argsort(-counts, kind="stable")[: max_categories - 1].tolist())
+    categories = tuple(value for index, value in enumerate(found) if index in kept)
+    rarer = tuple(value for index, value in enumerate(found) if index not in kept)
+    return feature.model_copy(update={"categories": categories, "rarer": rarer})
+
+
 def _distinct(
     values: "pd.Series",
 ) -> tuple[Literal["number", "text"], tuple[str, ...] | tuple[float, ...]]:
@@ -202,7 +221,7 @@ def fit_preprocessing(
     Raises DataError if no feature has a value, or there is only one class.
     """
     data = config.data
-    features, notes = fit_features(frame, types.features, split.train)
+    features, notes = fit_features(frame, types.features, split.train, data.max_categories)
     if not data.lags and not any(feature.inputs for feature in features):
         raise DataError(
             f"{data.path}: no feature has a value in any training row; see data.features and "

@@ -45,17 +45,28 @@ class NumberFeature(Record):
 
 
 class CategoryFeature(Record):
-    """One-hot: an input for each category of the training rows; other values are all 0."""
+    """One-hot: an input for each category of the training rows; other values are all 0.
+
+    Where there are too many, the `rarer` ones share a last input, which is also that of any other
+    value; only a missing one is all 0.
+    """
 
     kind: Literal["category"] = "category"
     name: str
     storage: Literal["number", "text"]
     categories: tuple[str, ...] | tuple[float, ...]
+    rarer: tuple[str, ...] | tuple[float, ...] = ()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What each input stands for, as text."""
+        named = tuple(value_text(value) for value in self.categories)
+        return (*named, "(other)") if self.rarer else named
 
     @property
     def inputs(self) -> tuple[str, ...]:
         """The names of the network's inputs."""
-        return tuple(f"{self.name}={value_text(value)}" for value in self.categories)
+        return tuple(f"{self.name}={label}" for label in self.labels)
 
 
 Feature = Annotated[NumberFeature | CategoryFeature, Field(discriminator="kind")]
@@ -221,7 +232,12 @@ def describe_columns(preprocessing: Preprocessing) -> list[str]:
         "missing values filled with the median and flagged": [
             f.name for f in numbers if f.has_indicator
         ],
-        "one-hot": [f"{f.name} ({len(f.categories)})" for f in categories],
+        "one-hot": [f"{f.name} ({len(f.categories)})" for f in categories if not f.rarer],
+        "one-hot, the rarer categories as one": [
+            f"{f.name} ({len(f.categories)} of {len(f.categories) + len(f.rarer):,})"
+            for f in categories
+            if f.rarer
+        ],
     }
     lines = [f"{how}: {listed(names, 8)}" for how, names in columns.items() if names]
     if (history := preprocessing.history) is not None:

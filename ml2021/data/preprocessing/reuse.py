@@ -18,7 +18,8 @@ from ml2021.formatting import echo, listed
 def incompatibilities(own: Preprocessing, other: Preprocessing) -> list[str]:
     """Return what prevents `own`, fitted to the training rows here, from being replaced by `other`.
 
-    Statistics may differ, and `other` may have more categories, classes and missing-value flags.
+    Statistics may differ, and `other` may have more categories, classes and missing-value flags,
+    or an input for other categories.
     """
     found = []
     if own.task != other.task:
@@ -67,7 +68,9 @@ def _feature_disagreement(own: Feature, other: Feature) -> str | None:
     if isinstance(own, CategoryFeature) and isinstance(other, CategoryFeature):
         if own.storage != other.storage:
             return f"holds {_STORED[own.storage]} here, but {_STORED[other.storage]} there"
-        if new := [value for value in own.categories if value not in other.categories]:
+        known = {*other.categories, *other.rarer}
+        new = [value for value in (*own.categories, *own.rarer) if value not in known]
+        if new and not other.rarer:  # else these are "other"
             return f"has categories that it did not have there: {_quoted(new)}"
         return None
     return f"is a {own.kind} here, but a {other.kind} there"

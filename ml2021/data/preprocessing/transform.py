@@ -36,6 +36,7 @@ class Encoded:
     inputs: NDArray[np.float32]
     missing: dict[str, int] = field(default_factory=dict)
     unseen: dict[str, int] = field(default_factory=dict)
+    unseen_as_other: dict[str, int] = field(default_factory=dict)
     outside: dict[str, int] = field(default_factory=dict)
 
     def notes(self) -> list[str]:
@@ -43,6 +44,7 @@ class Encoded:
         texts = {
             "missing values filled (categories: encoded as none)": self.missing,
             "categories not seen in training, encoded as none": self.unseen,
+            "categories not seen in training, encoded as other": self.unseen_as_other,
             "values outside the training range": self.outside,
         }
         return [
@@ -160,12 +162,17 @@ def _encode_categories(
     feature: CategoryFeature, column: "pd.Series", inputs: NDArray[np.float32], encoded: Encoded
 ) -> None:
     positions = _positions(feature.categories, feature.storage, column)
-    known = np.flatnonzero(positions >= 0)
-    inputs[positions[known], known] = 1
-    if missing := int(column.isna().sum()):
+    is_known, is_missing = positions >= 0, column.isna().to_numpy()
+    if feature.rarer:
+        is_known |= _positions(feature.rarer, feature.storage, column) >= 0
+        positions[(positions < 0) & ~is_missing] = len(feature.categories)
+    encoded_rows = np.flatnonzero(positions >= 0)
+    inputs[positions[encoded_rows], encoded_rows] = 1
+    if missing := int(is_missing.sum()):
         encoded.missing[feature.name] = missing
-    if unseen := len(column) - len(known) - missing:
-        encoded.unseen[feature.name] = unseen
+    if unseen := int((~is_known & ~is_missing).sum()):
+        counts = encoded.unseen_as_other if feature.rarer else encoded.unseen
+        counts[feature.name] = unseen
 
 
 def _positions(

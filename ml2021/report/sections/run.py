@@ -74,6 +74,8 @@ def _column_rows(contents: ReportContents) -> list[list[str]]:
                 rows.append([echo(feature.name), what, *map(number, span)])
             case CategoryFeature():
                 what = f"one-hot, {plural(len(feature.categories), 'category', 'categories')}"
+                if feature.rarer:
+                    what += f", and one input for the {len(feature.rarer):,} rarer ones"
                 rows.append([echo(feature.name), what, "", "", "", ""])
     return rows
 

@@ -1,0 +1,1 @@
+"""Tables as people have them, and what used to go wrong with them."""
