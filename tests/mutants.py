@@ -278,15 +278,15 @@ def _no_line_count() -> None:
             keep_default_na=False,
         )
         names = tuple(map(str, frame))
-        return Table(Header(path, names, names), frame, "")
+        return Table(Header(path, names, names), frame, "", {}, ())
 
     put(read_table, broken)
 
 
 def _odd_cells_are_missing() -> None:
-    from ml2021.data import tables
+    from ml2021.data.csv.faults import reject_invalid
 
-    put(tables._reject_invalid, lambda format, checked, find: None)
+    put(reject_invalid, lambda format, checked, find: None)
 
 
 def _rows_are_lines() -> None:

@@ -3,13 +3,13 @@
 Labels are used as they are written; these notes say which of them may mean the same.
 """
 
-import re
 import unicodedata
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from ml2021.data.csv.writings import looks_missing
 from ml2021.formatting import echo, listed, plural
 
 if TYPE_CHECKING:
@@ -19,12 +19,6 @@ FEW = 20
 """So many distinct texts are always categories."""
 _OFTEN = 5  # rows of a category that repeats
 _SHOWN = 3
-
-_MEANS_MISSING = re.compile(
-    r"[-–—.?]+|-?nan|nat|<na>|#?n/?a|n\.a\.?|\\n|\(?(?:null|none|nil|blank|empty|missing)\)?"
-    r"|#(?:null|value|ref|div/0|name|num)[!?]|-?1\.#(?:qnan|ind)",
-    re.IGNORECASE,
-)
 
 
 def why_identifiers(texts: "pd.Series", max_categories: int) -> str | None:
@@ -42,11 +36,6 @@ def why_identifiers(texts: "pd.Series", max_categories: int) -> str | None:
     if with_input[with_input >= _OFTEN].sum() < 0.25 * len(texts):
         return "text in which hardly any value repeats"
     return None
-
-
-def looks_missing(text: str) -> bool:
-    """Whether a text is one that files use for a missing value, such as NULL, ? or #N/A."""
-    return text.isspace() or _MEANS_MISSING.fullmatch(text.strip()) is not None
 
 
 def notes_on_labels(

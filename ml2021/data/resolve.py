@@ -173,8 +173,16 @@ def resolve_config(loaded: LocatedConfig, found: schema.Task) -> schema.Config:
 
 def table_format_of(data: schema.Data) -> TableFormat:
     """Return the format of the data files."""
-    missing = tuple(data.missing)
-    return TableFormat(data.separator, data.decimal, data.encoding, data.header, missing)
+    skip_rows = data.skip_rows
+    return TableFormat(
+        separator=data.separator,
+        decimal=data.decimal,
+        encoding=data.encoding,
+        header=data.header,
+        missing=tuple(data.missing),
+        thousands=data.thousands,
+        skip_rows=skip_rows if isinstance(skip_rows, int) else tuple(skip_rows),
+    )
 
 
 def _select(config: schema.Config, header: Header) -> tuple[Selection, list[Problem]]:

@@ -5,33 +5,39 @@ blocks with pandas' C engine. `ml2021.data.csv.cells` finds cells that pandas sh
 accepted, and a second, slower pass finds their lines. `ml2021.data.resolve` selects the features.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml2021.data.csv.cells import CellRules, CheckedColumn, StorageType, check_numbers, check_texts
+from ml2021.data.csv.cells import (
+    CellRules,
+    CheckedColumn,
+    StorageType,
+    are_grouped,
+    check_numbers,
+    check_texts,
+    may_be_grouped,
+)
+from ml2021.data.csv.faults import Cells, reject_invalid
+from ml2021.data.csv.missing import MissingTexts
 from ml2021.data.csv.parser import Values, parse_blocks
 from ml2021.data.csv.scan import Header, TableFormat, begin_table, make_header, open_scan
 from ml2021.data.csv.source import show_path
+from ml2021.data.csv.writings import Writing
 from ml2021.errors import DataError
-from ml2021.formatting import echo, plural
+from ml2021.formatting import echo, listed
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_SHOWN_CELLS = 3
-_SHOWN_COLUMNS = 5
 Rows = NDArray[np.int64]
 """Row numbers of a table, from 0."""
-
-# for each row its place, as text for messages, and its cells by column name
-_Cells = dict[int, tuple[str, dict[str, str]]]
 
 
 @dataclass(frozen=True)
@@ -40,12 +46,15 @@ class Table:
 
     `frame` has the selected columns under their unique names, in file order, and a RangeIndex.
     Number columns are int64, or float64 with NaN for missing values; text columns are object,
-    holding str exactly as in the file (even true and false) and NaN for missing values.
+    holding str exactly as in the file (even true and false) and NaN for missing values. `writings`
+    says of each text column whose type was inferred what it holds; `notes` are for the user.
     """
 
     header: Header
     frame: "pd.DataFrame"
     sha256: str
+    writings: Mapping[str, Writing]
+    notes: tuple[str, ...]
 
 
 def read_header(path: Path, format: TableFormat) -> Header:
@@ -71,8 +80,9 @@ def read_table(
     """Read columns of a CSV (plain or gzip) or Parquet file, selected by their unique names.
 
     `types` sets the type of a column: in a "number" column every other cell is an error, a "text"
-    column is never parsed. Other columns are numbers if at least 90 % of their cells are, and text
-    otherwise. The structure is checked in the whole file, cells only in the selected columns.
+    column is never parsed. Other columns are numbers if at least 90 % of their cells are, or if
+    `recognise` finds that they were meant to be, and text otherwise. The structure is checked in
+    the whole file, cells only in the selected columns.
 
     Raises DataError, with a line for each fault, if the file is not a table, lacks a column, or has
     invalid cells.
@@ -87,26 +97,42 @@ def read_table(
         texts = [name for name in selected if types.get(name) == "text"]
         cells = parquet.read(header.names, set(selected), texts=texts, missing=rules.missing_texts)
         checked = _check(dict(cells), rules, types)
-        _reject_invalid(format, checked, partial(_parquet_cells, path, cells))
-        return Table(header, _assemble(selected, checked, parquet.rows), parquet.sha256)
+        reject_invalid(format, checked, partial(_parquet_cells, path, cells))
+        return _table(header, selected, checked, parquet.rows, parquet.sha256, [])
+    sought = MissingTexts(format)
     with open_scan(path, format) as scan:
         blocks = scan.blocks()
         header, first = begin_table(scan, blocks, format)
         selected = _selected(header, columns)
         texts = [name for name in selected if types.get(name) == "text"]
-        blocks = chain(first, blocks)
+        blocks = sought.search(chain(first, blocks))
         rows, values = parse_blocks(scan, blocks, header.names, selected, texts, format)
     again = [
         name
         for name, column in values.items()
         if column is None or (scan.spaced_exponent and column.dtype.kind == "f")
     ]
-    if again:
+    grouped = [
+        name
+        for name, column in values.items()
+        if format.thousands is None
+        and column is not None
+        and column.dtype.kind == "f"
+        and may_be_grouped(column)
+    ]
+    notes: list[str] = []
+    if reread := list(dict.fromkeys([*again, *grouped])):
         with open_scan(path, format, scan.state) as second:
-            values |= parse_blocks(second, second.blocks(), header.names, again, again, format)[1]
+            blocks = second.blocks()
+            _, texts_of = parse_blocks(second, blocks, header.names, reread, reread, format)
+        values |= {name: texts_of[name] for name in again}
+        names = [name for name in grouped if are_grouped(texts_of[name], format.decimal)]
+        notes = _notes_on_marks(names, format.decimal)
     checked = _check(values, rules, types)
-    _reject_invalid(format, checked, partial(_csv_cells, path, format, header, scan.state))
-    return Table(header, _assemble(selected, checked, rows), scan.sha256)
+    reject_invalid(format, checked, partial(_csv_cells, path, format, header, scan.state))
+    met = frozenset[float]().union(*(column.met for column in checked.values()))
+    notes += sought.notes(path, met)
+    return _table(header, selected, checked, rows, scan.sha256, notes)
 
 
 def is_number(column: "pd.Series") -> bool:
@@ -131,6 +157,18 @@ def _selected(header: Header, columns: Sequence[str] | None) -> list[str]:
     return [name for name in header.names if name in chosen]
 
 
+def _notes_on_marks(names: Sequence[str], decimal: str) -> list[str]:
+    """Return a note on columns in which `decimal` may mark thousands."""
+    if not names:
+        return []
+    other = "," if decimal == "." else "."
+    return [
+        f"{listed(names, 8)}: every number with '{decimal}' has exactly three digits after it, and "
+        f"whole numbers end at 999; if '{decimal}' marks thousands, set data.thousands: "
+        f'"{decimal}" and data.decimal: "{other}"'
+    ]
+
+
 def _check(
     columns: dict[str, Values | None], rules: CellRules, types: Mapping[str, StorageType]
 ) -> dict[str, CheckedColumn]:
@@ -146,10 +184,15 @@ def _check(
     return checked
 
 
-def _assemble(
-    names: Sequence[str], checked: Mapping[str, CheckedColumn], rows: int
-) -> "pd.DataFrame":
-    """Return the columns as a DataFrame without copying them."""
+def _table(
+    header: Header,
+    names: Sequence[str],
+    checked: Mapping[str, CheckedColumn],
+    rows: int,
+    sha256: str,
+    notes: Sequence[str],
+) -> Table:
+    """Return the columns as a table without copying them."""
     import pandas as pd
 
     index = pd.RangeIndex(rows)
@@ -157,39 +200,10 @@ def _assemble(
         name: pd.Series(values := checked[name].values, index, dtype=values.dtype, copy=False)
         for name in names
     }
-    return pd.DataFrame(columns, index, copy=False)
-
-
-def _reject_invalid(
-    format: TableFormat, checked: Mapping[str, CheckedColumn], find: Callable[[set[int]], _Cells]
-) -> None:
-    """Raise a DataError that lists the invalid cells, if there are any."""
-    invalid = {name: column for name, column in checked.items() if column.invalid.size}
-    if not invalid:
-        return
-    # the other decimal mark is one mistake, however many cells have it
-    shown = {
-        name: [int(row) for row in column.invalid[: 1 if column.other_decimal else _SHOWN_CELLS]]
-        for name, column in islice(invalid.items(), _SHOWN_COLUMNS)
-    }
-    found = find({row for rows in shown.values() for row in rows})
-    lines = []
-    for name, rows in shown.items():
-        remedy = "correct it, or list it in data.missing"
-        if invalid[name].other_decimal:
-            other = "," if format.decimal == "." else "."
-            remedy = f'use "{format.decimal}" as decimal mark and no thousands separators'
-            if format.separator != other:
-                remedy += f', or set data.decimal: "{other}"'
-        for row in rows:
-            where, cells = found[row]
-            what = format.rules.explain(cells[name])
-            lines.append(f"{where}: column '{echo(name)}': {what}; {remedy}")
-        if (more := invalid[name].invalid.size - len(rows)) > 0:
-            lines[-1] += f" (and {more:,} more in this column)"
-    if (more := len(invalid) - len(shown)) > 0:
-        lines[-1] += f" (and {plural(more, 'more column')} with invalid cells)"
-    raise DataError(*lines)
+    frame = pd.DataFrame(columns, index, copy=False)
+    writings = {name: checked[name].writing for name in names}
+    of_text = {name: found for name, found in writings.items() if found and found.kind != "numbers"}
+    return Table(header, frame, sha256, of_text, tuple(notes))
 
 
 def _find_rows(
@@ -210,14 +224,14 @@ def _find_rows(
 
 def _csv_cells(
     path: Path, format: TableFormat, header: Header, state: tuple[int, ...], rows: set[int]
-) -> _Cells:
+) -> Cells:
     return {
         row: (f"{show_path(path)}:{line}", dict(zip(header.names, cells, strict=True)))
         for row, line, cells in _find_rows(path, format, rows, state)
     }
 
 
-def _parquet_cells(path: Path, columns: Mapping[str, Values], rows: set[int]) -> _Cells:
+def _parquet_cells(path: Path, columns: Mapping[str, Values], rows: set[int]) -> Cells:
     found = {}
     for row in rows:
         cells = {name: str(values[row]) for name, values in columns.items()}

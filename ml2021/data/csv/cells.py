@@ -170,25 +170,27 @@ def may_be_grouped(values: NDArray[np.generic]) -> bool:
     below 1,000. The first rows decide for nearly all columns.
     """
     for part in values[:_SAMPLE], values:
-        known = np.abs(part[~np.isnan(part.astype(np.float64, copy=False))].astype(np.float64))
+        known = np.abs(part.astype(np.float64, copy=False))
+        known = known[~np.isnan(known)]
+        if not known.size or known.max() >= 1000:
+            return False
         thousandths = np.round(known * 1000)
         is_whole = thousandths % 1000 == 0
         fractions = thousandths[~is_whole]
-        if not (
-            known.size
-            and (known < 1000).all()
-            and np.allclose(known * 1000, thousandths, rtol=0, atol=1e-6)
-            and (fractions >= 1000).all()
-            and 2 * np.count_nonzero(fractions % 10) >= fractions.size
+        if (
+            np.abs(known * 1000 - thousandths).max() > 1e-6
+            or (fractions < 1000).any()
+            or 2 * np.count_nonzero(fractions % 10) < fractions.size
         ):
             return False
     return bool(is_whole.any()) and fractions.size >= _LEAST_GROUPED
 
 
-def are_grouped(texts: NDArray[np.object_], decimal: str) -> bool:
+def are_grouped(texts: NDArray[np.generic] | None, decimal: str) -> bool:
     """Whether of the numbers as written, those with a mark have just three digits after it."""
     import pandas as pd
 
+    assert texts is not None
     mark = re.escape(decimal)
     distinct = [str(text).strip() for text in pd.unique(texts) if isinstance(text, str)]
     whole = [text for text in distinct if re.fullmatch(r"[+-]?[0-9]{1,3}", text)]

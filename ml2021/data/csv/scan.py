@@ -14,6 +14,16 @@ from pathlib import Path
 from typing import Self
 
 from ml2021.data.csv.cells import CellRules
+from ml2021.data.csv.preamble import (
+    SkipRows,
+    also_skipping,
+    explain_first_line,
+    explain_nameless,
+    explain_width,
+    is_skipped,
+    some_records,
+    without_lines,
+)
 from ml2021.data.csv.records import Record, count_lines, open_field, regular_records, split_records
 from ml2021.data.csv.source import (
     HashedFile,
@@ -32,6 +42,7 @@ RECORD_LIMIT = 16 << 20
 _FAST_LIMIT = 2 << 20  # bytes; the fast path needs up to 16 times as much memory
 _EXPONENT_SPACE = [e + s for e in (b"e", b"E") for s in (b" ", b"\t", b"\n", b"\v", b"\f", b"\r")]
 _SPACED_EXPONENT = re.compile(rb"\+[0-9.,]+[eE][ \t\n\v\f\r]")
+_MOST_BEFORE = 20  # records before the header, such as titles
 _DECIMAL_COMMA = re.compile(rb"[;\t|][+-]?[0-9]+,[0-9]+[;\t|]")
 
 
@@ -56,7 +67,8 @@ class TextScan:
     `separator` is one ASCII character. The first record, called `first` in messages, sets the
     number of fields. After the last block, `sha256` is the hash of the bytes on disk, and
     `spaced_exponent` tells whether the file may contain cells like `+3e 2`, which pandas reads as
-    300. `state` is the `state` of an earlier scan; the file must not have changed since.
+    300. Lines in `skip_rows` are read as blank ones. `state` is the `state` of an earlier scan; the
+    file must not have changed since.
     """
 
     def __init__(
@@ -66,6 +78,7 @@ class TextScan:
         encoding: str = "utf-8",
         *,
         first: str = "header",
+        skip_rows: SkipRows = 0,
         state: tuple[int, ...] | None = None,
     ) -> None:
         self.path = path
@@ -75,9 +88,11 @@ class TextScan:
         self._separator = separator.encode()
         self._encoding = codec_name(encoding)
         self._first = first
+        self._skip_rows = skip_rows
         self._line = 1
         self._row = 0
         self._blank_line = 0
+        self._header: Record | None = None
         self._file = HashedFile(path)
         self.state = self._file.state
         if state is not None and state != self.state:
@@ -97,6 +112,8 @@ class TextScan:
         is not as wide as the first.
         """
         chunks = text_chunks(self._file, self._encoding)
+        if self._skip_rows:
+            chunks = without_lines(chunks, self._skip_rows, self.path)
         rest = b""
         final = False
         while not final:
@@ -165,14 +182,16 @@ class TextScan:
         for record in self.split(data, self._line):
             stop = record.stop
             if record.blank:
-                self._blank_line = self._blank_line or record.line
+                if not is_skipped(record.line, self._skip_rows):
+                    self._blank_line = self._blank_line or record.line
                 continue
             found = len(record.fields)
-            if not self.width:
+            if self._header is None:
                 self.width = found
-                self._check_separator(record, data)
+                self._header = record
+                self._check_first(record, data)
             if found != self.width:
-                raise self._error(record.line, self._counts(found, cut_off and stop == len(data)))
+                raise self._wrong_width(record, data, cut_off and stop == len(data), len(kept))
             if self.width == 1 and self._blank_line and (self._row or kept):
                 what = "blank line, possibly a missing value"
                 raise self._error(self._blank_line, f'{what}; write "" there, or remove it')
@@ -182,8 +201,10 @@ class TextScan:
                 break
         return stop, len(kept), b"".join(kept)
 
-    def _check_separator(self, record: Record, data: bytes) -> None:
-        """Reject a single column that another separator would split into several."""
+    def _check_first(self, record: Record, data: bytes) -> None:
+        """Reject comments, and a single column that another separator would split into several."""
+        if what := explain_first_line(record, data, self._separator, self._skip_rows):
+            raise self._error(record.line, what)
         first, second = record.fields[0], data[record.stop :].lstrip(b"\r\n").splitlines()[:1]
         if len(record.fields) > 1 or first.startswith(b'"') or not second:
             return
@@ -203,11 +224,19 @@ class TextScan:
     def _error(self, line: int, what: str) -> DataError:
         return DataError(f"{show_path(self.path)}:{line}: {what}")
 
-    def _counts(self, found: int, last: bool) -> str:
+    def _wrong_width(self, record: Record, data: bytes, last: bool, kept: int) -> DataError:
+        assert self._header is not None
+        found = len(record.fields)
+        if self._row + kept <= _MOST_BEFORE:
+            following = some_records(self.split(data[record.stop :], record.line + 1))
+            skip, separator = self._skip_rows, self._separator
+            if what := explain_width(self._header, record, following, separator, skip):
+                return self._error(record.line, what)
         remedy = "the file seems to be truncated" if last else "add the missing fields"
         if found > self.width:
             remedy = "quote fields that contain the separator, or name every column"
-        return f"{plural(found, 'field')}, but the {self._first} has {self.width:,}; {remedy}"
+        what = f"{plural(found, 'field')}, but the {self._first} has {self.width:,}; {remedy}"
+        return self._error(record.line, what)
 
     def _endless(self, rest: bytes, final: bool) -> DataError:
         size = f"{RECORD_LIMIT >> 20} MiB"
@@ -226,7 +255,7 @@ _NEVER_SEPARATORS = '"\n\r\0+-'
 class TableFormat:
     """The format of a CSV file; the fields are the config's keys under `data`.
 
-    `separator` is one ASCII character, `decimal` a point or a comma.
+    `separator` is one ASCII character, `decimal` a point or a comma, `thousands` one of `MARKS`.
     """
 
     separator: str = ","
@@ -234,11 +263,17 @@ class TableFormat:
     encoding: str = "utf-8"
     header: bool = True
     missing: tuple[str | int | float, ...] = ("", "NA", "N/A", "null", "None", "NaN")
+    thousands: str | None = None
+    skip_rows: SkipRows = 0
 
     @cached_property
     def rules(self) -> CellRules:
         """What counts as a number and as missing."""
-        return CellRules(self.decimal, self.missing)
+        return CellRules(self.decimal, self.missing, self.thousands)
+
+    def also_skipping(self, line: int) -> str:
+        """Return `data.skip_rows` with one more line, for a message."""
+        return also_skipping(self.skip_rows, line, line)
 
 
 @dataclass(frozen=True)
@@ -286,7 +321,8 @@ def open_scan(path: Path, format: TableFormat, state: tuple[int, ...] | None = N
             f"data.separator is '{echo(sep)}'; use a point or a comma"
         )
     first = "header" if format.header else "first row"
-    return TextScan(path, sep, format.encoding, first=first, state=state)
+    skip = format.skip_rows
+    return TextScan(path, sep, format.encoding, first=first, skip_rows=skip, state=state)
 
 
 def begin_table(
@@ -312,6 +348,10 @@ def begin_table(
         what = "numbers instead of column names"
         raise DataError(f"{where}: {what}; add a header, or set data.header: false")
     if "" in raw:
+        following = [r for b in first[1:2] for r in some_records(scan.split(b.data, b.line))]
+        separator = format.separator.encode()
+        if why := explain_nameless(record, following, separator, format.skip_rows):
+            raise DataError(f"{where}: {why}")
         remedy = "" if raw[0] else " (pandas writes its index this way; use to_csv(index=False))"
         raise DataError(f"{where}: column {raw.index('') + 1} has no name; give it one{remedy}")
     if sum(block.rows for block in first) < least:

@@ -1,4 +1,4 @@
-"""Recognise numbers in another writing, such as 1,234 or 5 %, and words among numbers, such as NULL.
+"""Recognise numbers in another writing, such as 1,234 or 5 %, and words among numbers.
 
 `recognise` looks at the distinct cells of a column of text, once, for features and targets alike;
 `ml2021.data.csv.cells` decides what the column is read as, and the messages say what it found.
@@ -17,12 +17,17 @@ NOT_FINITE = re.compile(r"\s*[+-]?(?:inf(?:inity)?|nan)\s*", re.ASCII | re.IGNOR
 _FEW = 20  # distinct numbers; more are no categories
 _LEAST = 5  # distinct numbers beside one word, which are then worth a word to the user
 
-_MISSING = frozenset(
-    "- -- --- . .. ... … – — ? ?? * na n/a n.a. n.a #n/a #na <na> nan null #null! none nil nul missing "
-    "unknown unk unavailable undefined nodata blank empty void error #error #value! #ref! #div/0! "
-    "#num! #name? \\n nd n.d. n/d s/d tbd tba unbekannt fehlt fehlend leer inconnu manquant vide "
-    "desconocido k.a.".split()
-) | {"not available", "not applicable", "not known", "no data", "no value", "keine angabe", "k. a."}
+_MEANS_MISSING = re.compile(
+    r"[-–—.?…*]+|-?nan|nat|<na>|#?n/?a|n\.a\.?|\\n|\(?(?:null|none|nil|blank|empty|missing)\)?"
+    r"|#(?:null|value|ref|div/0|name|num)[!?]|-?1\.#(?:qnan|ind)",
+    re.IGNORECASE,
+)
+_MEANS_NO_NUMBER = re.compile(
+    r"unk(?:nown)?|un(?:available|defined)|not (?:available|applicable|known)|no ?(?:data|value)"
+    r"|#?error|void|nul|n\.?d\.?|[ns]/d|tb[da]|k\. ?a\.|keine angabe|unbekannt|fehlt|fehlend|leer"
+    r"|inconnu|manquant|vide|desconocido",
+    re.IGNORECASE,
+)
 
 _BLANK = " \u00a0\u2007\u2009\u202f"
 MARKS = {",": ",", ".": r"\.", " ": f"[{_BLANK}]", "'": "['\u2019]", "_": "_"}
@@ -68,8 +73,13 @@ _NO_UNITS = re.compile(  # ordinals, times of the day, months
 
 
 def looks_missing(text: str) -> bool:
-    """Whether a text is one that people write for a missing value, such as NULL, -, ? or #N/A."""
-    return text.strip().casefold().strip("()[]") in _MISSING
+    """Whether a text is one that files use for a missing value, such as NULL, ? or #N/A."""
+    return text.isspace() or _MEANS_MISSING.fullmatch(text.strip()) is not None
+
+
+def means_no_number(text: str) -> bool:
+    """Whether a text among numbers says that there is none: it looks missing, or says unknown."""
+    return looks_missing(text) or _MEANS_NO_NUMBER.fullmatch(text.strip()) is not None
 
 
 class Decorated(NamedTuple):
@@ -160,13 +170,15 @@ def _body(body: str, decimal: str) -> Decorated | None:
         plain = body.replace(other, decimal)
         return Decorated((f"the decimal mark '{other}'",), plain, decimal=other)
     if indian := _INDIAN.fullmatch(body):
-        plain = indian["whole"].replace(",", "") + (decimal + indian["rest"] if indian["rest"] else "")
+        plain = indian["whole"].replace(",", "") + (
+            decimal + indian["rest"] if indian["rest"] else ""
+        )
         return Decorated(("grouped digits",), plain)
     return None
 
 
 def _unit(after: str, *, is_attached: bool) -> str | None:
-    """Return what follows a number as its unit, or None if it makes it something else, as in 1st."""
+    """Return what follows a number as its unit, or None if it is none, as in 1st."""
     word = after.rstrip(".")
     if word and word[0].isalpha():
         if _NO_UNITS.fullmatch(word):
@@ -215,7 +227,7 @@ class Writing:
         """Say how the numbers are written, with an example."""
         return f"numbers with {' and '.join(self.oddities[:3])} ('{echo(self.example)}')"
 
-    def remedy(self, separator: str, decimal: str) -> str:
+    def remedy(self, separator: str, decimal: str, thousands: str | None = None) -> str:
         """Return the keys that read these numbers in a file with these marks, or how to rewrite."""
         plain = f"write plain numbers, such as {echo(self.plain)}"
         if len(self.units) > 1:
@@ -224,7 +236,7 @@ class Writing:
         other = self.decimal
         if self.thousands == decimal:  # 1.234.567 where the point is said to mark decimals
             other = "," if decimal == "." else "."
-        if not is_read or (other and other == separator):
+        if not is_read or thousands is not None or (other and other == separator):
             return plain
         keys = [f'data.thousands: "{self.thousands}"'] if self.thousands else []
         keys += [f'data.decimal: "{other}"'] if other else []
@@ -235,6 +247,16 @@ class Writing:
 
 
 _TEXT = Writing("text")
+
+
+def explain_number(text: str, separator: str, decimal: str, thousands: str | None) -> str | None:
+    """Say how a number in another writing is written, and what to do; None for any other text."""
+    if (found := decorated(text, decimal)) is None:
+        return None
+    remedy = _written({text: (found, 1)}).remedy(separator, decimal, thousands)
+    write = f"write {echo(found.plain)}"
+    remedy = f"{write}, or {remedy}" if remedy.startswith("set ") else write
+    return f"is a number with {' and '.join(found.oddities)}; {remedy}"
 
 
 def recognise(
@@ -255,7 +277,7 @@ def recognise(
     for text, count in cells:
         if is_number(text) or NOT_FINITE.fullmatch(text):
             plain[text] = count
-        elif looks_missing(text):
+        elif means_no_number(text):
             words[text] = count
         elif (found := decorated(text, decimal)) is not None:
             odd[text] = found, count
@@ -266,7 +288,7 @@ def recognise(
                 return _TEXT
     _move_if_no_unit(odd, rest, sum(plain.values()))
     numbers = sum(plain.values()) + sum(count for _, count in odd.values())
-    writing = _written(odd, numbers)
+    writing = _written(odd)
     return replace(
         writing,
         kind=_kind(writing, len(plain) + len(odd), numbers, rest, total),
@@ -293,7 +315,7 @@ def _move_if_no_unit(
             rest[text] = odd.pop(text)[1]
 
 
-def _written(odd: Mapping[str, tuple[Decorated, int]], numbers: int) -> Writing:
+def _written(odd: Mapping[str, tuple[Decorated, int]]) -> Writing:
     """Return how the odd numbers of a column are written."""
     if not odd:
         return _TEXT
@@ -330,9 +352,9 @@ def _kind(
     are_numbers = distinct >= 2 and 10 * unknown <= numbers + unknown
     are_numbers |= len(rest) == 1 and _are_many(distinct, numbers)
     marks = {f"the {what} mark '{mark}'" for what in ("thousands", "decimal") for mark in ",."}
-    if writing.oddities and marks.issuperset(writing.oddities):
-        if are_numbers or 10 * numbers >= 9 * total:
-            return "marks"
+    is_readable = bool(writing.oddities) and marks.issuperset(writing.oddities)
+    if is_readable and (are_numbers or 10 * numbers >= 9 * total):
+        return "marks"
     if are_numbers:
         return "decorated" if writing.oddities else "numbers"
     if 2 * numbers >= total or (len(rest) == 1 and distinct >= _LEAST):
@@ -341,5 +363,5 @@ def _kind(
 
 
 def _are_many(distinct: int, count: int) -> bool:
-    """Whether so many different numbers are measured or counted, rather than codes of categories."""
+    """Whether so many different numbers are measured or counted, rather than categories."""
     return distinct > _FEW or (distinct >= _LEAST and 2 * distinct > count)
