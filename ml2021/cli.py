@@ -40,6 +40,10 @@ Overrides = Annotated[
     list[str] | None, KeysOption(help="Override a config key, such as optimizer.lr=0.01.")
 ]
 
+FileFormat = Annotated[
+    list[str] | None,
+    KeysOption(help="How the CSV is written, such as data.separator=; (default: as in training)."),
+]
 Report = Annotated[bool, Option("--report/--no-report", help="Write an HTML report, report.html.")]
 Json = Annotated[bool, Option("--json", help="Print the result as one JSON object on stdout.")]
 Quiet = Annotated[bool, Option("--quiet", help="Print only errors.")]
@@ -152,12 +156,13 @@ def evaluate(
         Path | None, InputArgument(help="CSV to score (default: the run's own test rows).")
     ] = None,
     run: Run = None,
+    set_: FileFormat = None,
     json_: Json = False,
 ) -> None:
     """Score a run, next to the baselines on the same rows."""
     from ml2021.commands import evaluate as command
 
-    result = command.evaluate(csv, run)
+    result = command.evaluate(csv, run, set_ or [])
     Console().say(f"run {result.run}", *bulleted(result.notes))
     _write_scores(result, json_)
 
@@ -202,11 +207,12 @@ def predict(
         float | None,
         Option(metavar="LEVEL", help="Add prediction intervals of this coverage, such as 0.9."),
     ] = None,
+    set_: FileFormat = None,
 ) -> None:
     """Predict every row of new CSVs, in the same order."""
     from ml2021.commands import predict as command
 
-    path, files = command.predict(csv, run, output, id_ or [], ahead, interval)
+    path, files = command.predict(csv, run, output, id_ or [], ahead, interval, set_ or [])
     console = Console()
     console.say(f"run {path}")
     for file in files:

@@ -43,9 +43,11 @@ def test_two_keys_are_enough() -> None:
             "features": ["*"],
             "exclude": [],
             "max_categories": 100,
+            "numbers": {"type": "standardise"},
             "lags": 0,
             "horizon": 1,
             "order_by": None,
+            "group_by": None,
             "split": {"method": "auto", "validation": 0.1, "test": 0.2, "seed": 0},
         },
         "task": "auto",
@@ -88,6 +90,8 @@ def test_text_selects_a_member_of_a_union(key: str, names: str) -> None:
         assert getattr(check(**{key: section.type}), key) == section
     for schedule in (schema.Constant(), schema.Cosine(), schema.Step()):
         assert check(train={"schedule": schedule.type}).train.schedule == schedule
+    for numbers in (schema.Standardise(), schema.Piecewise()):
+        assert check_data(numbers=numbers.type).data.numbers == numbers
 
 
 def test_a_mapping_without_type_means_the_default_type() -> None:
@@ -98,6 +102,8 @@ def test_a_mapping_without_type_means_the_default_type() -> None:
     assert config.optimizer == Adamw(lr=0.1)
     assert config.train.schedule == Cosine()
     assert config.train.early_stopping == EarlyStopping()
+    # Only numbers in pieces have a key of their own.
+    assert check_data(numbers={"pieces": 8}).data.numbers == schema.Piecewise(pieces=8)
 
 
 def test_split_is_told_apart_by_method() -> None:
@@ -159,6 +165,9 @@ REFUSED: list[dict[str, Any]] = [
     *({"data": {**DATA, "target_shape": x}} for x in ([], [0], [2.0], 4)),
     *({"data": {**DATA, "lags": x}} for x in (-1, True, 3.0, "3")),
     *({"data": {**DATA, "horizon": x}} for x in (0, 2)),
+    *({"data": {**DATA, "numbers": x}} for x in any_of("pieces", 16, None, ["piecewise"])),
+    *({"data": {**DATA, "numbers": {"pieces": x}}} for x in (1, 1025, True, 2.0, "16")),
+    {"data": {**DATA, "numbers": {"type": "standardise", "pieces": 16}}},
     {"data": {**DATA, "lags": 2, "target": ["a", "b"]}},
     *({"data": {**DATA, "split": {"validation": x}}} for x in (-0.1, 1, 0.8, True, "0.1")),
     {"data": {**DATA, "split": {"validation": 0.5, "test": 0.5}}},
@@ -214,7 +223,7 @@ def test_every_key_is_described() -> None:
         for key, field in section.get("properties", {}).items()
         if not field.get("description", "").rstrip().endswith((".", "..."))
     ]
-    assert len(sections) == 22 + 1
+    assert len(sections) == 24 + 1
     assert undescribed == []
 
 

@@ -147,7 +147,7 @@ def test_the_fast_path_takes_regular_files(tmp_path: Path, monkeypatch: pytest.M
         return careful(self, data, cut_off)
 
     monkeypatch.setattr(TextScan, "_careful", counted)
-    with TextScan(path, ",") as scan:
+    with TextScan(path, TableFormat()) as scan:
         assert sum(block.rows for block in scan.blocks()) == 300_001
     assert len(calls) == 1, "only for the header"
 
@@ -159,7 +159,7 @@ def test_every_kind_of_line_ending_is_counted() -> None:
 def test_a_file_that_changes(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes(b"a,b\n" + b"1,2\n" * 1_000_000)
-    with TextScan(path, ",") as scan:
+    with TextScan(path, TableFormat()) as scan:
         blocks = scan.blocks()
         next(blocks)
         with path.open("ab") as file:
@@ -167,7 +167,7 @@ def test_a_file_that_changes(tmp_path: Path) -> None:
         with pytest.raises(DataError, match="changed while being read"):
             list(blocks)
     with pytest.raises(DataError, match="changed while being read"):
-        TextScan(path, ",", state=scan.state)
+        TextScan(path, TableFormat(), scan.state)
 
 
 def test_an_error_leaves_no_thread_and_no_open_file(tmp_path: Path) -> None:

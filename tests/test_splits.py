@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from ml2021.data.folds import split_in_folds
 from ml2021.data.series import sort_keys
 from ml2021.data.splits import (
     Split,
     split_by_fraction,
     split_by_label,
     split_by_threshold,
-    split_in_folds,
     without_overlap,
 )
 from ml2021.errors import DataError

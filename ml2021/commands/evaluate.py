@@ -1,13 +1,15 @@
 """The command `evaluate`: the scores of a run, beside those of the baselines."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml2021.config.schema import KFoldSplit
+from ml2021.data.csv.scan import TableFormat
 from ml2021.data.new_table import read_new_table
 from ml2021.data.samples import Samples
-from ml2021.errors import CheckpointError, DataError
+from ml2021.errors import CheckpointError, ConfigError, DataError
 from ml2021.evaluation.scoring import Evaluation
 from ml2021.formatting import echo, plural, score_table
 from ml2021.runs.directory import RunDirectory, chosen_run, open_run
@@ -72,14 +74,20 @@ class ScoredRows:
         return lines
 
 
-def evaluate(csv: Path | None, run_path: Path | None) -> ScoredRows:
-    """Score a run's best parameters on a CSV, or on the run's own test or validation rows."""
+def evaluate(csv: Path | None, run_path: Path | None, overrides: Sequence[str]) -> ScoredRows:
+    """Score a run's best parameters on a CSV, or on the run's own test or validation rows.
+
+    overrides: how the CSV is written, where it differs from the training file.
+    """
+    if csv is None and overrides:
+        raise ConfigError("--set: says how a CSV is written; name the CSV to score")
     run = open_run(run_path)
 
     from ml2021.evaluation.ensembles import evaluate_members
     from ml2021.runs.model import load_model, reload_training_data
 
     model = load_model(run.best)
+    table_format = model.table_format(overrides)
     task = model.preprocessing.task
     notes: list[str] = []
     folds = None
@@ -91,7 +99,7 @@ def evaluate(csv: Path | None, run_path: Path | None) -> ScoredRows:
         if csv is None:
             split, samples = reload_training_data(run, model, "name a CSV to score").scored_split
         else:
-            split, samples, notes = _rows_of(csv, model)
+            split, samples, notes = _rows_of(csv, model, table_format)
         predictions = model.member_predictions(samples.inputs)
         evaluation, _ = evaluate_members(predictions, model.preprocessing, model.baselines, samples)
     notes += samples.notes
@@ -112,9 +120,11 @@ def _folds_of(run: RunDirectory) -> FoldScores:
     return summary.cross_validation
 
 
-def _rows_of(csv: Path, model: "TrainedModel") -> tuple[str, Samples, list[str]]:
+def _rows_of(
+    csv: Path, model: "TrainedModel", table_format: TableFormat
+) -> tuple[str, Samples, list[str]]:
     """Return the rows of another file that can be scored, and notes."""
-    matched = read_new_table(model.preprocessing, csv, model.table_format, "scored")
+    matched = read_new_table(model.preprocessing, csv, table_format, "scored")
     rows = matched.table.scorable_rows()
     if not len(rows):
         raise DataError(f"{csv}: every row lacks its target or history; add rows to score")

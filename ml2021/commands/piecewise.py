@@ -4,12 +4,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml2021.config.loading import LoadedConfig, dump_yaml, load_config_text
+from ml2021.config.loading import LoadedConfig, dump_yaml, load_config_text, set_format
+from ml2021.config.schema import FORMAT_KEYS, Data
 from ml2021.config.yaml_scalars import dump_document
 from ml2021.console import Console
-from ml2021.errors import ConfigError, DataError
+from ml2021.errors import DataError
 from ml2021.files import replace_file
-from ml2021.formatting import echo, listed, number, plural
+from ml2021.formatting import echo, number, plural
 from ml2021.runs.directory import RunDirectory, create_run, locked, refuse_used, write_text
 
 if TYPE_CHECKING:
@@ -22,32 +23,15 @@ if TYPE_CHECKING:
     from ml2021.training.trainer import Trainer
 
 PICTURE = "piecewise.png"
-_FORMAT_KEYS = ("separator", "decimal", "encoding", "header")
 _POINTS_PER_PIECE = 8  # at which the saved network is compared with the curve, knots included
 
 
-def _csv_format(csv: Path, overrides: Sequence[str]) -> dict[str, Any]:
-    """Return the keys of `data` that are overridden; ConfigError for other than the CSV format."""
-    keys = [text.partition("=")[0].strip() for text in overrides]
-    known = {f"data.{key}" for key in _FORMAT_KEYS}
-    if unknown := [key for key in keys if key not in known]:
-        raise ConfigError(
-            f"--set {echo(unknown[0])}: only the CSV format can be set here: "
-            f"{listed(sorted(known))}"
-        )
-    text = dump_document({"data": {"path": str(csv), "target": "y"}})
-    written = load_config_text(text, "the command line", overrides).config.data
-    return {key: getattr(written, key) for key in _FORMAT_KEYS if f"data.{key}" in keys}
-
-
-def _read_points(csv: Path, csv_format: dict[str, Any]) -> tuple["Curve", tuple[str, str]]:
+def _read_points(csv: Path, file_format: "TableFormat") -> tuple["Curve", tuple[str, str]]:
     """Read a curve and the names of x and y. Raises DataError if the file does not contain one."""
     import numpy as np
 
-    from ml2021.data.csv.scan import TableFormat
     from ml2021.data.tables import read_header, read_table
 
-    file_format = TableFormat(**csv_format)
     header = read_header(csv, file_format)
     if (count := len(header.names)) != 2:
         raise DataError(f"{csv}: has {plural(count, 'column')}; a curve needs two, x and y")
@@ -94,15 +78,19 @@ def piecewise(
     console: Console,
 ) -> Path:
     """Build a curve as a network, exactly or with `pieces` pieces; return its run directory."""
-    csv_format = _csv_format(csv, overrides)
+    data = set_format(Data(path=str(csv), target="y"), overrides)
     if run_dir is not None:
         refuse_used(run_dir)
-    given, names = _read_points(csv, csv_format)
+
+    from ml2021.data.resolve import table_format_of
+
+    given, names = _read_points(csv, table_format_of(data, by_option=True))
 
     from ml2021.engine.piecewise import approximate, to_ramps
 
     curve = given if pieces is None else approximate(given, pieces)
-    section = {"path": str(csv), **csv_format, "features": [names[0]], "target": names[1]}
+    changed = data.model_dump(include={*FORMAT_KEYS}, exclude_defaults=True)
+    section = {"path": str(csv), **changed, "features": [names[0]], "target": names[1]}
     loaded = _config(section, len(to_ramps(curve).heights), relu)
     trainer = _build_trainer(csv, loaded, curve, relu)
     facts = _facts(trainer, given, curve, relu)

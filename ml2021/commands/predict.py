@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ml2021.commands.prediction_csv import Predictions, notes_on_escapes, prediction_columns, to_csv
 from ml2021.console import write_result
-from ml2021.data.new_table import read_new_table
+from ml2021.data.new_table import NewTable, read_new_table
 from ml2021.data.preprocessing.records import ClassTarget
 from ml2021.data.preprocessing.transform import encode_inputs
 from ml2021.data.samples import FittedTable
@@ -51,11 +51,13 @@ def predict(
     carried: Sequence[str],
     ahead: int,
     interval: float | None,
+    overrides: Sequence[str],
 ) -> tuple[Path, list[Predicted]]:
     """Predict each CSV, and return the run's path and what was written. Any error writes nothing.
 
     carried: the columns to copy to the output. ahead: the rows to forecast after the last one.
-    interval: the level of the prediction intervals, None for none.
+    interval: the level of the prediction intervals, None for none. overrides: how the CSVs are
+    written, where they differ from the training file.
     """
     if interval is not None and not 0 < interval < 1:
         raise ConfigError(f"--interval {interval:g}: must be between 0 and 1, such as 0.9")
@@ -69,10 +71,14 @@ def predict(
     if ahead and model.preprocessing.history is None:
         raise ConfigError("--ahead: needs a run that was trained on a time series, with data.lags")
     half_widths = None if interval is None else _half_widths(model, interval)
+    table_format = model.table_format(overrides)
     predicted, texts = [], []
     with chosen_run(run, run_path):
         for source, path in zip(sources, outputs, strict=True):
-            text, rows, notes = _predict_file(model, source, tuple(carried), ahead, half_widths)
+            matched = read_new_table(
+                model.preprocessing, source, table_format, "predicted", tuple(carried)
+            )
+            text, rows, notes = _predict_table(model, matched, source, ahead, half_widths)
             texts.append(text)
             predicted.append(Predicted(source, path, rows, tuple(notes)))
     if output is not None and len(sources) > 1:
@@ -160,15 +166,14 @@ def _output_paths(sources: Sequence[Path], output: Path | None) -> list[Path]:
     return paths
 
 
-def _predict_file(
+def _predict_table(
     model: "TrainedModel",
+    matched: NewTable,
     source: Path,
-    carried: tuple[str, ...],
     ahead: int,
     half_widths: NDArray[np.float64] | None,
 ) -> tuple[str, int, list[str]]:
     """Return the predictions as CSV text, the number of rows, and notes."""
-    matched = read_new_table(model.preprocessing, source, model.table_format, "predicted", carried)
     table = matched.table
     if model.preprocessing.history is None:
         rows = np.arange(len(table.frame))
@@ -181,7 +186,10 @@ def _predict_file(
         added = np.arange(len(table.frame), len(predictions.values))
         predictions = predictions.take(np.concatenate([table.file_order, added]))
     in_order = np.argsort(table.file_order)  # the rows of the file, in the order of the series
-    columns = {name: _carried_column(matched.carried[name], in_order, ahead) for name in carried}
+    columns = {
+        str(name): _carried_column(column, in_order, ahead)
+        for name, column in matched.carried.items()
+    }
     columns |= prediction_columns(model.preprocessing.target, predictions, columns)
     notes += notes_on_escapes(model.preprocessing.target)
     return to_csv(columns), len(predictions.values), [*matched.notes(), *notes]

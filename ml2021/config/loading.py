@@ -15,11 +15,11 @@ from pydantic import ValidationError
 
 from ml2021.config.messages import describe, shown
 from ml2021.config.overrides import apply_override
-from ml2021.config.schema import Config
+from ml2021.config.schema import FORMAT_KEYS, Config, Data
 from ml2021.config.yaml_reader import KeyPath, Node, Place, Problem, line_and_column, parse_document
 from ml2021.config.yaml_scalars import dump_document
 from ml2021.errors import ConfigError, ResourceError, is_of_machine
-from ml2021.formatting import plural, printable
+from ml2021.formatting import echo, listed, plural, printable
 
 SIZE_LIMIT = 1 << 20
 """Maximum size of a config file, in bytes."""
@@ -62,6 +62,24 @@ def load_config_text(text: str, source: str, overrides: Sequence[str] = ()) -> L
     refuse(problems)
     assert config is not None
     return LoadedConfig(config, text, draft.nodes)
+
+
+def set_format(data: Data, overrides: Sequence[str]) -> Data:
+    """Return `data` for a file that is written otherwise, by overrides of `FORMAT_KEYS`.
+
+    Raises ConfigError with a line for each error, such as an override of any other key.
+    """
+    if not overrides:
+        return data
+    names = [f"data.{key}" for key in FORMAT_KEYS]
+    for override in overrides:
+        if (name := override.partition("=")[0].strip()) not in names:
+            only = f"only how the file is written can be set here: {listed(names, len(names))}"
+            raise ConfigError(f"--set {echo(name)}: {only}")
+    known = {key: getattr(data, key) for key in FORMAT_KEYS}
+    text = dump_document({"data": {"path": "-", "target": "-", **known}})
+    found = load_config_text(text, "the config of the run", overrides).config.data
+    return data.model_copy(update={key: getattr(found, key) for key in FORMAT_KEYS})
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,30 @@ Split = Annotated[
 ]
 
 
+class Standardise(Section):
+    """Numbers less their mean, divided by their standard deviation."""
+
+    type: Literal["standardise"] = "standardise"
+    """`standardise`: one input, the number in standard deviations from its mean."""
+
+
+class Piecewise(Section):
+    """Numbers in pieces between quantiles, beside the standardised value."""
+
+    type: Literal["piecewise"] = "piecewise"
+    """`piecewise`: also the position within each of some bins, from 0 to 1, so that the function
+    can bend at their edges."""
+    pieces: Annotated[int, Field(ge=2, le=1024)] = 16
+    """Maximum number of pieces of a column, each with an equal share of the training rows. Columns
+    of few values have one piece less than values; pixels and the history of a series have none,
+    and wide tables fewer: all columns together at most 1,024."""
+
+
+Numbers = Annotated[
+    Standardise | Piecewise, Field(discriminator="type"), short_for("type", "piecewise")
+]
+
+
 class Data(Section):
     """The table and what its columns mean."""
 
@@ -126,12 +150,18 @@ class Data(Section):
     max_categories: Annotated[int, Field(ge=2)] = 100
     """Most inputs of a column of categories. If the training rows have more categories, the rarer
     ones share one input, "other". Columns that are all but identifiers are not used at all."""
+    numbers: Numbers = Standardise()
+    """How numbers become inputs."""
     lags: Index = 0
     """Time series: number of previous values of the target used as features."""
     horizon: Count = 1
     """With lags: number of next values predicted at once."""
     order_by: Column | None = None
     """Column that orders the rows of a series; null: the order of the file."""
+    group_by: Column | None = None
+    """Column of rows that belong together, such as a patient or a store; null: none. No group is
+    divided between training, validation, test or folds. With lags each group is a series of its
+    own, divided in time. It is a feature only if `features` names it."""
     split: Split = FractionSplit()
     """Which rows are for training, validation and testing."""
 
@@ -160,6 +190,13 @@ class Data(Section):
                 "set data.lags to 0, or choose one target",
                 "lags",
             )
+        if self.group_by is not None and self.group_by == self.order_by:
+            raise conflict(
+                f"data.group_by and data.order_by are both '{self.group_by}'; change one of them",
+                "group_by",
+            )
+        if self.lags > 0 and self.group_by is not None:
+            raise conflict("data.group_by does not work with data.lags yet; remove one", "group_by")
         if self.lags > 0 and isinstance(self.split, KFoldSplit):
             raise conflict(
                 "data.split kfold splits at random, so with data.lags it would train on the "
@@ -168,6 +205,10 @@ class Data(Section):
                 "split",
             )
         return self
+
+
+FORMAT_KEYS = ("separator", "decimal", "thousands", "encoding", "header", "skip_rows", "missing")
+"""The keys of `data` that say how a file is written: commands that read a CSV take them, too."""
 
 
 class Mae(Section):

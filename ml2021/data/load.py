@@ -13,6 +13,8 @@ import numpy as np
 from ml2021.config import schema
 from ml2021.data.column_types import infer_column_types
 from ml2021.data.csv.scan import Header
+from ml2021.data.folds import split_rows_in_folds
+from ml2021.data.groups import note_on_both, note_on_groups
 from ml2021.data.new_table import read_new_table
 from ml2021.data.preprocessing.fit import fit_preprocessing
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, describe_columns
@@ -20,8 +22,8 @@ from ml2021.data.preprocessing.reuse import reuse_if_compatible
 from ml2021.data.resolve import LocatedConfig, check_columns, resolve_config, table_format_of
 from ml2021.data.samples import FittedTable, Folds, Samples
 from ml2021.data.series import in_series_order, notes_on_order, usable_rows
-from ml2021.data.splits import Split, split_rows, split_rows_in_folds, without_unseen
-from ml2021.data.tables import Rows, read_table
+from ml2021.data.splits import Split, split_rows, without_unseen
+from ml2021.data.tables import Rows, read_header, read_table
 from ml2021.errors import DataError
 from ml2021.formatting import bulleted, echo, listed, plural
 
@@ -93,6 +95,8 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
         *fold_notes,
     ]
 
+    if config.data.group_by is not None:
+        notes += _notes_on_groups(config.data, frame, split)
     folds = None
     if fold_splits:
         # With a frame of its own, since `take_samples` removes columns from the other one.
@@ -133,6 +137,32 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
     )
 
 
+def without_pieces(data: TrainingData) -> TrainingData:
+    """Return the data as `data.numbers: standardise` loads them, bit for bit.
+
+    Nothing is read again: the pieces are dropped from the inputs. Those of folds are made anew.
+    """
+    kept = [*data.preprocessing.plain_inputs, -1]
+    preprocessing = data.preprocessing.without_pieces()
+    folds, section = data.folds, data.config.data
+    if folds is not None:
+        folds = replace(folds, table=replace(folds.table, preprocessing=preprocessing))
+    train, validation, test = (
+        replace(samples, inputs=np.ascontiguousarray(samples.inputs[:, kept]))
+        for samples in (data.train, data.validation, data.test)
+    )
+    section = section.model_copy(update={"numbers": schema.Standardise()})
+    return replace(
+        data,
+        config=data.config.model_copy(update={"data": section}),
+        preprocessing=preprocessing,
+        train=train,
+        validation=validation,
+        test=test,
+        folds=folds,
+    )
+
+
 def with_config(data: TrainingData, loaded: LocatedConfig) -> TrainingData:
     """Return the data with another config of the same `data` section and task.
 
@@ -163,6 +193,23 @@ def _read_test_file(
         raise DataError(f"{data.test_path}: no row has a {needed}; add rows to score")
     samples = new.table.samples(rows, order)
     return samples, new.sha256, {f"no {needed} in data.test_path": len(new.table.frame) - len(rows)}
+
+
+def _notes_on_groups(data: schema.Data, frame: "pd.DataFrame", split: Split) -> list[str]:
+    """Return notes on the groups of each part, and on those that are in data.test_path, too."""
+    assert data.group_by is not None
+    if data.lags:
+        return []
+    column = frame[data.group_by]
+    is_kfold = isinstance(data.split, schema.KFoldSplit)
+    notes = [note_on_groups(column, split.rows, in_folds=is_kfold)]
+    if data.test_path is not None:
+        path, format = Path(data.test_path), table_format_of(data)
+        if data.group_by in read_header(path, format).names:
+            names = [data.group_by]
+            test = read_table(path, format, columns=names, types=dict.fromkeys(names, "text"))
+            notes += note_on_both(column, test.frame[data.group_by])
+    return notes
 
 
 def _order_column(data: schema.Data) -> str | None:

@@ -35,7 +35,7 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True)
 class Selection:
-    """The columns in use by their unique names; `extra` columns only order or split the rows.
+    """The columns in use by their unique names; `extra` columns only order, group or split rows.
 
     Features are in file order, targets in the order of the config.
     """
@@ -61,7 +61,7 @@ def select_columns(
     """Match the config's names and globs against the header.
 
     An exact name takes precedence over a glob; only * and ? are special. `extra` maps config keys
-    to the names of columns that order or split the rows. Also returns the problems found.
+    to the names of columns that order, group or split the rows. Also returns the problems found.
     """
     problems: list[Problem] = []
 
@@ -84,7 +84,7 @@ def select_columns(
     if clash := [name for name in targets if name in excluded]:
         what = f"column '{echo(clash[0])}' is both a target and excluded"
         problems.append(Problem(("data", "exclude"), f"{what}; remove it from one of them"))
-    # A column that orders or splits rows is a feature only if the config names it as one.
+    # A column that orders, groups or splits rows is a feature only if the config names it as one.
     left_out = {*targets, *excluded, *(set(extras) - set(features))}
     chosen = tuple(name for name in header.names if name in named and name not in left_out)
     selection = Selection(
@@ -171,18 +171,12 @@ def resolve_config(loaded: LocatedConfig, found: schema.Task) -> schema.Config:
     return config.model_copy(update={"task": task, "loss": loss, "data": data})
 
 
-def table_format_of(data: schema.Data) -> TableFormat:
-    """Return the format of the data files."""
-    skip_rows = data.skip_rows
-    return TableFormat(
-        separator=data.separator,
-        decimal=data.decimal,
-        encoding=data.encoding,
-        header=data.header,
-        missing=tuple(data.missing),
-        thousands=data.thousands,
-        skip_rows=skip_rows if isinstance(skip_rows, int) else tuple(skip_rows),
-    )
+def table_format_of(data: schema.Data, *, by_option: bool = False) -> TableFormat:
+    """Return the format of the data files; `by_option` as in `TableFormat`."""
+    keys = {key: getattr(data, key) for key in schema.FORMAT_KEYS}
+    skip_rows = data.skip_rows if isinstance(data.skip_rows, int) else tuple(data.skip_rows)
+    keys |= {"missing": tuple(data.missing), "skip_rows": skip_rows}
+    return TableFormat(**keys, by_option=by_option)
 
 
 def _select(config: schema.Config, header: Header) -> tuple[Selection, list[Problem]]:
@@ -190,11 +184,16 @@ def _select(config: schema.Config, header: Header) -> tuple[Selection, list[Prob
     extra: dict[tuple[str, ...], str] = {}
     if data.order_by is not None:
         extra["data", "order_by"] = data.order_by
+    if data.group_by is not None:
+        extra["data", "group_by"] = data.group_by
     if isinstance(data.split, schema.ColumnSplit):
         extra["data", "split", "column"] = data.split.column
     selection, problems = select_columns(
         header, target=data.target, features=data.features, exclude=data.exclude, extra=extra
     )
+    if data.group_by in selection.targets:
+        what = f"column '{echo(data.group_by)}' is both a target and the group"
+        problems.append(Problem(("data", "group_by"), f"{what}; choose another column"))
     if problems:
         return selection, problems
     outputs = len(selection.targets) * data.horizon

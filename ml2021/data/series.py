@@ -119,8 +119,13 @@ def usable_rows(
             "a gap in the history or target": len(series) - ends - len(rows),
         }
     else:
-        rows = np.flatnonzero(frame[list(selection.targets)].notna().all(axis=1))
-        excluded = {"no target": len(frame) - len(rows)}
+        has_target = frame[list(selection.targets)].notna().all(axis=1).to_numpy()
+        excluded = {"no target": len(frame) - int(has_target.sum())}
+        if data.group_by is not None:
+            is_grouped = frame[data.group_by].notna().to_numpy()
+            excluded[f"no value in {echo(data.group_by)}"] = int((has_target & ~is_grouped).sum())
+            has_target = has_target & is_grouped
+        rows = np.flatnonzero(has_target)
     if len(rows) < 2:
         counts = ", ".join(f"{reason}: {count}" for reason, count in excluded.items() if count)
         why = f" ({counts})" if counts else ""

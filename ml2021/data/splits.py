@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml2021.config import schema
+from ml2021.data.groups import Codes, divide_at_random, divide_in_order, group_codes
 from ml2021.data.preprocessing.records import ClassTarget, RealTargets, value_text
 from ml2021.data.preprocessing.transform import encode_classes
 from ml2021.data.resolve import Selection
@@ -49,18 +50,35 @@ def split_by_fraction(
     *,
     validation: float,
     test: float,
-    seed: int,
+    seed: int | Sequence[int],
     classes: NDArray[np.int64] | None = None,
+    groups: Codes | None = None,
 ) -> Split:
     """Give the fractions of `rows` (S,) to validation and test, and the rest to training.
 
     random: by a permutation. stratified: each class of `classes` (S,) has about its share of each
     split; with two classes, to within a row. sequential: the last rows test, those before validate.
+    With `groups` (S,) no group is divided; sequential: the groups whose first rows are last test.
     Raises DataError if a fraction above 0 gives no row, or none is left to train.
     """
     count = len(rows)
-    n_test = _share("test", test, count, plural(count, "row"))
-    n_validation = _share("validation", validation, count, plural(count, "row"))
+    if groups is not None:
+        shares = {"train": 1 - validation - test, "validation": validation, "test": test}
+        shares = {name: share for name, share in shares.items() if share > 0}
+        if (found := len(np.unique(groups))) < len(shares):
+            raise DataError(
+                f"data.group_by: {plural(found, 'group')} cannot be divided into "
+                f"{listed(shares)}; set the fraction of one to 0.0, or remove data.group_by"
+            )
+        if method == "sequential":
+            parts = divide_in_order(_by_first_row(groups), [*shares.values()])
+        else:
+            strata = classes if method == "stratified" else None
+            parts = divide_at_random(groups, [*shares.values()], seed, strata)
+        taken = {name: rows[parts == part] for part, name in enumerate(shares)}
+        return Split(taken["train"], taken.get("validation", rows[:0]), taken.get("test", rows[:0]))
+    n_test = share_of("test", test, count, plural(count, "row"))
+    n_validation = share_of("validation", validation, count, plural(count, "row"))
     if count - n_test - n_validation < 1:
         raise DataError(
             f"data.split: {plural(count, 'usable row')} leave none to train; lower "
@@ -69,13 +87,20 @@ def split_by_fraction(
     if method == "sequential":
         order = np.arange(count)[::-1]
     else:
-        order = _shuffled(count, seed, classes if method == "stratified" else None)
-    parts = np.split(order, [n_test, n_test + n_validation])
-    in_test, in_validation, in_training = (np.sort(rows[part]) for part in parts)
+        order = shuffled(count, seed, classes if method == "stratified" else None)
+    slices = np.split(order, [n_test, n_test + n_validation])
+    in_test, in_validation, in_training = (np.sort(rows[each]) for each in slices)
     return Split(in_training, in_validation, in_test)
 
 
-def _share(name: str, fraction: float, count: int, counted: str) -> int:
+def _by_first_row(groups: Codes) -> Codes:
+    """Return the groups (S,) with codes by their first rows."""
+    import pandas as pd
+
+    return pd.factorize(groups)[0].astype(np.int64)
+
+
+def share_of(name: str, fraction: float, count: int, counted: str) -> int:
     """Return this fraction of the rows. Raises DataError if it is above 0 but gives no row."""
     share = round(count * fraction)
     if fraction > 0 and share == 0:
@@ -86,7 +111,7 @@ def _share(name: str, fraction: float, count: int, counted: str) -> int:
     return share
 
 
-def _shuffled(
+def shuffled(
     count: int, seed: int | Sequence[int], classes: NDArray[np.int64] | None
 ) -> NDArray[np.int64]:
     """Return 0 to count − 1 in random order; each slice has about its share of each class, if any.
@@ -101,45 +126,6 @@ def _shuffled(
     _, counts = np.unique(classes, return_counts=True)
     place = np.concatenate([(np.arange(n) + 0.5) / n for n in counts])
     return by_class[np.argsort(place, kind="stable")]
-
-
-def split_in_folds(
-    rows: Rows,
-    *,
-    folds: int,
-    validation: float,
-    seed: int,
-    classes: NDArray[np.int64] | None = None,
-) -> list[Split]:
-    """Deal `rows` (S,) out to folds. Each fold tests in one split, in which the others train.
-
-    The folds differ by at most one row in size, and in their rows of each class of `classes` (S,).
-    The fraction `validation` of each split's other rows validates, drawn for each fold on its own.
-    Raises DataError if a fold has no row, a fraction above 0 gives no validation row, or no row is
-    left to train.
-    """
-    count = len(rows)
-    if folds > count:
-        what = f"{folds} folds need at least {folds} usable rows, not {count}"
-        raise DataError(f"data.split.folds: {what}; lower it")
-    order = np.random.default_rng(seed).permutation(count)
-    if classes is not None:  # deal class after class, each shuffled, like cards
-        order = order[np.argsort(classes[order], kind="stable")]
-    splits = []
-    for fold in range(folds):
-        others = np.delete(np.arange(count), order[fold::folds])
-        outside = f"the {plural(len(others), 'row')} outside a fold"
-        n_validation = _share("validation", validation, len(others), outside)
-        if n_validation == len(others):
-            raise DataError(
-                f"data.split.folds: {folds} folds of {plural(count, 'usable row')} leave none to "
-                "train; lower data.split.validation, or raise data.split.folds"
-            )
-        drawn = _shuffled(len(others), [seed, fold], None if classes is None else classes[others])
-        validation_rows, train_rows = np.split(rows[others[drawn]], [n_validation])
-        held_out = rows[order[fold::folds]]
-        splits.append(Split(np.sort(train_rows), np.sort(validation_rows), np.sort(held_out)))
-    return splits
 
 
 def split_by_label(rows: Rows, labels: NDArray[np.object_], column: str) -> Split:
@@ -219,6 +205,22 @@ def _split_by_column(
     return Split(train, rows[validation], rows[test], left_out)
 
 
+def _refuse_divided(split: Split, groups: Codes, frame: "pd.DataFrame", data: schema.Data) -> None:
+    """Raise DataError if a group has rows in two parts; `groups` (N,) are those of all rows."""
+    assert data.group_by is not None
+    assert isinstance(data.split, schema.ColumnSplit)
+    part_of: dict[int, str] = {}
+    for name, rows in split.rows.items():
+        for code in np.unique(groups[rows]).tolist():
+            if (other := part_of.setdefault(code, name)) != name:
+                group = value_text(frame[data.group_by].iloc[int((groups == code).argmax())])
+                raise DataError(
+                    f"column '{echo(data.split.column)}', used as data.split.column, divides group "
+                    f"'{echo(group)}' of data.group_by between {other} and {name}; give all its "
+                    "rows one part, or remove data.group_by"
+                )
+
+
 def without_overlap(split: Split, horizon: int) -> Split:
     """Exclude the samples whose target overlaps the target of a later split.
 
@@ -252,6 +254,7 @@ def split_rows(
 ) -> Split:
     """Split the samples `rows` (S,) by the method of the resolved config."""
     data, method = config.data, config.data.split
+    groups = None if data.group_by is None else group_codes(frame[data.group_by])
     if isinstance(method, schema.KFoldSplit):
         split = Split(rows, rows[:0], rows[:0])  # for the final model
     elif isinstance(method, schema.FractionSplit):
@@ -263,7 +266,8 @@ def split_rows(
             validation=method.validation,
             test=method.test,
             seed=method.seed,
-            classes=_class_codes(frame, selection, rows) if is_stratified else None,
+            classes=class_codes(frame, selection, rows) if is_stratified else None,
+            groups=None if groups is None else groups[rows],
         )
     else:
         column = frame[method.column].iloc[rows]
@@ -279,40 +283,17 @@ def split_rows(
             split = split_by_threshold(
                 rows, keys, method.column, method.validation_from, method.test_from
             )
+        if groups is not None and not data.lags:
+            _refuse_divided(split, groups, frame, data)
     return without_overlap(split, data.horizon)
 
 
-def _class_codes(frame: "pd.DataFrame", selection: Selection, rows: Rows) -> NDArray[np.int64]:
+def class_codes(frame: "pd.DataFrame", selection: Selection, rows: Rows) -> NDArray[np.int64]:
     """Return the class of each of these rows as a number (S,)."""
     import pandas as pd
 
     codes, _ = pd.factorize(frame[selection.targets[0]].iloc[rows], sort=True)
     return codes.astype(np.int64)
-
-
-def split_rows_in_folds(
-    config: schema.Config, frame: "pd.DataFrame", selection: Selection, rows: Rows
-) -> tuple[list[Split], list[str]]:
-    """Deal the samples `rows` (S,) out to the config's folds, stratified for classes.
-
-    Returns a split for each fold, none if the config has no folds, and notes.
-    """
-    method = config.data.split
-    if not isinstance(method, schema.KFoldSplit):
-        return [], []
-    classes, notes = None, []
-    if config.task == "classification":
-        classes = _class_codes(frame, selection, rows)
-        counts = frame[selection.targets[0]].iloc[rows].value_counts().sort_index()
-        if rare := counts.index[counts < method.folds].tolist():
-            notes.append(
-                f"classes with fewer than {method.folds} rows, so some folds hold none out: "
-                f"{listed(map(value_text, rare))}"
-            )
-    splits = split_in_folds(
-        rows, folds=method.folds, validation=method.validation, seed=method.seed, classes=classes
-    )
-    return splits, notes
 
 
 def without_unseen(split: Split, target: RealTargets | ClassTarget, frame: "pd.DataFrame") -> Split:

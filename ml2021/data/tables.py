@@ -6,7 +6,7 @@ accepted, and a second, slower pass finds their lines. `ml2021.data.resolve` sel
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -24,7 +24,7 @@ from ml2021.data.csv.cells import (
     check_texts,
     may_be_grouped,
 )
-from ml2021.data.csv.faults import Cells, reject_invalid
+from ml2021.data.csv.faults import Cells, reject_invalid, remedy_for
 from ml2021.data.csv.missing import MissingTexts
 from ml2021.data.csv.parser import Values, parse_blocks
 from ml2021.data.csv.scan import Header, TableFormat, begin_table, make_header, open_scan
@@ -98,7 +98,7 @@ def read_table(
         cells = parquet.read(header.names, set(selected), texts=texts, missing=rules.missing_texts)
         checked = _check(dict(cells), rules, types)
         reject_invalid(format, checked, partial(_parquet_cells, path, cells))
-        return _table(header, selected, checked, parquet.rows, parquet.sha256, [])
+        return _table(header, selected, checked, parquet.rows, parquet.sha256, format)
     sought = MissingTexts(format)
     with open_scan(path, format) as scan:
         blocks = scan.blocks()
@@ -127,12 +127,12 @@ def read_table(
             _, texts_of = parse_blocks(second, blocks, header.names, reread, reread, format)
         values |= {name: texts_of[name] for name in again}
         names = [name for name in grouped if are_grouped(texts_of[name], format.decimal)]
-        notes = _notes_on_marks(names, format.decimal)
+        notes = _notes_on_marks(names, format)
     checked = _check(values, rules, types)
     reject_invalid(format, checked, partial(_csv_cells, path, format, header, scan.state))
     met = frozenset[float]().union(*(column.met for column in checked.values()))
     notes += sought.notes(path, met)
-    return _table(header, selected, checked, rows, scan.sha256, notes)
+    return _table(header, selected, checked, rows, scan.sha256, format, notes)
 
 
 def is_number(column: "pd.Series") -> bool:
@@ -157,15 +157,16 @@ def _selected(header: Header, columns: Sequence[str] | None) -> list[str]:
     return [name for name in header.names if name in chosen]
 
 
-def _notes_on_marks(names: Sequence[str], decimal: str) -> list[str]:
-    """Return a note on columns in which `decimal` may mark thousands."""
+def _notes_on_marks(names: Sequence[str], format: TableFormat) -> list[str]:
+    """Return a note on columns in which the decimal mark may mark thousands."""
     if not names:
         return []
-    other = "," if decimal == "." else "."
+    mark = format.decimal
+    keys = Writing("marks", thousands=mark).keys(format.separator, mark)
+    remedy = format.setting(**keys) if keys else "write the numbers without it"
     return [
-        f"{listed(names, 8)}: every number with '{decimal}' has exactly three digits after it, and "
-        f"whole numbers end at 999; if '{decimal}' marks thousands, set data.thousands: "
-        f'"{decimal}" and data.decimal: "{other}"'
+        f"{listed(names, 8)}: every number with '{mark}' has exactly three digits after it, and "
+        f"whole numbers end at 999; if '{mark}' marks thousands, {remedy}"
     ]
 
 
@@ -190,7 +191,8 @@ def _table(
     checked: Mapping[str, CheckedColumn],
     rows: int,
     sha256: str,
-    notes: Sequence[str],
+    format: TableFormat,
+    notes: Sequence[str] = (),
 ) -> Table:
     """Return the columns as a table without copying them."""
     import pandas as pd
@@ -201,9 +203,12 @@ def _table(
         for name in names
     }
     frame = pd.DataFrame(columns, index, copy=False)
-    writings = {name: checked[name].writing for name in names}
-    of_text = {name: found for name, found in writings.items() if found and found.kind != "numbers"}
-    return Table(header, frame, sha256, of_text, tuple(notes))
+    writings = {
+        name: replace(found, remedy=remedy_for(found, format))
+        for name in names
+        if (found := checked[name].writing) is not None
+    }
+    return Table(header, frame, sha256, writings, tuple(notes))
 
 
 def _find_rows(

@@ -148,14 +148,22 @@ def fit_baselines(preprocessing: Preprocessing, train: Samples) -> FittedBaselin
         values = train.values
         constants = {"mean": values.mean(axis=0), "median": np.median(values, axis=0)}
         targets = target.standardise(values)
-    solution = baselines.fit_least_squares(train.inputs, targets)
+    solution = baselines.fit_least_squares(_plain(preprocessing, train), targets)
     return {**constants, "least_squares": solution.coefficients}
+
+
+def _plain(preprocessing: Preprocessing, samples: Samples) -> NDArray[np.float32]:
+    """Return the inputs without pieces: a baseline is the same however numbers are encoded."""
+    kept = preprocessing.plain_inputs
+    if len(kept) == len(preprocessing.inputs):
+        return samples.inputs
+    return samples.inputs[:, [*kept, -1]]
 
 
 def baseline_shapes(preprocessing: Preprocessing) -> dict[str, tuple[int, ...]]:
     """Return the shape of each baseline that goes with a preprocessing."""
     width = preprocessing.target.width
-    coefficients = (len(preprocessing.inputs) + 1, width)
+    coefficients = (len(preprocessing.plain_inputs) + 1, width)
     if isinstance(preprocessing.target, ClassTarget):
         return {"frequencies": (width,), "least_squares": coefficients}
     return {"mean": (width,), "median": (width,), "least_squares": coefficients}
@@ -219,7 +227,7 @@ def baseline_predictions(
     Least squares chooses a class without probabilities: 1 for that class, 0 for the others.
     """
     target, rows = preprocessing.target, len(samples)
-    linear = baselines.LeastSquares(fitted["least_squares"]).predict(samples.inputs)
+    linear = baselines.LeastSquares(fitted["least_squares"]).predict(_plain(preprocessing, samples))
     if isinstance(target, ClassTarget):
         return {
             "majority_class": np.tile(fitted["frequencies"], (rows, 1)),

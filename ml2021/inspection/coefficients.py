@@ -75,13 +75,13 @@ def terms(model: TrainedModel, low: float, high: float) -> Terms | None:
     """
     target, network = model.preprocessing.target, model.network
     columns = columns_of(model.preprocessing)
-    if len(columns) != 1 or columns[0].width != 1 or columns[0].categories is not None:
+    if len(columns) != 1 or columns[0].categories is not None or columns[0].is_flagged:
         return None
     if not isinstance(target, RealTargets) or target.width != 1 or len(model.theta) != 1:
         return None
     (column,), scale = columns, target.scales[0]
     x = np.linspace(low, high, 400)
-    inputs = _with_ones(((x - column.mean) / column.scale)[:, None])
+    inputs = _with_ones(column.encode(x))
     *_, last = network.layout.views(model.theta)
     constant = target.means[0] + scale * float(last[0, 0, -1])
     weights = last[0, 0, :-1]
@@ -116,7 +116,8 @@ def typical_unit(model: TrainedModel) -> Unit | None:
     if len(network.layout.hidden) != 1 or not isinstance(target, RealTargets):
         return None
     first, last = network.layout.views(model.theta[:1])
-    numbers = [c for c in columns_of(model.preprocessing) if c.categories is None]
+    # In pieces, a unit is not a function of w·x alone.
+    numbers = [c for c in columns_of(model.preprocessing) if c.categories is None and not c.edges]
     if not numbers:
         return None
     weights = first[0, :, [c.start for c in numbers]].cpu().double()  # (H, numbers)

@@ -60,7 +60,7 @@ def evidence_of(
         config=config,
         metric=verdict_metric(loss),
         evaluations=evaluations,
-        inputs=len(preprocessing.inputs),
+        inputs=len(preprocessing.plain_inputs),
         parameters=parameters,
         best_epoch=history.best_epoch,
         lowest_training=lowest,

@@ -22,6 +22,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ml2021.data.preprocessing.pieces import encode_pieces
 from ml2021.data.preprocessing.records import NumberFeature, Preprocessing, RealTargets
 from ml2021.engine.networks import Layout
 from ml2021.errors import ConfigError
@@ -35,7 +36,7 @@ class InspectedColumn:
     """A column of the table, or a lag of the target, and the inputs that encode it.
 
     start, width: the range of its inputs. mean, scale: of a number, x = mean + scale · input.
-    categories: the values of a one-hot column.
+    categories: the values of a one-hot column. edges: of a number's pieces, its last inputs.
     """
 
     name: str
@@ -44,11 +45,25 @@ class InspectedColumn:
     mean: float = 0.0
     scale: float = 1.0
     categories: tuple[str, ...] | None = None
+    edges: tuple[float, ...] = ()
 
     @property
     def places(self) -> slice:
         """The inputs of this column."""
         return slice(self.start, self.start + self.width)
+
+    @property
+    def is_flagged(self) -> bool:
+        """Whether a number's second input says that it is missing."""
+        return self.width > max(1, len(self.edges))
+
+    def encode(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the inputs (N, width) of numbers (N,) in the units of the data, none missing."""
+        inputs = np.zeros((len(values), self.width))
+        inputs[:, 0] = (values - self.mean) / self.scale
+        if self.edges:
+            inputs[:, 1 - len(self.edges) :] = encode_pieces(self.edges, values).T
+        return inputs
 
 
 def columns_of(preprocessing: Preprocessing) -> list[InspectedColumn]:
@@ -58,7 +73,8 @@ def columns_of(preprocessing: Preprocessing) -> list[InspectedColumn]:
     for feature in preprocessing.features:
         name, width = feature.name, len(feature.inputs)
         if isinstance(feature, NumberFeature):
-            columns.append(InspectedColumn(name, start, width, feature.mean, feature.scale))
+            mean, scale, edges = feature.mean, feature.scale, feature.edges
+            columns.append(InspectedColumn(name, start, width, mean, scale, edges=edges))
         else:
             columns.append(InspectedColumn(name, start, width, categories=feature.labels))
         start += width
@@ -92,7 +108,7 @@ def column_text(column: InspectedColumn, inputs: NDArray[np.float32]) -> str:
     values = inputs[column.places]
     if column.categories is not None:
         return column.categories[int(values.argmax())] if values.any() else "(none)"
-    if column.width == 2 and values[1]:
+    if column.is_flagged and values[1]:
         return "(missing)"
     value = column.mean + column.scale * float(values[0])
     # An input is a float32, so further digits are noise.

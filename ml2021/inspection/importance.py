@@ -126,9 +126,11 @@ def dependence(
             low, high = values.min(), values.max()
         if not low < high:
             return None
-        settings = np.zeros((_GRID, column.width))
-        settings[:, 0] = np.linspace(low, high, _GRID)
-        grid = column.mean + column.scale * settings[:, 0]
+        grid = column.mean + column.scale * np.linspace(low, high, _GRID)
+        if column.edges:  # the function bends there
+            inner = np.array(column.edges)
+            grid = np.union1d(grid, inner[(inner > grid[0]) & (inner < grid[-1])])
+        settings = column.encode(grid)
         some = values[evenly_spaced(len(values), 80)]
         seen = column.mean + column.scale * some[(some >= low) & (some <= high)]
     batch = np.repeat(inputs[None], len(settings), axis=0)

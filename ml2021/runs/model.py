@@ -1,6 +1,6 @@
 """A trained model, read from a checkpoint, ready to predict."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from ml2021.config.loading import load_config
+from ml2021.config.loading import load_config, set_format
 from ml2021.config.messages import differences
 from ml2021.config.schema import Config
 from ml2021.data.csv.scan import TableFormat
@@ -50,10 +50,12 @@ class TrainedModel:
     data_sha256: str
     test_sha256: str | None
 
-    @property
-    def table_format(self) -> TableFormat:
-        """How the training file was written, and so how others are read."""
-        return table_format_of(self.config.data)
+    def table_format(self, overrides: Sequence[str]) -> TableFormat:
+        """Return how a new file is written: as the training file, but for these overrides.
+
+        Raises ConfigError for an override of anything else.
+        """
+        return table_format_of(set_format(self.config.data, overrides), by_option=True)
 
     def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return predictions (N, T) in the units of the data, or probabilities (N, C).

@@ -174,6 +174,10 @@ TEXTS: dict[int, dict[str, str]] = {
         "not 2; set data.lags to 0, or choose one target",
         "data: {path: a, target: y, lags: 3, split: kfold}": "1:44: data.split kfold splits at "
         "random, so with data.lags it would train on the future; use sequential",
+        "data: {path: a, target: y, order_by: c, group_by: c}": "1:51: data.group_by and "
+        "data.order_by are both 'c'; change one of them",
+        "data: {path: train.csv, target: y, group_by: y}": "1:46: column 'y' is both a target and "
+        "the group; choose another column",
         "data: {path: a, target: y, decimal: ','}": f"1:37: {BOTH.format(',')}",
         "data: {path: a, target: y, separator: .}": f"1:39: {BOTH.format('.')}",
         "data: {path: a, target: y, split: {test: 0.95}}": "1:42: data.split.validation 0.1 and "

@@ -6,6 +6,7 @@ from tests.catalogue.case import Case, columns, put
 
 TRAIN = "train --quiet --config number.yaml"
 REMEDY = "correct it, or list it in data.missing"
+REMEDY_OF_PREDICT = "correct it, or list it in --set data.missing=[...]"
 A = [0.5, -0.5, 1.5]  # the first cells of column a, before the odd one
 
 
@@ -43,9 +44,10 @@ CASES = [
         command="predict new.csv --run runs/number",
         code=3,
         lines=(
-            f"new.csv:2: column 'a': 'few' is not a number; {REMEDY}",
-            f"new.csv:3: column 'a': 'few' is not a number; {REMEDY}",
-            f"new.csv:4: column 'a': 'few' is not a number; {REMEDY} (and 17 more in this column)",
+            f"new.csv:2: column 'a': 'few' is not a number; {REMEDY_OF_PREDICT}",
+            f"new.csv:3: column 'a': 'few' is not a number; {REMEDY_OF_PREDICT}",
+            f"new.csv:4: column 'a': 'few' is not a number; {REMEDY_OF_PREDICT} "
+            "(and 17 more in this column)",
         ),
     ),
     noted(

@@ -217,6 +217,29 @@ CASES = [
         "data.split.validation: 0.001 of 120 rows is less than one row; raise it, or set it to 0.0",
         f"{NUMBER} --set data.split.validation=0.001",
     ),
+    refused(
+        93,
+        "fewer groups than parts",
+        "data.group_by: 2 groups cannot be divided into train, validation, test; set the fraction "
+        "of one to 0.0, or remove data.group_by",
+        f"{NUMBER} --set data.group_by=kind",
+        columns("train.csv", 120, 0, kind=["a", "b"] * 60),
+    ),
+    refused(
+        93,
+        "fewer groups than folds",
+        "data.split.folds: 10 folds need at least 10 groups of data.group_by, not 3; lower it, or "
+        "remove data.group_by",
+        f"{NUMBER} --set data.group_by=kind --set data.split=kfold",
+    ),
+    refused(
+        93,
+        "a column that divides a group",
+        "column 'part', used as data.split.column, divides group 'red' of data.group_by between "
+        "train and test; give all its rows one part, or remove data.group_by",
+        f"{NUMBER} --set data.group_by=colour --set 'data.split={{method: column, column: part}}'",
+        columns("train.csv", 120, 0, colour=["red"] * 120, part=["train", "test"] * 60),
+    ),
     Case(
         numbers=(93,),
         name="a fraction of 0",

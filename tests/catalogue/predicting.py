@@ -19,14 +19,19 @@ def refused(number: int, name: str, edit: Step, *lines: str, command: str = PRED
 
 
 def predicted(
-    number: int, name: str, *given: Step, lines: Sequence[str] = (), run: str = "number"
+    number: int,
+    name: str,
+    *given: Step,
+    lines: Sequence[str] = (),
+    run: str = "number",
+    options: str = "",
 ) -> Case:
     """Return the row of a table for which the predictions are those of new.csv as it was."""
     return Case(
         numbers=(number,),
         name=name,
         given=(copy("new.csv", "plain.csv"), *given),
-        command=f"predict new.csv --run runs/{run}",
+        command=f"predict new.csv --run runs/{run} {options}",
         code=0,
         lines=tuple(lines),
         leaves=(OUTPUT,),
@@ -107,7 +112,38 @@ def pairs(table: dict[str, list[object]]) -> list[tuple[float, float]]:
     return [(float(str(a)), float(str(b))) for a, b in zip(table["a"], table["b"], strict=True)]
 
 
+ONLY_FORMAT = (
+    "only how the file is written can be set here: data.separator, data.decimal, data.encoding, "
+    "data.header, data.missing"
+)
+
 CASES = [
+    Case(
+        numbers=(44,),
+        name="a key that does not say how the file is written",
+        command=f"{PREDICT} --set data.target=b",
+        code=2,
+        lines=(f"--set data.target: {ONLY_FORMAT}",),
+    ),
+    Case(
+        numbers=(44,),
+        name="a key for a file that is not named",
+        command="evaluate --run runs/number --set 'data.separator=;'",
+        code=2,
+        lines=("--set: says how a CSV is written; name the CSV to score",),
+    ),
+    refused(
+        44,
+        "another separator",
+        change("new.csv", lambda content: content.replace(b",", b";")),
+        "new.csv:1: the header has only 1 field; use --set 'data.separator=\";\"'",
+    ),
+    predicted(
+        44,
+        "another separator, with the key set",
+        change("new.csv", lambda content: content.replace(b",", b";")),
+        options="--set 'data.separator=;'",
+    ),
     refused(
         44,
         "a missing column",
@@ -192,7 +228,8 @@ CASES = [
         command="predict good.csv new.csv --run runs/number --output out",
         code=3,
         lines=(
-            "new.csv:22: column 'a': 'bad' is not a number; correct it, or list it in data.missing",
+            "new.csv:22: column 'a': 'bad' is not a number; correct it, or list it in "
+            "--set data.missing=[...]",
         ),
     ),
     Case(
@@ -202,7 +239,8 @@ CASES = [
         command=f"{PREDICT} --output out.csv",
         code=3,
         lines=(
-            "new.csv:22: column 'a': 'bad' is not a number; correct it, or list it in data.missing",
+            "new.csv:22: column 'a': 'bad' is not a number; correct it, or list it in "
+            "--set data.missing=[...]",
         ),
     ),
     Case(

@@ -6,7 +6,7 @@ from itertools import islice
 
 from ml2021.data.csv.cells import CheckedColumn
 from ml2021.data.csv.scan import TableFormat
-from ml2021.data.csv.writings import NOT_FINITE, explain_number, means_no_number
+from ml2021.data.csv.writings import NOT_FINITE, Writing, means_no_number, writing_of
 from ml2021.errors import DataError
 from ml2021.formatting import echo, listed, plural
 
@@ -15,7 +15,6 @@ Cells = dict[int, tuple[str, dict[str, str]]]
 _SHOWN_CELLS = 3
 _SHOWN_COLUMNS = 5
 _LISTED_WORDS = 8
-_CORRECT = "correct it, or list it in data.missing"
 
 
 def reject_invalid(
@@ -34,7 +33,8 @@ def reject_invalid(
     _reject_units(format, checked, find)
     words = [found[row][1][name] for name, rows in shown.items() for row in rows]
     words = list(dict.fromkeys(word for word in words if word and means_no_number(word)))
-    missing = json.dumps([*format.missing, *words[:_LISTED_WORDS]], ensure_ascii=False)
+    texts = json.dumps([*format.missing, *words[:_LISTED_WORDS]], ensure_ascii=False)
+    missing = format.setting(missing=texts)
     lines = []
     for name, rows in shown.items():
         column = invalid[name]
@@ -43,8 +43,7 @@ def reject_invalid(
             times = f" ({plural(int(count), 'cell')})" if count > 1 else ""
             what = _explain(cells[name], times, format, missing)
             if column.writing is not None and _is_marked(column):
-                keys = format.separator, format.decimal, format.thousands
-                what = f"{column.writing.describe()}; {column.writing.remedy(*keys)}"
+                what = f"{column.writing.describe()}; {remedy_for(column.writing, format)}"
             lines.append(f"{where}: column '{echo(name)}': {what}")
         if (more := int(column.counts.sum() - column.counts[: len(rows)].sum())) > 0:
             lines[-1] += f" (and {more:,} more in this column)"
@@ -57,19 +56,35 @@ def _is_marked(column: CheckedColumn) -> bool:
     return column.writing is not None and column.writing.kind == "marks"
 
 
+def remedy_for(writing: Writing, format: TableFormat) -> str:
+    """Say how numbers in another writing can be read: by which keys, or written how."""
+    keys = {} if format.thousands else writing.keys(format.separator, format.decimal)
+    if not keys:
+        return writing.rewriting()
+    remedy = format.setting(**keys)
+    if writing.is_unsure and writing.thousands != format.separator:
+        decimal = format.setting(decimal=f'"{writing.thousands}"')
+        remedy += f", or {decimal} if '{writing.thousands}' marks decimals"
+    return remedy
+
+
 def _explain(text: str, times: str, format: TableFormat, missing: str) -> str:
     """Say why a cell is no valid number, and what to do; `times` says how often it occurs."""
     shown = f"'{echo(text)}'{times}"
+    correct = f"correct it, or {format.listing('it')}"
     if text == "":
-        return f"an empty cell{times} is not a number; {_CORRECT}"
+        return f"an empty cell{times} is not a number; {correct}"
     if format.rules.is_number(text):
-        return f"{shown} is too large (the limit is about 3.4e38); {_CORRECT}"
+        return f"{shown} is too large (the limit is about 3.4e38); {correct}"
     if means_no_number(text):
-        return f"{shown} is not a number; if it means missing, set data.missing: {missing}"
+        return f"{shown} is not a number; if it means missing, {missing}"
     if NOT_FINITE.fullmatch(text):
-        return f"{shown} is not a finite number; {_CORRECT}"
-    explained = explain_number(text, format.separator, format.decimal, format.thousands)
-    return f"{shown} {explained or f'is not a number; {_CORRECT}'}"
+        return f"{shown} is not a finite number; {correct}"
+    if (writing := writing_of(text, format.decimal)) is None:
+        return f"{shown} is not a number; {correct}"
+    what = f"{shown} is a number with {' and '.join(writing.oddities)}; write {writing.plain}"
+    remedy = remedy_for(writing, format)
+    return what if remedy == writing.rewriting() else f"{what}, or {remedy}"
 
 
 def _reject_units(
@@ -92,5 +107,5 @@ def _reject_units(
     texts = listed([f"'{echo(cells[name])}'" for name in odd], 3)
     raise DataError(
         f"{where}: {texts} in a row of text above the numbers, as of units; "
-        f"set {format.also_skipping(int(line))}"
+        f"{format.skipping(int(line), int(line))}"
     )

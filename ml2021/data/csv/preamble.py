@@ -9,11 +9,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ml2021.data.csv.records import Record
 from ml2021.data.csv.source import file_error
 from ml2021.errors import DataError
 from ml2021.formatting import plural
+
+if TYPE_CHECKING:
+    from ml2021.data.csv.scan import TableFormat
 
 SkipRows = int | tuple[int, ...]
 """How many lines to skip before the header, or the numbers of the lines, from 1."""
@@ -30,21 +34,13 @@ def is_skipped(line: int, skip_rows: SkipRows) -> bool:
     return line <= skip_rows if isinstance(skip_rows, int) else line in skip_rows
 
 
-def also_skipping(skip_rows: SkipRows, first: int, last: int) -> str:
-    """Return `data.skip_rows` that also has the lines from `first` to `last`, for a message."""
-    before = range(1, skip_rows + 1) if isinstance(skip_rows, int) else skip_rows
-    lines = sorted({*before, *range(first, last + 1)})
-    is_start = lines == list(range(1, len(lines) + 1))
-    return f"data.skip_rows: {len(lines) if is_start else lines}"
-
-
 def without_lines(chunks: Iterator[bytes], skip_rows: SkipRows, path: Path) -> Iterator[bytes]:
     """Empty the lines to skip but keep their ends, so that others keep their numbers.
 
     Raises DataError if the file does not have these lines.
     """
     last = skip_rows if isinstance(skip_rows, int) else max(skip_rows)
-    line, ends_with_return = 1, False
+    line, ends_with_return, rest = 1, False, b""
     for chunk in chunks:
         if line > last and not ends_with_return:
             yield chunk
@@ -62,22 +58,22 @@ def without_lines(chunks: Iterator[bytes], skip_rows: SkipRows, path: Path) -> I
         ends_with_return = chunk.endswith(b"\r")
         if text := b"".join(kept):
             yield text
-    if line < last:
-        what = f"data.skip_rows: there is no line {last:,}, the file has {line:,}; correct the key"
+    if (lines := line if rest else line - 1) < last:
+        what = f"data.skip_rows: there is no line {last:,}, the file has {lines:,}; correct the key"
         raise file_error(path, what)
 
 
-def explain_first_line(
-    record: Record, data: bytes, separator: bytes, skip_rows: SkipRows
-) -> str | None:
+def explain_first_line(record: Record, data: bytes, format: "TableFormat") -> str | None:
     """Recognise comments and `sep=;` in the first record; `data` goes on after it."""
     lines = data[record.start : record.start + (1 << 16)].splitlines()[:_MOST_COMMENTS]
     if found := _SEPARATOR_LINE.fullmatch(lines[0]):
         shown = "\\t" if found[1] == b"\t" else found[1].decode()
-        keys = also_skipping(skip_rows, record.line, record.line)
-        if found[1] != separator:
-            keys += f' and data.separator: "{shown}"'
-        return f"'sep={shown}' tells Excel the separator, it is no header; set {keys}"
+        remedy = format.skipping(record.line, record.line)
+        if shown != format.separator:
+            separator = f'"{shown}"'
+            remedy += f"; {format.setting(separator=separator)}"
+        return f"'sep={shown}' tells Excel the separator, it is no header; {remedy}"
+    mark = format.separator.encode()
     comment = _COMMENT.match(lines[0])
     if comment is None:
         return None
@@ -87,16 +83,16 @@ def explain_first_line(
     after = [line for line in lines[count:] if line][:2]
     if not after:
         return None
-    has_names = lines[count - 1].count(separator) == after[0].count(separator) > 0
-    if has_names and (_has_number(after[0], separator) or not _has_number(after[-1], separator)):
+    has_names = lines[count - 1].count(mark) == after[0].count(mark) > 0
+    if has_names and (_has_number(after[0], mark) or not _has_number(after[-1], mark)):
         count -= 1  # the names of the columns, as in `#x,y`
     if count == 0:
         return None
     last = record.line + count - 1
     what = "this line is a comment" if count == 1 else f"lines {record.line} to {last} are comments"
-    skip = also_skipping(skip_rows, record.line, last)
+    skip = format.skipping(record.line, last)
     it = "it starts" if count == 1 else "they start"
-    return f"{what}, as {it} with '{comment[1].decode()}'; set {skip}"
+    return f"{what}, as {it} with '{comment[1].decode()}'; {skip}"
 
 
 def _has_number(line: bytes, separator: bytes) -> bool:
@@ -104,25 +100,24 @@ def _has_number(line: bytes, separator: bytes) -> bool:
 
 
 def explain_width(
-    first: Record,
-    record: Record,
-    following: Sequence[Record],
-    separator: bytes,
-    skip_rows: SkipRows,
+    first: Record, record: Record, following: Sequence[Record], format: "TableFormat"
 ) -> str | None:
     """Recognise what makes a record wider or narrower than the first one.
 
     `following` are records after it.
     """
-    mark = "\\t" if separator == b"\t" else separator.decode()
+    mark = "\\t" if format.separator == "\t" else format.separator
     extra = len(record.fields) - len(first.fields)
     alike = [r for r in (record, *following) if len(r.fields) == len(record.fields)]
     fields = plural(len(record.fields), "field")
     if extra > 0 and all(_are_empty(r.fields[-extra:]) for r in alike) and len(first.fields) > 1:
         what = "its last field has" if extra == 1 else f"its last {extra} fields have"
+        remedy = f"remove it, or add a name such as '{mark}empty' to the header for each field"
+        if len(alike) <= len(following):
+            remedy = "remove it"
         return (
-            f"{fields}, but the header has {len(first.fields)}: this row ends with '{mark}', so "
-            f"{what} no name; end the header with a name, such as '{mark}empty', for each"
+            f"{fields}, but line {first.line} has {len(first.fields)}: this one ends with '{mark}', "
+            f"so {what} neither a name nor a value; {remedy}"
         )
     if extra < 0 and _are_empty(first.fields[extra:]) and len(first.fields) + extra > 1:
         return (
@@ -130,19 +125,19 @@ def explain_width(
             "remove that there"
         )
     if _is_header(record) and len(alike) > 1 and any(map(_holds_number, alike[1:])):
-        skip = also_skipping(skip_rows, 1, record.line - 1)
+        skip = format.skipping(1, record.line - 1)
         return (
             f"{fields}, but line {first.line} has {len(first.fields)}; if the table begins here, "
-            f"set {skip}"
+            f"{skip}"
         )
     return None
 
 
 def explain_nameless(
-    first: Record, following: Sequence[Record], separator: bytes, skip_rows: SkipRows
+    first: Record, following: Sequence[Record], format: "TableFormat"
 ) -> str | None:
     """Recognise why the first record has fields without a name."""
-    mark = "\\t" if separator == b"\t" else separator.decode()
+    mark = "\\t" if format.separator == "\t" else format.separator
     names = sum(1 for field in first.fields if not _are_empty([field]))
     is_at_end = names and not _are_empty(first.fields[:names][-1:])
     is_at_end = is_at_end and _are_empty(first.fields[names:])
@@ -154,10 +149,10 @@ def explain_nameless(
             f"'{mark}', or give {'it a name' if count == 1 else 'them names'} here"
         )
     if 2 * names <= len(first.fields) and following and _is_header(following[0]):
-        skip = also_skipping(skip_rows, 1, following[0].line - 1)
+        skip = format.skipping(1, following[0].line - 1)
         return (
             f"this line names {names} of {len(first.fields)} columns, the next line all; if the "
-            f"table begins there, set {skip}"
+            f"table begins there, {skip}"
         )
     return None
 

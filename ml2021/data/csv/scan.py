@@ -6,6 +6,7 @@ bounded by `RECORD_LIMIT`, whatever the file contains.
 """
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,6 @@ from typing import Self
 from ml2021.data.csv.cells import CellRules
 from ml2021.data.csv.preamble import (
     SkipRows,
-    also_skipping,
     explain_first_line,
     explain_nameless,
     explain_width,
@@ -64,31 +64,23 @@ class Block:
 class TextScan:
     """One pass over the records of a text file in blocks, as a context manager.
 
-    `separator` is one ASCII character. The first record, called `first` in messages, sets the
-    number of fields. After the last block, `sha256` is the hash of the bytes on disk, and
-    `spaced_exponent` tells whether the file may contain cells like `+3e 2`, which pandas reads as
-    300. Lines in `skip_rows` are read as blank ones. `state` is the `state` of an earlier scan; the
-    file must not have changed since.
+    The first record, the header if there is one, sets the number of fields. After the last block,
+    `sha256` is the hash of the bytes on disk, and `spaced_exponent` tells whether the file may
+    contain cells like `+3e 2`, which pandas reads as 300. Lines in `format.skip_rows` are read as
+    blank ones. `state` is the `state` of an earlier scan; the file must not have changed since.
     """
 
     def __init__(
-        self,
-        path: Path,
-        separator: str,
-        encoding: str = "utf-8",
-        *,
-        first: str = "header",
-        skip_rows: SkipRows = 0,
-        state: tuple[int, ...] | None = None,
+        self, path: Path, format: "TableFormat", state: tuple[int, ...] | None = None
     ) -> None:
         self.path = path
         self.width = 0
         self.sha256 = ""
         self.spaced_exponent = False
-        self._separator = separator.encode()
-        self._encoding = codec_name(encoding)
-        self._first = first
-        self._skip_rows = skip_rows
+        self._format = format
+        self._separator = format.separator.encode()
+        self._encoding = codec_name(format.encoding)
+        self._first = "header" if format.header else "first row"
         self._line = 1
         self._row = 0
         self._blank_line = 0
@@ -112,8 +104,8 @@ class TextScan:
         is not as wide as the first.
         """
         chunks = text_chunks(self._file, self._encoding)
-        if self._skip_rows:
-            chunks = without_lines(chunks, self._skip_rows, self.path)
+        if self._format.skip_rows:
+            chunks = without_lines(chunks, self._format.skip_rows, self.path)
         rest = b""
         final = False
         while not final:
@@ -145,12 +137,12 @@ class TextScan:
                 pass
         except UndecodableError as bad:
             line = self._line + count_lines(rest + chunk + bad.before)
-            raise self._error(line, str(bad)) from None
+            raise self._error(line, f"{bad}; {self._format.setting(encoding=bad.likely)}") from None
         if b"\0" in chunk:
             line = self._line + count_lines(rest + chunk[: chunk.index(b"\0")])
-            what = "NUL character; remove it, or set data.encoding"
+            what = f"NUL character; remove it, or {self._format.setting(encoding=None)}"
             if chunk.count(b"\0") * 3 > len(chunk):
-                what = "not UTF-8 (probably UTF-16); set data.encoding: utf-16"
+                what = f"not UTF-8 (probably UTF-16); {self._format.setting(encoding='utf-16')}"
             raise self._error(line, what)
         return chunk
 
@@ -182,7 +174,7 @@ class TextScan:
         for record in self.split(data, self._line):
             stop = record.stop
             if record.blank:
-                if not is_skipped(record.line, self._skip_rows):
+                if not is_skipped(record.line, self._format.skip_rows):
                     self._blank_line = self._blank_line or record.line
                 continue
             found = len(record.fields)
@@ -203,7 +195,7 @@ class TextScan:
 
     def _check_first(self, record: Record, data: bytes) -> None:
         """Reject comments, and a single column that another separator would split into several."""
-        if what := explain_first_line(record, data, self._separator, self._skip_rows):
+        if what := explain_first_line(record, data, self._format):
             raise self._error(record.line, what)
         first, second = record.fields[0], data[record.stop :].lstrip(b"\r\n").splitlines()[:1]
         if len(record.fields) > 1 or first.startswith(b'"') or not second:
@@ -211,10 +203,10 @@ class TextScan:
         for mark in b",", b";", b"\t", b"|":
             if mark != self._separator and 0 < first.count(mark) == second[0].count(mark):
                 shown = "\\t" if mark == b"\t" else mark.decode()
-                remedy = f'set data.separator: "{shown}"'
+                keys: dict[str, str | None] = {"separator": f'"{shown}"'}
                 if mark != b"," and _DECIMAL_COMMA.search(mark + second[0] + mark):
-                    remedy += ' and data.decimal: ","'
-                what = f"the {self._first} has only 1 field; {remedy}"
+                    keys["decimal"] = '","'
+                what = f"the {self._first} has only 1 field; {self._format.setting(**keys)}"
                 raise self._error(record.line, what)
 
     def split(self, data: bytes, line: int) -> Iterator[Record]:
@@ -229,8 +221,7 @@ class TextScan:
         found = len(record.fields)
         if self._row + kept <= _MOST_BEFORE:
             following = some_records(self.split(data[record.stop :], record.line + 1))
-            skip, separator = self._skip_rows, self._separator
-            if what := explain_width(self._header, record, following, separator, skip):
+            if what := explain_width(self._header, record, following, self._format):
                 return self._error(record.line, what)
         remedy = "the file seems to be truncated" if last else "add the missing fields"
         if found > self.width:
@@ -256,6 +247,7 @@ class TableFormat:
     """The format of a CSV file; the fields are the config's keys under `data`.
 
     `separator` is one ASCII character, `decimal` a point or a comma, `thousands` one of `MARKS`.
+    by_option: the keys are set by the option --set of a command that has no config.
     """
 
     separator: str = ","
@@ -265,15 +257,36 @@ class TableFormat:
     missing: tuple[str | int | float, ...] = ("", "NA", "N/A", "null", "None", "NaN")
     thousands: str | None = None
     skip_rows: SkipRows = 0
+    by_option: bool = False
+
+    def setting(self, **keys: str | None) -> str:
+        """Return the remedy that keys be set, as the command takes them: `set data.decimal: ","`.
+
+        The values are YAML, None for one that only the user knows.
+        """
+        if self.by_option:
+            options = (shlex.quote(f"data.{key}={value or '...'}") for key, value in keys.items())
+            return "use " + " ".join(f"--set {option}" for option in options)
+        settings = [f"data.{key}" + (f": {value}" if value else "") for key, value in keys.items()]
+        return f"set {' and '.join(settings)}"
+
+    def listing(self, what: str) -> str:
+        """Return the remedy that a value be listed as missing."""
+        place = "--set data.missing=[...]" if self.by_option else "data.missing"
+        return f"list {what} in {place}"
 
     @cached_property
     def rules(self) -> CellRules:
         """What counts as a number and as missing."""
         return CellRules(self.decimal, self.missing, self.thousands)
 
-    def also_skipping(self, line: int) -> str:
-        """Return `data.skip_rows` with one more line, for a message."""
-        return also_skipping(self.skip_rows, line, line)
+    def skipping(self, first: int, last: int) -> str:
+        """Return the remedy that lines be skipped, too."""
+        before = self.skip_rows
+        skipped = range(1, before + 1) if isinstance(before, int) else before
+        lines = sorted({*skipped, *range(first, last + 1)})
+        is_start = lines == list(range(1, len(lines) + 1))
+        return self.setting(skip_rows=str(len(lines) if is_start else lines))
 
 
 @dataclass(frozen=True)
@@ -320,9 +333,7 @@ def open_scan(path: Path, format: TableFormat, state: tuple[int, ...] | None = N
             f"data.decimal: '{echo(format.decimal)}' cannot be the decimal mark if "
             f"data.separator is '{echo(sep)}'; use a point or a comma"
         )
-    first = "header" if format.header else "first row"
-    skip = format.skip_rows
-    return TextScan(path, sep, format.encoding, first=first, skip_rows=skip, state=state)
+    return TextScan(path, format, state)
 
 
 def begin_table(
@@ -346,11 +357,11 @@ def begin_table(
     # pandas writes the names 0, 1, 2, ..., and an empty name for the index before them
     if data and [cell for cell in raw if cell] != [str(index) for index in range(len(numbers))]:
         what = "numbers instead of column names"
-        raise DataError(f"{where}: {what}; add a header, or set data.header: false")
+        remedy = format.setting(header="false")
+        raise DataError(f"{where}: {what}; add a header, or {remedy}")
     if "" in raw:
         following = [r for b in first[1:2] for r in some_records(scan.split(b.data, b.line))]
-        separator = format.separator.encode()
-        if why := explain_nameless(record, following, separator, format.skip_rows):
+        if why := explain_nameless(record, following, format):
             raise DataError(f"{where}: {why}")
         remedy = "" if raw[0] else " (pandas writes its index this way; use to_csv(index=False))"
         raise DataError(f"{where}: column {raw.index('') + 1} has no name; give it one{remedy}")

@@ -120,11 +120,15 @@ class HashedFile:
 
 
 class UndecodableError(Exception):
-    """Bytes that cannot be decoded; `before` is the text before them in their chunk."""
+    """Bytes that cannot be decoded; `before` is the text before them in their chunk.
 
-    def __init__(self, before: bytes, what: str) -> None:
+    likely: the encoding that the file probably has, None if it cannot be guessed.
+    """
+
+    def __init__(self, before: bytes, what: str, likely: str | None) -> None:
         super().__init__(what)
         self.before = before
+        self.likely = likely
 
 
 def codec_name(encoding: str) -> str:
@@ -162,8 +166,8 @@ def text_chunks(file: HashedFile, encoding: str) -> Iterator[bytes]:
             except UnicodeDecodeError as error:
                 decoder.setstate(state)
                 before = decoder.decode(chunk[: max(0, error.start - len(state[0]))])
-                what = _encoding_message(encoding, error)
-                raise UndecodableError(before.encode(errors="replace"), what) from None
+                what, likely = _explain(encoding, error)
+                raise UndecodableError(before.encode(errors="replace"), what, likely) from None
             if not utf8:
                 # utf-7 allows lone surrogates, which UTF-8 cannot encode
                 text = decoded.encode(errors="replace")
@@ -188,11 +192,12 @@ def _unpacked(file: HashedFile) -> HashedFile | gzip.GzipFile:
     return file
 
 
-def _encoding_message(encoding: str, error: UnicodeDecodeError) -> str:
+def _explain(encoding: str, error: UnicodeDecodeError) -> tuple[str, str | None]:
+    """Return what is wrong, and the likely encoding."""
     if encoding != "utf-8":
-        return f"not {encoding} ({error.reason}); set data.encoding to the encoding of the file"
+        return f"not {encoding} ({error.reason})", None
     likely = _likely_encoding(bytes(error.object), error.start)
-    return f"not UTF-8 (probably {likely}); set data.encoding: {likely.lower()}"
+    return f"not UTF-8 (probably {likely})", likely.lower()
 
 
 def _likely_encoding(data: bytes, start: int) -> str:
@@ -202,9 +207,13 @@ def _likely_encoding(data: bytes, start: int) -> str:
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "UTF-16"
     sample = data[start : start + 65536]
-    runs = re.findall(rb"[\x80-\xff]+", sample)
-    # accented letters occur singly between ASCII letters; two-byte characters occur in runs
-    if 2 * sum(len(run) == 1 for run in runs) < len(runs):
+    words = re.findall(
+        rb"([a-zA-Z]?)([\x80-\xff]+)(?=([a-zA-Z]?))", data[max(0, start - 1) : start + 65536]
+    )
+    runs = [run for _, run, _ in words]
+    # accented letters occur singly, or few within a word; two-byte characters occur in runs
+    accented = [len(run) == 1 or (len(run) < 4 and first and last) for first, run, last in words]
+    if 2 * sum(map(bool, accented)) < len(runs):
         for name in ("GBK", "Big5"):
             decoder = codecs.getincrementaldecoder(name)("strict")
             try:

@@ -207,7 +207,8 @@ class Writing:
     many different numbers. words: what looks missing, or is the only other text, with its count.
     oddities: what the numbers are written with, the most frequent first; example: such a cell, and
     plain: the same number as it should be written. thousands, decimal: their marks beside those of
-    the config, or "". is_unsure: the thousands mark may as well mark decimals.
+    the config, or "". is_unsure: the thousands mark may as well mark decimals. remedy: what to do,
+    for which the format of the file has to be known.
     """
 
     kind: Literal["numbers", "marks", "decorated", "mixed", "text"]
@@ -222,41 +223,36 @@ class Writing:
     decimal: str = ""
     units: tuple[str, ...] = ()
     is_unsure: bool = False
+    remedy: str = ""
 
     def describe(self) -> str:
         """Say how the numbers are written, with an example."""
         return f"numbers with {' and '.join(self.oddities[:3])} ('{echo(self.example)}')"
 
-    def remedy(self, separator: str, decimal: str, thousands: str | None = None) -> str:
-        """Return the keys that read these numbers in a file with these marks, or how to rewrite."""
-        plain = f"write plain numbers, such as {echo(self.plain)}"
-        if len(self.units) > 1:
-            plain += ", all in one unit"
-        is_read = len(self.thousands) <= 1 and all("mark '" in oddity for oddity in self.oddities)
+    def keys(self, separator: str, decimal: str) -> dict[str, str | None]:
+        """Return the keys of `data` that read these numbers, as YAML; none if no key does."""
         other = self.decimal
         if self.thousands == decimal:  # 1.234.567 where the point is said to mark decimals
             other = "," if decimal == "." else "."
-        if not is_read or thousands is not None or (other and other == separator):
-            return plain
-        keys = [f'data.thousands: "{self.thousands}"'] if self.thousands else []
-        keys += [f'data.decimal: "{other}"'] if other else []
-        remedy = f"set {' and '.join(keys)}"
-        if self.is_unsure and self.thousands != separator:
-            remedy += f', or data.decimal: "{self.thousands}" if it marks decimals'
-        return remedy
+        are_marks = all("mark '" in oddity for oddity in self.oddities)
+        if len(self.thousands + other) > 2 or not are_marks or (other and other == separator):
+            return {}
+        keys = {"thousands": self.thousands, "decimal": other}
+        return {key: f'"{mark}"' for key, mark in keys.items() if mark}
+
+    def rewriting(self) -> str:
+        """Say how to rewrite the numbers."""
+        within = ", all in one unit" if len(self.units) > 1 else ""
+        return f"write plain numbers, such as {echo(self.plain)}{within}"
 
 
 _TEXT = Writing("text")
 
 
-def explain_number(text: str, separator: str, decimal: str, thousands: str | None) -> str | None:
-    """Say how a number in another writing is written, and what to do; None for any other text."""
-    if (found := decorated(text, decimal)) is None:
-        return None
-    remedy = _written({text: (found, 1)}).remedy(separator, decimal, thousands)
-    write = f"write {echo(found.plain)}"
-    remedy = f"{write}, or {remedy}" if remedy.startswith("set ") else write
-    return f"is a number with {' and '.join(found.oddities)}; {remedy}"
+def writing_of(text: str, decimal: str) -> Writing | None:
+    """Return how one number is written, or None if it is no number in another writing."""
+    found = decorated(text, decimal)
+    return None if found is None else _written({text: (found, 1)})
 
 
 def recognise(

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from ml2021.config import schema
 from ml2021.data.column_types import ColumnTypes, FeatureColumn
 from ml2021.data.csv.scan import Header
+from ml2021.data.preprocessing.pieces import fit_pieces, refit_edges
 from ml2021.data.preprocessing.records import (
     CategoryFeature,
     ClassTarget,
@@ -137,7 +138,9 @@ def refit(
     assert preprocessing.history is None, "folds do not split a series"
     fitted, _ = fit_features(frame, columns, rows)
     features = tuple(
-        new.model_copy(update={"has_indicator": old.has_indicator})
+        new.model_copy(
+            update={"has_indicator": old.has_indicator, "edges": refit_edges(old, frame, rows)}
+        )
         if isinstance(old, NumberFeature)
         else old
         for old, new in zip(preprocessing.features, fitted, strict=True)
@@ -222,6 +225,8 @@ def fit_preprocessing(
     """
     data = config.data
     features, notes = fit_features(frame, types.features, split.train, data.max_categories)
+    if isinstance(data.numbers, schema.Piecewise):
+        features = fit_pieces(features, types.features, frame, split.train, data.numbers.pieces)
     if not data.lags and not any(feature.inputs for feature in features):
         raise DataError(
             f"{data.path}: no feature has a value in any training row; see data.features and "

@@ -6,7 +6,7 @@ Legend: N rows, F inputs, T outputs, C classes.
 """
 
 from collections import Counter
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -27,7 +27,10 @@ class Record(BaseModel):
 
 
 class NumberFeature(Record):
-    """x -> (x − mean) / scale. A missing x is filled first, and flagged if training had any."""
+    """x -> (x − mean) / scale. A missing x is filled first, and flagged if training had any.
+
+    edges: of the pieces beside it (`preprocessing.pieces`), none if there are no pieces.
+    """
 
     kind: Literal["number"] = "number"
     name: str
@@ -37,11 +40,20 @@ class NumberFeature(Record):
     has_indicator: bool
     minimum: float
     maximum: float
+    edges: tuple[float, ...] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len(self.edges) in (1, 2) or any(low > high for low, high in pairwise(self.edges)):
+            raise ValueError("edges must be none, or at least three, in ascending order")
+        return self
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """The names of the network's inputs."""
-        return (self.name, f"{self.name} is missing") if self.has_indicator else (self.name,)
+        """The names of the network's inputs: the value, whether it is missing, and each piece."""
+        missing = (f"{self.name} is missing",) if self.has_indicator else ()
+        ends = pairwise(map(value_text, self.edges))
+        return (self.name, *missing, *(f"{self.name} {low} to {high}" for low, high in ends))
 
 
 class CategoryFeature(Record):
@@ -175,6 +187,26 @@ class Preprocessing(Record):
         return (*named, *(f"{self.target_columns[0]}−{lag}" for lag in lags))
 
     @property
+    def plain_inputs(self) -> list[int]:
+        """The positions of the inputs that are not pieces of a number."""
+        kept: list[int] = []
+        start = 0
+        for feature in self.features:
+            stop = start + len(feature.inputs)
+            pieces = len(feature.edges) - 1 if isinstance(feature, NumberFeature) else 0
+            kept += range(start, stop - max(0, pieces))
+            start = stop
+        return [*kept, *range(start, len(self.inputs))]
+
+    def without_pieces(self) -> Self:
+        """Return the same preprocessing with numbers standardised only."""
+        features = tuple(
+            f.model_copy(update={"edges": ()}) if isinstance(f, NumberFeature) else f
+            for f in self.features
+        )
+        return self.model_copy(update={"features": features})
+
+    @property
     def sizes(self) -> tuple[int, int]:
         """F and T: a network's numbers of inputs and outputs."""
         return len(self.inputs), self.target.width
@@ -232,6 +264,7 @@ def describe_columns(preprocessing: Preprocessing) -> list[str]:
         "missing values filled with the median and flagged": [
             f.name for f in numbers if f.has_indicator
         ],
+        "in pieces as well": [f"{f.name} ({len(f.edges) - 1})" for f in numbers if f.edges],
         "one-hot": [f"{f.name} ({len(f.categories)})" for f in categories if not f.rarer],
         "one-hot, the rarer categories as one": [
             f"{f.name} ({len(f.categories)} of {len(f.categories) + len(f.rarer):,})"

@@ -32,6 +32,9 @@ def incompatibilities(own: Preprocessing, other: Preprocessing) -> list[str]:
     for name, feature in features.items():
         if name in others and (text := _feature_disagreement(feature, others[name])):
             found.append(f"column '{echo(name)}' {text}")
+    numbers, others_numbers = _numbers(own), _numbers(other)
+    if numbers != others_numbers:
+        found.append(f"data.numbers is {numbers} here, but {others_numbers} there")
     for key in ("lags", "horizon"):
         here, there = (getattr(each.history, key, 0) for each in (own, other))
         if here != there:
@@ -59,6 +62,12 @@ def reuse(own: Preprocessing, other: Preprocessing) -> Preprocessing:
 def reuse_if_compatible(own: Preprocessing, other: Preprocessing) -> Preprocessing:
     """Return the reused preprocessing, or `own` if incompatible (callers report that)."""
     return own if incompatibilities(own, other) else reuse(own, other)
+
+
+def _numbers(preprocessing: Preprocessing) -> str:
+    """Return `data.numbers`, as far as it can be told from the inputs."""
+    is_plain = len(preprocessing.plain_inputs) == len(preprocessing.inputs)
+    return "standardise" if is_plain else "piecewise"
 
 
 def _feature_disagreement(own: Feature, other: Feature) -> str | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ml2021.data.preprocessing.pieces import encode_pieces
 from ml2021.data.preprocessing.records import (
     CategoryFeature,
     ClassTarget,
@@ -137,6 +138,9 @@ def _encode_numbers(
         inputs[0, start:stop] = standardised
         if feature.has_indicator:
             inputs[1, start:stop] = missing
+        if feature.edges:
+            pieces = len(feature.edges) - 1
+            inputs[-pieces:, start:stop] = encode_pieces(feature.edges, values)
     if count_missing:
         encoded.missing[feature.name] = count_missing
     if count_outside:

@@ -200,7 +200,7 @@ def _scale(model: TrainedModel, parameter: Parameter) -> "Scale | None":
         return Scale(f"{label} with every column at its mean", rise, mean)
     name = preprocessing.inputs[parameter.input]
     for feature in preprocessing.features:
-        if isinstance(feature, NumberFeature) and feature.name == name:
+        if isinstance(feature, NumberFeature) and feature.name == name and not feature.edges:
             return Scale(f"{label} per {name}", rise / feature.scale, 0.0)
     history = preprocessing.history
     if history is not None and parameter.input >= len(preprocessing.inputs) - history.lags:
