@@ -137,19 +137,14 @@ def align(cells: Sequence[Sequence[str]]) -> list[str]:
     return lines
 
 
-def verdict(metric: str, network: Scores, baselines: Mapping[str, Scores]) -> str:
-    """Say in a sentence whether the network beats every baseline by `metric`."""
-    sign = -1 if metric in HIGHER_IS_BETTER else 1
-    known = {name: value for name, s in baselines.items() if (value := s[metric]) is not None}
-    own = network[metric]
-    name = heading(metric)
-    if own is None or not known:
-        return f"{name} is undefined on these rows, so the network cannot be judged"
-    best = min(known, key=lambda name: sign * known[name])
-    scores = f"{name} {number(own)} vs {number(known[best])} ({best.replace('_', ' ')})"
-    if sign * own < sign * known[best]:
-        return f"The network beats every baseline: {scores}."
-    return f"The network does NOT beat the baselines: {scores}."
+def interval(low: float, high: float) -> str:
+    """Return "-0.021 to +0.040": two digits of the larger end, as many decimals of the other."""
+    largest = max(abs(low), abs(high))
+    exponent = int(f"{largest:.1e}".partition("e")[2])
+    if not -4 <= exponent < 7:
+        return f"{low:+.1e} to {high:+.1e}"
+    decimals = max(0, 1 - exponent)
+    return " to ".join(f"{round(end, 1 - exponent):+,.{decimals}f}" for end in (low, high))
 
 
 def bulleted(lines: Iterable[str]) -> list[str]:

@@ -37,7 +37,12 @@ def write_csv(path: Path, columns: Mapping[str, Sequence[Cell]]) -> Path:
 
 
 def configure(path: Path, *lines: str) -> LoadedConfig:
-    """Return a config of `data.path` and these lines, indented ones being keys of data."""
+    """Return a config of `data.path` and these lines, indented ones being keys of data.
+
+    It is of `preset: fast`, unless a line has another.
+    """
+    if not any(line.startswith("preset:") for line in lines):
+        lines = (*lines, "preset: fast")
     return load_config_text(f"data:\n  path: {path}\n" + "\n".join(lines) + "\n", "c.yaml")
 
 

@@ -43,7 +43,11 @@ PREPROCESSING = Preprocessing(
     ),
     history=None,
     target=RealTargets(names=("größe",), labels=("größe",), means=(1.0,), scales=(3.0,)),
-    sources={"x": Source(raw="x", occurrence=0), "größe": Source(raw="größe", occurrence=0)},
+    sources={
+        name: Source(raw=name, occurrence=0, position=i) for i, name in enumerate(("x", "größe"))
+    },
+    width=2,
+    numbered=False,
 )
 
 

@@ -120,7 +120,7 @@ def test_what_cannot_be_compared_is_refused(folder: Path) -> None:
     code, line = refusal(folder, "compare", "a", "half")
     assert code == 4
     assert line == "half: not finished; resume it with: ml2021 train --resume half"
-    (folder / "half" / "summary.json").write_text('{"format_version": 2, "task": "number"}')
+    (folder / "half" / "summary.json").write_text('{"format_version": 3, "task": "number"}')
     code, line = refusal(folder, "compare", "half")
     assert code == 4
     assert "damaged" in line

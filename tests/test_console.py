@@ -10,8 +10,7 @@ import pytest
 
 from ml2021 import console
 from ml2021.console import Console, ProgressBar
-from ml2021.evaluation.metrics import Scores
-from ml2021.formatting import align, bulleted, number, score_table, verdict
+from ml2021.formatting import align, bulleted, interval, number, score_table
 
 NUMBERS = {
     None: "-",
@@ -55,25 +54,17 @@ def test_cells_are_aligned_without_spaces_at_the_end() -> None:
     assert bulleted(["one", "two"]) == ["  - one", "  - two"]
 
 
-BASELINES: dict[str, Scores] = {
-    "mean": {"rmse": 3.0, "accuracy": 0.5, "r2": None},
-    "least_squares": {"rmse": 2.0, "accuracy": 0.75, "r2": None},
-}
-VERDICTS = {
-    ("rmse", 1.0): "The network beats every baseline: RMSE 1.000 vs 2.000 (least squares).",
-    ("rmse", 2.0): "The network does NOT beat the baselines: RMSE 2.000 vs 2.000 (least squares).",
-    ("accuracy", 0.8): "The network beats every baseline: accuracy 0.8000 vs 0.7500 "
-    "(least squares).",
-    ("accuracy", 0.6): "The network does NOT beat the baselines: accuracy 0.6000 vs 0.7500 "
-    "(least squares).",
-    ("rmse", None): "RMSE is undefined on these rows, so the network cannot be judged",
-    ("r2", 0.5): "R2 is undefined on these rows, so the network cannot be judged",
-}
-
-
-@pytest.mark.parametrize(("metric", "own"), VERDICTS)
-def test_the_verdict_compares_with_the_best_baseline(metric: str, own: float | None) -> None:
-    assert verdict(metric, {metric: own}, BASELINES) == VERDICTS[metric, own]
+@pytest.mark.parametrize(
+    ("ends", "text"),
+    [
+        ((-0.0213, 0.0398), "-0.021 to +0.040"),
+        ((-8123.0, -71.0), "-8,100 to -100"),
+        ((0.0, 0.0), "+0.0 to +0.0"),
+        ((1e-9, 2e-9), "+1.0e-09 to +2.0e-09"),
+    ],
+)
+def test_an_interval_has_two_digits_of_its_larger_end(ends: tuple[float, float], text: str) -> None:
+    assert interval(*ends) == text
 
 
 def test_messages_go_to_stderr_unless_quiet(capsys: pytest.CaptureFixture[str]) -> None:

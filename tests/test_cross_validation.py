@@ -186,7 +186,7 @@ def test_a_test_file_is_scored_by_the_final_model(runs: Path) -> None:
     said = json.loads(run_well(runs, "evaluate", "--run", "tested", "--json").stdout)
     assert (said["split"], said["rows"]) == ("test", 30)
     assert said["cross_validation"] == found_in(runs / "tested")
-    assert run_well(runs, "evaluate", "--run", "tested").stdout.count("network") == 2
+    assert run_well(runs, "evaluate", "--run", "tested").stdout.count("\nnetwork ") == 2
     summary = json.loads((runs / "tested/summary.json").read_text())
     assert summary["interval"]["levels"][0]["coverage"] is not None
 

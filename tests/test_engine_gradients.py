@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ml2021.engine import losses
 from ml2021.engine.networks import (
+    SIGMOID_STEEPNESS,
     Network,
     Pass,
     initial_parameters,
@@ -130,9 +131,13 @@ def test_two_relus_make_one_hard_sigmoid() -> None:
     torch.testing.assert_close(of_pair, of_hard, rtol=0, atol=1e-15)
 
 
-def test_hidden_sigmoids_start_within_four_times_the_bound_of_glorot() -> None:
-    network = sigmoid_sum(50, 1, 400, "sigmoid")
-    theta = initial_parameters(network, [torch.Generator().manual_seed(0)])
-    weights = network.layout.views(theta)[0][0, :, :-1]
-    bound = 4 * (6 / 450) ** 0.5
-    assert 0.99 * bound < float(weights.abs().max()) <= bound
+def test_sigmoids_start_steep_and_among_the_data() -> None:
+    network = sigmoid_sum(50, 1, 4000, "sigmoid")
+    theta = initial_parameters(network, [torch.Generator().manual_seed(0)], torch.float64)
+    first = network.layout.views(theta)[0][0]
+    lengths = first[:, :-1].norm(dim=1)
+    torch.testing.assert_close(lengths, torch.full_like(lengths, SIGMOID_STEEPNESS))
+    # The middle lies at w·x + b = 0: along w, as far from the origin as N(0, 1) is.
+    distances = first[:, -1] / lengths
+    assert abs(float(distances.mean())) < 0.05
+    assert float(distances.std()) == pytest.approx(1, abs=0.05)

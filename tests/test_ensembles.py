@@ -22,7 +22,8 @@ from ml2021.evaluation.scoring import mean_scores, standard_errors
 from ml2021.runs.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from ml2021.runs.directory import RunDirectory
 from ml2021.runs.model import TrainedModel, load_model
-from ml2021.training.trainer import Trainer, build_trainer, open_metrics, train_and_score
+from ml2021.training.final_model import train_and_score
+from ml2021.training.trainer import Trainer, build_trainer, open_metrics
 from tests import commands
 from tests.commands import parse_rows, read_rows, refusal, run_well, write_rows
 from tests.tables import configure

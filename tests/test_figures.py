@@ -235,7 +235,7 @@ def test_bars(count: int) -> None:
 
 
 def test_coefficients_of_a_series() -> None:
-    (axes,) = functions.lag_coefficients(np.array([0.5, -0.2]), "views").axes
+    (axes,) = functions.lag_coefficients(np.array([0.5, -0.2]), (1, 2), "views").axes
     assert names_of(axes) == ("lag, in rows", "coefficient of views")
     assert bars_of(axes, "height") == [0.5, -0.2]
 
@@ -261,12 +261,25 @@ def test_a_function_and_its_terms() -> None:
     assert_allclose(total, 7.0 + one + two + rest)
 
 
+def test_a_curve_of_pieces_and_its_terms() -> None:
+    ramps = np.array([np.clip(X - 1, 0, 1), 3 * np.clip(X - 2, 0, 1)])
+    edges = np.array([1.0, 2.0, 3.0])
+    (axes,) = functions.column_curve(X, -X, ramps, edges, ("age", "views")).axes
+    assert names_of(axes) == ("age", "views")
+    assert list(axes.get_xticks(minor=True)) == list(edges)
+    drawn = [data_of(axes, line)[1] for line in range(1, 5)]
+    for line, values in zip(drawn, [*ramps, -X, ramps.sum(axis=0) - X], strict=True):
+        assert_array_equal(line, values)
+
+
 def test_partial_dependence() -> None:
     rows = RANDOM.normal(size=(3, 5))
-    (axes,) = functions.partial_dependence(X, X**2, rows, X[1:3], ("age", "views")).axes
+    (axes,) = functions.partial_dependence(X, X**2, rows, X[1:3], X[:0], ("age", "views")).axes
     assert names_of(axes) == ("age", "views")
     for line, values in enumerate([*rows, X**2]):
         assert_array_equal(data_of(axes, line), (X, values))
+    (axes,) = functions.partial_dependence(X, X, rows, X, X[1:3] - 0.5, ("a", "y")).axes
+    assert [data_of(axes, line)[0][0] for line in range(2)] == [0.5, 1.5]
     (axes,) = functions.category_dependence(["red", "blue"], np.array([1.0, 4.0]), ("c", "y")).axes
     assert names_of(axes) == ("y", "c")
     assert_array_equal(data_of(axes), ([1, 4], [1, 0]))
@@ -317,9 +330,10 @@ CHINESE = "一个非常非常非常非常长的列名用来测试图表的边界
         lambda name: predictions.errors_by_target(ERRORS, ERRORS, [name] * 3, name),
         lambda name: predictions.errors_by_target(np.ones(20), np.ones(20), [name] * 20, name),
         lambda name: functions.bars([name] * 4, np.arange(4.0), name),
-        lambda name: functions.lag_coefficients(ERRORS, name),
+        lambda name: functions.lag_coefficients(ERRORS, range(len(ERRORS)), name),
         lambda name: functions.coefficient_table(np.ones((2, 3)), [name] * 2, [name] * 3, name),
-        lambda name: functions.partial_dependence(X, X, np.ones((1, 5)), X, (name, name)),
+        lambda name: functions.partial_dependence(X, X, np.ones((1, 5)), X, X, (name, name)),
+        lambda name: functions.column_curve(X, X, np.ones((2, 5)), X, (name, name)),
         lambda name: functions.category_dependence([name] * 2, np.arange(2.0), (name, name)),
         lambda name: predictions.confusion(np.eye(3, dtype=np.int64), [name] * 3),
         lambda name: predictions.reliability(X[:2] / 4, X[:2] / 4, np.array([1, 2]), name),

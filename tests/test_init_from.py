@@ -255,7 +255,12 @@ def preprocessing(**changed: object) -> Preprocessing:
         ),
         history=None,
         target=RealTargets(names=("y",), labels=("y",), means=(1.0,), scales=(3.0,)),
-        sources={name: Source(raw=name, occurrence=0) for name in ("x", "c", "y")},
+        sources={
+            name: Source(raw=name, occurrence=0, position=i)
+            for i, name in enumerate(("x", "c", "y"))
+        },
+        width=3,
+        numbered=False,
     )
     return own.model_copy(update=changed)
 
@@ -277,7 +282,8 @@ def classes(*values: str, storage: str = "text") -> Preprocessing:
 
 
 def lagged(lags: int, horizon: int = 1) -> Preprocessing:
-    history = History(lags=lags, horizon=horizon, mean=0, scale=1, order_by=None)
+    used = tuple(range(1, lags + 1))
+    history = History(lags=lags, used=used, horizon=horizon, mean=0, scale=1, order_by=None)
     return preprocessing(history=history)
 
 
@@ -361,7 +367,9 @@ def test_what_has_a_place_is_taken_in(own: Preprocessing, other: Preprocessing) 
 
 
 def test_names_ranges_and_shape_stay_those_of_the_table() -> None:
-    sources = {name: Source(raw="v", occurrence=i) for i, name in enumerate(("x", "c", "y"))}
+    sources = {
+        name: Source(raw="v", occurrence=i, position=i) for i, name in enumerate(("x", "c", "y"))
+    }
     own = features_with(minimum=-9.0, maximum=9.0)
     target = own.target.model_copy(update={"labels": ("Y",), "shape": (1, 1)})
     own = own.model_copy(update={"sources": sources, "target": target})

@@ -42,13 +42,14 @@ def columns(seed: int = 0) -> dict[str, list[Cell]]:
 def model_of(data: TrainingData) -> TrainedModel:
     """Return a network with the parameters that a training starts from."""
     network = build_network(data.config.model, *data.preprocessing.sizes)
-    generator = torch.Generator().manual_seed(1)
+    theta = initial_parameters(network, [torch.Generator().manual_seed(1)])
     return TrainedModel(
         config=data.config,
         preprocessing=data.preprocessing,
         network=network,
-        theta=initial_parameters(network, [generator]),
-        baselines=fit_baselines(data.preprocessing, data.train),
+        theta=theta,
+        selected=theta,
+        baselines=fit_baselines(data.config, data.preprocessing, data.train, 10),
         residuals=None,
         data_sha256=data.data_sha256,
         test_sha256=None,
@@ -81,6 +82,55 @@ def test_coefficients_are_the_linear_model_in_units_of_the_data(tmp_path: Path) 
     assert isinstance(target, RealTargets)
     deviations = model.theta[0, :-1].numpy() * target.scales[0]
     np.testing.assert_allclose(found.effects[:, 0], deviations, rtol=1e-6)
+
+
+@pytest.mark.parametrize("target", ["y", "kind", "three"])
+def test_a_linear_model_of_pieces_is_a_curve_for_each_column(tmp_path: Path, target: str) -> None:
+    others = sorted({"y", "kind", "three"} - {target})
+    lines = (f"  target: {target}", f"  exclude: [{', '.join(others)}]", "  numbers: {pieces: 5}")
+    data, model = prepared(tmp_path, *lines, "model: linear")
+    found = coefficients(model)
+    assert found is not None
+    assert found.names == ("b is missing", "colour=blue", "colour=green", "colour=red")
+    assert [curve.column.name for curve in found.curves] == ["a", "b"]
+    a, b = found.curves
+    for curve in found.curves:
+        assert (curve.x[1:-1] == curve.column.edges).all()
+        at_mean = np.interp(curve.column.mean, curve.x, curve.total[:, 0])
+        assert at_mean == pytest.approx(0, abs=1e-9)
+        # Beyond the ends, and within each piece but its own, a hard sigmoid is level.
+        for place, ramp in enumerate(curve.ramps):
+            assert (np.ptp(ramp[: place + 2], axis=0) == 0).all()
+            assert (np.ptp(ramp[place + 2 :], axis=0) == 0).all()
+    cells = columns()
+    rows = [row for row in data.train.places if cells["b"][row] is not None]
+    outputs = np.tile(found.constants, (len(rows), 1))
+    for index, row in enumerate(rows):
+        for curve in (a, b):
+            value = float(str(cells[curve.column.name][row]))
+            outputs[index] += [np.interp(value, curve.x, line) for line in curve.total.T]
+        outputs[index] += found.weights[found.names.index(f"colour={cells['colour'][row]}")]
+    kept = np.isin(data.train.places, rows)
+    predictions = model.predict(data.train.inputs[kept])
+    if target == "y":
+        np.testing.assert_allclose(outputs, predictions, rtol=1e-4)
+    else:
+        logits = np.log(predictions)
+        expected = logits[:, 1:] - logits[:, :1] if target == "kind" else logits
+        gap = outputs - expected
+        np.testing.assert_allclose(gap, gap[:, :1].repeat(gap.shape[1], axis=1), atol=1e-4)
+
+
+def test_the_terms_of_a_column_in_pieces_are_a_line_and_hard_sigmoids(tmp_path: Path) -> None:
+    lines = ("  target: y", "  features: [a]", "  numbers: {pieces: 3}", "model: linear")
+    data, model = prepared(tmp_path, *lines)
+    found = terms(model, 20, 80)
+    assert found is not None
+    (column,) = columns_of(data.preprocessing)
+    inputs = np.hstack([column.encode(found.x), np.ones((len(found.x), 1))]).astype(np.float32)
+    total = found.constant + found.curves.sum(axis=0)
+    np.testing.assert_allclose(total, model.predict(inputs)[:, 0], rtol=1e-4)
+    assert len(found.curves) == 1 + 3
 
 
 @pytest.mark.parametrize("target", ["kind", "three"])
@@ -208,6 +258,24 @@ def test_partial_dependence_by_hand(tmp_path: Path) -> None:
             assert found.mean[place] == pytest.approx(model.predict(inputs).mean(), rel=1e-4)
     colours = next(c for c in columns_of(data.preprocessing) if c.name == "colour")
     assert colours.categories == ("blue", "green", "red")
+
+
+def test_partial_dependence_bends_at_the_edges_of_pieces(tmp_path: Path) -> None:
+    lines = ("  numbers: {pieces: 4}", "model: {type: relu_stack, widths: [5]}")
+    data, model = prepared(tmp_path, *REGRESSION, *lines)
+    rows = select_rows(model, data)
+    a, b = (c for c in columns_of(data.preprocessing) if c.categories is None)
+    assert (a.is_flagged, b.is_flagged) == (False, True)
+    for column in (a, b):
+        found = dependence(model, rows, column)
+        assert found is not None
+        assert set(column.edges[1:-1]) <= set(found.grid)
+        inputs = rows.inputs.copy()
+        inputs[:, column.places] = column.encode(found.grid[7:8])
+        assert found.mean[7] == pytest.approx(model.predict(inputs).mean(), rel=1e-4)
+    shuffled = importance(model, rows)
+    assert [column.name for column in shuffled.columns if column.name in "ab"] != []
+    assert len(shuffled.columns) == len(data.preprocessing.features)  # each column once
 
 
 def test_cells_are_written_as_they_stand_in_the_file(tmp_path: Path) -> None:

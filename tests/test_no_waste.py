@@ -185,8 +185,10 @@ def test_waste_in_an_update_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     def build_wasteful_loss(loss: Loss, gradient: Tensor) -> LossFunction:
         function = build_loss(loss, gradient)
 
-        def call(outputs: Tensor, targets: Tensor, total: Tensor) -> None:
-            function(outputs.clone(), targets, total)
+        def call(
+            outputs: Tensor, targets: Tensor, total: Tensor, weights: Tensor | None = None
+        ) -> None:
+            function(outputs.clone(), targets, total, weights)
             total.item()
 
         return call
@@ -265,13 +267,15 @@ def test_encoded_columns_are_freed() -> None:
     names, rows = [f"x{index}" for index in range(8)], 1000
     table = {name: pd.Series(np.random.default_rng(0).standard_normal(rows)) for name in names}
     features = [FeatureColumn(name, "number") for name in names]
-    fitted, _ = fit_features(pd.DataFrame(table), features, np.arange(rows))
+    fitted = fit_features(pd.DataFrame(table), features, np.arange(rows)).features
     preprocessing = Preprocessing(
         task="regression",
         features=tuple(fitted),
         history=None,
         target=RealTargets(names=("y",), labels=("y",), means=(0.0,), scales=(1.0,)),
         sources={},
+        width=0,
+        numbered=False,
     )
     seen: list[weakref.ref[pd.Series]] = []
 

@@ -18,7 +18,13 @@ def preprocessing(columns: list[str], targets: list[str]) -> Preprocessing:
         names=tuple(targets), labels=tuple(targets), means=ones, scales=ones
     )
     return Preprocessing(
-        task="regression", features=features, history=None, target=target, sources={}
+        task="regression",
+        features=features,
+        history=None,
+        target=target,
+        sources={},
+        width=0,
+        numbered=False,
     )
 
 

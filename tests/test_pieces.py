@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from ml2021.data.load import without_pieces
 from ml2021.data.preprocessing import pieces
-from ml2021.data.preprocessing.pieces import encode_pieces, quantile_edges
+from ml2021.data.preprocessing.pieces import positions, quantile_edges
 from ml2021.data.preprocessing.records import NumberFeature, Preprocessing
 from tests.commands import contents, read_rows, refusal, run_well, table, write_rows
 from tests.tables import Cell, load, write_csv
@@ -58,7 +58,7 @@ def test_positions_are_those_of_a_slow_loop(
     values: list[float], count: int, others: list[float]
 ) -> None:
     edges = quantile_edges(np.array(values), count)
-    found = encode_pieces(edges, np.array(others))
+    found = positions(edges, np.array(others))
     assert found.T.tolist() == [slow_position(edges, value) for value in others]
 
 
@@ -67,12 +67,12 @@ def test_the_encoding_is_continuous_monotone_and_never_constant(
     values: list[float], count: int
 ) -> None:
     edges = quantile_edges(np.array(values), count)
-    own = encode_pieces(edges, np.sort(values))
+    own = positions(edges, np.sort(values))
     assert (np.diff(own) >= 0).all()
     assert (own.min(axis=1) == 0).all()
     assert (own.max(axis=1) == 1).all()
     inner = np.array(edges[1:-1])
-    before, after = (encode_pieces(edges, np.nextafter(inner, to)) for to in (-math.inf, math.inf))
+    before, after = (positions(edges, np.nextafter(inner, to)) for to in (-math.inf, math.inf))
     widths = np.diff(edges)[:, None]
     assert (after - before <= 4 * np.spacing(np.abs(inner)) / widths + 1e-15).all()
 
@@ -107,10 +107,14 @@ def test_inputs_are_the_value_its_flag_and_its_pieces(tmp_path: Path) -> None:
     assert few.edges == (0, 1, 2, 3)
     assert few.inputs == ("few", "few 0 to 1", "few 1 to 2", "few 2 to 3")
     assert a.inputs[:2] == ("a", "a is missing")
-    first, filled = (slow_position(a.edges, float(value)) for value in (known[0], a.fill))
-    assert data.train.inputs[0, 2:5].tolist() == np.array(first, np.float32).tolist()
-    assert data.train.inputs[1, 2:5].tolist() == np.array(filled, np.float32).tolist()
-    assert data.train.inputs[2, 6:9].tolist() == [1, 1, 0]
+    np.testing.assert_allclose(a.centres, positions(a.edges, known).mean(axis=1))
+    first, filled = (
+        np.array(slow_position(a.edges, float(value))) - a.centres for value in (known[0], a.fill)
+    )
+    assert data.train.inputs[0, 2:5].tolist() == first.astype(np.float32).tolist()
+    assert data.train.inputs[1, 2:5].tolist() == filled.astype(np.float32).tolist()
+    share = np.array([1, 1, 0]) - few.centres
+    assert data.train.inputs[2, 6:9].tolist() == share.astype(np.float32).tolist()
     kept = data.preprocessing.plain_inputs
     assert [data.preprocessing.inputs[place] for place in kept] == list(plain.preprocessing.inputs)
 
@@ -174,9 +178,11 @@ def test_folds_have_the_edges_of_their_own_rows(tmp_path: Path) -> None:
 def test_a_checkpoint_with_impossible_edges_is_refused(edges: tuple[float, ...]) -> None:
     fitted: dict[str, Any] = {"name": "x", "mean": 0.0, "scale": 1.0, "fill": 0.0}
     fitted |= {"has_indicator": False, "minimum": 0.0, "maximum": 1.0}
-    NumberFeature(**fitted, edges=(1.0, 2.0, 2.0))
+    NumberFeature(**fitted, edges=(1.0, 2.0, 2.0), centres=(0.5, 0.0))
     with pytest.raises(ValidationError):
-        NumberFeature(**fitted, edges=edges)
+        NumberFeature(**fitted, edges=edges, centres=(0.5,) * (len(edges) - 1))
+    with pytest.raises(ValidationError):
+        NumberFeature(**fitted, edges=(1.0, 2.0, 2.0), centres=(0.5,))
 
 
 def test_a_run_predicts_to_the_digit_what_it_was_scored_on(tmp_path: Path) -> None:

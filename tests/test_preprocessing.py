@@ -52,7 +52,8 @@ def fit(
         else FeatureColumn(name, "number", group)
         for name in columns
     ]
-    return fit_features(frame_of(columns), features, np.array(rows))
+    fitted = fit_features(frame_of(columns), features, np.array(rows))
+    return fitted.features, fitted.notes
 
 
 def number(columns: Columns, rows: Sequence[int]) -> NumberFeature:
@@ -74,7 +75,13 @@ def encode(features: Sequence[Feature], columns: Columns) -> Encoded:
 
 def preprocessing_of(features: Sequence[Feature]) -> Preprocessing:
     return Preprocessing(
-        task="regression", features=tuple(features), history=None, target=TARGET, sources={}
+        task="regression",
+        features=tuple(features),
+        history=None,
+        target=TARGET,
+        sources={},
+        width=0,
+        numbered=False,
     )
 
 
@@ -114,21 +121,25 @@ def test_a_large_mean_with_a_tiny_variance() -> None:
 
 
 @pytest.mark.parametrize("value", [0.1, 7, 1e9 + 0.1])
-def test_a_constant_column_has_scale_1_and_a_note(value: float) -> None:
+def test_a_constant_column_is_left_out_with_a_note(value: float) -> None:
     columns: Columns = {"x": [value, value, value, 5], "z": [1, 2, 3, 4]}
-    (feature, _), notes = fit(columns, [0, 1, 2])
-    assert isinstance(feature, NumberFeature)
-    assert (feature.mean, feature.scale) == (value, 1.0)
-    assert [note.endswith("x") for note in notes] == [True]
+    (feature,), notes = fit(columns, [0, 1, 2])
+    assert feature.name == "z"
+    assert [note.startswith("excluded: x (") for note in notes] == [True]
 
 
-def test_a_column_without_training_values() -> None:
-    (feature,), notes = fit({"x": [None, None, 5.0]}, [0, 1])
-    assert feature == NumberFeature(
-        name="x", mean=0.0, scale=1.0, fill=0.0, has_indicator=True, minimum=0.0, maximum=0.0
-    )
-    assert [note.endswith("x") for note in notes] == [True]
-    assert number({"x": [None, 5.0]}, [0]).has_indicator
+def test_one_value_late_in_a_long_column_is_enough() -> None:
+    columns: Columns = {"x": [7] * 1999 + [8], "z": [None, 7] * 1000}
+    (x, z), _ = fit(columns, range(2000))
+    assert (x.inputs, z.inputs) == (("x",), ("z is missing",))
+    assert encode([z], {"z": [None, 7, 900]}).inputs.tolist() == [[1, 1], [0, 1], [0, 1]]
+    assert fit(columns, range(1999))[0][0].name == "z"
+
+
+def test_a_column_without_training_values_is_left_out_with_a_note() -> None:
+    features, notes = fit({"x": [None, None, 5.0], "c": [None, None, "a"]}, [0, 1], c="category")
+    assert features == []
+    assert [note.startswith("excluded: x, c (") for note in notes] == [True]
 
 
 def test_whole_numbers_that_float32_cannot_hold_get_a_note() -> None:
@@ -191,21 +202,18 @@ def test_one_hot_by_hand() -> None:
     assert [note.rpartition(": ")[2] for note in encoded.notes()] == ["t 1, n 1", "t 2, n 1"]
 
 
-def test_a_category_without_training_values_is_no_input() -> None:
-    feature = category([None, None, "a"], [0, 1])
-    assert feature.inputs == ()
-    x = number({"x": [1, 3]}, [0, 1])
-    encoded = encode([x, feature], {"x": [1, 3], "c": ["a", None]})
-    assert encoded.inputs.tolist() == [[-1, 1], [1, 1]]
-    assert (encoded.missing, encoded.unseen) == ({"c": 1}, {"c": 1})
+def test_a_single_category_is_an_input_only_if_values_are_missing() -> None:
+    assert category(["a", None, "a"], range(3)).inputs == ("c=a",)
+    features, notes = fit({"c": ["a", "a", "b"]}, [0, 1], c="category")
+    assert (features, [note.startswith("excluded: c (") for note in notes]) == ([], [True])
 
 
 def test_inputs_are_float32_with_a_last_column_of_ones_and_in_the_order_of_features() -> None:
-    columns: dict[str, list[Cell]] = {"x": [1, 3], "c": ["u", "v"], "z": [None, 8]}
+    columns: dict[str, list[Cell]] = {"x": [1, 3], "c": ["u", "v"], "z": [None, 8, 8]}
     features, _ = fit(columns, [0, 1], c="category")
-    encoded = encode(features, columns)
+    encoded = encode(features, {name: cells[:2] for name, cells in columns.items()})
     assert encoded.inputs.dtype == np.float32
-    assert encoded.inputs.tolist() == [[-1, 1, 0, 0, 1, 1], [1, 0, 1, 0, 0, 1]]
+    assert encoded.inputs.tolist() == [[-1, 1, 0, 1, 1], [1, 0, 1, 0, 1]]
 
 
 def test_rows_are_encoded_one_by_one_as_together() -> None:
@@ -222,18 +230,17 @@ def test_pixels_share_one_scale_and_keep_their_means() -> None:
     columns: dict[str, list[Cell]] = {"p0": [0, 2], "p1": [10, 24], "p2": [5, 5], "p3": [None, 4]}
     features, notes = fit(columns, [0, 1], group="p")
     numbers = [f for f in features if isinstance(f, NumberFeature)]
-    assert [f.scale for f in numbers] == [math.sqrt((1 + 49 + 0 + 0) / 4)] * 4
-    assert [f.mean for f in numbers] == [1.0, 17.0, 5.0, 4.0]
-    assert notes == []  # a border that is always black is nothing to warn of
-    black, _ = fit({"p0": [0, 0, 9], "p1": [0, 0, 9]}, [0, 1], group="p")
-    assert [f.scale for f in black if isinstance(f, NumberFeature)] == [1.0, 1.0]
+    assert [f.scale for f in numbers] == [math.sqrt((1 + 49 + 0 + 0) / 4)] * 3
+    assert [f.mean for f in numbers] == [1.0, 17.0, 4.0]
+    assert [f.inputs for f in numbers] == [("p0",), ("p1",), ("p3 is missing",)]
+    assert [note.partition(":")[0] for note in notes] == ["excluded", "p3"]
 
 
 def test_a_group_without_a_stem_is_not_everything_else() -> None:
     frame = frame_of({"0": [0, 2], "1": [0, 4], "weight": [0, 2000]})
     groups = {"0": "", "1": "", "weight": None}
     features = [FeatureColumn(name, "number", group) for name, group in groups.items()]
-    fitted, _ = fit_features(frame, features, np.arange(2))
+    fitted = fit_features(frame, features, np.arange(2)).features
     scales = [f.scale for f in fitted if isinstance(f, NumberFeature)]
     assert scales == [math.sqrt(2.5), math.sqrt(2.5), 1000.0]
 
@@ -339,7 +346,14 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
 BOUNDS = dict.fromkeys(("mean", "fill", "minimum", "maximum"), NUMBERS)
 TEXT, NUMBER = st.just("text"), st.just("number")
 FEATURES = st.one_of(
-    st.builds(NumberFeature, name=TEXTS, scale=SCALES, has_indicator=st.booleans(), **BOUNDS),
+    st.builds(
+        NumberFeature,
+        name=TEXTS,
+        scale=SCALES,
+        has_value=st.booleans(),
+        has_indicator=st.booleans(),
+        **BOUNDS,
+    ),
     st.builds(CategoryFeature, name=TEXTS, storage=TEXT, categories=tuples(TEXTS, 0)),
     st.builds(CategoryFeature, name=TEXTS, storage=NUMBER, categories=tuples(NUMBERS, 1)),
 )
@@ -357,6 +371,7 @@ CLASSES = st.builds(
 HISTORY = st.builds(
     History,
     lags=st.integers(1, 99),
+    used=st.lists(st.integers(1, 99), min_size=1).map(tuple),
     horizon=st.integers(1, 9),
     mean=NUMBERS,
     scale=SCALES,
@@ -371,7 +386,12 @@ HISTORY = st.builds(
         features=tuples(FEATURES, 1).filter(lambda found: any(each.inputs for each in found)),
         history=st.none() | HISTORY,
         target=REAL | CLASSES,
-        sources=st.dictionaries(TEXTS, st.builds(Source, raw=TEXTS, occurrence=st.integers(0, 9))),
+        sources=st.dictionaries(
+            TEXTS,
+            st.builds(Source, raw=TEXTS, occurrence=st.integers(0, 9), position=st.integers(0, 99)),
+        ),
+        width=st.integers(0, 99),
+        numbered=st.booleans(),
     )
 )
 def test_what_was_learned_survives_json(preprocessing: Preprocessing) -> None:

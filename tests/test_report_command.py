@@ -35,6 +35,9 @@ CONFIGS = {
     "linear": f"data: {{path: train.csv, target: y, exclude: [id, kind, p*]}}\n{LINEAR}",
     "classes": f"data: {{path: train.csv, target: kind, exclude: [id, y, p*]}}\n{SMALL}",
     "linear_classes": f"data: {{path: train.csv, target: kind, exclude: [id, y, p*]}}\n{LINEAR}",
+    "pieces": "data: {path: train.csv, target: y, features: [a, b], numbers: piecewise}\n" + LINEAR,
+    "pieces_of_one": "data: {path: train.csv, target: y, features: [a], numbers: piecewise}\n"
+    + LINEAR,
     "images": "data: {path: train.csv, target: 'p*', target_shape: [2, 3], "
     f"exclude: [id, y, kind]}}\n{SMALL}",
     "targets": f"data: {{path: train.csv, target: [y, p0], features: [a, b]}}\n{SMALL}",
@@ -52,6 +55,8 @@ PICTURES = {
     "linear": {*POINTS, "effects", "importance"},
     "classes": {"confusion", "reliability", "importance", "dependence_1"},
     "linear_classes": {"confusion", "reliability", "coefficients", "importance"},
+    "pieces": {*POINTS, "column_1", "column_2", "importance"},
+    "pieces_of_one": {*POINTS, "curve", "parts"},
     "images": {*POINTS, "images", "targets", "importance", "unit"},
     "targets": {*POINTS, "targets", "importance", "unit"},
     "series": {*POINTS, "over_time", "curves", "targets", "importance", "unit"},
@@ -65,7 +70,7 @@ ALWAYS = {"learning_curves", "updates", "gradients", "loss_surface", "network"}
 def prepare(folder: Path) -> Path:
     write_rows(folder / "train.csv", commands.table(120))
     write_rows(folder / "series.csv", commands.series(120))
-    write_rows(folder / "constant.csv", {"x": [7] * 40, "y": [3.5] * 40})
+    write_rows(folder / "constant.csv", {"x": range(40), "y": [3.5] * 40})
     for name, text in CONFIGS.items():
         (folder / f"{name}.yaml").write_text(text)
     return folder
@@ -137,6 +142,15 @@ def test_the_report_has_the_scores_and_the_rows_of_the_file(trained: Path) -> No
         assert row["colour"] == cells["colour"][place]
     errors = [abs(float(line[heads.index("error")])) for line in lines]
     assert errors == sorted(errors, reverse=True)
+
+
+def test_a_linear_model_of_pieces_is_a_sum_of_curves(trained: Path) -> None:
+    run_well(trained, "report", "--run", "pieces")
+    words = text_of(trained / "pieces" / "report.html")
+    assert re.search(r"y = [\d.]+ \+ f\(a\) \+ f\(b\) ", words)
+    assert "standardised, and in 16 pieces" in words
+    assert "16 hard sigmoids" in words
+    assert "Coefficients in the units" not in words
 
 
 def test_worst_rows_of_pixels_are_shown_as_images(fresh: Path) -> None:

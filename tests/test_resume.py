@@ -15,7 +15,7 @@ from tests import commands
 from tests.commands import PROGRAM, Outcome, contents, refusal, run, run_well, write_rows
 
 COMPARED = ("checkpoints/best.safetensors", "checkpoints/last.safetensors", "metrics.csv")
-DATA = "data: {path: train.csv, target: y, exclude: [id, kind, p*]}\n"
+DATA = "preset: fast\ndata: {path: train.csv, target: y, exclude: [id, kind, p*]}\n"
 # Many epochs, saved after every one; and one epoch of 14,000 updates.
 MANY = f"""{DATA}model: {{type: relu_stack, widths: [8]}}
 train: {{epochs: 150, batch_size: 16, save_seconds: 1e-9, early_stopping: null}}

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ml2021.config.loading import load_config_text
 from ml2021.data.preprocessing.records import (
     ClassTarget,
     NumberFeature,
@@ -17,11 +18,13 @@ from ml2021.evaluation.scoring import (
     baseline_shapes,
     evaluate_predictions,
     fit_baselines,
+    notes_on_baselines,
     score,
     score_each,
     to_predictions,
 )
 
+CONFIG = load_config_text("data: {path: t.csv, target: y}\nloss: mse\n", "c.yaml").config
 FEATURE = NumberFeature(
     name="x", mean=0.0, scale=1.0, fill=0.0, has_indicator=False, minimum=0.0, maximum=3.0
 )
@@ -35,7 +38,9 @@ def preprocessing(target: RealTargets | ClassTarget) -> Preprocessing:
         features=(FEATURE,),
         history=None,
         target=target,
-        sources={"x": Source(raw="x", occurrence=0)},
+        sources={"x": Source(raw="x", occurrence=0, position=0)},
+        width=1,
+        numbered=False,
     )
 
 
@@ -67,17 +72,15 @@ def test_outputs_become_probabilities_without_overflow() -> None:
 
 
 def test_the_baselines_are_those_of_the_training_rows() -> None:
-    baselines = fit_baselines(preprocessing(REAL), TRAIN)
+    baselines = fit_baselines(CONFIG, preprocessing(REAL), TRAIN, 10)
     assert baselines["mean"].tolist() == [3.0, 1.0]
     assert baselines["median"].tolist() == [3.0, 1.0]
     # Standardised: (2x − 2) / 2 = x − 1, and 1 / 5.
     expected = np.array([[1.0, 0.0], [-1.0, 0.2]])
     assert baselines["least_squares"] == pytest.approx(expected, abs=1e-6)
-    assert fit_baselines(preprocessing(CLASSES), TRAIN_CLASSES)["frequencies"].tolist() == [
-        0.75,
-        0.25,
-        0.0,
-    ]
+    assert fit_baselines(CONFIG, preprocessing(CLASSES), TRAIN_CLASSES, 10)[
+        "frequencies"
+    ].tolist() == [0.75, 0.25, 0.0]
 
 
 @pytest.mark.parametrize(("target", "train"), [(REAL, TRAIN), (CLASSES, TRAIN_CLASSES)])
@@ -85,7 +88,7 @@ def test_the_answers_have_the_shapes_that_a_checkpoint_is_held_to(
     target: RealTargets | ClassTarget, train: Samples
 ) -> None:
     fitted = preprocessing(target)
-    learned = fit_baselines(fitted, train)
+    learned = fit_baselines(CONFIG, fitted, train, 10)
     assert {name: answer.shape for name, answer in learned.items()} == baseline_shapes(fitted)
 
 
@@ -94,7 +97,11 @@ def test_an_evaluation_of_numbers() -> None:
     truth = np.array([[2.0, 1.0], [8.0, 3.0]])
     predictions = np.array([[2.0, 2.0], [6.0, 3.0]])
     evaluation = evaluate_predictions(
-        fitted, fit_baselines(fitted, TRAIN), samples([1, 4], truth), predictions
+        CONFIG,
+        fitted,
+        fit_baselines(CONFIG, fitted, TRAIN, 10),
+        samples([1, 4], truth),
+        predictions,
     )
     assert evaluation.rows == 2
     assert evaluation.confusion is None
@@ -112,12 +119,12 @@ def test_an_evaluation_of_numbers() -> None:
 
 def test_evaluations_tell_whether_they_are_of_the_same_rows() -> None:
     fitted = preprocessing(REAL)
-    baselines = fit_baselines(fitted, TRAIN)
+    baselines = fit_baselines(CONFIG, fitted, TRAIN, 10)
 
     def digest(truth: list[list[float]], predicted: float) -> str:
         rows = samples([1, 4], np.array(truth))
         predictions = np.full((2, 2), predicted)
-        return evaluate_predictions(fitted, baselines, rows, predictions).truth_sha256
+        return evaluate_predictions(CONFIG, fitted, baselines, rows, predictions).truth_sha256
 
     same = digest([[1.0, 2.0], [3.0, 4.0]], 0.0)
     assert digest([[1.0, 2.0], [3.0, 4.0]], 9.0) == same
@@ -129,7 +136,9 @@ def test_a_series_is_held_against_its_previous_value() -> None:
     fitted = preprocessing(REAL)
     truth = np.array([[2.0, 4.0]])
     rows = samples([1], truth, previous=np.array([1.0]))
-    evaluation = evaluate_predictions(fitted, fit_baselines(fitted, TRAIN), rows, truth)
+    evaluation = evaluate_predictions(
+        CONFIG, fitted, fit_baselines(CONFIG, fitted, TRAIN, 10), rows, truth
+    )
     assert evaluation.baselines["previous_value"]["mae"] == pytest.approx((1 + 3) / 2)
     assert evaluation.scores["mae"] == 0.0
     assert evaluation.scores["r2"] is None
@@ -140,7 +149,11 @@ def test_an_evaluation_of_classes_counts_the_unseen_one_as_wrong() -> None:
     truth = np.array([0, 1, 1, -1])
     predictions = np.eye(3)[[0, 1, 0, 2]] * 0.4 + 0.2
     evaluation = evaluate_predictions(
-        fitted, fit_baselines(fitted, TRAIN_CLASSES), samples([0, 1, 2, 3], truth), predictions
+        CONFIG,
+        fitted,
+        fit_baselines(CONFIG, fitted, TRAIN_CLASSES, 10),
+        samples([0, 1, 2, 3], truth),
+        predictions,
     )
     assert evaluation.scores["accuracy"] == 2 / 4
     assert evaluation.scores["log_loss"] is None
@@ -151,18 +164,40 @@ def test_an_evaluation_of_classes_counts_the_unseen_one_as_wrong() -> None:
     assert evaluation.targets["owl"]["recall"] is None
 
 
-def test_least_squares_has_a_choice_of_class_but_no_probabilities() -> None:
+def test_logistic_regression_has_probabilities() -> None:
     fitted = preprocessing(CLASSES)
     rows = samples([0, 3], np.array([0, 1]))
     evaluation = evaluate_predictions(
-        fitted, fit_baselines(fitted, TRAIN_CLASSES), rows, np.eye(3)[[0, 1]]
+        CONFIG, fitted, fit_baselines(CONFIG, fitted, TRAIN_CLASSES, 10), rows, np.eye(3)[[0, 1]]
     )
-    assert evaluation.baselines["least_squares"]["accuracy"] == 1.0
-    assert evaluation.baselines["least_squares"]["log_loss"] is None
-    assert evaluation.baselines["least_squares"]["auroc"] is None
-    assert evaluation.baselines["majority_class"]["log_loss"] == pytest.approx(
-        -(np.log(0.75) + np.log(0.25)) / 2
+    logistic, majority = evaluation.baselines["logistic_regression"], -np.log([0.75, 0.25])
+    assert evaluation.baselines["majority_class"]["log_loss"] == pytest.approx(majority.mean())
+    assert logistic["accuracy"] == 1.0
+    assert logistic["log_loss"] is not None
+    assert logistic["log_loss"] < majority.mean()
+
+
+def test_a_table_too_large_for_logistic_regression_has_the_majority_class(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fitted = preprocessing(CLASSES)
+    whole = fit_baselines(CONFIG, fitted, TRAIN_CLASSES, 10)
+    assert notes_on_baselines(fitted, whole) == []
+    monkeypatch.setattr(scoring, "_LEAST_SECONDS", 0.0)
+    few, more = (
+        CONFIG.model_copy(update={"train": CONFIG.train.model_copy(update={"epochs": epochs})})
+        for epochs in (2, 8)
     )
+    learned = fit_baselines(few, fitted, TRAIN_CLASSES, 10)
+    assert list(learned) == ["frequencies"]
+    (line,) = notes_on_baselines(fitted, learned)
+    assert "too many to fit" in line
+    rows = samples([0], np.array([0]))
+    assert [*evaluate_predictions(few, fitted, learned, rows, np.eye(3)[[0]]).baselines] == [
+        "majority_class"
+    ]
+    cut = fit_baselines(more, fitted, TRAIN_CLASSES, 10)
+    assert "stopped after" in notes_on_baselines(fitted, cut)[0]
 
 
 @pytest.mark.parametrize("at_once", [1, 9, 10**6])

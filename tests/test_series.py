@@ -25,8 +25,8 @@ def test_windows_are_those_of_a_loop(values: NDArray[np.float64], lags: int, hor
     expected = [t for t in range(len(listed)) if is_known(listed, t - lags, t + horizon)]
     assert rows.tolist() == expected
     assert rows.dtype == np.int64
-    assert histories(values, rows, lags).shape == (len(rows), lags)
-    assert histories(values, rows, lags).tolist() == [
+    assert histories(values, rows, range(1, lags + 1)).shape == (len(rows), lags)
+    assert histories(values, rows, range(1, lags + 1)).tolist() == [
         [listed[t - step] for step in range(1, lags + 1)] for t in expected
     ]
     assert futures(values, rows, horizon).shape == (len(rows), horizon)
@@ -46,13 +46,13 @@ def test_the_latest_value_comes_first() -> None:
     values = np.array([10.0, 11.0, 12.0, 13.0, 14.0])
     rows = complete_windows(values, 2, 2)
     assert rows.tolist() == [2, 3]
-    assert histories(values, rows, 2).tolist() == [[11.0, 10.0], [12.0, 11.0]]
+    assert histories(values, rows, (1, 2)).tolist() == [[11.0, 10.0], [12.0, 11.0]]
     assert futures(values, rows, 2).tolist() == [[12.0, 13.0], [13.0, 14.0]]
 
 
 def test_what_is_handed_out_is_no_view_of_the_series() -> None:
     values = np.array([10.0, 11.0, 12.0])
     rows = np.array([1, 2])
-    histories(values, rows, 1)[:] = 0
+    histories(values, rows, (1,))[:] = 0
     futures(values, rows, 1)[:] = 0
     assert values.tolist() == [10.0, 11.0, 12.0]

@@ -10,7 +10,7 @@ from ml2021.data.csv.scan import TableFormat
 from ml2021.data.new_table import read_new_table
 from ml2021.data.samples import Samples
 from ml2021.errors import CheckpointError, ConfigError, DataError
-from ml2021.evaluation.scoring import Evaluation
+from ml2021.evaluation.scoring import SPLITS, Evaluation
 from ml2021.formatting import echo, plural, score_table
 from ml2021.runs.directory import RunDirectory, chosen_run, open_run
 from ml2021.runs.summary import FoldScores, read_summary_if_ended
@@ -38,7 +38,7 @@ class ScoredRows:
 
     def to_json(self) -> dict[str, Any]:
         """Return the one JSON object that `--json` prints."""
-        evaluation = self.evaluation
+        evaluation, verdict = self.evaluation, self.evaluation.verdict
         found: dict[str, Any] = {
             "run": str(self.run),
             "split": self.split,
@@ -47,6 +47,7 @@ class ScoredRows:
             "scores": evaluation.scores,
             "targets": evaluation.targets,
             "baselines": evaluation.baselines,
+            "verdict": verdict and verdict.model_dump(mode="json", exclude_defaults=True),
         }
         if evaluation.members:
             found["members"] = list(evaluation.members)
@@ -71,7 +72,8 @@ class ScoredRows:
             lines += ["", *score_table(f"network, by {kind}", shown)]
             if more := len(targets) - len(shown):
                 lines.append(f"and {more:,} more; --json lists them all")
-        return lines
+        split = {"folds": "held-out"}.get(self.split, self.split if self.split in SPLITS else "")
+        return [*lines, "", self.evaluation.verdict_words(split)]
 
 
 def evaluate(csv: Path | None, run_path: Path | None, overrides: Sequence[str]) -> ScoredRows:
@@ -98,10 +100,13 @@ def evaluate(csv: Path | None, run_path: Path | None, overrides: Sequence[str]) 
     with chosen_run(run, run_path):
         if csv is None:
             split, samples = reload_training_data(run, model, "name a CSV to score").scored_split
+            model = model.of_split(split)
         else:
             split, samples, notes = _rows_of(csv, model, table_format)
         predictions = model.member_predictions(samples.inputs)
-        evaluation, _ = evaluate_members(predictions, model.preprocessing, model.baselines, samples)
+        evaluation, _ = evaluate_members(
+            predictions, model.config, model.preprocessing, model.baselines, samples
+        )
     notes += samples.notes
     if evaluation.confusion is not None and (unseen := int((samples.classes < 0).sum())):
         notes.append(f"rows of a class never seen in training, counted as wrong: {unseen}")

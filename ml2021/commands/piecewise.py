@@ -107,6 +107,7 @@ def _config(section: dict[str, Any], ramps: int, relu: bool) -> LoadedConfig:
     document = {
         "data": {**section, "split": {"validation": 0.0, "test": 0.0}},
         "task": "regression",
+        "preset": "fast",
         "model": {"type": "relu_stack", "widths": [2 * ramps]} if relu else sum_of_sigmoids,
     }
     text = "# Built by ml2021 piecewise, not trained.\n" + dump_document(document)

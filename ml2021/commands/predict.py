@@ -8,6 +8,7 @@ from datetime import date
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +68,7 @@ def predict(
 
     from ml2021.runs.model import load_model
 
+    carried = tuple(normalize("NFC", name) for name in carried)
     model = load_model(run.best)
     if ahead and model.preprocessing.history is None:
         raise ConfigError("--ahead: needs a run that was trained on a time series, with data.lags")
@@ -76,7 +78,7 @@ def predict(
     with chosen_run(run, run_path):
         for source, path in zip(sources, outputs, strict=True):
             matched = read_new_table(
-                model.preprocessing, source, table_format, "predicted", tuple(carried)
+                model.preprocessing, source, table_format, "predicted", carried
             )
             text, rows, notes = _predict_table(model, matched, source, ahead, half_widths)
             texts.append(text)

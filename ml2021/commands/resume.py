@@ -65,7 +65,10 @@ def resume(path: Path, overrides: Sequence[str], console: Console, *, with_repor
                 f"--set {overrides[0]}: with kfold the folds determine the number of epochs; "
                 "start a new run"
             )
-        theta = None if progress.initial is None else progress.initial.model.theta
+        initial = progress.initial
+        if initial is None and data.config.train.refit and environment.init_sha256 is not None:
+            initial = read_initial(run, environment)  # the final model starts there too
+        theta = None if initial is None else initial.model.theta
         where = loaded.locate("model")
         trainer = build_trainer(data, where, progress.last, environment.threads, theta)
         done, epochs = trainer.state.epoch, trainer.hparams.epochs
@@ -106,7 +109,11 @@ def read_progress(run: RunDirectory, environment: "Environment") -> Progress:
         )
     if begun is not None or environment.init_sha256 is None:
         return Progress(last, begun, None)
+    return Progress(None, None, read_initial(run, environment))
 
+
+def read_initial(run: RunDirectory, environment: "Environment") -> "InitialModel":
+    """Return what training started from. Raises CheckpointError where it is not that any more."""
     from ml2021.training.init_from import load_initial_model
 
     initial = load_initial_model(run.init, str(run.path))
@@ -114,7 +121,7 @@ def read_progress(run: RunDirectory, environment: "Environment") -> Progress:
         raise CheckpointError(
             f"{run.init}: not the parameters that the run started from; start a new run"
         )
-    return Progress(None, None, initial)
+    return initial
 
 
 def check_unchanged(

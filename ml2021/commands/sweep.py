@@ -30,7 +30,7 @@ from ml2021.sweeps.directory import (
     write_plan,
     write_table,
 )
-from ml2021.sweeps.packing import Pack, make_packs
+from ml2021.sweeps.packing import Pack, data_key, make_packs
 from ml2021.sweeps.pool import PackTask, Pool, Progressed, RunEnded, TableRead
 from ml2021.sweeps.results import Result, choose_best, losses_of, validation_value
 from ml2021.sweeps.search_space import check_runs, load_sweep
@@ -165,11 +165,16 @@ class _Sweep:
             f"{plural(threads, 'thread')}"
         )
 
+        first_of: dict[object, int] = {}
+        for run, config in self.configs.items():
+            first_of.setdefault(data_key(config), run)
+
         def make_task(pack: Pack) -> PackTask:
             value = None if self.best is None else validation_value(self.best, self.losses)
             return PackTask(
                 sweep=str(self.directory.path.absolute()),
                 runs={run: self.plan.texts[run - 1] for run in pack},
+                first=self.plan.texts[first_of[data_key(self.configs[pack[0]])] - 1],
                 threads=threads,
                 share=MEMORY_SHARE / workers,
                 losses=self.losses,
@@ -177,7 +182,7 @@ class _Sweep:
             )
 
         def data_of(pack: Pack) -> object:
-            return self.configs[pack[0]].data, self.configs[pack[0]].task
+            return data_key(self.configs[pack[0]])
 
         pool = Pool(packs, workers, threads, make_task, data_of)
         is_described = False

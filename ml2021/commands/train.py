@@ -14,7 +14,7 @@ from ml2021.config.loading import LoadedConfig, dump_yaml, load_config
 from ml2021.console import Console
 from ml2021.errors import ConfigError, RunInterruptedError
 from ml2021.files import replace_file
-from ml2021.formatting import plural, score_table
+from ml2021.formatting import bulleted, plural, score_table
 from ml2021.runs.directory import (
     RunDirectory,
     create_run,
@@ -66,15 +66,18 @@ def train(
         data = load_training_data(loaded, reuse=initial.model.preprocessing)
         initial.check_columns(data)
         data = replace(data, init_sha256=initial.sha256)
+    from ml2021.evaluation.scoring import notes_on_baselines
+    from ml2021.runs.summary import write_record
+    from ml2021.training.numbers import choose_numbers
+    from ml2021.training.trainer import build_trainer, environment
+
+    data = choose_numbers(data)
     console.say("config, with every default:")
     console.say(*(f"  {line}" for line in dump_yaml(data.config).splitlines()))
     console.say(*describe(data))
-
-    from ml2021.runs.summary import write_record
-    from ml2021.training.trainer import build_trainer, environment
-
     theta = None if initial is None else initial.model.theta
     trainer = build_trainer(data, loaded.locate("model"), None, None, theta)
+    console.say(*bulleted(notes_on_baselines(data.preprocessing, trainer.baselines)))
     run = create_run(run_dir, config.stem)
     with locked(run):
         refuse_used(run.path)  # by a process that was quicker than we were
@@ -115,7 +118,8 @@ def finish(trainer: "Trainer", run: RunDirectory, console: Console, *, with_repo
     Raises RunInterruptedError after a signal, whenever it came; what was trained is saved.
     """
     from ml2021.runs.summary import write_record
-    from ml2021.training.trainer import open_metrics, train_and_score
+    from ml2021.training.final_model import train_and_score
+    from ml2021.training.trainer import open_metrics
 
     resume = f"Resume with: ml2021 train --resume {run.path}"
     with closing(open_metrics(trainer, run)) as metrics:

@@ -110,8 +110,15 @@ class Piecewise(Section):
     and wide tables fewer: all columns together at most 1,024."""
 
 
+class Auto(Section):
+    """Standardised numbers or pieces as well, whichever is better on held-out rows."""
+
+    type: Literal["auto"] = "auto"
+    """`auto`: `standardise` or `piecewise`, by a short trial on held-out training rows."""
+
+
 Numbers = Annotated[
-    Standardise | Piecewise, Field(discriminator="type"), short_for("type", "piecewise")
+    Standardise | Piecewise | Auto, Field(discriminator="type"), short_for("type", "piecewise")
 ]
 
 
@@ -431,6 +438,13 @@ class Train(Section):
     members: Count = 1
     """Number of ensemble members, trained together with seeds `seed`, `seed` + 1, ...; predictions
     are their mean."""
+    refit: bool = False
+    """Whether the final model is trained again, on training and validation rows together, for the
+    number of epochs that validation chose. Scores on validation rows, intervals and the diagnosis
+    stay those of the networks that had not seen them. With k-fold it always is."""
+    calibrate: bool = False
+    """Classification: whether the outputs are divided by the temperature that gives the lowest log
+    loss on held-out rows."""
     save_seconds: Positive = 30.0
     """Seconds between two checkpoints."""
     keep_path: bool = True
@@ -464,6 +478,10 @@ class Config(Section):
     """The table, its columns and its split."""
     task: Literal["auto", "regression", "classification", "structured"] = "auto"
     """Whether to predict a number, a class or several numbers; `auto` infers it from the target."""
+    preset: Literal["fast", "default", "best"] = "default"
+    """What the keys that are not set default to, for stacks of ReLUs without lags: `fast`, one
+    network as the other defaults here say; `default`, a few members, the number of epochs by the
+    number of rows, and `data.numbers: auto`; `best`, more of all, as accurate as it gets."""
     model: Model = ReluStack()
     """The network."""
     loss: Loss | None = None

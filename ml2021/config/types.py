@@ -1,6 +1,7 @@
 """Field types of the config, the base class of its sections, and our own validation errors."""
 
 import re
+import unicodedata
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -66,6 +67,11 @@ def _column_name(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def _composed(value: str) -> str:
+    # As are the names in a table's header: é may also be written as e and an accent.
+    return unicodedata.normalize("NFC", value)
+
+
 def _known_device(value: str) -> str:
     if not re.fullmatch("auto|cpu|cuda(:[0-9]{1,4})?", value):
         raise wrong_value("must be auto, cpu, cuda or cuda:N, where N is a device number")
@@ -96,7 +102,7 @@ Text = Annotated[str, Field(min_length=1)]
 Character = Annotated[str, AfterValidator(_single_character)]
 Encoding = Annotated[str, AfterValidator(_known_encoding)]
 Device = Annotated[str, AfterValidator(_known_device)]
-Column = Annotated[Text, BeforeValidator(_column_name)]
+Column = Annotated[Text, BeforeValidator(_column_name), AfterValidator(_composed)]
 Columns = Annotated[list[Column], Field(min_length=1)]
 
 ColumnOrColumns = Annotated[

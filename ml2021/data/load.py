@@ -19,6 +19,7 @@ from ml2021.data.new_table import read_new_table
 from ml2021.data.preprocessing.fit import fit_preprocessing
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, describe_columns
 from ml2021.data.preprocessing.reuse import reuse_if_compatible
+from ml2021.data.presets import fill_preset
 from ml2021.data.resolve import LocatedConfig, check_columns, resolve_config, table_format_of
 from ml2021.data.samples import FittedTable, Folds, Samples
 from ml2021.data.series import in_series_order, notes_on_order, usable_rows
@@ -82,6 +83,7 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
     config = resolve_config(loaded, types.task)
     rows, left_out = usable_rows(frame, selection, config.data)
     split = split_rows(config, frame, selection, rows)
+    config = fill_preset(config, len(split.train))
     preprocessing, fit_notes = fit_preprocessing(config, header, frame, selection, types, split)
     if reuse is not None:
         preprocessing = reuse_if_compatible(preprocessing, reuse)
@@ -169,7 +171,11 @@ def with_config(data: TrainingData, loaded: LocatedConfig) -> TrainingData:
     Raises ConfigError if the config does not fit the data.
     """
     assert data.config.task != "auto"
-    return replace(data, config=resolve_config(loaded, data.config.task))
+    config = fill_preset(resolve_config(loaded, data.config.task), len(data.split.train))
+    if isinstance(config.data.numbers, schema.Auto):  # decided once for all
+        numbers = {"numbers": data.config.data.numbers}
+        config = config.model_copy(update={"data": config.data.model_copy(update=numbers)})
+    return replace(data, config=config)
 
 
 def _read_in_order(data: schema.Data, columns: tuple[str, ...]) -> tuple["pd.DataFrame", Rows, str]:

@@ -5,20 +5,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ml2021.data.csv.cells import StorageType
-from ml2021.data.csv.scan import Header, TableFormat
+from ml2021.data.csv.scan import TableFormat
 from ml2021.data.csv.source import changed_error
-from ml2021.data.preprocessing.records import (
-    ClassTarget,
-    NumberFeature,
-    Preprocessing,
-    match_columns,
-)
+from ml2021.data.matching import explain_absent, match_columns
+from ml2021.data.preprocessing.records import ClassTarget, NumberFeature, Preprocessing
 from ml2021.data.resolve import explain_missing
 from ml2021.data.samples import FittedTable
 from ml2021.data.series import in_series_order
 from ml2021.data.tables import read_header, read_table
 from ml2021.errors import ConfigError, DataError
-from ml2021.formatting import echo, listed, plural, suggest
+from ml2021.formatting import listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +55,7 @@ def read_new_table(
     Raises DataError, or ConfigError for a name in `carried` that the file does not have.
     """
     header = read_header(path, table_format)
-    found = match_columns(preprocessing, header)
+    found = match_columns(path, preprocessing, header)
     kinds: dict[str, StorageType] = {
         f.name: "number" if isinstance(f, NumberFeature) else f.storage
         for f in preprocessing.features
@@ -78,7 +74,7 @@ def read_new_table(
             f"{listed(absent, _MOST_ABSENT)}; check that this is the right run"
         )
     if absent:
-        raise DataError(*(_explain_absent(path, header, preprocessing, name) for name in absent))
+        raise DataError(*(explain_absent(path, preprocessing, header, name) for name in absent))
     if unknown := [name for name in carried if name not in header.names]:
         raise ConfigError(*(f"--id: {explain_missing(header, name)}" for name in unknown))
     names = {found[name]: name for name in needed}
@@ -92,7 +88,8 @@ def read_new_table(
     again = read_table(path, table_format, columns=carried, types=texts) if twice else read
     if again.sha256 != read.sha256:
         raise changed_error(path)
-    known = {*found.values(), *carried}
+    left_out = {column.name for column in preprocessing.left_out}
+    known = {*carried, *(found[name] for name in found if name not in left_out)}
     renamed = read.frame[list(names)].rename(columns=names)
     ordered, file_order = in_series_order(renamed, order_by)
     return NewTable(
@@ -101,11 +98,3 @@ def read_new_table(
         ignored=tuple(name for name in header.names if name not in known),
         sha256=read.sha256,
     )
-
-
-def _explain_absent(path: Path, header: Header, preprocessing: Preprocessing, name: str) -> str:
-    raw = preprocessing.sources[name].raw
-    if raw in header.raw:
-        times = plural(header.raw.count(raw), "time")
-        return f"{path}: column '{echo(name)}' is missing; '{echo(raw)}' occurs only {times}"
-    return f"{path}: column '{echo(name)}' is missing{suggest(raw, header.raw)}"

@@ -153,7 +153,8 @@ class Folds:
     """The folds of a table that is fitted on all its rows; a fold's samples are made on demand.
 
     Each fold has the statistics of its own training rows, but the columns, categories and classes
-    of all rows, so that the networks of all folds have one shape and can be trained together.
+    of all rows, so that the networks of all folds have one shape and can be trained together. An
+    input that is constant in a fold's training rows is 0 in all of its rows.
     """
 
     table: FittedTable
@@ -167,12 +168,15 @@ class Folds:
         """Return a fold by its index."""
         table = self._fitted(index)
         train, validation, held_out = map(table.samples, self.splits[index].rows.values())
+        constant = np.flatnonzero(np.ptp(train.inputs[:, :-1], axis=0) == 0)
+        for samples in (train, validation, held_out):
+            samples.inputs[:, constant] = 0
         return Fold(table.preprocessing, train, validation, held_out)
 
     def held_out(self, index: int) -> tuple[Preprocessing, Samples]:
         """Return the preprocessing and the held-out samples of a fold by its index."""
-        table = self._fitted(index)
-        return table.preprocessing, table.samples(self.splits[index].test)
+        fold = self.load(index)
+        return fold.preprocessing, fold.held_out
 
     def _fitted(self, index: int) -> FittedTable:
         table, rows = self.table, self.splits[index].train

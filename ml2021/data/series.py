@@ -17,7 +17,7 @@ from ml2021.errors import DataError
 from ml2021.formatting import echo, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import pandas as pd
 
@@ -93,9 +93,11 @@ def known_histories(series: NDArray[np.float64], lags: int) -> Rows:
     return rows[rows < len(series)]  # the last history may belong to the row after the end
 
 
-def histories(series: NDArray[np.float64], rows: Rows, lags: int) -> NDArray[np.float64]:
-    """Return the histories (S, L), most recent value first."""
-    return series.take(rows[:, None] - np.arange(1, lags + 1))
+def histories(
+    series: NDArray[np.float64], rows: Rows, lags: "Sequence[int]"
+) -> NDArray[np.float64]:
+    """Return the values (S, L) of the rows that many steps back."""
+    return series.take(rows[:, None] - np.array(lags, np.int64))
 
 
 def futures(series: NDArray[np.float64], rows: Rows, horizon: int) -> NDArray[np.float64]:

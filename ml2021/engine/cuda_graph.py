@@ -40,15 +40,12 @@ class GraphedUpdates(Updates):
         self._expected = -1  # the batch that the counters on the device point to
         self._replay: Callable[[], None] | None = None
         whole = self._full * size  # rows in full batches
-        self._all_inputs, self._all_targets = (
-            rows[:, :whole].view(members, self._full, size, *rows.shape[2:])
-            for rows in (self._inputs, self._targets)
-        )
-        if self._full == 1:  # only one batch, so there is nothing to copy
-            self._one_inputs, self._one_targets = self._all_inputs, self._all_targets
-        else:
-            self._one_inputs = torch.empty_like(self._all_inputs[:, :1])
-            self._one_targets = torch.empty_like(self._all_targets[:, :1])
+        self._all = [
+            rows[:, :whole].view(members, self._full, size, *rows.shape[2:]) for rows in self._rows
+        ]
+        # with only one batch, there is nothing to copy
+        is_one = self._full == 1
+        self._one = self._all if is_one else [torch.empty_like(rows[:, :1]) for rows in self._all]
 
     def begin_epoch(self, epoch: int) -> None:
         """Gather the rows, and write the epoch's learning-rate factors to where the graph reads."""
@@ -75,14 +72,12 @@ class GraphedUpdates(Updates):
     def _one_update(self) -> None:
         """Do the update for the batch that the device's counter points to, and advance it."""
         if self._full > 1:
-            for rows, one in (
-                (self._all_inputs, self._one_inputs),
-                (self._all_targets, self._one_targets),
-            ):
+            for rows, one in zip(self._all, self._one, strict=True):
                 torch.index_select(rows, 1, self._batch, out=one)
         self._t.add_(1)
         step = self._batches[0][0]
-        step(self._one_inputs[:, 0], self._one_targets[:, 0], self._total)
+        inputs, targets, *weights = (one[:, 0] for one in self._one)
+        step(inputs, targets, self._total, *weights)
         self._losses.index_copy_(0, self._batch, self._total.view(1, -1))
         if self._clip is not None:
             self._clip()

@@ -18,16 +18,19 @@ class Dataset:
 
     inputs: (N, F + 1) float, the last column all ones.
     targets: (N, T) of the same dtype, standardised; for classes (N,) int64, the index of the class.
-    Both have a leading dimension of K if each member of a pack has its own N rows.
+    weights: (N, 1) of the dtype of the inputs, with a mean of 1; None: all rows weigh the same.
+    All have a leading dimension of K if each member of a pack has its own N rows.
     """
 
     inputs: "torch.Tensor"
     targets: "torch.Tensor"
+    weights: "torch.Tensor | None" = None
 
     def __post_init__(self) -> None:
         assert self.inputs.ndim in (2, 3)
         leading = self.inputs.ndim - 1
         assert self.inputs.shape[:leading] == self.targets.shape[:leading]
+        assert self.weights is None or self.weights.shape == (*self.inputs.shape[:-1], 1)
 
     def __len__(self) -> int:
         """N, the number of rows of a member."""
@@ -38,17 +41,33 @@ class Dataset:
         """Whether all members share the same rows."""
         return self.inputs.ndim == 2
 
+    @property
+    def tensors(self) -> "tuple[torch.Tensor, ...]":
+        """The inputs, the targets, and the weights if there are any."""
+        both = (self.inputs, self.targets)
+        return both if self.weights is None else (*both, self.weights)
+
     def of_member(self, member: int) -> "Dataset":
         """Return the rows of one member, without a leading dimension."""
-        return self if self.is_shared else Dataset(self.inputs[member], self.targets[member])
+        return self if self.is_shared else Dataset(*(each[member] for each in self.tensors))
 
     def select(self, members: "torch.Tensor") -> "Dataset":
         """Return the rows of a subset of the members, given by their indices (k,)."""
-        return self if self.is_shared else Dataset(self.inputs[members], self.targets[members])
+        return self if self.is_shared else Dataset(*(each[members] for each in self.tensors))
+
+    def joined(self, other: "Dataset") -> "Dataset":
+        """Return these rows and, behind them, those of the other dataset."""
+        import torch
+
+        rows = self.inputs.ndim - 2
+        return Dataset(
+            torch.cat([self.inputs, other.inputs], dim=rows),
+            torch.cat([self.targets, other.targets], dim=rows),
+        )
 
     def to(self, device: "torch.device") -> "Dataset":
         """Return the same rows on that device."""
-        return Dataset(self.inputs.to(device), self.targets.to(device))
+        return Dataset(*(each.to(device) for each in self.tensors))
 
 
 def generator(seed: int, purpose: str, index: int = 0) -> "torch.Generator":

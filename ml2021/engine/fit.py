@@ -127,7 +127,9 @@ def _end_epoch(
     if validation is not None:
         assert forward is not None
         validation_outputs = forward(validation.inputs)
-        validation_loss = mean_loss(hparams.loss, validation_outputs, validation.targets)
+        validation_loss = mean_loss(
+            hparams.loss, validation_outputs, validation.targets, validation.weights
+        )
         ended = torch.full_like(state.diverged, (state.epoch + 1) * batches)
         _mark_diverged(state, batches, validation_loss, ended)
         improved = state.is_active(hparams) & (validation_loss < state.best_loss)

@@ -37,9 +37,9 @@ def losses_over(
     rows. The loss is not finite where the dtype overflows. The points are distributed over that
     number of threads, which for small matrices scales better than torch's own: set those to one.
     """
-    outputs = 8 * len(rows) * network.layout.outputs
+    output_bytes = 8 * len(rows) * network.layout.outputs
     member = centre.element_size() * network.layout.parameters
-    size = max(1, min(len(coordinates), _MEMBER_BYTES // member, _OUTPUT_BYTES // outputs))
+    size = max(1, min(len(coordinates), _MEMBER_BYTES // member, _OUTPUT_BYTES // output_bytes))
 
     @torch.inference_mode()
     def losses_at(share: Tensor) -> Tensor:
@@ -48,7 +48,8 @@ def losses_over(
         losses = []
         for block in torch.split(share, len(theta)):
             theta[: len(block)] = torch.addmm(centre, block, directions)
-            losses.append(mean_loss(loss, forward(rows.inputs), rows.targets)[: len(block)])
+            outputs = forward(rows.inputs)
+            losses.append(mean_loss(loss, outputs, rows.targets, rows.weights)[: len(block)])
         return torch.cat(losses)
 
     if workers == 1:
@@ -62,7 +63,8 @@ def steepest_descent(network: Network, loss: Loss, rows: Dataset, theta: Tensor)
     """Return the negative gradient (P,) of the mean loss over the rows, at θ (P,)."""
     gradient = torch.empty_like(theta[None])
     step = BatchStep(network, theta[None], gradient, len(rows), loss)
-    step(rows.inputs[None], rows.targets[None], theta.new_empty(1, 1, 1))
+    weights = None if rows.weights is None else rows.weights[None]
+    step(rows.inputs[None], rows.targets[None], theta.new_empty(1, 1, 1), weights)
     return -gradient[0]
 
 

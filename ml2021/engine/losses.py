@@ -1,11 +1,15 @@
 """Losses: their value, summed over a batch, and their gradient, in one pass.
 
 Legend: K members, B rows of a batch, T outputs, C classes. Outputs are (K, B, T). Targets are
-(K, B, T) of the same dtype, or for classes (K, B) of int64.
+(K, B, T) of the same dtype, or for classes (K, B) of int64. Weights of rows are (K, B, 1).
 
 The loss of a batch is the mean over its rows (and over the outputs, as in torch.nn's losses).
 `total` receives that mean times B, so the loss of an epoch is the sum of the totals divided by the
 number of rows, whatever the size of the last batch.
+
+With weights, each row's loss is multiplied by its weight, and the sum is still divided by B, not by
+the batch's sum of weights, which may be 0. With weights whose mean over all training rows is 1, the
+loss of an epoch is then Σ wᵢℓᵢ / Σ wᵢ, and the gradient of a batch drawn at random is unbiased.
 """
 
 from dataclasses import dataclass
@@ -43,7 +47,9 @@ Loss = Mae | Mse | Huber | CrossEntropy
 class LossFunction(Protocol):
     """Value and gradient for batches of one shape, bound to a gradient buffer (K, B, T)."""
 
-    def __call__(self, outputs: Tensor, targets: Tensor, total: Tensor) -> None:
+    def __call__(
+        self, outputs: Tensor, targets: Tensor, total: Tensor, weights: Tensor | None = None
+    ) -> None:
         """Write ∂mean/∂outputs to the buffer, and B · mean to `total` (K, 1, 1)."""
 
 
@@ -72,6 +78,8 @@ class _Batch:
     def __init__(self, gradient: Tensor) -> None:
         members, rows, width = gradient.shape
         self.gradient = gradient
+        self.difference = torch.empty_like(gradient)
+        self.as_column = self.difference.view(members, -1, 1)
         self.mean = gradient.new_tensor(1 / (rows * width))
         self._as_row = gradient.view(members, 1, -1)
         self._per_output = gradient.new_tensor(1 / width) if width > 1 else None
@@ -86,44 +94,52 @@ class _Batch:
 class _SquaredError(_Batch):
     def __init__(self, gradient: Tensor) -> None:
         super().__init__(gradient)
-        self._as_column = gradient.view(len(gradient), -1, 1)
+        self._gradient_as_column = gradient.view(len(gradient), -1, 1)
         self._twice_mean = 2 * self.mean
 
-    def __call__(self, outputs: Tensor, targets: Tensor, total: Tensor) -> None:
+    def __call__(
+        self, outputs: Tensor, targets: Tensor, total: Tensor, weights: Tensor | None = None
+    ) -> None:
         assert outputs.shape == targets.shape
-        torch.sub(outputs, targets, out=self.gradient)
-        self.sum_of_products(self._as_column, total)
+        if weights is None:
+            torch.sub(outputs, targets, out=self.gradient)
+            self.sum_of_products(self._gradient_as_column, total)
+        else:
+            torch.sub(outputs, targets, out=self.difference)
+            torch.mul(self.difference, weights, out=self.gradient)
+            self.sum_of_products(self.as_column, total)
         self.gradient.mul_(self._twice_mean)
 
 
 class _AbsoluteError(_Batch):
-    def __init__(self, gradient: Tensor) -> None:
-        super().__init__(gradient)
-        self._difference = torch.empty_like(gradient)
-        self._as_column = self._difference.view(len(gradient), -1, 1)
-
-    def __call__(self, outputs: Tensor, targets: Tensor, total: Tensor) -> None:
+    def __call__(
+        self, outputs: Tensor, targets: Tensor, total: Tensor, weights: Tensor | None = None
+    ) -> None:
         assert outputs.shape == targets.shape
-        torch.sub(outputs, targets, out=self._difference)
-        torch.sign(self._difference, out=self.gradient)
-        self.sum_of_products(self._as_column, total)
+        torch.sub(outputs, targets, out=self.difference)
+        torch.sign(self.difference, out=self.gradient)
+        if weights is not None:
+            self.gradient.mul_(weights)
+        self.sum_of_products(self.as_column, total)
         self.gradient.mul_(self.mean)
 
 
 class _HuberError(_Batch):
     def __init__(self, gradient: Tensor, delta: float) -> None:
         super().__init__(gradient)
-        self._difference = torch.empty_like(gradient)
-        self._as_column = self._difference.view(len(gradient), -1, 1)
         self._delta = delta
 
-    def __call__(self, outputs: Tensor, targets: Tensor, total: Tensor) -> None:
+    def __call__(
+        self, outputs: Tensor, targets: Tensor, total: Tensor, weights: Tensor | None = None
+    ) -> None:
         assert outputs.shape == targets.shape
-        torch.sub(outputs, targets, out=self._difference)
-        torch.clamp(self._difference, -self._delta, self._delta, out=self.gradient)
+        torch.sub(outputs, targets, out=self.difference)
+        torch.clamp(self.difference, -self._delta, self._delta, out=self.gradient)
         # With g the clamped d, the loss is g·(d − g/2) on both sides of δ.
-        self._difference.sub_(self.gradient, alpha=0.5)
-        self.sum_of_products(self._as_column, total)
+        self.difference.sub_(self.gradient, alpha=0.5)
+        if weights is not None:
+            self.gradient.mul_(weights)
+        self.sum_of_products(self.as_column, total)
         self.gradient.mul_(self.mean)
 
 
@@ -133,27 +149,37 @@ class _CrossEntropy:
         self._gradient = gradient
         self._log_probability = torch.empty_like(gradient)
         self._picked = gradient.new_empty(members, rows, 1)
+        self._picked_as_row = self._picked.mT
         self._minus_one = gradient.new_full((1, 1, 1), -1.0).expand(members, rows, 1)
         self._mean = gradient.new_tensor(1 / rows)
 
-    def __call__(self, outputs: Tensor, targets: Tensor, total: Tensor) -> None:
+    def __call__(
+        self, outputs: Tensor, targets: Tensor, total: Tensor, weights: Tensor | None = None
+    ) -> None:
         assert outputs.shape[:2] == targets.shape
         index = targets.unsqueeze(2)
         torch.log_softmax(outputs, 2, out=self._log_probability)
         torch.gather(self._log_probability, 2, index, out=self._picked)
-        torch.sum(self._picked, (1, 2), keepdim=True, out=total)
+        if weights is None:
+            torch.sum(self._picked, (1, 2), keepdim=True, out=total)
+        else:
+            torch.bmm(self._picked_as_row, weights, out=total)
         total.neg_()
         torch.exp(self._log_probability, out=self._gradient)
         self._gradient.scatter_add_(2, index, self._minus_one)
+        if weights is not None:
+            self._gradient.mul_(weights)
         self._gradient.mul_(self._mean)
 
 
 @torch.inference_mode()
-def mean_loss(loss: Loss, outputs: Tensor, targets: Tensor) -> Tensor:
-    """Return the loss (K,), float64, of outputs (K, N, T) against targets.
+def mean_loss(
+    loss: Loss, outputs: Tensor, targets: Tensor, weights: Tensor | None = None
+) -> Tensor:
+    """Return the loss (K,), float64, of outputs (K, N, T) against targets: Σ wᵢℓᵢ / Σ wᵢ.
 
-    Targets are (N, T), or (N,) int64 for classes, if the members share them; otherwise they have a
-    leading dimension of K. The mean is computed in float64.
+    Targets are (N, T), or (N,) int64 for classes, and weights (N, 1), if the members share them;
+    otherwise they have a leading dimension of K. The mean is computed in float64.
     """
     wide = outputs.double()
     members, rows = wide.shape[:2]
@@ -162,5 +188,10 @@ def mean_loss(loss: Loss, outputs: Tensor, targets: Tensor) -> Tensor:
     is_shared = targets.ndim == (1 if is_class else 2)
     expanded = targets.expand(members, *targets.shape) if is_shared else targets
     total = wide.new_empty(members, 1, 1)
-    build_loss(loss, torch.empty_like(wide))(wide, expanded, total)
-    return total.view(members) / rows
+    function = build_loss(loss, torch.empty_like(wide))
+    if weights is None:
+        function(wide, expanded, total)
+        return total.view(members) / rows
+    weights = weights.double().expand(members, rows, 1)
+    function(wide, expanded, total, weights)
+    return total.view(members) / weights.sum((1, 2))

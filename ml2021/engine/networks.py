@@ -105,15 +105,23 @@ def relu_stack(inputs: int, outputs: int, widths: Sequence[int]) -> Network:
     return Network(Layout((inputs, *widths, outputs)), "relu")
 
 
+SIGMOID_STEEPNESS = 3.0
+"""Length of a sigmoid's initial weights, so that it rises within about a deviation of the data.
+
+Of 2, 3, 4, 6 and 8, on six tables, 3 had the lowest mean error where training is short."""
+
+
 def initial_parameters(
     network: Network, generators: Sequence[torch.Generator], dtype: torch.dtype = torch.float32
 ) -> Tensor:
     """Draw θ of shape (K, P) on the CPU, member k from generators[k] alone.
 
-    Weights before a ReLU: N(0, 2 / fan_in) (He et al. 2015, arXiv:1502.01852). Before a sigmoid:
-    U(±4·√(6 / (fan_in + fan_out))), four times the bound of Glorot and Bengio (2010), because the
-    slope of the logistic function at 0 is 1/4. Of the output layer: U(±1/√fan_in). Biases:
-    U(±1/√fan_in), so that units of a single feature do not all bend at the same place.
+    Weights before a ReLU: N(0, 2 / fan_in) (He et al. 2015, arXiv:1502.01852); of the output layer:
+    U(±1/√fan_in). Their biases: U(±1/√fan_in), so that units of a single feature do not all bend at
+    the same place. Before a sigmoid: `SIGMOID_STEEPNESS` in a random direction, and a bias that
+    puts the middle of the sigmoid at a point drawn from N(0, 1) in every input, among standardised
+    rows (Nguyen and Widrow 1990 for a single input). From the smaller weights of Glorot and Bengio
+    (2010) all sigmoids are nearly straight lines, and training has first to make them steep.
     """
     members = [_draw_member(network, generator) for generator in generators]
     return torch.stack(members).to(dtype)
@@ -125,18 +133,22 @@ def _draw_member(network: Network, generator: torch.Generator) -> Tensor:
     def uniform(bound: float, *shape: int) -> Tensor:
         return (torch.rand(shape, generator=generator, dtype=torch.float64) * 2 - 1) * bound
 
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator, dtype=torch.float64)
+
     layers = []
     last = len(network.layout.shapes) - 1
     for index, (fan_out, columns) in enumerate(network.layout.shapes):
         fan_in = columns - 1
         bias = uniform(fan_in**-0.5, fan_out, 1)
-        if index == last:
+        if index < last and network.activation != "relu":
+            weight = normal(fan_out, fan_in)
+            weight *= SIGMOID_STEEPNESS / weight.norm(dim=1, keepdim=True)
+            bias = -(weight * normal(fan_out, fan_in)).sum(dim=1, keepdim=True)
+        elif index == last:
             weight = uniform(fan_in**-0.5, fan_out, fan_in)
-        elif network.activation == "relu":
-            weight = torch.randn(fan_out, fan_in, generator=generator, dtype=torch.float64)
-            weight *= (2 / fan_in) ** 0.5
         else:
-            weight = uniform(4 * (6 / (fan_in + fan_out)) ** 0.5, fan_out, fan_in)
+            weight = normal(fan_out, fan_in) * (2 / fan_in) ** 0.5
         layers.append(torch.cat([weight, bias], dim=1).flatten())
     return torch.cat(layers)
 

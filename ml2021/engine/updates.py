@@ -29,10 +29,12 @@ class BatchStep:
         self._output_gradient = theta.new_empty(len(theta), batch_size, network.layout.outputs)
         self._loss = build_loss(loss, self._output_gradient)
 
-    def __call__(self, inputs: Tensor, targets: Tensor, total: Tensor) -> None:
+    def __call__(
+        self, inputs: Tensor, targets: Tensor, total: Tensor, weights: Tensor | None = None
+    ) -> None:
         """Write the gradient of the batch's mean loss to the buffer, and B · mean to `total`."""
         outputs = self._pass.forward(inputs)
-        self._loss(outputs, targets, total)
+        self._loss(outputs, targets, total, weights)
         self._pass.backward(inputs, self._output_gradient)
 
 
@@ -52,23 +54,20 @@ class Updates:
         members, count = len(theta), len(train)
         batches = hparams.batches(count)
         self._size = size = count if hparams.batch_size is None else min(hparams.batch_size, count)
-        if self._is_full:  # the order of the rows of a full batch does not matter
-            self._inputs = train.inputs.expand(members, *train.inputs.shape[-2:])
-            targets = train.targets[None] if train.is_shared else train.targets
-            self._targets = targets.expand(members, *targets.shape[1:])
-        else:
-            self._inputs, self._targets = (
-                rows.new_empty(members, *rows.shape[0 if train.is_shared else 1 :])
-                for rows in (train.inputs, train.targets)
+        self._rows: list[Tensor] = []  # inputs, targets and weights, if any: (K, N, ...)
+        for rows in train.tensors:
+            own = rows.shape[0 if train.is_shared else 1 :]
+            # the order of the rows of a full batch does not matter
+            self._rows.append(
+                rows.expand(members, *own) if self._is_full else rows.new_empty(members, *own)
             )
         sizes = {size, count % size or size}
         steps = {n: BatchStep(network, theta, self._gradient, n, hparams.loss) for n in sizes}
         self._batches = [
-            (steps[inputs.shape[1]], inputs, targets, total)
-            for inputs, targets, total in zip(
-                torch.split(self._inputs, size, dim=1),
-                torch.split(self._targets, size, dim=1),
+            (steps[inputs.shape[1]], inputs, targets, total, weights[0] if weights else None)
+            for total, inputs, targets, *weights in zip(
                 state.batch_losses.view(batches, members, 1, 1).unbind(),
+                *(torch.split(rows, size, dim=1) for rows in self._rows),
                 strict=True,
             )
         ]
@@ -88,13 +87,13 @@ class Updates:
         for member, seed in enumerate(self._seeds):
             rows = self._train.of_member(member)
             order = epoch_order(seed, epoch, len(rows)).to(rows.inputs.device)
-            torch.index_select(rows.inputs, 0, order, out=self._inputs[member])
-            torch.index_select(rows.targets, 0, order, out=self._targets[member])
+            for source, place in zip(rows.tensors, self._rows, strict=True):
+                torch.index_select(source, 0, order, out=place[member])
 
     def __call__(self, batch: int) -> None:
         """Do the update for a batch of the epoch, counted from 0."""
-        step, inputs, targets, total = self._batches[batch]
-        step(inputs, targets, total)
+        step, inputs, targets, total, weights = self._batches[batch]
+        step(inputs, targets, total, weights)
         done = self._done + batch
         if self._trajectory is not None and self._trajectory.is_due(done):
             self._trajectory.record(done, self._theta[0], self._gradient[0])

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ml2021.config.schema import Config
 from ml2021.data.preprocessing.records import Preprocessing
 from ml2021.data.samples import Samples
 from ml2021.engine.networks import Network, member_outputs
@@ -47,6 +48,7 @@ def combine(
 
 def evaluate_members(
     predictions: Iterable[NDArray[np.float64]],
+    config: Config,
     preprocessing: Preprocessing,
     fitted: FittedBaselines,
     samples: Samples,
@@ -55,7 +57,7 @@ def evaluate_members(
     members = iter(predictions)
     first, second = next(members), next(members, None)
     if second is None:
-        return evaluate_predictions(preprocessing, fitted, samples, first), first
+        return evaluate_predictions(config, preprocessing, fitted, samples, first), first
     alone = []
 
     def scored() -> Iterator[NDArray[np.float64]]:
@@ -64,7 +66,7 @@ def evaluate_members(
             yield prediction
 
     mean, _ = combine(scored())
-    return evaluate_predictions(preprocessing, fitted, samples, mean, alone), mean
+    return evaluate_predictions(config, preprocessing, fitted, samples, mean, alone), mean
 
 
 def trained_predictions(

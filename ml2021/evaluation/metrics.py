@@ -28,15 +28,6 @@ def selection_metric(task: str | None, losses: Iterable[str]) -> str:
     return "mae" if set(losses) == {"mae"} else "rmse"
 
 
-def verdict_metric(loss: str) -> str:
-    """Return the metric that compares a network with the baselines, the one nearest to its loss.
-
-    For classes it is the accuracy, not the log loss of `selection_metric`: a baseline that predicts
-    a class without probabilities has no log loss.
-    """
-    return {"cross_entropy": "accuracy", "mae": "mae"}.get(loss, "rmse")
-
-
 def regression_scores(truth: NDArray[np.float64], prediction: NDArray[np.float64]) -> Scores:
     """Return mae, rmse and r2 over all rows and targets.
 
@@ -130,7 +121,7 @@ def classification_scores(truth: NDArray[np.int64], probabilities: NDArray[np.fl
         "accuracy": float(hits.sum() / rows),
         "balanced_accuracy": float(recall.mean()),
         "macro_f1": float(f1.mean()),
-        "log_loss": _log_loss(truth, probabilities) if known else None,
+        "log_loss": float(log_losses(truth, probabilities).mean()) if known else None,
         "auroc": _auroc(truth == 1, probabilities) if known and classes == 2 else None,
     }
 
@@ -202,10 +193,11 @@ def _ratio(hits: np.int64, rows: np.int64) -> float | None:
     return float(hits / rows) if rows > 0 else None
 
 
-def _log_loss(truth: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
+def log_losses(truth: NDArray[np.int64], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the log loss (N,) of each row, see `classification_scores`; all classes are known."""
     chosen = probabilities[np.arange(len(truth)), truth] / probabilities.sum(axis=1)
     epsilon = float(np.finfo(np.float64).eps)
-    return float(-np.log(np.clip(chosen, epsilon, 1.0 - epsilon)).mean())
+    return np.asarray(-np.log(np.clip(chosen, epsilon, 1.0 - epsilon)))
 
 
 def _auroc(positive: NDArray[np.bool_], probabilities: NDArray[np.float64]) -> float | None:

@@ -11,16 +11,36 @@ from numpy.typing import NDArray
 
 from ml2021.data.preprocessing.records import RealTargets
 from ml2021.engine.networks import Layout, Network, outputs
-from ml2021.inspection.features import columns_of
+from ml2021.inspection.features import InspectedColumn, columns_of
 from ml2021.runs.model import TrainedModel
 
 
 @dataclass(frozen=True)
-class Coefficients:
-    """A linear function in the units of the data: y = constant + Σⱼ weightⱼ·xⱼ.
+class ColumnCurve:
+    """What a number in K pieces adds to a linear function, in the units of the data; 0 at its mean.
 
-    names: of the inputs (F,). weights: (F, T) per unit of the input. effects: (F, T) of one
-    standard deviation of a number, or of a category. constants: (T,). outputs: their names (T,).
+    x: (G,), every bend and some room at both ends. line: (G, T), the share of the standardised
+    value. ramps: (K, G, T), that of each piece: a hard sigmoid, 0 at the mean too.
+    """
+
+    column: InspectedColumn
+    x: NDArray[np.float64]
+    line: NDArray[np.float64]
+    ramps: NDArray[np.float64]
+
+    @property
+    def total(self) -> NDArray[np.float64]:
+        """The curve (G, T)."""
+        return np.asarray(self.line + self.ramps.sum(axis=0), np.float64)
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """A linear function in the units of the data: y = constant + Σⱼ weightⱼ·xⱼ + Σᵢ curveᵢ(xᵢ).
+
+    names: of the inputs (F,) without those of a number in pieces, which has a curve. weights:
+    (F, T) per unit of the input. effects: (F, T) of one standard deviation of a number, or of a
+    category. constants: (T,). outputs: their names (T,).
     """
 
     names: tuple[str, ...]
@@ -28,6 +48,7 @@ class Coefficients:
     effects: NDArray[np.float64]
     constants: NDArray[np.float64]
     outputs: tuple[str, ...]
+    curves: tuple[ColumnCurve, ...]
 
 
 def coefficients(model: TrainedModel) -> Coefficients | None:
@@ -49,11 +70,38 @@ def coefficients(model: TrainedModel) -> Coefficients | None:
         scales, means = np.ones(len(layer)), np.zeros(len(layer))
     effects = layer[:, :-1].T * scales
     spread, centre = np.ones(len(effects)), np.zeros(len(effects))
+    constants = layer[:, -1] * scales + means
+    curves: list[ColumnCurve] = []
+    is_listed = np.ones(len(effects), bool)
     for column in columns_of(model.preprocessing):
-        spread[column.start], centre[column.start] = column.scale, column.mean
-    weights = effects / spread[:, None]
-    constants = layer[:, -1] * scales + means - centre @ weights
-    return Coefficients(model.preprocessing.inputs, weights, effects, constants, names)
+        if column.edges:
+            curve, at_mean = _column_curve(column, effects[column.places])
+            curves.append(curve)
+            constants += at_mean
+            is_listed[column.places] = False
+            is_listed[column.start + 1] = column.is_flagged
+        else:
+            spread[column.start], centre[column.start] = column.scale, column.mean
+    kept = np.flatnonzero(is_listed)
+    effects = effects[kept]
+    weights = effects / spread[kept, None]
+    constants -= centre[kept] @ weights
+    inputs = tuple(model.preprocessing.inputs[place] for place in kept)
+    return Coefficients(inputs, weights, effects, constants, names, tuple(curves))
+
+
+def _column_curve(
+    column: InspectedColumn, effects: NDArray[np.float64]
+) -> tuple[ColumnCurve, NDArray[np.float64]]:
+    """Return the curve of a column with the effects (width, T), and what is added at its mean."""
+    edges = np.array(column.edges)
+    room = 0.05 * (edges[-1] - edges[0])
+    x = np.array([edges[0] - room, *edges, edges[-1] + room])
+    parts = column.encode(x).T[:, :, None] * effects[:, None]
+    at_mean = column.encode(np.array([column.mean])).T[:, :, None] * effects[:, None]
+    pieces = slice(1 - len(edges), None)
+    curve = ColumnCurve(column, x, parts[0], parts[pieces] - at_mean[pieces])
+    return curve, at_mean[pieces, 0].sum(axis=0)
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,17 @@ from typing import Literal
 
 from ml2021.config import schema
 from ml2021.evaluation.scoring import Evaluation, best_available
-from ml2021.formatting import heading, number, verdict
+from ml2021.evaluation.verdict import FEW_ROWS
+from ml2021.formatting import HIGHER_IS_BETTER, heading, number
 from ml2021.inspection.evidence import (
     CLEARLY,
-    FEW_ROWS,
     LEAST_GAP,
     Evidence,
     best_baseline,
     difficulty_ratio,
     error_of,
     is_worse,
-    standard_error,
+    linear_baseline,
 )
 from ml2021.runs.directory import RunDirectory
 from ml2021.runs.summary import read_environment
@@ -115,7 +115,7 @@ def diagnose(evidence: Evidence) -> Diagnosis:
     if split == "train":
         first = "No rows were held out, so these scores say nothing about new data."
     else:
-        first = verdict(evidence.metric, evaluation.scores, evaluation.baselines)
+        first = evaluation.verdict_words(split)
     found = _diagnose_training_error(evidence) or _diagnose_held_out_error(evidence)
     return Diagnosis(found.finding, (first, *found.words), found.settings)
 
@@ -145,15 +145,16 @@ def _diagnose_training_error(evidence: Evidence) -> Diagnosis | None:
             f"{figures}. Training later reduced it to {number(lowest)}, but validation stopped "
             f"improving after epoch {evidence.best_epoch:,}, whose parameters are kept.",
         )
-    linear = error_of(metric, train.baselines["least_squares"])
+    name = linear_baseline(train)
+    linear = None if name is None else error_of(metric, train.baselines[name])
     is_beaten_by_linear = linear is not None and error > linear * (1 + CLEARLY)
     is_linear = isinstance(config.model, schema.Linear)
-    # Least squares minimises squared errors, so it bounds a linear model's error only for numbers.
-    if is_beaten_by_linear and not (is_linear and metric == "accuracy"):
+    # The linear baseline has the lowest loss, not the highest accuracy, of all linear functions.
+    if is_beaten_by_linear and not (is_linear and metric in HIGHER_IS_BETTER):
         return _found(
             "optimisation",
-            f"{figures}. The model can represent the least-squares fit, so capacity is not the "
-            "limit; training has not reached it.",
+            f"{figures}. The model can represent {_spaced(name)}, so capacity is not the limit; "
+            "training has not reached it.",
             "Next: more epochs, or another learning rate.",
             f"train.epochs={3 * config.train.epochs}"
             if evidence.is_falling
@@ -199,14 +200,16 @@ def _diagnose_held_out_error(evidence: Evidence) -> Diagnosis:
         f"{heading(metric)} is {number(train.scores[metric])} on the training rows and "
         f"{number(held.scores[metric])} on the {split} rows"
     )
-    before, after = (number(e.baselines["least_squares"][metric]) for e in (train, held))
-    beside = f"; least squares goes from {before} to {after}"
+    beside = ""
+    if (name := linear_baseline(held)) is not None:
+        before, after = (number(e.baselines[name][metric]) for e in (train, held))
+        beside = f"; {_spaced(name)} goes from {before} to {after}"
     ratio = difficulty_ratio(metric, train, held, evidence.inputs)
-    if is_worse(metric, train_error * ratio, error, held.rows):
+    if is_worse(metric, train_error * ratio, held):
         return _overfitting(evidence, f"{figures}{beside}.")
     if lost := _diagnose_lost_gain(evidence):
         return lost
-    if not _is_random(config, split) and is_worse(metric, train_error, error, held.rows):
+    if not _is_random(config, split) and is_worse(metric, train_error, held):
         return _found(
             "mismatch",
             f"{figures}{beside}. The {split} rows are harder for the baselines too, so the gap is "
@@ -216,13 +219,8 @@ def _diagnose_held_out_error(evidence: Evidence) -> Diagnosis:
         )
     if split == "validation" and "test" in evaluations and not _is_random(config, "test"):
         test = evaluations["test"]
-        test_error = error_of(metric, test.scores)
         expected = error * difficulty_ratio(metric, held, test, evidence.inputs)
-        if (
-            test.rows >= FEW_ROWS
-            and test_error is not None
-            and is_worse(metric, expected, test_error, test.rows)
-        ):
+        if test.rows >= FEW_ROWS and is_worse(metric, expected, test):
             return _found(
                 "mismatch",
                 f"{figures}, but {number(test.scores[metric])} on the test rows: these differ "
@@ -236,6 +234,13 @@ def _diagnose_held_out_error(evidence: Evidence) -> Diagnosis:
             "Next: more epochs.",
         )
         return Diagnosis("fine", words, (f"train.epochs={2 * config.train.epochs}",))
+    split = best_available(evaluations)
+    verdict = evaluations[split].verdict
+    if verdict is not None and verdict.outcome != "better":
+        return _inconclusive(
+            f"{figures}{beside}; the advantage on the {split} rows can be chance",
+            _more_rows(evidence, split),
+        )
     return _found(
         "fine",
         f"{figures}{beside}. Neither the training error nor the gap is large.",
@@ -255,26 +260,32 @@ def _diagnose_lost_gain(evidence: Evidence) -> Diagnosis | None:
     metric, train = evidence.metric, evidence.evaluations["train"]
     split = best_available(evidence.evaluations)
     held = evidence.evaluations[split]
-    name, best = best_baseline(metric, held)
-    train_error, error = error_of(metric, train.scores), error_of(metric, held.scores)
-    if train_error is None or error is None or error < best:
+    if held.verdict is None or held.verdict.decides.is_ahead:
         return None
+    name = held.verdict.decides.baseline
     figures = (
         f"{heading(metric)} is {_compared(metric, train, name)} on the training rows and "
         f"{_compared(metric, held, name)} on the {split} rows"
     )
-    before = error_of(metric, train.baselines[name])
-    if before is not None and train_error < before * (1 - LEAST_GAP):
+    error, before = error_of(metric, train.scores), error_of(metric, train.baselines[name])
+    if error is not None and before is not None and error < before * (1 - LEAST_GAP):
         advantage = f"Its advantage over {name.replace('_', ' ')} does not carry over to new rows."
         return _overfitting(evidence, f"{figures}. {advantage}")
-    difference = 2 * standard_error(metric, error, held.rows)
     reason = "the small advantage in training is lost on these rows"
-    if error - best <= difference:
-        reason = f"with {held.rows:,} rows a difference of {number(difference)} can be chance"
+    if held.verdict.outcome != "worse":
+        reason = f"the difference on the {split} rows can be chance"
+    return _inconclusive(f"{figures}; {reason}", _more_rows(evidence, split))
+
+
+def _more_rows(evidence: Evidence, split: str) -> str:
     advice = "Next: more rows, or other columns."
     if _is_random(evidence.config, split):
         advice += " Another data.split.seed shows how much scores vary."
-    return _inconclusive(f"{figures}; {reason}", advice)
+    return advice
+
+
+def _spaced(name: str | None) -> str:
+    return (name or "").replace("_", " ")
 
 
 def _compared(metric: str, evaluation: Evaluation, baseline: str) -> str:

@@ -8,12 +8,11 @@ import numpy as np
 
 from ml2021.config import schema
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing
-from ml2021.evaluation.metrics import Scores, verdict_metric
-from ml2021.evaluation.scoring import Evaluation
+from ml2021.evaluation.metrics import Scores
+from ml2021.evaluation.scoring import SPLITS, Evaluation
+from ml2021.formatting import HIGHER_IS_BETTER
 from ml2021.runs.metrics_csv import History
 
-FEW_ROWS = 20
-"""Errors on fewer rows are too uncertain to compare."""
 CLEARLY = 0.02
 """By which share an error must be lower than another to count as lower."""
 LEAST_GAP = 0.1
@@ -24,10 +23,10 @@ LEAST_GAP = 0.1
 class Evidence:
     """What a diagnosis rests on.
 
-    metric: the one that decides. evaluations: by split. inputs, parameters: how many the network
-    has. lowest_training: the lowest training loss of any epoch as a value of the metric, None if
-    the two do not correspond. is_falling: whether the last of the configured epochs was the best.
-    is_rising: whether the training loss ended higher than it began.
+    metric: the one that decides the verdict. evaluations: by split. inputs, parameters: how many
+    the network has. lowest_training: the lowest training loss of any epoch as a value of the
+    metric, None if the two do not correspond. is_falling: whether the last of the configured epochs
+    was the best. is_rising: whether the training loss ended higher than it began.
     """
 
     config: schema.Config
@@ -58,7 +57,7 @@ def evidence_of(
         lowest = {"mae": least, "mse": math.sqrt(least)}.get(loss)
     return Evidence(
         config=config,
-        metric=verdict_metric(loss),
+        metric=deciding_metric(evaluations),
         evaluations=evaluations,
         inputs=len(preprocessing.plain_inputs),
         parameters=parameters,
@@ -69,10 +68,16 @@ def evidence_of(
     )
 
 
+def deciding_metric(evaluations: Mapping[str, Evaluation]) -> str:
+    """Return the metric of the verdict, so that the diagnosis does not contradict it."""
+    scored = (evaluations[split].verdict for split in SPLITS if split in evaluations)
+    return next((verdict.decides.metric for verdict in scored if verdict is not None), "rmse")
+
+
 def error_of(metric: str, scores: Scores) -> float | None:
     """Return a score as an error, lower is better: for accuracy the share of wrong rows."""
     value = scores[metric]
-    return None if value is None else 1 - value if metric == "accuracy" else value
+    return None if value is None else 1 - value if metric in HIGHER_IS_BETTER else value
 
 
 def best_baseline(metric: str, evaluation: Evaluation) -> tuple[str, float]:
@@ -82,28 +87,30 @@ def best_baseline(metric: str, evaluation: Evaluation) -> tuple[str, float]:
     return min(known, key=lambda pair: pair[1])
 
 
-def standard_error(metric: str, error: float, rows: int) -> float:
-    """Return the standard error of a mean error over that many rows.
-
-    For a share it is √(p(1 − p) / N). For MAE and RMSE it depends on the distribution of the
-    errors; the factors here are those of tails somewhat longer than a normal distribution's.
-    """
-    if metric == "accuracy":
-        return math.sqrt(max(error * (1 - error), 1 / rows) / rows)
-    return error * (0.8 if metric == "mae" else 1.0) / math.sqrt(rows)
-
-
-def is_worse(metric: str, expected: float, error: float, rows: int) -> bool:
+def is_worse(metric: str, expected: float, evaluation: Evaluation) -> bool:
     """Whether an error exceeds the expected one significantly, and by enough to matter."""
-    least = 0.01 if metric == "accuracy" else LEAST_GAP * expected
-    return error - expected > max(least, 2 * standard_error(metric, error, rows))
+    error, verdict = error_of(metric, evaluation.scores), evaluation.verdict
+    if error is None or verdict is None:
+        return False
+    found = (each.error for each in (verdict.decides, *verdict.others) if each.metric == metric)
+    is_share = metric in HIGHER_IS_BETTER
+    # A share of 0 or 1 has a standard error, too: as if one row were different.
+    own = max(next(found, math.inf), 1 / evaluation.rows if is_share else 0.0)
+    least = 0.01 if is_share else LEAST_GAP * expected
+    return error - expected > max(least, 2 * own)
+
+
+def linear_baseline(evaluation: Evaluation) -> str | None:
+    """Return the name of the linear baseline; None where it was left out."""
+    names = ("least_squares", "logistic_regression")
+    return next((name for name in names if name in evaluation.baselines), None)
 
 
 def difficulty_ratio(metric: str, here: Evaluation, there: Evaluation, inputs: int) -> float:
     """Return the factor, at least 1, by which the rows `there` are harder for every baseline.
 
-    Later rows of a series can be: an increase that all baselines share is no overfitting. Least
-    squares alone decides if it has at least ten rows `here` per input, since it cannot overfit
+    Later rows of a series can be: an increase that all baselines share is no overfitting. The
+    linear one alone decides if it has at least ten rows `here` per input, since it cannot overfit
     much then.
     """
     factors = {}
@@ -113,5 +120,5 @@ def difficulty_ratio(metric: str, here: Evaluation, there: Evaluation, inputs: i
             factors[name] = after / before
     least = min(factors.values(), default=1.0)
     if here.rows >= 10 * (inputs + 1):
-        least = max(least, factors.get("least_squares", 1.0))
+        least = max(least, factors.get(linear_baseline(here) or "", 1.0))
     return max(1.0, least)

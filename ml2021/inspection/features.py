@@ -36,7 +36,8 @@ class InspectedColumn:
     """A column of the table, or a lag of the target, and the inputs that encode it.
 
     start, width: the range of its inputs. mean, scale: of a number, x = mean + scale · input.
-    categories: the values of a one-hot column. edges: of a number's pieces, its last inputs.
+    categories: the values of a one-hot column. edges, centres: of a number's
+    pieces, its last inputs.
     """
 
     name: str
@@ -46,6 +47,7 @@ class InspectedColumn:
     scale: float = 1.0
     categories: tuple[str, ...] | None = None
     edges: tuple[float, ...] = ()
+    centres: tuple[float, ...] = ()
 
     @property
     def places(self) -> slice:
@@ -62,7 +64,7 @@ class InspectedColumn:
         inputs = np.zeros((len(values), self.width))
         inputs[:, 0] = (values - self.mean) / self.scale
         if self.edges:
-            inputs[:, 1 - len(self.edges) :] = encode_pieces(self.edges, values).T
+            inputs[:, 1 - len(self.edges) :] = encode_pieces(self.edges, self.centres, values).T
         return inputs
 
 
@@ -72,9 +74,11 @@ def columns_of(preprocessing: Preprocessing) -> list[InspectedColumn]:
     start = 0
     for feature in preprocessing.features:
         name, width = feature.name, len(feature.inputs)
-        if isinstance(feature, NumberFeature):
-            mean, scale, edges = feature.mean, feature.scale, feature.edges
-            columns.append(InspectedColumn(name, start, width, mean, scale, edges=edges))
+        if isinstance(feature, NumberFeature) and not feature.has_value:
+            columns.append(InspectedColumn(feature.inputs[0], start, width))
+        elif isinstance(feature, NumberFeature):
+            numbers = feature.model_dump(include={"mean", "scale", "edges", "centres"})
+            columns.append(InspectedColumn(name, start, width, **numbers))
         else:
             columns.append(InspectedColumn(name, start, width, categories=feature.labels))
         start += width
@@ -89,10 +93,11 @@ def columns_of(preprocessing: Preprocessing) -> list[InspectedColumn]:
 def image_shape(preprocessing: Preprocessing) -> tuple[int, int] | None:
     """Return the height and width of the image whose pixels are the inputs, or None.
 
-    Pixels share one scale. An image has the targets' shape if these are as many, else it is square.
+    Pixels share one scale; those without an input count, too. An image has the targets' shape if
+    these are as many, else it is square.
     """
     columns, target = columns_of(preprocessing), preprocessing.target
-    count = len(columns)
+    count = len(columns) + len(_blank_pixels(preprocessing))
     is_image = preprocessing.history is None and len({c.scale for c in columns}) == 1
     if count < _FEWEST_PIXELS or not is_image or any(c.width != 1 for c in columns):
         return None
@@ -101,6 +106,27 @@ def image_shape(preprocessing: Preprocessing) -> tuple[int, int] | None:
         return shape[0], shape[1]
     side = math.isqrt(count)
     return (side, side) if side * side == count else None
+
+
+def images(preprocessing: Preprocessing, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the pixels (N, height, width) of rows of inputs (N, F + 1), as in the data."""
+    shape, columns = image_shape(preprocessing), columns_of(preprocessing)
+    assert shape is not None
+    scales, means = np.array([c.scale for c in columns]), np.array([c.mean for c in columns])
+    values = inputs[:, : len(columns)].astype(np.float64) * scales + means
+    blank = _blank_pixels(preprocessing)
+    constants = np.array([value for _, value in blank])
+    filled = np.insert(values, [before for before, _ in blank], constants, axis=1)
+    return np.asarray(filled.reshape(-1, *shape), np.float64)
+
+
+def _blank_pixels(preprocessing: Preprocessing) -> list[tuple[int, float]]:
+    """Return the pixels without an input: how many inputs precede each, and its value."""
+    return [
+        (each.before, each.value if isinstance(each.value, float) else 0.0)
+        for each in preprocessing.left_out
+        if each.pixel
+    ]
 
 
 def column_text(column: InspectedColumn, inputs: NDArray[np.float32]) -> str:

@@ -58,7 +58,7 @@ def load_trajectory(
     than `most` points is thinned. `last` is the run's last checkpoint, if it is loaded already.
     Raises CheckpointError for a damaged path.
     """
-    best = model.theta[0].cpu().double()
+    best = model.selected[0].cpu().double()
     path = best.new_empty(0, len(best))
     if last is None:
         if not is_there(run.last):  # not trained
@@ -239,6 +239,6 @@ class LossSurface:
 
     def downhill(self, theta: Tensor) -> Tensor:
         """Return the negative gradient (P,) at θ (P,) on at most 1,000 rows."""
-        sample = Dataset(self.rows.inputs[:1000], self.rows.targets[:1000])
+        sample = Dataset(*(each[:1000] for each in self.rows.tensors))
         slope = steepest_descent(self._model.network, self._loss, sample, theta.to(sample.inputs))
         return slope.cpu().double()

@@ -102,7 +102,7 @@ def select_rows(model: TrainedModel, data: TrainingData) -> InspectedRows:
         total=len(samples),
         inputs=inputs,
         truth=samples.targets[kept],
-        predictions=model.predict(inputs),
+        predictions=model.of_split(split).predict(inputs),
         places=samples.places[kept],
         when=None if order is None else _times(order.iloc[kept]),
         when_name=None if order is None else str(order.name),

@@ -176,7 +176,7 @@ def _collect(
         evaluations=evaluations,
         summary=summary,
         history=read_metrics(run),
-        notes=() if data is None else data.notes,
+        notes=summary.notes if summary is not None else () if data is None else data.notes,
         unused=() if data is None else data.unused,
         rows=rows,
         held_out=held_out,
@@ -222,7 +222,11 @@ def _score_splits(model: TrainedModel, data: TrainingData) -> dict[str, Evaluati
     """Score the model on every split that has rows."""
     return {
         split: evaluate_predictions(
-            model.preprocessing, model.baselines, samples, model.predict(samples.inputs)
+            model.config,
+            model.preprocessing,
+            model.baselines,
+            samples,
+            model.of_split(split).predict(samples.inputs),
         )
         for split, samples in data.splits.items()
     }

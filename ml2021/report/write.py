@@ -77,7 +77,7 @@ def sections(contents: ReportContents) -> Iterator[Section]:
         yield about_run.training_section(contents)
     influence = None
     if (rows := contents.rows) is not None:
-        influence = importance(contents.model, rows)
+        influence = importance(contents.model.of_split(rows.split), rows)
         unseen = rows if contents.held_out is None else contents.held_out
         yield about_rows.predictions_section(contents, unseen)
         yield about_errors.worst_rows_section(contents, unseen, influence.columns, influence.total)

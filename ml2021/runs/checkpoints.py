@@ -24,7 +24,7 @@ from ml2021.data.load import TrainingData
 from ml2021.data.preprocessing.records import Preprocessing
 from ml2021.engine.state import TrainingState, ensemble_members
 from ml2021.errors import CheckpointError
-from ml2021.evaluation.scoring import FittedBaselines, baseline_shapes
+from ml2021.evaluation.scoring import OPTIONAL, FittedBaselines, baseline_shapes
 from ml2021.files import replace_file
 from ml2021.runs.directory import RunDirectory, read_bytes
 
@@ -137,6 +137,7 @@ def _digest(description: Mapping[str, Any], tensors: Mapping[str, "Tensor"]) -> 
 
 
 _RESIDUALS = "residuals"
+_SELECTED = "selected"
 
 # What the names of their tensors begin with.
 _BASELINES = "baselines."
@@ -193,10 +194,16 @@ def write_best(
     baselines: FittedBaselines,
     residuals: NDArray[np.float64] | None,
     state: TrainingState,
+    final: Tensor | None = None,
 ) -> None:
-    """Write best.safetensors: the best parameters, and what predicting needs beside them."""
+    """Write best.safetensors: the best parameters, and what predicting needs beside them.
+
+    final: (K, P), the parameters that predict in their place, see `ml2021.training.refit`.
+    """
     members = ensemble_members(state)
     best = {"theta": state.best[members], **_baseline_tensors(baselines)}
+    if final is not None:
+        best |= {"theta": final, _SELECTED: state.best[members]}
     if residuals is not None:
         best[_RESIDUALS] = torch.from_numpy(residuals)
     description = _describe(data, int(state.best_epoch[members].max()), 0)
@@ -251,7 +258,8 @@ def saved_baselines(checkpoint: Checkpoint, folds: int | None = None) -> FittedB
     shapes = {name: values.shape for name, values in baselines.items()}
     leading = () if folds is None else (folds,)
     expected = baseline_shapes(checkpoint.description.preprocessing)
-    if shapes != {name: (*leading, *shape) for name, shape in expected.items()}:
+    lacking = OPTIONAL if shapes.keys().isdisjoint(OPTIONAL) else ()
+    if shapes != {name: (*leading, *s) for name, s in expected.items() if name not in lacking}:
         raise CheckpointError(
             f"{checkpoint.path}: its baselines do not fit its preprocessing; train the run again"
         )
@@ -272,6 +280,25 @@ def saved_residuals(checkpoint: Checkpoint) -> NDArray[np.float64] | None:
         raise CheckpointError(f"{checkpoint.path}: its residuals do not fit its targets")
     residuals: NDArray[np.float64] = tensor.numpy()
     return residuals
+
+
+def saved_parameters(checkpoint: Checkpoint, members: int, size: int) -> tuple[Tensor, Tensor]:
+    """Return the parameters (K, P) that predict, and those that had not seen validation rows.
+
+    Members that diverged are left out, but never all of them. Raises CheckpointError where they do
+    not fit a network of `size` parameters.
+    """
+    theta = checkpoint.tensors.get("theta")
+    selected = checkpoint.tensors.get(_SELECTED, theta)
+    expected = [(k, size) for k in range(1, members + 1)]
+    for each in (theta, selected):
+        if each is None or each.shape not in expected or each.dtype != torch.float32:
+            raise CheckpointError(f"{checkpoint.path}: its parameters do not fit its config")
+        if not bool(each.isfinite().all()):
+            raise CheckpointError(f"{checkpoint.path}: its parameters are not finite numbers")
+    assert theta is not None
+    assert selected is not None
+    return theta, selected
 
 
 def _tensors(state: TrainingState) -> dict[str, Tensor]:

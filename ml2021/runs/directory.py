@@ -32,6 +32,7 @@ class RunDirectory:
         self.checkpoints = path / "checkpoints"
         self.best = self.checkpoints / "best.safetensors"  # the lowest validation loss
         self.last = self.checkpoints / "last.safetensors"  # to resume from
+        self.refit = self.checkpoints / "refit.safetensors"  # to resume the final model's training
         self.init = self.checkpoints / "init.safetensors"  # a copy of what training started from
 
     def fold_pack(self, number: int) -> Path:
@@ -124,8 +125,8 @@ def open_run(path: Path | None) -> RunDirectory:
 
 def _refuse_links(run: RunDirectory) -> None:
     """Raise CheckpointError for a link in a run directory that points outside it."""
-    files = (run.resolved_config, run.environment, run.metrics, run.best, run.last, run.init)
-    for path in (run.best.parent, *files):
+    saved = (run.best, run.last, run.refit, run.init)
+    for path in (run.best.parent, run.resolved_config, run.environment, run.metrics, *saved):
         if path.is_symlink() and not path.resolve().is_relative_to(run.path.resolve()):
             raise CheckpointError(
                 f"{path}: points outside the run directory, to {path.resolve()}; "

@@ -1,7 +1,7 @@
 """A trained model, read from a checkpoint, ready to predict."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +28,7 @@ from ml2021.runs.checkpoints import (
     config_without_paths,
     load_checkpoint,
     saved_baselines,
+    saved_parameters,
     saved_residuals,
 )
 from ml2021.runs.directory import RunDirectory
@@ -37,18 +38,28 @@ from ml2021.runs.directory import RunDirectory
 class TrainedModel:
     """A fitted function from inputs to predictions, and the baselines on its table.
 
-    theta: (K, P), a row for each member. residuals: (N, T) of the rows that calibrate intervals,
-    see `ml2021.evaluation.intervals`; None for classes and without such rows.
+    theta: (K, P), a row for each member. selected: (K, P), the parameters that validation rows
+    chose and that had not seen them, see `ml2021.training.final_model`. residuals: (N, T) of the
+    rows that calibrate intervals, see `ml2021.evaluation.intervals`; None for classes and without
+    such rows.
     """
 
     config: Config
     preprocessing: Preprocessing
     network: Network
     theta: torch.Tensor
+    selected: torch.Tensor
     baselines: FittedBaselines
     residuals: NDArray[np.float64] | None
     data_sha256: str
     test_sha256: str | None
+
+    def of_split(self, split: str) -> "TrainedModel":
+        """Return the model that scores a split: for training and validation rows, `selected`.
+
+        The final model may have been trained on validation rows.
+        """
+        return self if split == "test" else replace(self, theta=self.selected)
 
     def table_format(self, overrides: Sequence[str]) -> TableFormat:
         """Return how a new file is written: as the training file, but for these overrides.
@@ -96,13 +107,7 @@ def build_model(checkpoint: Checkpoint) -> TrainedModel:
     except (ValidationError, KeyError, TypeError):
         raise CheckpointError(f"{path}: its config cannot be read by this ml2021") from None
     network = build_network(config.model, *described.preprocessing.sizes)
-    theta = checkpoint.tensors.get("theta")
-    # Members that diverged are left out, but never all of them.
-    expected = [(k, network.layout.parameters) for k in range(1, config.train.members + 1)]
-    if theta is None or theta.shape not in expected or theta.dtype != torch.float32:
-        raise CheckpointError(f"{path}: its parameters do not fit its config")
-    if not bool(theta.isfinite().all()):
-        raise CheckpointError(f"{path}: its parameters are not finite numbers")
+    theta, selected = saved_parameters(checkpoint, config.train.members, network.layout.parameters)
     # A model trained on a GPU also predicts without one.
     device = choose_device("cpu" if config.device == "cpu" else "auto")
     return TrainedModel(
@@ -110,6 +115,7 @@ def build_model(checkpoint: Checkpoint) -> TrainedModel:
         preprocessing=described.preprocessing,
         network=network,
         theta=theta.to(device),
+        selected=selected.to(device),
         baselines=saved_baselines(checkpoint),
         residuals=saved_residuals(checkpoint),
         data_sha256=described.data_sha256,

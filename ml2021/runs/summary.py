@@ -184,7 +184,10 @@ class RunSummary(Record):
     split: the method, and how many rows each split has. left_out: rows that were left out, by
     reason. best_epoch: of several members the latest. seconds, rows_per_second: of the last
     session. scores: by split. classes: their labels. members: of an ensemble. interval: None for
-    classes and where no rows calibrate intervals. piecewise: of a network that was not trained.
+    classes and where no rows calibrate intervals. final_epochs: of the final model, if it was
+    trained again with the validation rows. temperature: what its outputs were divided by.
+    piecewise: of a network that was not trained. notes: on the data and the baselines, as printed
+    before training.
     """
 
     format_version: Literal[3] = FORMAT_VERSION
@@ -201,8 +204,11 @@ class RunSummary(Record):
     classes: tuple[str, ...] | None = None
     members: tuple[EnsembleMember, ...] = ()
     interval: Intervals | None = None
+    final_epochs: Count | None = None
+    temperature: Annotated[float, Field(gt=0)] | None = None
     cross_validation: FoldScores | None = None
     piecewise: PiecewiseFacts | None = None
+    notes: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -62,7 +62,8 @@ def prepare_tensors(data: TrainingData) -> PackTensors:
     """Return the rows on the config's device, and the baselines fitted to them."""
     device = choose_device(data.config.device)
     with memory_errors(data.config):
-        baselines = fit_baselines(data.preprocessing, data.train)
+        parameters = build_network(data.config.model, *data.preprocessing.sizes).layout.parameters
+        baselines = fit_baselines(data.config, data.preprocessing, data.train, parameters)
         return PackTensors(*to_datasets(data, device), baselines)
 
 

@@ -28,11 +28,20 @@ def differing_numbers(optimizer: schema.Optimizer) -> dict[str, float]:
     return {key: value for key, value in plain.items() if type(value) is float}
 
 
+def data_key(config: schema.Config) -> str:
+    """Return a text that is equal for runs that share a table and its inputs."""
+    shared = config.model_dump(include={"data", "task", "preset", "device"})
+    is_open = "numbers" not in config.data.model_fields_set  # the preset decides, for this model
+    return json.dumps([shared, config.model.type if is_open else None], sort_keys=True)
+
+
 def group_key(config: schema.Config) -> str:
     """Return a text that is equal for runs that can train in the same pack."""
     numbers = set(differing_numbers(config.optimizer))
     shared = config.model_dump(exclude={"seed": True, "sweep": True, "optimizer": numbers})
-    return json.dumps(shared, sort_keys=True)
+    # What is not set is left to the preset, so that equal values may still become different ones.
+    chosen = sorted(config.train.model_fields_set)
+    return json.dumps([shared, data_key(config), chosen], sort_keys=True)
 
 
 def make_packs(configs: Mapping[int, schema.Config], jobs: int) -> list[Pack]:

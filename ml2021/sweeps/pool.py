@@ -26,13 +26,16 @@ from ml2021.sweeps.results import Result
 class PackTask:
     """A pack to train.
 
-    sweep: the sweep's directory. runs: run number -> the text of its config. threads: CPU threads.
+    sweep: the sweep's directory. runs: run number -> the text of its config. first: the text of the
+    sweep's first run on the same data, by which `data.numbers: auto` is decided for all of them, in
+    whatever worker. threads: CPU threads.
     share: of the free memory. losses: of all runs; they determine the metric. best: the validation
     score and the number of the best run so far.
     """
 
     sweep: str
     runs: Mapping[int, str]
+    first: str
     threads: int
     share: float
     losses: Sequence[str]

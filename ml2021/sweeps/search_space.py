@@ -300,6 +300,9 @@ def _vary(draft: Draft, combination: Combination) -> tuple[Variation | None, lis
     for key, value in sorted(combination.items(), key=lambda item: item[0].count(".")):
         problem = assign(tree, nodes, tuple(key.split(".")), value.value, value.node, value.below)
         problems += [] if problem is None else [problem]
+    train = tree.get("train") or {}
+    if isinstance(train, dict):  # one network per run: what a preset does beyond that is left out
+        tree["train"] = {"members": 1, "refit": False, "calibrate": False, **train}
     config, wrong = check_draft(Draft(tree, nodes, problems))
     if config is None:
         return None, wrong
@@ -320,6 +323,12 @@ def check_runs(loaded: LoadedSweep) -> None:
                 f"{locate('train', 'members')}: a sweep trains one network per run; "
                 "drop train.members and sweep the seed instead"
             )
+        lines += [
+            f"{locate('train', key)}: a sweep keeps the networks that validation rows chose; "
+            f"drop train.{key}, and set it for the best run"
+            for key in ("refit", "calibrate")
+            if getattr(config.train, key)
+        ]
         if config.data.split.method == "kfold":
             lines.append(
                 f"{locate('data', 'split', 'method')}: a sweep selects by validation score, which "

@@ -20,7 +20,7 @@ from ml2021.evaluation.comparison import (
     shared_baselines,
 )
 from ml2021.evaluation.metrics import selection_metric
-from ml2021.formatting import heading, number, plural, verdict
+from ml2021.formatting import heading, number, plural
 from ml2021.sweeps.directory import SweepPlan
 from ml2021.sweeps.results import (
     SPLITS_OF_A_RUN,
@@ -155,7 +155,7 @@ class SweepSummary:
         settings = ", ".join(f"{key} {dump_value(value)}" for key, value in own.items())
         findings = [f"Best on validation: run {result.run} ({settings}), saved in {path}."]
         if result.result is not None and (test := result.result.splits.get("test")):
-            findings.append(verdict(self.metric, test.scores, test.baselines))
+            findings.append(test.verdict_words("test"))
         return findings
 
     def _edges(self) -> list[str]:

@@ -14,7 +14,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,9 +32,11 @@ from ml2021.runs.metrics_csv import MetricsWriter
 from ml2021.runs.summary import RunSummary, write_record
 from ml2021.sweeps.directory import SweepDirectory
 from ml2021.sweeps.pack import FinishedRun, PackTensors, prepare_tensors, train_pack
+from ml2021.sweeps.packing import data_key
 from ml2021.sweeps.pool import PackTask
 from ml2021.sweeps.results import Result, validation_value
 from ml2021.training.loop import metrics_columns
+from ml2021.training.numbers import choose_numbers
 from ml2021.training.trainer import environment, residuals, summarise
 
 PROGRESS_SECONDS = 0.2
@@ -128,11 +130,11 @@ class Worker:
             _RunConfig(run, load_config_text(text, f"run {run}").config)
             for run, text in task.runs.items()
         ]
-        first = runs[0].config
-        key = (first.data, first.task, first.device)
+        key = data_key(runs[0].config)
         if self._loaded is None or self._loaded[0] != key:
             self._loaded = None  # before the next, so that the memory never holds two
-            data = load_training_data(runs[0])
+            first = replace(runs[0], config=load_config_text(task.first, "the first run").config)
+            data = choose_numbers(load_training_data(first))
             self._reply({"event": "data", "lines": describe(data)})
             self._loaded = (key, data, prepare_tensors(data))
         _, data, tensors = self._loaded

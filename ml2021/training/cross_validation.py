@@ -25,6 +25,7 @@ from ml2021.engine.networks import Network
 from ml2021.engine.state import Hyperparameters, TrainingState, start
 from ml2021.errors import DivergenceError
 from ml2021.evaluation import intervals
+from ml2021.evaluation.calibration import fit_temperature
 from ml2021.evaluation.ensembles import evaluate_members, trained_predictions
 from ml2021.evaluation.scoring import (
     Evaluation,
@@ -49,7 +50,8 @@ PACK_BYTES = 1 << 30
 class FoldResult:
     """The scores of a fold's network on its held-out rows, and the predictions there.
 
-    best_epochs: of each ensemble member. predictions: (N, T), and of each baseline.
+    best_epochs: of each ensemble member. predictions: (N, T), and of each baseline. alone: of each
+    member, where they are to be calibrated.
     """
 
     evaluation: Evaluation
@@ -58,6 +60,7 @@ class FoldResult:
     truth: NDArray[np.float64] | NDArray[np.int64]
     predictions: NDArray[np.float64]
     baselines: Mapping[str, NDArray[np.float64]]
+    alone: Sequence[NDArray[np.float64]] = ()
 
 
 def cross_validate(trainer: Trainer, run: RunDirectory, console: Console) -> FoldScores:
@@ -83,7 +86,8 @@ def cross_validate(trainer: Trainer, run: RunDirectory, console: Console) -> Fol
         name: np.concatenate([fold.baselines[name] for fold in folds])
         for name in folds[0].baselines
     }
-    pooled = evaluate_against(trainer.data.preprocessing, truth, predictions, baselines)
+    config, preprocessing = trainer.data.config, trainer.data.preprocessing
+    pooled = evaluate_against(config, preprocessing, truth, predictions, baselines)
     scores = FoldScores.of(
         [fold.evaluation for fold in folds],
         pooled,
@@ -95,6 +99,10 @@ def cross_validate(trainer: Trainer, run: RunDirectory, console: Console) -> Fol
     trainer.hparams = replace(trainer.hparams, last_epoch=scores.final_epochs)
     if pooled.confusion is None:
         trainer.residuals = intervals.residuals(np.asarray(truth, np.float64), predictions)
+    elif trainer.data.config.train.calibrate:
+        members = zip(*(fold.alone for fold in folds), strict=True)
+        alone = [np.concatenate(member) for member in members]
+        trainer.temperature = fit_temperature(alone, np.asarray(truth, np.int64))
     return scores
 
 
@@ -142,7 +150,10 @@ def _train_pack(
         stacked = saved_baselines(last, len(folds))
         restore_state(state, last)
     else:
-        fitted = [fit_baselines(fold.preprocessing, fold.train) for fold in folds]
+        sizes = network.layout.parameters, len(data.train)
+        fitted = [
+            fit_baselines(data.config, fold.preprocessing, fold.train, *sizes) for fold in folds
+        ]
         stacked = {name: np.stack([each[name] for each in fitted]) for name in fitted[0]}
     if not state.is_finished(hparams):
         which = f"folds {indices[0] + 1} to {indices[-1] + 1}" if packs > 1 else "folds"
@@ -191,8 +202,14 @@ def _score(
     trainer: Trainer, state: TrainingState, own: slice, fold: Fold, baselines: FittedBaselines
 ) -> FoldResult:
     """Score a fold's best parameters on its held-out rows."""
-    alone = trained_predictions(trainer.network, state.best[own], fold.preprocessing, fold.held_out)
-    evaluation, predictions = evaluate_members(alone, fold.preprocessing, baselines, fold.held_out)
+    alone = list(
+        trained_predictions(trainer.network, state.best[own], fold.preprocessing, fold.held_out)
+    )
+    config = trainer.data.config
+    evaluation, predictions = evaluate_members(
+        alone, config, fold.preprocessing, baselines, fold.held_out
+    )
+    is_calibrated = config.train.calibrate and evaluation.confusion is not None
     return FoldResult(
         evaluation=evaluation,
         best_epochs=tuple(state.best_epoch[own].tolist()),
@@ -200,6 +217,7 @@ def _score(
         truth=fold.held_out.targets,
         predictions=predictions,
         baselines=baseline_predictions(fold.preprocessing, baselines, fold.held_out),
+        alone=alone if is_calibrated else (),
     )
 
 

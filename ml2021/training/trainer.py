@@ -2,7 +2,6 @@
 
 import platform
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +23,7 @@ from ml2021.engine.state import Hyperparameters, TrainingState, ensemble_members
 from ml2021.errors import DivergenceError
 from ml2021.evaluation import intervals
 from ml2021.evaluation.ensembles import combine, evaluate_members, trained_predictions
-from ml2021.evaluation.scoring import FittedBaselines, fit_baselines, loss_unit
+from ml2021.evaluation.scoring import FittedBaselines, fit_baselines, loss_unit, notes_on_baselines
 from ml2021.runs.checkpoints import Checkpoint, Checkpoints, restore_state, saved_baselines
 from ml2021.runs.directory import RunDirectory
 from ml2021.runs.metrics_csv import MetricsWriter
@@ -36,7 +35,9 @@ from ml2021.training.loop import Saver, memory_errors, metrics_columns, metrics_
 class Trainer:
     """The data of a run, the network for it, and the state of its training.
 
-    residuals: calibrates intervals (`ml2021.evaluation.intervals`) in place of validation rows.
+    initial: (K, P), the parameters that training starts from, None if they are drawn. residuals and
+    temperature: those of folds, in place of those of validation rows. final: (k, P), the parameters
+    of the final model (`ml2021.training.final_model`), None while they are the best ones.
     """
 
     data: TrainingData
@@ -47,7 +48,10 @@ class Trainer:
     train: Dataset
     validation: Dataset | None
     threads: int
+    initial: torch.Tensor | None = None
     residuals: NDArray[np.float64] | None = None
+    temperature: float | None = None
+    final: torch.Tensor | None = None
 
 
 def build_trainer(
@@ -75,13 +79,20 @@ def build_trainer(
         train, validation = to_datasets(data, device)
         keep_path = config.train.keep_path
         state = start(network, hparams, rows, train.inputs, theta=theta, keep_path=keep_path)
-        # Fitted once: on another number of cores least squares may differ in its last bits.
+        parameters = network.layout.parameters
+        # Fitted once: on another number of cores a baseline may differ in its last bits.
         if last is None:
-            baselines = fit_baselines(preprocessing, data.train)
+            baselines = fit_baselines(config, preprocessing, data.train, parameters)
         else:
             baselines = saved_baselines(last)
             restore_state(state, last)
-    return Trainer(data, network, hparams, state, baselines, train, validation, threads)
+    return Trainer(data, network, hparams, state, baselines, train, validation, threads, theta)
+
+
+def notes_of(trainer: Trainer) -> tuple[str, ...]:
+    """Return what is unusual about the data and the baselines, a line each."""
+    data = trainer.data
+    return (*data.notes, *notes_on_baselines(data.preprocessing, trainer.baselines))
 
 
 def environment(trainer: Trainer) -> Environment:
@@ -114,22 +125,8 @@ def open_metrics(trainer: Trainer, run: RunDirectory) -> MetricsWriter:
     return MetricsWriter(run.metrics, metrics_columns(trainer.data), trainer.state.epoch)
 
 
-def train_and_score(
-    trainer: Trainer, run: RunDirectory, metrics: MetricsWriter, console: Console
-) -> RunSummary:
-    """Train to the end, then score the best parameters on every split that has rows.
-
-    Raises DivergenceError, ResourceError, or RunInterruptedError after a signal; the run is saved.
-    """
-    begun, updates_before = time.perf_counter(), _updates(trainer)
-    with memory_errors(trainer.data.config):
-        _advance(trainer, run, console, metrics)
-    seconds = time.perf_counter() - begun
-    return summarise(trainer, seconds, _updates(trainer) - updates_before)
-
-
 def summarise(trainer: Trainer, seconds: float, updates: int) -> RunSummary:
-    """Score the best parameters on every split that has rows.
+    """Score every split that has rows: test rows by the final model, others by the best parameters.
 
     `seconds` and `updates` are those of this session alone.
     """
@@ -138,7 +135,11 @@ def summarise(trainer: Trainer, seconds: float, updates: int) -> RunSummary:
     with memory_errors(data.config):
         for split, samples in data.splits.items():
             scores[split], predictions[split] = evaluate_members(
-                _best_predictions(trainer, samples), data.preprocessing, trainer.baselines, samples
+                predictions_of(trainer, split),
+                data.config,
+                data.preprocessing,
+                trainer.baselines,
+                samples,
             )
         kept = residuals(trainer)
     target = data.preprocessing.target
@@ -169,12 +170,18 @@ def summarise(trainer: Trainer, seconds: float, updates: int) -> RunSummary:
         scores=scores,
         classes=target.labels if isinstance(target, ClassTarget) else None,
         members=ensemble if len(ensemble) > 1 else (),
+        notes=notes_of(trainer),
         interval=interval,
     )
 
 
-def _advance(trainer: Trainer, run: RunDirectory, console: Console, metrics: MetricsWriter) -> None:
-    """Train to the end; after a divergence the best parameters so far are saved."""
+def train_to_end(
+    trainer: Trainer, run: RunDirectory, console: Console, metrics: MetricsWriter
+) -> None:
+    """Train to the end; after a divergence the best parameters so far are saved.
+
+    Raises DivergenceError, ResourceError, or RunInterruptedError after a signal; the run is saved.
+    """
     data, state = trainer.data, trainer.state
     factor = loss_unit(data.config, data.preprocessing).factor
     lr = float(data.config.optimizer.lr)
@@ -225,19 +232,26 @@ def residuals(trainer: Trainer) -> NDArray[np.float64] | None:
     """
     if trainer.residuals is not None:
         return trainer.residuals
-    preprocessing, samples = trainer.data.preprocessing, trainer.data.validation
-    if trainer.validation is None or isinstance(preprocessing.target, ClassTarget):
+    target = trainer.data.preprocessing.target
+    if trainer.validation is None or isinstance(target, ClassTarget):
         return None
-    mean, _ = combine(_best_predictions(trainer, samples))
-    return intervals.residuals(samples.values, mean)
+    mean, _ = combine(predictions_of(trainer, "validation"))
+    return intervals.residuals(trainer.data.validation.values, mean)
 
 
-def _best_predictions(trainer: Trainer, samples: Samples) -> Iterator[NDArray[np.float64]]:
-    """Yield the predictions of each member's best parameters. Raises DivergenceError."""
-    theta = trainer.state.best[ensemble_members(trainer.state)]
-    return trained_predictions(trainer.network, theta, trainer.data.preprocessing, samples)
+def predictions_of(trainer: Trainer, split: str) -> Iterator[NDArray[np.float64]]:
+    """Yield each member's predictions for a split: of test rows those of the final model.
+
+    The final model may have been trained on validation rows. Raises DivergenceError.
+    """
+    theta = trainer.final if split == "test" else None
+    if theta is None:
+        theta = trainer.state.best[ensemble_members(trainer.state)]
+    data = trainer.data
+    return trained_predictions(trainer.network, theta, data.preprocessing, data.splits[split])
 
 
-def _updates(trainer: Trainer) -> int:
+def updates_done(trainer: Trainer) -> int:
+    """Return the number of updates that the state has behind it."""
     batches = trainer.hparams.batches(len(trainer.data.train))
     return trainer.state.epoch * batches + trainer.state.batch

@@ -220,7 +220,7 @@ def _hash(csv: Path) -> None:
 def _timed(work: Callable[[], None]) -> Usage:
     begun = time.perf_counter()
     work()
-    return Usage(time.perf_counter() - begun, 0)
+    return Usage(time.perf_counter() - begun, 0, 0.0)
 
 
 def memory_group(work: Work) -> list[Group]:

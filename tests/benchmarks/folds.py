@@ -23,7 +23,8 @@ from ml2021.console import Console
 from ml2021.data.load import TrainingData, load_training_data
 from ml2021.runs.directory import create_run
 from ml2021.training.cross_validation import cross_validate
-from ml2021.training.trainer import build_trainer, open_metrics, train_and_score
+from ml2021.training.final_model import train_and_score
+from ml2021.training.trainer import build_trainer, open_metrics
 from tests.benchmarks.measure import (
     alternate,
     describe_machine,

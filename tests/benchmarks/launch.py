@@ -20,7 +20,12 @@ def main() -> None:
     seconds = time.perf_counter() - begun
     unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss: bytes there, KiB elsewhere
     code = os.waitstatus_to_exitcode(status)
-    took = {"seconds": seconds, "peak_bytes": usage.ru_maxrss * unit, "code": code}
+    took = {
+        "seconds": seconds,
+        "cpu_seconds": usage.ru_utime + usage.ru_stime,
+        "peak_bytes": usage.ru_maxrss * unit,
+        "code": code,
+    }
     Path(result).write_text(json.dumps(took))
 
 

@@ -24,10 +24,14 @@ LAUNCHER = Path(__file__).with_name("launch.py")
 
 @dataclass(frozen=True)
 class Usage:
-    """What a command took. peak_bytes: the most memory that was resident at once."""
+    """What a command took.
+
+    peak_bytes: the most memory that was resident at once. cpu_seconds: of user and system.
+    """
 
     seconds: float
     peak_bytes: int
+    cpu_seconds: float
 
 
 def alternate(
@@ -77,7 +81,7 @@ def run_command(command: Sequence[str], folder: Path, path: Path, expected: int 
     took = json.loads(result.read_text())
     if took["code"] != expected:
         raise RuntimeError(f"{command} ended with {took['code']}: {said.read_text()[-2000:]}")
-    return Usage(took["seconds"], took["peak_bytes"])
+    return Usage(took["seconds"], took["peak_bytes"], took["cpu_seconds"])
 
 
 def cores() -> int:

@@ -24,8 +24,9 @@ from ml2021.console import Console
 from ml2021.data.load import load_training_data
 from ml2021.runs.directory import create_run
 from ml2021.training import trainer as sessions
+from ml2021.training.final_model import train_and_score
 from ml2021.training.loop import Saver
-from ml2021.training.trainer import build_trainer, open_metrics, train_and_score
+from ml2021.training.trainer import build_trainer, open_metrics
 from tests.benchmarks.measure import describe_machine, markdown_table, verdict_table
 from tests.benchmarks.workloads import LR, WORKLOADS, Workload, make_rows, write_csv
 

@@ -319,6 +319,11 @@ CASES = [
         "train.members is 3, but that run has 1",
     ),
     not_begun_with(
+        "a start with numbers in pieces",
+        f"{INIT} --set data.numbers=piecewise",
+        "data.numbers is piecewise here, but standardise there",
+    ),
+    not_begun_with(
         "a start with other columns",
         f"{INIT} --set data.exclude=[id,kind,b,p0,p1,p2,p3,p4,p5]",
         "column 'b' is a feature only there",

@@ -281,6 +281,12 @@ OVERRIDES = {
     "lr=1": "--set lr: unknown key 'lr' at the top level; it belongs in optimizer",
     "model.type=linear": "c.yaml:4:3: model type linear has no key 'widths'; remove it, "
     "or choose type relu_stack",
+    "data.numbers=quantile": "--set data.numbers: data.numbers type must be one of standardise, "
+    "piecewise, auto, not 'quantile'",
+    "data.numbers.pieces=1": "--set data.numbers.pieces: data.numbers.pieces must be at least 2, "
+    "not 1",
+    "data.numbers={type: standardise, pieces: 4}": "--set data.numbers: data.numbers type "
+    "standardise has no key 'pieces'; remove it, or choose type piecewise",
     "model.widths=[1, 0]": "--set model.widths: model.widths[1] must be greater than 0, not 0",
     "data.features=[*]": f"--set data.features: {GLOB}",
     "data.target=*a": f"--set data.target: {ALIAS.format('a')}",

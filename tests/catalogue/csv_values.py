@@ -67,8 +67,8 @@ CASES = [
         "--set data.exclude=[] --set 'data.split={method: column, column: s}'",
         code=3,
         lines=(
-            "{here}/gone.csv: no feature has a value in any training row; see data.features and "
-            "data.split",
+            "{here}/gone.csv: every feature is constant or empty in the training rows, so nothing "
+            "is left to predict from; see data.features and data.split",
         ),
     ),
     Case(

@@ -169,7 +169,7 @@ CASES = [
         (87,),
         "a constant column",
         columns("train.csv", 120, 0, a=[0.1] * 120),
-        lines=("  - constant in the training rows: a",),
+        lines=("  - excluded: a (constant in the training rows)",),
     ),
     trained(
         (88,),

@@ -101,6 +101,19 @@ def train_formulas(folder: Path) -> None:
     commands.run_well(folder, "train", "--quiet", "--config", "formulas.yaml", *settings)
 
 
+def train_headerless(folder: Path) -> None:
+    """Train on a table of four columns without a header, the third of them the target."""
+    table = commands.table(60)
+    rows = zip(table["id"], table["a"], table["y"], table["b"], strict=True)
+    text = "".join(",".join(map(str, row)) + "\n" for row in rows)
+    (folder / "bare.csv").write_text(text)
+    (folder / "two.csv").write_text("0.5,1.5\n")
+    (folder / "three.csv").write_text("x,0.5,1.5\n")
+    config = f"data: {{path: bare.csv, header: false, target: 2, exclude: [0]}}\n{SMALL}"
+    (folder / "bare.yaml").write_text(config)
+    commands.run_well(folder, "train", "--quiet", "--config", "bare.yaml", "--run-dir", "bare")
+
+
 def train_below_zero(folder: Path) -> None:
     """Train on a target that is mostly below zero."""
     settings = ("--set", "data.target=p3", "--set", "data.exclude=[id, kind, y]")
@@ -131,6 +144,21 @@ CASES = [
         command="evaluate --run runs/number --set 'data.separator=;'",
         code=2,
         lines=("--set: says how a CSV is written; name the CSV to score",),
+    ),
+    refused(
+        44,
+        "fewer columns, without a header",
+        train_headerless,
+        "two.csv: 2 columns, but the training file has 4; without a header the position counts, "
+        "so give all of them, or all but the target (column 2)",
+        command="predict two.csv --run bare",
+    ),
+    refused(
+        48,
+        "no target to score by, without a header",
+        train_headerless,
+        "three.csv: the target (column 2) is missing; give all 4 columns",
+        command="evaluate three.csv --run bare",
     ),
     refused(
         44,

@@ -42,14 +42,14 @@ def category_of(data: TrainingData) -> CategoryFeature:
 def test_the_rarer_categories_share_one_input() -> None:
     cells: list[Cell] = [*"bbbaaaddceef", None]
     columns = [FeatureColumn("c", "category")]
-    (feature,), _ = fit_features(frame_of({"c": cells}), columns, np.arange(13), 4)
+    (feature,) = fit_features(frame_of({"c": cells}), columns, np.arange(13), 4).features
     assert isinstance(feature, CategoryFeature)
     # d and e occur equally often: the first by name is kept.
     assert (feature.categories, feature.rarer) == (("a", "b", "d"), ("c", "e", "f"))
     assert feature.inputs == ("c=a", "c=b", "c=d", "c=(other)")
     shuffled = frame_of({"c": cells[::-1]})
-    assert fit_features(shuffled, columns, np.arange(13), 4)[0] == [feature]
-    (whole,), _ = fit_features(frame_of({"c": cells}), columns, np.arange(13), 6)
+    assert fit_features(shuffled, columns, np.arange(13), 4).features == [feature]
+    (whole,) = fit_features(frame_of({"c": cells}), columns, np.arange(13), 6).features
     assert whole.inputs == tuple(f"c={value}" for value in "abcdef")
 
 

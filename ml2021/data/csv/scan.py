@@ -7,6 +7,7 @@ bounded by `RECORD_LIMIT`, whatever the file contains.
 
 import re
 import shlex
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -291,11 +292,16 @@ class TableFormat:
 
 @dataclass(frozen=True)
 class Header:
-    """The columns of a file: `raw` as in the file, `names` with repeated ones numbered."""
+    """The columns of a file: `raw` as in the file, `names` with repeated ones numbered.
+
+    Both in Unicode's composed form (NFC), as are the names in a config. numbered: the file has no
+    names, and these are the columns' positions.
+    """
 
     path: Path
     raw: tuple[str, ...]
     names: tuple[str, ...]
+    numbered: bool = False
 
     @cached_property
     def repeated(self) -> dict[str, tuple[str, ...]]:
@@ -306,8 +312,9 @@ class Header:
         return {raw: names for raw, names in found.items() if len(names) > 1}
 
 
-def make_header(path: Path, raw: Sequence[str]) -> Header:
+def make_header(path: Path, names_in_file: Sequence[str]) -> Header:
     """Make names unique: repeated ones become name.0, name.1, ..., skipping names in use."""
+    raw = [unicodedata.normalize("NFC", name) for name in names_in_file]
     counts = Counter(raw)
     taken = set(raw)
     following: Counter[str] = Counter()
@@ -349,7 +356,8 @@ def begin_table(
     record = next(r for r in scan.split(first[0].data, first[0].line) if not r.blank)
     raw = record.texts()
     if not format.header:
-        return make_header(scan.path, [str(index) for index in range(len(raw))]), first
+        names = tuple(str(position) for position in range(len(raw)))
+        return Header(scan.path.absolute(), names, names, numbered=True), first
     where = f"{show_path(scan.path)}:{record.line}"
     rules = format.rules
     numbers = [cell for cell in raw if rules.is_number(cell)]

@@ -5,6 +5,7 @@ Legend: N rows, T outputs.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -13,11 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 from ml2021.config import schema
 from ml2021.data.column_types import ColumnTypes, FeatureColumn
 from ml2021.data.csv.scan import Header
-from ml2021.data.preprocessing.pieces import fit_pieces, refit_edges
+from ml2021.data.preprocessing.pieces import fit_pieces, refit_pieces
 from ml2021.data.preprocessing.records import (
     CategoryFeature,
     ClassTarget,
     History,
+    LeftOut,
     NumberFeature,
     Preprocessing,
     RealTargets,
@@ -34,6 +36,20 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _EXACT_IN_FLOAT32 = 2.0**24
+_FEW = 1000  # values that nearly always tell that a column is not constant
+
+
+@dataclass
+class FittedFeatures:
+    """The features fitted to training rows, those left out since training cannot use them, notes.
+
+    An input that is the same in every training row has a weight that nothing determines: where it
+    differs in a new row, it would move the prediction by as much as chance made the weight.
+    """
+
+    features: list[NumberFeature | CategoryFeature] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def fit_features(
@@ -41,45 +57,73 @@ def fit_features(
     features: Sequence[FeatureColumn],
     rows: Rows,
     max_categories: int | None = None,
-) -> tuple[list[NumberFeature | CategoryFeature], list[str]]:
-    """Fit means, scales, fills and categories on the training rows; also return notes.
+) -> FittedFeatures:
+    """Fit means, scales, fills and categories on the training rows; leave out constant inputs.
 
     A column of categories gets at most `max_categories` inputs, or one for each.
     """
-    notes: list[str] = []
-    fitted: list[NumberFeature | CategoryFeature] = []
-    constant: list[str] = []
+    fitted = FittedFeatures()
     group_scales = _group_scales(frame, features, rows)
     for feature in features:
         values = frame[feature.name].iloc[rows]
-        if feature.type == "category":
-            fitted.append(_fit_categories(feature.name, values.dropna(), max_categories))
-            continue
-        known = values.dropna().to_numpy(np.float64)
-        has_missing = known.size < len(values)
-        if known.size == 0:
-            known = np.zeros(1)
-        mean, scale = _moments(known)
-        if feature.group is not None:
-            scale = group_scales[feature.group]
-        elif scale == 0:
-            constant.append(feature.name)
-        if np.ptp(known) > _EXACT_IN_FLOAT32 and bool((known == np.round(known)).all()):
-            notes.append(f"{echo(feature.name)}: integers in this range lose digits in float32")
-        fitted.append(
-            NumberFeature(
+        known = values.dropna()
+        has_missing = len(known) < len(values)
+        single = _single_value(known)
+        if len(known) == 0 or (single is not None and not has_missing):
+            left_out = LeftOut(
                 name=feature.name,
-                mean=mean,
-                scale=scale or 1.0,
-                fill=float(np.median(known)),
-                has_indicator=has_missing,
-                minimum=float(known.min()),
-                maximum=float(known.max()),
+                value=single,
+                before=len(fitted.features),
+                pixel=feature.group is not None,
             )
-        )
-    if constant:
-        notes.append(f"constant in the training rows: {listed(constant, 8)}")
-    return fitted, notes
+            fitted.left_out.append(left_out)
+        elif feature.type == "category":
+            fitted.features.append(_fit_categories(feature.name, known, max_categories))
+        else:
+            numbers = known.to_numpy(np.float64)
+            mean, scale = _moments(numbers)
+            if feature.group is not None:
+                scale = group_scales[feature.group]
+            fitted.features.append(
+                NumberFeature(
+                    name=feature.name,
+                    mean=mean,
+                    scale=scale or 1.0,
+                    fill=float(np.median(numbers)),
+                    has_value=single is None,
+                    has_indicator=has_missing,
+                    minimum=float(numbers.min()),
+                    maximum=float(numbers.max()),
+                )
+            )
+            if np.ptp(numbers) > _EXACT_IN_FLOAT32 and bool((numbers == np.round(numbers)).all()):
+                text = f"{echo(feature.name)}: integers in this range lose digits in float32"
+                fitted.notes.append(text)
+    flags = [f.name for f in fitted.features if isinstance(f, NumberFeature) and not f.has_value]
+    reasons = {
+        "excluded: {} (constant in the training rows)": [
+            each.name for each in fitted.left_out if each.value is not None
+        ],
+        "excluded: {} (no value in the training rows)": [
+            each.name for each in fitted.left_out if each.value is None
+        ],
+        "{}: the known values are constant in the training rows, so only whether one is missing "
+        "is used": flags,
+    }
+    fitted.notes += [text.format(listed(names, 8)) for text, names in reasons.items() if names]
+    return fitted
+
+
+def _single_value(known: "pd.Series") -> float | str | None:
+    """Return the value that all of these are, None if they differ or there are none."""
+    if len(known) == 0:
+        return None
+    first = known.iloc[0]
+    if len(known) > _FEW and bool((known.iloc[:_FEW] != first).any()):
+        return None  # the usual case, without a pass over a large column
+    if bool((known != first).any()):
+        return None
+    return float(first) if is_number(known) else str(first)
 
 
 def fit_real_targets(
@@ -136,21 +180,25 @@ def refit(
     `columns` are those that the features were fitted to.
     """
     assert preprocessing.history is None, "folds do not split a series"
-    fitted, _ = fit_features(frame, columns, rows)
-    features = tuple(
-        new.model_copy(
-            update={"has_indicator": old.has_indicator, "edges": refit_edges(old, frame, rows)}
-        )
-        if isinstance(old, NumberFeature)
-        else old
-        for old, new in zip(preprocessing.features, fitted, strict=True)
-    )
+    fitted = {feature.name: feature for feature in fit_features(frame, columns, rows).features}
+    features: list[NumberFeature | CategoryFeature] = []
+    for old in preprocessing.features:
+        new = fitted.get(old.name)
+        if isinstance(old, NumberFeature) and isinstance(new, NumberFeature):
+            inputs = {
+                "has_value": old.has_value,
+                "has_indicator": old.has_indicator,
+                **refit_pieces(old, frame, rows),
+            }
+            features.append(new.model_copy(update=inputs))
+        else:  # categories are those of all rows, and a constant number is fed 0 in this fold
+            features.append(old)
     target = preprocessing.target
     if isinstance(target, RealTargets):
         values = frame[list(target.names)].to_numpy(np.float64)[rows]
         names, labels, shape = target.names, target.labels, target.shape
         target, _ = fit_real_targets(values, names, labels, shape, one_scale=shape is not None)
-    return preprocessing.model_copy(update={"features": features, "target": target})
+    return preprocessing.model_copy(update={"features": tuple(features), "target": target})
 
 
 def _fit_categories(name: str, values: "pd.Series", max_categories: int | None) -> CategoryFeature:
@@ -221,17 +269,14 @@ def fit_preprocessing(
 ) -> tuple[Preprocessing, list[str]]:
     """Fit the preprocessing of the resolved config on the training rows; also return notes.
 
-    Raises DataError if no feature has a value, or there is only one class.
+    Raises DataError if no input is left, or there is only one class.
     """
     data = config.data
-    features, notes = fit_features(frame, types.features, split.train, data.max_categories)
-    if isinstance(data.numbers, schema.Piecewise):
-        features = fit_pieces(features, types.features, frame, split.train, data.numbers.pieces)
-    if not data.lags and not any(feature.inputs for feature in features):
-        raise DataError(
-            f"{data.path}: no feature has a value in any training row; see data.features and "
-            "data.split"
-        )
+    fitted = fit_features(frame, types.features, split.train, data.max_categories)
+    features, notes = fitted.features, fitted.notes
+    if not isinstance(numbers := data.numbers, schema.Standardise):
+        pieces = (schema.Piecewise() if isinstance(numbers, schema.Auto) else numbers).pieces
+        features = fit_pieces(features, types.features, frame, split.train, pieces)
     sources = dict(zip(header.names, sources_of(header), strict=True))
     raw = [sources[name].raw for name in selection.targets]
     labels = raw if len(set(raw)) == len(raw) else list(selection.targets)
@@ -246,20 +291,45 @@ def fit_preprocessing(
         target, more = fit_real_targets(values, names, labels, shape, one_scale=one_scale)
         notes += more
         if data.lags:
-            target, history = _with_horizon(target, data)
+            used = _used_lags(frame[names[0]].to_numpy(np.float64), split.train, data.lags)
+            target, history = _with_horizon(target, data, used)
+            if constant := [lag for lag in range(1, data.lags + 1) if lag not in used]:
+                texts = listed((f"{echo(names[0])}−{lag}" for lag in constant), 8)
+                notes.append(f"excluded: {texts} (constant in the training rows)")
+    if not features and (history is None or not history.used):
+        raise DataError(
+            f"{data.path}: every feature is constant or empty in the training rows, so nothing is "
+            "left to predict from; see data.features and data.split"
+        )
     order = [data.order_by] if data.lags and data.order_by is not None else []
-    used = [*(feature.name for feature in features), *names, *order]
-    fitted = Preprocessing(
+    columns = [*(feature.name for feature in types.features), *names, *order]
+    preprocessing = Preprocessing(
         task=types.task if data.horizon == 1 else "structured",
         features=tuple(features),
+        left_out=tuple(fitted.left_out),
         history=history,
         target=target,
-        sources={name: sources[name] for name in used},
+        sources={name: sources[name] for name in columns},
+        width=len(header.names),
+        numbered=header.numbered,
     )
-    return fitted, notes
+    return preprocessing, notes
 
 
-def _with_horizon(target: RealTargets, data: schema.Data) -> tuple[RealTargets, History]:
+def _used_lags(series: NDArray[np.float64], rows: Rows, lags: int) -> tuple[int, ...]:
+    """Return the lags that differ between the training rows."""
+    if len(rows) == 0:
+        return ()
+    return tuple(
+        lag
+        for lag in range(1, lags + 1)
+        if np.ptp(series[rows[:_FEW] - lag]) > 0 or np.ptp(series[rows - lag]) > 0
+    )
+
+
+def _with_horizon(
+    target: RealTargets, data: schema.Data, used: tuple[int, ...]
+) -> tuple[RealTargets, History]:
     """Return the target repeated for each step of the horizon, and the history in its scale."""
     horizon, (label,), (mean,), (scale,) = data.horizon, target.labels, target.means, target.scales
     steps = range(1, horizon + 1)
@@ -271,5 +341,5 @@ def _with_horizon(target: RealTargets, data: schema.Data) -> tuple[RealTargets, 
         shape=target.shape,
     )
     return targets, History(
-        lags=data.lags, horizon=horizon, mean=mean, scale=scale, order_by=data.order_by
+        lags=data.lags, used=used, horizon=horizon, mean=mean, scale=scale, order_by=data.order_by
     )

@@ -29,7 +29,9 @@ class Record(BaseModel):
 class NumberFeature(Record):
     """x -> (x − mean) / scale. A missing x is filled first, and flagged if training had any.
 
-    edges: of the pieces beside it (`preprocessing.pieces`), none if there are no pieces.
+    Without `has_value` its known values are constant in the training rows: only the flag is used.
+    edges: of the pieces beside it (`preprocessing.pieces`), none if there are no pieces. centres:
+    the mean of each piece on the training rows.
     """
 
     kind: Literal["number"] = "number"
@@ -37,13 +39,17 @@ class NumberFeature(Record):
     mean: float
     scale: Positive
     fill: float
+    has_value: bool = True
     has_indicator: bool
     minimum: float
     maximum: float
     edges: tuple[float, ...] = ()
+    centres: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if len(self.centres) != max(0, len(self.edges) - 1):
+            raise ValueError("each piece must have a centre")
         if len(self.edges) in (1, 2) or any(low > high for low, high in pairwise(self.edges)):
             raise ValueError("edges must be none, or at least three, in ascending order")
         return self
@@ -51,9 +57,12 @@ class NumberFeature(Record):
     @property
     def inputs(self) -> tuple[str, ...]:
         """The names of the network's inputs: the value, whether it is missing, and each piece."""
-        missing = (f"{self.name} is missing",) if self.has_indicator else ()
+        names = (self.name, f"{self.name} is missing")
         ends = pairwise(map(value_text, self.edges))
-        return (self.name, *missing, *(f"{self.name} {low} to {high}" for low, high in ends))
+        return (
+            *names[not self.has_value : 1 + self.has_indicator],
+            *(f"{self.name} {low} to {high}" for low, high in ends),
+        )
 
 
 class CategoryFeature(Record):
@@ -84,10 +93,28 @@ class CategoryFeature(Record):
 Feature = Annotated[NumberFeature | CategoryFeature, Field(discriminator="kind")]
 
 
+class LeftOut(Record):
+    """A feature of the config without an input: it is constant, or empty, in the training rows.
+
+    value: that constant, None without any. before: how many features precede it in the table.
+    pixel: whether it is one of the pixels of an image.
+    """
+
+    name: str
+    value: float | str | None
+    before: Annotated[int, Field(ge=0)]
+    pixel: bool = False
+
+
 class History(Record):
-    """The previous values of the target as inputs, standardised like the target."""
+    """The previous values of the target as inputs, standardised like the target.
+
+    lags: how many previous values a row needs. used: those that are inputs, as steps back; the
+    others are constant in the training rows.
+    """
 
     lags: Annotated[int, Field(ge=1)]
+    used: tuple[Annotated[int, Field(ge=1)], ...]
     horizon: Annotated[int, Field(ge=1)]
     mean: float
     scale: Positive
@@ -156,20 +183,28 @@ class ClassTarget(Record):
 
 
 class Source(Record):
-    """A column in a file's header: its name there, and which occurrence of that name."""
+    """A column in a file: its name in the header, which occurrence of that name, its position."""
 
     raw: str
     occurrence: Annotated[int, Field(ge=0)]
+    position: Annotated[int, Field(ge=0)]
 
 
 class Preprocessing(Record):
-    """How a table becomes inputs, and outputs become predictions."""
+    """How a table becomes inputs, and outputs become predictions.
+
+    sources: of the columns that are used. width: the number of columns of the training file.
+    numbered: that has no header, so that only their positions tell them apart.
+    """
 
     task: Task
     features: tuple[Feature, ...]
+    left_out: tuple[LeftOut, ...] = ()
     history: History | None
     target: Annotated[RealTargets | ClassTarget, Field(discriminator="kind")]
     sources: dict[str, Source]
+    width: Annotated[int, Field(ge=0)]
+    numbered: bool
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -183,8 +218,7 @@ class Preprocessing(Record):
         named = tuple(name for feature in self.features for name in feature.inputs)
         if self.history is None:
             return named
-        lags = range(1, self.history.lags + 1)
-        return (*named, *(f"{self.target_columns[0]}−{lag}" for lag in lags))
+        return (*named, *(f"{self.target_columns[0]}−{lag}" for lag in self.history.used))
 
     @property
     def plain_inputs(self) -> list[int]:
@@ -201,7 +235,7 @@ class Preprocessing(Record):
     def without_pieces(self) -> Self:
         """Return the same preprocessing with numbers standardised only."""
         features = tuple(
-            f.model_copy(update={"edges": ()}) if isinstance(f, NumberFeature) else f
+            f.model_copy(update={"edges": (), "centres": ()}) if isinstance(f, NumberFeature) else f
             for f in self.features
         )
         return self.model_copy(update={"features": features})
@@ -248,22 +282,16 @@ def value_text(value: str | float) -> str:
     return str(int(value)) if value == int(value) else repr(value)
 
 
-def match_columns(preprocessing: Preprocessing, header: Header) -> dict[str, str]:
-    """Return the name in another file of each training column that is in its header."""
-    names = dict(zip(sources_of(header), header.names, strict=True))
-    sources = preprocessing.sources.items()
-    return {name: names[source] for name, source in sources if source in names}
-
-
 def describe_columns(preprocessing: Preprocessing) -> list[str]:
     """Return lines on how the columns are encoded."""
     numbers = [f for f in preprocessing.features if isinstance(f, NumberFeature)]
     categories = [f for f in preprocessing.features if isinstance(f, CategoryFeature)]
     columns = {
-        "standardised": [f.name for f in numbers],
+        "standardised": [f.name for f in numbers if f.has_value],
         "missing values filled with the median and flagged": [
-            f.name for f in numbers if f.has_indicator
+            f.name for f in numbers if f.has_value and f.has_indicator
         ],
+        "only whether it is missing": [f.name for f in numbers if not f.has_value],
         "in pieces as well": [f"{f.name} ({len(f.edges) - 1})" for f in numbers if f.edges],
         "one-hot": [f"{f.name} ({len(f.categories)})" for f in categories if not f.rarer],
         "one-hot, the rarer categories as one": [
@@ -283,7 +311,7 @@ def sources_of(header: Header) -> list[Source]:
     """Return the columns of a header, repeated names told apart by their occurrence."""
     seen: Counter[str] = Counter()
     sources = []
-    for raw in header.raw:
-        sources.append(Source(raw=raw, occurrence=seen[raw]))
+    for position, raw in enumerate(header.raw):
+        sources.append(Source(raw=raw, occurrence=seen[raw], position=position))
         seen[raw] += 1
     return sources

@@ -8,6 +8,7 @@ from ml2021.data.preprocessing.records import (
     CategoryFeature,
     ClassTarget,
     Feature,
+    LeftOut,
     NumberFeature,
     Preprocessing,
     value_text,
@@ -19,18 +20,22 @@ def incompatibilities(own: Preprocessing, other: Preprocessing) -> list[str]:
     """Return what prevents `own`, fitted to the training rows here, from being replaced by `other`.
 
     Statistics may differ, and `other` may have more categories, classes and missing-value flags,
-    or an input for other categories.
+    features that are constant here, or an input for other categories.
     """
     found = []
     if own.task != other.task:
         found.append(f"the task is {own.task} here, but {other.task} there")
     features = {feature.name: feature for feature in own.features}
     others = {feature.name: feature for feature in other.features}
+    constant = {column.name: column for column in own.left_out}
     for some, rest, where in ((features, others, "here"), (others, features, "there")):
-        only = [name for name in some if name not in rest]
+        only = [name for name in some if name not in rest and name not in constant]
         found += [f"column '{echo(name)}' is a feature only {where}" for name in only]
     for name, feature in features.items():
         if name in others and (text := _feature_disagreement(feature, others[name])):
+            found.append(f"column '{echo(name)}' {text}")
+    for name, column in constant.items():
+        if name in others and (text := _constant_disagreement(column, others[name])):
             found.append(f"column '{echo(name)}' {text}")
     numbers, others_numbers = _numbers(own), _numbers(other)
     if numbers != others_numbers:
@@ -49,14 +54,23 @@ def reuse(own: Preprocessing, other: Preprocessing) -> Preprocessing:
     ranges and the output shape remain those of `own`.
     """
     ranges = {f.name: f.model_dump(include={"minimum", "maximum"}) for f in own.features}
+    for column in own.left_out:
+        is_number = isinstance(column.value, float)
+        ranges[column.name] = (
+            dict.fromkeys(("minimum", "maximum"), column.value) if is_number else {}
+        )
     features = tuple(f.model_copy(update=ranges[f.name]) for f in other.features)
+    names = {feature.name for feature in features}
+    left_out = tuple(column for column in own.left_out if column.name not in names)
     kept = own.target.model_dump(include={"label", "labels", "shape"})
     target = other.target.model_copy(update=kept)
     history = other.history
     if history is not None:
         assert own.history is not None
         history = history.model_copy(update={"order_by": own.history.order_by})
-    return own.model_copy(update={"features": features, "target": target, "history": history})
+    return own.model_copy(
+        update={"features": features, "left_out": left_out, "target": target, "history": history}
+    )
 
 
 def reuse_if_compatible(own: Preprocessing, other: Preprocessing) -> Preprocessing:
@@ -72,8 +86,10 @@ def _numbers(preprocessing: Preprocessing) -> str:
 
 def _feature_disagreement(own: Feature, other: Feature) -> str | None:
     if isinstance(own, NumberFeature) and isinstance(other, NumberFeature):
-        is_new = own.has_indicator and not other.has_indicator
-        return "has missing values here, but had none there" if is_new else None
+        if own.has_indicator and not other.has_indicator:
+            return "has missing values here, but had none there"
+        varies = own.has_value and not other.has_value
+        return "varies here, but was constant there" if varies else None
     if isinstance(own, CategoryFeature) and isinstance(other, CategoryFeature):
         if own.storage != other.storage:
             return f"holds {_STORED[own.storage]} here, but {_STORED[other.storage]} there"
@@ -83,6 +99,18 @@ def _feature_disagreement(own: Feature, other: Feature) -> str | None:
             return f"has categories that it did not have there: {_quoted(new)}"
         return None
     return f"is a {own.kind} here, but a {other.kind} there"
+
+
+def _constant_disagreement(own: LeftOut, other: Feature) -> str | None:
+    """Return what prevents a column without an input here from having that of `other`."""
+    if own.value is None:
+        is_new = isinstance(other, NumberFeature) and not other.has_indicator
+        return "has no value here, and had no missing ones there" if is_new else None
+    if isinstance(other, NumberFeature):
+        return "is text here, but a number there" if isinstance(own.value, str) else None
+    if other.rarer or own.value in other.categories:
+        return None
+    return f"has categories that it did not have there: {_quoted([own.value])}"
 
 
 def _target_disagreements(own: Preprocessing, other: Preprocessing) -> list[str]:

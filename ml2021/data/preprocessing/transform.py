@@ -98,7 +98,7 @@ def encode_splits(
     for rows, inputs in zip(splits, by_column, strict=True):
         if (history := preprocessing.history) is not None:
             assert series is not None
-            values = histories(series, rows, history.lags)
+            values = histories(series, rows, history.used)
             standardised = (values - history.mean) / history.scale
             _refuse_far(preprocessing.target_columns[0], values, standardised, history)
             inputs[start:-1] = standardised.T
@@ -133,14 +133,15 @@ def _encode_numbers(
         if values.min() < feature.minimum or values.max() > feature.maximum:
             outside = (values < feature.minimum) | (values > feature.maximum)
             count_outside += int(outside.sum())
-        standardised = (values - feature.mean) / feature.scale
-        _refuse_far(feature.name, values, standardised, feature)
-        inputs[0, start:stop] = standardised
+        if feature.has_value:
+            standardised = (values - feature.mean) / feature.scale
+            _refuse_far(feature.name, values, standardised, feature)
+            inputs[0, start:stop] = standardised
         if feature.has_indicator:
-            inputs[1, start:stop] = missing
+            inputs[int(feature.has_value), start:stop] = missing
         if feature.edges:
             pieces = len(feature.edges) - 1
-            inputs[-pieces:, start:stop] = encode_pieces(feature.edges, values)
+            inputs[-pieces:, start:stop] = encode_pieces(feature.edges, feature.centres, values)
     if count_missing:
         encoded.missing[feature.name] = count_missing
     if count_outside:

@@ -30,11 +30,10 @@ def bars(names: Sequence[str], values: NDArray[np.float64], axis: str) -> Figure
     return figure
 
 
-def lag_coefficients(values: NDArray[np.float64], series: str) -> Figure:
-    """Draw the coefficient (L,) of each earlier value of a series, the latest first."""
+def lag_coefficients(values: NDArray[np.float64], lags: Sequence[int], series: str) -> Figure:
+    """Draw the coefficient (L,) of each earlier value of a series; `lags` are steps back."""
     figure = style.new_figure()
     axes = figure.subplots()
-    lags = np.arange(1, len(values) + 1)
     colours = [style.PREDICTION if value >= 0 else style.VALIDATION for value in values]
     axes.bar(lags, values, 0.8, color=colours)
     axes.axhline(0, color=style.MUTED, linewidth=0.8)
@@ -92,6 +91,29 @@ def sum_of_parts(
     return figure
 
 
+def column_curve(
+    x: NDArray[np.float64],
+    line: NDArray[np.float64],
+    ramps: NDArray[np.float64],
+    edges: NDArray[np.float64],
+    labels: tuple[str, str],
+) -> Figure:
+    """Draw a curve over x (n,) and its terms: a line (n,) and ramps (K, n), one between edges."""
+    figure = style.new_figure(style.WIDTH, 0.85 * style.HEIGHT)
+    axes = figure.subplots()
+    axes.axhline(0, color=style.MUTED, linewidth=0.8)
+    axes.plot(x, ramps.T, color=style.BASELINE, linewidth=0.8, alpha=0.8)
+    axes.plot(x, line, color=style.MUTED, linestyle="--", linewidth=1.2, label="line")
+    axes.plot(x, line + ramps.sum(axis=0), color=style.PREDICTION, linewidth=2.2, label="sum")
+    axes.plot([], [], color=style.BASELINE, linewidth=0.8, label="hard sigmoids")
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.set_xticks(edges, minor=True)
+    axes.tick_params(axis="x", which="minor", length=5, color=style.MUTED)
+    axes.legend(fontsize=7.5)
+    style.label_axes(axes, *labels)
+    return figure
+
+
 def parts(
     x: NDArray[np.float64],
     constant: float,
@@ -135,14 +157,18 @@ def partial_dependence(
     mean: NDArray[np.float64],
     rows: NDArray[np.float64],
     seen: NDArray[np.float64],
+    edges: NDArray[np.float64],
     labels: tuple[str, str],
 ) -> Figure:
     """Draw the mean output (G,) over a column's values (G,), and the output of some rows (r, G).
 
-    `seen` are values of the column that occur in the data, drawn as ticks along the axis.
+    `seen` are values of the column that occur in the data, drawn as ticks along the axis; `edges`
+    those of its pieces, if it has any.
     """
     figure = style.new_figure(style.WIDTH, 0.85 * style.HEIGHT)
     axes = figure.subplots()
+    for edge in edges[(edges >= grid[0]) & (edges <= grid[-1])]:
+        axes.axvline(edge, color=style.MUTED, linestyle=":", linewidth=0.6, alpha=0.7)
     if len(rows):
         axes.plot(grid, rows.T, color=style.BASELINE, linewidth=0.6, alpha=0.5)
     axes.plot(grid, mean, color=style.PREDICTION, linewidth=2.2)

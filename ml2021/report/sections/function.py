@@ -52,11 +52,16 @@ def _linear(contents: ReportContents, found: Coefficients) -> list[Block]:
     is_class = isinstance(contents.preprocessing.target, ClassTarget)
     history = contents.preprocessing.history
     outputs = len(found.outputs)
+    unit = "log-odds" if is_class else contents.preprocessing.target_name
     blocks: list[Block] = []
     if outputs == 1:
         name = found.outputs[0]
         left = f"log-odds of {name}" if is_class else _quoted(name)
         blocks.append(Listing(f"{left} = {_formula(found)}"))
+    if len(columns_of(contents.preprocessing)) > 1:  # a single one is shown with the data
+        blocks += _column_curves(found, unit)
+    if not found.names:
+        return blocks
     order = np.argsort(-np.abs(found.effects).max(axis=1), kind="stable")
     if outputs > 1:
         kept = order[:_BARS]
@@ -64,28 +69,27 @@ def _linear(contents: ReportContents, found: Coefficients) -> list[Block]:
             found.effects[kept][:, :_LINES],
             [found.names[i] for i in kept],
             found.outputs[:_LINES],
-            "log-odds" if is_class else contents.preprocessing.target_name,
+            unit,
         )
         caption = "The effect of one standard deviation of each number, or of each category, on "
         caption += "the log-odds of each class." if is_class else "each target, in its own unit."
         caption += _strongest(len(kept), len(found.names), "inputs")
         return [*blocks, Picture("coefficients", figure, caption)]
     effects, weights = found.effects[:, 0], found.weights[:, 0]
-    if history is not None and history.lags > 2:
-        lags = weights[-history.lags :]
+    if history is not None and len(history.used) > 2:
+        lags = weights[-len(history.used) :]
         blocks.append(
             Picture(
                 "coefficients",
-                figures.lag_coefficients(lags, contents.preprocessing.target_name),
+                figures.lag_coefficients(lags, history.used, contents.preprocessing.target_name),
                 "The weight of each earlier value in the prediction; a step is a row.",
             )
         )
-        if len(found.names) == history.lags:
+        if len(found.names) == len(history.used):
             return blocks
     if len(found.names) == 1:  # the formula says it all
         return blocks
     kept = order[:_BARS]
-    unit = "log-odds" if is_class else contents.preprocessing.target_name
     figure = figures.bars(
         [found.names[i] for i in kept], effects[kept], f"effect of one std: {unit}"
     )
@@ -106,9 +110,37 @@ def _linear(contents: ReportContents, found: Coefficients) -> list[Block]:
     return blocks
 
 
+def _column_curves(found: Coefficients, unit: str) -> list[Block]:
+    """Return a picture of each column in pieces: what it adds to the output."""
+    spans = [np.ptp(curve.total, axis=0) for curve in found.curves]
+    order = np.argsort([-span.max() for span in spans], kind="stable")
+    blocks: list[Block] = []
+    for rank, place in enumerate(order[:_CURVES], start=1):
+        curve, output = found.curves[place], int(spans[place].argmax())
+        name = curve.column.name
+        figure = figures.column_curve(
+            curve.x,
+            curve.line[:, output],
+            curve.ramps[:, :, output],
+            np.array(curve.column.edges),
+            (name, f"added to {found.outputs[output] if len(found.outputs) > 1 else unit}"),
+        )
+        caption = f"What {name} adds to the output, compared with its mean: a line and "
+        caption += f"{len(curve.ramps)} hard sigmoids, one between each two edges (ticks)."
+        if len(found.outputs) > 1:
+            caption += f" Of {len(found.outputs)} outputs, the one that it changes most."
+        if rank == 1:
+            caption += _strongest(min(_CURVES, len(order)), len(order), "columns")
+        blocks.append(Picture(f"column_{rank}", figure, caption))
+    return blocks
+
+
 def _formula(found: Coefficients) -> str:
     order = np.argsort(-np.abs(found.effects[:, 0]), kind="stable")
     text = number(found.constants[0])
+    text += "".join(f" + f({echo(curve.column.name)})" for curve in found.curves[:_TERMS])
+    if (more := len(found.curves) - _TERMS) > 0:
+        text += f" + {plural(more, 'more curve')}"
     for index in order[:_TERMS]:
         weight = float(found.weights[index, 0])
         sign = "−" if weight < 0 else "+"
@@ -188,6 +220,9 @@ def _terms_picture(contents: ReportContents, found: Terms, labels: tuple[str, st
     if layers > 1:
         inside = f"c·{activation}(…)"
     names = [inside if len(found.curves) == 1 else f"unit {i + 1}" for i in largest]
+    if layers == 0:
+        names = [f"piece {i}" if i else inside for i in largest]
+        inside = "term: w·x and its pieces, which are hard sigmoids" if names[1:] else inside
     caption = (
         f"The terms of the function: the constant and each {inside}. Their sum is the function."
     )
@@ -254,9 +289,10 @@ def _dependence(
             caption = f"The mean prediction if every row had this value of {column.name}."
         else:
             figure = figures.partial_dependence(
-                found.grid, found.mean, found.rows, found.seen, labels
+                found.grid, found.mean, found.rows, found.seen, np.array(column.edges), labels
             )
             caption = f"The mean prediction if every row had this value of {column.name}. Thin "
             caption += "lines: single rows."
+            caption += " Dotted: the edges of its pieces." if column.edges else ""
         blocks.append(Picture(f"dependence_{rank}", figure, caption))
     return blocks

@@ -200,10 +200,12 @@ def _scale(model: TrainedModel, parameter: Parameter) -> "Scale | None":
         return Scale(f"{label} with every column at its mean", rise, mean)
     name = preprocessing.inputs[parameter.input]
     for feature in preprocessing.features:
-        if isinstance(feature, NumberFeature) and feature.name == name and not feature.edges:
+        if not isinstance(feature, NumberFeature) or feature.edges or not feature.has_value:
+            continue
+        if feature.name == name:
             return Scale(f"{label} per {name}", rise / feature.scale, 0.0)
     history = preprocessing.history
-    if history is not None and parameter.input >= len(preprocessing.inputs) - history.lags:
+    if history is not None and parameter.input >= len(preprocessing.inputs) - len(history.used):
         return Scale(f"{label} per {name}", rise / history.scale, 0.0)
     return None
 

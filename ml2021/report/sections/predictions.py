@@ -9,7 +9,7 @@ from ml2021.data.preprocessing.records import ClassTarget, RealTargets
 from ml2021.data.samples import evenly_spaced
 from ml2021.evaluation.metrics import confusion_matrix
 from ml2021.formatting import echo, number, plural
-from ml2021.inspection.features import InspectedColumn, column_text, columns_of, image_shape
+from ml2021.inspection.features import InspectedColumn, column_text, image_shape, images
 from ml2021.inspection.rows import InspectedRows
 from ml2021.report.contents import ReportContents
 from ml2021.report.figures import predictions as figures
@@ -287,8 +287,8 @@ def worst_rows_section(
     names = ["row"] + ([echo(rows.when_name)] if rows.when is not None else [])
     names += [*headings, *(echo(column.name) for column in shown)]
     blocks: list[Block] = []
-    if (shape := image_shape(contents.preprocessing)) is not None:
-        blocks.append(_gallery(contents, rows, order, shape))
+    if image_shape(contents.preprocessing) is not None:
+        blocks.append(_gallery(contents, rows, order))
     blocks.append(Table(names, lines))
     if total > len(shown):
         blocks.append(
@@ -303,14 +303,10 @@ def worst_rows_section(
     )
 
 
-def _gallery(
-    contents: ReportContents, rows: InspectedRows, order: NDArray[np.int64], shape: tuple[int, int]
-) -> Picture:
+def _gallery(contents: ReportContents, rows: InspectedRows, order: NDArray[np.int64]) -> Picture:
     """Return the rows as images."""
     target = contents.preprocessing.target
-    pixels = columns_of(contents.preprocessing)
-    values = rows.inputs[order, : len(pixels)].astype(np.float64)
-    values = np.array([c.mean for c in pixels]) + np.array([c.scale for c in pixels]) * values
+    values = images(contents.preprocessing, rows.inputs[order])
     names = [f"row {rows.places[index] + 1:,}" for index in order]
     caption = "These rows as images, largest error first"
     if isinstance(target, ClassTarget):
@@ -322,7 +318,7 @@ def _gallery(
             for t, p in zip(true, predicted, strict=True)
         ]
         caption += '. Titles: the true class and, after "not", a wrong prediction'
-    figure = gallery(values.reshape(-1, *shape), names, "pixel values")
+    figure = gallery(values, names, "pixel values")
     return Picture("worst_rows", figure, f"{caption}.", wide=True)
 
 

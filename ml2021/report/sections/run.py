@@ -45,7 +45,7 @@ def setup_section(contents: ReportContents) -> Section:
         headings = ("column", "preprocessing", "minimum", "maximum", "mean", "std")
         blocks.append(Table(headings, columns, caption=caption, folded="The columns in detail"))
     if contents.notes:
-        blocks.append(Items([*contents.notes[:_MOST_LISTED]]))
+        blocks.append(Items([*contents.notes]))
     if contents.no_rows:
         blocks.append(
             Text(
@@ -67,8 +67,10 @@ def _column_rows(contents: ReportContents) -> list[list[str]]:
     for feature in contents.preprocessing.features[:_MOST_LISTED]:
         match feature:
             case NumberFeature():
-                what = "standardised"
-                if feature.has_indicator:
+                what = "standardised" if feature.has_value else "only whether it is missing"
+                if feature.edges:
+                    what += f", and in {len(feature.edges) - 1} pieces"
+                if feature.has_value and feature.has_indicator:
                     what += f"; missing values become {number(feature.fill)}, with an indicator"
                 span = (feature.minimum, feature.maximum, feature.mean, feature.scale)
                 rows.append([echo(feature.name), what, *map(number, span)])

@@ -1,0 +1,86 @@
+"""Presets fill what a config leaves unset, by the number of rows, and nothing else."""
+
+import pytest
+
+from ml2021.config import schema
+from ml2021.config.loading import load_config_text
+from ml2021.data.presets import fill_preset
+
+ROWS = [20, 300, 1_000, 3_000, 10_000, 15_000, 25_000, 39_999]
+
+
+def config_of(*lines: str, task: schema.Task = "regression") -> schema.Config:
+    text = "\n".join(["data: {path: t.csv, target: y}", *lines])
+    config = load_config_text(text, "c.yaml").config
+    loss = schema.CrossEntropy() if task == "classification" else schema.Mse()
+    return config.model_copy(update={"task": task, "loss": loss})
+
+
+def work(config: schema.Config) -> int:
+    """Return how many epochs all networks are trained for, at most."""
+    train = config.train
+    return train.epochs * train.members * (2 if train.refit else 1)
+
+
+def test_fast_is_the_schema_and_so_is_the_default_from_40_000_rows() -> None:
+    fast = config_of("preset: fast")
+    assert fill_preset(fast, 100) == fast
+    assert fill_preset(config_of("preset: default"), 40_000) == config_of("preset: default")
+
+
+def test_the_default_falls_smoothly_to_fast() -> None:
+    found = [fill_preset(config_of("preset: default"), rows) for rows in ROWS]
+    assert [config.train.members for config in found] == [5, 5, 5, 4, 3, 2, 2, 1]
+    assert list(map(work, found)) == [2000, 2000, 1250, 480, 180, 144, 172, 100]
+    assert all(isinstance(config.data.numbers, schema.Auto) for config in found)
+    assert [config.train.refit for config in found] == [rows <= 5_000 for rows in ROWS]
+
+
+@pytest.mark.parametrize("preset", ["default", "best"])
+def test_a_key_that_is_set_stays(preset: str) -> None:
+    lines = (
+        f"preset: {preset}",
+        "train: {epochs: 7, members: 1, early_stopping: null, refit: false, calibrate: false}",
+        "optimizer: {type: adamw, lr: 0.1}",
+    )
+    config = config_of(*lines, task="classification")
+    filled = fill_preset(config, 500)
+    assert filled.train == config.train
+    assert filled.optimizer == config.optimizer
+    # A resolved config has every key, so that resolving it again changes nothing.
+    again = schema.Config.model_validate(filled.model_dump())
+    assert fill_preset(again, 10_000) == again
+
+
+@pytest.mark.parametrize(
+    "lines", [("model: linear",), ("data: {path: t.csv, target: y, lags: 3}",)]
+)
+def test_other_models_and_series_stay_single_networks(lines: tuple[str, ...]) -> None:
+    text = "\n".join(["preset: best", *lines])
+    if not any(line.startswith("data") for line in lines):
+        text += "\ndata: {path: t.csv, target: y}"
+    config = load_config_text(text, "c.yaml").config
+    assert fill_preset(config, 500) == config
+
+
+@pytest.mark.parametrize("preset", ["fast", "default", "best"])
+def test_sums_of_sigmoids_have_a_rate_of_their_own(preset: str) -> None:
+    config = config_of(f"preset: {preset}", "model: sigmoid_sum")
+    filled = fill_preset(config, 500)
+    assert filled.optimizer.lr == 0.005
+    assert filled.train == config.train
+    set_ = config_of(f"preset: {preset}", "model: sigmoid_sum", "optimizer: {lr: 0.1}")
+    assert fill_preset(set_, 500) == set_
+    sgd = config_of("model: sigmoid_sum", "optimizer: sgd")
+    assert fill_preset(sgd, 500) == sgd
+
+
+def test_what_fits_the_task_and_the_split() -> None:
+    regression = fill_preset(config_of("preset: default"), 500)
+    classes = fill_preset(config_of("preset: default", task="classification"), 500)
+    assert not regression.train.calibrate
+    assert classes.train.calibrate
+    full = fill_preset(config_of("preset: default", "train: {batch_size: full}"), 500)
+    assert full.train.epochs == schema.Train().epochs
+    sgd = fill_preset(config_of("preset: default", "optimizer: sgd"), 500)
+    assert sgd.optimizer == schema.Sgd()
