@@ -26,7 +26,6 @@ ColumnType = Literal["number", "category"]
 _FEW_CLASSES = 20
 _FEWEST_PIXELS = 16
 _NUMBERED = re.compile(r"(.*?)\d+")
-_NUMBER = r"\s*[+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][+-]?\d+)?\s*"
 
 
 @dataclass(frozen=True)
@@ -78,12 +77,6 @@ def infer_column_types(
     for feature in features:
         if feature.type == "category" and not is_number(column := frame[feature.name]):
             notes += notes_on_labels(feature.name, column.dropna().unique(), "categories")
-    for name in selection.features:
-        if count := _numbers_in_text(frame[name]):
-            notes.append(
-                f"{echo(name)} is treated as text although {count} of {frame[name].count()} values "
-                "are numbers; if the rest mean missing, list them in data.missing"
-            )
     if counters := [f.name for f in features if f.type == "number" and _counts(frame[f.name])]:
         looks = "looks like a row number" if len(counters) == 1 else "look like row numbers"
         notes.append(f"{listed(counters)} {looks}; list identifiers in data.exclude")
@@ -115,15 +108,6 @@ def _feature_type(column: "pd.Series", max_categories: int) -> tuple[ColumnType 
     if why := why_identifiers(present, max_categories):
         return None, why
     return "category", ""
-
-
-def _numbers_in_text(column: "pd.Series") -> int:
-    """Return the number of cells of a text column that are numbers; 0 if fewer than half."""
-    if is_number(column):
-        return 0
-    present = column.dropna()
-    count = int(present.str.fullmatch(_NUMBER).sum())
-    return count if count >= 0.5 * len(present) else 0
 
 
 def _pixel_groups(frame: "pd.DataFrame", names: Sequence[str]) -> dict[str, str]:

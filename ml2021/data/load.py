@@ -15,6 +15,7 @@ from ml2021.data.column_types import infer_column_types
 from ml2021.data.csv.scan import Header
 from ml2021.data.folds import split_rows_in_folds
 from ml2021.data.groups import note_on_both, note_on_groups
+from ml2021.data.labels import notes_on_numbers
 from ml2021.data.new_table import read_new_table
 from ml2021.data.preprocessing.fit import fit_preprocessing
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, describe_columns
@@ -24,7 +25,7 @@ from ml2021.data.resolve import LocatedConfig, check_columns, resolve_config, ta
 from ml2021.data.samples import FittedTable, Folds, Samples
 from ml2021.data.series import in_series_order, notes_on_order, usable_rows
 from ml2021.data.splits import Split, split_rows, without_unseen
-from ml2021.data.tables import Rows, read_header, read_table
+from ml2021.data.tables import Rows, Table, read_header, read_table
 from ml2021.errors import DataError
 from ml2021.formatting import bulleted, echo, listed, plural
 
@@ -76,8 +77,9 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
     Raises ConfigError for column names that the file does not have, DataError for its contents.
     """
     header, selection = check_columns(loaded)
-    frame, file_order, data_sha256 = _read_in_order(loaded.config.data, selection.used)
+    frame, file_order, read = _read_in_order(loaded.config.data, selection.used)
     task, lags = loaded.config.task, loaded.config.data.lags
+    number_notes = notes_on_numbers(read.writings, selection.features, selection.targets, task)
     most = loaded.config.data.max_categories
     types = infer_column_types(frame, selection, task=task, lags=lags, max_categories=most)
     config = resolve_config(loaded, types.task)
@@ -91,6 +93,8 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
     fold_splits, fold_notes = split_rows_in_folds(config, frame, selection, rows)
     notes = [
         *_notes_on_names(header),
+        *read.notes,
+        *number_notes,
         *types.notes,
         *notes_on_order(frame, selection, config.data),
         *fit_notes,
@@ -128,7 +132,7 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
         preprocessing=preprocessing,
         split=split,
         data_path=Path(config.data.path),
-        data_sha256=data_sha256,
+        data_sha256=read.sha256,
         test_sha256=test_sha256,
         notes=tuple(notes),
         unused=tuple(name for name in header.names if name not in used),
@@ -178,13 +182,17 @@ def with_config(data: TrainingData, loaded: LocatedConfig) -> TrainingData:
     return replace(data, config=config)
 
 
-def _read_in_order(data: schema.Data, columns: tuple[str, ...]) -> tuple["pd.DataFrame", Rows, str]:
-    """Return the rows in series order, the file order (`in_series_order`), and the file's SHA-256.
+def _read_in_order(
+    data: schema.Data, columns: tuple[str, ...]
+) -> tuple["pd.DataFrame", Rows, Table]:
+    """Return the rows in series order, the file order (`in_series_order`), and the table as read.
 
-    The table as read is released here, which order_by would otherwise keep beside the sorted one.
+    Its rows are released here, which order_by would otherwise keep beside the sorted ones.
     """
     table = read_table(Path(data.path), table_format_of(data), columns=columns)
-    return *in_series_order(table.frame, data.order_by), table.sha256
+    return *in_series_order(table.frame, data.order_by), replace(
+        table, frame=table.frame[:0].copy()
+    )
 
 
 def _read_test_file(

@@ -68,10 +68,10 @@ def explain_first_line(record: Record, data: bytes, format: "TableFormat") -> st
     lines = data[record.start : record.start + (1 << 16)].splitlines()[:_MOST_COMMENTS]
     if found := _SEPARATOR_LINE.fullmatch(lines[0]):
         shown = "\\t" if found[1] == b"\t" else found[1].decode()
-        remedy = format.skipping(record.line, record.line)
-        if shown != format.separator:
-            separator = f'"{shown}"'
-            remedy += f"; {format.setting(separator=separator)}"
+        keys: dict[str, str | None] = {"separator": f'"{shown}"'}
+        if shown == format.separator or (shown, format.separator) == ("\\t", "\t"):
+            keys = {}
+        remedy = format.skipping(record.line, record.line, **keys)
         return f"'sep={shown}' tells Excel the separator, it is no header; {remedy}"
     mark = format.separator.encode()
     comment = _COMMENT.match(lines[0])
@@ -116,7 +116,7 @@ def explain_width(
         if len(alike) <= len(following):
             remedy = "remove it"
         return (
-            f"{fields}, but line {first.line} has {len(first.fields)}: this one ends with '{mark}', "
+            f"{fields}, but line {first.line} has {len(first.fields)}: it ends with '{mark}', "
             f"so {what} neither a name nor a value; {remedy}"
         )
     if extra < 0 and _are_empty(first.fields[extra:]) and len(first.fields) + extra > 1:
@@ -145,8 +145,8 @@ def explain_nameless(
         count = len(first.fields) - names
         what = f"column {names + 1} has" if count == 1 else f"the last {count} columns have"
         return (
-            f"every row ends with '{mark}': {what} neither a name nor values; remove the "
-            f"'{mark}', or give {'it a name' if count == 1 else 'them names'} here"
+            f"every row ends with '{mark}': {what} neither a name nor values; remove it "
+            f"from all lines, or give {'it a name' if count == 1 else 'them names'} here"
         )
     if 2 * names <= len(first.fields) and following and _is_header(following[0]):
         skip = format.skipping(1, following[0].line - 1)

@@ -281,13 +281,13 @@ class TableFormat:
         """What counts as a number and as missing."""
         return CellRules(self.decimal, self.missing, self.thousands)
 
-    def skipping(self, first: int, last: int) -> str:
-        """Return the remedy that lines be skipped, too."""
+    def skipping(self, first: int, last: int, **keys: str | None) -> str:
+        """Return the remedy that lines be skipped, too, and other keys be set."""
         before = self.skip_rows
         skipped = range(1, before + 1) if isinstance(before, int) else before
         lines = sorted({*skipped, *range(first, last + 1)})
         is_start = lines == list(range(1, len(lines) + 1))
-        return self.setting(skip_rows=str(len(lines) if is_start else lines))
+        return self.setting(skip_rows=str(len(lines) if is_start else lines), **keys)
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,14 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Literal, NamedTuple
 
 from ml2021.formatting import echo
 
 NOT_FINITE = re.compile(r"\s*[+-]?(?:inf(?:inity)?|nan)\s*", re.ASCII | re.IGNORECASE)
 _FEW = 20  # distinct numbers; more are no categories
+_LISTED = 3  # other texts
 _LEAST = 5  # distinct numbers beside one word, which are then worth a word to the user
 
 _MEANS_MISSING = re.compile(
@@ -204,7 +206,7 @@ class Writing:
     kind: `numbers`, plain ones and words; `marks`, numbers whose marks a key of the config reads;
     `decorated`, numbers that have to be rewritten; `mixed`, numbers and cells of which the user has
     to say what they mean; `text`. share: of the filled cells, those that are numbers. distinct: how
-    many different numbers. words: what looks missing, or is the only other text, with its count.
+    many different numbers. words: what looks missing, and a few other texts, with their counts.
     oddities: what the numbers are written with, the most frequent first; example: such a cell, and
     plain: the same number as it should be written. thousands, decimal: their marks beside those of
     the config, or "". is_unsure: the thousands mark may as well mark decimals. remedy: what to do,
@@ -291,7 +293,7 @@ def recognise(
         share=numbers / max(1, total),
         distinct=len(plain) + len(odd),
         is_varied=_are_many(len(plain) + len(odd), numbers),
-        words=words | (rest if len(rest) == 1 else {}),
+        words=words | dict(islice(rest.items(), _LISTED)),
     )
 
 
