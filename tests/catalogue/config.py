@@ -179,6 +179,8 @@ TEXTS: dict[int, dict[str, str]] = {
         "data: {path: train.csv, target: y, group_by: y}": "1:46: column 'y' is both a target and "
         "the group; choose another column",
         "data: {path: a, target: y, decimal: ','}": f"1:37: {BOTH.format(',')}",
+        "data: {path: a, target: y, thousands: .}": "1:39: data.thousands and data.decimal are both "
+        "'.'; change one of them",
         "data: {path: a, target: y, separator: .}": f"1:39: {BOTH.format('.')}",
         "data: {path: a, target: y, split: {test: 0.95}}": "1:42: data.split.validation 0.1 and "
         "data.split.test 0.95 leave no rows to train on; make their sum less than 1",

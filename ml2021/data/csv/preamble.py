@@ -144,9 +144,10 @@ def explain_nameless(
     if is_at_end and names > 1 and all(_are_empty(r.fields[names:]) for r in following):
         count = len(first.fields) - names
         what = f"column {names + 1} has" if count == 1 else f"the last {count} columns have"
+        it = "it a name" if count == 1 else "them names"
         return (
-            f"every row ends with '{mark}': {what} neither a name nor values; remove it "
-            f"from all lines, or give {'it a name' if count == 1 else 'them names'} here"
+            f"every row ends with '{mark}': {what} neither a name nor values; remove the '{mark}' "
+            f"at the end of each line, or give {it} here"
         )
     if 2 * names <= len(first.fields) and following and _is_header(following[0]):
         skip = format.skipping(1, following[0].line - 1)
