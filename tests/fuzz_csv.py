@@ -110,6 +110,7 @@ def reference(text: str, format: TableFormat) -> dict[str, Column] | Refusal:
 def _column(cells: Sequence[str], rules: Rules) -> tuple[Column, list[int]]:
     """Return a column's values and the rows of its first invalid cells."""
     gone = [rules.is_missing(cell) for cell in cells]
+    first = [cells.index(cell) for cell in cells]
     filled = [cell for cell, is_gone in zip(cells, gone, strict=True) if not is_gone and cell]
     meant = [c for c in filled if rules.number(c) is not None or NOT_FINITE.fullmatch(c)]
     as_text: Column = [None if g else c for c, g in zip(cells, gone, strict=True)]

@@ -278,7 +278,7 @@ def _no_line_count() -> None:
             keep_default_na=False,
         )
         names = tuple(map(str, frame))
-        return Table(Header(path, names, names), frame, "", {}, ())
+        return Table(Header(path, names, names), frame, "")
 
     put(read_table, broken)
 

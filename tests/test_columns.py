@@ -136,7 +136,7 @@ def types_of(
     selection, problems = select(header_of(*columns), target=target)
     assert not problems
     return infer_column_types(
-        frame_of(columns), selection, task=task, lags=lags, max_categories=100
+        frame_of(columns), selection, task=task, lags=lags, max_categories=100, dates=[]
     )
 
 
@@ -147,8 +147,8 @@ SERIES = [((i * 37) % 101) / 4 for i in range(ROWS)]
 def test_types_of_numbers_and_text() -> None:
     columns: dict[str, tuple[str, list[Cell]]] = {
         "number": ("number", [i % 3 for i in range(ROWS)]),
-        "two": ("category", [i % 2 for i in range(ROWS)]),
-        "two with gaps": ("category", [None if i % 5 == 0 else i % 2 * 2.5 for i in range(ROWS)]),
+        "two": ("number", [i % 2 for i in range(ROWS)]),
+        "two with gaps": ("number", [None if i % 5 == 0 else i % 2 * 2.5 for i in range(ROWS)]),
         "one": ("number", [7] * ROWS),
         "text": ("category", ["abc"[i % 3] for i in range(ROWS)]),
         "boolean": ("category", [str(i % 2 == 0) for i in range(ROWS)]),
@@ -224,7 +224,7 @@ def test_a_column_that_counts_the_rows_is_kept_with_a_note() -> None:
     assert note.startswith("id looks like a row number")
 
 
-def pixels(count: int, top: float, stem: str = "p") -> dict[str, list[Cell]]:
+def pixels(count: int, top: float, stem: str = "px") -> dict[str, list[Cell]]:
     rows = np.random.default_rng(1).integers(0, 256, (ROWS, count)) * (top / 255)
     whole = top == 255
     return {f"{stem}{j}": [int(v) if whole else float(v) for v in rows[:, j]] for j in range(count)}
@@ -237,30 +237,30 @@ def groups(columns: Mapping[str, Sequence[Cell]]) -> set[str | None]:
 @pytest.mark.parametrize("top", [255, 1.0])
 def test_sixteen_columns_of_numbers_from_one_stem_are_pixels(top: float) -> None:
     found = types_of({**pixels(16, top), "weight": SERIES[::-1]})
-    assert [f.group for f in found.features] == ["p"] * 16 + [None]
+    assert [f.group for f in found.features] == ["px"] * 16 + [None]
     (note,) = found.notes
-    assert note.startswith("p* are treated as pixels")
+    assert note.startswith("px* are treated as pixels")
 
 
 def test_what_is_no_image_gets_no_group() -> None:
     assert groups(pixels(15, 255)) == {None}
     assert groups(pixels(16, 254)) == {None}  # not whole numbers
-    assert groups({**pixels(15, 255), "p15": [-1] * ROWS}) == {None}
-    assert groups({**pixels(15, 255), "p15": [256] * ROWS}) == {None}
+    assert groups({**pixels(15, 255), "px15": [-1] * ROWS}) == {None}
+    assert groups({**pixels(15, 255), "px15": [256] * ROWS}) == {None}
     assert groups({**pixels(15, 255), "q15": SERIES}) == {None}
     one_hot: dict[str, list[Cell]] = {
-        f"p{j}": [int(i % 16 == j) for i in range(ROWS)] for j in range(16)
+        f"px{j}": [int(i % 16 == j) for i in range(ROWS)] for j in range(16)
     }
-    assert groups(one_hot) == set()
+    assert groups(one_hot) == {None}
 
 
 def test_pixels_may_lack_values_and_be_two_valued_one_by_one() -> None:
     columns = pixels(16, 255)
-    columns["p3"] = [0 if i % 2 else 255 for i in range(ROWS)]
-    columns["p4"] = [None, *columns["p4"][1:]]
-    columns["p5"] = [None] * ROWS
+    columns["px3"] = [0 if i % 2 else 255 for i in range(ROWS)]
+    columns["px4"] = [None, *columns["px4"][1:]]
+    columns["px5"] = [None] * ROWS
     found = types_of(columns)
-    assert [(f.type, f.group) for f in found.features] == [("number", "p")] * 16
+    assert [(f.type, f.group) for f in found.features] == [("number", "px")] * 16
 
 
 FEATURE: dict[str, list[Cell]] = {"x": [float(i * i) for i in range(ROWS)]}

@@ -218,15 +218,15 @@ def test_a_fold_of_a_pack_is_the_run_alone_on_its_rows(runs: Path) -> None:
         )
     )
     assert alone.batches(len(folds[0].train)) * 75 >= 200
-    pack = stack_folds(folds, [fold.train for fold in folds], members=1)
-    held = stack_folds(folds, [fold.validation for fold in folds], members=1)
+    pack = stack_folds(data.config, folds, "train", members=1)
+    held = stack_folds(data.config, folds, "validation", members=1)
     together = alone.__class__(**{**vars(alone), "seeds": alone.seeds * 2})
     state = start(network, together, len(pack), double(pack).inputs)
     for _ in fit_members(network, together, state, double(pack), double(held)):
         pass
     for member, fold in enumerate(folds):
-        train = double(to_dataset(fold.preprocessing, fold.train))
-        validation = double(to_dataset(fold.preprocessing, fold.validation))
+        train = double(to_dataset(fold.preprocessing, fold.train, None))
+        validation = double(to_dataset(fold.preprocessing, fold.validation, None))
         one = start(network, alone, len(train), train.inputs)
         for _ in fit_members(network, alone, one, train, validation):
             pass

@@ -12,7 +12,7 @@ from ml2021.evaluation.scoring import Evaluation
 from ml2021.evaluation.verdict import Judgement, Metric, Verdict
 from ml2021.inspection import evidence as evidences
 from ml2021.inspection.diagnosis import Finding, diagnose, next_command
-from ml2021.inspection.evidence import Evidence, difficulty_ratio
+from ml2021.inspection.evidence import EarlyBest, Evidence, difficulty_ratio
 from ml2021.runs.metrics_csv import History
 from tests.tables import load, write_csv
 
@@ -73,9 +73,12 @@ def given(
     is_rising: bool = False,
     inputs: int = 50,
     split: str = "sequential",
+    early: EarlyBest | None = None,
 ) -> Evidence:
     """Return the evidence of these scores on 400 training rows and `rows` others."""
     data = f"data: {{path: t.csv, target: y, split: {{method: {split}}}}}\n"
+    if "preset" not in text:
+        text += "preset: best\n"
     config = load_config_text(data + text, "c.yaml").config
     assert config.loss is not None
     metric: Metric = "mae" if config.loss.type == "mae" else "accuracy"
@@ -83,10 +86,14 @@ def given(
     for name, errors in (("validation", validation), ("test", test)):
         if errors is not None:
             evaluations[name] = evaluation_of(metric, errors, rows)
-    return Evidence(config, metric, evaluations, inputs, 1234, 17, lowest, is_falling, is_rising)
+    return Evidence(
+        config, metric, evaluations, inputs, 1234, 17, lowest, is_falling, is_rising, early
+    )
 
 
 MEMBERS = "train.members=5"
+MEMORISING = EarlyBest(2, 22, training=(0.6, 0.2), validation=(0.7, 0.9))
+JUMPING = EarlyBest(1, 21, training=(0.6, 0.62), validation=(0.7, 0.9))
 
 CASES: dict[str, tuple[Evidence, tuple[Finding, str, str]]] = {
     "least squares has a lower training loss": (
@@ -131,11 +138,11 @@ CASES: dict[str, tuple[Evidence, tuple[Finding, str, str]]] = {
     ),
     "nor a mismatch, if they were drawn at random": (
         given(RELU, (20, 90, 50), (31, 140, 80), split="random"),
-        ("fine", "least squares goes from 50.00 to 80.00", "model.widths=[80, 40]"),
+        ("fine", "least squares goes from 50.00 to 80.00", MEMBERS),
     ),
     "nor are test rows that were drawn at random": (
         given(RELU, (20, 90, 50), (21, 90, 50), (40, 90, 50), split="stratified"),
-        ("fine", "21.00 on the validation rows", "model.widths=[80, 40]"),
+        ("fine", "21.00 on the validation rows", MEMBERS),
     ),
     "nor are rows that are harder for least squares, which has few inputs": (
         given(RELU, (20, 90, 50), (31, 90, 80), inputs=39),
@@ -147,7 +154,7 @@ CASES: dict[str, tuple[Evidence, tuple[Finding, str, str]]] = {
     ),
     "a gap that chance explains": (
         given(RELU, (20, 90, 50), (26, 90, 50), rows=25),
-        ("fine", "26.00", "model.widths=[80, 40]"),
+        ("fine", "26.00", MEMBERS),
     ),
     "the same gap over more rows": (
         given(RELU, (20, 90, 50), (26, 90, 50), rows=2_500),
@@ -169,9 +176,29 @@ CASES: dict[str, tuple[Evidence, tuple[Finding, str, str]]] = {
         given(RELU, (80, 90, 50), test=(81, 90, 50), is_rising=True),
         ("optimisation", "learning rate is too high", "optimizer.lr=0.0002"),
     ),
+    "the best epoch was at the start, and the training loss fell on": (
+        given(RELU, (20, 90, 50), (21, 90, 50), early=MEMORISING),
+        ("overfitting", "the best epoch was 2 of 22; after it the training loss", MEMBERS),
+    ),
+    "the best epoch was at the start, and nothing fell after it": (
+        given(RELU, (48, 90, 50), test=(51, 90, 50), rows=64, early=JUMPING),
+        ("optimisation", "learning rate is probably too high", "optimizer.lr=0.00067"),
+    ),
+    "no better than a line, at a best epoch at the start": (
+        given(CLASSES, (0.80, 0.5, 0.9), test=(0.80, 0.5, 0.9), early=MEMORISING),
+        ("overfitting", "the best epoch was 2 of 22", MEMBERS),
+    ),
+    "a gap that the baselines share in part": (
+        given(RELU, (20, 90, 50), (23, 99, 54), rows=400, inputs=30),
+        ("inconclusive", "the baselines do not show", ""),
+    ),
+    "the same gap on rows drawn at random": (
+        given(RELU, (20, 90, 50), (23, 99, 54), rows=400, inputs=30, split="random"),
+        ("fine", "23.00 on the validation rows", MEMBERS),
+    ),
     "the last epoch is the best": (
         given(RELU, (20, 90, 50), (21, 90, 50), is_falling=True),
-        ("fine", "last epoch", "train.epochs=200"),
+        ("fine", "last epoch", MEMBERS),
     ),
     "validation rows unlike the test rows": (
         given(RELU, (20, 90, 50), (21, 90, 50), (40, 90, 50)),
@@ -197,9 +224,25 @@ CASES: dict[str, tuple[Evidence, tuple[Finding, str, str]]] = {
         given(CLASSES, (1.0, 0.5, 0.8), (0.9, 0.5, 0.8)),
         ("overfitting", "accuracy is 1.000 on the training rows and 0.9000", MEMBERS),
     ),
+    "fine, and as thorough as it gets": (
+        given(RELU + "train: {members: 5}\n", (20, 90, 50), (21, 90, 50)),
+        ("fine", "21.00 on the validation rows", "model.widths=[80, 40]"),
+    ),
+    "the last epoch is the best of an ensemble": (
+        given(RELU + "train: {members: 5}\n", (20, 90, 50), (21, 90, 50), is_falling=True),
+        ("fine", "last epoch", "train.epochs=200"),
+    ),
+    "fine, with the default preset": (
+        given(RELU + "preset: default\n", (20, 90, 50), (21, 90, 50)),
+        ("fine", "a more thorough preset (best)", "preset=best"),
+    ),
+    "overfitting, with the fast preset": (
+        given(RELU + "preset: fast\n", (10, 90, 50), (40, 90, 51)),
+        ("overfitting", "a more thorough preset (default)", "preset=default"),
+    ),
     "classes all right": (
         given(CLASSES, (0.97, 0.5, 0.8), (0.965, 0.5, 0.8)),
-        ("fine", "0.9650", "model.widths=[200, 200]"),
+        ("fine", "0.9650", MEMBERS),
     ),
 }
 
@@ -266,3 +309,24 @@ def test_a_loss_that_ends_higher_than_it_began_is_rising(
     history = History(epochs, np.array(losses, np.float64), None, np.ones(len(losses)))
     found = evidences.evidence_of(data.config, data.preprocessing, {}, history, 2)
     assert found.is_rising == is_rising
+
+
+@pytest.mark.parametrize(
+    ("training", "validation", "expected"),
+    [
+        ([9, 5, *[4 - i / 10 for i in range(20)]], [8, 4, *[5 + i / 10 for i in range(20)]], True),
+        ([9, 5, *[5] * 20], [8, 4, *[4.01] * 20], False),  # it has arrived
+        ([9, 5, *[4] * 20], [8, 7, *[6 - i / 10 for i in range(20)]], False),
+        ([9, 5, *[4] * 20], None, False),
+    ],
+)
+def test_a_best_epoch_at_the_very_start_is_evidence(
+    tmp_path: Path, training: list[float], validation: list[float] | None, expected: bool
+) -> None:
+    values = list(range(40))
+    data = load(write_csv(tmp_path / "t.csv", {"x": values, "y": values}), "  target: y")
+    epochs = np.arange(1, len(training) + 1)
+    losses = None if validation is None else np.array(validation, np.float64)
+    history = History(epochs, np.array(training, np.float64), losses, np.ones(len(training)))
+    found = evidences.evidence_of(data.config, data.preprocessing, {}, history, 2)
+    assert (found.early is not None) == expected

@@ -283,7 +283,16 @@ def classes(*values: str, storage: str = "text") -> Preprocessing:
 
 def lagged(lags: int, horizon: int = 1) -> Preprocessing:
     used = tuple(range(1, lags + 1))
-    history = History(lags=lags, used=used, horizon=horizon, mean=0, scale=1, order_by=None)
+    history = History(
+        lags=lags,
+        used=used,
+        horizon=horizon,
+        mean=0,
+        scale=1,
+        order_by=None,
+        group_by=None,
+        gap_limit=0,
+    )
     return preprocessing(history=history)
 
 

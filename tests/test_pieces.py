@@ -16,6 +16,7 @@ from ml2021.data.load import without_pieces
 from ml2021.data.preprocessing import pieces
 from ml2021.data.preprocessing.pieces import positions, quantile_edges
 from ml2021.data.preprocessing.records import NumberFeature, Preprocessing
+from ml2021.evaluation.scoring import fit_baselines
 from tests.commands import contents, read_rows, refusal, run_well, table, write_rows
 from tests.tables import Cell, load, write_csv
 
@@ -37,20 +38,23 @@ def slow_position(edges: Sequence[float], value: float) -> list[float]:
 
 
 @given(VALUES, COUNTS)
-def test_edges_are_values_and_as_many_as_asked_for(values: list[float], count: int) -> None:
+def test_edges_are_values_and_at_most_as_many_as_asked_for(values: list[float], count: int) -> None:
     edges = quantile_edges(np.array(values), count)
     distinct = sorted(set(values))
-    assert len(edges) == min(count + 1, len(distinct))
+    assert len(edges) <= min(count + 1, len(distinct))
+    if len(distinct) in (count + 1, len(values)):
+        assert len(edges) == min(count + 1, len(distinct))
     assert list(edges) == sorted(set(edges))
     assert set(edges) <= set(distinct)
     assert (edges[0], edges[-1]) == (distinct[0], distinct[-1])
     assert edges == quantile_edges(np.array(values[::-1]), count)
 
 
-def test_pieces_hold_equal_shares_and_repeated_values_cost_one_edge() -> None:
+def test_pieces_hold_equal_shares_and_a_repeated_value_is_one_edge() -> None:
     assert quantile_edges(np.arange(101.0), 4) == (0, 25, 50, 75, 100)
     with_zeros = np.concatenate([np.zeros(900), np.arange(1.0, 101)])
-    assert quantile_edges(with_zeros, 5) == (0, 20, 40, 60, 80, 100)
+    assert quantile_edges(with_zeros, 5) == (0, 100)
+    assert quantile_edges(with_zeros, 20) == (0, 50, 100)
 
 
 @given(VALUES, COUNTS, st.lists(st.floats(-2e6, 2e6), min_size=1, max_size=20))
@@ -123,13 +127,17 @@ def test_inputs_are_the_value_its_flag_and_its_pieces(tmp_path: Path) -> None:
     assert dropped.preprocessing == plain.preprocessing
     for own, other in zip(dropped.splits.values(), plain.splits.values(), strict=True):
         assert own.inputs.tobytes() == other.inputs.tobytes()
+    of_pieces, alone = (fit_baselines(d.config, d.preprocessing, d.train, 9) for d in (data, plain))
+    assert {name: value.tobytes() for name, value in of_pieces.items()} == {
+        name: value.tobytes() for name, value in alone.items()
+    }
     assert Preprocessing.model_validate_json(data.preprocessing.model_dump_json()) == (
         data.preprocessing
     )
 
 
 def test_two_values_pixels_and_lags_have_no_pieces(tmp_path: Path) -> None:
-    columns: dict[str, list[Cell]] = {f"p{i}": [i % 3, 7 + i, 200, 3] * 8 for i in range(16)}
+    columns: dict[str, list[Cell]] = {f"px{i}": [i % 3, 7 + i, 200, 3] * 8 for i in range(16)}
     columns |= {"y": [float(value) for value in range(32)]}
     numbers = "  numbers: piecewise"
     assert len(preprocessing_of(tmp_path, columns, numbers).inputs) == 16

@@ -151,7 +151,7 @@ def test_notes_count_missing_unseen_and_outlying_values(runs: Path, folder: Path
     outcome = run_well(folder, "predict", "odd.csv", "--run", runs / "number")
     assert outcome.stdout == ""
     notes = outcome.stderr.splitlines()[3:]
-    assert [note.rpartition(": ")[2] for note in notes] == ["a 1", "colour 3", "a 1"]
+    assert [note.rpartition(": ")[2] for note in notes] == ["a 1", "colour 3 (purple × 3)", "a 1"]
 
 
 def test_the_default_output_is_never_overwritten(runs: Path, folder: Path) -> None:

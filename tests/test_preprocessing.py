@@ -95,6 +95,7 @@ def test_statistics_of_a_number_by_hand() -> None:
         has_indicator=True,
         minimum=1.0,
         maximum=6.0,
+        missing=1,
     )
 
 
@@ -199,7 +200,10 @@ def test_one_hot_by_hand() -> None:
     ]
     assert encoded.missing == {"t": 1, "n": 1}
     assert encoded.unseen == {"t": 2, "n": 1}
-    assert [note.rpartition(": ")[2] for note in encoded.notes()] == ["t 1, n 1", "t 2, n 1"]
+    assert [note.rpartition(": ")[2] for note in encoded.notes()] == [
+        "t 1, n 1",
+        "t 2 (maybe × 1, YES × 1), n 1 (2 × 1)",
+    ]
 
 
 def test_a_single_category_is_an_input_only_if_values_are_missing() -> None:
@@ -436,7 +440,9 @@ def survey(rows: int = 30) -> dict[str, list[Cell]]:
 
 @pytest.fixture
 def trained(tmp_path: Path) -> TrainingData:
-    return load(write_csv(tmp_path / "train.csv", survey()), "  target: y")
+    return load(
+        write_csv(tmp_path / "train.csv", survey()), "  target: y", "  types: {flag: category}"
+    )
 
 
 def read(

@@ -83,7 +83,9 @@ def test_the_best_is_named_and_compared_with_the_baselines() -> None:
     best, verdict = summary.findings(BEST)
     assert "run 4 (optimizer.lr 0.01, seed 0)" in best
     assert str(BEST) in best
-    assert "better than the best baseline on 10 test rows: RMSE 5.000 vs 7.000 of mean" in verdict
+    assert (
+        "better than the best baseline on 10 test rows: RMSE 5.000 vs 7.000 of the mean" in verdict
+    )
     assert [each.settings["optimizer.lr"] for each in summary.groups] == ["0.01", "0.001", "0.1"]
     assert summary.baselines("test") == {"mean": 7.0}
 
@@ -97,6 +99,31 @@ def test_a_best_setting_at_the_edge_of_the_range(means: tuple[float, ...], edge:
     assert sum(f"optimizer.lr {edge} edge" in finding for finding in findings) == 1
     sampled = summary_of(means, scales={"optimizer.lr": "log"}).findings(BEST)
     assert not any("edge" in finding for finding in sampled)
+
+
+def test_an_edge_that_the_test_rows_contradict_is_no_direction() -> None:
+    """The test rows of this sweep get worse as the learning rate grows."""
+    test = {0.001: 3.0, 0.01: 4.0, 0.1: 5.0}
+    whole = summary_of((30.0, 9.0, 5.0))
+    results = {}
+    for number, result in whole.results.items():
+        lr = whole.plan.settings[number - 1]["optimizer.lr"]
+        assert result.result is not None
+        scores = {**result.result.splits["test"].scores, "rmse": test[lr]}
+        splits = {**result.result.splits}
+        splits["test"] = splits["test"].model_copy(update={"scores": scores})
+        found = result.result.model_copy(update={"splits": splits})
+        results[number] = result.model_copy(update={"result": found})
+    (edge,) = [f for f in SweepSummary(whole.plan, results).findings(BEST) if "edge" in f]
+    assert "0.001 is better on the test rows (RMSE 3.000 vs 5.000)" in edge
+    assert "try larger" not in edge
+
+
+def test_an_edge_within_the_spread_between_seeds_is_no_direction() -> None:
+    (edge,) = [f for f in summary_of((30.0, 5.9, 5.0)).findings(BEST) if "edge" in f]
+    assert edge.endswith("0.01 is as good up to the spread between seeds.")
+    (edge,) = [f for f in summary_of((30.0, 9.0, 5.0)).findings(BEST) if "edge" in f]
+    assert edge.endswith("try larger values.")
 
 
 def test_settings_that_only_the_seed_tells_apart() -> None:

@@ -8,17 +8,23 @@ from typing import TYPE_CHECKING, Any
 from ml2021.config.schema import KFoldSplit
 from ml2021.data.csv.scan import TableFormat
 from ml2021.data.new_table import read_new_table
+from ml2021.data.preprocessing.records import ClassTarget
+from ml2021.data.preprocessing.transform import most_frequent
 from ml2021.data.samples import Samples
-from ml2021.errors import CheckpointError, ConfigError, DataError
+from ml2021.errors import CheckpointError, ConfigError, DataError, Ml2021Error
 from ml2021.evaluation.scoring import SPLITS, Evaluation
 from ml2021.formatting import echo, plural, score_table
 from ml2021.runs.directory import RunDirectory, chosen_run, open_run
-from ml2021.runs.summary import FoldScores, read_summary_if_ended
+from ml2021.runs.summary import FoldScores, read_environment, read_summary_if_ended
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ml2021.runs.model import TrainedModel
 
 _SHOWN_TARGETS = 20
+_MOST_BYTES = 64 << 20  # of a training file that is read to compare its rows
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,7 @@ def evaluate(csv: Path | None, run_path: Path | None, overrides: Sequence[str]) 
     table_format = model.table_format(overrides)
     task = model.preprocessing.task
     notes: list[str] = []
+    unseen_classes = ""
     folds = None
     if csv is None and isinstance(model.config.data.split, KFoldSplit):
         folds = _folds_of(run)
@@ -102,14 +109,17 @@ def evaluate(csv: Path | None, run_path: Path | None, overrides: Sequence[str]) 
             split, samples = reload_training_data(run, model, "name a CSV to score").scored_split
             model = model.of_split(split)
         else:
-            split, samples, notes = _rows_of(csv, model, table_format)
+            split, samples, notes, unseen_classes = _rows_of(csv, run, model, table_format)
         predictions = model.member_predictions(samples.inputs)
         evaluation, _ = evaluate_members(
             predictions, model.config, model.preprocessing, model.baselines, samples
         )
     notes += samples.notes
     if evaluation.confusion is not None and (unseen := int((samples.classes < 0).sum())):
-        notes.append(f"rows of a class never seen in training, counted as wrong: {unseen}")
+        examples = f" ({unseen_classes})" if unseen_classes else ""
+        notes.append(
+            f"rows of a class never seen in training, counted as wrong: {unseen:,}{examples}"
+        )
     return ScoredRows(run.path, split, task, evaluation, tuple(notes), folds)
 
 
@@ -126,14 +136,82 @@ def _folds_of(run: RunDirectory) -> FoldScores:
 
 
 def _rows_of(
-    csv: Path, model: "TrainedModel", table_format: TableFormat
-) -> tuple[str, Samples, list[str]]:
-    """Return the rows of another file that can be scored, and notes."""
+    csv: Path, run: RunDirectory, model: "TrainedModel", table_format: TableFormat
+) -> tuple[str, Samples, list[str], str]:
+    """Return the rows of another file that can be scored, notes, and examples of new classes."""
     matched = read_new_table(model.preprocessing, csv, table_format, "scored")
     rows = matched.table.scorable_rows()
     if not len(rows):
-        raise DataError(f"{csv}: every row lacks its target or history; add rows to score")
+        needed = matched.table.needed_to_score
+        raise DataError(f"{csv}: every row lacks its {needed}; add rows to score")
     notes = matched.notes()
     if unscored := len(matched.table.frame) - len(rows):
-        notes.append(f"rows without a target or history, left out: {unscored}")
-    return str(csv), matched.table.samples(rows), notes
+        needed = matched.table.needed_to_score
+        notes.append(f"rows without a {needed}, left out: {unscored}")
+    samples, target = matched.table.samples(rows), model.preprocessing.target
+    unseen_classes = ""
+    if isinstance(target, ClassTarget):
+        labels = matched.table.frame[target.name].iloc[rows]
+        unseen_classes = most_frequent(labels[samples.classes < 0])
+    if matched.sha256 == model.data_sha256:
+        notes.append(_note_on_training_file(run, model, len(matched.table.frame)))
+    elif matched.sha256 != model.test_sha256:
+        notes += _notes_on_training_rows(run, model, samples)
+    return str(csv), samples, notes, unseen_classes
+
+
+def _note_on_training_file(run: RunDirectory, model: "TrainedModel", rows: int) -> str:
+    """Say how many rows of the training file were held out, where that is known."""
+    note = "this is the training file"
+    if isinstance(model.config.data.split, KFoldSplit):
+        return f"{note}, and all its rows were trained on; score the folds by naming no CSV"
+    summary = read_summary_if_ended(run)
+    if summary is None or model.test_sha256 is not None:
+        return f"{note}, so these scores are too good for new rows"
+    held_out = int(summary.split["test"])
+    if not held_out:
+        return f"{note}, and none of its {rows:,} rows were held out for testing"
+    return (
+        f"{note}; only {held_out:,} of its {rows:,} rows were held out; to score those alone, "
+        "name no CSV"
+    )
+
+
+def _notes_on_training_rows(
+    run: RunDirectory, model: "TrainedModel", samples: Samples
+) -> list[str]:
+    """Say how many rows are those of the training file that were not held out, if it is at hand.
+
+    In tables of few distinct rows, new ones are the same by chance, as the run's test rows show.
+    """
+    import numpy as np
+
+    from ml2021.runs.model import reload_training_data
+
+    path = Path(read_environment(run).data)
+    if not path.is_file() or path.stat().st_size > _MOST_BYTES:
+        return []
+    try:
+        data = reload_training_data(run, model)
+    except Ml2021Error:  # the file has changed since
+        return []
+    used = [_row_hashes(part) for part in (data.train, data.validation) if len(part)]
+    seen = np.concatenate(used)
+    found = int(np.isin(_row_hashes(samples), seen).sum())
+    by_chance = np.isin(_row_hashes(data.test), seen).mean() if len(data.test) else 0.0
+    if found <= 2 * by_chance * len(samples):
+        return []
+    return [
+        f"rows of the training file that were not held out: {found:,} of {len(samples):,}; "
+        "the scores say less about new rows"
+    ]
+
+
+def _row_hashes(samples: Samples) -> "NDArray[np.uint64]":
+    """Return a hash (S,) of the inputs and targets of each row."""
+    import numpy as np
+    import pandas as pd
+
+    columns = np.column_stack([samples.inputs, samples.targets])
+    hashes = pd.util.hash_pandas_object(pd.DataFrame(columns), index=False)
+    return np.asarray(hashes, np.uint64)

@@ -3,9 +3,7 @@
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date
-from itertools import pairwise
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from unicodedata import normalize
@@ -13,26 +11,21 @@ from unicodedata import normalize
 import numpy as np
 from numpy.typing import NDArray
 
+from ml2021.commands.forecast import carried_column, forecast
 from ml2021.commands.prediction_csv import Predictions, notes_on_escapes, prediction_columns, to_csv
 from ml2021.console import write_result
 from ml2021.data.new_table import NewTable, read_new_table
 from ml2021.data.preprocessing.records import ClassTarget
 from ml2021.data.preprocessing.transform import encode_inputs
-from ml2021.data.samples import FittedTable
-from ml2021.data.series import known_histories
-from ml2021.errors import ConfigError, DataError, ResourceError
+from ml2021.errors import ConfigError, ResourceError
 from ml2021.evaluation import intervals as conformal
 from ml2021.files import is_there, replace_file
-from ml2021.formatting import echo
 from ml2021.runs.directory import RunDirectory, chosen_run, open_run, read_json
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ml2021.runs.model import TrainedModel
 
 STDOUT = Path("-")
-_SPACED_DATES = 8  # the last dates, whose spacing is continued
 
 
 @dataclass(frozen=True)
@@ -81,6 +74,8 @@ def predict(
                 model.preprocessing, source, table_format, "predicted", carried
             )
             text, rows, notes = _predict_table(model, matched, source, ahead, half_widths)
+            if matched.sha256 == model.data_sha256:
+                notes.append("this is the training file, whose rows are predicted too well")
             texts.append(text)
             predicted.append(Predicted(source, path, rows, tuple(notes)))
     if output is not None and len(sources) > 1:
@@ -184,87 +179,13 @@ def _predict_table(
         half = None if half_widths is None else np.tile(half_widths, (len(rows), 1))
         predictions, notes = Predictions(values, spread, half), encoded.notes()
     else:
-        predictions, notes = _forecast(model, table, ahead, source, half_widths)
-        added = np.arange(len(table.frame), len(predictions.values))
-        predictions = predictions.take(np.concatenate([table.file_order, added]))
-    in_order = np.argsort(table.file_order)  # the rows of the file, in the order of the series
+        predictions, notes = forecast(model, table, ahead, source, half_widths)
     columns = {
-        str(name): _carried_column(column, in_order, ahead)
+        str(name): carried_column(column, table, ahead, is_group=name == matched.group)
         for name, column in matched.carried.items()
     }
+    if not model.config.train.spread:
+        predictions = replace(predictions, spread=None)
     columns |= prediction_columns(model.preprocessing.target, predictions, columns)
     notes += notes_on_escapes(model.preprocessing.target)
     return to_csv(columns), len(predictions.values), [*matched.notes(), *notes]
-
-
-def _forecast(
-    model: "TrainedModel",
-    table: FittedTable,
-    ahead: int,
-    source: Path,
-    half_widths: NDArray[np.float64] | None,
-) -> tuple[Predictions, list[str]]:
-    """Return predictions for every row of a series, NaN where the history has a gap, and notes.
-
-    The rows after the last known value, and `ahead` more, are forecast recursively: each from the
-    forecasts before it.
-    """
-    preprocessing = model.preprocessing
-    history = preprocessing.history
-    assert history is not None
-    assert table.series is not None
-    if ahead and preprocessing.features:
-        raise DataError(
-            f"{source}: --ahead cannot know {echo(preprocessing.features[0].name)} in future rows; "
-            "append those rows to the CSV with an empty target"
-        )
-    series = np.append(table.series, np.full(ahead, np.nan))
-    known = np.flatnonzero(~np.isnan(series))
-    end = int(known[-1]) + 1 if known.size else 0
-    predictions = np.full((len(series), preprocessing.target.width), np.nan)
-    spread = None if len(model.theta) == 1 else np.full_like(predictions, np.nan)
-    rows = known_histories(series[:end], history.lags)
-    encoded = encode_inputs(preprocessing, table.frame, rows, series)
-
-    def predict_rows(rows: NDArray[np.int64], inputs: NDArray[np.float32]) -> None:
-        predictions[rows], spread_of_rows = model.predict_with_spread(inputs)
-        if spread is not None:
-            spread[rows] = spread_of_rows
-
-    if len(rows):
-        predict_rows(rows, encoded.inputs)
-    notes = encoded.notes()
-    for row in range(end, len(series)):
-        if row < history.lags or np.isnan(series[row - history.lags : row]).any():
-            continue
-        one = np.array([row])
-        predict_rows(one, encode_inputs(preprocessing, table.frame, one, series).inputs)
-        series[row] = predictions[row, 0]
-    if empty := int(np.isnan(predictions[:, 0]).sum()):
-        notes.append(f"rows without a complete history of {history.lags}, left empty: {empty}")
-    if forecast := int((~np.isnan(predictions[end:, 0])).sum()):
-        notes.append(f"rows forecast, each from the ones before it: {forecast}")
-    half = None
-    if half_widths is not None:
-        # The intervals were calibrated for one step ahead of known values, not for more.
-        half = np.tile(half_widths, (len(predictions), 1))
-        half[end + 1 :] = np.nan
-        if (far := len(half) - end - 1) > 0:
-            notes.append(f"rows more than one step ahead, without an interval: {far}")
-    return Predictions(predictions, spread, half), notes
-
-
-def _carried_column(column: "pd.Series", order: NDArray[np.int64], ahead: int) -> list[str]:
-    """Return a copied column as text; evenly spaced dates are continued in the rows ahead."""
-    texts = ["" if value is None or value != value else str(value) for value in column]
-    return texts + _next_dates([texts[row] for row in order[-_SPACED_DATES:]], ahead)
-
-
-def _next_dates(last: list[str], ahead: int) -> list[str]:
-    """Return the `ahead` next dates, empty unless `last` are evenly spaced dates."""
-    try:
-        days = [date.fromisoformat(text) for text in last]
-        (step,) = {later - earlier for earlier, later in pairwise(days)}
-    except ValueError:  # not dates, or not evenly spaced
-        return [""] * ahead
-    return [(days[-1] + step * (i + 1)).isoformat() for i in range(ahead)]

@@ -206,7 +206,7 @@ def _say_results(
         console.say(*score_table(plural(evaluation.rows, f"{split} row"), evaluation.table()), "")
     console.say(*score_table("network on", {name: e.scores for name, e in evaluations.items()}), "")
     data, parameters = trainer.data, trainer.network.layout.parameters
-    history = read_metrics(run)
+    history = read_metrics(run, data.config.train.metric)
     evidence = evidence_of(data.config, data.preprocessing, evaluations, history, parameters)
     console.say(*describe_diagnosis(diagnose(evidence), run))
 
@@ -217,7 +217,9 @@ def _endings(trainer: "Trainer") -> list[str]:
     fine = (state.diverged == 0).tolist()
     best = [str(epoch) for epoch, kept in zip(state.best_epoch.tolist(), fine, strict=True) if kept]
     epochs = f"{'epoch' if len(best) == 1 else 'epochs'} {', '.join(best)}"
-    lines = [f"{plural(state.epoch, 'epoch')}; best parameters from {epochs}"]
+    metric = trainer.data.config.train.metric
+    chosen = "" if metric == "loss" else f", by {metric}"
+    lines = [f"{plural(state.epoch, 'epoch')}; best parameters from {epochs}{chosen}"]
     if len(best) < len(seeds):
         lost = [str(seed) for seed, kept in zip(seeds, fine, strict=True) if not kept]
         what = "seed" if len(lost) == 1 else "seeds"

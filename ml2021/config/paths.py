@@ -29,7 +29,8 @@ def resolve(location: Sequence[str | int]) -> tuple[KeyPath, Models]:
     for part in location:
         if len(models) > 1:
             models = [members(models)[str(part)]]
-        elif models or isinstance(part, int):  # else the tag of a union of plain values
+        elif models or isinstance(part, int) or dict in _types_at(tuple(path)):
+            # else the tag of a union of plain values
             path.append(part)
             models = _models_in(_types_below(models, part))
     return tuple(path), models

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from ml2021.config.types import (
     Character,
+    ClassWeight,
     Column,
     ColumnOrColumns,
     Count,
@@ -104,10 +105,10 @@ class Piecewise(Section):
     type: Literal["piecewise"] = "piecewise"
     """`piecewise`: also the position within each of some bins, from 0 to 1, so that the function
     can bend at their edges."""
-    pieces: Annotated[int, Field(ge=2, le=1024)] = 16
+    pieces: Annotated[int, Field(ge=2, le=512)] = 16
     """Maximum number of pieces of a column, each with an equal share of the training rows. Columns
     of few values have one piece less than values; pixels and the history of a series have none,
-    and wide tables fewer: all columns together at most 1,024."""
+    and wide tables fewer: all columns together at most 512."""
 
 
 class Auto(Section):
@@ -120,6 +121,19 @@ class Auto(Section):
 Numbers = Annotated[
     Standardise | Piecewise | Auto, Field(discriminator="type"), short_for("type", "piecewise")
 ]
+
+
+class Gaps(Section):
+    """Fill short gaps in the history of a series."""
+
+    type: Literal["interpolate"] = "interpolate"
+    """`interpolate`: on a straight line between the values before and after the gap."""
+    limit: Count = 6
+    """The longest gap that is filled, in rows."""
+
+
+ColumnType = Literal["number", "category", "pixel", "date"]
+DatePart = Literal["year", "month", "day", "weekday", "hour", "elapsed"]
 
 
 class Data(Section):
@@ -157,6 +171,15 @@ class Data(Section):
     max_categories: Annotated[int, Field(ge=2)] = 100
     """Most inputs of a column of categories. If the training rows have more categories, the rarer
     ones share one input, "other". Columns that are all but identifiers are not used at all."""
+    types: dict[Column, ColumnType] = {}
+    """What columns hold, by name or glob, where the guess is wrong: `number`, `category` (texts as
+    they are written), `pixel` (numbers that share one scale) or `date`. A target can be a number or
+    a category, which makes the task regression or classification."""
+    dates: list[DatePart] | None = None
+    """Parts of date columns to predict from: `year`, `day` (of the month) and `elapsed` (days since
+    the first training row) as numbers; `month`, `weekday` (1 is Monday) and `hour` as categories.
+    An empty list leaves date columns out; null is year, month, weekday and hour, or nothing with
+    lags."""
     numbers: Numbers = Standardise()
     """How numbers become inputs."""
     lags: Index = 0
@@ -164,11 +187,21 @@ class Data(Section):
     horizon: Count = 1
     """With lags: number of next values predicted at once."""
     order_by: Column | None = None
-    """Column that orders the rows of a series; null: the order of the file."""
+    """Column that orders the rows of a series, equal values as in the file; null: the order of the
+    file."""
     group_by: Column | None = None
     """Column of rows that belong together, such as a patient or a store; null: none. No group is
     divided between training, validation, test or folds. With lags each group is a series of its
-    own, divided in time. It is a feature only if `features` names it."""
+    own, divided in time: at one value of `order_by` for all, or without it each before its own last
+    rows. It is a feature only if `features` names it."""
+    gaps: Annotated[Gaps, short_for("type")] | None = None
+    """With lags: how missing values of the target are filled in the history of later rows; null:
+    rows with a gap in their history are left out. No target is ever filled."""
+    weight: Column | None = None
+    """Column of the weights of the rows, numbers of at least 0; null: all rows weigh the same. A
+    row of weight 2 counts as two rows in the objective, the preprocessing, the scores, the
+    baselines and the intervals; one of weight 0, or without a weight, is left out. Never a
+    feature."""
     split: Split = FractionSplit()
     """Which rows are for training, validation and testing."""
 
@@ -202,8 +235,19 @@ class Data(Section):
                 f"data.group_by and data.order_by are both '{self.group_by}'; change one of them",
                 "group_by",
             )
-        if self.lags > 0 and self.group_by is not None:
-            raise conflict("data.group_by does not work with data.lags yet; remove one", "group_by")
+        if self.lags == 0 and self.gaps is not None:
+            raise conflict(
+                "data.gaps needs data.lags greater than 0; set data.lags, or data.gaps to null",
+                "gaps",
+            )
+        is_random = isinstance(self.split, FractionSplit) and self.split.method == "random"
+        if self.lags > 0 and self.group_by is not None and is_random:
+            raise conflict(
+                "data.split random does not divide each series of data.group_by in time; "
+                "use sequential",
+                ("split", "method"),
+                "split",
+            )
         if self.lags > 0 and isinstance(self.split, KFoldSplit):
             raise conflict(
                 "data.split kfold splits at random, so with data.lags it would train on the "
@@ -422,6 +466,10 @@ class EarlyStopping(Section):
     """Number of epochs without a better validation loss before training stops."""
 
 
+RealMetric = Literal["mae", "rmse", "r2"]
+ClassMetric = Literal["accuracy", "balanced_accuracy", "macro_f1", "log_loss", "auroc"]
+
+
 class Train(Section):
     """The training loop."""
 
@@ -435,9 +483,20 @@ class Train(Section):
     """Maximum Euclidean norm of the gradient; longer ones are rescaled. null: no limit."""
     early_stopping: EarlyStopping | None = EarlyStopping()
     """When to stop early; null: never."""
+    metric: Literal["loss", RealMetric, ClassMetric] = "loss"
+    """What chooses the best epoch and stops training early, on the validation rows: `loss`; or for
+    numbers mae, rmse or r2, for classes accuracy, balanced_accuracy, macro_f1, log_loss or auroc.
+    Of equal epochs the first is the best."""
+    class_weight: ClassWeight | None = None
+    """Weights of the classes in the objective, in training and validation: `balanced`, inversely
+    proportional to their training rows, or a mapping such as {yes: 4, no: 1}, in which other
+    classes weigh 1. Scores and baselines do not use them. null: all classes weigh the same."""
     members: Count = 1
     """Number of ensemble members, trained together with seeds `seed`, `seed` + 1, ...; predictions
     are their mean."""
+    spread: bool | None = None
+    """Whether `predict` writes the standard deviation over the members beside each prediction;
+    null: if `members` is set, and not where a preset chose them."""
     refit: bool = False
     """Whether the final model is trained again, on training and validation rows together, for the
     number of epochs that validation chose. Scores on validation rows, intervals and the diagnosis

@@ -115,6 +115,12 @@ Scalar = Annotated[
     _by_type("must be text or a number"),
 ]
 
+ClassWeight = Annotated[
+    Annotated[Literal["balanced"], Tag("balanced")]
+    | Annotated[Annotated[dict[Text, Positive], Field(min_length=1)], Tag("dict")],
+    _by_type("must be balanced or a mapping from classes to weights", "balanced"),
+]
+
 CountOrFull = Annotated[
     Annotated[Count, Tag("int")] | Annotated[Literal["full"], Tag("full")],
     _by_type("must be a whole number or full", "full"),

@@ -1,15 +1,183 @@
-"""Dates: their parts as features, and the dates that come next.
+"""Dates: how they are written, their parts as features, and the dates that come next.
 
-Moments are datetime64[us], NaT where a date is missing.
+Moments are datetime64[us] as the clock shows them, whatever their offset from UTC, and NaT where a
+date is missing.
 Legend: N rows.
 """
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ml2021.config.schema import DatePart
+from ml2021.data.preprocessing.records import DateFeature, DateForm
+from ml2021.data.tables import Rows
+from ml2021.errors import DataError
+from ml2021.formatting import echo
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 Moments = NDArray[np.datetime64]
 
+NUMBERS: frozenset[DatePart] = frozenset(["year", "day", "elapsed"])
+"""The parts that are numbers; the others are categories."""
+
+_SPACED = 8  # the last dates, whose spacing is continued
 _DAY = np.timedelta64(1, "D")
+_FIELDS = (
+    r"\A(\d{1,4})([-/.])(\d{1,2})\2(\d{1,4})"
+    r"(?:[ T](\d{1,2})[:.](\d{2})(?:[:.](\d{2})(?:[.,]\d+)?)?(?: ?(?:Z|[+-]\d{2}:?\d{2}))?)?\Z"
+)
+"""Three numbers, of which one is a year, and perhaps a time of day and its offset from UTC."""
+
+_LIKE = "write them like 2021-03-31"
+
+
+def date_form(distinct: "pd.Series") -> tuple[DateForm | None, str]:
+    """Return how the dates of a column are written, given its distinct texts, none missing.
+
+    None, and what is wrong, for texts that cannot all be read, or that may mean two dates.
+    """
+    fields = distinct.str.extract(_FIELDS, flags=re.ASCII)
+    first, last = fields[0].str.len(), fields[3].str.len()
+    dates = fields[first.notna()]
+    if not ((first == 4) | (last == 4)).any():
+        return None, f"times without a date, or years of two digits; {_LIKE}"
+    form: DateForm = "year first"
+    if not (first.dropna() == 4).all():
+        if not (last.dropna() == 4).all() or (first > 2).any():
+            return None, f"dates in several forms; {_LIKE}"
+        has_day_first = bool((dates[0].astype(int) > 12).any())
+        has_month_first = bool((dates[2].astype(int) > 12).any())
+        with_dots = bool((dates[1] == ".").all())
+        if has_day_first and has_month_first:
+            return None, f"dates with the day first and with the month first; {_LIKE}"
+        if not (has_day_first or has_month_first or with_dots):
+            example = echo(distinct[dates.index[0]])
+            return None, f"dates such as {example}, whose day and month cannot be told; {_LIKE}"
+        form = "month first" if has_month_first else "day first"
+    odd = np.isnat(_moments(fields, form))
+    if odd.any():
+        return None, f"dates, but '{echo(distinct[odd].iloc[0])}' is none; {_LIKE}"
+    return form, ""
+
+
+def read_dates(texts: "pd.Series", form: DateForm) -> Moments:
+    """Return the moments (N,) of dates in this form; NaT for any other text."""
+    import pandas as pd
+
+    places, distinct = pd.factorize(texts)  # −1 for a missing value
+    fields = pd.Series(distinct, dtype=object).str.extract(_FIELDS, flags=re.ASCII)
+    return np.append(_moments(fields, form), np.datetime64("NaT"))[places]
+
+
+def _moments(fields: "pd.DataFrame", form: DateForm) -> Moments:
+    """Return the moments (N,) of the parts of `_FIELDS`; NaT where there is no such date."""
+    import pandas as pd
+
+    order = {"year first": (0, 2, 3), "day first": (3, 2, 0), "month first": (3, 0, 2)}[form]
+    columns = (pd.to_numeric(fields[column]).fillna(0) for column in (*order, 4, 5, 6))
+    year, month, day, hour, minute, second = (column.to_numpy(np.int64) for column in columns)
+    months = ((year - 1970) * 12 + np.clip(month, 1, 12) - 1).astype("datetime64[M]")
+    exists = fields[0].notna().to_numpy() & (year >= 1) & (month >= 1) & (month <= 12)
+    exists &= fields[order[0]].str.len().to_numpy() == 4
+    exists &= (day >= 1) & (day <= _lengths(months)) & (hour < 24) & (minute < 60) & (second < 60)
+    seconds = ((hour * 60 + minute) * 60 + second).astype("timedelta64[s]")
+    moments: Moments = _on_day(months, day - 1) + seconds
+    moments[~exists] = np.datetime64("NaT")
+    return moments
+
+
+def fit_dates(
+    name: str, form: DateForm, texts: "pd.Series", parts: Sequence[DatePart], rows: Rows
+) -> DateFeature:
+    """Return the parts of a column of dates (N,), without the hour if no date has a time of day."""
+    moments = read_dates(texts, form)
+    known = moments[~np.isnat(moments)]
+    has_time = bool((known != known.astype("datetime64[D]")).any())
+    of_training = moments[rows]
+    known = of_training[~np.isnat(of_training)]
+    origin = known.min() if known.size else np.datetime64(0, "us")
+    return DateFeature(
+        name=name,
+        form=form,
+        parts=tuple(part for part in parts if part != "hour" or has_time),
+        origin=int(origin.astype(np.int64)),
+    )
+
+
+def with_parts(
+    frame: "pd.DataFrame",
+    dates: Sequence[DateFeature],
+    where: str = "",
+    remedy: str = "list it in data.missing",
+) -> "pd.DataFrame":
+    """Return the table with a column for each part of each column of dates.
+
+    Raises DataError for a text that is no date in the form of its column.
+    """
+    import pandas as pd
+
+    columns: dict[str, NDArray[np.float64]] = {}
+    for date in dates:
+        texts = frame[date.name]
+        moments = read_dates(texts, date.form)
+        odd = np.isnat(moments) & texts.notna().to_numpy()
+        if odd.any():
+            text = echo(texts.iloc[int(odd.argmax())])
+            raise DataError(
+                f"{where}column '{echo(date.name)}': '{text}' is not a date with the {date.form}, "
+                f"as in training; correct it, or {remedy}"
+            )
+        columns |= dict(zip(date.features, _values(moments, date), strict=True))
+    if not columns:
+        return frame
+    return pd.concat([frame, pd.DataFrame(columns, index=frame.index)], axis=1)
+
+
+def _values(moments: Moments, date: DateFeature) -> Iterator[NDArray[np.float64]]:
+    """Yield the values (N,) of each part, NaN where the date is missing."""
+    known = ~np.isnat(moments)
+    moments = np.where(known, moments, np.datetime64(0, "us"))
+    days, months = moments.astype("datetime64[D]"), moments.astype("datetime64[M]")
+    for part in date.parts:
+        values: NDArray[np.int64] | NDArray[np.float64]
+        match part:
+            case "year":
+                values = moments.astype("datetime64[Y]").astype(np.int64) + 1970
+            case "month":
+                values = months.astype(np.int64) % 12 + 1
+            case "day":
+                values = _days_into_month(moments) + 1
+            case "weekday":
+                values = (days.astype(np.int64) + 3) % 7 + 1  # 1970 began on a Thursday
+            case "hour":
+                values = (moments - days) // np.timedelta64(1, "h")
+            case "elapsed":
+                values = (moments - np.datetime64(date.origin, "us")) / _DAY
+        yield np.where(known, values, np.nan)
+
+
+def with_next_rows(
+    frame: "pd.DataFrame", dates: Sequence[DateFeature], count: int
+) -> "pd.DataFrame | None":
+    """Return the table with `count` more rows that have only the parts of the dates that come next.
+
+    None if the last dates of a column are not evenly spaced.
+    """
+    import pandas as pd
+
+    columns: dict[str, NDArray[np.float64]] = {}
+    for date in dates:
+        following = next_dates(read_dates(frame[date.name].iloc[-_SPACED:], date.form), count)
+        if following is None:
+            return None
+        columns |= dict(zip(date.features, _values(following, date), strict=True))
+    return pd.concat([frame, pd.DataFrame(columns)], ignore_index=True)
 
 
 def next_dates(last: Moments, count: int) -> Moments | None:

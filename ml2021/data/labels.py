@@ -34,10 +34,10 @@ def why_identifiers(texts: "pd.Series", max_categories: int) -> str | None:
     if len(counts) <= FEW:
         return None
     if len(counts) > 0.5 * len(texts):
-        return "text with nearly one value per row"
+        return "text with nearly one value per row; see data.types"
     with_input = counts if len(counts) <= max_categories else counts[1 - max_categories :]
     if with_input[with_input >= _OFTEN].sum() < 0.25 * len(texts):
-        return "text in which hardly any value repeats"
+        return "text in which hardly any value repeats; see data.types"
     return None
 
 

@@ -11,23 +11,37 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ml2021.config import schema
-from ml2021.data.column_types import infer_column_types
+from ml2021.data.column_types import infer_column_types, with_date_parts
 from ml2021.data.csv.scan import Header
+from ml2021.data.dates import with_parts
 from ml2021.data.folds import split_rows_in_folds
-from ml2021.data.groups import note_on_both, note_on_groups
+from ml2021.data.groups import group_codes, note_on_both, note_on_groups
 from ml2021.data.labels import notes_on_numbers
 from ml2021.data.new_table import read_new_table
 from ml2021.data.preprocessing.fit import fit_preprocessing
-from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, describe_columns
+from ml2021.data.preprocessing.records import (
+    ClassTarget,
+    Preprocessing,
+    RealTargets,
+    describe_columns,
+)
 from ml2021.data.preprocessing.reuse import reuse_if_compatible
 from ml2021.data.presets import fill_preset
-from ml2021.data.resolve import LocatedConfig, check_columns, resolve_config, table_format_of
+from ml2021.data.resolve import (
+    LocatedConfig,
+    Selection,
+    check_columns,
+    date_parts,
+    resolve_config,
+    table_format_of,
+)
 from ml2021.data.samples import FittedTable, Folds, Samples
 from ml2021.data.series import in_series_order, notes_on_order, usable_rows
 from ml2021.data.splits import Split, split_rows, without_unseen
 from ml2021.data.tables import Rows, Table, read_header, read_table
-from ml2021.errors import DataError
-from ml2021.formatting import bulleted, echo, listed, plural
+from ml2021.data.weights import check_weights, class_factors, named_classes
+from ml2021.errors import ConfigError, DataError
+from ml2021.formatting import bulleted, echo, listed, number, plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,40 +91,50 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
     Raises ConfigError for column names that the file does not have, DataError for its contents.
     """
     header, selection = check_columns(loaded)
-    frame, file_order, read = _read_in_order(loaded.config.data, selection.used)
+    frame, file_order, read = _read_in_order(loaded.config.data, selection)
     task, lags = loaded.config.task, loaded.config.data.lags
-    number_notes = notes_on_numbers(read.writings, selection.features, selection.targets, task)
+    read_notes = _notes_on_reading(read, selection, task)
     most = loaded.config.data.max_categories
-    types = infer_column_types(frame, selection, task=task, lags=lags, max_categories=most)
+    dates = date_parts(loaded.config.data)
+    types = infer_column_types(
+        frame, selection, task=task, lags=lags, max_categories=most, dates=dates
+    )
     config = resolve_config(loaded, types.task)
     rows, left_out = usable_rows(frame, selection, config.data)
     split = split_rows(config, frame, selection, rows)
+    types = with_date_parts(types, frame, dates, split.train)
+    frame = with_parts(frame, types.dates)
     config = fill_preset(config, len(split.train))
     preprocessing, fit_notes = fit_preprocessing(config, header, frame, selection, types, split)
     if reuse is not None:
         preprocessing = reuse_if_compatible(preprocessing, reuse)
+    _check_class_weight(loaded, preprocessing.target)
     split = without_unseen(split, preprocessing.target, frame)
     fold_splits, fold_notes = split_rows_in_folds(config, frame, selection, rows)
     notes = [
         *_notes_on_names(header),
-        *read.notes,
-        *number_notes,
+        *read_notes,
         *types.notes,
         *notes_on_order(frame, selection, config.data),
         *fit_notes,
         *fold_notes,
     ]
 
+    clusters = None
     if config.data.group_by is not None:
         notes += _notes_on_groups(config.data, frame, split)
+        if config.data.lags == 0:
+            clusters = group_codes(frame[config.data.group_by])
     folds = None
     if fold_splits:
         # With a frame of its own, since `take_samples` removes columns from the other one.
-        own = FittedTable(frame.copy(deep=False), file_order, preprocessing)
+        own = FittedTable(frame.copy(deep=False), file_order, preprocessing, clusters)
         folds = Folds(own, types.features, fold_splits)
     order = _order_column(config.data)
     test_path = config.data.test_path
-    train, validation, test = FittedTable(frame, file_order, preprocessing).take_samples(
+    table = FittedTable(frame, file_order, preprocessing, clusters)
+    notes += table.notes_on_filled(np.concatenate([*split.rows.values()]))
+    train, validation, test = table.take_samples(
         [split.train, split.validation, split.test if test_path is None else split.test[:0]], order
     )
     test_sha256 = None
@@ -122,10 +146,12 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
 
     left_out |= split.left_out
     used = {feature.name for feature in preprocessing.features}
-    used |= {*selection.targets, *selection.extra}
+    used |= {*selection.targets, *selection.extra, *(d.name for d in preprocessing.dates)}
     if isinstance(preprocessing.target, ClassTarget) and (unseen := int((test.classes < 0).sum())):
         text = f"{plural(unseen, 'test row')} of a class without training rows, counted as wrong"
         notes.append(text)
+    for name, samples in (("validation", validation), ("test", test)):
+        notes += _notes_on_unfamiliar(name, samples)
     notes += [f"{plural(n, 'row')} excluded: {reason}" for reason, n in left_out.items() if n]
     return TrainingData(
         config=config,
@@ -175,6 +201,7 @@ def with_config(data: TrainingData, loaded: LocatedConfig) -> TrainingData:
     Raises ConfigError if the config does not fit the data.
     """
     assert data.config.task != "auto"
+    _check_class_weight(loaded, data.preprocessing.target)
     config = fill_preset(resolve_config(loaded, data.config.task), len(data.split.train))
     if isinstance(config.data.numbers, schema.Auto):  # decided once for all
         numbers = {"numbers": data.config.data.numbers}
@@ -182,17 +209,32 @@ def with_config(data: TrainingData, loaded: LocatedConfig) -> TrainingData:
     return replace(data, config=config)
 
 
-def _read_in_order(
-    data: schema.Data, columns: tuple[str, ...]
-) -> tuple["pd.DataFrame", Rows, Table]:
+def _read_in_order(data: schema.Data, selection: Selection) -> tuple["pd.DataFrame", Rows, Table]:
     """Return the rows in series order, the file order (`in_series_order`), and the table as read.
 
     Its rows are released here, which order_by would otherwise keep beside the sorted ones.
     """
-    table = read_table(Path(data.path), table_format_of(data), columns=columns)
-    return *in_series_order(table.frame, data.order_by), replace(
-        table, frame=table.frame[:0].copy()
-    )
+    path, table_format, types = Path(data.path), table_format_of(data), selection.storage
+    if data.weight is not None:
+        types[data.weight] = "number"
+    table = read_table(path, table_format, columns=selection.used, types=types)
+    if data.weight is not None:
+        check_weights(table.frame, data.weight, path, table_format)
+    group_by = data.group_by if data.lags else None
+    read = replace(table, frame=table.frame[:0].copy())
+    return *in_series_order(table.frame, data.order_by, group_by), read
+
+
+def _notes_on_reading(table: Table, selection: Selection, task: str) -> list[str]:
+    """Return notes on what the cells may mean. Raises as `notes_on_numbers` does."""
+    zeros = [
+        f"{echo(name)} has numbers with leading zeros, such as {echo(text)}; codes are kept as "
+        f"written with data.types: {{{echo(name)}: category}}"
+        for name, text in table.leading_zeros.items()
+        if name not in selection.types
+    ]
+    numbers = notes_on_numbers(table.writings, selection.features, selection.targets, task)
+    return [*table.notes, *zeros, *numbers]
 
 
 def _read_test_file(
@@ -202,7 +244,7 @@ def _read_test_file(
     assert data.test_path is not None
     new = read_new_table(preprocessing, Path(data.test_path), table_format_of(data), "scored")
     rows = new.table.scorable_rows()
-    needed = "target or history" if data.lags else "target"
+    needed = new.table.needed_to_score
     if len(rows) == 0:
         raise DataError(f"{data.test_path}: no row has a {needed}; add rows to score")
     samples = new.table.samples(rows, order)
@@ -212,9 +254,10 @@ def _read_test_file(
 def _notes_on_groups(data: schema.Data, frame: "pd.DataFrame", split: Split) -> list[str]:
     """Return notes on the groups of each part, and on those that are in data.test_path, too."""
     assert data.group_by is not None
-    if data.lags:
-        return []
     column = frame[data.group_by]
+    if data.lags:
+        cut = f"at the same {echo(data.order_by)}" if data.order_by else "before its last rows"
+        return [f"{echo(data.group_by)}: {column.nunique():,} series, each split {cut}"]
     is_kfold = isinstance(data.split, schema.KFoldSplit)
     notes = [note_on_groups(column, split.rows, in_folds=is_kfold)]
     if data.test_path is not None:
@@ -226,6 +269,20 @@ def _notes_on_groups(data: schema.Data, frame: "pd.DataFrame", split: Split) -> 
     return notes
 
 
+def _check_class_weight(loaded: LocatedConfig, target: RealTargets | ClassTarget) -> None:
+    """Raise ConfigError for a weight of what is no class."""
+    setting = loaded.config.train.class_weight
+    if not isinstance(setting, dict) or not isinstance(target, ClassTarget):
+        return
+    named = [(key, label) for key in setting for label in named_classes({key: 1.0}, target)]
+    if unknown := [key for key, label in named if label not in target.labels]:
+        where = loaded.locate("train", "class_weight", unknown[0])
+        raise ConfigError(
+            f"{where}: '{echo(unknown[0])}' is no class of {echo(target.label)}; "
+            f"the classes are {listed(target.labels, 8)}"
+        )
+
+
 def _order_column(data: schema.Data) -> str | None:
     """Return the column that rows are ordered by, or split at thresholds, if any."""
     split = data.split
@@ -233,6 +290,20 @@ def _order_column(data: schema.Data) -> str | None:
         has_thresholds = split.validation_from is not None or split.test_from is not None
         return split.column if has_thresholds else None
     return data.order_by
+
+
+def _notes_on_unfamiliar(split: str, samples: Samples) -> list[str]:
+    """Return notes on values of validation or test rows that training has not seen, as predict."""
+    notes = []
+    for counts, what in (
+        (samples.outside, "values outside the training range"),
+        (samples.unseen, "categories not seen in training"),
+    ):
+        if counts:
+            most = sorted(counts.items(), key=lambda pair: -pair[1])
+            columns = listed((f"{name} {count:,}" for name, count in most), 3)
+            notes.append(f"{split} rows with {what}: {columns} (of {len(samples):,})")
+    return notes
 
 
 def _notes_on_names(header: Header) -> list[str]:
@@ -256,4 +327,12 @@ def describe(data: TrainingData) -> list[str]:
     if isinstance(target, ClassTarget):
         names = f"{echo(target.label)} ({names})"
     first = f"{data.config.task} of {names}: rows {rows}"
-    return [first, *bulleted([*describe_columns(data.preprocessing), *data.notes])]
+    lines = describe_columns(data.preprocessing)
+    if isinstance(target, ClassTarget):
+        setting, train = data.config.train.class_weight, data.train
+        factors = class_factors(setting, target, train.classes, train.weights)
+        if factors is not None:
+            each = zip(target.labels, factors.tolist(), strict=True)
+            shown = listed((f"{echo(label)} {number(factor)}" for label, factor in each), 8)
+            lines.append(f"weights of the classes in the objective: {shown}")
+    return [first, *bulleted([*lines, *data.notes])]

@@ -7,14 +7,22 @@ from typing import TYPE_CHECKING, Literal
 from ml2021.data.csv.cells import StorageType
 from ml2021.data.csv.scan import TableFormat
 from ml2021.data.csv.source import changed_error
+from ml2021.data.dates import with_parts
 from ml2021.data.matching import explain_absent, match_columns
-from ml2021.data.preprocessing.records import ClassTarget, NumberFeature, Preprocessing
+from ml2021.data.preprocessing.records import (
+    CategoryFeature,
+    ClassTarget,
+    NumberFeature,
+    Preprocessing,
+)
 from ml2021.data.resolve import explain_missing
 from ml2021.data.samples import FittedTable
 from ml2021.data.series import in_series_order
-from ml2021.data.tables import read_header, read_table
+from ml2021.data.spellings import refuse_other_spellings
+from ml2021.data.tables import is_number, read_header, read_table
+from ml2021.data.weights import check_weights
 from ml2021.errors import ConfigError, DataError
-from ml2021.formatting import listed
+from ml2021.formatting import echo, listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,20 +34,27 @@ _MOST_ABSENT = 5  # if more columns are missing, it is probably the wrong table:
 class NewTable:
     """A file read for a fitted model.
 
-    carried: the columns to copy to the output, as text as in the file, in file order. ignored: the
-    columns that the model does not use. sha256: of the file's bytes.
+    carried: the columns to copy to the output, as text as in the file, in file order; those asked
+    for, and the one that tells several series apart. ignored: the columns that the model does not
+    use. sha256: of the file's bytes. group: the column that tells several series apart.
+    unweighted: the column of weights, if it is needed and the file has none.
     """
 
     table: FittedTable
     carried: "pd.DataFrame"
     ignored: tuple[str, ...]
     sha256: str
+    group: str | None
+    unweighted: str | None = None
 
     def notes(self) -> list[str]:
-        """Return a note on the ignored columns."""
-        if not self.ignored:
-            return []
-        return [f"ignoring columns that the model does not use: {listed(self.ignored, 8)}"]
+        """Return notes on the ignored columns, and on a column of weights that is missing."""
+        notes = []
+        if self.ignored:
+            notes.append(f"ignoring columns that the model does not use: {listed(self.ignored, 8)}")
+        if self.unweighted is not None:
+            notes.append(f"no column {echo(self.unweighted)}, the weight: every row weighs 1")
+        return notes
 
 
 def read_new_table(
@@ -51,22 +66,29 @@ def read_new_table(
 ) -> NewTable:
     """Read a file other than the training file: columns by name, with the types of training.
 
-    The target is needed to score, and to predict only if it is the model's history.
-    Raises DataError, or ConfigError for a name in `carried` that the file does not have.
+    The target is needed to score, and to predict only if it is the model's history. Raises
+    DataError, also where categories or classes are all spelled otherwise than in training, or
+    ConfigError for a name in `carried` that the file does not have.
     """
     header = read_header(path, table_format)
     found = match_columns(path, preprocessing, header)
     kinds: dict[str, StorageType] = {
         f.name: "number" if isinstance(f, NumberFeature) else f.storage
         for f in preprocessing.features
+        if f.name not in preprocessing.parts_of_dates
     }
+    kinds |= dict.fromkeys((date.name for date in preprocessing.dates), "text")
     history, target = preprocessing.history, preprocessing.target
     if history is not None or purpose == "scored":
         storage = target.storage if isinstance(target, ClassTarget) else "number"
         kinds |= dict.fromkeys(preprocessing.target_columns, storage)
+    weight = preprocessing.weight if purpose == "scored" else None
+    unweighted = weight if weight is not None and weight not in found else None
+    if weight in found:
+        kinds[weight] = "number"
     needed = dict.fromkeys(kinds)
-    if (order_by := history.order_by if history else None) is not None:
-        needed[order_by] = None
+    order_by, group_by = (history.order_by, history.group_by) if history else (None, None)
+    needed |= dict.fromkeys(name for name in (order_by, group_by) if name is not None)
     absent = [name for name in needed if name not in found]
     if len(absent) > _MOST_ABSENT:
         raise DataError(
@@ -77,24 +99,40 @@ def read_new_table(
         raise DataError(*(explain_absent(path, preprocessing, header, name) for name in absent))
     if unknown := [name for name in carried if name not in header.names]:
         raise ConfigError(*(f"--id: {explain_missing(header, name)}" for name in unknown))
+    if purpose == "predicted" and group_by is not None and found[group_by] not in carried:
+        carried = (found[group_by], *carried)
     names = {found[name]: name for name in needed}
-    storage_of = {found[name]: kind for name, kind in kinds.items()}
     # A carried column is read as text, so that it is written unchanged; if one is also an input,
     # the file is read twice.
     texts: dict[str, StorageType] = dict.fromkeys(carried, "text")
     twice = bool(names.keys() & texts.keys())
-    columns, together = ([*names], storage_of) if twice else ([*names, *texts], texts | storage_of)
-    read = read_table(path, table_format, columns=columns, types=together)
+    columns = [*names] if twice else [*names, *texts]
+    types = {found[name]: kind for name, kind in kinds.items()} | ({} if twice else texts)
+    # Words where training had numbers as categories or classes may be another spelling of them.
+    coded = {f.name for f in preprocessing.features if isinstance(f, CategoryFeature)}
+    coded |= {target.name} if isinstance(target, ClassTarget) else set()
+    numbers = [found[name] for name in coded & kinds.keys() if kinds[name] == "number"]
+    loose = {name: kind for name, kind in types.items() if name not in numbers}
+    read = read_table(path, table_format, columns=columns, types=loose)
     again = read_table(path, table_format, columns=carried, types=texts) if twice else read
+    frame = read.frame[[*names]].rename(columns=names)
+    refuse_other_spellings(path, preprocessing, frame, scored=purpose == "scored")
+    if not all(is_number(read.frame[name]) for name in numbers):  # which this reports
+        read = read_table(path, table_format, columns=columns, types=types)
+        frame = read.frame[[*names]].rename(columns=names)
     if again.sha256 != read.sha256:
         raise changed_error(path)
+    if weight in found:
+        check_weights(read.frame, found[weight], path, table_format)
     left_out = {column.name for column in preprocessing.left_out}
     known = {*carried, *(found[name] for name in found if name not in left_out)}
-    renamed = read.frame[list(names)].rename(columns=names)
-    ordered, file_order = in_series_order(renamed, order_by)
+    frame = with_parts(frame, preprocessing.dates, f"{path}: ", table_format.listing("it"))
+    ordered, file_order = in_series_order(frame, order_by, group_by)
     return NewTable(
         table=FittedTable(ordered, file_order, preprocessing),
         carried=again.frame[list(carried)],
         ignored=tuple(name for name in header.names if name not in known),
         sha256=read.sha256,
+        group=None if group_by is None else found[group_by],
+        unweighted=unweighted,
     )

@@ -23,6 +23,10 @@ def fill_preset(config: schema.Config, rows: int) -> schema.Config:
     any preset sums of sigmoids have a learning rate of their own: a sigmoid far from its middle
     hardly moves.
     """
+    is_set = "members" in config.train.model_fields_set
+    if config.train.spread is None:
+        train = config.train.model_copy(update={"spread": is_set and config.train.members > 1})
+        config = config.model_copy(update={"train": train})
     if isinstance(config.model, schema.SigmoidSum):
         return _filled(config, {"optimizer": {"lr": 0.005}})
     if not isinstance(config.model, schema.ReluStack) or config.data.lags:

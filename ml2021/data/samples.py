@@ -3,8 +3,8 @@
 Legend: N rows of the table, S samples, F inputs, T outputs.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml2021.data.column_types import FeatureColumn
+from ml2021.data.groups import Codes
 from ml2021.data.preprocessing.fit import refit
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing
 from ml2021.data.preprocessing.transform import (
@@ -20,9 +21,10 @@ from ml2021.data.preprocessing.transform import (
     encode_inputs,
     encode_splits,
 )
-from ml2021.data.series import complete_windows, futures
+from ml2021.data.series import complete_windows, fill_gaps, futures, note_on_filled, series_of
 from ml2021.data.splits import Split
 from ml2021.data.tables import Rows
+from ml2021.data.weights import Weights, weights_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +44,11 @@ class Samples:
     inputs: (S, F + 1) float32. targets: (S, T) float64 in the units of the data, or (S,) int64
     class indices, −1 for a class without training rows. previous: (S,) float64, the value before
     each row of a series. notes: on odd inputs. places: (S,) int64, the position of each row in its
-    file, from 0. order: (S,) the column that orders or splits the rows, as in the file.
+    file, from 0. outside, unseen: how many rows have a value outside the training range, or a
+    category not seen in training, by column. order: (S,) the column that orders or splits the rows,
+    as in the file. groups: (S,) the column that tells several series apart. weights: (S,) float64,
+    above 0; None: all rows weigh the same. clusters: (S,) a number that rows of one group share, if
+    rows belong together.
     """
 
     inputs: NDArray[np.float32]
@@ -50,7 +56,12 @@ class Samples:
     previous: NDArray[np.float64] | None
     notes: tuple[str, ...]
     places: Rows
+    outside: Mapping[str, int] = field(default_factory=dict)
+    unseen: Mapping[str, int] = field(default_factory=dict)
     order: "pd.Series | None" = None
+    groups: "pd.Series | None" = None
+    weights: Weights = None
+    clusters: Codes | None = None
 
     @property
     def values(self) -> NDArray[np.float64]:
@@ -72,12 +83,14 @@ class Samples:
 class FittedTable:
     """A table with the column names of the training file, in series order.
 
-    file_order: (N,) int64, the position in the table of each row of the file.
+    file_order: (N,) int64, the position in the table of each row of the file. clusters: (N,) the
+    group of each row, if rows that are no series belong together.
     """
 
     frame: "pd.DataFrame"
     file_order: Rows
     preprocessing: Preprocessing
+    clusters: Codes | None = None
 
     @cached_property
     def series(self) -> NDArray[np.float64] | None:
@@ -86,13 +99,56 @@ class FittedTable:
             return None
         return self.frame[self.preprocessing.target_columns[0]].to_numpy(np.float64)
 
+    @cached_property
+    def groups(self) -> Codes | None:
+        """The number of each row's series (N,), −1 for none; None if all are one series."""
+        return series_of(self.frame, self._group_by)
+
+    @property
+    def _group_by(self) -> str | None:
+        """The column that tells several series apart, if any."""
+        history = self.preprocessing.history
+        return None if history is None else history.group_by
+
+    @cached_property
+    def filled(self) -> NDArray[np.float64] | None:
+        """The `series` (N,) with short gaps filled, for the history of other rows."""
+        if self.series is None:
+            return None
+        assert self.preprocessing.history is not None
+        return fill_gaps(self.series, self.preprocessing.history.gap_limit, self.groups)
+
+    def notes_on_filled(self, rows: Rows) -> list[str]:
+        """Return a note on the values that were filled in the histories of these rows."""
+        history = self.preprocessing.history
+        if history is None or not history.gap_limit:
+            return []
+        assert self.series is not None
+        assert self.filled is not None
+        name = self.preprocessing.target_columns[0]
+        return note_on_filled(name, self.series, self.filled, rows, history.lags)
+
     def scorable_rows(self) -> Rows:
-        """Return the rows with a target and, if the model has one, a complete history."""
+        """Return the rows with a target and, if the model has one, a complete history.
+
+        Rows without a weight, or with weight 0, are not among them.
+        """
         if (history := self.preprocessing.history) is not None:
             assert self.series is not None
-            return complete_windows(self.series, history.lags, history.horizon)
-        columns = list(self.preprocessing.target_columns)
-        return np.flatnonzero(self.frame[columns].notna().all(axis=1))
+            lags, horizon = history.lags, history.horizon
+            rows = complete_windows(self.series, lags, horizon, self.groups, self.filled)
+        else:
+            columns = list(self.preprocessing.target_columns)
+            rows = np.flatnonzero(self.frame[columns].notna().all(axis=1))
+        weights = weights_of(self.frame, self.preprocessing.weight, rows)
+        return rows if weights is None else rows[weights > 0]
+
+    @property
+    def needed_to_score(self) -> str:
+        """What the rows of `scorable_rows` have, in words."""
+        history = " or history" if self.preprocessing.history is not None else ""
+        is_weighted = weights_of(self.frame, self.preprocessing.weight, np.arange(0)) is not None
+        return f"target{history}{' or weight' if is_weighted else ''}"
 
     def _places(self, rows: Rows) -> Rows:
         """Return the positions in the file of these rows of the table."""
@@ -104,17 +160,19 @@ class FittedTable:
 
     def samples(self, rows: Rows, order: str | None = None) -> Samples:
         """Return these rows, all of them scorable, with the column `order` as in the file."""
-        encoded = encode_inputs(self.preprocessing, self.frame, rows, self.series)
-        return self._samples(rows, encoded, order)
+        encoded = encode_inputs(self.preprocessing, self.frame, rows, self.filled)
+        samples = self._samples(rows, encoded, order)
+        return replace(samples, notes=(*samples.notes, *self.notes_on_filled(rows)))
 
     def take_samples(self, splits: Sequence[Rows], order: str | None = None) -> list[Samples]:
         """Return `samples` of each of the splits; the features are removed from the table."""
-        kept = {*self.preprocessing.target_columns, order}
+        fitted = self.preprocessing
+        kept = {*fitted.target_columns, fitted.weight, self._group_by, order}
 
         def take(name: str) -> "pd.Series":
             return self.frame[name] if name in kept else self.frame.pop(name)
 
-        encoded = encode_splits(self.preprocessing, take, splits, self.series)
+        encoded = encode_splits(self.preprocessing, take, splits, self.filled)
         return [self._samples(*split, order) for split in zip(splits, encoded, strict=True)]
 
     def _samples(self, rows: Rows, encoded: Encoded, order: str | None) -> Samples:
@@ -133,8 +191,13 @@ class FittedTable:
             targets=targets,
             previous=None if self.series is None else self.series[rows - 1],
             notes=tuple(encoded.notes()),
+            outside=encoded.outside,
+            unseen=encoded.unseen,
             places=self._places(rows),
             order=self.frame[order].iloc[rows] if order in self.frame else None,
+            groups=None if self._group_by is None else self.frame[self._group_by].iloc[rows],
+            clusters=None if self.clusters is None else self.clusters[rows],
+            weights=weights_of(self.frame, self.preprocessing.weight, rows),
         )
 
 

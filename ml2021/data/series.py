@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml2021.config import schema
+from ml2021.data.groups import Codes, group_codes
 from ml2021.data.resolve import Selection
 from ml2021.data.tables import Rows, is_number
 from ml2021.errors import DataError
@@ -77,20 +78,74 @@ def to_moments(texts: "pd.Series") -> np.ndarray:
     return keys
 
 
-def complete_windows(series: NDArray[np.float64], lags: int, horizon: int) -> Rows:
-    """Return the rows (S,) whose history and target are complete."""
-    known = np.concatenate([[0], np.cumsum(~np.isnan(series))])
-    width = lags + horizon
-    if len(series) < width:
+def complete_windows(
+    series: NDArray[np.float64],
+    lags: int,
+    horizon: int,
+    groups: Codes | None = None,
+    filled: NDArray[np.float64] | None = None,
+) -> Rows:
+    """Return the rows (S,) whose history and target are complete, and within one of the groups.
+
+    groups: (N,) the number of each row's series, those of one series in a row; −1 for none.
+    filled: (N,) the series as `fill_gaps` returns it. Only the history may be filled, and only
+    where the value before the row is known, so that the gap has ended.
+    """
+    past = np.concatenate([[0], np.cumsum(~np.isnan(series if filled is None else filled))])
+    known = past if filled is None else np.concatenate([[0], np.cumsum(~np.isnan(series))])
+    width, count = lags + horizon, len(series)
+    if count < width:
         return np.empty(0, np.int64)
-    complete = known[width:] - known[:-width] == width
+    complete = past[lags : count - horizon + 1] - past[: count - width + 1] == lags
+    complete &= known[width:] - known[lags - 1 : count - horizon] == horizon + 1
+    if groups is not None:
+        ends = groups[width - 1 :]
+        complete &= (groups[: len(ends)] == ends) & (ends >= 0)
     return np.flatnonzero(complete).astype(np.int64) + lags
 
 
-def known_histories(series: NDArray[np.float64], lags: int) -> Rows:
+def known_histories(
+    series: NDArray[np.float64],
+    lags: int,
+    groups: Codes | None = None,
+    filled: NDArray[np.float64] | None = None,
+) -> Rows:
     """Return the rows whose history is complete; their own value may be missing."""
-    rows = complete_windows(series, lags, 0)
-    return rows[rows < len(series)]  # the last history may belong to the row after the end
+    rows = complete_windows(series, lags, 0, groups, filled)
+    rows = rows[rows < len(series)]  # the last history may belong to the row after the end
+    return rows if groups is None else rows[groups[rows] == groups[rows - 1]]
+
+
+def fill_gaps(
+    series: NDArray[np.float64], limit: int, groups: Codes | None = None
+) -> NDArray[np.float64]:
+    """Return the series with gaps of at most `limit` rows interpolated from both sides' values."""
+    known, missing = np.flatnonzero(~np.isnan(series)), np.flatnonzero(np.isnan(series))
+    after = np.searchsorted(known, missing)
+    is_inside = (after > 0) & (after < len(known))
+    missing, after = missing[is_inside], after[is_inside]
+    left, right = known[after - 1], known[after]
+    is_short = right - left <= limit + 1
+    if groups is not None:
+        is_short &= (groups[left] == groups[right]) & (groups[left] >= 0)
+    missing, left, right = missing[is_short], left[is_short], right[is_short]
+    filled = series.copy()
+    filled[missing] = series[left] + (series[right] - series[left]) * (
+        (missing - left) / (right - left)
+    )
+    return filled
+
+
+def note_on_filled(
+    name: str, series: NDArray[np.float64], filled: NDArray[np.float64], rows: Rows, lags: int
+) -> list[str]:
+    """Return a note on how many filled values are in the histories of these rows, if any."""
+    begun = np.zeros(len(series) + 1, np.int64)
+    np.add.at(begun, rows - lags, 1)
+    np.add.at(begun, rows, -1)
+    count = int((np.isnan(series) & ~np.isnan(filled) & (np.cumsum(begun)[:-1] > 0)).sum())
+    values = plural(count, "missing value")
+    return [f"{values} of {echo(name)} interpolated in the history of other rows"] if count else []
 
 
 def histories(
@@ -114,12 +169,17 @@ def usable_rows(
     """
     if data.lags:
         series = frame[selection.targets[0]].to_numpy(np.float64)
-        rows = complete_windows(series, data.lags, data.horizon)
-        ends = min(data.lags + data.horizon - 1, len(series))
+        groups = series_of(frame, data.group_by)
+        filled = fill_gaps(series, data.gaps.limit, groups) if data.gaps is not None else series
+        rows = complete_windows(series, data.lags, data.horizon, groups, filled)
+        lengths = np.array([len(series)]) if groups is None else np.bincount(groups[groups >= 0])
+        ends = int(np.minimum(data.lags + data.horizon - 1, lengths).sum())
         excluded = {
             f"too close to the ends for {data.lags} lags": ends,
-            "a gap in the history or target": len(series) - ends - len(rows),
+            "a gap in the history or target": int(lengths.sum()) - ends - len(rows),
         }
+        if groups is not None:
+            excluded[f"no value in {echo(data.group_by)}"] = int((groups < 0).sum())
     else:
         has_target = frame[list(selection.targets)].notna().all(axis=1).to_numpy()
         excluded = {"no target": len(frame) - int(has_target.sum())}
@@ -128,6 +188,11 @@ def usable_rows(
             excluded[f"no value in {echo(data.group_by)}"] = int((has_target & ~is_grouped).sum())
             has_target = has_target & is_grouped
         rows = np.flatnonzero(has_target)
+    if data.weight is not None:
+        weights = frame[data.weight].to_numpy(np.float64)[rows]
+        excluded[f"no value in {echo(data.weight)}, the weight"] = int(np.isnan(weights).sum())
+        excluded["weight 0"] = int((weights == 0).sum())
+        rows = rows[weights > 0]
     if len(rows) < 2:
         counts = ", ".join(f"{reason}: {count}" for reason, count in excluded.items() if count)
         why = f" ({counts})" if counts else ""
@@ -184,19 +249,32 @@ def _steps(keys: np.ndarray) -> np.ndarray:
     return np.diff(known)
 
 
-def in_series_order(frame: "pd.DataFrame", order_by: str | None) -> tuple["pd.DataFrame", Rows]:
-    """Return the rows sorted by that column, ties in file order, and the file order.
+def in_series_order(
+    frame: "pd.DataFrame", order_by: str | None, group_by: str | None = None
+) -> tuple["pd.DataFrame", Rows]:
+    """Return the rows sorted by the groups, then by that column, and the file order.
 
-    The file order is (N,) int64: the new position of each row of the file. Raises DataError if the
-    column has missing values or cannot be sorted.
+    Ties are in file order, rows without a group are last. The file order is (N,) int64: the new
+    position of each row of the file. Raises DataError if the column has missing values or cannot
+    be sorted.
     """
-    if order_by is None:
+    if order_by is None and group_by is None:
         return frame, np.arange(len(frame))
-    keys = sort_keys(frame[order_by], "data.order_by")
-    if missing := int(np.isnan(keys).sum()):
-        raise DataError(
-            f"column '{echo(order_by)}', used as data.order_by, is missing in "
-            f"{plural(missing, 'row')}; fill it in, or sort the file and drop data.order_by"
-        )
-    order = np.argsort(keys, kind="stable")
+    order = np.arange(len(frame))
+    if order_by is not None:
+        keys = sort_keys(frame[order_by], "data.order_by")
+        if missing := int(np.isnan(keys).sum()):
+            raise DataError(
+                f"column '{echo(order_by)}', used as data.order_by, is missing in "
+                f"{plural(missing, 'row')}; fill it in, or sort the file and drop data.order_by"
+            )
+        order = np.argsort(keys, kind="stable")
+    if group_by is not None:
+        groups = group_codes(frame[group_by])[order]
+        order = order[np.argsort(groups.astype(np.uint64), kind="stable")]  # −1 is the greatest
     return frame.take(order).reset_index(drop=True), np.argsort(order)
+
+
+def series_of(frame: "pd.DataFrame", group_by: str | None) -> Codes | None:
+    """Return the number of each row's series (N,) in series order, −1 for none; None if all one."""
+    return None if group_by is None else group_codes(frame[group_by])

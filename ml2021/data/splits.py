@@ -4,7 +4,7 @@ A split depends on its own seed alone, so that runs with other seeds, models and
 on the same rows. Legend: S samples, given by their row numbers in the table.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -16,7 +16,7 @@ from ml2021.data.groups import Codes, divide_at_random, divide_in_order, group_c
 from ml2021.data.preprocessing.records import ClassTarget, RealTargets, value_text
 from ml2021.data.preprocessing.transform import encode_classes
 from ml2021.data.resolve import Selection
-from ml2021.data.series import sort_keys, to_moments
+from ml2021.data.series import fill_gaps, sort_keys, to_moments
 from ml2021.data.tables import Rows, is_number
 from ml2021.errors import DataError
 from ml2021.formatting import echo, listed, plural
@@ -63,20 +63,14 @@ def split_by_fraction(
     """
     count = len(rows)
     if groups is not None:
-        shares = {"train": 1 - validation - test, "validation": validation, "test": test}
-        shares = {name: share for name, share in shares.items() if share > 0}
-        if (found := len(np.unique(groups))) < len(shares):
-            raise DataError(
-                f"data.group_by: {plural(found, 'group')} cannot be divided into "
-                f"{listed(shares)}; set the fraction of one to 0.0, or remove data.group_by"
-            )
+        found = len(np.unique(groups))
+        shares = _shares(validation, test, found, f"data.group_by: {plural(found, 'group')}")
         if method == "sequential":
             parts = divide_in_order(_by_first_row(groups), [*shares.values()])
         else:
             strata = classes if method == "stratified" else None
             parts = divide_at_random(groups, [*shares.values()], seed, strata)
-        taken = {name: rows[parts == part] for part, name in enumerate(shares)}
-        return Split(taken["train"], taken.get("validation", rows[:0]), taken.get("test", rows[:0]))
+        return _of_parts(rows, parts, shares)
     n_test = share_of("test", test, count, plural(count, "row"))
     n_validation = share_of("validation", validation, count, plural(count, "row"))
     if count - n_test - n_validation < 1:
@@ -91,6 +85,55 @@ def split_by_fraction(
     slices = np.split(order, [n_test, n_test + n_validation])
     in_test, in_validation, in_training = (np.sort(rows[each]) for each in slices)
     return Split(in_training, in_validation, in_test)
+
+
+def split_series(
+    rows: Rows, series: Codes, *, validation: float, test: float, order: "pd.Series | None" = None
+) -> Split:
+    """Give the last rows of each series to test, those before validate.
+
+    series: (S,) the series of each of `rows` (S,), in a row. order: (S,) the column that orders
+    them; all series are then cut at the same two values of it, the nearest to the fractions of all
+    rows. Without it each series gives its fractions. Raises DataError if a fraction above 0 gives
+    no row, or none is left to train.
+    """
+    if order is not None:
+        moments = np.unique(sort_keys(order, "data.order_by"), return_inverse=True)[1]
+        found = int(moments.max()) + 1
+        shares = _shares(validation, test, found, f"data.order_by: {plural(found, 'value')}")
+        return _of_parts(rows, divide_in_order(moments, [*shares.values()]), shares)
+    _, first, lengths = np.unique(series, return_index=True, return_counts=True)
+    left = np.repeat(first + lengths, lengths) - np.arange(len(rows))  # of its series, with itself
+    in_test = np.rint(lengths * test)
+    in_validation = np.rint(lengths * validation)
+    longest = f"the {plural(int(lengths.max()), 'row')} of the longest series"
+    for name, fraction in (("test", test), ("validation", validation)):
+        share_of(name, fraction, int(lengths.max()), longest)
+    is_test = left <= np.repeat(in_test, lengths)
+    is_validation = ~is_test & (left <= np.repeat(in_test + in_validation, lengths))
+    if (is_test | is_validation).all():
+        raise DataError(
+            "data.split: the series are too short to leave rows to train; lower "
+            "data.split.validation or data.split.test"
+        )
+    return Split(rows[~is_test & ~is_validation], rows[is_validation], rows[is_test])
+
+
+def _shares(validation: float, test: float, found: int, what: str) -> dict[str, float]:
+    """Return the fraction of each part that is not empty. Raises DataError if too few are found."""
+    shares = {"train": 1 - validation - test, "validation": validation, "test": test}
+    shares = {name: share for name, share in shares.items() if share > 0}
+    if found < len(shares):
+        raise DataError(
+            f"{what} cannot be divided into {listed(shares)}; set the fraction of one to 0.0"
+        )
+    return shares
+
+
+def _of_parts(rows: Rows, parts: Codes, names: Iterable[str]) -> Split:
+    """Return the split by the part (S,) of each row, an index of `names`."""
+    taken = {name: rows[parts == part] for part, name in enumerate(names)}
+    return Split(taken["train"], taken.get("validation", rows[:0]), taken.get("test", rows[:0]))
 
 
 def _by_first_row(groups: Codes) -> Codes:
@@ -249,6 +292,43 @@ def without_overlap(split: Split, horizon: int) -> Split:
     return Split(train, validation, split.test, left_out)
 
 
+def without_gaps_across(
+    split: Split,
+    series: NDArray[np.float64],
+    filled: NDArray[np.float64],
+    lags: int,
+    groups: Codes | None,
+) -> Split:
+    """Exclude the samples with a filled gap in their history that lies between two parts.
+
+    series, filled, groups: (N,) as in `complete_windows`. Raises DataError if nothing is left of a
+    part.
+    """
+    parts = np.full(len(series), -1)
+    for part, rows in enumerate(split.rows.values()):
+        parts[rows] = part
+    samples = np.flatnonzero(parts >= 0)
+    cells = np.flatnonzero(np.isnan(series) & ~np.isnan(filled))
+    cells = cells[(cells > samples[0]) & (cells < samples[-1])]
+    after = np.searchsorted(samples, cells)
+    before, behind = samples[after - 1], samples[after]
+    is_across = parts[before] != parts[behind]
+    if groups is not None:
+        is_across &= (groups[before] == groups[cells]) & (groups[behind] == groups[cells])
+    across = np.bincount(cells[is_across], minlength=len(series))
+    begun = np.concatenate([[0], np.cumsum(across)])
+    kept = {name: rows[begun[rows] == begun[rows - lags]] for name, rows in split.rows.items()}
+    for name, rows in split.rows.items():
+        if len(rows) and not len(kept[name]):
+            raise DataError(
+                f"data.gaps: every {name} row has a gap across two splits in its history; use "
+                "larger splits, or set data.gaps to null"
+            )
+    dropped = len(samples) - sum(map(len, kept.values()))
+    left_out = {**split.left_out, "a filled gap in the history lies between two splits": dropped}
+    return Split(**kept, left_out=left_out)
+
+
 def split_rows(
     config: schema.Config, frame: "pd.DataFrame", selection: Selection, rows: Rows
 ) -> Split:
@@ -257,6 +337,11 @@ def split_rows(
     groups = None if data.group_by is None else group_codes(frame[data.group_by])
     if isinstance(method, schema.KFoldSplit):
         split = Split(rows, rows[:0], rows[:0])  # for the final model
+    elif isinstance(method, schema.FractionSplit) and data.lags and groups is not None:
+        order = None if data.order_by is None else frame[data.order_by].iloc[rows]
+        split = split_series(
+            rows, groups[rows], validation=method.validation, test=method.test, order=order
+        )
     elif isinstance(method, schema.FractionSplit):
         assert method.method != "auto"
         is_stratified = method.method == "stratified"
@@ -285,7 +370,12 @@ def split_rows(
             )
         if groups is not None and not data.lags:
             _refuse_divided(split, groups, frame, data)
-    return without_overlap(split, data.horizon)
+    split = without_overlap(split, data.horizon)
+    if data.gaps is not None:
+        series = frame[selection.targets[0]].to_numpy(np.float64)
+        filled = fill_gaps(series, data.gaps.limit, groups)
+        split = without_gaps_across(split, series, filled, data.lags, groups)
+    return split
 
 
 def class_codes(frame: "pd.DataFrame", selection: Selection, rows: Rows) -> NDArray[np.int64]:

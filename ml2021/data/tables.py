@@ -5,10 +5,11 @@ blocks with pandas' C engine. `ml2021.data.csv.cells` finds cells that pandas sh
 accepted, and a second, slower pass finds their lines. `ml2021.data.resolve` selects the features.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,15 @@ from ml2021.data.csv.cells import (
 from ml2021.data.csv.faults import Cells, reject_invalid, remedy_for
 from ml2021.data.csv.missing import MissingTexts
 from ml2021.data.csv.parser import Values, parse_blocks
-from ml2021.data.csv.scan import Header, TableFormat, begin_table, make_header, open_scan
+from ml2021.data.csv.scan import (
+    Block,
+    Header,
+    TableFormat,
+    TextScan,
+    begin_table,
+    make_header,
+    open_scan,
+)
 from ml2021.data.csv.source import show_path
 from ml2021.data.csv.writings import Writing
 from ml2021.errors import DataError
@@ -36,6 +45,10 @@ from ml2021.formatting import echo, listed
 if TYPE_CHECKING:
     import pandas as pd
 
+_SEARCHED = 1 << 18
+_SEARCHED_ROWS = 2_000
+"""Bytes and rows at the beginning of a file that are searched for leading zeros."""
+_ZERO_FIRST = re.compile(r"\s*0[0-9]+\s*", re.ASCII)
 Rows = NDArray[np.int64]
 """Row numbers of a table, from 0."""
 
@@ -46,15 +59,17 @@ class Table:
 
     `frame` has the selected columns under their unique names, in file order, and a RangeIndex.
     Number columns are int64, or float64 with NaN for missing values; text columns are object,
-    holding str exactly as in the file (even true and false) and NaN for missing values. `writings`
-    says of each text column whose type was inferred what it holds; `notes` are for the user.
+    holding str exactly as in the file (even true and false) and NaN for missing values.
+    leading_zeros: number columns with cells such as 00601 near the beginning, and the first one.
+    writings: what each text column whose type was inferred holds. notes: for the user.
     """
 
     header: Header
     frame: "pd.DataFrame"
     sha256: str
-    writings: Mapping[str, Writing]
-    notes: tuple[str, ...]
+    leading_zeros: Mapping[str, str] = field(default_factory=dict)
+    writings: Mapping[str, Writing] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def read_header(path: Path, format: TableFormat) -> Header:
@@ -105,6 +120,7 @@ def read_table(
         header, first = begin_table(scan, blocks, format)
         selected = _selected(header, columns)
         texts = [name for name in selected if types.get(name) == "text"]
+        zeros = _leading_zeros(scan, first, header, format)
         blocks = sought.search(chain(first, blocks))
         rows, values = parse_blocks(scan, blocks, header.names, selected, texts, format)
     again = [
@@ -131,8 +147,9 @@ def read_table(
     checked = _check(values, rules, types)
     reject_invalid(format, checked, partial(_csv_cells, path, format, header, scan.state))
     met = frozenset[float]().union(*(column.met for column in checked.values()))
-    notes += sought.notes(path, met)
-    return _table(header, selected, checked, rows, scan.sha256, format, notes)
+    table = _table(header, selected, checked, rows, scan.sha256, format)
+    numbers = {n: zeros[n] for n in selected if n in zeros and is_number(table.frame[n])}
+    return replace(table, leading_zeros=numbers, notes=(*notes, *sought.notes(path, met)))
 
 
 def is_number(column: "pd.Series") -> bool:
@@ -143,6 +160,25 @@ def is_number(column: "pd.Series") -> bool:
 def find_lines(path: Path, format: TableFormat, rows: Iterable[int]) -> dict[int, int]:
     """Return the line of a CSV file on which each of these rows begins."""
     return {row: line for row, line, _ in _find_rows(path, format, set(rows), None)}
+
+
+def _leading_zeros(
+    scan: TextScan, blocks: Sequence[Block], header: Header, format: TableFormat
+) -> dict[str, str]:
+    """Return the columns with digits after a leading zero in the first rows, and the first cell."""
+    starts = (format.separator.encode(), b"\n", b'"', b" ")
+    start = b"".join(block.data for block in blocks)[:_SEARCHED]
+    # each pattern begins with a literal, which makes the search fast
+    if not any(re.search(re.escape(before) + rb"0[0-9]+[^0-9.:]", start) for before in starts):
+        return {}
+    found: dict[str, str] = {}
+    every = (record for block in blocks for record in scan.split(block.data, block.line))
+    records = (record for record in every if not record.blank)
+    for record in islice(records, int(format.header), _SEARCHED_ROWS):
+        for name, cell in zip(header.names, record.texts(), strict=False):
+            if name not in found and _ZERO_FIRST.fullmatch(cell):
+                found[name] = cell.strip()
+    return found
 
 
 def _selected(header: Header, columns: Sequence[str] | None) -> list[str]:
@@ -192,7 +228,6 @@ def _table(
     rows: int,
     sha256: str,
     format: TableFormat,
-    notes: Sequence[str] = (),
 ) -> Table:
     """Return the columns as a table without copying them."""
     import pandas as pd
@@ -208,7 +243,7 @@ def _table(
         for name in names
         if (found := checked[name].writing) is not None
     }
-    return Table(header, frame, sha256, writings, tuple(notes))
+    return Table(header, frame, sha256, writings=writings)
 
 
 def _find_rows(

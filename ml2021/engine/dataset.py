@@ -18,7 +18,7 @@ class Dataset:
 
     inputs: (N, F + 1) float, the last column all ones.
     targets: (N, T) of the same dtype, standardised; for classes (N,) int64, the index of the class.
-    weights: (N, 1) of the dtype of the inputs, with a mean of 1; None: all rows weigh the same.
+    weights: (N, 1) float64, above 0, in any unit; None: all rows weigh the same.
     All have a leading dimension of K if each member of a pack has its own N rows.
     """
 
@@ -60,10 +60,15 @@ class Dataset:
         import torch
 
         rows = self.inputs.ndim - 2
-        return Dataset(
-            torch.cat([self.inputs, other.inputs], dim=rows),
-            torch.cat([self.targets, other.targets], dim=rows),
-        )
+        pairs = zip(self.tensors, other.tensors, strict=True)
+        return Dataset(*(torch.cat(pair, dim=rows) for pair in pairs))
+
+    def with_mean_weight(self) -> "Dataset":
+        """Return the same rows, their weights divided by their mean, in the dtype of the inputs."""
+        if self.weights is None:
+            return self
+        weights = self.weights / self.weights.mean(-2, keepdim=True)
+        return Dataset(self.inputs, self.targets, weights.to(self.inputs.dtype))
 
     def to(self, device: "torch.device") -> "Dataset":
         """Return the same rows on that device."""

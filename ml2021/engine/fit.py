@@ -10,8 +10,9 @@ Legend: K members, N rows, T outputs.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -24,6 +25,9 @@ from ml2021.engine.state import Hyperparameters, TrainingState
 from ml2021.engine.updates import Updates
 from ml2021.errors import DivergenceError
 
+Score = Callable[[Tensor, Tensor], Tensor]
+"""(k,), the indices of members, and (k, N, T), their outputs for their validation rows -> (k,)
+float64, what is minimised in place of the validation loss; not finite where it is undefined."""
 PROGRESS_SECONDS = 0.5
 LARGEST_PARAMETER = 1e12
 """A larger parameter has diverged, whatever the loss: inputs are about 1, and in float32 the
@@ -64,16 +68,21 @@ def fit(
     state: TrainingState,
     train: Dataset,
     validation: Dataset | None,
+    score: Score | None = None,
+    members: Tensor | None = None,
 ) -> Iterator[Progress]:
     """Train until `state.is_finished`, changing `state` in place.
 
-    The best parameters are those with the lowest validation loss, or the last ones if there are no
-    validation rows. A member whose loss or parameters are no longer finite has diverged, and its
-    best parameters stay as they are. Raises DivergenceError when all members have diverged.
+    The best parameters are those with the lowest validation loss, or value of `score` for
+    `members` (K,) int64, all by default; or the last ones if there are no validation rows. A member
+    whose loss or parameters are no longer finite has diverged, and its best parameters stay as they
+    are. Raises DivergenceError when all members have diverged.
     """
     batches = hparams.batches(len(train))
     update = build_updates(network, hparams, state, train)
     forward = None if validation is None else Forward(network, state.theta, len(validation))
+    members = torch.arange(len(state.theta)) if members is None else members
+    of_outputs = None if score is None else partial(score, members)
     yielded = time.perf_counter()
 
     while not state.is_finished(hparams):
@@ -84,7 +93,7 @@ def fit(
             if time.perf_counter() - yielded > PROGRESS_SECONDS and state.batch < batches:
                 yield _within_epoch(hparams, state, train)
                 yielded = time.perf_counter()
-        yield _end_epoch(forward, hparams, state, train, validation)
+        yield _end_epoch(forward, hparams, state, train, validation, of_outputs)
         yielded = time.perf_counter()
 
 
@@ -119,10 +128,11 @@ def _end_epoch(
     state: TrainingState,
     train: Dataset,
     validation: Dataset | None,
+    score: Callable[[Tensor], Tensor] | None,
 ) -> Progress:
     """Finish the epoch: compute its losses, keep the best parameters, advance the counters."""
     batches = state.batch
-    train_loss = _epoch_loss(state, train, hparams)
+    chosen = train_loss = _epoch_loss(state, train, hparams)
     validation_loss = validation_outputs = None
     if validation is not None:
         assert forward is not None
@@ -132,7 +142,8 @@ def _end_epoch(
         )
         ended = torch.full_like(state.diverged, (state.epoch + 1) * batches)
         _mark_diverged(state, batches, validation_loss, ended)
-        improved = state.is_active(hparams) & (validation_loss < state.best_loss)
+        chosen = validation_loss if score is None else score(validation_outputs)
+        improved = state.is_active(hparams) & (chosen < state.best_loss)
     else:
         improved = state.is_active(hparams)
     state.epoch += 1
@@ -140,8 +151,7 @@ def _end_epoch(
     state.batch_losses.zero_()
     if bool(improved.any()):
         state.best.copy_(torch.where(improved[:, None], state.theta, state.best))
-        loss = train_loss if validation_loss is None else validation_loss
-        state.best_loss.copy_(torch.where(improved, loss, state.best_loss))
+        state.best_loss.copy_(torch.where(improved, chosen, state.best_loss))
         state.best_epoch.masked_fill_(improved, state.epoch)
     updates = state.epoch * batches
     return Progress(
@@ -221,6 +231,7 @@ def fit_members(
     state: TrainingState,
     train: Dataset,
     validation: Dataset | None,
+    score: Score | None = None,
 ) -> Iterator[MemberProgress]:
     """Train until every member is done, changing `state` in place.
 
@@ -238,7 +249,9 @@ def fit_members(
             own_train = train.select(members)
             own_validation = None if validation is None else validation.select(members)
         try:
-            for progress in fit(network, own_hparams, running, own_train, own_validation):
+            for progress in fit(
+                network, own_hparams, running, own_train, own_validation, score, members
+            ):
                 if is_subset:
                     state.put_back(members, running)
                 yield MemberProgress(members, progress)

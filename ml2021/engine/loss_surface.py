@@ -63,6 +63,7 @@ def steepest_descent(network: Network, loss: Loss, rows: Dataset, theta: Tensor)
     """Return the negative gradient (P,) of the mean loss over the rows, at θ (P,)."""
     gradient = torch.empty_like(theta[None])
     step = BatchStep(network, theta[None], gradient, len(rows), loss)
+    rows = rows.with_mean_weight()
     weights = None if rows.weights is None else rows.weights[None]
     step(rows.inputs[None], rows.targets[None], theta.new_empty(1, 1, 1), weights)
     return -gradient[0]

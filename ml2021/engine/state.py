@@ -54,8 +54,9 @@ class TrainingState:
 
     theta, best: (K, P), the parameters now and at the best epoch. slots: name -> (K, P), what the
     optimizer keeps. batch_losses: (batches per epoch, K), the totals of the current epoch's batches
-    so far. best_loss: (K,) float64, ∞ until the first epoch ends; best_epoch: (K,) int64, 0 until
-    then. diverged: (K,) int64, the update in which a member diverged, 0 if it has not.
+    so far. best_loss: (K,) float64, the lowest validation loss, or the lowest value of the `Score`
+    that chooses the best epoch, ∞ until the first epoch ends; best_epoch: (K,) int64, 0 until then.
+    diverged: (K,) int64, the update in which a member diverged, 0 if it has not.
     epoch: the number of completed epochs. batch: the number of completed batches of the current
     one. trajectory: that of member 0, or None if it is not recorded.
     """

@@ -48,6 +48,7 @@ class Updates:
         self, network: Network, hparams: Hyperparameters, state: TrainingState, train: Dataset
     ) -> None:
         theta = state.theta
+        train = train.with_mean_weight()
         self._train, self._seeds, self._trajectory = train, hparams.seeds, state.trajectory
         self._is_full = hparams.batch_size is None
         self._theta, self._gradient = theta, torch.empty_like(theta)

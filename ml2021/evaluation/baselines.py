@@ -11,14 +11,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ml2021.data.weights import Weights
+
 CHUNK_VALUES = 1 << 21
 """How many features are held as float64 at a time: 16 MiB."""
 NEGLIGIBLE = 4.0 * float(np.finfo(np.float64).eps)
 """Eigenvalues of an n × n matrix below n times this share of the largest are rounding errors."""
 
 
-def class_frequencies(train_classes: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
-    """Return (C,) float64, the share of the (N,) rows that is of each class.
+def class_frequencies(
+    train_classes: NDArray[np.int64], classes: int, weights: Weights = None
+) -> NDArray[np.float64]:
+    """Return (C,) float64, the share of the (N,) rows, or of their weights, that is of each class.
 
     Their argmax is the majority class. Predicted for every row, they have the lowest log loss of
     any constant.
@@ -27,7 +31,8 @@ def class_frequencies(train_classes: NDArray[np.int64], classes: int) -> NDArray
     assert train_classes.dtype == np.int64, train_classes.dtype
     assert len(train_classes) > 0, "no training rows"
     assert ((train_classes >= 0) & (train_classes < classes)).all(), f"not in range({classes})"
-    return np.bincount(train_classes, minlength=classes) / len(train_classes)
+    counts = np.bincount(train_classes, weights, classes)
+    return np.asarray(counts / counts.sum())
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,9 @@ class LeastSquares:
         return prediction
 
 
-def fit_least_squares(features: NDArray[np.float32], targets: NDArray[np.float64]) -> LeastSquares:
+def fit_least_squares(
+    features: NDArray[np.float32], targets: NDArray[np.float64], weights: Weights = None
+) -> LeastSquares:
     """Return the function with the smallest squared error, of all such the smallest weights.
 
     `features` is (N, F + 1) float32 with a last column of 1, `targets` (N, T) float64, both
@@ -69,6 +76,9 @@ def fit_least_squares(features: NDArray[np.float32], targets: NDArray[np.float64
     other directions one refinement by the residuals restores most of the digits that squaring costs
     (the corrected seminormal equations; Björck, 1987): without it, two columns that differ by 1e-5
     of their deviation lose all digits but five.
+
+    With weights (N,) the means are weighted, and each row of X and Y is multiplied by the root of
+    its weight.
     """
     _check_features(features)
     assert targets.shape == (len(features), targets.shape[-1]), (features.shape, targets.shape)
@@ -79,27 +89,49 @@ def fit_least_squares(features: NDArray[np.float32], targets: NDArray[np.float64
     rows, columns = inputs.shape
     # Sums of equal float32 numbers are exact in float64, so that a constant column deviates from
     # its mean by exactly 0.
-    means, target_means = inputs.mean(axis=0, dtype=np.float64), targets.mean(axis=0)
+    target_means = np.average(targets, axis=0, weights=weights)
     centred = targets - target_means
-    weights = np.zeros((columns, targets.shape[1]))
+    if weights is None:
+        roots, means = None, inputs.mean(axis=0, dtype=np.float64)
+    else:
+        weights = weights / weights.mean()
+        roots, means = np.sqrt(weights)[:, None], _weighted_means(inputs, weights)
+        centred *= roots
+
+    def deviations_of(chunk: slice) -> NDArray[np.float64]:
+        deviations: NDArray[np.float64] = inputs[chunk] - means
+        return deviations if roots is None else deviations * roots[chunk]
+
+    solution = np.zeros((columns, targets.shape[1]))
     if columns > rows:
-        deviations = inputs - means
+        deviations = deviations_of(slice(None))
         inverse = _pseudoinverse(deviations @ deviations.T)
         for _ in range(2):  # the solution, and one refinement
-            weights += deviations.T @ (inverse @ (centred - deviations @ weights))
+            solution += deviations.T @ (inverse @ (centred - deviations @ solution))
     else:
         gram = np.zeros((columns, columns))
         for chunk in _chunks(rows, columns):
-            deviations = inputs[chunk] - means
+            deviations = deviations_of(chunk)
             gram += deviations.T @ deviations
         inverse = _pseudoinverse(gram)
         for _ in range(2):
-            moment = np.zeros_like(weights)
+            moment = np.zeros_like(solution)
             for chunk in _chunks(rows, columns):
-                deviations = inputs[chunk] - means
-                moment += deviations.T @ (centred[chunk] - deviations @ weights)
-            weights += inverse @ moment
-    return LeastSquares(np.vstack([weights, target_means - means @ weights]))
+                deviations = deviations_of(chunk)
+                moment += deviations.T @ (centred[chunk] - deviations @ solution)
+            solution += inverse @ moment
+    return LeastSquares(np.vstack([solution, target_means - means @ solution]))
+
+
+def _weighted_means(
+    inputs: NDArray[np.float32], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the means (F,) of inputs (N, F), exact for constant columns."""
+    first = inputs[0].astype(np.float64)
+    sums = np.zeros(inputs.shape[1])
+    for chunk in _chunks(*inputs.shape):
+        sums += weights[chunk] @ (inputs[chunk] - first)
+    return np.asarray(first + sums / weights.sum())
 
 
 def _pseudoinverse(gram: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ml2021.data.weights import Weights
+
 _BOUND = 3.0
 """The most that the logarithm of a temperature differs from 0."""
 _PRIOR_DEVIATION = 0.1
@@ -16,16 +18,20 @@ _PRIOR_DEVIATION = 0.1
 
 
 def fit_temperature(
-    probabilities: Sequence[NDArray[np.float64]], classes: NDArray[np.int64]
+    probabilities: Sequence[NDArray[np.float64]],
+    classes: NDArray[np.int64],
+    weights: Weights = None,
 ) -> float:
     """Return the temperature T that minimises the log loss of held-out rows.
 
-    probabilities: of each member, (N, C). classes: (N,), the true ones. Each member's outputs are
+    probabilities: of each member, (N, C). classes: (N,), the true ones. weights: (N,) of the rows,
+    divided by their mean here. Each member's outputs are
     divided by T before the softmax (Guo et al. 2017, arXiv:1706.04599), and the mean of their
     probabilities is scored. A normal prior on log T keeps a handful of rows from choosing an
     extreme. The minimum is found by golden-section search.
     """
     rows = np.arange(len(classes))
+    own = 1.0 if weights is None else weights / weights.mean()
     logs = [np.log(np.maximum(each, np.finfo(np.float64).tiny)) for each in probabilities]
 
     def loss(log_temperature: float) -> float:
@@ -36,7 +42,7 @@ def fit_temperature(
             np.exp(powers, out=powers)
             mean += powers[rows, classes] / powers.sum(axis=1)
         true = np.maximum(mean / len(logs), np.finfo(np.float64).tiny)
-        return float(-np.log(true).sum() + (log_temperature / _PRIOR_DEVIATION) ** 2 / 2)
+        return float(-(own * np.log(true)).sum() + (log_temperature / _PRIOR_DEVIATION) ** 2 / 2)
 
     ratio = (math.sqrt(5) - 1) / 2
     low, high = -_BOUND, _BOUND

@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ml2021.data.weights import Weights
+
 MOST_ROWS = 2048
 """The most calibration rows that are kept. Coverage then varies by 0.7 % at a level of 0.9, the
 standard deviation of the beta distribution B(rank, N + 1 − rank)."""
@@ -25,18 +27,37 @@ LEVELS = (0.5, 0.8, 0.9, 0.95)
 """The levels in a run's summary."""
 
 
-def residuals(truth: NDArray[np.float64], prediction: NDArray[np.float64]) -> NDArray[np.float64]:
+def residuals(
+    truth: NDArray[np.float64], prediction: NDArray[np.float64], weights: Weights = None
+) -> NDArray[np.float64]:
     """Return the absolute residuals (N, T) of calibration rows, each column sorted.
 
     Of more than `MOST_ROWS` rows, that many evenly spaced ones are used: a choice that does not
     depend on the residuals keeps them exchangeable.
+
+    With weights (N,) of the rows, the distribution of the residuals is the weighted one, in which
+    a new row has the mean weight (weighted conformal prediction: Tibshirani, Foygel Barber, Candès
+    and Ramdas 2019, arXiv:1904.06019); it is represented by as many residuals of equal weight, its
+    quantiles at 1/N, 2/N, ..., 1.
     """
     assert truth.ndim == 2, truth.shape
     assert truth.shape == prediction.shape, (truth.shape, prediction.shape)
     rows = np.arange(len(truth))
     if len(rows) > MOST_ROWS:
         rows = np.arange(MOST_ROWS) * len(truth) // MOST_ROWS
-    return np.sort(np.abs(truth[rows] - prediction[rows]), axis=0)
+    found = np.abs(truth[rows] - prediction[rows])
+    if weights is None:
+        return np.sort(found, axis=0)
+    order = np.argsort(found, axis=0, kind="stable")
+    below = np.cumsum(weights[rows][order], axis=0)
+    steps = np.arange(1, len(rows) + 1) / len(rows) * (1 - 1e-12)  # sums of weights are not exact
+    return np.stack(
+        [
+            values[places][np.searchsorted(sums / sums[-1], steps)]
+            for values, places, sums in zip(found.T, order.T, below.T, strict=True)
+        ],
+        axis=1,
+    )
 
 
 def rank(rows: int, level: float) -> int:
@@ -62,26 +83,36 @@ def half_widths(sorted_residuals: NDArray[np.float64], level: float) -> NDArray[
 
 
 def coverage(
-    truth: NDArray[np.float64], prediction: NDArray[np.float64], widths: NDArray[np.float64]
+    truth: NDArray[np.float64],
+    prediction: NDArray[np.float64],
+    widths: NDArray[np.float64],
+    weights: Weights = None,
 ) -> float:
-    """Return the share of the values (N, T) that lie within their intervals, ends included."""
+    """Return the share of the values (N, T) that lie within their intervals, ends included.
+
+    With weights (N,) of the rows, it is the share of their weight.
+    """
     assert truth.shape == prediction.shape, (truth.shape, prediction.shape)
-    return float((np.abs(truth - prediction) <= widths).mean())
+    within = np.abs(truth - prediction) <= widths
+    of_values = None if weights is None else np.repeat(weights, truth.shape[1])
+    return float(np.average(within.ravel(), weights=of_values))
 
 
 def describe(
     sorted_residuals: NDArray[np.float64],
     labels: Sequence[str],
     test: tuple[NDArray[np.float64], NDArray[np.float64]] | None,
+    weights: Weights = None,
 ) -> list[dict[str, Any]]:
     """Return q by target and the test coverage for each of `LEVELS` that has enough rows.
 
-    `test` is the truth and the prediction of test rows, (N, T) each; coverage is None without them.
+    `test` is the truth and the prediction of test rows, (N, T) each, and `weights` (N,) are theirs;
+    coverage is None without them.
     """
     levels: list[dict[str, Any]] = []
     for level in LEVELS:
         if (widths := half_widths(sorted_residuals, level)) is not None:
             by_target = dict(zip(labels, widths.tolist(), strict=True))
-            covered = None if test is None else coverage(*test, widths)
+            covered = None if test is None else coverage(*test, widths, weights)
             levels.append({"level": level, "half_width": by_target, "coverage": covered})
     return levels

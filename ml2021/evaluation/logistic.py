@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from ml2021.evaluation.baselines import _check_features, _chunks
 
-PRECISION = 1e-7
+PRECISION = 1e-5
 """The fit has converged when no entry of the gradient, per row, is larger."""
 MOST_PASSES = 500
 MOST_COEFFICIENTS = 4_000_000

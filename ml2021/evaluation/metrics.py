@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ml2021.data.weights import Weights
+
 Scores = dict[str, float | None]
 """Metric -> score; None where it is undefined."""
 REAL_METRICS = ("mae", "rmse", "r2")
@@ -28,7 +30,9 @@ def selection_metric(task: str | None, losses: Iterable[str]) -> str:
     return "mae" if set(losses) == {"mae"} else "rmse"
 
 
-def regression_scores(truth: NDArray[np.float64], prediction: NDArray[np.float64]) -> Scores:
+def regression_scores(
+    truth: NDArray[np.float64], prediction: NDArray[np.float64], weights: Weights = None
+) -> Scores:
     """Return mae, rmse and r2 over all rows and targets.
 
     `truth` and `prediction` are (N, T) float64, finite, in the units of the data, as are
@@ -41,13 +45,14 @@ def regression_scores(truth: NDArray[np.float64], prediction: NDArray[np.float64
 
     with both sums over all rows and targets, and ȳ each target's own mean (for T > 1 the
     "variance_weighted" R² of scikit-learn, but errors in a constant target count too). It is None
-    for fewer than two rows and if no target varies.
+    for fewer than two rows and if no target varies. With weights (N,) of the rows, the means and
+    sums are weighted.
     """
-    return regression_scores_of_each(truth, prediction[None])[0]
+    return regression_scores_of_each(truth, prediction[None], weights)[0]
 
 
 def regression_scores_of_each(
-    truth: NDArray[np.float64], predictions: NDArray[np.float64]
+    truth: NDArray[np.float64], predictions: NDArray[np.float64], weights: Weights = None
 ) -> list[Scores]:
     """Return `regression_scores` of each of K predictions (K, N, T) of one truth (N, T)."""
     _check_regression(truth, predictions)
@@ -56,12 +61,14 @@ def regression_scores_of_each(
     # Squares cannot overflow: the CSV reader refuses numbers beyond float32, and an output times a
     # target's scale is below 1.2e77. C order makes sums independent of the memory layout.
     errors = np.subtract(truth, predictions, order="C").reshape(len(predictions), -1)
-    maes = np.abs(errors).mean(axis=1)
-    rmses = np.sqrt(np.square(errors).mean(axis=1))
+    of_values = None if weights is None else np.repeat(weights, truth.shape[1])
+    maes = np.average(np.abs(errors), axis=1, weights=of_values)
+    rmses = np.sqrt(np.average(np.square(errors), axis=1, weights=of_values))
     # Relative to the first row: a large mean then costs small deviations no digits, and a constant
     # target deviates by exactly 0.
     from_first = truth - truth[:1]
-    spread = np.sqrt(np.square((from_first - from_first.mean(axis=0)).ravel()).mean())
+    deviations = from_first - np.average(from_first, axis=0, weights=weights)
+    spread = np.sqrt(np.average(np.square(deviations.ravel()), weights=of_values))
     # Infinite or NaN where the spread is 0 or the ratio is beyond float64.
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         r2s = 1.0 - np.square(rmses / spread)
@@ -72,18 +79,24 @@ def regression_scores_of_each(
 
 
 def regression_scores_per_target(
-    truth: NDArray[np.float64], prediction: NDArray[np.float64], names: Sequence[str]
+    truth: NDArray[np.float64],
+    prediction: NDArray[np.float64],
+    names: Sequence[str],
+    weights: Weights = None,
 ) -> dict[str, Scores]:
     """Return the `regression_scores` of each of the T columns, keyed by `names`."""
     _check_regression(truth, prediction[None])
     assert len(names) == truth.shape[1], f"{len(names)} names for {truth.shape[1]} targets"
     assert len(set(names)) == len(names), "two targets have the same name"
     return {
-        name: regression_scores(truth[:, [t]], prediction[:, [t]]) for t, name in enumerate(names)
+        name: regression_scores(truth[:, [t]], prediction[:, [t]], weights)
+        for t, name in enumerate(names)
     }
 
 
-def classification_scores(truth: NDArray[np.int64], probabilities: NDArray[np.float64]) -> Scores:
+def classification_scores(
+    truth: NDArray[np.int64], probabilities: NDArray[np.float64], weights: Weights = None
+) -> Scores:
     """Return accuracy, balanced_accuracy, macro_f1, log_loss and auroc.
 
     `truth` is (N,) int64: the class of each row in 0 .. C − 1, or −1 for a class that no training
@@ -102,7 +115,7 @@ def classification_scores(truth: NDArray[np.int64], probabilities: NDArray[np.fl
     Rows of unknown classes (−1) are always wrong: they count in accuracy, and in the two means as
     one class with recall and F1 zero. log_loss and auroc are then None: the model gives such a
     class no probability, and the loss would be infinite. All are None without rows, auroc also if
-    one of the two classes is missing.
+    one of the two classes is missing. With weights (N,) of the rows, a row counts as so many.
     """
     _check_classification(truth, probabilities)
     rows, classes = probabilities.shape
@@ -111,23 +124,28 @@ def classification_scores(truth: NDArray[np.int64], probabilities: NDArray[np.fl
     predicted = probabilities.argmax(axis=1)
     known = bool((truth >= 0).all())
     # The unknown class becomes class C, which is never predicted.
-    table = confusion_matrix(np.where(truth < 0, classes, truth), predicted, classes + 1)
+    table = _weighted_confusion(
+        np.where(truth < 0, classes, truth), predicted, classes + 1, weights
+    )
     hits, of_class, predicted_as = table.diagonal(), table.sum(axis=1), table.sum(axis=0)
     present = of_class > 0
     either = present | (predicted_as > 0)
     recall = hits[present] / of_class[present]
     f1 = 2.0 * hits[either] / (of_class[either] + predicted_as[either])
     return {
-        "accuracy": float(hits.sum() / rows),
+        "accuracy": float(hits.sum() / table.sum()),
         "balanced_accuracy": float(recall.mean()),
         "macro_f1": float(f1.mean()),
-        "log_loss": float(log_losses(truth, probabilities).mean()) if known else None,
-        "auroc": _auroc(truth == 1, probabilities) if known and classes == 2 else None,
+        "log_loss": _log_loss(truth, probabilities, weights) if known else None,
+        "auroc": _auroc(truth == 1, probabilities, weights) if known and classes == 2 else None,
     }
 
 
 def classification_scores_per_class(
-    truth: NDArray[np.int64], probabilities: NDArray[np.float64], names: Sequence[str]
+    truth: NDArray[np.int64],
+    probabilities: NDArray[np.float64],
+    names: Sequence[str],
+    weights: Weights = None,
 ) -> dict[str, Scores]:
     """Return recall, precision and f1 of each of the C classes, keyed by `names`.
 
@@ -139,7 +157,9 @@ def classification_scores_per_class(
     assert len(names) == classes, f"{len(names)} names for {classes} classes"
     assert len(set(names)) == len(names), "two classes have the same name"
     predicted = probabilities.argmax(axis=1)
-    table = confusion_matrix(np.where(truth < 0, classes, truth), predicted, classes + 1)
+    table = _weighted_confusion(
+        np.where(truth < 0, classes, truth), predicted, classes + 1, weights
+    )
     hits, of_class, predicted_as = table.diagonal(), table.sum(axis=1), table.sum(axis=0)
     return {
         name: {
@@ -167,6 +187,16 @@ def confusion_matrix(
     return counts.reshape(classes, classes).astype(np.int64)
 
 
+def _weighted_confusion(
+    truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: int, weights: Weights
+) -> NDArray[np.int64] | NDArray[np.float64]:
+    """Return `confusion_matrix`, or with weights (N,) their sums in place of counts."""
+    if weights is None:
+        return confusion_matrix(truth, predicted, classes)
+    sums = np.bincount(truth * classes + predicted, weights, classes * classes)
+    return sums.reshape(classes, classes)
+
+
 def _check_regression(truth: NDArray[np.float64], predictions: NDArray[np.float64]) -> None:
     # (N, 1) − (N,) would silently be (N, N).
     assert truth.ndim == 2, truth.shape
@@ -189,8 +219,14 @@ def _check_classification(truth: NDArray[np.int64], probabilities: NDArray[np.fl
     assert (probabilities.sum(axis=1) > 0.0).all(), "a row has no positive probability"
 
 
-def _ratio(hits: np.int64, rows: np.int64) -> float | None:
+def _ratio(hits: np.int64 | np.float64, rows: np.int64 | np.float64) -> float | None:
     return float(hits / rows) if rows > 0 else None
+
+
+def _log_loss(
+    truth: NDArray[np.int64], probabilities: NDArray[np.float64], weights: Weights
+) -> float:
+    return float(np.average(log_losses(truth, probabilities), weights=weights))
 
 
 def log_losses(truth: NDArray[np.int64], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -200,17 +236,20 @@ def log_losses(truth: NDArray[np.int64], probabilities: NDArray[np.float64]) -> 
     return np.asarray(-np.log(np.clip(chosen, epsilon, 1.0 - epsilon)))
 
 
-def _auroc(positive: NDArray[np.bool_], probabilities: NDArray[np.float64]) -> float | None:
-    """Return the area under the ROC curve by ranks; None unless both classes are present.
+def _auroc(
+    positive: NDArray[np.bool_], probabilities: NDArray[np.float64], weights: Weights
+) -> float | None:
+    """Return the area under the ROC curve; None unless both classes are present.
 
-    U = R − P(P + 1) / 2 with R the sum of the ranks of the P positive rows, where ties share their
-    mean rank; the area is U over the P·(N − P) pairs (Mann and Whitney, 1947).
+    It is the share of the pairs of a positive and a negative row in which the positive one has the
+    higher probability, ties counting one half (Mann and Whitney, 1947), each pair by the product of
+    its weights. Equal probabilities form a group; of each group the negative weight below it counts
+    in full, that in it by half.
     """
-    positives = int(positive.sum())
-    negatives = len(positive) - positives
-    if positives == 0 or negatives == 0:
-        return None
-    _, group, sizes = np.unique(probabilities[:, 1], return_inverse=True, return_counts=True)
-    mean_rank = np.cumsum(sizes) - (sizes - 1) / 2.0
-    rank_sum = float(mean_rank[group][positive].sum())
-    return (rank_sum - positives * (positives + 1) / 2.0) / (positives * negatives)
+    _, group = np.unique(probabilities[:, 1], return_inverse=True)
+    own = np.ones(len(positive)) if weights is None else weights
+    positives = np.bincount(group, np.where(positive, own, 0.0))
+    negatives = np.bincount(group, np.where(positive, 0.0, own))
+    pairs = float(positives.sum() * negatives.sum())
+    below = np.cumsum(negatives) - negatives / 2
+    return float((positives * below).sum() / pairs) if pairs else None

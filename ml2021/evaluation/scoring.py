@@ -19,6 +19,7 @@ from pydantic import Field, model_validator
 from ml2021.config.schema import ColumnSplit, Config, KFoldSplit
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, RealTargets, Record
 from ml2021.data.samples import Samples
+from ml2021.data.weights import Weights, weighted_median
 from ml2021.evaluation import baselines, metrics
 from ml2021.evaluation.logistic import affordable, class_probabilities, fit_logistic_regression
 from ml2021.evaluation.metrics import CLASS_METRICS, REAL_METRICS, Scores
@@ -75,7 +76,8 @@ def loss_unit(config: Config, preprocessing: Preprocessing) -> LossUnit:
 class SplitScores(Record):
     """The scores of one set of rows, and those of the baselines on them.
 
-    truth_sha256: the digest of the rows' true answers; two that share it are of the same rows.
+    truth_sha256: the digest of the rows' true answers and weights; two that share it are of the
+    same rows.
     baselines: the scores of each baseline, by its name. verdict: on the network beside them; None
     where it cannot be judged.
     """
@@ -111,12 +113,14 @@ class Evaluation(SplitScores):
 
     targets: the scores of each target, or of each class. confusion: of classes, (C, C) counts, a
     line for each true class. members: where the prediction is the mean of several members', the
-    scores of each alone.
+    scores of each alone. outside, unseen: as those of `Samples`.
     """
 
     targets: dict[str, Scores]
     confusion: tuple[tuple[int, ...], ...] | None = None
     members: tuple[Scores, ...] = ()
+    outside: dict[str, int] = Field(default_factory=dict)
+    unseen: dict[str, int] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _check_shapes(self) -> Self:
@@ -171,18 +175,21 @@ def fit_baselines(
     target, inputs = preprocessing.target, _plain(preprocessing, train)
     if isinstance(target, RealTargets):
         values = train.values
-        solution = baselines.fit_least_squares(inputs, target.standardise(values))
+        solution = baselines.fit_least_squares(inputs, target.standardise(values), train.weights)
         return {
-            "mean": values.mean(axis=0),
-            "median": np.median(values, axis=0),
+            "mean": np.average(values, axis=0, weights=train.weights),
+            "median": weighted_median(values, train.weights),
             "least_squares": solution.coefficients,
         }
-    found = {"frequencies": baselines.class_frequencies(train.classes, target.width)}
+    weights = train.weights
+    found = {"frequencies": baselines.class_frequencies(train.classes, target.width, weights)}
     rows = len(train) if rows is None else rows
     seconds = max(_LEAST_SECONDS, _training_seconds(config, rows, parameters) / 4)
     effort = affordable(rows, inputs.shape[1], target.width, seconds)
     if effort.passes >= _FEWEST_PASSES:
-        fit = fit_logistic_regression(inputs, train.classes, target.width, effort=effort)
+        if weights is not None:  # so that weights with a sum of 1 are not one row to the penalty
+            weights = weights / min(1.0, weights.mean())
+        fit = fit_logistic_regression(inputs, train.classes, target.width, weights, effort)
         found["logistic_regression"] = fit.coefficients
         found["logistic_passes"] = np.array([fit.passes, fit.has_converged], np.float64)
     return found
@@ -233,7 +240,8 @@ def _plain(preprocessing: Preprocessing, samples: Samples) -> NDArray[np.float32
     kept = preprocessing.plain_inputs
     if len(kept) == len(preprocessing.inputs):
         return samples.inputs
-    return samples.inputs[:, [*kept, -1]]
+    # In the order of rows, as without pieces, so that the baseline is the same bit for bit.
+    return samples.inputs.take([*kept, samples.inputs.shape[1] - 1], axis=1)
 
 
 OPTIONAL = ("logistic_regression", "logistic_passes")
@@ -270,8 +278,8 @@ def score(
 ) -> Scores:
     """Return the overall scores of predictions in the units of the data."""
     if isinstance(preprocessing.target, ClassTarget):
-        return metrics.classification_scores(samples.classes, predictions)
-    return metrics.regression_scores(samples.values, predictions)
+        return metrics.classification_scores(samples.classes, predictions, samples.weights)
+    return metrics.regression_scores(samples.values, predictions, samples.weights)
 
 
 def score_each(
@@ -284,7 +292,8 @@ def score_each(
     found: list[Scores] = []
     for begin in range(0, len(outputs), at_once):
         predictions = to_predictions(preprocessing, outputs[begin : begin + at_once])
-        found += metrics.regression_scores_of_each(samples.values, predictions)
+        values, weights = samples.values, samples.weights
+        found += metrics.regression_scores_of_each(values, predictions, weights)
     return found
 
 
@@ -298,7 +307,18 @@ def evaluate_predictions(
 ) -> Evaluation:
     """Return the scores overall, per target or class, and of the baselines, and the verdict."""
     others = baseline_predictions(preprocessing, fitted, samples)
-    return evaluate_against(config, preprocessing, samples.targets, predictions, others, members)
+    evaluation = evaluate_against(
+        config,
+        preprocessing,
+        samples.targets,
+        predictions,
+        others,
+        members,
+        weights=samples.weights,
+        clusters=samples.clusters,
+    )
+    odd = {"outside": dict(samples.outside), "unseen": dict(samples.unseen)}
+    return evaluation.model_copy(update=odd)
 
 
 def baseline_predictions(
@@ -338,33 +358,47 @@ def evaluate_against(
     predictions: NDArray[np.float64],
     others: Mapping[str, NDArray[np.float64]],
     members: Sequence[Scores] = (),
+    *,
+    weights: Weights,
+    clusters: NDArray[np.int64] | None = None,
 ) -> Evaluation:
-    """Score predictions and those of the baselines against values (N, T) or classes (N,)."""
+    """Score predictions and those of the baselines against values (N, T) or classes (N,).
+
+    clusters: (N,), a number that rows which belong together share.
+    """
     target = preprocessing.target
     confusion = None
     if isinstance(target, ClassTarget):
         classes = np.asarray(truth, np.int64)
-        scores = metrics.classification_scores(classes, predictions)
-        targets = metrics.classification_scores_per_class(classes, predictions, target.labels)
-        scored = {name: metrics.classification_scores(classes, p) for name, p in others.items()}
+        scores = metrics.classification_scores(classes, predictions, weights)
+        targets = metrics.classification_scores_per_class(
+            classes, predictions, target.labels, weights
+        )
+        scored = {
+            name: metrics.classification_scores(classes, p, weights) for name, p in others.items()
+        }
         known, predicted = classes >= 0, predictions.argmax(axis=1)
         table = metrics.confusion_matrix(classes[known], predicted[known], target.width)
         confusion = tuple(map(tuple, table.tolist()))
     else:
         values = np.asarray(truth, np.float64)
-        scores = metrics.regression_scores(values, predictions)
-        targets = metrics.regression_scores_per_target(values, predictions, target.labels)
-        scored = {name: metrics.regression_scores(values, p) for name, p in others.items()}
+        scores = metrics.regression_scores(values, predictions, weights)
+        targets = metrics.regression_scores_per_target(values, predictions, target.labels, weights)
+        scored = {name: metrics.regression_scores(values, p, weights) for name, p in others.items()}
     assert config.loss is not None
     verdict = judge(
         metrics_to_judge(config.loss.type, truth),
         truth,
         {NETWORK: predictions, **others},
         {NETWORK: scores, **scored},
+        weights=weights,
+        clusters=clusters,
         is_ordered=is_in_order(config),
     )
     digest = hashlib.sha256(json.dumps(target.labels).encode())
     digest.update(np.ascontiguousarray(truth).data)
+    if weights is not None:
+        digest.update(np.ascontiguousarray(weights).data)
     return Evaluation(
         rows=len(truth),
         truth_sha256=digest.hexdigest(),

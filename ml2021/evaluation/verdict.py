@@ -76,8 +76,11 @@ class Judgement(Record):
 
     def __str__(self) -> str:
         """Return both scores and the interval, without the name of the metric."""
+        name = self.baseline.replace("_", " ")
+        if self.baseline not in ("least_squares", "logistic_regression"):
+            name = f"the {name}"
         return (
-            f"{number(self.network)} vs {number(self.best)} of {self.baseline.replace('_', ' ')} "
+            f"{number(self.network)} vs {number(self.best)} of {name} "
             f"(95 % interval of the difference: {interval(self.low, self.high)})"
         )
 

@@ -15,8 +15,35 @@ from ml2021.runs.metrics_csv import History
 
 CLEARLY = 0.02
 """By which share an error must be lower than another to count as lower."""
+MANY = 0.1
+"""Which share of the rows is many: by chance, hardly any exceeds the range of other rows."""
 LEAST_GAP = 0.1
 """By which share an error must exceed the training error to count as overfitting."""
+
+
+EARLY = 0.1
+"""The share of the trained epochs that is the very start of training."""
+EARLY_OF_BUDGET = 0.05
+"""The same of the epochs that were configured: early stopping may have left few."""
+
+
+@dataclass(frozen=True)
+class EarlyBest:
+    """A best epoch at the very start: of how many, and the losses there and at the end.
+
+    Each pair of losses is that of the best epoch and that of the last one.
+    """
+
+    epoch: int
+    epochs: int
+    training: tuple[float, float]
+    validation: tuple[float, float]
+
+    @property
+    def is_memorising(self) -> bool:
+        """Whether the training loss went on falling while the validation loss did not."""
+        before, after = self.training
+        return after < before * (1 - LEAST_GAP)
 
 
 @dataclass(frozen=True)
@@ -26,7 +53,8 @@ class Evidence:
     metric: the one that decides the verdict. evaluations: by split. inputs, parameters: how many
     the network has. lowest_training: the lowest training loss of any epoch as a value of the
     metric, None if the two do not correspond. is_falling: whether the last of the configured epochs
-    was the best. is_rising: whether the training loss ended higher than it began.
+    was the best. is_rising: whether the training loss ended higher than it began. early: a best
+    epoch at the very start; None for a later one.
     """
 
     config: schema.Config
@@ -38,6 +66,7 @@ class Evidence:
     lowest_training: float | None
     is_falling: bool
     is_rising: bool = False
+    early: EarlyBest | None = None
 
 
 def evidence_of(
@@ -65,7 +94,27 @@ def evidence_of(
         lowest_training=lowest,
         is_falling=history.validation is not None and history.best_epoch == config.train.epochs,
         is_rising=len(history.training) > 1 and history.training[-1] > history.training[0],
+        early=_early_best(history, config.train.epochs),
     )
+
+
+def _early_best(history: History, budget: int) -> EarlyBest | None:
+    """Return the best epoch if it is at the very start.
+
+    None if both losses merely stay where they were: then training had arrived. None also where a
+    metric chose it, which says little of the losses.
+    """
+    if history.validation is None or history.criterion is not None or not len(history.epochs):
+        return None
+    best, last = history.best_epoch, int(history.epochs[-1])
+    place = int(np.searchsorted(history.epochs, best))
+    if best == last or best > max(EARLY * last, EARLY_OF_BUDGET * budget):
+        return None
+    training = float(history.training[place]), float(history.training[-1])
+    validation = float(history.validation[place]), float(history.validation[-1])
+    if all(abs(after - before) <= CLEARLY * before for before, after in (training, validation)):
+        return None
+    return EarlyBest(best, last, training, validation)
 
 
 def deciding_metric(evaluations: Mapping[str, Evaluation]) -> str:
@@ -98,6 +147,15 @@ def is_worse(metric: str, expected: float, evaluation: Evaluation) -> bool:
     own = max(next(found, math.inf), 1 / evaluation.rows if is_share else 0.0)
     least = 0.01 if is_share else LEAST_GAP * expected
     return error - expected > max(least, 2 * own)
+
+
+def are_harder(metric: str, ratio: float, there: Evaluation) -> bool:
+    """Whether a `difficulty_ratio` is more than chance: the baselines drift, not only the network.
+
+    An error that chance has changed by that factor would be significantly worse, too.
+    """
+    error = error_of(metric, there.scores)
+    return error is not None and is_worse(metric, error / ratio, there)
 
 
 def linear_baseline(evaluation: Evaluation) -> str | None:

@@ -27,7 +27,7 @@ from ml2021.inspection.features import Parameter
 from ml2021.runs.checkpoints import Checkpoint, load_checkpoint
 from ml2021.runs.directory import RunDirectory
 from ml2021.runs.model import TrainedModel, load_model
-from ml2021.training.trainer import to_dataset
+from ml2021.training.trainer import objective_factors, to_dataset
 
 
 @dataclass(frozen=True)
@@ -206,10 +206,13 @@ class LossSurface:
         device = model.theta.device
         work = WORK[device.type] if work is None else work
         most = max(LEAST_ROWS, int(work / (least_work(model, points) / LEAST_ROWS)))
+        factors = objective_factors(model.config, model.preprocessing, train)
         if most < self.total:
             chosen = torch.randperm(self.total, generator=generator(0, "surface"))[:most].numpy()
-            train = replace(train, inputs=train.inputs[chosen], targets=train.targets[chosen])
-        self.rows = to_dataset(model.preprocessing, train).to(device)
+            weights = None if train.weights is None else train.weights[chosen]
+            inputs, targets = train.inputs[chosen], train.targets[chosen]
+            train = replace(train, inputs=inputs, targets=targets, weights=weights)
+        self.rows = to_dataset(model.preprocessing, train, factors).to(device)
         self._workers = cores() if device.type == "cpu" else 1
 
     def losses(self, plane: Plane, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ml2021.data.load import TrainingData
-from ml2021.data.preprocessing.records import RealTargets
+from ml2021.data.preprocessing.records import RealTargets, value_text
 from ml2021.data.samples import Samples, evenly_spaced
 from ml2021.data.series import sort_keys
 from ml2021.engine.build import build_hyperparameters
@@ -33,7 +33,7 @@ class InspectedRows:
     class that training never saw. predictions: (N, T) in the units of the data, or probabilities
     (N, C). places: (N,) each row's position in its file, from 0. when: (N,) float64 or
     datetime64[s], the values of the column `when_name` that orders the rows. is_series: whether
-    the rows are consecutive.
+    the rows are consecutive. groups: (N,) the series of each row as text, None if all are one.
     """
 
     split: str
@@ -45,6 +45,7 @@ class InspectedRows:
     when: NDArray[Any] | None
     when_name: str | None
     is_series: bool
+    groups: NDArray[np.object_] | None = None
 
     @property
     def values(self) -> NDArray[np.float64]:
@@ -71,6 +72,23 @@ class InspectedRows:
             return f"{self.when[index]:.12g}"
         return str(self.when[index]).replace("T00:00:00", "").replace("T", " ")
 
+    def series(self) -> dict[str, "InspectedRows"]:
+        """Return the rows of each series by its name, in order."""
+        assert self.groups is not None
+        names = list(dict.fromkeys(self.groups.tolist()))
+        return {name: self._take(np.flatnonzero(self.groups == name)) for name in names}
+
+    def _take(self, rows: NDArray[np.int64]) -> "InspectedRows":
+        return replace(
+            self,
+            inputs=self.inputs[rows],
+            truth=self.truth[rows],
+            predictions=self.predictions[rows],
+            places=self.places[rows],
+            when=None if self.when is None else self.when[rows],
+            groups=None if self.groups is None else self.groups[rows],
+        )
+
     @property
     def description(self) -> str:
         """How many rows of which split these are."""
@@ -93,7 +111,7 @@ _MOST_PRODUCTS = 4_000_000_000
 def select_rows(model: TrainedModel, data: TrainingData) -> InspectedRows:
     """Return the test rows, or the validation rows if there are none, or the training rows."""
     split, samples = data.scored_split
-    order, section = samples.order, data.config.data
+    order, groups, section = samples.order, samples.groups, data.config.data
     is_series = bool(section.lags) or order is not None or section.split.method == "sequential"
     kept = _select(model, samples, is_series)
     inputs = samples.inputs[kept]
@@ -107,6 +125,7 @@ def select_rows(model: TrainedModel, data: TrainingData) -> InspectedRows:
         when=None if order is None else _times(order.iloc[kept]),
         when_name=None if order is None else str(order.name),
         is_series=is_series,
+        groups=None if groups is None else np.array([*map(value_text, groups.iloc[kept])], object),
     )
 
 

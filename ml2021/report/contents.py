@@ -175,7 +175,7 @@ def _collect(
         model=model,
         evaluations=evaluations,
         summary=summary,
-        history=read_metrics(run),
+        history=read_metrics(run, config.train.metric),
         notes=summary.notes if summary is not None else () if data is None else data.notes,
         unused=() if data is None else data.unused,
         rows=rows,

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml2021.errors import CheckpointError, ResourceError
+from ml2021.formatting import HIGHER_IS_BETTER
 from ml2021.runs.directory import RunDirectory, read_bytes, write_text
 
 
@@ -67,34 +68,46 @@ class MetricsWriter:
 class History:
     """The history of training, epoch by epoch: columns of metrics.csv, each (E,).
 
-    The losses are in the unit that `ml2021.evaluation.scoring.loss_unit` names.
+    The losses are in the unit that `ml2021.evaluation.scoring.loss_unit` names. criterion: what
+    chose the best epoch in place of the validation loss, lower is better; None for that loss.
     """
 
     epochs: NDArray[np.int64]
     training: NDArray[np.float64]
     validation: NDArray[np.float64] | None
     lr: NDArray[np.float64]
+    criterion: NDArray[np.float64] | None = None
 
     @property
     def best_epoch(self) -> int:
-        """The first epoch with the lowest validation loss, else the last; 0 without epochs."""
+        """The first epoch with the lowest criterion, else the last; 0 without epochs."""
         if not len(self.epochs):
             return 0
-        if self.validation is None:
+        values = self.validation if self.criterion is None else self.criterion
+        if values is None:
             return int(self.epochs[-1])
-        return int(self.epochs[np.nanargmin(self.validation)])
+        return int(self.epochs[np.nanargmin(values)])
 
 
-def read_metrics(run: RunDirectory) -> History:
-    """Read metrics.csv. Raises CheckpointError if it is missing or damaged, or ResourceError."""
+def read_metrics(run: RunDirectory, metric: str = "loss") -> History:
+    """Read metrics.csv; `metric` is the one that chose the best epoch.
+
+    Raises CheckpointError if it is missing or damaged, or ResourceError.
+    """
     content = read_bytes(run.metrics, f"{run.metrics}: missing; train the run again")
     try:
         reader = csv.reader(io.StringIO(content.decode(), newline=""))
         names = next(reader, [])
-        cells = [names.index(name) for name in ("epoch", "train_loss", "validation_loss", "lr")]
+        columns = ["epoch", "train_loss", "validation_loss", "lr"]
+        chosen = f"validation_{metric}"
+        columns.append(chosen if chosen in names else "validation_loss")
+        cells = [names.index(name) for name in columns]
         lines = [[float(line[cell] or "nan") for cell in cells] for line in reader]
     except (ValueError, IndexError, csv.Error):
         raise CheckpointError(f"{run.metrics}: damaged; train the run again") from None
-    table = np.array(lines, np.float64).reshape(-1, 4)
+    table = np.array(lines, np.float64).reshape(-1, 5)
     validation = None if np.isnan(table[:, 2]).all() else table[:, 2]
-    return History(table[:, 0].astype(np.int64), table[:, 1], validation, table[:, 3])
+    criterion = None
+    if metric != "loss" and not np.isnan(table[:, 4]).all():
+        criterion = -table[:, 4] if metric in HIGHER_IS_BETTER else table[:, 4]
+    return History(table[:, 0].astype(np.int64), table[:, 1], validation, table[:, 3], criterion)

@@ -226,10 +226,10 @@ class RunSummary(Record):
 
     @property
     def evaluations(self) -> dict[str, Evaluation]:
-        """The scores by split; the rows that folds have held out are one, scored together."""
+        """The scores by split; those of the rows that folds have held out are means over folds."""
         found = dict(self.scores)
         if self.cross_validation is not None:
-            found["held-out"] = self.cross_validation.pooled
+            found["held-out"] = self.cross_validation.evaluation()
         return found
 
     @property

@@ -26,7 +26,7 @@ from ml2021.errors import DivergenceError
 from ml2021.evaluation.scoring import FittedBaselines, fit_baselines, loss_unit
 from ml2021.sweeps.packing import differing_numbers
 from ml2021.training.loop import MetricsRow, member_rows, memory_errors
-from ml2021.training.trainer import Trainer, to_datasets
+from ml2021.training.trainer import Trainer, build_score, to_datasets
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,9 @@ class _Pack:
         configs = [data.config for data in training_data]
         self._hparams = pack_hyperparameters(configs, tensors.train.inputs)
         self._state = start(network, self._hparams, len(tensors.train), tensors.train.inputs)
-        self._factor = loss_unit(configs[0], training_data[0].preprocessing).factor
+        one = training_data[0]
+        self._factor = loss_unit(configs[0], one.preprocessing).factor
+        self._score = build_score(configs[0], [(one.preprocessing, one.validation)])
         self._histories: list[list[MetricsRow]] = [[] for _ in training_data]
         self._seconds = [0.0] * len(training_data)
         self._running = list(range(len(training_data)))
@@ -152,9 +154,9 @@ class _Pack:
 
     def _steps(self) -> Iterator[MemberProgress | None]:
         """Yield the steps of training; None if all remaining members diverged at once."""
-        train, validation = self._tensors.train, self._tensors.validation
+        rows = self._tensors.train, self._tensors.validation
         try:
-            yield from fit_members(self._network, self._hparams, self._state, train, validation)
+            yield from fit_members(self._network, self._hparams, self._state, *rows, self._score)
         except DivergenceError:
             yield None
 

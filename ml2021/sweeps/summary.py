@@ -170,10 +170,35 @@ class SweepSummary:
             if (own := self.value(best, key)) in ends:
                 edge, other = ends[own]
                 findings.append(
-                    f"The best setting has {key} {dump_value(own)}, the {edge} edge of the "
-                    f"search range; try {other} values."
+                    f"The best setting has {key} {dump_value(own)}, the {edge} edge of the search "
+                    f"range; {self._advice(key, other)}"
                 )
         return findings
+
+    def _advice(self, key: str, direction: str) -> str:
+        """Return what follows from a best setting at an edge, beside the other values of the key.
+
+        Not to go further where another value is as good up to the spread between seeds, or better
+        on the test rows: what chance has chosen is no direction.
+        """
+        best, *others = self.groups
+        own = _without(best, key)
+        others = [each for each in others if each.settings[key] != best.settings[key]]
+        others = [each for each in others if _without(each, key) == own] or others
+        near = min(others, key=lambda each: each.spread("validation", self.metric).rank)
+        edge, other = (each.spread("validation", self.metric) for each in (best, near))
+        if edge.std is not None and other.rank - edge.rank <= edge.std:
+            return f"{near.settings[key]} is as good up to the spread between seeds."
+        if "test" in self.splits and are_same_rows(self.runs, "test"):
+            near = min(others, key=lambda each: each.spread("test", self.metric).rank)
+            edge, other = (each.spread("test", self.metric) for each in (best, near))
+            if other.rank < edge.rank:
+                return (
+                    f"but {near.settings[key]} is better on the test rows ({heading(self.metric)} "
+                    f"{number(other.mean)} vs {number(edge.mean)}), so {direction} values are not "
+                    "suggested."
+                )
+        return f"try {direction} values."
 
     def _chance(self) -> list[str]:
         """Say how many settings are as good as the best one up to the spread between seeds."""
@@ -193,3 +218,8 @@ class SweepSummary:
     @cached_property
     def _losses(self) -> list[str]:
         return losses_of(self.plan.configs)
+
+
+def _without(each: Group, key: str) -> dict[str, str]:
+    """Return the settings of a group except that of one key."""
+    return {name: text for name, text in each.settings.items() if name != key}

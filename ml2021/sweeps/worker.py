@@ -130,13 +130,13 @@ class Worker:
             _RunConfig(run, load_config_text(text, f"run {run}").config)
             for run, text in task.runs.items()
         ]
-        key = data_key(runs[0].config)
+        key = (data_key(runs[0].config), runs[0].config.train.class_weight)
         if self._loaded is None or self._loaded[0] != key:
             self._loaded = None  # before the next, so that the memory never holds two
             first = replace(runs[0], config=load_config_text(task.first, "the first run").config)
             data = choose_numbers(load_training_data(first))
             self._reply({"event": "data", "lines": describe(data)})
-            self._loaded = (key, data, prepare_tensors(data))
+            self._loaded = (key, data, prepare_tensors(with_config(data, runs[0])))
         _, data, tensors = self._loaded
         return [with_config(data, run) for run in runs], tensors
 

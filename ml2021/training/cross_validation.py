@@ -12,13 +12,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from statistics import median
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ml2021.config.schema import Config
 from ml2021.console import Console
-from ml2021.data.samples import Fold, Folds, Samples
+from ml2021.data.groups import Codes
+from ml2021.data.samples import Fold, Folds
+from ml2021.data.weights import Weights
 from ml2021.engine.dataset import Dataset
 from ml2021.engine.hardware import memory_needed
 from ml2021.engine.networks import Network
@@ -40,7 +44,7 @@ from ml2021.runs.checkpoints import load_checkpoint, restore_state, saved_baseli
 from ml2021.runs.directory import RunDirectory, write_text
 from ml2021.runs.summary import FoldScores
 from ml2021.training.loop import Saver, memory_errors, run_loop
-from ml2021.training.trainer import Trainer, to_dataset
+from ml2021.training.trainer import Trainer, build_score, objective_factors, to_dataset
 
 PACK_BYTES = 1 << 30
 """The memory of a pack of folds; more folds than fit are trained in further packs."""
@@ -50,14 +54,16 @@ PACK_BYTES = 1 << 30
 class FoldResult:
     """The scores of a fold's network on its held-out rows, and the predictions there.
 
-    best_epochs: of each ensemble member. predictions: (N, T), and of each baseline. alone: of each
-    member, where they are to be calibrated.
+    best_epochs: of each ensemble member. weights, clusters: (N,) of the rows. predictions: (N, T),
+    and of each baseline. alone: of each member, where they are to be calibrated.
     """
 
     evaluation: Evaluation
     best_epochs: tuple[int, ...]
     sizes: Mapping[str, int]
     truth: NDArray[np.float64] | NDArray[np.int64]
+    weights: Weights
+    clusters: Codes | None
     predictions: NDArray[np.float64]
     baselines: Mapping[str, NDArray[np.float64]]
     alone: Sequence[NDArray[np.float64]] = ()
@@ -87,7 +93,15 @@ def cross_validate(trainer: Trainer, run: RunDirectory, console: Console) -> Fol
         for name in folds[0].baselines
     }
     config, preprocessing = trainer.data.config, trainer.data.preprocessing
-    pooled = evaluate_against(config, preprocessing, truth, predictions, baselines)
+    weights = None
+    if preprocessing.weight is not None:
+        weights = np.concatenate([fold.weights for fold in folds if fold.weights is not None])
+    clusters = None
+    if folds[0].clusters is not None:
+        clusters = np.concatenate([fold.clusters for fold in folds if fold.clusters is not None])
+    pooled = evaluate_against(
+        config, preprocessing, truth, predictions, baselines, weights=weights, clusters=clusters
+    )
     scores = FoldScores.of(
         [fold.evaluation for fold in folds],
         pooled,
@@ -98,11 +112,12 @@ def cross_validate(trainer: Trainer, run: RunDirectory, console: Console) -> Fol
     write_text(run.folds, _fold_lines(folds))
     trainer.hparams = replace(trainer.hparams, last_epoch=scores.final_epochs)
     if pooled.confusion is None:
-        trainer.residuals = intervals.residuals(np.asarray(truth, np.float64), predictions)
+        values = np.asarray(truth, np.float64)
+        trainer.residuals = intervals.residuals(values, predictions, weights)
     elif trainer.data.config.train.calibrate:
         members = zip(*(fold.alone for fold in folds), strict=True)
         alone = [np.concatenate(member) for member in members]
-        trainer.temperature = fit_temperature(alone, np.asarray(truth, np.int64))
+        trainer.temperature = fit_temperature(alone, np.asarray(truth, np.int64), weights)
     return scores
 
 
@@ -139,10 +154,10 @@ def _train_pack(
     members = len(trainer.hparams.seeds)
     hparams = replace(trainer.hparams, seeds=trainer.hparams.seeds * len(folds))
     device = trainer.state.theta.device
-    train = stack_folds(folds, [fold.train for fold in folds], members).to(device)
+    train = stack_folds(data.config, folds, "train", members).to(device)
     validation = None
     if len(folds[0].validation):
-        validation = stack_folds(folds, [fold.validation for fold in folds], members).to(device)
+        validation = stack_folds(data.config, folds, "validation", members).to(device)
     state = start(network, hparams, len(train), train.inputs)
     path = run.fold_pack(number)
     if is_there(path):
@@ -163,7 +178,17 @@ def _train_pack(
         )
         save_seconds = data.config.train.save_seconds
         run_loop(
-            replace(trainer, hparams=hparams, state=state, train=train, validation=validation),
+            replace(
+                trainer,
+                hparams=hparams,
+                state=state,
+                train=train,
+                validation=validation,
+                score=build_score(
+                    data.config,
+                    [(f.preprocessing, f.validation) for f in folds for _ in range(members)],
+                ),
+            ),
             run,
             console,
             saver=Saver(lambda: write_last(path, data, state, stacked), save_seconds),
@@ -189,13 +214,20 @@ def _refuse_diverged(state: TrainingState, indices: Sequence[int]) -> None:
         )
 
 
-def stack_folds(folds: Sequence[Fold], samples: Sequence[Samples], members: int) -> Dataset:
+def stack_folds(
+    config: Config, folds: Sequence[Fold], split: Literal["train", "validation"], members: int
+) -> Dataset:
     """Return the same split of each fold, `members` times, as inputs (K, N, F + 1)."""
-    datasets = [*map(to_dataset, (fold.preprocessing for fold in folds), samples)]
-    return Dataset(
-        torch.stack([each.inputs for each in datasets]).repeat_interleave(members, dim=0),
-        torch.stack([each.targets for each in datasets]).repeat_interleave(members, dim=0),
-    )
+    datasets = [
+        to_dataset(
+            fold.preprocessing,
+            fold.train if split == "train" else fold.validation,
+            objective_factors(config, fold.preprocessing, fold.train),
+        )
+        for fold in folds
+    ]
+    stacked = map(torch.stack, zip(*(each.tensors for each in datasets), strict=True))
+    return Dataset(*(each.repeat_interleave(members, dim=0) for each in stacked))
 
 
 def _score(
@@ -215,6 +247,8 @@ def _score(
         best_epochs=tuple(state.best_epoch[own].tolist()),
         sizes={split: len(getattr(fold, split)) for split in ("train", "validation", "held_out")},
         truth=fold.held_out.targets,
+        weights=fold.held_out.weights,
+        clusters=fold.held_out.clusters,
         predictions=predictions,
         baselines=baseline_predictions(fold.preprocessing, baselines, fold.held_out),
         alone=alone if is_calibrated else (),

@@ -62,7 +62,10 @@ def _finalise(trainer: Trainer, run: RunDirectory, console: Console) -> int | No
     if settings.calibrate and isinstance(data.preprocessing.target, ClassTarget):
         if trainer.validation is not None:
             predictions = list(predictions_of(trainer, "validation"))
-            trainer.temperature = fit_temperature(predictions, data.validation.classes)
+            validation = data.validation
+            trainer.temperature = fit_temperature(
+                predictions, validation.classes, validation.weights
+            )
         if trainer.temperature is not None:
             theta = trainer.final
             if theta is None:

@@ -145,7 +145,8 @@ def run_loop(
     unit = loss_unit(data.config, data.preprocessing)
     epochs = hparams.epochs if hparams.last_epoch is None else hparams.last_epoch
     done = state.epoch + state.batch / hparams.batches(len(trainer.train))
-    steps = fit_members(trainer.network, hparams, state, trainer.train, trainer.validation)
+    rows = trainer.train, trainer.validation
+    steps = fit_members(trainer.network, hparams, state, *rows, trainer.score)
     with stop_signals() as stop_signal, ProgressBar(console, epochs, done) as bar:
         for step in steps:
             progress = step.progress

@@ -21,7 +21,7 @@ from ml2021.engine.hardware import choose_device, choose_threads
 from ml2021.engine.state import start
 from ml2021.errors import DivergenceError
 from ml2021.training.loop import memory_errors
-from ml2021.training.trainer import to_dataset
+from ml2021.training.trainer import objective_factors, to_dataset
 
 MEMBERS = 3
 UPDATES = 600
@@ -64,7 +64,8 @@ def _with_pieces(data: TrainingData) -> TrainingData:
 def _held_out_loss(data: TrainingData) -> float:
     """Return the mean over the members of the lowest loss on held-out rows, ∞ if all diverge."""
     config = data.config
-    rows = to_dataset(data.preprocessing, data.train)
+    factors = objective_factors(config, data.preprocessing, data.train)
+    rows = to_dataset(data.preprocessing, data.train, factors)
     count = min(len(rows), MOST_ROWS)
     held_out = max(1, round(HELD_OUT * count))
     if data.config.data.lags:  # the last rows
@@ -73,7 +74,7 @@ def _held_out_loss(data: TrainingData) -> float:
         order = torch.randperm(len(rows), generator=generator(config.seed, "numbers"))[:count]
     device = choose_device(config.device)
     train, validation = (
-        Dataset(rows.inputs[some], rows.targets[some]).to(device)
+        Dataset(*(each[some] for each in rows.tensors)).to(device)
         for some in (order[:-held_out], order[-held_out:])
     )
     hparams = replace(

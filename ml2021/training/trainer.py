@@ -1,29 +1,41 @@
 """The trainer of a run: network, state and data, from the first update to the summary."""
 
+import math
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from ml2021 import __version__
+from ml2021.config.schema import Config
 from ml2021.console import Console
 from ml2021.data.load import TrainingData
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, RealTargets
 from ml2021.data.samples import Samples
+from ml2021.data.weights import class_factors
 from ml2021.engine.build import build_hyperparameters, build_network
 from ml2021.engine.dataset import Dataset
+from ml2021.engine.fit import Score
 from ml2021.engine.hardware import check_memory, choose_device, choose_threads
 from ml2021.engine.networks import Network
 from ml2021.engine.state import Hyperparameters, TrainingState, ensemble_members, start
-from ml2021.errors import DivergenceError
+from ml2021.errors import ConfigError, DivergenceError
 from ml2021.evaluation import intervals
 from ml2021.evaluation.ensembles import combine, evaluate_members, trained_predictions
-from ml2021.evaluation.scoring import FittedBaselines, fit_baselines, loss_unit, notes_on_baselines
+from ml2021.evaluation.scoring import (
+    FittedBaselines,
+    fit_baselines,
+    loss_unit,
+    notes_on_baselines,
+    score_each,
+)
+from ml2021.formatting import HIGHER_IS_BETTER, plural
 from ml2021.runs.checkpoints import Checkpoint, Checkpoints, restore_state, saved_baselines
 from ml2021.runs.directory import RunDirectory
 from ml2021.runs.metrics_csv import MetricsWriter
@@ -37,7 +49,8 @@ class Trainer:
 
     initial: (K, P), the parameters that training starts from, None if they are drawn. residuals and
     temperature: those of folds, in place of those of validation rows. final: (k, P), the parameters
-    of the final model (`ml2021.training.final_model`), None while they are the best ones.
+    of the final model (`ml2021.training.final_model`), None while they are the best ones. score:
+    what chooses the best epoch, None for the validation loss.
     """
 
     data: TrainingData
@@ -52,6 +65,7 @@ class Trainer:
     residuals: NDArray[np.float64] | None = None
     temperature: float | None = None
     final: torch.Tensor | None = None
+    score: Score | None = None
 
 
 def build_trainer(
@@ -86,7 +100,46 @@ def build_trainer(
         else:
             baselines = saved_baselines(last)
             restore_state(state, last)
-    return Trainer(data, network, hparams, state, baselines, train, validation, threads, theta)
+    score = None
+    if data.folds is None:
+        score = build_score(config, [(preprocessing, data.validation)])
+    return Trainer(
+        data, network, hparams, state, baselines, train, validation, threads, theta, score=score
+    )
+
+
+def build_score(config: Config, rows: Sequence[tuple[Preprocessing, Samples]]) -> Score | None:
+    """Return what chooses the best epoch by `train.metric`, None where that is the loss.
+
+    rows: the validation rows of each member, or those that all share. Raises ConfigError where the
+    metric is undefined on them.
+    """
+    metric = config.train.metric
+    if metric == "loss":
+        return None
+    sign = -1.0 if metric in HIGHER_IS_BETTER else 1.0
+
+    def score_of(place: int, outputs: NDArray[np.floating[Any]]) -> float:
+        preprocessing, samples = rows[place]
+        (scores,) = score_each(preprocessing, samples, outputs[None])
+        value = scores[metric]
+        return math.inf if value is None else sign * value
+
+    for place, (preprocessing, samples) in enumerate(rows):
+        trial = np.zeros((len(samples), preprocessing.target.width), np.float32)
+        if not len(samples) or not math.isfinite(score_of(place, trial)):
+            raise ConfigError(
+                f"train.metric {metric}: undefined on {plural(len(samples), 'validation row')}; "
+                "use loss, or more validation rows (data.split.validation)"
+            )
+
+    def score(members: torch.Tensor, outputs: torch.Tensor) -> torch.Tensor:
+        places = members.tolist() if len(rows) > 1 else [0] * len(members)
+        each = zip(places, outputs.cpu().numpy(), strict=True)
+        values = [score_of(k, own) if np.isfinite(own).all() else math.inf for k, own in each]
+        return outputs.new_tensor(values, dtype=torch.float64)
+
+    return score
 
 
 def notes_of(trainer: Trainer) -> tuple[str, ...]:
@@ -146,7 +199,7 @@ def summarise(trainer: Trainer, seconds: float, updates: int) -> RunSummary:
     interval = None
     if kept is not None:
         test = (data.test.values, predictions["test"]) if "test" in predictions else None
-        levels = intervals.describe(kept, target.labels, test)
+        levels = intervals.describe(kept, target.labels, test, data.test.weights)
         interval = Intervals(
             calibrated_on="validation" if trainer.residuals is None else "folds",
             rows=len(kept),
@@ -210,19 +263,40 @@ def train_to_end(
 
 def to_datasets(data: TrainingData, device: torch.device) -> tuple[Dataset, Dataset | None]:
     """Return the training and the validation rows, if any, on that device."""
-    train = to_dataset(data.preprocessing, data.train).to(device)
+    factors = objective_factors(data.config, data.preprocessing, data.train)
+    train = to_dataset(data.preprocessing, data.train, factors).to(device)
     if not len(data.validation):
         return train, None
-    return train, to_dataset(data.preprocessing, data.validation).to(device)
+    return train, to_dataset(data.preprocessing, data.validation, factors).to(device)
 
 
-def to_dataset(preprocessing: Preprocessing, samples: Samples) -> Dataset:
-    """Return the samples as the engine's tensors, targets standardised, on the CPU."""
-    inputs = torch.from_numpy(samples.inputs)
+def objective_factors(
+    config: Config, preprocessing: Preprocessing, train: Samples
+) -> NDArray[np.float64] | None:
+    """Return the weight (C,) of each class in the objective, None if they are all the same."""
     target = preprocessing.target
+    if not isinstance(target, ClassTarget):
+        return None
+    return class_factors(config.train.class_weight, target, train.classes, train.weights)
+
+
+def to_dataset(
+    preprocessing: Preprocessing, samples: Samples, factors: NDArray[np.float64] | None
+) -> Dataset:
+    """Return the samples as the engine's tensors, targets standardised, on the CPU.
+
+    factors: those of `objective_factors` for the training rows.
+    """
+    inputs = torch.from_numpy(samples.inputs)
+    target, weights = preprocessing.target, samples.weights
     if isinstance(target, RealTargets):
-        return Dataset(inputs, torch.from_numpy(target.standardise(samples.values)).float())
-    return Dataset(inputs, torch.from_numpy(samples.classes))
+        targets = torch.from_numpy(target.standardise(samples.values)).float()
+    else:
+        targets = torch.from_numpy(samples.classes)
+        if factors is not None:
+            own = factors[samples.classes]
+            weights = own if weights is None else own * weights
+    return Dataset(inputs, targets, None if weights is None else torch.from_numpy(weights)[:, None])
 
 
 def residuals(trainer: Trainer) -> NDArray[np.float64] | None:
@@ -236,7 +310,8 @@ def residuals(trainer: Trainer) -> NDArray[np.float64] | None:
     if trainer.validation is None or isinstance(target, ClassTarget):
         return None
     mean, _ = combine(predictions_of(trainer, "validation"))
-    return intervals.residuals(trainer.data.validation.values, mean)
+    validation = trainer.data.validation
+    return intervals.residuals(validation.values, mean, validation.weights)
 
 
 def predictions_of(trainer: Trainer, split: str) -> Iterator[NDArray[np.float64]]:

@@ -1,8 +1,9 @@
 """How accurate ml2021 is on real tables, beside the peers that are installed, and at what cost.
 
     python tests/benchmarks/accuracy.py --table "concrete.csv target=strength splits=test_*.txt"
-        [--table ...] --ours "default:" --ours "five: train.members=5" [--peers all] [--seeds 3]
-        [--peer-python PYTHON] [--output FILE.md] [--results FILE.jsonl] [--jobs 1]
+        [--table ...] [--tables FILE] --ours "default:" --ours "five: train.members=5"
+        [--peers all] [--peer-python PYTHON] [--seeds 3] [--on validation] [--jobs 1]
+        [--output FILE.md] [--results FILE.jsonl]
 
 A table is a CSV and what to do with it, in quotes, as KEY=VALUE:
 
@@ -12,6 +13,7 @@ A table is a CSV and what to do with it, in quotes, as KEY=VALUE:
     random=N          N random splits instead (`stratified=N`: by class), of which
     test=0.2          is tested
     exclude=A,B       columns that are not features
+    missing=?,-       cells that mean a missing value, beside the usual ones
     lags=L by=COLUMN validation_from=V test_from=T    a series, tested from T on
 
 `--ours` takes a name and settings as `--set` does; `program=PATH` runs another ml2021. Each system
@@ -49,6 +51,7 @@ from tests.benchmarks.measure import describe_machine, markdown_table, run_comma
 ROOT = Path(__file__).resolve().parents[2]
 PEER = Path(__file__).with_name("accuracy_peer.py")
 METRICS = {"regression": ("rmse", "mae"), "classification": ("log_loss", "accuracy")}
+LINEAR = ("logistic_regression", "least_squares")
 PACKAGES = ("torch", "numpy", "scikit-learn")
 Scores = dict[str, float]
 
@@ -148,10 +151,11 @@ def measure_ours(job: Job, folder: Path, on: str) -> dict[str, Any]:
     if on == "test" and scored["rows"] != len(job.split.test):
         raise RuntimeError(f"{scored['rows']} rows were scored, not {len(job.split.test)}")
     metrics = METRICS[table.task]
-    least = {name: scored["baselines"]["least_squares"].get(name) for name in metrics}
+    baselines = scored["baselines"]
+    linear: dict[str, float] = next((baselines[n] for n in LINEAR if n in baselines), {})
     return {
         "scores": {name: scored["scores"][name] for name in metrics},
-        "least_squares": least,
+        "linear": {name: linear.get(name) for name in metrics},
         "cpu": usage.cpu_seconds,
     }
 
@@ -173,7 +177,9 @@ def measure_peer(job: Job, folder: Path, on: str) -> dict[str, Any]:
         scores = {"rmse": float(sqrt(np.mean(errors**2))), "mae": float(np.abs(errors).mean())}
     else:
         classes = sorted({cells[row] for row in job.split.train})
-        place = np.array([classes.index(label) for label in truth])
+        # A class that no training row has is predicted by nobody.
+        place = np.array([classes.index(x) if x in classes else len(classes) for x in truth])
+        predictions = np.hstack([predictions, np.zeros((len(place), 1))])
         chosen = np.clip(predictions[np.arange(len(place)), place], 1e-15, 1)
         accuracy = float((predictions.argmax(axis=1) == place).mean())
         scores = {"log_loss": float(-np.log(chosen).mean()), "accuracy": accuracy}
@@ -193,8 +199,8 @@ def report(
             system.name: [found[job.key] for job in own if job.system is system]
             for system in systems
         }
-        by_system["least squares"] = [
-            {"scores": one["least_squares"]} if "least_squares" in one else {}
+        by_system["linear baseline"] = [
+            {"scores": one["linear"]} if "linear" in one else {}
             for one in by_system[systems[0].name]
         ]
         base = [one.get("scores", {}).get(first) for one in next(iter(by_system.values()))]
@@ -202,15 +208,12 @@ def report(
         for name, results in by_system.items():
             scores = [one.get("scores", {}) for one in results]
             values = [score.get(first) for score in scores]
-            pairs = [
-                (a, b) for a, b in zip(values, base, strict=True) if a is not None and b is not None
-            ]
-            if not pairs:
+            if not any(value is not None for value in values):
                 is_failed = any("error" in one for one in results)
                 rows.append((name, "failed" if is_failed else "–", "", "", ""))
                 continue
-            ratio = [a / b for a, b in pairs]
-            if name in ratios:
+            ratio = [a / b for a, b in zip(values, base, strict=True) if a and b]
+            if ratio and name in ratios:
                 ratios[name].append(fmean(ratio))
             cpu = [one["cpu"] for one in results if "cpu" in one]
             rows.append(
@@ -224,7 +227,7 @@ def report(
             )
         splits = len({(job.split.name, job.seed) for job in own})
         size = f"{len(table.content[1]):,} rows, {len(table.content[0])} columns"
-        lines += ["", f"### {table.path.stem}: {size}, {splits} splits and seeds", ""]
+        lines += ["", f"### {table.path.stem}: {size}, {splits} times", ""]
         lines += markdown_table(("system", first, second, "of first", "CPU s"), rows)
     if len(tables) > 1:
         lines += ["", f"### All {len(tables)} tables", ""]
@@ -273,7 +276,8 @@ def find_peers(wanted: Sequence[str], python: str) -> list[System]:
 def main() -> None:
     """Measure what is not yet in the results, and print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--table", action="append", type=parse_table, required=True)
+    parser.add_argument("--table", action="append", type=parse_table, default=[])
+    parser.add_argument("--tables", type=Path, help="a file with the text of a --table per line")
     parser.add_argument("--ours", action="append", type=parse_ours)
     parser.add_argument("--peers", nargs="*", default=[], metavar="NAME")
     parser.add_argument("--peer-python", default=sys.executable)
@@ -283,7 +287,12 @@ def main() -> None:
     parser.add_argument("--results", type=Path)
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
-    tables = arguments.table
+    tables = list(arguments.table)
+    if arguments.tables is not None:
+        lines = arguments.tables.read_text().splitlines()
+        tables += [parse_table(line) for line in lines if line.strip() and line[0] != "#"]
+    if not tables:
+        parser.error("name at least one --table, or --tables")
     systems = arguments.ours or [System("default")]
     if arguments.on == "test" and arguments.peers:
         systems += find_peers(arguments.peers, arguments.peer_python)

@@ -20,6 +20,7 @@ PACKAGES = {
     "CatBoost": "catboost",
     "RealMLP-TD": "pytabkit",
 }
+MISSING = ["", "NA", "N/A", "null", "None", "NaN"]  # as `data.missing` is by default
 _MOST_CATEGORIES = 100
 
 
@@ -78,8 +79,13 @@ def main() -> None:
     name, train_path, test_path, target, task, seed, output = sys.argv[1:]
     is_regression = task == "regression"
     types = {} if is_regression else {target: str}
-    train, test = (pd.read_csv(path, dtype=types) for path in (train_path, test_path))
+    train, test = (
+        pd.read_csv(path, dtype=types, keep_default_na=False, na_values=MISSING)
+        for path in (train_path, test_path)
+    )
     inputs, others = train.drop(columns=target), test.drop(columns=target)
+    inputs = inputs.dropna(axis=1, how="all")
+    others = others[list(inputs)]
     texts = [column for column in inputs if not pd.api.types.is_numeric_dtype(inputs[column])]
     for column in texts:
         known = inputs[column].astype(str)
@@ -91,6 +97,9 @@ def main() -> None:
     # XGBoost refuses brackets in names.
     names = {column: f"x{place}" for place, column in enumerate(inputs)}
     inputs, others = inputs.rename(columns=names), others.rename(columns=names)
+    if name == "RealMLP-TD":  # it refuses missing numbers
+        medians = inputs.median(numeric_only=True)
+        inputs, others = inputs.fillna(medians), others.fillna(medians)
     labels = train[target]
     if not is_regression:
         labels = labels.map({text: place for place, text in enumerate(sorted(labels.unique()))})

@@ -46,6 +46,8 @@ class Table:
         names = [f"{n}.{raw[:i].count(n)}" if raw.count(n) > 1 else n for i, n in enumerate(raw)]
         if self.target not in names:
             raise SystemExit(f"{self.path}: no column '{self.target}'; there are {names}")
+        empty = set(filter(None, self.options.get("missing", "").split(",")))
+        rows = [["" if cell in empty else cell for cell in row] for row in rows] if empty else rows
         place = names.index(self.target)
         kept = [row for row in rows if row[place] not in MISSING or self.lags]
         return names, kept
@@ -132,7 +134,18 @@ def parse_table(text: str) -> Table:
     """Return the table that an argument of `--table` describes."""
     path, *words = shlex.split(text)
     options = dict(word.split("=", 1) for word in words)
-    known = {"target", "task", "splits", "random", "stratified", "test", "exclude", "lags", "by"}
+    known = {
+        "target",
+        "task",
+        "splits",
+        "random",
+        "stratified",
+        "test",
+        "exclude",
+        "lags",
+        "by",
+        "missing",
+    }
     if wrong := options.keys() - known - {"validation_from", "test_from"}:
         raise SystemExit(f"--table {text}: unknown {', '.join(sorted(wrong))}")
     if "target" not in options:

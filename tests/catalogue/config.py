@@ -178,9 +178,13 @@ TEXTS: dict[int, dict[str, str]] = {
         "data.order_by are both 'c'; change one of them",
         "data: {path: train.csv, target: y, group_by: y}": "1:46: column 'y' is both a target and "
         "the group; choose another column",
+        "data: {path: a, target: y, lags: 3, group_by: c, split: random}": "1:57: "
+        "data.split random does not divide each series of data.group_by in time; use sequential",
+        "data: {path: a, target: y, gaps: interpolate}": "1:34: data.gaps needs data.lags greater "
+        "than 0; set data.lags, or data.gaps to null",
         "data: {path: a, target: y, decimal: ','}": f"1:37: {BOTH.format(',')}",
-        "data: {path: a, target: y, thousands: .}": "1:39: data.thousands and data.decimal are both "
-        "'.'; change one of them",
+        "data: {path: a, target: y, thousands: .}": "1:39: data.thousands and data.decimal are "
+        "both '.'; change one of them",
         "data: {path: a, target: y, separator: .}": f"1:39: {BOTH.format('.')}",
         "data: {path: a, target: y, split: {test: 0.95}}": "1:42: data.split.validation 0.1 and "
         "data.split.test 0.95 leave no rows to train on; make their sum less than 1",
@@ -483,6 +487,33 @@ CASES = [
         code=2,
         lines=("--run-dir train.csv: is a file; name a new or empty folder",),
     ),
+    refused(
+        12,
+        "a weight of what is no class",
+        "data: {path: train.csv, target: kind, exclude: [id, y, p*]}\n"
+        "train: {class_weight: {low: 2, lowest: 1}}\n",
+        "c.yaml:2:40: 'lowest' is no class of kind; the classes are high, low, middle",
+    ),
+    refused(
+        12,
+        "weights of classes for a number",
+        f"{DATA}train: {{class_weight: balanced}}\n",
+        "c.yaml:2:23: the task is regression, which has no classes; remove it, or weigh the rows "
+        "with data.weight",
+    ),
+    refused(
+        12,
+        "a metric of classes for a number",
+        f"{DATA}train: {{metric: auroc}}\n",
+        "c.yaml:2:17: auroc does not fit regression; use loss, mae, rmse, r2",
+    ),
+    refused(
+        12,
+        "a weight that is also the target",
+        "data: {path: train.csv, target: y, weight: y}\n",
+        "c.yaml:1:44: column 'y' is both a target and the weight of the rows; remove it from one "
+        "of them",
+    ),
     Case(
         numbers=(15,),
         name="a run into the folder of the table",
@@ -497,6 +528,45 @@ CASES = [
         command="train --config number.yaml --run-dir .",
         code=2,
         lines=("--run-dir .: contains an input, number.yaml; name a new or empty folder",),
+    ),
+    refused(
+        6,
+        "a type of a column that is not there",
+        "data: {path: train.csv, target: y, types: {colours: category}}\n",
+        "c.yaml:1:53: no column 'colours' in train.csv; did you mean 'colour'?",
+    ),
+    refused(
+        6,
+        "two types for one column",
+        "data: {path: train.csv, target: y, types: {b*: category, '?': number}}\n",
+        "c.yaml:1:63: column 'b' is both category and number; name it exactly, with one of them",
+    ),
+    refused(
+        6,
+        "a target of a type that no target has",
+        "data: {path: train.csv, target: y, types: {y: pixel}}\n",
+        "c.yaml:1:43: the target 'y' cannot be a pixel; use number or category",
+    ),
+    refused(
+        6,
+        "a category among several targets",
+        "data: {path: train.csv, target: [y, a], types: {y: category}}\n",
+        "c.yaml:1:48: 'y' is a category, but several targets must be numbers; use number, or "
+        "keep one target",
+    ),
+    refused(
+        6,
+        "a category as a number",
+        "data: {path: train.csv, target: y, types: {y: category}}\ntask: regression\n",
+        "c.yaml:2:7: task: regression does not fit 'y', a category in data.types; remove one "
+        "of them",
+    ),
+    refused(
+        6,
+        "a number as a class",
+        "data: {path: train.csv, target: y, types: {y: number}}\ntask: classification\n",
+        "c.yaml:2:7: task: classification does not fit 'y', a number in data.types; remove one "
+        "of them",
     ),
     refused(
         16,

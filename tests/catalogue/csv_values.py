@@ -52,6 +52,17 @@ CASES = [
         code=3,
         lines=(f"new.csv:2: column 'a': 'few' (20 cells) is not a number; {REMEDY_OF_PREDICT}",),
     ),
+    Case(
+        numbers=(34,),
+        name="a negative weight",
+        given=(columns("train.csv", 120, 0, w=[1, -2, *[1] * 118]),),
+        command="train --quiet --config number.yaml --set data.weight=w",
+        code=3,
+        lines=(
+            "train.csv:3: column 'w', used as data.weight: -2 is negative; correct it, or set it "
+            "to 0 to leave the row out",
+        ),
+    ),
     noted(
         35,
         "what is missing",
@@ -75,12 +86,22 @@ CASES = [
     ),
     Case(
         numbers=(35,),
+        name="a price as a class",
+        command="train --quiet --config number.yaml --set task=classification",
+        code=3,
+        lines=(
+            "column 'y' has {n} distinct numbers in 120 rows, too many for classes; choose another "
+            "data.target, or set task: regression",
+        ),
+    ),
+    Case(
+        numbers=(35,),
         name="what is missing in a table to score",
         given=(columns("new.csv", a=["", "NA"], y=["", 2.5, "NaN", "None"]),),
         command="evaluate new.csv --run runs/number",
         code=0,
         lines=(
-            "  - rows without a target or history, left out: 3",
+            "  - rows without a target, left out: 3",
             "  - missing values filled (categories: encoded as none): a 1",
         ),
     ),

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from ml2021.runs.checkpoints import load_checkpoint
 from tests import commands
-from tests.catalogue.case import Case, Check, Step, columns
+from tests.catalogue.case import Case, Check, Step, columns, put
 from tests.commands import Outcome, read_rows, table, write_rows
 
 REMEDY = "try a smaller optimizer.lr, or train.clip_norm"
 NUMBER = "train --quiet --config number.yaml --run-dir run"
+SERIES = "train --quiet --config series.yaml --set data.path=panel.csv --set data.group_by=s"
 CLASSES = "train --quiet --config classes.yaml --run-dir run"
 
 
@@ -221,9 +222,37 @@ CASES = [
         93,
         "fewer groups than parts",
         "data.group_by: 2 groups cannot be divided into train, validation, test; set the fraction "
-        "of one to 0.0, or remove data.group_by",
+        "of one to 0.0",
         f"{NUMBER} --set data.group_by=kind",
         columns("train.csv", 120, 0, kind=["a", "b"] * 60),
+    ),
+    refused(
+        93,
+        "fewer dates than parts",
+        "data.order_by: 2 values cannot be divided into train, validation, test; set the fraction "
+        "of one to 0.0",
+        f"{SERIES} --set data.order_by=date --set data.lags=1",
+        put(
+            "panel.csv",
+            "date,views,s\n"
+            + "".join(
+                f"2021-01-{day:02d},{day + 5 * s},{s}\n" for s in range(9) for day in (1, 2, 3)
+            ),
+        ),
+    ),
+    refused(
+        93,
+        "series too short for a fraction",
+        "data.split.validation: 0.1 of the 2 rows of the longest series is less than one row; "
+        "raise it, or set it to 0.0",
+        f"{SERIES} --set data.lags=1 --set data.split.test=0.3",
+        put(
+            "panel.csv",
+            "date,views,s\n"
+            + "".join(
+                f"2021-01-{day:02d},{day + 5 * s},{s}\n" for s in range(9) for day in (1, 2, 3)
+            ),
+        ),
     ),
     refused(
         93,

@@ -83,6 +83,15 @@ def minus_signs(folder: Path, outcome: Outcome) -> None:
     assert all(float(value) == float(value) for value in values)
 
 
+def train_dates(folder: Path) -> None:
+    """Train on a column of dates, and write the table to predict with dates in another form."""
+    days = [f"2021-{row % 12 + 1:02}-{row % 28 + 1:02}" for row in range(60)]
+    write_rows(folder / "dated.csv", {"sold": days, "y": [*range(60)]})
+    (folder / "dated.yaml").write_text(f"data: {{path: dated.csv, target: y}}\n{SMALL}")
+    commands.run_well(folder, "train", "--quiet", "--config", "dated.yaml", "--run-dir", "dates")
+    write_rows(folder / "dates.csv", {"sold": ["20.06.2021", "21.06.2021"]})
+
+
 def train_formulas(folder: Path) -> None:
     """Train on classes that a spreadsheet would run, under a name that it would run too."""
     table = commands.table(120)
@@ -219,7 +228,7 @@ CASES = [
         given=(columns("new.csv", colour=["purple"] * 3),),
         command=PREDICT,
         code=0,
-        lines=("  - categories not seen in training, encoded as none: colour 3",),
+        lines=("  - categories not seen in training, encoded as none: colour 3 (purple × 3)",),
         leaves=(OUTPUT,),
     ),
     Case(
@@ -228,7 +237,29 @@ CASES = [
         given=(columns("new.csv", kind=["other"] * 4),),
         command="evaluate new.csv --run runs/classes",
         code=0,
-        lines=("  - rows of a class never seen in training, counted as wrong: 4",),
+        lines=("  - rows of a class never seen in training, counted as wrong: 4 (other × 4)",),
+    ),
+    refused(
+        49,
+        "categories that are all spelled otherwise",
+        columns("new.csv", colour=["RED", " Blue", "green."] * 10),
+        "new.csv: column 'colour': categories here RED, ' Blue', green.; in training blue, green, "
+        "red; write them as in training, or train without this column",
+    ),
+    refused(
+        49,
+        "twenty rows without a known category",
+        columns("new.csv", rows=20, colour=["pink", "teal"] * 10),
+        "new.csv: column 'colour': categories here pink, teal; in training blue, green, red; "
+        "check that this is the right file, or train without this column",
+    ),
+    refused(
+        49,
+        "classes that are all spelled otherwise",
+        columns("new.csv", rows=4, kind=["LOW", "LOW", "HIGH", "LOW"]),
+        "new.csv: column 'kind': classes here LOW, HIGH; in training high, low, middle; "
+        "write them as in training",
+        command="evaluate new.csv --run runs/classes",
     ),
     Case(
         numbers=(50,),
@@ -269,6 +300,17 @@ CASES = [
         lines=(
             "new.csv:22: column 'a': 'bad' is not a number; correct it, or list it in "
             "--set data.missing=[...]",
+        ),
+    ),
+    Case(
+        numbers=(44,),
+        name="dates in another form",
+        given=(train_dates,),
+        command="predict dates.csv --run dates",
+        code=3,
+        lines=(
+            "dates.csv: column 'sold': '20.06.2021' is not a date with the year first, as in "
+            "training; correct it, or list it in --set data.missing=[...]",
         ),
     ),
     Case(

@@ -13,6 +13,7 @@ from ml2021.data.load import TrainingData
 from ml2021.data.preprocessing.fit import fit_features
 from ml2021.data.preprocessing.records import CategoryFeature
 from ml2021.data.preprocessing.reuse import incompatibilities
+from ml2021.data.preprocessing.transform import encode_inputs
 from ml2021.errors import ConfigError
 from ml2021.inspection.features import column_text, columns_of
 from tests.commands import run_well
@@ -82,6 +83,15 @@ def test_an_unseen_category_is_other_or_none(tmp_path: Path) -> None:
         assert (said.stdout == predictions[word]) is is_same
 
 
+def test_rarer_and_unseen_categories_are_other_and_missing_ones_none(tmp_path: Path) -> None:
+    data = trained(tmp_path / "t.csv", cities(), "  max_categories: 3")
+    frame = frame_of({"x": [0.0] * 4, "city": ["c0", "c5", "nowhere", None]})
+    encoded = encode_inputs(data.preprocessing, frame, np.arange(4))
+    assert encoded.inputs[:, 1:4].tolist() == [[1, 0, 0], [0, 0, 1], [0, 0, 1], [0, 0, 0]]
+    assert (encoded.unseen_as_other, encoded.unseen) == ({"city": 1}, {})
+    assert encoded.missing == {"city": 1}
+
+
 def test_other_is_named_wherever_a_column_is_shown(tmp_path: Path) -> None:
     data = trained(tmp_path / "t.csv", cities(), "  max_categories: 3")
     column = columns_of(data.preprocessing)[1]
@@ -136,6 +146,9 @@ def test_a_column_of_identifiers_is_left_out_with_a_note(tmp_path: Path) -> None
     assert data.preprocessing.inputs == ("amount",)
     (note,) = [note for note in data.notes if "customer" in note]
     assert "hardly any value repeats" in note
+    (path,) = tmp_path.iterdir()
+    whole = load(path, "  target: spend", "  types: {customer: category}")
+    assert len(category_of(whole).inputs) == 100
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_scores_and_histories_need_the_target(folder: Path) -> None:
     for command, run in (("evaluate", "middle"), ("predict", "series")):
         code, line = refusal(folder, command, f"without_{run}.csv", "--run", run)
         assert code == 3
-        assert "target is missing" in line
+        assert "is missing" in line
         assert "column 2" in line
 
 

@@ -216,3 +216,21 @@ def test_a_network_that_is_least_squares_is_neither_better_nor_worse(tmp_path: P
         )
         said = run_well(tmp_path, "train", "--config", f"{name}.yaml", "--run-dir", name).stderr
         assert "Too close to tell on 60 test rows: RMSE" in said
+
+
+def test_rows_of_one_patient_are_judged_together(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    patient = np.repeat(np.arange(30), 10)
+    x = random.normal(size=30)[patient].round(3)
+    y = (3 * x**2 + random.normal(size=30)[patient]).round(3)
+    write_rows(tmp_path / "t.csv", {"p": patient.tolist(), "x": x.tolist(), "y": y.tolist()})
+    errors = {}
+    for name, more in (("alone", "exclude: [p]"), ("grouped", "group_by: p")):
+        (tmp_path / "c.yaml").write_text(
+            f"data: {{path: t.csv, target: y, {more}, split: {{method: kfold, folds: 3}}}}\n"
+            "model: linear\ntrain: {epochs: 3}\n"
+        )
+        run_well(tmp_path, "train", "--quiet", "--config", "c.yaml", "--run-dir", name)
+        summary = json.loads((tmp_path / name / "summary.json").read_text())
+        errors[name] = summary["cross_validation"]["pooled"]["verdict"]["decides"]["error"]
+    assert errors["grouped"] > 2 * errors["alone"]

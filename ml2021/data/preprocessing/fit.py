@@ -29,6 +29,7 @@ from ml2021.data.preprocessing.records import (
 from ml2021.data.resolve import Selection
 from ml2021.data.splits import Split
 from ml2021.data.tables import Rows, is_number
+from ml2021.data.weights import Weights, known_values, weighted_median, weights_of
 from ml2021.errors import DataError
 from ml2021.formatting import echo, listed
 
@@ -57,19 +58,21 @@ def fit_features(
     features: Sequence[FeatureColumn],
     rows: Rows,
     max_categories: int | None = None,
+    weights: Weights = None,
 ) -> FittedFeatures:
     """Fit means, scales, fills and categories on the training rows; leave out constant inputs.
 
-    A column of categories gets at most `max_categories` inputs, or one for each.
+    A column of categories gets at most `max_categories` inputs, or one for each. weights: (N,) of
+    the rows.
     """
     fitted = FittedFeatures()
-    group_scales = _group_scales(frame, features, rows)
+    group_scales = _group_scales(frame, features, rows, weights)
     for feature in features:
         values = frame[feature.name].iloc[rows]
         known = values.dropna()
-        has_missing = len(known) < len(values)
+        missing = len(values) - len(known)
         single = _single_value(known)
-        if len(known) == 0 or (single is not None and not has_missing):
+        if len(known) == 0 or (single is not None and not missing):
             left_out = LeftOut(
                 name=feature.name,
                 value=single,
@@ -78,10 +81,10 @@ def fit_features(
             )
             fitted.left_out.append(left_out)
         elif feature.type == "category":
-            fitted.features.append(_fit_categories(feature.name, known, max_categories))
+            fitted.features.append(_fit_categories(feature.name, values, max_categories, weights))
         else:
-            numbers = known.to_numpy(np.float64)
-            mean, scale = _moments(numbers)
+            numbers, own = known_values(values.to_numpy(np.float64), weights)
+            mean, scale = _moments(numbers, own)
             if feature.group is not None:
                 scale = group_scales[feature.group]
             fitted.features.append(
@@ -89,11 +92,12 @@ def fit_features(
                     name=feature.name,
                     mean=mean,
                     scale=scale or 1.0,
-                    fill=float(np.median(numbers)),
+                    fill=float(weighted_median(numbers, own)),
                     has_value=single is None,
-                    has_indicator=has_missing,
+                    has_indicator=missing > 0,
                     minimum=float(numbers.min()),
                     maximum=float(numbers.max()),
+                    missing=missing,
                 )
             )
             if np.ptp(numbers) > _EXACT_IN_FLOAT32 and bool((numbers == np.round(numbers)).all()):
@@ -133,12 +137,14 @@ def fit_real_targets(
     shape: Sequence[int] | None,
     *,
     one_scale: bool,
+    weights: Weights = None,
 ) -> tuple[RealTargets, list[str]]:
     """Fit means and scales on the training rows' values (N, T); also return notes.
 
-    With `one_scale` the outputs share the root mean square of their standard deviations.
+    With `one_scale` the outputs share the root mean square of their standard deviations. weights:
+    (N,) of the rows.
     """
-    moments = [_moments(column) for column in values.T]
+    moments = [_moments(column, weights) for column in values.T]
     scales = [scale for _, scale in moments]
     notes = []
     if not any(scales):
@@ -180,7 +186,9 @@ def refit(
     `columns` are those that the features were fitted to.
     """
     assert preprocessing.history is None, "folds do not split a series"
-    fitted = {feature.name: feature for feature in fit_features(frame, columns, rows).features}
+    weights = weights_of(frame, preprocessing.weight, rows)
+    found = fit_features(frame, columns, rows, weights=weights)
+    fitted = {feature.name: feature for feature in found.features}
     features: list[NumberFeature | CategoryFeature] = []
     for old in preprocessing.features:
         new = fitted.get(old.name)
@@ -188,7 +196,7 @@ def refit(
             inputs = {
                 "has_value": old.has_value,
                 "has_indicator": old.has_indicator,
-                **refit_pieces(old, frame, rows),
+                **refit_pieces(old, frame, rows, weights),
             }
             features.append(new.model_copy(update=inputs))
         else:  # categories are those of all rows, and a constant number is fed 0 in this fold
@@ -197,20 +205,30 @@ def refit(
     if isinstance(target, RealTargets):
         values = frame[list(target.names)].to_numpy(np.float64)[rows]
         names, labels, shape = target.names, target.labels, target.shape
-        target, _ = fit_real_targets(values, names, labels, shape, one_scale=shape is not None)
+        target, _ = fit_real_targets(
+            values, names, labels, shape, one_scale=shape is not None, weights=weights
+        )
     return preprocessing.model_copy(update={"features": tuple(features), "target": target})
 
 
-def _fit_categories(name: str, values: "pd.Series", max_categories: int | None) -> CategoryFeature:
+def _fit_categories(
+    name: str, values: "pd.Series", max_categories: int | None, weights: Weights
+) -> CategoryFeature:
     """Return the categories of the values (N,), the most frequent ones if there are too many.
 
-    Of equally frequent categories the first in sorted order are kept.
+    Of equally frequent categories the first in sorted order are kept. With 750 categories by Zipf's
+    law, each with an effect, 100 inputs take away 77 % of the error that all of them do; 300 take
+    90 %, but some 20 times the CPU time.
     """
-    storage, found = _distinct(values)
+    storage, found = _distinct(values.dropna())
     feature = CategoryFeature(name=name, storage=storage, categories=found)
     if max_categories is None or len(found) <= max_categories:
         return feature
-    counts = values.value_counts().reindex(list(found)).to_numpy()
+    if weights is None:
+        each = values.value_counts()
+    else:
+        each = values.to_frame("value").assign(weight=weights).groupby("value")["weight"].sum()
+    counts = each.reindex(list(found)).to_numpy()
     kept = set(np.argsort(-counts, kind="stable")[: max_categories - 1].tolist())
     categories = tuple(value for index, value in enumerate(found) if index in kept)
     rarer = tuple(value for index, value in enumerate(found) if index not in kept)
@@ -235,27 +253,29 @@ def _distinct(
     return "text", tuple(sorted(str(value) for value in values.unique()))
 
 
-def _moments(values: NDArray[np.float64]) -> tuple[float, float]:
+def _moments(values: NDArray[np.float64], weights: Weights) -> tuple[float, float]:
     """Return mean and standard deviation in float64; of equal values the latter is exactly 0."""
     if np.ptp(values) == 0:
         return float(values[0]), 0.0
-    mean = float(values.mean())
-    return mean, _root_mean_square(values - mean)
+    mean = float(np.average(values, weights=weights))
+    return mean, _root_mean_square(values - mean, weights)
 
 
-def _root_mean_square(values: ArrayLike) -> float:
-    return float(np.sqrt(np.mean(np.square(values))))
+def _root_mean_square(values: ArrayLike, weights: Weights = None) -> float:
+    return float(np.sqrt(np.average(np.square(values), weights=weights)))
 
 
 def _group_scales(
-    frame: "pd.DataFrame", features: Sequence[FeatureColumn], rows: Rows
+    frame: "pd.DataFrame", features: Sequence[FeatureColumn], rows: Rows, weights: Weights
 ) -> dict[str, float]:
     """Return the root mean square of the standard deviations of each group's columns."""
     groups: dict[str, list[float]] = {}
     for feature in features:
         if feature.group is not None:
-            known = frame[feature.name].iloc[rows].dropna().to_numpy(np.float64)
-            groups.setdefault(feature.group, []).append(_moments(known)[1] if known.size else 0.0)
+            values = frame[feature.name].to_numpy(np.float64)[rows]
+            known, own = known_values(values, weights)
+            scale = _moments(known, own)[1] if known.size else 0.0
+            groups.setdefault(feature.group, []).append(scale)
     return {group: _root_mean_square(scales) for group, scales in groups.items()}
 
 
@@ -272,11 +292,12 @@ def fit_preprocessing(
     Raises DataError if no input is left, or there is only one class.
     """
     data = config.data
-    fitted = fit_features(frame, types.features, split.train, data.max_categories)
+    weights = weights_of(frame, data.weight, split.train)
+    fitted = fit_features(frame, types.features, split.train, data.max_categories, weights)
     features, notes = fitted.features, fitted.notes
     if not isinstance(numbers := data.numbers, schema.Standardise):
         pieces = (schema.Piecewise() if isinstance(numbers, schema.Auto) else numbers).pieces
-        features = fit_pieces(features, types.features, frame, split.train, pieces)
+        features = fit_pieces(features, types.features, frame, split.train, pieces, weights)
     sources = dict(zip(header.names, sources_of(header), strict=True))
     raw = [sources[name].raw for name in selection.targets]
     labels = raw if len(set(raw)) == len(raw) else list(selection.targets)
@@ -288,7 +309,9 @@ def fit_preprocessing(
         values = frame[list(names)].to_numpy(np.float64)[split.train]
         shape = data.target_shape
         one_scale = shape is not None and not data.lags
-        target, more = fit_real_targets(values, names, labels, shape, one_scale=one_scale)
+        target, more = fit_real_targets(
+            values, names, labels, shape, one_scale=one_scale, weights=weights
+        )
         notes += more
         if data.lags:
             used = _used_lags(frame[names[0]].to_numpy(np.float64), split.train, data.lags)
@@ -301,8 +324,13 @@ def fit_preprocessing(
             f"{data.path}: every feature is constant or empty in the training rows, so nothing is "
             "left to predict from; see data.features and data.split"
         )
-    order = [data.order_by] if data.lags and data.order_by is not None else []
-    columns = [*(feature.name for feature in types.features), *names, *order]
+    order = [name for name in (data.order_by, data.group_by) if data.lags and name is not None]
+    parts = {name for date in types.dates for name in date.features}
+    in_use = {feature.name for feature in features}
+    dates = tuple(date for date in types.dates if not in_use.isdisjoint(date.features))
+    columns = [feature.name for feature in types.features if feature.name not in parts]
+    columns += [*(date.name for date in dates), *names, *order]
+    columns += [data.weight] if data.weight is not None else []
     preprocessing = Preprocessing(
         task=types.task if data.horizon == 1 else "structured",
         features=tuple(features),
@@ -310,8 +338,10 @@ def fit_preprocessing(
         history=history,
         target=target,
         sources={name: sources[name] for name in columns},
+        dates=dates,
         width=len(header.names),
         numbered=header.numbered,
+        weight=data.weight,
     )
     return preprocessing, notes
 
@@ -341,5 +371,12 @@ def _with_horizon(
         shape=target.shape,
     )
     return targets, History(
-        lags=data.lags, used=used, horizon=horizon, mean=mean, scale=scale, order_by=data.order_by
+        lags=data.lags,
+        used=used,
+        horizon=horizon,
+        mean=mean,
+        scale=scale,
+        order_by=data.order_by,
+        group_by=data.group_by,
+        gap_limit=0 if data.gaps is None else data.gaps.limit,
     )

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ml2021.config.schema import Task
+from ml2021.config.schema import DatePart, Task
 from ml2021.data.csv.scan import Header
 from ml2021.formatting import echo, listed
 
 Positive = Annotated[float, Field(gt=0)]
+DateForm = Literal["year first", "day first", "month first"]
 
 
 class Record(BaseModel):
@@ -30,8 +31,9 @@ class NumberFeature(Record):
     """x -> (x − mean) / scale. A missing x is filled first, and flagged if training had any.
 
     Without `has_value` its known values are constant in the training rows: only the flag is used.
-    edges: of the pieces beside it (`preprocessing.pieces`), none if there are no pieces. centres:
-    the mean of each piece on the training rows.
+    missing: the number of training rows without it. edges: of the pieces beside it
+    (`preprocessing.pieces`), none if there are no pieces. centres: the mean of each piece on the
+    training rows.
     """
 
     kind: Literal["number"] = "number"
@@ -43,6 +45,7 @@ class NumberFeature(Record):
     has_indicator: bool
     minimum: float
     maximum: float
+    missing: Annotated[int, Field(ge=0)] = 0
     edges: tuple[float, ...] = ()
     centres: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
 
@@ -90,6 +93,24 @@ class CategoryFeature(Record):
         return tuple(f"{self.name}={label}" for label in self.labels)
 
 
+class DateFeature(Record):
+    """A column of dates, of which each of `parts` is a feature: see `ml2021.data.dates`.
+
+    form: how its dates are written. origin: the first moment of the training rows in microseconds
+    since 1970.
+    """
+
+    name: str
+    form: DateForm
+    parts: tuple[DatePart, ...]
+    origin: int
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The names of the features."""
+        return tuple(f"{self.name} {part}" for part in self.parts)
+
+
 Feature = Annotated[NumberFeature | CategoryFeature, Field(discriminator="kind")]
 
 
@@ -110,7 +131,9 @@ class History(Record):
     """The previous values of the target as inputs, standardised like the target.
 
     lags: how many previous values a row needs. used: those that are inputs, as steps back; the
-    others are constant in the training rows.
+    others are constant in the training rows. Rows are sorted by `order_by`, and each group of
+    `group_by` is a series of its own; null: as the file has them, one series. gap_limit: the
+    longest gap, in rows, that is filled; 0 for none.
     """
 
     lags: Annotated[int, Field(ge=1)]
@@ -119,6 +142,8 @@ class History(Record):
     mean: float
     scale: Positive
     order_by: str | None
+    group_by: str | None
+    gap_limit: Annotated[int, Field(ge=0)]
 
 
 class RealTargets(Record):
@@ -194,7 +219,8 @@ class Preprocessing(Record):
     """How a table becomes inputs, and outputs become predictions.
 
     sources: of the columns that are used. width: the number of columns of the training file.
-    numbered: that has no header, so that only their positions tell them apart.
+    numbered: that has no header, so that only their positions tell them apart. weight: the column
+    of the weights of the rows.
     """
 
     task: Task
@@ -203,8 +229,10 @@ class Preprocessing(Record):
     history: History | None
     target: Annotated[RealTargets | ClassTarget, Field(discriminator="kind")]
     sources: dict[str, Source]
+    dates: tuple[DateFeature, ...] = ()
     width: Annotated[int, Field(ge=0)]
     numbered: bool
+    weight: str | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -239,6 +267,11 @@ class Preprocessing(Record):
             for f in self.features
         )
         return self.model_copy(update={"features": features})
+
+    @property
+    def parts_of_dates(self) -> frozenset[str]:
+        """The names of the features that are parts of a date, and no columns of a file."""
+        return frozenset(name for date in self.dates for name in date.features)
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -282,6 +315,12 @@ def value_text(value: str | float) -> str:
     return str(int(value)) if value == int(value) else repr(value)
 
 
+def shown_value(value: object) -> str:
+    """Return a category or class for a message, quoted where its ends would not be seen."""
+    text = value_text(value) if isinstance(value, str | float) else str(value)
+    return f"'{text}'" if text != text.strip() or "," in text or not text else text
+
+
 def describe_columns(preprocessing: Preprocessing) -> list[str]:
     """Return lines on how the columns are encoded."""
     numbers = [f for f in preprocessing.features if isinstance(f, NumberFeature)]
@@ -289,10 +328,11 @@ def describe_columns(preprocessing: Preprocessing) -> list[str]:
     columns = {
         "standardised": [f.name for f in numbers if f.has_value],
         "missing values filled with the median and flagged": [
-            f.name for f in numbers if f.has_value and f.has_indicator
+            f"{f.name} ({f.missing:,})" for f in numbers if f.has_value and f.has_indicator
         ],
         "only whether it is missing": [f.name for f in numbers if not f.has_value],
         "in pieces as well": [f"{f.name} ({len(f.edges) - 1})" for f in numbers if f.edges],
+        "rows weighted by": [] if preprocessing.weight is None else [preprocessing.weight],
         "one-hot": [f"{f.name} ({len(f.categories)})" for f in categories if not f.rarer],
         "one-hot, the rarer categories as one": [
             f"{f.name} ({len(f.categories)} of {len(f.categories) + len(f.rarer):,})"
@@ -300,10 +340,14 @@ def describe_columns(preprocessing: Preprocessing) -> list[str]:
             if f.rarer
         ],
     }
+    columns["dates, as parts of their own"] = [
+        f"{date.name} ({', '.join(date.parts)})" for date in preprocessing.dates
+    ]
     lines = [f"{how}: {listed(names, 8)}" for how, names in columns.items() if names]
     if (history := preprocessing.history) is not None:
         series = echo(preprocessing.target_columns[0])
-        lines.append(f"history: the previous {history.lags} values of {series}")
+        each = f" in each {echo(history.group_by)}" if history.group_by is not None else ""
+        lines.append(f"history: the previous {history.lags} values of {series}{each}")
     return lines
 
 

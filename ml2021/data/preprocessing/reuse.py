@@ -53,7 +53,8 @@ def reuse(own: Preprocessing, other: Preprocessing) -> Preprocessing:
     The two must have no `incompatibilities`. Column positions, names in the header, training
     ranges and the output shape remain those of `own`.
     """
-    ranges = {f.name: f.model_dump(include={"minimum", "maximum"}) for f in own.features}
+    kept = {"minimum", "maximum", "missing"}
+    ranges = {f.name: f.model_dump(include=kept) for f in own.features}
     for column in own.left_out:
         is_number = isinstance(column.value, float)
         ranges[column.name] = (
@@ -62,15 +63,19 @@ def reuse(own: Preprocessing, other: Preprocessing) -> Preprocessing:
     features = tuple(f.model_copy(update=ranges[f.name]) for f in other.features)
     names = {feature.name for feature in features}
     left_out = tuple(column for column in own.left_out if column.name not in names)
-    kept = own.target.model_dump(include={"label", "labels", "shape"})
-    target = other.target.model_copy(update=kept)
+    labels = own.target.model_dump(include={"label", "labels", "shape"})
+    target = other.target.model_copy(update=labels)
     history = other.history
     if history is not None:
         assert own.history is not None
-        history = history.model_copy(update={"order_by": own.history.order_by})
-    return own.model_copy(
-        update={"features": features, "left_out": left_out, "target": target, "history": history}
+        rows = own.history.model_dump(include={"order_by", "group_by", "gap_limit"})
+        history = history.model_copy(update=rows)
+    forms = {date.name: date.form for date in own.dates}
+    dates = tuple(
+        date.model_copy(update={"form": forms.get(date.name, date.form)}) for date in other.dates
     )
+    update = {"features": features, "left_out": left_out, "target": target, "history": history}
+    return own.model_copy(update=update | {"dates": dates})
 
 
 def reuse_if_compatible(own: Preprocessing, other: Preprocessing) -> Preprocessing:

@@ -6,6 +6,7 @@ Legend: N rows, F inputs.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +18,12 @@ from ml2021.data.preprocessing.records import (
     History,
     NumberFeature,
     Preprocessing,
+    shown_value,
 )
 from ml2021.data.series import histories
 from ml2021.data.tables import Rows
 from ml2021.errors import DataError
-from ml2021.formatting import echo
+from ml2021.formatting import echo, listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,12 +34,16 @@ _FARTHEST = 1e18  # standard deviations from the mean; float32 can still hold th
 
 @dataclass
 class Encoded:
-    """Inputs (N, F + 1) float32, the last column 1, and counts of odd values by column."""
+    """Inputs (N, F + 1) float32, the last column 1, and counts of odd values by column.
+
+    examples: the most frequent of the unseen values of a column, for a message.
+    """
 
     inputs: NDArray[np.float32]
     missing: dict[str, int] = field(default_factory=dict)
     unseen: dict[str, int] = field(default_factory=dict)
     unseen_as_other: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, str] = field(default_factory=dict)
     outside: dict[str, int] = field(default_factory=dict)
 
     def notes(self) -> list[str]:
@@ -49,9 +55,14 @@ class Encoded:
             "values outside the training range": self.outside,
         }
         return [
-            f"{what}: {', '.join(f'{echo(name)} {count}' for name, count in counts.items())}"
-            for what, counts in texts.items()
-            if counts
+            f"{what}: {', '.join(self._counts(counts))}" for what, counts in texts.items() if counts
+        ]
+
+    def _counts(self, counts: dict[str, int]) -> list[str]:
+        are_unseen = counts is self.unseen or counts is self.unseen_as_other
+        return [
+            f"{echo(name)} {count:,}{f' ({self.examples[name]})' if are_unseen else ''}"
+            for name, count in counts.items()
         ]
 
 
@@ -105,13 +116,16 @@ def encode_splits(
         inputs[-1] = 1
     by_column.clear()
     for encoded in found:
+        for date in preprocessing.dates:  # a missing date is one missing value, not one a part
+            counts = [encoded.missing.pop(name, 0) for name in date.features]
+            encoded.missing |= {date.name: max(counts)} if any(counts) else {}
         encoded.inputs = np.ascontiguousarray(encoded.inputs)
     return found
 
 
 def encode_classes(target: ClassTarget, values: "pd.Series") -> NDArray[np.int64]:
     """Return the class index (N,) of each row, −1 for a class not seen in training."""
-    return _positions(target.classes, target.storage, values)
+    return positions_of(target.classes, target.storage, values)
 
 
 def _encode_numbers(
@@ -166,28 +180,45 @@ def _refuse_far(
 def _encode_categories(
     feature: CategoryFeature, column: "pd.Series", inputs: NDArray[np.float32], encoded: Encoded
 ) -> None:
-    positions = _positions(feature.categories, feature.storage, column)
+    positions = positions_of(feature.categories, feature.storage, column)
     is_known, is_missing = positions >= 0, column.isna().to_numpy()
     if feature.rarer:
-        is_known |= _positions(feature.rarer, feature.storage, column) >= 0
+        is_known |= positions_of(feature.rarer, feature.storage, column) >= 0
         positions[(positions < 0) & ~is_missing] = len(feature.categories)
     encoded_rows = np.flatnonzero(positions >= 0)
     inputs[positions[encoded_rows], encoded_rows] = 1
     if missing := int(is_missing.sum()):
         encoded.missing[feature.name] = missing
-    if unseen := int((~is_known & ~is_missing).sum()):
+    is_unseen = ~is_known & ~is_missing
+    if unseen := int(is_unseen.sum()):
         counts = encoded.unseen_as_other if feature.rarer else encoded.unseen
         counts[feature.name] = unseen
+        encoded.examples[feature.name] = most_frequent(column[is_unseen])
 
 
-def _positions(
-    known: tuple[str, ...] | tuple[float, ...],
+def most_frequent(values: "pd.Series") -> str:
+    """Return the three most frequent values and their counts, as `red × 3, blue × 1`."""
+    counts = values.value_counts()
+    return listed((f"{shown_value(value)} × {count:,}" for value, count in counts.items()), 3)
+
+
+def positions_of(
+    known: tuple[str, ...] | tuple[float, ...] | tuple[str | float, ...],
     storage: Literal["number", "text"],
     column: "pd.Series",
 ) -> NDArray[np.int64]:
-    """Return the index (N,) of each value in `known`, −1 for any other value."""
+    """Return the index (N,) of each value in `known`, −1 for any other value.
+
+    Composed and decomposed forms of a text are the same.
+    """
     import pandas as pd
 
     dtype = np.float64 if storage == "number" else object
     index, values = pd.Index(known, dtype=dtype), pd.Index(column, dtype=dtype)
-    return index.get_indexer(values).astype(np.int64)
+    positions: NDArray[np.int64] = index.get_indexer(values).astype(np.int64)
+    if storage == "text" and (others := np.flatnonzero(positions < 0)).size:
+        codes, distinct = pd.factorize(values[others])
+        composed = {normalize("NFC", str(text)): i for i, text in enumerate(known)}
+        found = [composed.get(normalize("NFC", text), -1) for text in distinct]
+        positions[others] = np.array([*found, -1])[codes]
+    return positions

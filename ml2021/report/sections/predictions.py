@@ -19,6 +19,7 @@ from ml2021.report.html import Block, Picture, Section, Table, Text
 
 _LONG_SERIES = 400
 _LATEST = 150
+_MOST_SERIES = 4
 
 
 def predictions_section(contents: ReportContents, rows: InspectedRows) -> Section:
@@ -78,15 +79,36 @@ def _pooled(
 def _series_pictures(
     rows: InspectedRows, target: RealTargets, contents: ReportContents
 ) -> list[Block]:
-    """Return truth and prediction over time, for a horizon those of the first and the last step."""
+    """Return truth and prediction over time; of several series those of the first ones."""
     if target.width > 1 and contents.preprocessing.history is None:
         return []
+    if rows.groups is None:
+        return _pictures_of_series(rows, target, contents)
+    blocks: list[Block] = []
+    every = rows.series()
+    for index, (name, own) in enumerate([*every.items()][:_MOST_SERIES], 1):
+        of = f" of {echo(name)} (series {index} of {len(every):,})"
+        blocks += _pictures_of_series(own, target, contents, f"_{index}", of)
+    return blocks
+
+
+def _pictures_of_series(
+    rows: InspectedRows,
+    target: RealTargets,
+    contents: ReportContents,
+    ending: str = "",
+    of: str = "",
+) -> list[Block]:
+    """Return truth and prediction over time, for a horizon those of the first and the last step.
+
+    ending: of the names of the pictures. of: which series it is, for the captions.
+    """
     when, axis = _times(rows)
     steps = sorted({0, target.width - 1})
     names = [f"{target.labels[step]}: {_ahead(step + 1)}" for step in steps]
     if len(names) == 1:
         names = [""]
-    what = "Truth and prediction over time"
+    what = f"Truth and prediction{of} over time"
     if len(steps) > 1:
         what += f", one and {target.width:,} steps ahead, drawn at the time of the first step"
 
@@ -97,7 +119,7 @@ def _series_pictures(
     }
     if len(rows) <= _LONG_SERIES:
         figure = figures.over_time(when, pairs, unit, axis)
-        return [Picture("over_time", figure, f"{what}.", wide=True)]
+        return [Picture(f"over_time{ending}", figure, f"{what}.", wide=True)]
     block = -(-len(rows) // _LONG_SERIES)
     kept = len(rows) // block * block
 
@@ -109,15 +131,15 @@ def _series_pictures(
     latest = {name: (true[last], own[last]) for name, (true, own) in pairs.items()}
     return [
         Picture(
-            "over_time",
+            f"over_time{ending}",
             figures.over_time(when[:kept:block], means, unit, axis),
             f"{what}. Each point is the mean of {block} consecutive rows.",
             wide=True,
         ),
         Picture(
-            "over_time_latest",
+            f"over_time_latest{ending}",
             figures.over_time(when[last], latest, unit, axis),
-            f"The last {_LATEST} rows of the series.",
+            f"The last {_LATEST} rows{of or ' of the series'}.",
             wide=True,
         ),
     ]
@@ -148,6 +170,8 @@ def _structured_pictures(
     chosen = order[evenly_spaced(len(rows), count)]
     truth, predicted = rows.values[chosen], rows.predictions[chosen]
     names = [rows.time_text(index) or f"row {rows.places[index] + 1:,}" for index in chosen]
+    if rows.groups is not None:
+        names = [f"{rows.groups[i]}, {name}" for i, name in zip(chosen, names, strict=True)]
     blocks: list[Block] = []
     caption = "From the best row to the worst, by its RMSE over all targets."
     if target.shape is not None and len(target.shape) > 1:
@@ -279,12 +303,15 @@ def worst_rows_section(
     lines = []
     for index in order:
         line = [f"{rows.places[index] + 1:,}"]
+        if rows.groups is not None:
+            line.append(echo(rows.groups[index]))
         if rows.when is not None:
             line.append(rows.time_text(index))
         line += cells(int(index))
         line += [echo(column_text(column, rows.inputs[index])) for column in shown]
         lines.append(line)
-    names = ["row"] + ([echo(rows.when_name)] if rows.when is not None else [])
+    names = ["row"] + ([echo(contents.config.data.group_by)] if rows.groups is not None else [])
+    names += [echo(rows.when_name)] if rows.when is not None else []
     names += [*headings, *(echo(column.name) for column in shown)]
     blocks: list[Block] = []
     if image_shape(contents.preprocessing) is not None:

@@ -12,7 +12,7 @@ from ml2021.report.figures.functions import network
 from ml2021.report.figures.learning import gradient_sizes, learning_curves, updates_of_an_epoch
 from ml2021.report.html import Block, Items, Listing, Picture, Section, Table, Text
 from ml2021.report.sections.loss_surface import loss_pictures
-from ml2021.runs.summary import Intervals
+from ml2021.runs.summary import Intervals, RunSummary
 
 _MOST_LISTED = 30
 
@@ -24,10 +24,7 @@ def setup_section(contents: ReportContents) -> Section:
         ["data", config.data.path],
         ["target", contents.preprocessing.target_name],
         ["task", preprocessing.task],
-        [
-            "rows",
-            ", ".join(f"{each.rows:,} {split}" for split, each in contents.evaluations.items()),
-        ],
+        ["rows", _rows_text(contents)],
     ]
     if preprocessing.features:
         names = [feature.name for feature in preprocessing.features]
@@ -62,6 +59,15 @@ def setup_section(contents: ReportContents) -> Section:
     )
 
 
+def _rows_text(contents: ReportContents) -> str:
+    """Return how many rows each split has; the rows of folds are counted once."""
+    rows = {split: each.rows for split, each in contents.evaluations.items()}
+    if (folds := contents.folds) is None:
+        return ", ".join(f"{count:,} {split}" for split, count in rows.items())
+    text = f"{folds.rows:,} in {folds.folds} folds, each row held out once"
+    return f"{text}, {rows['test']:,} test" if "test" in rows else text
+
+
 def _column_rows(contents: ReportContents) -> list[list[str]]:
     rows = []
     for feature in contents.preprocessing.features[:_MOST_LISTED]:
@@ -71,7 +77,8 @@ def _column_rows(contents: ReportContents) -> list[list[str]]:
                 if feature.edges:
                     what += f", and in {len(feature.edges) - 1} pieces"
                 if feature.has_value and feature.has_indicator:
-                    what += f"; missing values become {number(feature.fill)}, with an indicator"
+                    what += f"; {feature.missing:,} missing, filled with {number(feature.fill)}, "
+                    what += "and a flag column"
                 span = (feature.minimum, feature.maximum, feature.mean, feature.scale)
                 rows.append([echo(feature.name), what, *map(number, span)])
             case CategoryFeature():
@@ -140,6 +147,23 @@ def _score_table(
     )
 
 
+def _final_model(summary: RunSummary | None) -> str:
+    """Say how the model that predicts differs from the networks of the curves."""
+    text = ""
+    if summary is not None and summary.final_epochs is not None:
+        text = (
+            " The final model, which predicts and scores the test rows, was then trained on "
+            f"training and validation rows together, for {plural(summary.final_epochs, 'epoch')}."
+        )
+    if summary is not None and summary.temperature is not None:
+        held = "held-out" if summary.cross_validation is not None else "validation"
+        text += (
+            f" Its outputs are divided by {number(summary.temperature)}, the temperature that "
+            f"fits the probabilities of {held} rows best."
+        )
+    return text
+
+
 def training_section(contents: ReportContents) -> Section:
     """Return the learning curves, the batches, the gradients and the loss surface."""
     history, config = contents.history, contents.config
@@ -159,7 +183,9 @@ def training_section(contents: ReportContents) -> Section:
             kept = ", ".join(f"{epoch:,}" for epoch in contents.best_epochs)
             caption += f" Losses are means over the ensemble members, whose best epochs are {kept}."
         elif history.validation is not None:
-            caption += f" The best epoch is {history.best_epoch:,}; its parameters are kept."
+            by = "" if config.train.metric == "loss" else f" by {config.train.metric}"
+            caption += f" The best epoch{by} is {history.best_epoch:,}; its parameters are kept."
+        caption += _final_model(contents.summary)
         blocks.append(Picture("learning_curves", figure, caption))
     if "train" in contents.evaluations:
         rows = contents.evaluations["train"].rows

@@ -1,0 +1,115 @@
+"""Weights of rows and of classes, and the statistics that they enter.
+
+A row of weight w counts as w rows do: in the objective, the preprocessing, the scores, the
+baselines and the intervals. Rows of weight 0 are left out before anything else, so that a weight
+here is above 0. Weights of classes (`train.class_weight`) enter the objective alone.
+
+Legend: N rows, T targets, C classes. Without weights everything is the plain statistic, bit for
+bit.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml2021.data.csv.scan import TableFormat
+from ml2021.data.preprocessing.records import ClassTarget, value_text
+from ml2021.data.tables import Rows, find_lines
+from ml2021.errors import DataError
+from ml2021.formatting import echo
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Weights = NDArray[np.float64] | None
+"""Of rows, (N,), each above 0; None: all rows weigh the same."""
+ClassWeight = Literal["balanced"] | Mapping[str, float] | None
+"""As `train.class_weight` says it."""
+
+
+def check_weights(frame: "pd.DataFrame", name: str, path: Path, table_format: TableFormat) -> None:
+    """Raise DataError, with its line, for a weight below 0 in a table as read from `path`."""
+    values = frame[name].to_numpy(np.float64)
+    if not (negative := values < 0).any():
+        return
+    row, count = int(negative.argmax()), int(negative.sum())
+    where = f"{path}: row {row + 1}"
+    if path.suffix != ".parquet":
+        where = f"{path}:{find_lines(path, table_format, [row])[row]}"
+    more = f" (and {count - 1:,} more in this column)" if count > 1 else ""
+    raise DataError(
+        f"{where}: column '{echo(name)}', used as data.weight: {values[row]:g} is negative; "
+        f"correct it, or set it to 0 to leave the row out{more}"
+    )
+
+
+def weights_of(frame: "pd.DataFrame", name: str | None, rows: Rows) -> Weights:
+    """Return the weights of these rows of a table; None where it has no such column."""
+    if name is None or name not in frame:
+        return None
+    return frame[name].to_numpy(np.float64)[rows]
+
+
+def known_values(
+    values: NDArray[np.float64], weights: Weights
+) -> tuple[NDArray[np.float64], Weights]:
+    """Return the values (N,) that are not missing, and their weights."""
+    known = ~np.isnan(values)
+    return values[known], None if weights is None else weights[known]
+
+
+def weighted_median(values: NDArray[np.float64], weights: Weights) -> NDArray[np.float64]:
+    """Return the median of each column of values (N,) or (N, T).
+
+    Half of the weight lies below it and half above; between two values it is their mean, so that
+    whole weights give the median of the rows repeated so many times.
+    """
+    if weights is None:
+        return np.asarray(np.median(values, axis=0))
+    order = np.argsort(values, axis=0, kind="stable")
+    below = np.cumsum(weights[order], axis=0)
+    half = below[-1:] / 2
+    # A tolerance, since sums of weights such as 0.1 are not exact.
+    lower = np.argmax(below >= half * (1 - 1e-12), axis=0)[None]
+    upper = np.argmax(below > half * (1 + 1e-12), axis=0)[None]
+    ordered = np.take_along_axis(values, order, axis=0)
+    middle = [np.take_along_axis(ordered, place, axis=0)[0] for place in (lower, upper)]
+    return np.asarray((middle[0] + middle[1]) / 2)
+
+
+def class_factors(
+    setting: ClassWeight, target: ClassTarget, classes: NDArray[np.int64], weights: Weights
+) -> NDArray[np.float64] | None:
+    """Return the weight of each class (C,), from the training rows' classes (N,); None without.
+
+    balanced: Σw / (C · Σ w of the class), as in scikit-learn, so that each class has the same part
+    in the objective. A class that a mapping does not name weighs 1.
+    """
+    if setting is None:
+        return None
+    if setting == "balanced":
+        counts = np.bincount(classes, weights, target.width).astype(np.float64)
+        each = np.maximum(counts, np.finfo(np.float64).tiny)  # 0 for a class of later rows
+        return np.asarray(counts.sum() / (target.width * each))
+    named = named_classes(setting, target)
+    return np.array([named.get(label, 1.0) for label in target.labels])
+
+
+def named_classes(setting: Mapping[str, float], target: ClassTarget) -> dict[str, float]:
+    """Return the weights of a mapping by the labels of the classes, with others as they stand.
+
+    Numbers are compared as numbers: 1.0 names the class 1.
+    """
+    return {_label(key, target): weight for key, weight in setting.items()}
+
+
+def _label(key: str, target: ClassTarget) -> str:
+    if target.storage == "number":
+        try:
+            return value_text(float(key))
+        except (ValueError, OverflowError):
+            return key
+    return key
