@@ -207,12 +207,21 @@ def predict(
         float | None,
         Option(metavar="LEVEL", help="Add prediction intervals of this coverage, such as 0.9."),
     ] = None,
+    threshold: Annotated[
+        float | None,
+        Option(
+            metavar="P",
+            help="Two classes: predict the second, in sorted order, from this probability on.",
+        ),
+    ] = None,
     set_: FileFormat = None,
 ) -> None:
     """Predict every row of new CSVs, in the same order."""
     from ml2021.commands import predict as command
 
-    path, files = command.predict(csv, run, output, id_ or [], ahead, interval, set_ or [])
+    path, files = command.predict(
+        csv, run, output, id_ or [], ahead, interval, set_ or [], threshold
+    )
     console = Console()
     console.say(f"run {path}")
     for file in files:

@@ -506,7 +506,7 @@ def test_unnamed_columns_are_numbered(tmp_path: Path) -> None:
         (range(40), True, None),
         (range(40), False, None),
         ([*range(20), *range(23, 43)], True, "1 irregular step of 39"),
-        ([day // 2 for day in range(40)], True, "20 repeated timestamps"),
+        ([day // 2 for day in range(40)], True, "20 repeated values"),
         ([*range(20, 40), *range(20)], False, "not sorted by day"),
     ],
 )

@@ -311,11 +311,11 @@ def test_a_series_is_ordered_by_its_column_and_written_as_it_stood(
 
 def test_unevenly_spaced_dates_are_not_continued(runs: Path, folder: Path) -> None:
     columns = series(40)
-    months = np.datetime64("2018-01", "M") + np.arange(40)
-    columns["date"] = [f"{month}-01" for month in months]
-    write_rows(folder / "months.csv", columns)
-    text = predicted(folder, runs / "series", "months.csv", "--id", "date", "--ahead", "2")
-    assert column(text, "date")[-3:] == ["2021-04-01", "", ""]
+    days = np.datetime64("2018-01-01") + np.arange(40) ** 2
+    columns["date"] = [str(day) for day in days]
+    write_rows(folder / "uneven.csv", columns)
+    text = predicted(folder, runs / "series", "uneven.csv", "--id", "date", "--ahead", "2")
+    assert column(text, "date")[-3:] == ["2022-03-02", "", ""]
 
 
 def test_a_future_feature_must_be_given(runs: Path, folder: Path) -> None:

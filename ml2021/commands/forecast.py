@@ -3,8 +3,7 @@
 Legend: N rows of the table, M rows with those ahead, G series, T outputs.
 """
 
-from datetime import date
-from itertools import pairwise
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml2021.commands.prediction_csv import Predictions
-from ml2021.data.dates import with_next_rows
+from ml2021.data.dates import next_dates, with_next_rows
 from ml2021.data.preprocessing.records import Preprocessing
 from ml2021.data.preprocessing.transform import encode_inputs
 from ml2021.data.samples import FittedTable
@@ -169,11 +168,23 @@ def carried_column(
     return texts + added
 
 
+_WRITINGS = (
+    *("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%Y%m%d", "%Y%m", "%Y-%m"),
+    *("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M"),
+)
+_YEARS = range(1600, 2200)  # others are rather numbers
+
+
 def _next_dates(last: list[str], ahead: int) -> list[str]:
-    """Return the `ahead` next dates, empty unless `last` are evenly spaced dates."""
-    try:
-        days = [date.fromisoformat(text) for text in last]
-        (step,) = {later - earlier for earlier, later in pairwise(days)}
-    except ValueError:  # not dates, or not evenly spaced
-        return [""] * ahead
-    return [(days[-1] + step * (i + 1)).isoformat() for i in range(ahead)]
+    """Return the `ahead` next dates, written alike, empty unless `last` are evenly spaced dates."""
+    for writing in _WRITINGS:
+        try:
+            moments = [datetime.strptime(text, writing) for text in last]
+        except ValueError:
+            continue
+        are_alike = [moment.strftime(writing) for moment in moments] == last
+        if are_alike and all(moment.year in _YEARS for moment in moments):
+            following = next_dates(np.array(moments, "datetime64[us]"), ahead)
+            if following is not None:
+                return [moment.strftime(writing) for moment in following.tolist()]
+    return [""] * ahead

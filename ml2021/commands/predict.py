@@ -19,7 +19,9 @@ from ml2021.data.preprocessing.records import ClassTarget
 from ml2021.data.preprocessing.transform import encode_inputs
 from ml2021.errors import ConfigError, ResourceError
 from ml2021.evaluation import intervals as conformal
+from ml2021.evaluation.thresholds import POSITIVE
 from ml2021.files import is_there, replace_file
+from ml2021.formatting import echo
 from ml2021.runs.directory import RunDirectory, chosen_run, open_run, read_json
 
 if TYPE_CHECKING:
@@ -46,15 +48,19 @@ def predict(
     ahead: int,
     interval: float | None,
     overrides: Sequence[str],
+    threshold: float | None = None,
 ) -> tuple[Path, list[Predicted]]:
     """Predict each CSV, and return the run's path and what was written. Any error writes nothing.
 
     carried: the columns to copy to the output. ahead: the rows to forecast after the last one.
     interval: the level of the prediction intervals, None for none. overrides: how the CSVs are
-    written, where they differ from the training file.
+    written, where they differ from the training file. threshold: of two classes, from which
+    probability on the second of them is the label.
     """
     if interval is not None and not 0 < interval < 1:
         raise ConfigError(f"--interval {interval:g}: must be between 0 and 1, such as 0.9")
+    if threshold is not None and not 0 < threshold < 1:
+        raise ConfigError(f"--threshold {threshold:g}: must be between 0 and 1, such as 0.3")
     run = open_run(run_path)
     outputs = _output_paths(sources, output)
     _protect_inputs(run, outputs)
@@ -66,6 +72,8 @@ def predict(
     if ahead and model.preprocessing.history is None:
         raise ConfigError("--ahead: needs a run that was trained on a time series, with data.lags")
     half_widths = None if interval is None else _half_widths(model, interval)
+    if threshold is not None:
+        _refuse_threshold(model)
     table_format = model.table_format(overrides)
     predicted, texts = [], []
     with chosen_run(run, run_path):
@@ -73,7 +81,9 @@ def predict(
             matched = read_new_table(
                 model.preprocessing, source, table_format, "predicted", carried
             )
-            text, rows, notes = _predict_table(model, matched, source, ahead, half_widths)
+            text, rows, notes = _predict_table(
+                model, matched, source, ahead, half_widths, threshold
+            )
             if matched.sha256 == model.data_sha256:
                 notes.append("this is the training file, whose rows are predicted too well")
             texts.append(text)
@@ -99,6 +109,15 @@ def _protect_inputs(run: RunDirectory, outputs: Sequence[Path]) -> None:
             raise ConfigError(
                 f"--output {output}: is the table that the run was trained on; choose another file"
             )
+
+
+def _refuse_threshold(model: "TrainedModel") -> None:
+    """Raise ConfigError unless the model has two classes."""
+    target = model.preprocessing.target
+    if isinstance(target, ClassTarget) and target.width == 2:
+        return
+    found = f"{target.width} classes" if isinstance(target, ClassTarget) else "numbers"
+    raise ConfigError(f"--threshold: only for two classes, but this run predicts {found}; omit it")
 
 
 def _half_widths(model: "TrainedModel", level: float) -> NDArray[np.float64]:
@@ -169,6 +188,7 @@ def _predict_table(
     source: Path,
     ahead: int,
     half_widths: NDArray[np.float64] | None,
+    threshold: float | None,
 ) -> tuple[str, int, list[str]]:
     """Return the predictions as CSV text, the number of rows, and notes."""
     table = matched.table
@@ -177,7 +197,10 @@ def _predict_table(
         encoded = encode_inputs(model.preprocessing, table.frame, rows)
         values, spread = model.predict_with_spread(encoded.inputs)
         half = None if half_widths is None else np.tile(half_widths, (len(rows), 1))
-        predictions, notes = Predictions(values, spread, half), encoded.notes()
+        predictions, notes = Predictions(values, spread, half, threshold), encoded.notes()
+        if threshold is not None:
+            label = echo(model.preprocessing.target.labels[POSITIVE])
+            notes.append(f"{label} is predicted where its probability is at least {threshold:g}")
     else:
         predictions, notes = forecast(model, table, ahead, source, half_widths)
     columns = {

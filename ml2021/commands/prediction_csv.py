@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ml2021.data.preprocessing.records import ClassTarget, RealTargets
 from ml2021.errors import ConfigError
+from ml2021.evaluation.thresholds import POSITIVE
 from ml2021.formatting import echo, listed
 
 _FLOAT32_DIGITS = 9
@@ -23,12 +24,14 @@ class Predictions:
 
     values, spread, half_widths: (N, T), NaN where a row has none. spread: the standard deviation
     over the ensemble members, None without an ensemble. half_widths: half the width of each
-    interval, None without intervals.
+    interval, None without intervals. threshold: of two classes, from which probability on the
+    second is the label; None: the more probable one is.
     """
 
     values: NDArray[np.float64]
     spread: NDArray[np.float64] | None
     half_widths: NDArray[np.float64] | None
+    threshold: float | None = None
 
     def take(self, rows: NDArray[np.int64]) -> "Predictions":
         """Return these rows."""
@@ -36,6 +39,7 @@ class Predictions:
             self.values[rows],
             None if self.spread is None else self.spread[rows],
             None if self.half_widths is None else self.half_widths[rows],
+            self.threshold,
         )
 
 
@@ -74,6 +78,8 @@ def _class_columns(target: ClassTarget, predictions: Predictions) -> list[tuple[
     probabilities = predictions.values
     classes = [_escape(label) for label in target.labels]
     chosen = probabilities.argmax(axis=1)
+    if predictions.threshold is not None:
+        chosen = (probabilities[:, POSITIVE] >= predictions.threshold).astype(np.int64)
     named = [(target.label, [classes[index] for index in chosen])]
     for label, column in zip(target.labels, probabilities.T, strict=True):
         named.append((f"{target.label}_probability_{label}", _numbers(column)))

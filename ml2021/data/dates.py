@@ -208,6 +208,31 @@ def next_dates(last: Moments, count: int) -> Moments | None:
     return moments
 
 
+def steps_between(dates: Moments) -> NDArray[np.int64]:
+    """Return the steps (N − 1,) between dates, none missing.
+
+    In months where all dates are on one day of the month, or all on its last; else in seconds.
+    """
+    months = dates.astype("datetime64[M]")
+    days, last = _days_into_month(dates), _lengths(months) - 1
+    clock = dates - dates.astype("datetime64[D]")
+    day = 30 if (days == last).all() else days.max(initial=0)
+    if (days == np.minimum(day, last)).all() and (clock == clock[:1]).all():
+        whole = months.astype(np.int64)
+    else:
+        whole = dates.astype("datetime64[s]").astype(np.int64)
+    return whole[1:] - whole[:-1]
+
+
+def months_of(numbers: NDArray[np.float64]) -> Moments | None:
+    """Return the months (N,) that numbers such as 202103 mean, None unless all can mean one."""
+    years, months = numbers // 100, numbers % 100
+    can_mean = (years >= 1600) & (years < 2200) & (months >= 1) & (months <= 12)
+    if not (can_mean & (months == np.floor(months))).all():
+        return None
+    return ((years - 1970) * 12 + months - 1).astype(np.int64).astype("datetime64[M]")
+
+
 def _days_into_month(moments: Moments) -> NDArray[np.int64]:
     first = moments.astype("datetime64[M]").astype("datetime64[D]")
     days: NDArray[np.int64] = (moments.astype("datetime64[D]") - first) // _DAY

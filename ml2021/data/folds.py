@@ -105,14 +105,19 @@ def _split_groups_in_folds(
     groups: Codes,
 ) -> list[Split]:
     """Deal whole groups out to folds, as `split_in_folds`."""
-    needed = max(folds, 3 if validation > 0 else 2)  # two folds leave one group outside each
-    if (found := len(np.unique(groups))) < needed:
-        what = f"{folds} folds need at least {needed} groups of data.group_by, not {found}"
+    if (found := len(np.unique(groups))) < folds:
+        what = f"{folds} folds need at least {folds} groups of data.group_by, not {found}"
         raise DataError(f"data.split.folds: {what}; lower it, or remove data.group_by")
     fold_of = divide_at_random(groups, [1.0] * folds, seed, classes)
     splits = []
     for fold in range(folds):
         is_outside = fold_of != fold
+        if validation > 0 and len(np.unique(groups[is_outside])) == 1:
+            raise DataError(
+                f"data.split.folds: with {folds} folds of {plural(found, 'group')} one fold leaves "
+                "a single group to train and validate; raise it, or set data.split.validation to "
+                "0.0"
+            )
         outside = split_by_fraction(
             rows[is_outside],
             "random" if classes is None else "stratified",

@@ -4,6 +4,7 @@
 reads any other table. Legend: N rows of the table.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,8 +36,9 @@ from ml2021.data.resolve import (
     resolve_config,
     table_format_of,
 )
+from ml2021.data.row_notes import excluded_names, notes_on_rows
 from ml2021.data.samples import FittedTable, Folds, Samples
-from ml2021.data.series import in_series_order, notes_on_order, usable_rows
+from ml2021.data.series import in_series_order, usable_rows
 from ml2021.data.splits import Split, split_rows, without_unseen
 from ml2021.data.tables import Rows, Table, read_header, read_table
 from ml2021.data.weights import check_weights, class_factors, named_classes
@@ -91,7 +93,8 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
     Raises ConfigError for column names that the file does not have, DataError for its contents.
     """
     header, selection = check_columns(loaded)
-    frame, file_order, read = _read_in_order(loaded.config.data, selection)
+    excluded = excluded_names(loaded.config.data, header, selection.used)
+    frame, file_order, read = _read_in_order(loaded.config.data, selection, excluded)
     task, lags = loaded.config.task, loaded.config.data.lags
     read_notes = _notes_on_reading(read, selection, task)
     most = loaded.config.data.max_categories
@@ -115,11 +118,12 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
         *_notes_on_names(header),
         *read_notes,
         *types.notes,
-        *notes_on_order(frame, selection, config.data),
+        *notes_on_rows(frame, selection, config.data, excluded),
         *fit_notes,
         *fold_notes,
     ]
 
+    frame = frame.drop(columns=excluded)
     clusters = None
     if config.data.group_by is not None:
         notes += _notes_on_groups(config.data, frame, split)
@@ -209,15 +213,18 @@ def with_config(data: TrainingData, loaded: LocatedConfig) -> TrainingData:
     return replace(data, config=config)
 
 
-def _read_in_order(data: schema.Data, selection: Selection) -> tuple["pd.DataFrame", Rows, Table]:
+def _read_in_order(
+    data: schema.Data, selection: Selection, excluded: Sequence[str]
+) -> tuple["pd.DataFrame", Rows, Table]:
     """Return the rows in series order, the file order (`in_series_order`), and the table as read.
 
     Its rows are released here, which order_by would otherwise keep beside the sorted ones.
     """
     path, table_format, types = Path(data.path), table_format_of(data), selection.storage
+    types |= dict.fromkeys(excluded, "text")  # so that no cell of them is refused
     if data.weight is not None:
         types[data.weight] = "number"
-    table = read_table(path, table_format, columns=selection.used, types=types)
+    table = read_table(path, table_format, columns=[*selection.used, *excluded], types=types)
     if data.weight is not None:
         check_weights(table.frame, data.weight, path, table_format)
     group_by = data.group_by if data.lags else None

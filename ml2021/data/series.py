@@ -201,54 +201,6 @@ def usable_rows(
     return rows, excluded
 
 
-def notes_on_order(frame: "pd.DataFrame", selection: Selection, data: schema.Data) -> list[str]:
-    """Return notes on a series whose rows are unevenly spaced or not sorted by a date column."""
-    if not data.lags:
-        return []
-    if data.order_by is not None:
-        return _notes_on_steps(sort_keys(frame[data.order_by], "data.order_by"), data.order_by)
-    notes = []
-    for name in (*selection.features, *selection.extra):
-        if not is_number(frame[name]) and is_date(frame[name].dropna().unique()):
-            try:
-                steps = _steps(sort_keys(frame[name], "a date"))
-            except DataError:
-                continue
-            if (steps < 0).any():
-                notes.append(f"rows are not sorted by {echo(name)}; set data.order_by")
-    return notes
-
-
-def _notes_on_steps(keys: np.ndarray, name: str) -> list[str]:
-    """Return notes on repeated and irregular steps; `keys` (N,) are sorted `sort_keys`."""
-    notes = []
-    steps = _steps(keys)
-    if repeated := int((steps == 0).sum()):
-        values = plural(repeated, f"repeated {'timestamp' if keys.dtype.kind == 'M' else 'value'}")
-        notes.append(
-            f"{echo(name)} has {values}; lags count rows, so several series in one file are "
-            "treated as one"
-        )
-    forward = steps[steps > 0]
-    if len(forward):
-        usual = int(np.unique(forward, return_counts=True)[1].max())
-        if 0.5 * len(forward) <= usual < len(forward):
-            irregular = plural(len(forward) - usual, "irregular step")
-            notes.append(
-                f"{echo(name)} has {irregular} of {len(forward)}; lags count rows, so fill gaps "
-                "with rows that have an empty target"
-            )
-    return notes
-
-
-def _steps(keys: np.ndarray) -> np.ndarray:
-    """Return the differences (N − 1,) between neighbours: of numbers, or whole seconds."""
-    known = keys[~np.isnan(keys)]
-    if known.dtype.kind == "M":
-        known = known.astype("datetime64[s]").astype(np.int64)
-    return np.diff(known)
-
-
 def in_series_order(
     frame: "pd.DataFrame", order_by: str | None, group_by: str | None = None
 ) -> tuple["pd.DataFrame", Rows]:

@@ -34,6 +34,7 @@ class InspectedRows:
     (N, C). places: (N,) each row's position in its file, from 0. when: (N,) float64 or
     datetime64[s], the values of the column `when_name` that orders the rows. is_series: whether
     the rows are consecutive. groups: (N,) the series of each row as text, None if all are one.
+    weights: (N,), None if all rows weigh the same.
     """
 
     split: str
@@ -46,6 +47,7 @@ class InspectedRows:
     when_name: str | None
     is_series: bool
     groups: NDArray[np.object_] | None = None
+    weights: NDArray[np.float64] | None = None
 
     @property
     def values(self) -> NDArray[np.float64]:
@@ -87,6 +89,7 @@ class InspectedRows:
             places=self.places[rows],
             when=None if self.when is None else self.when[rows],
             groups=None if self.groups is None else self.groups[rows],
+            weights=None if self.weights is None else self.weights[rows],
         )
 
     @property
@@ -126,6 +129,7 @@ def select_rows(model: TrainedModel, data: TrainingData) -> InspectedRows:
         when_name=None if order is None else str(order.name),
         is_series=is_series,
         groups=None if groups is None else np.array([*map(value_text, groups.iloc[kept])], object),
+        weights=None if samples.weights is None else samples.weights[kept],
     )
 
 

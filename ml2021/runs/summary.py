@@ -82,6 +82,21 @@ class Intervals(Record):
     levels: tuple[IntervalLevel, ...]
 
 
+class Threshold(Record):
+    """The threshold of two classes that was best on rows that training had not seen.
+
+    positive: the label of the positive class, whose probability it is. test, test_at_half: the
+    scores of the test rows at it and at 0.5; None without test rows.
+    """
+
+    positive: str
+    threshold: Annotated[float, Field(ge=0, le=1)]
+    chosen_on: Literal["validation", "folds"]
+    rows: Count
+    test: Scores | None = None
+    test_at_half: Scores | None = None
+
+
 class MeanScores(Record):
     """The means over folds of the scores of a member alone, and their standard errors."""
 
@@ -184,10 +199,10 @@ class RunSummary(Record):
     split: the method, and how many rows each split has. left_out: rows that were left out, by
     reason. best_epoch: of several members the latest. seconds, rows_per_second: of the last
     session. scores: by split. classes: their labels. members: of an ensemble. interval: None for
-    classes and where no rows calibrate intervals. final_epochs: of the final model, if it was
-    trained again with the validation rows. temperature: what its outputs were divided by.
-    piecewise: of a network that was not trained. notes: on the data and the baselines, as printed
-    before training.
+    classes and where no rows calibrate intervals. threshold: of two classes. final_epochs: of the
+    final model, if it was trained again with the validation rows. temperature: what its outputs
+    were divided by. piecewise: of a network that was not trained. notes: on the data and the
+    baselines, as printed before training.
     """
 
     format_version: Literal[3] = FORMAT_VERSION
@@ -204,6 +219,7 @@ class RunSummary(Record):
     classes: tuple[str, ...] | None = None
     members: tuple[EnsembleMember, ...] = ()
     interval: Intervals | None = None
+    threshold: Threshold | None = None
     final_epochs: Count | None = None
     temperature: Annotated[float, Field(gt=0)] | None = None
     cross_validation: FoldScores | None = None

@@ -44,7 +44,13 @@ from ml2021.runs.checkpoints import load_checkpoint, restore_state, saved_baseli
 from ml2021.runs.directory import RunDirectory, write_text
 from ml2021.runs.summary import FoldScores
 from ml2021.training.loop import Saver, memory_errors, run_loop
-from ml2021.training.trainer import Trainer, build_score, objective_factors, to_dataset
+from ml2021.training.trainer import (
+    Trainer,
+    build_score,
+    choose_threshold,
+    objective_factors,
+    to_dataset,
+)
 
 PACK_BYTES = 1 << 30
 """The memory of a pack of folds; more folds than fit are trained in further packs."""
@@ -118,6 +124,12 @@ def cross_validate(trainer: Trainer, run: RunDirectory, console: Console) -> Fol
         members = zip(*(fold.alone for fold in folds), strict=True)
         alone = [np.concatenate(member) for member in members]
         trainer.temperature = fit_temperature(alone, np.asarray(truth, np.int64), weights)
+    if preprocessing.target.width == 2 and pooled.confusion is not None:
+        members = zip(*(fold.alone for fold in folds), strict=True)
+        each = [np.concatenate(member) for member in members] or [predictions]
+        trainer.threshold = choose_threshold(
+            preprocessing, truth, each, trainer.temperature, weights, "folds"
+        )
     return scores
 
 

@@ -10,7 +10,9 @@ Legend: K members, N rows.
 
 from dataclasses import replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ml2021.config import schema
 from ml2021.data.load import TrainingData, without_pieces
@@ -55,6 +57,19 @@ def choose_numbers(data: TrainingData) -> TrainingData:
     return replace(chosen, notes=(*chosen.notes, note))
 
 
+def _by_group(
+    order: torch.Tensor, clusters: NDArray[np.int64], held_out: int
+) -> tuple[torch.Tensor, int]:
+    """Return the rows with those of a group together, and how many to hold out to divide none."""
+    _, first, group = np.unique(clusters[order.numpy()], return_index=True, return_inverse=True)
+    place = np.argsort(first[group], kind="stable")
+    starts = np.flatnonzero(np.diff(first[group][place])) + 1
+    if len(starts):
+        cut = len(order) - held_out
+        held_out = len(order) - int(starts[np.abs(starts - cut).argmin()])
+    return order[torch.from_numpy(place)], held_out
+
+
 def _with_pieces(data: TrainingData) -> TrainingData:
     """Return the data, whose inputs have pieces, with `data.numbers` saying so."""
     section = data.config.data.model_copy(update={"numbers": schema.Piecewise()})
@@ -72,6 +87,8 @@ def _held_out_loss(data: TrainingData) -> float:
         order = torch.arange(len(rows))[-count:]
     else:
         order = torch.randperm(len(rows), generator=generator(config.seed, "numbers"))[:count]
+        if data.train.clusters is not None:
+            order, held_out = _by_group(order, data.train.clusters, held_out)
     device = choose_device(config.device)
     train, validation = (
         Dataset(*(each[some] for each in rows.tensors)).to(device)

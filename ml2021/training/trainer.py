@@ -3,10 +3,10 @@
 import math
 import platform
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from ml2021.console import Console
 from ml2021.data.load import TrainingData
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, RealTargets
 from ml2021.data.samples import Samples
-from ml2021.data.weights import class_factors
+from ml2021.data.weights import Weights, class_factors
 from ml2021.engine.build import build_hyperparameters, build_network
 from ml2021.engine.dataset import Dataset
 from ml2021.engine.fit import Score
@@ -26,7 +26,7 @@ from ml2021.engine.hardware import check_memory, choose_device, choose_threads
 from ml2021.engine.networks import Network
 from ml2021.engine.state import Hyperparameters, TrainingState, ensemble_members, start
 from ml2021.errors import ConfigError, DivergenceError
-from ml2021.evaluation import intervals
+from ml2021.evaluation import intervals, thresholds
 from ml2021.evaluation.ensembles import combine, evaluate_members, trained_predictions
 from ml2021.evaluation.scoring import (
     FittedBaselines,
@@ -39,7 +39,14 @@ from ml2021.formatting import HIGHER_IS_BETTER, plural
 from ml2021.runs.checkpoints import Checkpoint, Checkpoints, restore_state, saved_baselines
 from ml2021.runs.directory import RunDirectory
 from ml2021.runs.metrics_csv import MetricsWriter
-from ml2021.runs.summary import EnsembleMember, Environment, IntervalLevel, Intervals, RunSummary
+from ml2021.runs.summary import (
+    EnsembleMember,
+    Environment,
+    IntervalLevel,
+    Intervals,
+    RunSummary,
+    Threshold,
+)
 from ml2021.training.loop import Saver, memory_errors, metrics_columns, metrics_row, run_loop
 
 
@@ -47,10 +54,10 @@ from ml2021.training.loop import Saver, memory_errors, metrics_columns, metrics_
 class Trainer:
     """The data of a run, the network for it, and the state of its training.
 
-    initial: (K, P), the parameters that training starts from, None if they are drawn. residuals and
-    temperature: those of folds, in place of those of validation rows. final: (k, P), the parameters
-    of the final model (`ml2021.training.final_model`), None while they are the best ones. score:
-    what chooses the best epoch, None for the validation loss.
+    initial: (K, P), the parameters that training starts from, None if they are drawn. residuals,
+    temperature and threshold: those of folds, in place of those of validation rows. final: (k, P),
+    the parameters of the final model (`ml2021.training.final_model`), None while they are the best
+    ones. score: what chooses the best epoch, None for the validation loss.
     """
 
     data: TrainingData
@@ -66,6 +73,7 @@ class Trainer:
     temperature: float | None = None
     final: torch.Tensor | None = None
     score: Score | None = None
+    threshold: Threshold | None = None
 
 
 def build_trainer(
@@ -225,6 +233,54 @@ def summarise(trainer: Trainer, seconds: float, updates: int) -> RunSummary:
         members=ensemble if len(ensemble) > 1 else (),
         notes=notes_of(trainer),
         interval=interval,
+        threshold=_threshold(trainer, predictions.get("test")),
+    )
+
+
+def _threshold(trainer: Trainer, test: NDArray[np.float64] | None) -> Threshold | None:
+    """Return the best threshold of two classes, with the scores of the test rows (N, 2) at it."""
+    found, data = trainer.threshold, trainer.data
+    if found is None and trainer.validation is not None:
+        alone = predictions_of(trainer, "validation")
+        rows = data.validation
+        found = choose_threshold(
+            data.preprocessing, rows.targets, alone, trainer.temperature, rows.weights, "validation"
+        )
+    if found is None or test is None:
+        return found
+    known = data.test.classes >= 0
+    weights = None if data.test.weights is None else data.test.weights[known]
+    truth, probability = data.test.classes[known], test[known, thresholds.POSITIVE]
+    at_it, at_half = (
+        thresholds.scores_at(each, truth, probability, weights) for each in (found.threshold, 0.5)
+    )
+    return found.model_copy(update={"test": at_it, "test_at_half": at_half})
+
+
+def choose_threshold(
+    preprocessing: Preprocessing,
+    truth: NDArray[np.float64] | NDArray[np.int64],
+    alone: Iterable[NDArray[np.float64]],
+    temperature: float | None,
+    weights: Weights,
+    chosen_on: Literal["validation", "folds"],
+) -> Threshold | None:
+    """Return the best threshold on rows (N,), predicted by each member as (N, 2).
+
+    None unless there are two classes, and rows of both.
+    """
+    target = preprocessing.target
+    if not isinstance(target, ClassTarget) or target.width != 2:
+        return None
+    probability = thresholds.positive_probability(alone, temperature)
+    points = thresholds.operating_points(np.asarray(truth, np.int64), probability, weights)
+    if points is None:
+        return None
+    return Threshold(
+        positive=target.labels[thresholds.POSITIVE],
+        threshold=thresholds.best_threshold(points),
+        chosen_on=chosen_on,
+        rows=len(truth),
     )
 
 

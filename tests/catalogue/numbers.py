@@ -263,6 +263,13 @@ CASES = [
     ),
     refused(
         93,
+        "folds that leave a single group",
+        "data.split.folds: with 2 folds of 3 groups one fold leaves a single group to train and "
+        "validate; raise it, or set data.split.validation to 0.0",
+        f"{NUMBER} --set data.group_by=kind --set 'data.split={{method: kfold, folds: 2}}'",
+    ),
+    refused(
+        93,
         "a column that divides a group",
         "column 'part', used as data.split.column, divides group 'red' of data.group_by between "
         "train and test; give all its rows one part, or remove data.group_by",

@@ -142,6 +142,20 @@ ONLY_FORMAT = (
 CASES = [
     Case(
         numbers=(44,),
+        name="a threshold for three classes",
+        command="predict new.csv --run runs/classes --threshold 0.3",
+        code=2,
+        lines=("--threshold: only for two classes, but this run predicts 3 classes; omit it",),
+    ),
+    Case(
+        numbers=(44,),
+        name="a threshold that is no probability",
+        command="predict new.csv --run runs/classes --threshold 30",
+        code=2,
+        lines=("--threshold 30: must be between 0 and 1, such as 0.3",),
+    ),
+    Case(
+        numbers=(44,),
         name="a key that does not say how the file is written",
         command=f"{PREDICT} --set data.target=b",
         code=2,

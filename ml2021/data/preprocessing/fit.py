@@ -353,8 +353,14 @@ def _used_lags(series: NDArray[np.float64], rows: Rows, lags: int) -> tuple[int,
     return tuple(
         lag
         for lag in range(1, lags + 1)
-        if np.ptp(series[rows[:_FEW] - lag]) > 0 or np.ptp(series[rows - lag]) > 0
+        if _varies(series[rows[:_FEW] - lag]) or _varies(series[rows - lag])
     )
+
+
+def _varies(values: NDArray[np.float64]) -> bool:
+    """Whether the values differ; missing ones, which the history has filled, do not count."""
+    known = values[~np.isnan(values)]
+    return known.size > 0 and bool(np.ptp(known) > 0)
 
 
 def _with_horizon(

@@ -267,3 +267,46 @@ def reliability(
     style.label_axes(lower, f"probability of {style.shown(name, 24)}", "rows", limit=40)
     lower.yaxis.set_major_locator(MaxNLocator(2, integer=True))
     return figure
+
+
+def roc(
+    rate: NDArray[np.float64], recall: NDArray[np.float64], marks: Mapping[str, int], name: str
+) -> Figure:
+    """Draw the recall (M,) by the rate of false positives (M,); `marks` are places by name."""
+    figure = style.new_figure()
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color=style.BASELINE, linewidth=1.2, label="chance")
+    axes.plot(rate, recall, color=style.PREDICTION, drawstyle="default", label="network")
+    _mark(axes, rate, recall, marks)
+    axes.legend(loc="lower right")
+    style.label_axes(axes, f"others called {style.shown(name, 20)}", "recall", limit=40)
+    return figure
+
+
+def precision_recall(
+    recall: NDArray[np.float64],
+    precision: NDArray[np.float64],
+    marks: Mapping[str, int],
+    share: float,
+    name: str,
+) -> Figure:
+    """Draw the precision (M,) by the recall (M,), above that of calling every row positive."""
+    figure = style.new_figure()
+    axes = figure.subplots()
+    axes.axhline(
+        share, color=style.BASELINE, linewidth=1.2, label=f"always {style.shown(name, 16)}"
+    )
+    axes.plot(recall, precision, color=style.PREDICTION, drawstyle="steps-pre", label="network")
+    _mark(axes, recall, precision, marks)
+    axes.set_ylim(-0.03, 1.03)
+    axes.legend(loc="best")
+    style.label_axes(axes, f"recall of {style.shown(name, 24)}", "precision", limit=40)
+    return figure
+
+
+def _mark(
+    axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64], marks: Mapping[str, int]
+) -> None:
+    for marker, (name, place) in zip("os", marks.items(), strict=False):
+        label = f"threshold {name}" if name[0].isdigit() else f"{name} threshold"
+        axes.plot(x[place], y[place], marker, color=style.BEST, markersize=6, label=label)

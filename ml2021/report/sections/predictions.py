@@ -16,6 +16,7 @@ from ml2021.report.figures import predictions as figures
 from ml2021.report.figures import style
 from ml2021.report.figures.predictions import gallery
 from ml2021.report.html import Block, Picture, Section, Table, Text
+from ml2021.report.sections.two_classes import two_class_blocks
 
 _LONG_SERIES = 400
 _LATEST = 150
@@ -228,6 +229,8 @@ def class_pictures(
         )
     if len(truth):
         blocks.append(_reliability(truth, probabilities, target))
+    if len(truth) and target.width == 2:
+        blocks += two_class_blocks(contents, rows, target)
     if target.width > 2 and (pairs := _confused(counts, target)):
         headings = ("true class", "predicted as", "rows", "share of the class")
         caption = "The most frequent confusions."
