@@ -35,6 +35,8 @@ def test_two_keys_are_enough() -> None:
             "test_path": None,
             "separator": ",",
             "decimal": ".",
+            "thousands": None,
+            "skip_rows": 0,
             "encoding": "utf-8",
             "header": True,
             "missing": ["", "NA", "N/A", "null", "None", "NaN"],

@@ -15,6 +15,7 @@ from ml2021.config.types import (
     ColumnOrColumns,
     Count,
     CountOrFull,
+    CountOrLines,
     Device,
     Encoding,
     Fraction,
@@ -147,10 +148,16 @@ class Data(Section):
     """The field separator of the file."""
     decimal: Literal[".", ","] = "."
     """The decimal mark in numbers."""
+    thousands: Literal[",", ".", " ", "'", "_"] | None = None
+    """The mark between groups of three digits, as in 4,158,985; a blank also reads no-break and
+    narrow ones. null: numbers have none."""
     encoding: Encoding = "utf-8"
     """The text encoding of the file."""
     header: bool = True
     """Whether the first row has the column names; if false they are 0, 1, 2, ..."""
+    skip_rows: CountOrLines = 0
+    """Lines of the file that are no part of the table: how many before the header, or the numbers
+    of the lines as an editor counts them, such as [2, 7]."""
     missing: list[Scalar] = ["", "NA", "N/A", "null", "None", "NaN"]
     """Texts and numbers that mean a missing value."""
     target: ColumnOrColumns
@@ -205,6 +212,12 @@ class Data(Section):
                 f"data.separator and data.decimal are both '{self.decimal}'; change one of them",
                 "decimal" if self.decimal == "," else "separator",
             )
+        if self.thousands == self.decimal:
+            raise conflict(
+                f"data.thousands and data.decimal are both '{self.decimal}'; change one of them",
+                "thousands",
+                "decimal",
+            )
         if self.horizon > 1 and self.lags == 0:
             raise conflict(
                 f"data.horizon {self.horizon} needs data.lags greater than 0; "
@@ -245,7 +258,7 @@ class Data(Section):
         return self
 
 
-FORMAT_KEYS = ("separator", "decimal", "encoding", "header", "missing")
+FORMAT_KEYS = ("separator", "decimal", "thousands", "encoding", "header", "skip_rows", "missing")
 """The keys of `data` that say how a file is written: commands that read a CSV take them, too."""
 
 

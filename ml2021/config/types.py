@@ -125,3 +125,8 @@ CountOrFull = Annotated[
     Annotated[Count, Tag("int")] | Annotated[Literal["full"], Tag("full")],
     _by_type("must be a whole number or full", "full"),
 ]
+
+CountOrLines = Annotated[
+    Annotated[Index, Tag("int")] | Annotated[list[Count], Field(min_length=1), Tag("list")],
+    _by_type("must be a number of lines or a list of line numbers"),
+]

@@ -32,7 +32,6 @@ _FEW_ROWS = 10
 """Tables so small may have a class in a single row."""
 _MOST_LABELS = 100
 """Targets that may be labels; more are the pixels of an image, or a curve."""
-_NUMBER = r"\s*[+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][+-]?\d+)?\s*"
 
 
 @dataclass(frozen=True)
@@ -99,12 +98,6 @@ def infer_column_types(
     for feature in features:
         if feature.type == "category" and not is_number(column := frame[feature.name]):
             notes += notes_on_labels(feature.name, column.dropna().unique(), "categories")
-    for name in selection.features:
-        if name not in declared and (count := _numbers_in_text(frame[name])):
-            notes.append(
-                f"{echo(name)} is treated as text although {count} of {frame[name].count()} values "
-                "are numbers; if the rest mean missing, list them in data.missing"
-            )
     if counters := [f.name for f in features if f.type == "number" and _counts(frame[f.name])]:
         looks = "looks like a row number" if len(counters) == 1 else "look like row numbers"
         notes.append(f"{listed(counters)} {looks}; list identifiers in data.exclude")
@@ -201,15 +194,6 @@ def with_date_parts(
             for part, name in zip(date.parts, date.features, strict=True)
         ]
     return replace(types, features=tuple(features), notes=tuple(notes), dates=tuple(dates))
-
-
-def _numbers_in_text(column: "pd.Series") -> int:
-    """Return the number of cells of a text column that are numbers; 0 if fewer than half."""
-    if is_number(column):
-        return 0
-    present = column.dropna()
-    count = int(present.str.fullmatch(_NUMBER).sum())
-    return count if count >= 0.5 * len(present) else 0
 
 
 def _declared_pixels(selection: Selection) -> dict[str, str]:

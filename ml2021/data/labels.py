@@ -1,15 +1,16 @@
-"""What the distinct texts of a column say about it: identifiers, other spellings, missing values.
+"""What the distinct texts of a column say: identifiers, other spellings, missing values, numbers.
 
 Labels are used as they are written; these notes say which of them may mean the same.
 """
 
-import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from ml2021.data.csv.writings import Writing, looks_missing
+from ml2021.errors import DataError
 from ml2021.formatting import echo, listed, plural
 
 if TYPE_CHECKING:
@@ -19,12 +20,8 @@ FEW = 20
 """So many distinct texts are always categories."""
 _OFTEN = 5  # rows of a category that repeats
 _SHOWN = 3
-
-_MEANS_MISSING = re.compile(
-    r"[-–—.?]+|-?nan|nat|<na>|#?n/?a|n\.a\.?|\\n|\(?(?:null|none|nil|blank|empty|missing)\)?"
-    r"|#(?:null|value|ref|div/0|name|num)[!?]|-?1\.#(?:qnan|ind)",
-    re.IGNORECASE,
-)
+_FEWEST_NUMBERS = 3  # different ones; two are classes
+_FEWEST_NOTED = 5  # different ones of a feature; fewer are categories
 
 
 def why_identifiers(texts: "pd.Series", max_categories: int) -> str | None:
@@ -42,11 +39,6 @@ def why_identifiers(texts: "pd.Series", max_categories: int) -> str | None:
     if with_input[with_input >= _OFTEN].sum() < 0.25 * len(texts):
         return "text in which hardly any value repeats; see data.types"
     return None
-
-
-def looks_missing(text: str) -> bool:
-    """Whether a text is one that files use for a missing value, such as NULL, ? or #N/A."""
-    return text.isspace() or _MEANS_MISSING.fullmatch(text.strip()) is not None
 
 
 def notes_on_labels(
@@ -77,6 +69,56 @@ def notes_on_labels(
             "they mean the same, write them alike in the file"
         )
     return notes
+
+
+def notes_on_numbers(
+    writings: Mapping[str, Writing], features: Sequence[str], targets: Sequence[str], task: str
+) -> list[str]:
+    """Return notes on columns of text that hold numbers; `writings` says how, for each such column.
+
+    Raises DataError for a target that holds numbers, unless the task of the config is
+    classification; a few of them with a unit, as 10 mm, are classes with a note.
+    """
+    notes = []
+    of_numbers = {
+        name: found for name, found in writings.items() if found.kind in ("decorated", "mixed")
+    }
+    for name in targets:
+        found = of_numbers.get(name)
+        if found is None or task == "classification":
+            continue
+        if task == "auto" and found.distinct < _FEWEST_NUMBERS:
+            continue
+        what = f"{found.describe()}; {found.remedy}" if found.oddities else _beside(found)
+        is_size = bool(found.units) and all(o.startswith("the unit") for o in found.oddities)
+        if task == "auto" and is_size and found.distinct <= FEW and not found.is_varied:
+            notes.append(f"{echo(name)} is predicted as classes, but holds {what}")
+            continue
+        remedy = "; if these are classes, set task: classification" if task == "auto" else ""
+        raise DataError(f"column '{echo(name)}' holds {what}{remedy}")
+    for name in features:
+        found = of_numbers.get(name)
+        if found is None:
+            continue
+        if found.kind == "mixed":
+            notes.append(f"{echo(name)} is treated as text, but holds {_beside(found)}")
+        elif found.distinct >= _FEWEST_NOTED:
+            words = f"; list {_counted(found)} in data.missing" if found.words else ""
+            what = f"{found.describe()}; {found.remedy}{words}"
+            notes.append(f"{echo(name)} is treated as text, but holds {what}")
+    return notes
+
+
+def _beside(found: Writing) -> str:
+    """Return what a column of numbers and other texts holds, and what to do."""
+    return (
+        f"{100 * found.share:.0f} % numbers beside {_counted(found)}; if this means missing, list "
+        "it in data.missing"
+    )
+
+
+def _counted(found: Writing) -> str:
+    return listed([f"{_quoted(echo(w))} ({plural(n, 'cell')})" for w, n in found.words.items()], 3)
 
 
 def _spelling(label: str) -> str:

@@ -17,6 +17,7 @@ from ml2021.data.csv.scan import Header
 from ml2021.data.dates import with_parts
 from ml2021.data.folds import split_rows_in_folds
 from ml2021.data.groups import group_codes, note_on_both, note_on_groups
+from ml2021.data.labels import notes_on_numbers
 from ml2021.data.new_table import read_new_table
 from ml2021.data.preprocessing.fit import fit_preprocessing
 from ml2021.data.preprocessing.records import (
@@ -39,7 +40,7 @@ from ml2021.data.row_notes import excluded_names, notes_on_rows
 from ml2021.data.samples import FittedTable, Folds, Samples
 from ml2021.data.series import in_series_order, usable_rows
 from ml2021.data.splits import Split, split_rows, without_unseen
-from ml2021.data.tables import Rows, read_header, read_table
+from ml2021.data.tables import Rows, Table, read_header, read_table
 from ml2021.data.weights import check_weights, class_factors, named_classes
 from ml2021.errors import ConfigError, DataError
 from ml2021.formatting import bulleted, echo, listed, number, plural
@@ -93,10 +94,9 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
     """
     header, selection = check_columns(loaded)
     excluded = excluded_names(loaded.config.data, header, selection.used)
-    frame, file_order, data_sha256, read_notes = _read_in_order(
-        loaded.config.data, selection, excluded
-    )
+    frame, file_order, read = _read_in_order(loaded.config.data, selection, excluded)
     task, lags = loaded.config.task, loaded.config.data.lags
+    read_notes = _notes_on_reading(read, selection, task)
     most = loaded.config.data.max_categories
     dates = date_parts(loaded.config.data)
     types = infer_column_types(
@@ -162,7 +162,7 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
         preprocessing=preprocessing,
         split=split,
         data_path=Path(config.data.path),
-        data_sha256=data_sha256,
+        data_sha256=read.sha256,
         test_sha256=test_sha256,
         notes=tuple(notes),
         unused=tuple(name for name in header.names if name not in used),
@@ -215,10 +215,10 @@ def with_config(data: TrainingData, loaded: LocatedConfig) -> TrainingData:
 
 def _read_in_order(
     data: schema.Data, selection: Selection, excluded: Sequence[str]
-) -> tuple["pd.DataFrame", Rows, str, list[str]]:
-    """Return the rows in series order, the file order, its SHA-256, and notes on numbers.
+) -> tuple["pd.DataFrame", Rows, Table]:
+    """Return the rows in series order, the file order (`in_series_order`), and the table as read.
 
-    The table as read is released here, which order_by would otherwise keep beside the sorted one.
+    Its rows are released here, which order_by would otherwise keep beside the sorted ones.
     """
     path, table_format, types = Path(data.path), table_format_of(data), selection.storage
     types |= dict.fromkeys(excluded, "text")  # so that no cell of them is refused
@@ -228,13 +228,20 @@ def _read_in_order(
     if data.weight is not None:
         check_weights(table.frame, data.weight, path, table_format)
     group_by = data.group_by if data.lags else None
-    notes = [
+    read = replace(table, frame=table.frame[:0].copy())
+    return *in_series_order(table.frame, data.order_by, group_by), read
+
+
+def _notes_on_reading(table: Table, selection: Selection, task: str) -> list[str]:
+    """Return notes on what the cells may mean. Raises as `notes_on_numbers` does."""
+    zeros = [
         f"{echo(name)} has numbers with leading zeros, such as {echo(text)}; codes are kept as "
         f"written with data.types: {{{echo(name)}: category}}"
         for name, text in table.leading_zeros.items()
         if name not in selection.types
     ]
-    return *in_series_order(table.frame, data.order_by, group_by), table.sha256, notes
+    numbers = notes_on_numbers(table.writings, selection.features, selection.targets, task)
+    return [*table.notes, *zeros, *numbers]
 
 
 def _read_test_file(

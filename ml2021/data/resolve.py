@@ -210,7 +210,9 @@ def date_parts(data: schema.Data) -> list[schema.DatePart]:
 def table_format_of(data: schema.Data, *, by_option: bool = False) -> TableFormat:
     """Return the format of the data files; `by_option` as in `TableFormat`."""
     keys = {key: getattr(data, key) for key in schema.FORMAT_KEYS}
-    return TableFormat(**keys | {"missing": tuple(data.missing)}, by_option=by_option)
+    skip_rows = data.skip_rows if isinstance(data.skip_rows, int) else tuple(data.skip_rows)
+    keys |= {"missing": tuple(data.missing), "skip_rows": skip_rows}
+    return TableFormat(**keys, by_option=by_option)
 
 
 def _select(config: schema.Config, header: Header) -> tuple[Selection, list[Problem]]:

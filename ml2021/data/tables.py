@@ -6,8 +6,8 @@ accepted, and a second, slower pass finds their lines. `ml2021.data.resolve` sel
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -16,7 +16,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ml2021.data.csv.cells import CellRules, CheckedColumn, StorageType, check_numbers, check_texts
+from ml2021.data.csv.cells import (
+    CellRules,
+    CheckedColumn,
+    StorageType,
+    are_grouped,
+    check_numbers,
+    check_texts,
+    may_be_grouped,
+)
+from ml2021.data.csv.faults import Cells, reject_invalid, remedy_for
+from ml2021.data.csv.missing import MissingTexts
 from ml2021.data.csv.parser import Values, parse_blocks
 from ml2021.data.csv.scan import (
     Block,
@@ -28,23 +38,19 @@ from ml2021.data.csv.scan import (
     open_scan,
 )
 from ml2021.data.csv.source import show_path
+from ml2021.data.csv.writings import Writing
 from ml2021.errors import DataError
-from ml2021.formatting import echo, plural
+from ml2021.formatting import echo, listed
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_SHOWN_CELLS = 3
-_SHOWN_COLUMNS = 5
 _SEARCHED = 1 << 18
 _SEARCHED_ROWS = 2_000
 """Bytes and rows at the beginning of a file that are searched for leading zeros."""
 _ZERO_FIRST = re.compile(r"\s*0[0-9]+\s*", re.ASCII)
 Rows = NDArray[np.int64]
 """Row numbers of a table, from 0."""
-
-# for each row its place, as text for messages, and its cells by column name
-_Cells = dict[int, tuple[str, dict[str, str]]]
 
 
 @dataclass(frozen=True)
@@ -55,12 +61,15 @@ class Table:
     Number columns are int64, or float64 with NaN for missing values; text columns are object,
     holding str exactly as in the file (even true and false) and NaN for missing values.
     leading_zeros: number columns with cells such as 00601 near the beginning, and the first one.
+    writings: what each text column whose type was inferred holds. notes: for the user.
     """
 
     header: Header
     frame: "pd.DataFrame"
     sha256: str
     leading_zeros: Mapping[str, str] = field(default_factory=dict)
+    writings: Mapping[str, Writing] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def read_header(path: Path, format: TableFormat) -> Header:
@@ -86,8 +95,9 @@ def read_table(
     """Read columns of a CSV (plain or gzip) or Parquet file, selected by their unique names.
 
     `types` sets the type of a column: in a "number" column every other cell is an error, a "text"
-    column is never parsed. Other columns are numbers if at least 90 % of their cells are, and text
-    otherwise. The structure is checked in the whole file, cells only in the selected columns.
+    column is never parsed. Other columns are numbers if at least 90 % of their cells are, or if
+    `recognise` finds that they were meant to be, and text otherwise. The structure is checked in
+    the whole file, cells only in the selected columns.
 
     Raises DataError, with a line for each fault, if the file is not a table, lacks a column, or has
     invalid cells.
@@ -102,29 +112,44 @@ def read_table(
         texts = [name for name in selected if types.get(name) == "text"]
         cells = parquet.read(header.names, set(selected), texts=texts, missing=rules.missing_texts)
         checked = _check(dict(cells), rules, types)
-        _reject_invalid(format, checked, partial(_parquet_cells, path, cells))
-        return Table(header, _assemble(selected, checked, parquet.rows), parquet.sha256)
+        reject_invalid(format, checked, partial(_parquet_cells, path, cells))
+        return _table(header, selected, checked, parquet.rows, parquet.sha256, format)
+    sought = MissingTexts(format)
     with open_scan(path, format) as scan:
         blocks = scan.blocks()
         header, first = begin_table(scan, blocks, format)
         selected = _selected(header, columns)
         texts = [name for name in selected if types.get(name) == "text"]
         zeros = _leading_zeros(scan, first, header, format)
-        blocks = chain(first, blocks)
+        blocks = sought.search(chain(first, blocks))
         rows, values = parse_blocks(scan, blocks, header.names, selected, texts, format)
     again = [
         name
         for name, column in values.items()
         if column is None or (scan.spaced_exponent and column.dtype.kind == "f")
     ]
-    if again:
+    grouped = [
+        name
+        for name, column in values.items()
+        if format.thousands is None
+        and column is not None
+        and column.dtype.kind == "f"
+        and may_be_grouped(column)
+    ]
+    notes: list[str] = []
+    if reread := list(dict.fromkeys([*again, *grouped])):
         with open_scan(path, format, scan.state) as second:
-            values |= parse_blocks(second, second.blocks(), header.names, again, again, format)[1]
+            blocks = second.blocks()
+            _, texts_of = parse_blocks(second, blocks, header.names, reread, reread, format)
+        values |= {name: texts_of[name] for name in again}
+        names = [name for name in grouped if are_grouped(texts_of[name], format.decimal)]
+        notes = _notes_on_marks(names, format)
     checked = _check(values, rules, types)
-    _reject_invalid(format, checked, partial(_csv_cells, path, format, header, scan.state))
-    frame = _assemble(selected, checked, rows)
-    numbers = {name: zeros[name] for name in selected if name in zeros and is_number(frame[name])}
-    return Table(header, frame, scan.sha256, numbers)
+    reject_invalid(format, checked, partial(_csv_cells, path, format, header, scan.state))
+    met = frozenset[float]().union(*(column.met for column in checked.values()))
+    table = _table(header, selected, checked, rows, scan.sha256, format)
+    numbers = {n: zeros[n] for n in selected if n in zeros and is_number(table.frame[n])}
+    return replace(table, leading_zeros=numbers, notes=(*notes, *sought.notes(path, met)))
 
 
 def is_number(column: "pd.Series") -> bool:
@@ -147,7 +172,8 @@ def _leading_zeros(
     if not any(re.search(re.escape(before) + rb"0[0-9]+[^0-9.:]", start) for before in starts):
         return {}
     found: dict[str, str] = {}
-    records = (record for block in blocks for record in scan.split(block.data, block.line))
+    every = (record for block in blocks for record in scan.split(block.data, block.line))
+    records = (record for record in every if not record.blank)
     for record in islice(records, int(format.header), _SEARCHED_ROWS):
         for name, cell in zip(header.names, record.texts(), strict=False):
             if name not in found and _ZERO_FIRST.fullmatch(cell):
@@ -167,6 +193,19 @@ def _selected(header: Header, columns: Sequence[str] | None) -> list[str]:
     return [name for name in header.names if name in chosen]
 
 
+def _notes_on_marks(names: Sequence[str], format: TableFormat) -> list[str]:
+    """Return a note on columns in which the decimal mark may mark thousands."""
+    if not names:
+        return []
+    mark = format.decimal
+    keys = Writing("marks", thousands=mark).keys(format.separator, mark)
+    remedy = format.setting(**keys) if keys else "write the numbers without it"
+    return [
+        f"{listed(names, 8)}: every number with '{mark}' has exactly three digits after it, and "
+        f"whole numbers end at 999; if '{mark}' marks thousands, {remedy}"
+    ]
+
+
 def _check(
     columns: dict[str, Values | None], rules: CellRules, types: Mapping[str, StorageType]
 ) -> dict[str, CheckedColumn]:
@@ -182,10 +221,15 @@ def _check(
     return checked
 
 
-def _assemble(
-    names: Sequence[str], checked: Mapping[str, CheckedColumn], rows: int
-) -> "pd.DataFrame":
-    """Return the columns as a DataFrame without copying them."""
+def _table(
+    header: Header,
+    names: Sequence[str],
+    checked: Mapping[str, CheckedColumn],
+    rows: int,
+    sha256: str,
+    format: TableFormat,
+) -> Table:
+    """Return the columns as a table without copying them."""
     import pandas as pd
 
     index = pd.RangeIndex(rows)
@@ -193,39 +237,13 @@ def _assemble(
         name: pd.Series(values := checked[name].values, index, dtype=values.dtype, copy=False)
         for name in names
     }
-    return pd.DataFrame(columns, index, copy=False)
-
-
-def _reject_invalid(
-    format: TableFormat, checked: Mapping[str, CheckedColumn], find: Callable[[set[int]], _Cells]
-) -> None:
-    """Raise a DataError that lists the invalid cells, if there are any."""
-    invalid = {name: column for name, column in checked.items() if column.invalid.size}
-    if not invalid:
-        return
-    # the other decimal mark is one mistake, however many cells have it
-    shown = {
-        name: [int(row) for row in column.invalid[: 1 if column.other_decimal else _SHOWN_CELLS]]
-        for name, column in islice(invalid.items(), _SHOWN_COLUMNS)
+    frame = pd.DataFrame(columns, index, copy=False)
+    writings = {
+        name: replace(found, remedy=remedy_for(found, format))
+        for name in names
+        if (found := checked[name].writing) is not None
     }
-    found = find({row for rows in shown.values() for row in rows})
-    lines = []
-    for name, rows in shown.items():
-        remedy = f"correct it, or {format.listing('it')}"
-        if invalid[name].other_decimal:
-            other = "," if format.decimal == "." else "."
-            remedy = f'use "{format.decimal}" as decimal mark and no thousands separators'
-            if format.separator != other:
-                remedy += ", or " + format.setting(decimal=f'"{other}"')
-        for row in rows:
-            where, cells = found[row]
-            what = format.rules.explain(cells[name])
-            lines.append(f"{where}: column '{echo(name)}': {what}; {remedy}")
-        if (more := invalid[name].invalid.size - len(rows)) > 0:
-            lines[-1] += f" (and {more:,} more in this column)"
-    if (more := len(invalid) - len(shown)) > 0:
-        lines[-1] += f" (and {plural(more, 'more column')} with invalid cells)"
-    raise DataError(*lines)
+    return Table(header, frame, sha256, writings=writings)
 
 
 def _find_rows(
@@ -246,14 +264,14 @@ def _find_rows(
 
 def _csv_cells(
     path: Path, format: TableFormat, header: Header, state: tuple[int, ...], rows: set[int]
-) -> _Cells:
+) -> Cells:
     return {
         row: (f"{show_path(path)}:{line}", dict(zip(header.names, cells, strict=True)))
         for row, line, cells in _find_rows(path, format, rows, state)
     }
 
 
-def _parquet_cells(path: Path, columns: Mapping[str, Values], rows: set[int]) -> _Cells:
+def _parquet_cells(path: Path, columns: Mapping[str, Values], rows: set[int]) -> Cells:
     found = {}
     for row in rows:
         cells = {name: str(values[row]) for name, values in columns.items()}

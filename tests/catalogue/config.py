@@ -183,6 +183,8 @@ TEXTS: dict[int, dict[str, str]] = {
         "data: {path: a, target: y, gaps: interpolate}": "1:34: data.gaps needs data.lags greater "
         "than 0; set data.lags, or data.gaps to null",
         "data: {path: a, target: y, decimal: ','}": f"1:37: {BOTH.format(',')}",
+        "data: {path: a, target: y, thousands: .}": "1:39: data.thousands and data.decimal are "
+        "both '.'; change one of them",
         "data: {path: a, target: y, separator: .}": f"1:39: {BOTH.format('.')}",
         "data: {path: a, target: y, split: {test: 0.95}}": "1:42: data.split.validation 0.1 and "
         "data.split.test 0.95 leave no rows to train on; make their sum less than 1",

@@ -211,6 +211,75 @@ CASES = [
         b'x,y\n1,"2"\n"3\n\n\n",4\n5\n',
         "t.csv:7: 1 field, but the header has 2; add the missing fields",
     ),
+    refused(
+        24,
+        "comments before the header",
+        b"# logger, 113\n# in cm\nx,y\n1,2\n",
+        "t.csv:1: lines 1 to 2 are comments, as they start with '#'; set data.skip_rows: 2",
+    ),
+    refused(
+        24,
+        "the line of Excel",
+        b"sep=;\nx;y\n1;2\n",
+        "t.csv:1: 'sep=;' tells Excel the separator, it is no header; set data.skip_rows: 1 and "
+        'data.separator: ";"',
+    ),
+    refused(
+        24,
+        "a title",
+        b"Sales of 2020\n\nx,y\n1,2\n3,4\n",
+        "t.csv:3: 2 fields, but line 1 has 1; if the table begins here, set data.skip_rows: 2",
+    ),
+    refused(
+        24,
+        "a title with separators",
+        b"Sales,,\nw,x,y\n1,2,3\n3,4,5\n",
+        "t.csv:1: this line names 1 of 3 columns, the next line all; if the table begins there, "
+        "set data.skip_rows: 1",
+    ),
+    refused(
+        24,
+        "separators at all ends",
+        b"x,y,\n1,2,\n3,4,\n",
+        "t.csv:1: every row ends with ',': column 3 has neither a name nor values; remove the ',' "
+        "at the end of each line, or give it a name here",
+    ),
+    refused(
+        24,
+        "separators at the ends of the rows",
+        b"x,y\n1,2,\n3,4,\n",
+        "t.csv:2: 3 fields, but line 1 has 2: it ends with ',', so its last field has neither a "
+        "name nor a value; remove it, or add a name such as ',empty' to the header for each field",
+    ),
+    refused(
+        24,
+        "a separator at the end of the header",
+        b"x,y,\n1,2\n3,4\n",
+        "t.csv:2: 2 fields, but line 1 has 3, as it ends with ','; remove that there",
+    ),
+    refused(
+        24,
+        "a row of units",
+        b"x,y\ncm,kg\n1,2\n3,4\n5,6\n7,8\n8,9\n",
+        "t.csv:2: 'cm', 'kg' in a row of text above the numbers, as of units; set data.skip_rows: "
+        "[2]",
+    ),
+    refused(
+        24,
+        "a line to skip that is not there",
+        b"x,y\n1,2\n",
+        "t.csv: data.skip_rows: there is no line 7, the file has 2; correct the key",
+        keys="skip_rows: [2, 7]",
+    ),
+    accepted(
+        24,
+        "lines to skip",
+        change(
+            "train.csv",
+            lambda content: b'a "title\r\n' + content.replace(b"\n", b"\r\n, units\r\n", 1),
+        ),
+        keys=["data.skip_rows=[1, 3]"],
+    ),
     accepted(28, "CRLF", rewritten("\n", "\r\n")),
     accepted(28, "CR", rewritten("\n", "\r")),
     accepted(28, "blank lines", rewritten("\nrow-0007", "\n\n\r\nrow-0007")),
@@ -254,8 +323,8 @@ CASES = [
         30,
         "decimal commas alone",
         b"x;y\n1,5;2\n2,5;3\n",
-        "t.csv:2: column 'x': '1,5' is not a number; use \".\" as decimal mark and no thousands "
-        'separators, or set data.decimal: "," (and 1 more in this column)',
+        "t.csv:2: column 'x': numbers with the decimal mark ',' ('1,5'); set data.decimal: \",\" "
+        "(and 1 more in this column)",
         keys='separator: ";"',
     ),
     accepted(

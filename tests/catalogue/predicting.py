@@ -135,8 +135,8 @@ def pairs(table: dict[str, list[object]]) -> list[tuple[float, float]]:
 
 
 ONLY_FORMAT = (
-    "only how the file is written can be set here: data.separator, data.decimal, data.encoding, "
-    "data.header, data.missing"
+    "only how the file is written can be set here: data.separator, data.decimal, data.thousands, "
+    "data.encoding, data.header, data.skip_rows, data.missing"
 )
 
 CASES = [

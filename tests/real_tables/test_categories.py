@@ -7,7 +7,8 @@ import pytest
 
 from ml2021.config.loading import load_config_text
 from ml2021.data.column_types import FeatureColumn
-from ml2021.data.labels import looks_missing, notes_on_labels, why_identifiers
+from ml2021.data.csv.writings import looks_missing
+from ml2021.data.labels import notes_on_labels, why_identifiers
 from ml2021.data.load import TrainingData
 from ml2021.data.preprocessing.fit import fit_features
 from ml2021.data.preprocessing.records import CategoryFeature

@@ -1,45 +1,55 @@
 """Check cells: which are numbers, which are missing, and whether a column is numbers or text.
 
 A number is an optional sign, ASCII digits with at most one decimal mark, and an optional exponent;
-it may have ASCII white space around it. 1_000, 0x10, 5%, non-ASCII digits, inf and nan are not
-numbers. `ml2021.data.tables` reports invalid cells and where they are.
+it may have ASCII white space around it. With `data.thousands`, its whole part may be in groups of
+three digits. 1_000, 0x10, 5%, non-ASCII digits, inf and nan are not numbers;
+`ml2021.data.csv.writings` recognises some of these. `ml2021.data.tables` reports invalid cells and
+where they are.
 """
 
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml2021.formatting import echo
+from ml2021.data.csv.writings import MARKS, NOT_FINITE, Writing, decorated, recognise
 
 StorageType = Literal["number", "text"]
 FLOAT32_BOUND = 2.0**128 - 2.0**103
 """The smallest number that rounds to infinity in float32."""
-_NOT_FINITE = re.compile(r"\s*[+-]?(?:inf(?:inity)?|nan)\s*", re.ASCII | re.IGNORECASE)
+_SAMPLE = 1000  # rows that rule out nearly every column of floats
+_LEAST_GROUPED = 3  # different numbers with a mark; fewer may have three decimals by chance
+_MOST_RECOGNISED = 10_000
+"""Distinct cells of a column that are looked at closely, those that occur most often among them."""
 
 
-def _number_pattern(mark: str) -> re.Pattern[str]:
-    digits = rf"(?:[0-9]+{re.escape(mark)}?[0-9]*|{re.escape(mark)}[0-9]+)"
+def _number_pattern(mark: str, thousands: str | None) -> re.Pattern[str]:
+    whole = "[0-9]+"
+    if thousands is not None:
+        # no group before others begins with 0: 0.728 is no 728
+        group = MARKS[thousands]
+        whole = rf"(?:[1-9][0-9]{{0,2}}(?:{group}[0-9]{{3}})+|[0-9]+)"
+    digits = rf"(?:{whole}(?:{re.escape(mark)}[0-9]*)?|{re.escape(mark)}[0-9]+)"
     return re.compile(rf"\s*[+-]?{digits}(?:[eE][+-]?[0-9]+)?\s*", re.ASCII)
 
 
 class CellRules:
-    """What counts as a number and as missing, given `decimal` and `missing` from the config.
+    """What counts as a number and as missing, given the keys of `data` in the config.
 
     A text in `missing` matches cells with exactly this text; a number, or a text that is a number,
     matches every cell with the same numeric value.
     """
 
-    def __init__(self, decimal: str, missing: Sequence[str | int | float]) -> None:
+    def __init__(
+        self, decimal: str, missing: Sequence[str | int | float], thousands: str | None = None
+    ) -> None:
         self.decimal = decimal
-        self._number = _number_pattern(decimal)
-        patterns = _number_pattern("."), _number_pattern(","), _NOT_FINITE
-        either = "|".join(f"(?:{pattern.pattern})" for pattern in patterns)
-        self._looks_numeric = re.compile(either, re.ASCII | re.IGNORECASE)
+        self._number = _number_pattern(decimal, thousands)
+        self._mark = None if thousands is None else re.compile(MARKS[thousands])
         texts = [m for m in missing if isinstance(m, str)]
         numbers = {float(m) for m in missing if not isinstance(m, str) and abs(m) < 10**308}
         numbers |= {self.to_float(t) for t in texts if self.is_number(t)}
@@ -55,12 +65,10 @@ class CellRules:
         """Whether a cell is written as a number, even one too large for float32."""
         return self._number.fullmatch(text) is not None
 
-    def looks_numeric(self, text: str) -> bool:
-        """Whether a cell is a number with either decimal mark, or inf or nan."""
-        return self._looks_numeric.fullmatch(text) is not None
-
     def to_float(self, text: str) -> float:
         """Return the value of a cell for which `is_number` holds."""
+        if self._mark is not None:
+            text = self._mark.sub("", text.strip())
         return float(text.replace(self.decimal, "."))
 
     def is_missing(self, text: str) -> bool:
@@ -69,31 +77,21 @@ class CellRules:
             return True
         return self.is_number(text) and self.to_float(text) in self.missing_numbers
 
-    def explain(self, text: str) -> str:
-        """Say why a cell is not a valid number."""
-        if text == "":
-            return "an empty cell is not a number"
-        if self.is_number(text):
-            return f"'{echo(text)}' is too large (the limit is about 3.4e38)"
-        if _NOT_FINITE.fullmatch(text):
-            return f"'{echo(text)}' is not a finite number"
-        return f"'{echo(text)}' is not a number"
-
 
 @dataclass(frozen=True)
 class CheckedColumn:
-    """A column's values, and the rows (int64) of its invalid cells.
+    """A column's values, and its invalid cells: the first row (int64) of each different one.
 
-    `values` is int64, float64 (NaN if missing) or object (str, or NaN if missing). `other_decimal`:
-    the invalid cells are numbers written with the other decimal mark.
+    `values` is int64, float64 (NaN if missing) or object (str, or NaN if missing). counts (int64)
+    has how often each invalid cell occurs. writing: what an inferred column of text holds.
+    met: the numbers of `data.missing` that occur.
     """
 
     values: NDArray[np.int64] | NDArray[np.float64] | NDArray[np.object_]
-    invalid: NDArray[np.int64]
-    other_decimal: bool = False
-
-
-_NO_ROWS = np.empty(0, np.int64)
+    invalid: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    counts: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    writing: Writing | None = None
+    met: frozenset[float] = frozenset()
 
 
 def check_numbers(values: NDArray[np.generic], rules: CellRules) -> CheckedColumn:
@@ -101,15 +99,27 @@ def check_numbers(values: NDArray[np.generic], rules: CellRules) -> CheckedColum
     if values.dtype == np.int64:
         whole = values.astype(np.int64, copy=False)
         if not rules.missing_numbers.size or not np.isin(whole, rules.missing_numbers).any():
-            return CheckedColumn(whole, _NO_ROWS)
+            return CheckedColumn(whole)
     floats = values.astype(np.float64, copy=False)
+    met: frozenset[float] = frozenset()
     if rules.missing_numbers.size and (missing := np.isin(floats, rules.missing_numbers)).any():
+        met = frozenset(np.unique(floats[missing]).tolist())
         floats = np.where(missing, np.nan, floats)
     # fmax and fmin ignore NaN; this is cheaper than an array of absolute values
     top = max(np.fmax.reduce(floats, initial=0.0), -np.fmin.reduce(floats, initial=0.0))
     if top < FLOAT32_BOUND:
-        return CheckedColumn(floats, _NO_ROWS)
-    return CheckedColumn(floats, np.flatnonzero(np.abs(floats) >= FLOAT32_BOUND))
+        return CheckedColumn(floats, met=met)
+    return CheckedColumn(floats, *_first_rows(floats, np.abs(floats) >= FLOAT32_BOUND), met=met)
+
+
+def _first_rows(
+    values: NDArray[np.generic], is_invalid: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the first row of each different invalid value, in order, and how often it occurs."""
+    rows = np.flatnonzero(is_invalid)
+    _, first, counts = np.unique(values[rows], return_index=True, return_counts=True)
+    order = np.argsort(first)
+    return rows[first[order]], counts[order]
 
 
 def check_texts(
@@ -117,7 +127,8 @@ def check_texts(
 ) -> CheckedColumn:
     """Check a column of str, NaN if missing: it is text, or numbers with some invalid cells.
 
-    Unless `storage` says which, it is numbers if at least 90 % of its non-empty cells are.
+    Unless `storage` says which, `recognise` decides, with `writing`; of numbers with marks that a
+    key of the config reads, the marked cells are invalid.
     """
     import pandas as pd
 
@@ -125,40 +136,100 @@ def check_texts(
     missing = (
         _flags(distinct, rules.is_missing) if rules.needs_search else np.zeros(len(distinct), bool)
     )
+    met = frozenset(rules.to_float(text) for text in distinct[missing] if rules.is_number(text))
     values = np.where(np.append(missing, True)[codes], np.nan, texts) if missing.any() else texts
+    text = CheckedColumn(values, met=met)
     if storage == "text":
-        return CheckedColumn(values, _NO_ROWS)
-    filled = ~missing & (distinct != "")
-    counts = np.where(filled, np.bincount(codes[codes >= 0], minlength=len(distinct)), 0)
-    if storage is None and _is_text(distinct, counts, rules):
-        return CheckedColumn(values, _NO_ROWS)
-    number = _flags(distinct, rules.is_number)
-    # inf and nan are invalid, but they were meant as numbers
-    meant = number | _flags(distinct, lambda text: _NOT_FINITE.fullmatch(text) is not None)
-    if storage is None and 10 * int(counts[meant].sum()) < 9 * int(counts.sum()):
-        invalid = np.append(filled & ~meant & _flags(distinct, rules.looks_numeric), False)
-        return CheckedColumn(values, np.flatnonzero(invalid[codes]), other_decimal=True)
+        return text
+    writing = None
+    if storage is None:
+        filled = ~missing & (distinct != "")
+        counts = np.where(filled, np.bincount(codes[codes >= 0], minlength=len(distinct)), 0)
+        if not counts.any() and "" in distinct:
+            return text
+        if not _are_mostly_numbers(distinct, counts, rules):
+            cells = _most_frequent(distinct, counts)
+            writing = recognise(cells, rules.is_number, rules.decimal)
+            if writing.kind == "marks":
+                marked = filled & _flags(distinct, lambda cell: _is_marked(cell, rules))
+                rows, counts = _first_rows(codes, np.append(marked, False)[codes])
+                return replace(text, invalid=rows, counts=counts, writing=writing)
+            if writing.kind != "numbers":
+                return replace(text, writing=writing)
     floats = np.full(len(distinct) + 1, np.nan)
-    for index in np.flatnonzero(number & ~missing):
+    for index in np.flatnonzero(_flags(distinct, rules.is_number) & ~missing):
         floats[index] = rules.to_float(distinct[index])
     invalid = np.append(~missing & ~(np.abs(floats[:-1]) < FLOAT32_BOUND), False)
-    return CheckedColumn(floats[codes], np.flatnonzero(invalid[codes]))
+    return CheckedColumn(floats[codes], *_first_rows(codes, invalid[codes]), writing, met)
+
+
+def may_be_grouped(values: NDArray[np.generic]) -> bool:
+    """Whether a column of floats may be whole numbers whose thousands mark was read as decimal.
+
+    1.629 for 1,629 beside 950 for 950: fractions of three digits, none below 1, and whole numbers
+    below 1,000. The first rows decide for nearly all columns.
+    """
+    for part in values[:_SAMPLE], values:
+        known = np.abs(part.astype(np.float64, copy=False))
+        known = known[~np.isnan(known)]
+        if not known.size or known.max() >= 1000:
+            return False
+        thousandths = np.round(known * 1000)
+        is_whole = thousandths % 1000 == 0
+        fractions = thousandths[~is_whole]
+        if (
+            np.abs(known * 1000 - thousandths).max() > 1e-6
+            or (fractions < 1000).any()
+            or 2 * np.count_nonzero(fractions % 10) < fractions.size
+        ):
+            return False
+    return bool(is_whole.any()) and fractions.size >= _LEAST_GROUPED
+
+
+def are_grouped(texts: NDArray[np.generic] | None, decimal: str) -> bool:
+    """Whether of the numbers as written, those with a mark have just three digits after it."""
+    import pandas as pd
+
+    assert texts is not None
+    mark = re.escape(decimal)
+    distinct = [str(text).strip() for text in pd.unique(texts) if isinstance(text, str)]
+    whole = [text for text in distinct if re.fullmatch(r"[+-]?[0-9]{1,3}", text)]
+    grouped = [t for t in distinct if re.fullmatch(rf"[+-]?[1-9][0-9]{{0,2}}{mark}[0-9]{{3}}", t)]
+    is_all = len(whole) + len(grouped) == len(distinct)
+    return is_all and bool(whole) and len(grouped) >= _LEAST_GROUPED
 
 
 def _flags(distinct: NDArray[np.object_], test: Callable[[str], bool]) -> NDArray[np.bool_]:
     return np.fromiter(map(test, distinct), bool, len(distinct))
 
 
-def _is_text(distinct: NDArray[np.object_], counts: NDArray[np.int64], rules: CellRules) -> bool:
-    """Whether under 90 % of the cells are like numbers; stops as soon as the answer is known."""
+def _is_marked(text: str, rules: CellRules) -> bool:
+    return not rules.is_number(text) and decorated(text, rules.decimal) is not None
+
+
+def _are_mostly_numbers(
+    distinct: NDArray[np.object_], counts: NDArray[np.int64], rules: CellRules
+) -> bool:
+    """Whether at least 90 % of the cells are plain numbers; stops once the answer is known.
+
+    inf and nan count, although they are invalid: they were meant as numbers.
+    """
     total = int(counts.sum())
     others = 0
     for text, count in zip(distinct, counts, strict=True):
-        if count and not rules.looks_numeric(text):
+        if count and not (rules.is_number(text) or NOT_FINITE.fullmatch(text)):
             others += int(count)
             if 10 * others > total:
-                return True
-    return total == 0 and len(distinct) > 0 and "" in distinct
+                return False
+    return True
+
+
+def _most_frequent(
+    distinct: NDArray[np.object_], counts: NDArray[np.int64]
+) -> list[tuple[str, int]]:
+    """Return the filled cells with their counts: all, or the most frequent ones."""
+    order = np.argsort(-counts, kind="stable")[:_MOST_RECOGNISED]
+    return [(distinct[index], int(counts[index])) for index in order if counts[index]]
 
 
 def _is_finite_to_python(text: str) -> bool:

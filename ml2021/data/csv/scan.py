@@ -16,6 +16,15 @@ from pathlib import Path
 from typing import Self
 
 from ml2021.data.csv.cells import CellRules
+from ml2021.data.csv.preamble import (
+    SkipRows,
+    explain_first_line,
+    explain_nameless,
+    explain_width,
+    is_skipped,
+    some_records,
+    without_lines,
+)
 from ml2021.data.csv.records import Record, count_lines, open_field, regular_records, split_records
 from ml2021.data.csv.source import (
     HashedFile,
@@ -34,6 +43,7 @@ RECORD_LIMIT = 16 << 20
 _FAST_LIMIT = 2 << 20  # bytes; the fast path needs up to 16 times as much memory
 _EXPONENT_SPACE = [e + s for e in (b"e", b"E") for s in (b" ", b"\t", b"\n", b"\v", b"\f", b"\r")]
 _SPACED_EXPONENT = re.compile(rb"\+[0-9.,]+[eE][ \t\n\v\f\r]")
+_MOST_BEFORE = 20  # records before the header, such as titles
 _DECIMAL_COMMA = re.compile(rb"[;\t|][+-]?[0-9]+,[0-9]+[;\t|]")
 
 
@@ -57,8 +67,8 @@ class TextScan:
 
     The first record, the header if there is one, sets the number of fields. After the last block,
     `sha256` is the hash of the bytes on disk, and `spaced_exponent` tells whether the file may
-    contain cells like `+3e 2`, which pandas reads as 300. `state` is the `state` of an earlier
-    scan; the file must not have changed since.
+    contain cells like `+3e 2`, which pandas reads as 300. Lines in `format.skip_rows` are read as
+    blank ones. `state` is the `state` of an earlier scan; the file must not have changed since.
     """
 
     def __init__(
@@ -75,6 +85,7 @@ class TextScan:
         self._line = 1
         self._row = 0
         self._blank_line = 0
+        self._header: Record | None = None
         self._file = HashedFile(path)
         self.state = self._file.state
         if state is not None and state != self.state:
@@ -94,6 +105,8 @@ class TextScan:
         is not as wide as the first.
         """
         chunks = text_chunks(self._file, self._encoding)
+        if self._format.skip_rows:
+            chunks = without_lines(chunks, self._format.skip_rows, self.path)
         rest = b""
         final = False
         while not final:
@@ -162,14 +175,16 @@ class TextScan:
         for record in self.split(data, self._line):
             stop = record.stop
             if record.blank:
-                self._blank_line = self._blank_line or record.line
+                if not is_skipped(record.line, self._format.skip_rows):
+                    self._blank_line = self._blank_line or record.line
                 continue
             found = len(record.fields)
-            if not self.width:
+            if self._header is None:
                 self.width = found
-                self._check_separator(record, data)
+                self._header = record
+                self._check_first(record, data)
             if found != self.width:
-                raise self._error(record.line, self._counts(found, cut_off and stop == len(data)))
+                raise self._wrong_width(record, data, cut_off and stop == len(data), len(kept))
             if self.width == 1 and self._blank_line and (self._row or kept):
                 what = "blank line, possibly a missing value"
                 raise self._error(self._blank_line, f'{what}; write "" there, or remove it')
@@ -179,8 +194,10 @@ class TextScan:
                 break
         return stop, len(kept), b"".join(kept)
 
-    def _check_separator(self, record: Record, data: bytes) -> None:
-        """Reject a single column that another separator would split into several."""
+    def _check_first(self, record: Record, data: bytes) -> None:
+        """Reject comments, and a single column that another separator would split into several."""
+        if what := explain_first_line(record, data, self._format):
+            raise self._error(record.line, what)
         first, second = record.fields[0], data[record.stop :].lstrip(b"\r\n").splitlines()[:1]
         if len(record.fields) > 1 or first.startswith(b'"') or not second:
             return
@@ -200,11 +217,18 @@ class TextScan:
     def _error(self, line: int, what: str) -> DataError:
         return DataError(f"{show_path(self.path)}:{line}: {what}")
 
-    def _counts(self, found: int, last: bool) -> str:
+    def _wrong_width(self, record: Record, data: bytes, last: bool, kept: int) -> DataError:
+        assert self._header is not None
+        found = len(record.fields)
+        if self._row + kept <= _MOST_BEFORE:
+            following = some_records(self.split(data[record.stop :], record.line + 1))
+            if what := explain_width(self._header, record, following, self._format):
+                return self._error(record.line, what)
         remedy = "the file seems to be truncated" if last else "add the missing fields"
         if found > self.width:
             remedy = "quote fields that contain the separator, or name every column"
-        return f"{plural(found, 'field')}, but the {self._first} has {self.width:,}; {remedy}"
+        what = f"{plural(found, 'field')}, but the {self._first} has {self.width:,}; {remedy}"
+        return self._error(record.line, what)
 
     def _endless(self, rest: bytes, final: bool) -> DataError:
         size = f"{RECORD_LIMIT >> 20} MiB"
@@ -223,8 +247,8 @@ _NEVER_SEPARATORS = '"\n\r\0+-'
 class TableFormat:
     """The format of a CSV file; the fields are the config's keys under `data`.
 
-    `separator` is one ASCII character, `decimal` a point or a comma. by_option: the keys are set by
-    the option --set of a command that has no config.
+    `separator` is one ASCII character, `decimal` a point or a comma, `thousands` one of `MARKS`.
+    by_option: the keys are set by the option --set of a command that has no config.
     """
 
     separator: str = ","
@@ -232,6 +256,8 @@ class TableFormat:
     encoding: str = "utf-8"
     header: bool = True
     missing: tuple[str | int | float, ...] = ("", "NA", "N/A", "null", "None", "NaN")
+    thousands: str | None = None
+    skip_rows: SkipRows = 0
     by_option: bool = False
 
     def setting(self, **keys: str | None) -> str:
@@ -253,7 +279,15 @@ class TableFormat:
     @cached_property
     def rules(self) -> CellRules:
         """What counts as a number and as missing."""
-        return CellRules(self.decimal, self.missing)
+        return CellRules(self.decimal, self.missing, self.thousands)
+
+    def skipping(self, first: int, last: int, **keys: str | None) -> str:
+        """Return the remedy that lines be skipped, too, and other keys be set."""
+        before = self.skip_rows
+        skipped = range(1, before + 1) if isinstance(before, int) else before
+        lines = sorted({*skipped, *range(first, last + 1)})
+        is_start = lines == list(range(1, len(lines) + 1))
+        return self.setting(skip_rows=str(len(lines) if is_start else lines), **keys)
 
 
 @dataclass(frozen=True)
@@ -334,6 +368,9 @@ def begin_table(
         remedy = format.setting(header="false")
         raise DataError(f"{where}: {what}; add a header, or {remedy}")
     if "" in raw:
+        following = [r for b in first[1:2] for r in some_records(scan.split(b.data, b.line))]
+        if why := explain_nameless(record, following, format):
+            raise DataError(f"{where}: {why}")
         remedy = "" if raw[0] else " (pandas writes its index this way; use to_csv(index=False))"
         raise DataError(f"{where}: column {raw.index('') + 1} has no name; give it one{remedy}")
     if sum(block.rows for block in first) < least:

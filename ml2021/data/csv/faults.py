@@ -1,0 +1,111 @@
+"""The lines of an error about invalid cells: where each is, what it is, and what to do."""
+
+import json
+from collections.abc import Callable, Mapping
+from itertools import islice
+
+from ml2021.data.csv.cells import CheckedColumn
+from ml2021.data.csv.scan import TableFormat
+from ml2021.data.csv.writings import NOT_FINITE, Writing, means_no_number, writing_of
+from ml2021.errors import DataError
+from ml2021.formatting import echo, listed, plural
+
+Cells = dict[int, tuple[str, dict[str, str]]]
+"""For each row its place, as text for messages, and its cells by column name."""
+_SHOWN_CELLS = 3
+_SHOWN_COLUMNS = 5
+_LISTED_WORDS = 8
+
+
+def reject_invalid(
+    format: TableFormat, checked: Mapping[str, CheckedColumn], find: Callable[[set[int]], Cells]
+) -> None:
+    """Raise a DataError that lists the invalid cells, equal ones once, if there are any."""
+    invalid = {name: column for name, column in checked.items() if column.invalid.size}
+    if not invalid:
+        return
+    # marks of another kind are one mistake, however many cells have them
+    shown = {
+        name: [int(row) for row in column.invalid[: 1 if _is_marked(column) else _SHOWN_CELLS]]
+        for name, column in islice(invalid.items(), _SHOWN_COLUMNS)
+    }
+    found = find({row for rows in shown.values() for row in rows})
+    _reject_units(format, checked, find)
+    words = [found[row][1][name] for name, rows in shown.items() for row in rows]
+    words = list(dict.fromkeys(word for word in words if word and means_no_number(word)))
+    texts = json.dumps([*format.missing, *words[:_LISTED_WORDS]], ensure_ascii=False)
+    missing = format.setting(missing=texts)
+    lines = []
+    for name, rows in shown.items():
+        column = invalid[name]
+        for row, count in zip(rows, column.counts, strict=False):
+            where, cells = found[row]
+            times = f" ({plural(int(count), 'cell')})" if count > 1 else ""
+            what = _explain(cells[name], times, format, missing)
+            if column.writing is not None and _is_marked(column):
+                what = f"{column.writing.describe()}; {remedy_for(column.writing, format)}"
+            lines.append(f"{where}: column '{echo(name)}': {what}")
+        if (more := int(column.counts.sum() - column.counts[: len(rows)].sum())) > 0:
+            lines[-1] += f" (and {more:,} more in this column)"
+    if (more := len(invalid) - len(shown)) > 0:
+        lines[-1] += f" (and {plural(more, 'more column')} with invalid cells)"
+    raise DataError(*lines)
+
+
+def _is_marked(column: CheckedColumn) -> bool:
+    return column.writing is not None and column.writing.kind == "marks"
+
+
+def remedy_for(writing: Writing, format: TableFormat) -> str:
+    """Say how numbers in another writing can be read: by which keys, or written how."""
+    keys = {} if format.thousands else writing.keys(format.separator, format.decimal)
+    if not keys:
+        return writing.rewriting()
+    remedy = format.setting(**keys)
+    if writing.is_unsure and writing.thousands != format.separator:
+        decimal = format.setting(decimal=f'"{writing.thousands}"')
+        remedy += f", or {decimal} if '{writing.thousands}' marks decimals"
+    return remedy
+
+
+def _explain(text: str, times: str, format: TableFormat, missing: str) -> str:
+    """Say why a cell is no valid number, and what to do; `times` says how often it occurs."""
+    shown = f"'{echo(text)}'{times}"
+    correct = f"correct it, or {format.listing('it')}"
+    if text == "":
+        return f"an empty cell{times} is not a number; {correct}"
+    if format.rules.is_number(text):
+        return f"{shown} is too large (the limit is about 3.4e38); {correct}"
+    if means_no_number(text):
+        return f"{shown} is not a number; if it means missing, {missing}"
+    if NOT_FINITE.fullmatch(text):
+        return f"{shown} is not a finite number; {correct}"
+    if (writing := writing_of(text, format.decimal)) is None:
+        return f"{shown} is not a number; {correct}"
+    what = f"{shown} is a number with {' and '.join(writing.oddities)}; write {writing.plain}"
+    remedy = remedy_for(writing, format)
+    return what if remedy == writing.rewriting() else f"{what}, or {remedy}"
+
+
+def _reject_units(
+    format: TableFormat, checked: Mapping[str, CheckedColumn], find: Callable[[set[int]], Cells]
+) -> None:
+    """Raise a DataError if the first row holds no number, and other text in several columns.
+
+    It is a second header then, as with units.
+    """
+    numbers = {name: column for name, column in checked.items() if column.values.dtype != object}
+    odd = [name for name, column in numbers.items() if column.invalid[:1].tolist() == [0]]
+    if len(odd) < 2 or any(column.values[0] == column.values[0] for column in numbers.values()):
+        return
+    if any(numbers[name].invalid.size > 1 or numbers[name].counts[0] > 1 for name in odd):
+        return
+    where, cells = find({0})[0]
+    _, _, line = where.rpartition(":")
+    if not line.isdigit():
+        return
+    texts = listed([f"'{echo(cells[name])}'" for name in odd], 3)
+    raise DataError(
+        f"{where}: {texts} in a row of text above the numbers, as of units; "
+        f"{format.skipping(int(line), int(line))}"
+    )
