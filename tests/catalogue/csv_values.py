@@ -66,7 +66,7 @@ CASES = [
     noted(
         35,
         "what is missing",
-        "  - missing values filled with the median and flagged: a",
+        "  - missing values filled with the median and flagged: a ({n})",
         "  - 3 rows excluded: no target",
         "regression of y: rows 82 train, 12 validation, 23 test",
         a=["", "NA", "N/A", "null", "None", "NaN"],
