@@ -38,7 +38,7 @@ from ml2021.data.resolve import (
 )
 from ml2021.data.row_notes import excluded_names, notes_on_rows
 from ml2021.data.samples import FittedTable, Folds, Samples
-from ml2021.data.series import in_series_order, usable_rows
+from ml2021.data.series import in_series_order, is_date, usable_rows
 from ml2021.data.splits import Split, split_rows, without_unseen
 from ml2021.data.tables import Rows, Table, read_header, read_table
 from ml2021.data.weights import check_weights, class_factors, named_classes
@@ -96,7 +96,7 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
     excluded = excluded_names(loaded.config.data, header, selection.used)
     frame, file_order, read = _read_in_order(loaded.config.data, selection, excluded)
     task, lags = loaded.config.task, loaded.config.data.lags
-    read_notes = _notes_on_reading(read, selection, task)
+    read_notes = _notes_on_reading(read, frame, selection, task)
     most = loaded.config.data.max_categories
     dates = date_parts(loaded.config.data)
     types = infer_column_types(
@@ -232,15 +232,23 @@ def _read_in_order(
     return *in_series_order(table.frame, data.order_by, group_by), read
 
 
-def _notes_on_reading(table: Table, selection: Selection, task: str) -> list[str]:
+def _notes_on_reading(
+    table: Table, frame: "pd.DataFrame", selection: Selection, task: str
+) -> list[str]:
     """Return notes on what the cells may mean. Raises as `notes_on_numbers` does."""
+    odd = {name for name, found in table.writings.items() if found.oddities}
+    features = [
+        name
+        for name in selection.features
+        if name not in odd or not is_date(frame[name].dropna().unique())  # 18:00 is a time
+    ]
     zeros = [
         f"{echo(name)} has numbers with leading zeros, such as {echo(text)}; codes are kept as "
         f"written with data.types: {{{echo(name)}: category}}"
         for name, text in table.leading_zeros.items()
         if name not in selection.types
     ]
-    numbers = notes_on_numbers(table.writings, selection.features, selection.targets, task)
+    numbers = notes_on_numbers(table.writings, features, selection.targets, task)
     return [*table.notes, *zeros, *numbers]
 
 

@@ -45,7 +45,7 @@ from ml2021.formatting import echo, listed
 if TYPE_CHECKING:
     import pandas as pd
 
-_SEARCHED = 1 << 18
+_SEARCHED = 1 << 16
 _SEARCHED_ROWS = 2_000
 """Bytes and rows at the beginning of a file that are searched for leading zeros."""
 _ZERO_FIRST = re.compile(r"\s*0[0-9]+\s*", re.ASCII)
@@ -128,14 +128,10 @@ def read_table(
         for name, column in values.items()
         if column is None or (scan.spaced_exponent and column.dtype.kind == "f")
     ]
-    grouped = [
-        name
-        for name, column in values.items()
-        if format.thousands is None
-        and column is not None
-        and column.dtype.kind == "f"
-        and may_be_grouped(column)
-    ]
+    grouped = []
+    if format.thousands is None:
+        floats = {n: c for n, c in values.items() if c is not None and c.dtype == np.float64}
+        grouped = may_be_grouped(floats)
     notes: list[str] = []
     if reread := list(dict.fromkeys([*again, *grouped])):
         with open_scan(path, format, scan.state) as second:

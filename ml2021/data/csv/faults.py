@@ -15,6 +15,7 @@ Cells = dict[int, tuple[str, dict[str, str]]]
 _SHOWN_CELLS = 3
 _SHOWN_COLUMNS = 5
 _LISTED_WORDS = 8
+_MOST_LABELS = 50  # different numbers that may be labels beside a word
 
 
 def reject_invalid(
@@ -44,12 +45,20 @@ def reject_invalid(
             what = _explain(cells[name], times, format, missing)
             if column.writing is not None and _is_marked(column):
                 what = f"{column.writing.describe()}; {remedy_for(column.writing, format)}"
+            elif _may_be_labels(column) and not means_no_number(cells[name]):
+                label = f"{{{echo(name)}: category}}"
+                what += f"; if these are labels, set data.types: {label}"
             lines.append(f"{where}: column '{echo(name)}': {what}")
         if (more := int(column.counts.sum() - column.counts[: len(rows)].sum())) > 0:
             lines[-1] += f" (and {more:,} more in this column)"
     if (more := len(invalid) - len(shown)) > 0:
         lines[-1] += f" (and {plural(more, 'more column')} with invalid cells)"
     raise DataError(*lines)
+
+
+def _may_be_labels(column: CheckedColumn) -> bool:
+    """Whether words beside a few different numbers were not taken for labels."""
+    return column.writing is not None and column.writing.distinct <= _MOST_LABELS
 
 
 def _is_marked(column: CheckedColumn) -> bool:

@@ -16,6 +16,7 @@ from ml2021.formatting import echo
 
 NOT_FINITE = re.compile(r"\s*[+-]?(?:inf(?:inity)?|nan)\s*", re.ASCII | re.IGNORECASE)
 _FEW = 20  # distinct numbers; more are no categories
+_ENOUGH = 300  # distinct cells of a column, the most frequent first, without a number among them
 _LISTED = 3  # other texts
 _LEAST = 5  # distinct numbers beside one word, which are then worth a word to the user
 
@@ -272,7 +273,9 @@ def recognise(
     rest: dict[str, int] = {}
     odd: dict[str, tuple[Decorated, int]] = {}
     unknown = 0
-    for text, count in cells:
+    for index, (text, count) in enumerate(cells):
+        if index == _ENOUGH and not plain and not odd:
+            return _TEXT
         if is_number(text) or NOT_FINITE.fullmatch(text):
             plain[text] = count
         elif means_no_number(text):
