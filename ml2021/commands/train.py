@@ -100,9 +100,7 @@ def train(
     return run.path
 
 
-def load_initial_model_for(
-    loaded: LoadedConfig, path: Path
-) -> tuple["InitialModel", LoadedConfig]:
+def load_initial_model_for(loaded: LoadedConfig, path: Path) -> tuple["InitialModel", LoadedConfig]:
     """Return the best parameters of the run at `path`, and the config, which they fit.
 
     What the config leaves to its preset is as in that run, as far as the parameters depend on it.
