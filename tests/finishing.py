@@ -14,7 +14,8 @@ from tests.commands import Outcome
 from tests.forks import Forks, Injection
 
 RUN, WHOLE = "run-under-test", "whole"
-CONFIG = """data: {path: t.csv, target: y, exclude: [id, kind, p*]}
+CONFIG = """preset: fast
+data: {path: t.csv, target: y, exclude: [id, kind, p*]}
 model: {type: relu_stack, widths: [4]}
 optimizer: {type: adamw, lr: 0.05}
 train: {epochs: 3, batch_size: 8, save_seconds: 1e-9}

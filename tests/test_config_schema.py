@@ -74,6 +74,7 @@ def test_two_keys_are_enough() -> None:
             "schedule": {"type": "cosine"},
             "clip_norm": None,
             "early_stopping": {"patience": 20},
+            "metric": "loss",
             "class_weight": None,
             "members": 1,
             "spread": None,

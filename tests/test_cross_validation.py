@@ -28,8 +28,8 @@ from tests.test_resume import stop
 
 ROWS, FOLDS = 122, 4
 SPLIT = f"split: {{method: kfold, folds: {FOLDS}}}"
-NUMBER = f"data: {{path: train.csv, target: y, exclude: [id, kind, p*], {SPLIT}}}\n"
-CLASSES = f"data: {{path: train.csv, target: kind, exclude: [id, y, p*], {SPLIT}}}\n"
+NUMBER = f"data: {{path: train.csv, target: y, exclude: [id, kind, p*], {SPLIT}}}\npreset: fast\n"
+CLASSES = f"data: {{path: train.csv, target: kind, exclude: [id, y, p*], {SPLIT}}}\npreset: fast\n"
 SMALL = "model: {type: relu_stack, widths: [8]}\n"
 CONSTANT = "train: {epochs: 12, schedule: constant, save_seconds: 1e-9}\n"
 

@@ -29,9 +29,9 @@ from tests.commands import contents, refusal, run_well, write_rows
 from tests.finishing import RESUME, RUN, SETTINGS, WHOLE, begin_again, different, scratch
 from tests.forks import Forks, Injection
 
-NUMBER = "data: {path: train.csv, target: y, exclude: [id, kind, p*]}\n"
-CLASSES = "data: {path: train.csv, target: kind, exclude: [id, y, p*]}\n"
-SERIES = "data: {path: series.csv, target: views, exclude: [date], lags: 7}\n"
+NUMBER = "data: {path: train.csv, target: y, exclude: [id, kind, p*]}\npreset: fast\n"
+CLASSES = "data: {path: train.csv, target: kind, exclude: [id, y, p*]}\npreset: fast\n"
+SERIES = "data: {path: series.csv, target: views, exclude: [date], lags: 7}\npreset: fast\n"
 SMALL = "model: {type: relu_stack, widths: [8]}\ntrain: {epochs: 3"
 CONFIGS = {
     "number": f"{NUMBER}{SMALL}}}\n",

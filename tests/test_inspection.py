@@ -317,6 +317,6 @@ def test_inputs_that_are_an_image(
             cells[f"{letter}{pixel}"] = random.integers(0, 256, ROWS).tolist()
             cells[f"r{pixel}"] = random.normal(scale=pixel + 1, size=ROWS).round(2).tolist()
     cells["y"] = random.normal(size=ROWS).round(2).tolist()
-    lines = (f"  features: {features}", f"  target: {target}")
+    lines = (f"  features: {features}", f"  target: {target}", "  types: {'p*': pixel}")
     data = load(write_csv(tmp_path / "t.csv", cells), *lines)
     assert image_shape(data.preprocessing) == shape

@@ -33,33 +33,40 @@ pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace i
 DATA = "path: t.csv, exclude: [id, colour, p*]"
 TRAINING = "epochs: 3, batch_size: 8, save_seconds: 1e-9"
 CONFIGS = {
-    "adamw": f"""data: {{{DATA}, target: y}}
+    "adamw": f"""preset: fast
+data: {{{DATA}, target: y}}
 model: {{type: relu_stack, widths: [4, 3]}}
 optimizer: {{type: adamw, lr: 0.05}}
 train: {{{TRAINING}, clip_norm: 0.5}}""",
-    "adam": f"""data: {{{DATA}, target: kind}}
+    "adam": f"""preset: fast
+data: {{{DATA}, target: kind}}
 model: {{type: sigmoid_sum, units: 3}}
 optimizer: {{type: adam, lr: 0.05, weight_decay: 0.01}}
 train: {{{TRAINING}, schedule: {{type: step, every: 1, factor: 0.5}}}}""",
-    "sgd": f"""data: {{{DATA}, target: y, split: {{validation: 0.0}}}}
+    "sgd": f"""preset: fast
+data: {{{DATA}, target: y, split: {{validation: 0.0}}}}
 model: linear
 optimizer: {{type: sgd, lr: 0.02, momentum: 0.9, nesterov: true}}
 train: {{{TRAINING}, schedule: constant}}""",
-    "adagrad": f"""data: {{{DATA}, target: [a, b, y]}}
+    "adagrad": f"""preset: fast
+data: {{{DATA}, target: [a, b, y]}}
 model: {{type: sigmoid_sum, units: 4, activation: hard_sigmoid}}
 loss: mae
 optimizer: {{type: adagrad, lr: 0.1}}
 train: {{{TRAINING}}}""",
-    "rmsprop": f"""data: {{{DATA}, target: y}}
+    "rmsprop": f"""preset: fast
+data: {{{DATA}, target: y}}
 model: {{type: relu_stack, widths: [5]}}
 loss: huber
 optimizer: {{type: rmsprop, lr: 0.02, momentum: 0.5}}
 train: {{epochs: 6, batch_size: full, save_seconds: 1e-9}}""",
-    "early stopping": f"""data: {{{DATA}, target: y}}
+    "early stopping": f"""preset: fast
+data: {{{DATA}, target: y}}
 model: {{type: relu_stack, widths: [8]}}
 optimizer: {{type: adam, lr: 0.3}}
 train: {{epochs: 40, batch_size: 16, save_seconds: 1e-9, early_stopping: {{patience: 4}}}}""",
-    "series": f"""data: {{{DATA}, target: y, features: [], lags: 5}}
+    "series": f"""preset: fast
+data: {{{DATA}, target: y, features: [], lags: 5}}
 model: {{type: relu_stack, widths: [4]}}
 train: {{{TRAINING}}}""",
 }
@@ -140,7 +147,8 @@ def test_a_mutant_is_caught(forks: Forks, folders: dict[str, Path], mutant: str)
     )
 
 
-REAL = f"""data: {{{DATA}, target: y}}
+REAL = f"""preset: fast
+data: {{{DATA}, target: y}}
 model: {{type: relu_stack, widths: [16, 16]}}
 train: {{epochs: 15, batch_size: 16, save_seconds: 0.02, early_stopping: null}}
 """

@@ -56,7 +56,9 @@ def train(
         section = loaded.config.data
         tables = [Path(path) for path in (section.path, section.test_path) if path is not None]
         refuse_used(run_dir, [config, *tables])
-    initial = None if init_from is None else load_initial_model_for(loaded, init_from)
+    initial = None
+    if init_from is not None:
+        initial, loaded = load_initial_model_for(loaded, init_from)
 
     from ml2021.data.load import describe, load_training_data
 
@@ -98,8 +100,11 @@ def train(
     return run.path
 
 
-def load_initial_model_for(loaded: LoadedConfig, path: Path) -> "InitialModel":
-    """Return the best parameters of the run at `path`, which fit the config."""
+def load_initial_model_for(loaded: LoadedConfig, path: Path) -> tuple["InitialModel", LoadedConfig]:
+    """Return the best parameters of the run at `path`, and the config, which they fit.
+
+    What the config leaves to its preset is as in that run, as far as the parameters depend on it.
+    """
     from ml2021.data.resolve import check_columns
 
     source = open_run(path)
@@ -108,8 +113,9 @@ def load_initial_model_for(loaded: LoadedConfig, path: Path) -> "InitialModel":
     from ml2021.training.init_from import load_initial_model
 
     initial = load_initial_model(source.best, str(path))
+    loaded = initial.completed(loaded)
     initial.check_config(loaded.config)
-    return initial
+    return initial, loaded
 
 
 def finish(trainer: "Trainer", run: RunDirectory, console: Console, *, with_report: bool) -> None:

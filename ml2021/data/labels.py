@@ -77,7 +77,7 @@ def notes_on_numbers(
     """Return notes on columns of text that hold numbers; `writings` says how, for each such column.
 
     Raises DataError for a target that holds numbers, unless the task of the config is
-    classification; a few of them with a unit, as 10 mm, are classes with a note.
+    classification; a few that repeat, as 10 mm, are classes with a note.
     """
     notes = []
     of_numbers = {
@@ -90,9 +90,9 @@ def notes_on_numbers(
         if task == "auto" and found.distinct < _FEWEST_NUMBERS:
             continue
         what = f"{found.describe()}; {found.remedy}" if found.oddities else _beside(found)
-        is_size = bool(found.units) and all(o.startswith("the unit") for o in found.oddities)
-        if task == "auto" and is_size and found.distinct <= FEW and not found.is_varied:
-            notes.append(f"{echo(name)} is predicted as classes, but holds {what}")
+        if task == "auto" and found.oddities and found.distinct <= FEW and not found.is_varied:
+            if not any(oddity.startswith(("'<", "'>")) for oddity in found.oddities):  # <=50K
+                notes.append(f"{echo(name)} is predicted as classes, but holds {what}")
             continue
         remedy = "; if these are classes, set task: classification" if task == "auto" else ""
         raise DataError(f"column '{echo(name)}' holds {what}{remedy}")

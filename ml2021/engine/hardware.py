@@ -10,9 +10,10 @@ from ml2021.errors import ConfigError, ResourceError
 from ml2021.files import cores
 from ml2021.formatting import plural
 
-_WORK_PER_THREAD = 4e6
+_WORK_PER_THREAD = 1e7
 """Floating-point operations per update that are worth a thread. At benchmark W1 (1.1 million) two
-threads take 1.06 of the time of one, at W2 (34 million) 0.76, at W3 0.57."""
+threads take 1.06 of the time of one, at W2 (34 million) 0.76, at W3 0.57; where they gain less they
+cost twice the CPU time, and far more beside other work."""
 
 
 def choose_device(name: str) -> torch.device:

@@ -6,12 +6,12 @@ new run keeps a copy of the checkpoint, so that it no longer needs the other run
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ml2021.config.loading import to_plain
+from ml2021.config.loading import LoadedConfig, to_plain
 from ml2021.config.messages import differences
-from ml2021.config.schema import Config, KFoldSplit
+from ml2021.config.schema import Auto, Config, KFoldSplit
 from ml2021.data.load import TrainingData
 from ml2021.data.preprocessing.reuse import incompatibilities
 from ml2021.errors import ConfigError
@@ -35,6 +35,20 @@ class InitialModel:
     def check_columns(self, data: TrainingData) -> None:
         """Raise ConfigError if the data could not reuse this model's preprocessing."""
         self._refuse(incompatibilities(data.preprocessing, self.model.preprocessing))
+
+    def completed(self, loaded: LoadedConfig) -> LoadedConfig:
+        """Return the config with this model's members and encoding of numbers, if it sets none."""
+        config, own = loaded.config, self.model.config
+        members, numbers = {}, {}
+        if "members" not in config.train.model_fields_set:
+            members = {"members": len(self.model.theta), "spread": own.train.spread}
+        if "numbers" not in config.data.model_fields_set or isinstance(config.data.numbers, Auto):
+            numbers = {"numbers": own.data.numbers}
+        sections = {
+            "train": config.train.model_copy(update=members),
+            "data": config.data.model_copy(update=numbers),
+        }
+        return replace(loaded, config=config.model_copy(update=sections))
 
     def check_config(self, config: Config) -> None:
         """Raise ConfigError where the model or the number of ensemble members differs."""

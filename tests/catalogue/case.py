@@ -20,7 +20,7 @@ Runner = Callable[[Path, Sequence[str]], Outcome]
 """Runs a command in the folder."""
 Check = Callable[[Path, Outcome], None]
 
-SMALL = "model: {type: relu_stack, widths: [8]}\ntrain: {epochs: 3}\ndevice: cpu\n"
+SMALL = "model: {type: relu_stack, widths: [8]}\ntrain: {epochs: 3}\ndevice: cpu\npreset: fast\n"
 CONFIGS = {
     "number": f"data: {{path: train.csv, target: y, exclude: [id, kind, p*]}}\n{SMALL}",
     "classes": f"data: {{path: train.csv, target: kind, exclude: [id, y, p*]}}\n{SMALL}",

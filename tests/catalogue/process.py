@@ -17,7 +17,7 @@ from tests.catalogue.case import Case, Step, in_process, put
 from tests.catalogue.runners import exists, opened, stopped
 from tests.commands import Outcome
 
-DATA = "data: {path: train.csv, target: y, exclude: [id, kind, p*]}\ndevice: cpu\n"
+DATA = "preset: fast\ndata: {path: train.csv, target: y, exclude: [id, kind, p*]}\ndevice: cpu\n"
 # Epochs without end, saved all the time; one long epoch; and updates that take seconds.
 ENDLESS = f"""{DATA}model: {{type: relu_stack, widths: [8]}}
 train: {{epochs: 1000000, early_stopping: null, save_seconds: 1e-9}}
