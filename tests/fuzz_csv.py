@@ -106,7 +106,23 @@ def reference(text: str, format: TableFormat) -> dict[str, Column] | Refusal:
         values, wrong = _column([cell for _, cell in cells], rules)
         columns[name] = values
         odd += [(cells[row][0], name) for row in wrong]
+    if odd and _has_units([*columns.values()], rows, odd):
+        return Refusal(range(rows[1][0], rows[1][0] + 1))
     return Refusal(cells=tuple(odd)) if odd else columns
+
+
+def _has_units(
+    columns: Sequence[Column], rows: list[tuple[int, list[str]]], odd: list[tuple[int, str]]
+) -> bool:
+    """Whether the first row has text in two or more columns, above nothing but numbers."""
+    numbers = [i for i, c in enumerate(columns) if not any(isinstance(v, str) for v in c)]
+    first = [i for i in numbers if (rows[1][0], rows[0][1][i]) in odd]
+    alone = all(sum(name == rows[0][1][i] for _, name in odd) == 1 for i in first)
+    above = all(any(value is not None for value in columns[i]) for i in first)
+    cells = [rows[1][1][i] for i in first]
+    units = [c for c in cells if not (c.strip() in WORDS or NOT_FINITE.fullmatch(c))]
+    is_free = all(columns[i][0] is None for i in numbers)
+    return len(units) > 1 and alone and above and is_free
 
 
 def _column(cells: Sequence[str], rules: Rules) -> tuple[Column, list[int]]:
@@ -121,6 +137,8 @@ def _column(cells: Sequence[str], rules: Rules) -> tuple[Column, list[int]]:
         marked = [c for c in filled if c not in meant and _has_marks(c, rules)]
         decorated = [c for c in filled if c not in meant and _is_decorated(c, rules)]
         words = [c for c in filled if c not in meant and c.strip() in WORDS]
+        if marked and 10 * (len(meant) + len(marked)) >= 9 * len(filled):
+            decorated = []
         known = {*meant, *marked, *decorated, *words}
         rest = [c for c in filled if c not in known]
         numbers = len(meant) + len(marked) + len(decorated)
@@ -143,7 +161,8 @@ def _column(cells: Sequence[str], rules: Rules) -> tuple[Column, list[int]]:
 
 def _is_decorated(cell: str, rules: Rules) -> bool:
     """Whether a cell is a number in a writing that the config has no key for, such as inches."""
-    is_inch = cell.endswith('"') and rules.number(cell[:-1]) is not None
+    core = cell.strip()
+    is_inch = core.endswith('"') and rules.number(core[:-1]) is not None
     return is_inch or cell in DECORATED
 
 

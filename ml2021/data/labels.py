@@ -87,7 +87,8 @@ def notes_on_numbers(
         found = of_numbers.get(name)
         if found is None or task == "classification":
             continue
-        if task == "auto" and found.distinct < _FEWEST_NUMBERS:
+        fewest = _FEWEST_NUMBERS if found.kind == "decorated" else _FEWEST_NOTED
+        if task == "auto" and found.distinct < fewest:
             continue
         what = f"{found.describe()}; {found.remedy}" if found.oddities else _beside(found)
         if task == "auto" and found.oddities and found.distinct <= FEW and not found.is_varied:

@@ -69,6 +69,14 @@ def test_a_target_of_numbers_is_no_classes_because_of_a_word(tmp_path: Path) -> 
     assert train(tmp_path, missing).stderr.count("regression of y") == 1
 
 
+@pytest.mark.parametrize("grades", [["K", "1", "2", "3"], ["5 mg", "10 mg"], ["0%", "100%"]])
+def test_a_few_labels_with_digits_are_classes(tmp_path: Path, grades: list[str]) -> None:
+    write(tmp_path, {"x": X, "y": [grades[i % len(grades)] for i in range(ROWS)]})
+    outcome = train(tmp_path)
+    assert outcome.code == 0
+    assert "classification of y" in outcome.stderr
+
+
 def test_several_words_are_listed_together(tmp_path: Path) -> None:
     cells = ["NULL" if i % 3 == 1 else "-" if i % 3 == 2 else x for i, x in enumerate(X)]
     write(tmp_path, {"x": cells, "y": Y})

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ml2021.data.csv.writings import MARKS, NOT_FINITE, Writing, decorated, recognise
+from ml2021.data.csv.writings import KEYED, MARKS, NOT_FINITE, Writing, decorated, recognise
 
 StorageType = Literal["number", "text"]
 FLOAT32_BOUND = 2.0**128 - 2.0**103
@@ -215,7 +215,8 @@ def _flags(distinct: NDArray[np.object_], test: Callable[[str], bool]) -> NDArra
 
 
 def _is_marked(text: str, rules: CellRules) -> bool:
-    return not rules.is_number(text) and decorated(text, rules.decimal) is not None
+    found = None if rules.is_number(text) else decorated(text, rules.decimal)
+    return found is not None and KEYED.issuperset(found.oddities)
 
 
 def _are_mostly_numbers(

@@ -45,7 +45,7 @@ def reject_invalid(
             what = _explain(cells[name], times, format, missing)
             if column.writing is not None and _is_marked(column):
                 what = f"{column.writing.describe()}; {remedy_for(column.writing, format)}"
-            elif _may_be_labels(column) and not means_no_number(cells[name]):
+            elif _may_be_labels(column) and cells[name] and not means_no_number(cells[name]):
                 label = f"{{{echo(name)}: category}}"
                 what += f"; if these are labels, set data.types: {label}"
             lines.append(f"{where}: column '{echo(name)}': {what}")
@@ -105,11 +105,17 @@ def _reject_units(
     """
     numbers = {name: column for name, column in checked.items() if column.values.dtype != object}
     odd = [name for name, column in numbers.items() if column.invalid[:1].tolist() == [0]]
-    if len(odd) < 2 or any(column.values[0] == column.values[0] for column in numbers.values()):
-        return
-    if any(numbers[name].invalid.size > 1 or numbers[name].counts[0] > 1 for name in odd):
+    if (
+        len(odd) < 2
+        or any(column.values[0] == column.values[0] for column in numbers.values())
+        or any(numbers[name].counts.tolist() != [1] for name in odd)
+        or not all((numbers[n].values == numbers[n].values).any() for n in odd)
+    ):
         return
     where, cells = find({0})[0]
+    odd = [n for n in odd if not (means_no_number(cells[n]) or NOT_FINITE.fullmatch(cells[n]))]
+    if len(odd) < 2:
+        return
     _, _, line = where.rpartition(":")
     if not line.isdigit():
         return

@@ -16,6 +16,8 @@ from ml2021.formatting import echo
 
 NOT_FINITE = re.compile(r"\s*[+-]?(?:inf(?:inity)?|nan)\s*", re.ASCII | re.IGNORECASE)
 _FEW = 20  # distinct numbers; more are no categories
+KEYED = frozenset(f"the {what} mark '{mark}'" for what in ("thousands", "decimal") for mark in ",.")
+"""What numbers have whose marks may be those of `data.decimal` and `data.thousands`."""
 _ENOUGH = 300  # distinct cells of a column, the most frequent first, without a number among them
 _LISTED = 3  # other texts
 _LEAST = 5  # distinct numbers beside one word, which are then worth a word to the user
@@ -288,6 +290,10 @@ def recognise(
             if len(rest) > 1 and 2 * unknown > total:
                 return _TEXT
     _move_if_no_unit(odd, rest, sum(plain.values()))
+    marked = {text: each for text, each in odd.items() if KEYED.issuperset(each[0].oddities)}
+    if 10 * (sum(plain.values()) + sum(count for _, count in marked.values())) >= 9 * total:
+        rest |= {text: count for text, (_, count) in odd.items() if text not in marked}
+        odd = marked
     numbers = sum(plain.values()) + sum(count for _, count in odd.values())
     writing = _written(odd)
     return replace(
@@ -352,8 +358,7 @@ def _kind(
     unknown = sum(rest.values())
     are_numbers = distinct >= 2 and 10 * unknown <= numbers + unknown
     are_numbers |= len(rest) == 1 and _are_many(distinct, numbers)
-    marks = {f"the {what} mark '{mark}'" for what in ("thousands", "decimal") for mark in ",."}
-    is_readable = bool(writing.oddities) and marks.issuperset(writing.oddities)
+    is_readable = bool(writing.oddities) and KEYED.issuperset(writing.oddities)
     if is_readable and (are_numbers or 10 * numbers >= 9 * total):
         return "marks"
     if are_numbers:
