@@ -14,15 +14,8 @@ from ml2021.data.preprocessing.records import (
 )
 from ml2021.data.samples import Samples
 from ml2021.evaluation import scoring
-from ml2021.evaluation.scoring import (
-    baseline_shapes,
-    evaluate_predictions,
-    fit_baselines,
-    notes_on_baselines,
-    score,
-    score_each,
-    to_predictions,
-)
+from ml2021.evaluation.fitted_baselines import baseline_shapes, fit_baselines, notes_on_baselines
+from ml2021.evaluation.scoring import evaluate_predictions, score, score_each, to_predictions
 
 CONFIG = load_config_text("data: {path: t.csv, target: y}\nloss: mse\n", "c.yaml").config
 FEATURE = NumberFeature(
