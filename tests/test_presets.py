@@ -40,9 +40,9 @@ def test_fast_is_the_schema_and_so_is_the_default_from_40_000_rows() -> None:
 def test_the_default_falls_smoothly_to_fast() -> None:
     found = [fill_preset(config_of("preset: default"), rows) for rows in ROWS]
     assert [config.train.members for config in found] == [5, 5, 5, 4, 3, 2, 2, 1]
-    assert list(map(work, found)) == [2000, 2000, 1250, 480, 180, 144, 172, 100]
+    assert list(map(work, found)) == [2000, 2000, 1250, 240, 180, 144, 172, 100]
     assert all(isinstance(config.data.numbers, schema.Auto) for config in found)
-    assert [config.train.refit for config in found] == [rows <= 5_000 for rows in ROWS]
+    assert [config.train.refit for config in found] == [rows <= 2_000 for rows in ROWS]
 
 
 @pytest.mark.parametrize("preset", ["default", "best"])

@@ -73,7 +73,7 @@ def _default(rows: int, batches: int) -> dict[str, Any]:
         members = 3 - 2 * _position(rows, _SOME, _MANY)
         fewest = 60 + 40 * _position(rows, _SOME, _MANY)
     epochs = _epochs(batches, updates=4_000, fewest=round(fewest), most=200)
-    return {**epochs, "members": round(members), "refit": rows <= 5_000}
+    return {**epochs, "members": round(members), "refit": rows <= 2_000}
 
 
 def _best(rows: int, batches: int) -> dict[str, Any]:
