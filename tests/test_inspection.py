@@ -10,7 +10,7 @@ from ml2021.data.load import TrainingData
 from ml2021.data.preprocessing.records import RealTargets
 from ml2021.engine.build import build_network
 from ml2021.engine.networks import initial_parameters
-from ml2021.evaluation.scoring import fit_baselines
+from ml2021.evaluation.fitted_baselines import fit_baselines
 from ml2021.inspection.coefficients import coefficients, terms, typical_unit
 from ml2021.inspection.features import InspectedColumn, column_text, columns_of, image_shape
 from ml2021.inspection.importance import dependence, importance

@@ -14,6 +14,7 @@ from tests import mutants
 from tests.conftest import Record
 from tests.finishing import (
     CALLS,
+    CONFIG,
     RESUME,
     RUN,
     SETTINGS,
@@ -40,7 +41,7 @@ def forks() -> Iterator[Forks]:
 @pytest.fixture(scope="module")
 def folder(forks: Forks) -> Iterator[Path]:
     with scratch() as folder:
-        prepare(folder, forks)
+        prepare(folder, forks, CONFIG.replace("epochs: 3", "epochs: 2, refit: true"))
         killed(forks, folder, TRAIN, Injection("rename", "", 14))
         shutil.copytree(folder / RUN, folder / "stopped")
         yield folder

@@ -16,7 +16,7 @@ from ml2021.data.load import without_pieces
 from ml2021.data.preprocessing import pieces
 from ml2021.data.preprocessing.pieces import positions, quantile_edges
 from ml2021.data.preprocessing.records import NumberFeature, Preprocessing
-from ml2021.evaluation.scoring import fit_baselines
+from ml2021.evaluation.fitted_baselines import fit_baselines
 from tests.commands import contents, read_rows, refusal, run_well, table, write_rows
 from tests.tables import Cell, load, write_csv
 

@@ -1,10 +1,14 @@
 """Presets fill what a config leaves unset, by the number of rows, and nothing else."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from ml2021.config import schema
-from ml2021.config.loading import load_config_text
+from ml2021.config.loading import load_config, load_config_text
 from ml2021.data.presets import fill_preset
+from tests.commands import read_rows, run_well, write_rows
 
 ROWS = [20, 300, 1_000, 3_000, 10_000, 15_000, 25_000, 39_999]
 
@@ -89,3 +93,20 @@ def test_what_fits_the_task_and_the_split() -> None:
     assert full.train.epochs == schema.Train().epochs
     sgd = fill_preset(config_of("preset: default", "optimizer: sgd"), 500)
     assert sgd.optimizer == schema.Sgd()
+
+
+@pytest.mark.parametrize(("lines", "columns"), [("", ["y"]), ("  members: 2\n", ["y", "y_std"])])
+def test_only_members_that_a_config_sets_add_a_column(
+    tmp_path: Path, lines: str, columns: list[str]
+) -> None:
+    x = np.random.default_rng(0).normal(size=60)
+    write_rows(tmp_path / "t.csv", {"x": x.tolist(), "y": np.sin(x).tolist()})
+    (tmp_path / "c.yaml").write_text(
+        "preset: default\ndata: {path: t.csv, target: y}\n"
+        f"model: {{type: relu_stack, widths: [4]}}\ntrain:\n  epochs: 2\n{lines}"
+    )
+    run_well(tmp_path, "train", "--quiet", "--config", "c.yaml", "--run-dir", "r")
+    resolved = load_config(tmp_path / "r" / "config.resolved.yaml").config
+    assert resolved.train.members == (2 if lines else 5)
+    run_well(tmp_path, "predict", "t.csv", "--run", "r", "--output", "p.csv")
+    assert list(read_rows(tmp_path / "p.csv")[0]) == columns

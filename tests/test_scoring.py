@@ -13,16 +13,9 @@ from ml2021.data.preprocessing.records import (
     Source,
 )
 from ml2021.data.samples import Samples
-from ml2021.evaluation import scoring
-from ml2021.evaluation.scoring import (
-    baseline_shapes,
-    evaluate_predictions,
-    fit_baselines,
-    notes_on_baselines,
-    score,
-    score_each,
-    to_predictions,
-)
+from ml2021.evaluation import fitted_baselines, scoring
+from ml2021.evaluation.fitted_baselines import baseline_shapes, fit_baselines, notes_on_baselines
+from ml2021.evaluation.scoring import evaluate_predictions, score, score_each, to_predictions
 
 CONFIG = load_config_text("data: {path: t.csv, target: y}\nloss: mse\n", "c.yaml").config
 FEATURE = NumberFeature(
@@ -183,7 +176,7 @@ def test_a_table_too_large_for_logistic_regression_has_the_majority_class(
     fitted = preprocessing(CLASSES)
     whole = fit_baselines(CONFIG, fitted, TRAIN_CLASSES, 10)
     assert notes_on_baselines(fitted, whole) == []
-    monkeypatch.setattr(scoring, "_LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(fitted_baselines, "_LEAST_SECONDS", 0.0)
     few, more = (
         CONFIG.model_copy(update={"train": CONFIG.train.model_copy(update={"epochs": epochs})})
         for epochs in (2, 8)

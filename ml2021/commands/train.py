@@ -68,7 +68,7 @@ def train(
         data = load_training_data(loaded, reuse=initial.model.preprocessing)
         initial.check_columns(data)
         data = replace(data, init_sha256=initial.sha256)
-    from ml2021.evaluation.scoring import notes_on_baselines
+    from ml2021.evaluation.fitted_baselines import notes_on_baselines
     from ml2021.runs.summary import write_record
     from ml2021.training.numbers import choose_numbers
     from ml2021.training.trainer import build_trainer, environment

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 _SEARCHED = 1 << 16
 _SEARCHED_ROWS = 2_000
 """Bytes and rows at the beginning of a file that are searched for leading zeros."""
+_LEADING_ZERO = re.compile(rb"0[0-9]+[^0-9.:]")
 _ZERO_FIRST = re.compile(r"\s*0[0-9]+\s*", re.ASCII)
 Rows = NDArray[np.int64]
 """Row numbers of a table, from 0."""
@@ -162,10 +163,13 @@ def _leading_zeros(
     scan: TextScan, blocks: Sequence[Block], header: Header, format: TableFormat
 ) -> dict[str, str]:
     """Return the columns with digits after a leading zero in the first rows, and the first cell."""
-    starts = (format.separator.encode(), b"\n", b'"', b" ")
     start = b"".join(block.data for block in blocks)[:_SEARCHED]
-    # each pattern begins with a literal, which makes the search fast
-    if not any(re.search(re.escape(before) + rb"0[0-9]+[^0-9.:]", start) for before in starts):
+    chars = np.frombuffer(start, np.uint8)
+    # unsigned, so that what comes before 0 lies above 9
+    at = np.flatnonzero((chars[1:-1] == ord("0")) & (chars[2:] - np.uint8(ord("0")) < 10)) + 1
+    before = np.frombuffer(format.separator.encode() + b'\n" ', np.uint8)
+    at = at[np.isin(chars[at - 1], before)]
+    if not any(_LEADING_ZERO.match(start, place) for place in at.tolist()):
         return {}
     found: dict[str, str] = {}
     every = (record for block in blocks for record in scan.split(block.data, block.line))

@@ -19,13 +19,8 @@ from ml2021.data.preprocessing.records import Preprocessing
 from ml2021.data.samples import Samples
 from ml2021.engine.networks import Network, member_outputs
 from ml2021.errors import DivergenceError
-from ml2021.evaluation.scoring import (
-    Evaluation,
-    FittedBaselines,
-    evaluate_predictions,
-    score,
-    to_predictions,
-)
+from ml2021.evaluation.fitted_baselines import FittedBaselines
+from ml2021.evaluation.scoring import Evaluation, evaluate_predictions, score, to_predictions
 
 
 def combine(

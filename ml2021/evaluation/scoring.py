@@ -19,17 +19,13 @@ from pydantic import Field, model_validator
 from ml2021.config.schema import ColumnSplit, Config, KFoldSplit
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, RealTargets, Record
 from ml2021.data.samples import Samples
-from ml2021.data.weights import Weights, weighted_median
-from ml2021.evaluation import baselines, metrics
-from ml2021.evaluation.logistic import affordable, class_probabilities, fit_logistic_regression
+from ml2021.data.weights import Weights
+from ml2021.evaluation import metrics
+from ml2021.evaluation.fitted_baselines import FittedBaselines, baseline_predictions
 from ml2021.evaluation.metrics import CLASS_METRICS, REAL_METRICS, Scores
 from ml2021.evaluation.verdict import NETWORK, Verdict, judge, metrics_to_judge
 from ml2021.formatting import plural
 
-FittedBaselines = dict[str, NDArray[np.float64]]
-"""What the baselines need. For numbers the mean and median (T,), and the coefficients (F + 1, T) of
-least squares on standardised targets. For classes their frequencies (C,), and of logistic
-regression the coefficients (F + 1, C), the passes over the rows, and 1 if it converged, else 0."""
 _NUMBERS_AT_ONCE = 1 << 18
 """Predictions scored at once: all members of a small table, one of a large one."""
 ALONE = "one member"
@@ -159,105 +155,6 @@ def _defined(scores: Sequence[Scores]) -> dict[str, list[float]]:
     return {name: [v for one in scores if (v := one[name]) is not None] for name in scores[0]}
 
 
-def fit_baselines(
-    config: Config,
-    preprocessing: Preprocessing,
-    train: Samples,
-    parameters: int,
-    rows: int | None = None,
-) -> FittedBaselines:
-    """Return the baselines of the training rows.
-
-    parameters: how many the network has; logistic regression takes at most about a quarter of the
-    time that its training takes, and is left out where that is not enough for a start. rows: how
-    many the estimate is for, one number for all folds; those of `train` where it is None.
-    """
-    target, inputs = preprocessing.target, _plain(preprocessing, train)
-    if isinstance(target, RealTargets):
-        values = train.values
-        solution = baselines.fit_least_squares(inputs, target.standardise(values), train.weights)
-        return {
-            "mean": np.average(values, axis=0, weights=train.weights),
-            "median": weighted_median(values, train.weights),
-            "least_squares": solution.coefficients,
-        }
-    weights = train.weights
-    found = {"frequencies": baselines.class_frequencies(train.classes, target.width, weights)}
-    rows = len(train) if rows is None else rows
-    seconds = max(_LEAST_SECONDS, _training_seconds(config, rows, parameters) / 4)
-    effort = affordable(rows, inputs.shape[1], target.width, seconds)
-    if effort.passes >= _FEWEST_PASSES:
-        if weights is not None:  # so that weights with a sum of 1 are not one row to the penalty
-            weights = weights / min(1.0, weights.mean())
-        fit = fit_logistic_regression(inputs, train.classes, target.width, weights, effort)
-        found["logistic_regression"] = fit.coefficients
-        found["logistic_passes"] = np.array([fit.passes, fit.has_converged], np.float64)
-    return found
-
-
-_LEAST_SECONDS = 0.1
-"""What logistic regression may take however short the training is: a command takes seconds."""
-_FEWEST_PASSES = 3
-"""Fewer passes over the rows are no fit."""
-
-
-def _training_seconds(config: Config, rows: int, parameters: int) -> float:
-    """Return about how long training takes at least, from the sizes alone.
-
-    As measured on two cores of an AMD EPYC: 0.1 ms an update, and 6 operations a row and parameter
-    at 50e9 a second. Early stopping may end it after its patience.
-    """
-    train = config.train
-    batch = rows if train.batch_size == "full" else min(rows, train.batch_size)
-    epochs = train.epochs
-    if train.early_stopping is not None:
-        epochs = min(epochs, train.early_stopping.patience + 1)
-    an_epoch = -(-rows // batch) * 1e-4 + 6 * rows * parameters / 50e9
-    return epochs * train.members * an_epoch
-
-
-def notes_on_baselines(preprocessing: Preprocessing, fitted: FittedBaselines) -> list[str]:
-    """Return a line where logistic regression was cut short or left out."""
-    if not isinstance(preprocessing.target, ClassTarget):
-        return []
-    if "logistic_regression" not in fitted:
-        width, inputs = preprocessing.target.width, len(preprocessing.plain_inputs)
-        return [
-            f"no logistic regression to compare with: {inputs:,} inputs for {width:,} classes are "
-            "too many to fit in a quarter of the training's time"
-        ]
-    passes, has_converged = fitted["logistic_passes"]
-    if has_converged:
-        return []
-    return [
-        f"logistic regression, the baseline, was stopped after {passes:,.0f} passes over the rows, "
-        "about a quarter of the training's time; it may be better than its scores"
-    ]
-
-
-def _plain(preprocessing: Preprocessing, samples: Samples) -> NDArray[np.float32]:
-    """Return the inputs without pieces: a baseline is the same however numbers are encoded."""
-    kept = preprocessing.plain_inputs
-    if len(kept) == len(preprocessing.inputs):
-        return samples.inputs
-    # In the order of rows, as without pieces, so that the baseline is the same bit for bit.
-    return samples.inputs.take([*kept, samples.inputs.shape[1] - 1], axis=1)
-
-
-OPTIONAL = ("logistic_regression", "logistic_passes")
-"""The baselines that a large table lacks."""
-
-
-def baseline_shapes(preprocessing: Preprocessing) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each baseline that goes with a preprocessing, `OPTIONAL` ones too."""
-    width = preprocessing.target.width
-    coefficients = (len(preprocessing.plain_inputs) + 1, width)
-    if isinstance(preprocessing.target, ClassTarget):
-        logistic = {"logistic_regression": coefficients, "logistic_passes": (2,)}
-        return {"frequencies": (width,), **logistic}
-    return {"mean": (width,), "median": (width,), "least_squares": coefficients}
-
-
 def to_predictions(
     preprocessing: Preprocessing, outputs: NDArray[np.floating[Any]]
 ) -> NDArray[np.float64]:
@@ -319,24 +216,6 @@ def evaluate_predictions(
     )
     odd = {"outside": dict(samples.outside), "unseen": dict(samples.unseen)}
     return evaluation.model_copy(update=odd)
-
-
-def baseline_predictions(
-    preprocessing: Preprocessing, fitted: FittedBaselines, samples: Samples
-) -> dict[str, NDArray[np.float64]]:
-    """Return the predictions of each baseline: values (N, T), or probabilities (N, C)."""
-    target, rows = preprocessing.target, len(samples)
-    inputs = _plain(preprocessing, samples)
-    if isinstance(target, ClassTarget):
-        found = {"majority_class": np.broadcast_to(fitted["frequencies"], (rows, target.width))}
-        if (coefficients := fitted.get("logistic_regression")) is not None:
-            found["logistic_regression"] = class_probabilities(coefficients, inputs)
-        return found
-    linear = baselines.LeastSquares(fitted["least_squares"]).predict(inputs)
-    others = {name: np.tile(fitted[name], (rows, 1)) for name in ("mean", "median")}
-    if samples.previous is not None:
-        others["previous_value"] = np.tile(samples.previous[:, None], (1, target.width))
-    return {**others, "least_squares": target.restore(linear)}
 
 
 def is_in_order(config: Config) -> bool:

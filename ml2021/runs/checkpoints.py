@@ -24,7 +24,7 @@ from ml2021.data.load import TrainingData
 from ml2021.data.preprocessing.records import Preprocessing
 from ml2021.engine.state import TrainingState, ensemble_members
 from ml2021.errors import CheckpointError
-from ml2021.evaluation.scoring import OPTIONAL, FittedBaselines, baseline_shapes
+from ml2021.evaluation.fitted_baselines import OPTIONAL, FittedBaselines, baseline_shapes
 from ml2021.files import replace_file
 from ml2021.runs.directory import RunDirectory, read_bytes
 

@@ -22,7 +22,8 @@ from ml2021.engine.hardware import choose_device
 from ml2021.engine.networks import Network, member_outputs
 from ml2021.errors import CheckpointError, DataError
 from ml2021.evaluation.ensembles import combine
-from ml2021.evaluation.scoring import FittedBaselines, to_predictions
+from ml2021.evaluation.fitted_baselines import FittedBaselines
+from ml2021.evaluation.scoring import to_predictions
 from ml2021.runs.checkpoints import (
     Checkpoint,
     config_without_paths,

@@ -23,7 +23,8 @@ from ml2021.engine.networks import Network
 from ml2021.engine.optimizers import slot_names
 from ml2021.engine.state import Hyperparameters, start
 from ml2021.errors import DivergenceError
-from ml2021.evaluation.scoring import FittedBaselines, fit_baselines, loss_unit
+from ml2021.evaluation.fitted_baselines import FittedBaselines, fit_baselines
+from ml2021.evaluation.scoring import loss_unit
 from ml2021.sweeps.packing import differing_numbers
 from ml2021.training.loop import MetricsRow, member_rows, memory_errors
 from ml2021.training.trainer import Trainer, build_score, to_datasets

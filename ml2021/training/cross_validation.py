@@ -31,13 +31,8 @@ from ml2021.errors import DivergenceError
 from ml2021.evaluation import intervals
 from ml2021.evaluation.calibration import fit_temperature
 from ml2021.evaluation.ensembles import evaluate_members, trained_predictions
-from ml2021.evaluation.scoring import (
-    Evaluation,
-    FittedBaselines,
-    baseline_predictions,
-    evaluate_against,
-    fit_baselines,
-)
+from ml2021.evaluation.fitted_baselines import FittedBaselines, baseline_predictions, fit_baselines
+from ml2021.evaluation.scoring import Evaluation, evaluate_against
 from ml2021.files import is_there
 from ml2021.formatting import plural
 from ml2021.runs.checkpoints import load_checkpoint, restore_state, saved_baselines, write_last

@@ -25,8 +25,8 @@ from ml2021.errors import DivergenceError
 from ml2021.training.loop import memory_errors
 from ml2021.training.trainer import objective_factors, to_dataset
 
-MEMBERS = 3
-UPDATES = 600
+MEMBERS = 2
+UPDATES = 400
 """Updates of each member, about: the number of epochs is a whole one."""
 MOST_ROWS = 20_000
 HELD_OUT = 0.25

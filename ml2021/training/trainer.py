@@ -28,13 +28,8 @@ from ml2021.engine.state import Hyperparameters, TrainingState, ensemble_members
 from ml2021.errors import ConfigError, DivergenceError
 from ml2021.evaluation import intervals, thresholds
 from ml2021.evaluation.ensembles import combine, evaluate_members, trained_predictions
-from ml2021.evaluation.scoring import (
-    FittedBaselines,
-    fit_baselines,
-    loss_unit,
-    notes_on_baselines,
-    score_each,
-)
+from ml2021.evaluation.fitted_baselines import FittedBaselines, fit_baselines, notes_on_baselines
+from ml2021.evaluation.scoring import loss_unit, score_each
 from ml2021.formatting import HIGHER_IS_BETTER, plural
 from ml2021.runs.checkpoints import Checkpoint, Checkpoints, restore_state, saved_baselines
 from ml2021.runs.directory import RunDirectory

@@ -95,7 +95,7 @@ NO_VALUE = "no value after '='; write null for none, '\"\"' for empty text"
 TASKS = "auto, regression, classification, structured"
 LOSSES = "mae, mse, huber, cross_entropy"
 MODELS = "linear, sigmoid_sum, relu_stack"
-TOP_KEYS = "data, task, model, loss, optimizer, train, seed, device, sweep"
+TOP_KEYS = "data, task, preset, model, loss, optimizer, train, seed, device, sweep"
 UNSUITED = "loss {} does not work with task {}; choose {}, or another task"
 BOTH = "data.separator and data.decimal are both '{}'; change one of them"
 
