@@ -215,8 +215,8 @@ CASES = [
         27,
         "the line after quoted newlines",
         b'x,y\n1,"2"\n"3\n\n\n",4\n5\n',
-        "t.csv:7: 1 field, but the header has 2; add the missing fields, or set data.skip_rows: [7] "
-        "if it is no row",
+        "t.csv:7: 1 field, but the header has 2; add the missing fields, or set data.skip_rows: "
+        "[7] if it is no row",
     ),
     refused(
         24,
