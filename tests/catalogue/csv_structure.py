@@ -268,8 +268,8 @@ CASES = [
         24,
         "a row of units",
         b"x,y\ncm,kg\n1,2\n3,4\n5,6\n7,8\n8,9\n",
-        "t.csv:2: 'cm', 'kg' in a row of text above the numbers, as of units; set data.skip_rows: "
-        "[2]",
+        "t.csv:2: 'cm', 'kg' in a row of text above the numbers, such as names or units; "
+        "set data.skip_rows: [2]",
     ),
     refused(
         24,
