@@ -16,7 +16,7 @@ from typer import Argument, BadParameter, Exit, Option, Typer
 from ml2021 import __version__
 from ml2021.console import Console, write_message, write_result
 from ml2021.errors import Ml2021Error
-from ml2021.formatting import bulleted, printable
+from ml2021.formatting import bulleted, plural, printable
 from ml2021.signals import StoppedError, stoppable
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ def predict(
     console.say(f"run {path}")
     for file in files:
         to = "stdout" if file.output == command.STDOUT else file.output
-        console.say(f"{file.source}: {file.rows:,} rows to {to}", *bulleted(file.notes))
+        console.say(f"{file.source}: {plural(file.rows, 'row')} to {to}", *bulleted(file.notes))
 
 
 @app.command()

@@ -3,7 +3,9 @@
 Legend: N rows of the table, M rows with those ahead, G series, T outputs.
 """
 
+import re
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -148,8 +150,8 @@ def carried_column(
 ) -> list[str]:
     """Return a copied column as text, and its texts in the rows that are ahead of each series.
 
-    There the column that tells the series apart is repeated, and evenly spaced dates are continued;
-    other columns are empty.
+    There the column that tells the series apart is repeated, and evenly spaced dates are continued,
+    and integers that order the rows; other columns are empty.
     """
     texts = ["" if value is None or value != value else str(value) for value in column]
     if not ahead:
@@ -158,12 +160,15 @@ def carried_column(
     lengths = [len(in_order)]
     if table.groups is not None:
         lengths = np.bincount(table.groups[table.groups >= 0]).tolist()
+    history = table.preprocessing.history
+    is_order = history is not None and column.name == history.order_by
+    following = _next_in_order if is_order else _next_dates
     start = 0
     added: list[str] = []
     for length in lengths:
         rows = in_order[start : start + length]
         last = [texts[row] for row in rows[-_SPACED_DATES:]]
-        added += last[-1:] * ahead if is_group else _next_dates(last, ahead)
+        added += last[-1:] * ahead if is_group else following(last, ahead)
         start += length
     return texts + added
 
@@ -171,8 +176,10 @@ def carried_column(
 _WRITINGS = (
     *("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%Y%m%d", "%Y%m", "%Y-%m"),
     *("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M"),
+    *("%Y-%m-%d %H:%M:%SZ", "%Y-%m-%dT%H:%M:%SZ"),
 )
 _YEARS = range(1600, 2200)  # others are rather numbers
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
 
 def _next_dates(last: list[str], ahead: int) -> list[str]:
@@ -188,3 +195,15 @@ def _next_dates(last: list[str], ahead: int) -> list[str]:
             if following is not None:
                 return [moment.strftime(writing) for moment in following.tolist()]
     return [""] * ahead
+
+
+def _next_in_order(last: list[str], ahead: int) -> list[str]:
+    """Return the `ahead` next dates or integers, such as years; empty unless evenly spaced."""
+    dates = _next_dates(last, ahead)
+    if any(dates) or not all(_INTEGER.fullmatch(text) for text in last):
+        return dates
+    numbers = [int(text) for text in last]
+    steps = {after - before for before, after in pairwise(numbers)}
+    if len(steps) != 1 or min(steps) <= 0:
+        return dates
+    return [str(numbers[-1] + min(steps) * (row + 1)) for row in range(ahead)]

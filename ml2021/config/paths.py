@@ -29,11 +29,16 @@ def resolve(location: Sequence[str | int]) -> tuple[KeyPath, Models]:
     for part in location:
         if len(models) > 1:
             models = [members(models)[str(part)]]
-        elif models or isinstance(part, int) or dict in _types_at(tuple(path)):
+        elif models or isinstance(part, int) or _is_key(_types_at(tuple(path)), part):
             # else the tag of a union of plain values
             path.append(part)
             models = _models_in(_types_below(models, part))
     return tuple(path), models
+
+
+def _is_key(types: list[Any], part: str) -> bool:
+    """Whether a part is a key of a mapping, not the tag of a union of which the mapping is one."""
+    return dict in types and (part != "dict" or {*types} <= {dict, NoneType})
 
 
 def members(models: Models) -> dict[str, type[BaseModel]]:

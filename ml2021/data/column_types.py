@@ -32,6 +32,8 @@ _FEW_ROWS = 10
 """Tables so small may have a class in a single row."""
 _MOST_LABELS = 100
 """Targets that may be labels; more are the pixels of an image, or a curve."""
+_MOST_RANGES = 1_000_000
+"""Distances in interquartile ranges that are worth a number to a reader."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,8 @@ def _notes_on_codes(frame: "pd.DataFrame", names: Iterable[str]) -> list[str]:
     for name in numbers:
         for value, count, ranges in far_codes(frame[name]):
             side = "below" if ranges < 0 else "above"
-            far = f"{abs(ranges):,.0f} interquartile ranges" if np.isfinite(ranges) else "far"
+            is_countable = abs(ranges) < _MOST_RANGES
+            far = f"{abs(ranges):,.0f} interquartile ranges" if is_countable else "far"
             text = f"{value:.12g} occurs {plural(count, 'time')}, {far} {side} the rest"
             found.setdefault(value, {})[name] = text
     notes = []

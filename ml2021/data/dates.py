@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml2021.config.schema import DatePart
+from ml2021.data.csv.writings import writing_of
 from ml2021.data.preprocessing.records import DateFeature, DateForm
 from ml2021.data.tables import Rows
 from ml2021.errors import DataError
@@ -35,6 +36,7 @@ _FIELDS = (
 """Three numbers, of which one is a year, and perhaps a time of day and its offset from UTC."""
 
 _LIKE = "write them like 2021-03-31"
+_TIME = r"\d{1,4}(?::[0-5]\d){1,2}(?:[.,]\d+)?"
 
 
 def date_form(distinct: "pd.Series") -> tuple[DateForm | None, str]:
@@ -46,6 +48,11 @@ def date_form(distinct: "pd.Series") -> tuple[DateForm | None, str]:
     first, last = fields[0].str.len(), fields[3].str.len()
     dates = fields[first.notna()]
     if not ((first == 4) | (last == 4)).any():
+        if distinct.str.fullmatch(_TIME, flags=re.ASCII).all():
+            time = str(distinct.max())
+            number = writing_of(time, ".")
+            plain = f"plain numbers, such as {number.plain}, or " if number else ""
+            return None, f"times without a date; write {plain}dates like 2021-03-31 {echo(time)}"
         return None, f"times without a date, or years of two digits; {_LIKE}"
     form: DateForm = "year first"
     if not (first.dropna() == 4).all():

@@ -188,6 +188,10 @@ def notes_on_entities(frame: "pd.DataFrame", names: Iterable[str], target: str) 
         distinct, targets = known[name].nunique(), known[target].nunique()
         if not max(_FEWEST_GROUPS, targets) <= distinct <= len(known) // 2 or targets < 2:
             continue
+        if is_number(column) and (known[name] % 1 != 0).any():  # the sample was too short to show
+            continue
+        if 2 * known[name].value_counts().iloc[0] > len(known):  # such as a count that is mostly 0
+            continue
         pairs = len(known.drop_duplicates())
         if distinct >= _ALIKE * pairs:
             return [

@@ -19,6 +19,7 @@ from ml2021.evaluation.scoring import (
     mean_scores,
     standard_errors,
 )
+from ml2021.evaluation.verdict import Judgement
 from ml2021.files import is_there
 from ml2021.formatting import echo
 from ml2021.runs.directory import RunDirectory, read_json, write_json
@@ -171,10 +172,25 @@ class FoldScores(Record):
         return means | self.baselines, errors | self.baseline_standard_errors
 
     def evaluation(self) -> Evaluation:
-        """Return the means over the folds; the scores by target are of all held-out rows."""
-        return self.pooled.model_copy(
-            update={"scores": self.scores, "baselines": self.baselines, "members": ()}
-        )
+        """Return the means over the folds; the scores by target are of all held-out rows.
+
+        The verdict, by all held-out rows too, shows the same means as the table of scores.
+        """
+        verdict = self.pooled.verdict
+        if verdict is not None:
+            judged = (self._with_means(each) for each in verdict.others)
+            decides = self._with_means(verdict.decides)
+            verdict = verdict.model_copy(update={"decides": decides, "others": tuple(judged)})
+        means = {"scores": self.scores, "baselines": self.baselines, "members": ()}
+        return self.pooled.model_copy(update={**means, "verdict": verdict})
+
+    def _with_means(self, judged: Judgement) -> Judgement:
+        """Return a judgement with the means over the folds as its scores, if both have one."""
+        network = self.scores.get(judged.metric)
+        best = self.baselines[judged.baseline].get(judged.metric)
+        if network is None or best is None:
+            return judged
+        return judged.model_copy(update={"network": network, "best": best})
 
 
 class PiecewiseFacts(Record):

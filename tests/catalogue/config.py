@@ -495,6 +495,13 @@ CASES = [
         "c.yaml:2:40: 'lowest' is no class of kind; the classes are high, low, middle",
     ),
     refused(
+        10,
+        "a negative weight of a class",
+        "data: {path: train.csv, target: kind, exclude: [id, y, p*]}\n"
+        "train: {class_weight: {low: -1}}\n",
+        "c.yaml:2:29: train.class_weight.low must be greater than 0, not -1",
+    ),
+    refused(
         12,
         "weights of classes for a number",
         f"{DATA}train: {{class_weight: balanced}}\n",

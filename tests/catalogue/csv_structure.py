@@ -172,6 +172,12 @@ CASES = [
         "t.csv:3: 2 fields, but the header has 3; add the missing fields",
     ),
     refused(
+        22,
+        "a remark between the rows",
+        b"w,x,y\n1,2,3\n# moved\n6,7,8\n",
+        "t.csv:3: this line is a comment, as it starts with '#'; set data.skip_rows: [3]",
+    ),
+    refused(
         23,
         "a long row",
         b"x,y\n1,2\n3,4,5\n6,7\n",
@@ -209,7 +215,8 @@ CASES = [
         27,
         "the line after quoted newlines",
         b'x,y\n1,"2"\n"3\n\n\n",4\n5\n',
-        "t.csv:7: 1 field, but the header has 2; add the missing fields",
+        "t.csv:7: 1 field, but the header has 2; add the missing fields, or set data.skip_rows: "
+        "[7] if it is no row",
     ),
     refused(
         24,
@@ -261,8 +268,8 @@ CASES = [
         24,
         "a row of units",
         b"x,y\ncm,kg\n1,2\n3,4\n5,6\n7,8\n8,9\n",
-        "t.csv:2: 'cm', 'kg' in a row of text above the numbers, as of units; set data.skip_rows: "
-        "[2]",
+        "t.csv:2: 'cm', 'kg' in a row of text above the numbers, such as names or units; "
+        "set data.skip_rows: [2]",
     ),
     refused(
         24,

@@ -214,6 +214,9 @@ CASES = [
         ),
         command="train --quiet --config c.yaml",
         code=3,
-        lines=(f"t.csv:150002: column 'x': 'bad' (1,234 cells) is not a number; {REMEDY}",),
+        lines=(
+            f"t.csv:150002: column 'x': 'bad' (1,234 cells) is not a number; {REMEDY}; "
+            "if these are labels, set data.types: {x: category}",
+        ),
     ),
 ]

@@ -74,3 +74,13 @@ def test_features_targets_and_lags_are_named_together(tmp_path: Path) -> None:
         assert "data.missing" in note
     data = load(path, "  target: y", "  missing: ['', -200]")
     assert not any("-200" in note for note in data.notes)
+
+
+def test_a_distance_beyond_counting_is_said_in_words(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    columns = {"a": rng.normal(size=200).round(2), "y": rng.normal(size=200).round(2)}
+    columns["a"][::20] = 9.96921e36
+    write_csv(tmp_path / "t.csv", {name: column.tolist() for name, column in columns.items()})
+    notes = load(tmp_path / "t.csv", "  target: y").notes
+    (note,) = (note for note in notes if note.startswith("a: "))
+    assert "9.96921e+36 occurs 10 times, far above the rest" in note

@@ -77,6 +77,7 @@ def test_dates_may_be_written_otherwise(tmp_path: Path, pattern: str) -> None:
         (["13/04/2021", "04/13/2021"], "day first and with the month first"),
         (["3/31/21", "4/30/21"], "years of two digits"),
         (["18.00.00", "19.00.00"], "times without a date"),
+        (["01:07:13", "00:00:59"], "write plain numbers, such as 4033, or dates"),
         (["2021-01-01"] * 30 + ["2021-02-30"], "'2021-02-30' is none"),
         (["2021-01-01", "01/02/2021"], "several forms"),
     ],

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ml2021.data.row_notes import notes_on_entities
 from tests.commands import refusal, run_well, write_rows
 
 CONFIG = """data: {path: visits.csv, target: ill, exclude: [patient]}
@@ -98,3 +99,13 @@ def test_a_column_that_divides_a_patient_is_refused(folder: Path) -> None:
     code, line = refusal(folder, *labels)
     assert code == 3
     assert "'P051'" in line
+
+
+def test_a_measurement_that_is_mostly_0_is_no_entity() -> None:
+    import pandas as pd
+
+    patients = pd.DataFrame({"p": [row // 4 for row in range(400)]})
+    patients["y"] = patients["p"] % 2
+    assert notes_on_entities(patients, ["p"], "y")
+    rare = pd.DataFrame({"p": [0] * 300 + [*range(1, 101)], "y": [0] * 300 + [1] * 100})
+    assert not notes_on_entities(rare, ["p"], "y")

@@ -267,3 +267,22 @@ def test_one_accented_word_is_latin_1(tmp_path: Path) -> None:
         read(tmp_path, "größe;y\n1;2\n3;4\n".encode("latin-1"), separator=";")
     with pytest.raises(DataError, match="probably GBK"):
         read(tmp_path, "名称,数量\n苹果,1\n香蕉,2\n".encode("gbk"))
+
+
+@pytest.mark.parametrize(
+    ("cells", "plain"),
+    [("{}.5k", "12500"), ("{}K", "12000"), ("$ {} bn", "12000000000"), ("{}.5 K", "12.5")],
+)
+def test_a_unit_that_multiplies_is_written_out(tmp_path: Path, cells: str, plain: str) -> None:
+    sizes = [cells.format(12 + i) for i in range(ROWS)]
+    write(tmp_path, {"x": X, "size": sizes, "y": Y})
+    assert f"such as {plain}\n" in train(tmp_path).stderr
+
+
+def test_a_label_among_few_numbers_is_refused_with_the_key_for_labels(tmp_path: Path) -> None:
+    rating = ["A" if i % 15 == 0 else 1 + i % 3 for i in range(ROWS)]
+    write(tmp_path, {"rating": rating, "x": X, "y": Y})
+    outcome = train(tmp_path)
+    assert outcome.code == 3
+    assert "data.types: {rating: category}" in outcome.stderr
+    assert train(tmp_path, "data.types={rating: category}").code == 0

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml2021.commands.forecast import _next_dates
+from ml2021.commands.forecast import _next_dates, _next_in_order
 from tests.commands import write_rows
 from tests.real_tables.test_groups import visits
 from tests.real_tables.test_panels import stores
@@ -90,11 +90,27 @@ def test_calendar_steps_are_even(tmp_path: Path, dates: list[str]) -> None:
         (["196110", "196111", "196112"], "196201"),
         (["2021-03-31", "2021-06-30", "2021-09-30"], "2021-12-31"),
         (["2021-12-31 22:00", "2021-12-31 23:00"], "2022-01-01 00:00"),
+        (["2021-12-31T22:00:00Z", "2021-12-31T23:00:00Z"], "2022-01-01T00:00:00Z"),
         (["30/31", "31/31"], ""),
+        (["30", "31"], ""),
     ],
 )
 def test_dates_go_on(last: list[str], following: str) -> None:
     assert _next_dates(last, 2)[0] == following
+
+
+@pytest.mark.parametrize(
+    ("last", "following"),
+    [
+        (["2007", "2008", "2009"], ["2010", "2011"]),
+        (["196110", "196111", "196112"], ["196201", "196202"]),
+        (["86400", "172800"], ["259200", "345600"]),
+        (["1", "2", "4"], ["", ""]),
+        (["0.5", "1.0"], ["", ""]),
+    ],
+)
+def test_integers_that_order_the_rows_go_on(last: list[str], following: list[str]) -> None:
+    assert _next_in_order(last, 2) == following
 
 
 def series(path: Path, *missing: int) -> Path:

@@ -234,3 +234,18 @@ def test_rows_of_one_patient_are_judged_together(tmp_path: Path) -> None:
         summary = json.loads((tmp_path / name / "summary.json").read_text())
         errors[name] = summary["cross_validation"]["pooled"]["verdict"]["decides"]["error"]
     assert errors["grouped"] > 2 * errors["alone"]
+
+
+def test_folds_have_one_number_for_one_thing(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    x = random.normal(size=60).round(3)
+    y = (2 * x + random.standard_cauchy(size=60)).round(3)  # whose folds differ most
+    write_rows(tmp_path / "t.csv", {"x": x.tolist(), "y": y.tolist()})
+    (tmp_path / "c.yaml").write_text(
+        "data: {path: t.csv, target: y, split: {method: kfold, folds: 3}}\n"
+        "model: linear\ntrain: {epochs: 3}\n"
+    )
+    said = run_well(tmp_path, "train", "--config", "c.yaml").stderr
+    table = next(line for line in said.splitlines() if line.startswith("network "))
+    rmse = table.split("±")[1].split()[-1]
+    assert f"60 held-out rows: RMSE {rmse} vs " in said

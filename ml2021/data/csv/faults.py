@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable, Mapping
 from itertools import islice
 
+import numpy as np
+
 from ml2021.data.csv.cells import CheckedColumn
 from ml2021.data.csv.scan import TableFormat
 from ml2021.data.csv.writings import NOT_FINITE, Writing, means_no_number, writing_of
@@ -16,6 +18,7 @@ _SHOWN_CELLS = 3
 _SHOWN_COLUMNS = 5
 _LISTED_WORDS = 8
 _MOST_LABELS = 50  # different numbers that may be labels beside a word
+_REPEATS = 5  # rows for each of them
 
 
 def reject_invalid(
@@ -45,7 +48,14 @@ def reject_invalid(
             what = _explain(cells[name], times, format, missing)
             if column.writing is not None and _is_marked(column):
                 what = f"{column.writing.describe()}; {remedy_for(column.writing, format)}"
-            elif _may_be_labels(column) and cells[name] and not means_no_number(cells[name]):
+            elif (
+                (
+                    _may_be_labels(column)
+                    or (count > 1 and not format.by_option and _has_few(column))
+                )
+                and cells[name]
+                and not (means_no_number(cells[name]) or NOT_FINITE.fullmatch(cells[name]))
+            ):
                 label = f"{{{echo(name)}: category}}"
                 what += f"; if these are labels, set data.types: {label}"
             lines.append(f"{where}: column '{echo(name)}': {what}")
@@ -59,6 +69,13 @@ def reject_invalid(
 def _may_be_labels(column: CheckedColumn) -> bool:
     """Whether words beside a few different numbers were not taken for labels."""
     return column.writing is not None and column.writing.distinct <= _MOST_LABELS
+
+
+def _has_few(column: CheckedColumn) -> bool:
+    """Whether a column of nearly all numbers has few different ones, each repeated, as labels."""
+    numbers = column.values[~np.isnan(column.values.astype(np.float64))]
+    distinct = len(np.unique(numbers))
+    return 0 < distinct <= _MOST_LABELS and len(numbers) >= _REPEATS * distinct
 
 
 def _is_marked(column: CheckedColumn) -> bool:
@@ -121,6 +138,6 @@ def _reject_units(
         return
     texts = listed([f"'{echo(cells[name])}'" for name in odd], 3)
     raise DataError(
-        f"{where}: {texts} in a row of text above the numbers, as of units; "
+        f"{where}: {texts} in a row of text above the numbers, such as names or units; "
         f"{format.skipping(int(line), int(line))}"
     )

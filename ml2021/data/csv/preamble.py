@@ -23,7 +23,7 @@ SkipRows = int | tuple[int, ...]
 """How many lines to skip before the header, or the numbers of the lines, from 1."""
 _LOOKED_AT = 20  # records
 _MOST_COMMENTS = 200  # lines
-_COMMENT = re.compile(rb'"?\s*(#|//|%|!|\*)')
+COMMENT = re.compile(rb'"?\s*(#|//|%|!|\*)')
 _SEPARATOR_LINE = re.compile(rb'\s*"?sep=(.)"?[,;\t\s]*', re.IGNORECASE)
 _NUMBER = re.compile(rb'\s*"?[-+]?(?:[0-9]+[.,]?[0-9]*|[.,][0-9]+)(?:[eE][-+]?[0-9]+)?"?\s*')
 _LINE_END = re.compile(rb"\r\n?|\n")
@@ -74,7 +74,7 @@ def explain_first_line(record: Record, data: bytes, format: "TableFormat") -> st
         remedy = format.skipping(record.line, record.line, **keys)
         return f"'sep={shown}' tells Excel the separator, it is no header; {remedy}"
     mark = format.separator.encode()
-    comment = _COMMENT.match(lines[0])
+    comment = COMMENT.match(lines[0])
     if comment is None:
         return None
     count = 1

@@ -17,6 +17,7 @@ from typing import Self
 
 from ml2021.data.csv.cells import CellRules
 from ml2021.data.csv.preamble import (
+    COMMENT,
     SkipRows,
     explain_first_line,
     explain_nameless,
@@ -224,7 +225,13 @@ class TextScan:
             following = some_records(self.split(data[record.stop :], record.line + 1))
             if what := explain_width(self._header, record, following, self._format):
                 return self._error(record.line, what)
+        skip = self._format.skipping(record.line, record.line)
+        if found == 1 and (mark := COMMENT.match(record.fields[0])):
+            what = f"this line is a comment, as it starts with '{mark[1].decode()}'; {skip}"
+            return self._error(record.line, what)
         remedy = "the file seems to be truncated" if last else "add the missing fields"
+        if found == 1 and not last:
+            remedy += f", or {skip} if it is no row"
         if found > self.width:
             remedy = "quote fields that contain the separator, or name every column"
         what = f"{plural(found, 'field')}, but the {self._first} has {self.width:,}; {remedy}"

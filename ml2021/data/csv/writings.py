@@ -70,6 +70,8 @@ _GROUPED = re.compile(
 )
 _INDIAN = re.compile(r"(?P<whole>[1-9][0-9]?(?:,[0-9]{2})+,[0-9]{3})(?:\.(?P<rest>[0-9]*))?")
 _UNIT_LETTERS = frozenset("mgshdtlkAVWKJNCFLMBT")
+_POWERS = {"k": 3, "Mio": 6, "Mn": 6, "mn": 6, "bn": 9, "Mrd": 9}
+"""Units that multiply by a power of ten, and so does an attached K; apart, it is kelvin."""
 _NO_UNITS = re.compile(  # ordinals, times of the day, months
     r"st|nd|rd|th|er|e|ère|ème|o|a|[ap]\.?m|jan\w*|feb\w*|mar|märz|march|apr\w*|may|mai|june?|juni|july?"
     r"|juli|aug\w*|sept?\w*|o[ck]t\w*|nov\w*|de[cz]\w*|x|of",
@@ -122,12 +124,10 @@ def decorated(text: str, decimal: str) -> Decorated | None:
     if len(signs) > 1 or (signs and cell["open"]):
         return None
     number = _body(cell["body"], decimal)
-    if number is None:
-        return None
     after = cell["after"] or ""
-    unit = _unit(after, is_attached=not cell["space"])
-    if unit is None:
+    if number is None or _unit(after, is_attached=not cell["space"]) is None:
         return None
+    multiplier = "k" if after == "K" and not cell["space"] else after
     if cell["open"]:
         oddities.append("parentheses for minus")
     if cell["compared"]:
@@ -149,7 +149,7 @@ def decorated(text: str, decimal: str) -> Decorated | None:
     is_negative = bool(cell["open"]) or (bool(signs) and signs[0] != "+")
     found = number._replace(
         oddities=(*oddities, *number.oddities),
-        plain=("-" if is_negative else "") + number.plain,
+        plain=("-" if is_negative else "") + _times_power(number.plain, multiplier, decimal),
         unit=after,
     )
     return found if found.oddities else None
@@ -191,6 +191,16 @@ def _unit(after: str, *, is_attached: bool) -> str | None:
         if len(word) == 1 and is_attached and word not in _UNIT_LETTERS:
             return None
     return after
+
+
+def _times_power(plain: str, unit: str, decimal: str) -> str:
+    """Return a plain number times the power of ten that its unit stands for, as 12600 for 12.6k."""
+    power = _POWERS.get(unit.rstrip("."))
+    if power is None or "e" in plain.lower():
+        return plain
+    whole, _, rest = plain.partition(decimal)
+    digits = (whole + rest[:power].ljust(power, "0")).lstrip("0") or "0"
+    return digits + (decimal + rest[power:] if rest[power:] else "")
 
 
 def _seconds(time: re.Match[str], decimal: str) -> str:
