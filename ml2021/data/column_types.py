@@ -224,9 +224,12 @@ def _infer_task(
     texts = [name for name in selection.targets if not is_number(frame[name])]
     if len(selection.targets) > 1:
         if texts:
+            remedy = "remove it from data.target"
+            if frame[texts[0]].nunique() == 2:
+                remedy = "write its values as 1 and 0, or train a run for each target"
             raise DataError(
                 f"column '{echo(texts[0])}' is text, but a structured output is made of numbers; "
-                "remove it from data.target"
+                f"{remedy}"
             )
         _note_labels(frame, selection.targets, notes)
         return "structured"

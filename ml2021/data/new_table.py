@@ -37,7 +37,7 @@ class NewTable:
     carried: the columns to copy to the output, as text as in the file, in file order; those asked
     for, and the one that tells several series apart. ignored: the columns that the model does not
     use. sha256: of the file's bytes. group: the column that tells several series apart.
-    unweighted: the column of weights, if it is needed and the file has none.
+    unweighted: the column of weights, if the file has none.
     """
 
     table: FittedTable
@@ -82,9 +82,9 @@ def read_new_table(
     if history is not None or purpose == "scored":
         storage = target.storage if isinstance(target, ClassTarget) else "number"
         kinds |= dict.fromkeys(preprocessing.target_columns, storage)
-    weight = preprocessing.weight if purpose == "scored" else None
+    weight = preprocessing.weight
     unweighted = weight if weight is not None and weight not in found else None
-    if weight in found:
+    if purpose == "scored" and weight in found:
         kinds[weight] = "number"
     needed = dict.fromkeys(kinds)
     order_by, group_by = (history.order_by, history.group_by) if history else (None, None)

@@ -181,3 +181,10 @@ def test_other_zeros_get_no_note(tmp_path: Path) -> None:
     days: list[Cell] = [f"2021-01-{row % 28 + 1:02}" for row in range(ROWS)]
     path = write_csv(tmp_path / "t.csv", columns(number=numbers, day=days))
     assert not any("leading zeros" in note for note in load(path, "  target: y").notes)
+
+
+def test_several_targets_of_two_words_are_told_what_to_do(tmp_path: Path) -> None:
+    words = {name: ["yes", "no"] * 20 for name in ("a", "b")}
+    path = write_csv(tmp_path / "t.csv", {"x": list(range(40)), **words})
+    with pytest.raises(DataError, match=r"'a' is text.* 1 and 0, or train a run for each target"):
+        load(path, "  target: [a, b]")
