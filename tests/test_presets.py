@@ -76,9 +76,11 @@ def test_other_models_and_series_stay_single_networks(lines: tuple[str, ...]) ->
 def test_sums_of_sigmoids_have_a_rate_of_their_own(preset: str) -> None:
     config = config_of(f"preset: {preset}", "model: sigmoid_sum")
     filled = fill_preset(config, 500)
-    assert filled.optimizer.lr == 0.005
+    assert (filled.optimizer.lr, filled.optimizer.weight_decay) == (0.005, 0)
     assert unspread(filled).train == config.train
-    set_ = config_of(f"preset: {preset}", "model: sigmoid_sum", "optimizer: {lr: 0.1}")
+    set_ = config_of(
+        f"preset: {preset}", "model: sigmoid_sum", "optimizer: {lr: 0.1, weight_decay: 0.1}"
+    )
     assert unspread(fill_preset(set_, 500)) == set_
     sgd = config_of("model: sigmoid_sum", "optimizer: sgd")
     assert unspread(fill_preset(sgd, 500)) == sgd

@@ -20,15 +20,15 @@ def fill_preset(config: schema.Config, rows: int) -> schema.Config:
 
     rows: the number of training rows. Only stacks of ReLUs without lags are filled: linear models,
     sums of sigmoids and series have one network on standardised columns unless a key says so. With
-    any preset sums of sigmoids have a learning rate of their own: a sigmoid far from its middle
-    hardly moves.
+    any preset sums of sigmoids have a learning rate of their own, as a sigmoid far from its middle
+    hardly moves, and no weight decay, which would flatten them.
     """
     is_set = "members" in config.train.model_fields_set
     if config.train.spread is None:
         train = config.train.model_copy(update={"spread": is_set and config.train.members > 1})
         config = config.model_copy(update={"train": train})
     if isinstance(config.model, schema.SigmoidSum):
-        return _filled(config, {"optimizer": {"lr": 0.005}})
+        return _filled(config, {"optimizer": {"lr": 0.005, "weight_decay": 0.0}})
     if not isinstance(config.model, schema.ReluStack) or config.data.lags:
         return config
     train = config.train
