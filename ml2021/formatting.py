@@ -65,6 +65,7 @@ _HEADINGS = {
     "rmse": "RMSE",
     "r2": "R2",
     "balanced_accuracy": "balanced",
+    "f1": "F1",
     "macro_f1": "macro F1",
     "log_loss": "log loss",
     "auroc": "AUROC",

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from ml2021.config.loading import load_config
 from ml2021.data.preprocessing.records import (
     CategoryFeature,
     ClassTarget,
@@ -112,6 +113,21 @@ def test_a_curve_that_was_built_is_trained_on(folder: Path, relu: list[str]) -> 
     assert code == 4
     assert line.startswith("built: ")
     assert line.endswith("--init-from built")
+
+
+@pytest.mark.parametrize(("source", "members"), [("number", 1), ("members", 2)])
+def test_what_a_preset_would_set_is_as_in_the_source(
+    folder: Path, source: str, members: int
+) -> None:
+    text = (folder / f"{source}.yaml").read_text()
+    (folder / "free.yaml").write_text(
+        text.replace("preset: fast", "preset: default").replace(", members: 2", "")
+    )
+    run = begun(folder, "free", source)
+    config = load_config(run / "config.resolved.yaml").config
+    own = load_config(folder / source / "config.resolved.yaml").config
+    assert (config.train.members, config.data.numbers) == (members, own.data.numbers)
+    assert config.train.spread == own.train.spread
 
 
 def test_the_source_is_recorded_by_its_digest(folder: Path) -> None:

@@ -8,6 +8,8 @@ import pytest
 from ml2021.config import schema
 from ml2021.config.loading import load_config, load_config_text
 from ml2021.data.presets import fill_preset
+from ml2021.runs.directory import RunDirectory
+from ml2021.runs.summary import read_summary
 from tests.commands import read_rows, run_well, write_rows
 
 ROWS = [20, 300, 1_000, 3_000, 10_000, 15_000, 25_000, 39_999]
@@ -112,3 +114,26 @@ def test_only_members_that_a_config_sets_add_a_column(
     assert resolved.train.members == (2 if lines else 5)
     run_well(tmp_path, "predict", "t.csv", "--run", "r", "--output", "p.csv")
     assert list(read_rows(tmp_path / "p.csv")[0]) == columns
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "hard_sigmoid"])
+def test_sums_of_sigmoids_come_as_near_as_a_layer_of_relus(tmp_path: Path, activation: str) -> None:
+    random = np.random.default_rng(0)
+    x = random.normal(size=(500, 4))
+    y = np.sin(2 * x[:, 0]) + x[:, 1] * x[:, 2] + random.normal(size=500) / 10
+    write_rows(
+        tmp_path / "t.csv", {**{f"x{i}": x[:, i].tolist() for i in range(4)}, "y": y.tolist()}
+    )
+    models = {
+        "relus": "{type: relu_stack, widths: [100]}",
+        "sigmoids": f"{{type: sigmoid_sum, activation: {activation}}}",
+    }
+    errors = {}
+    for name, model in models.items():
+        text = f"preset: fast\ndata: {{path: t.csv, target: y}}\nmodel: {model}\n"
+        (tmp_path / "c.yaml").write_text(text)
+        run_well(tmp_path, "train", "--quiet", "--config", "c.yaml", "--run-dir", name)
+        errors[name] = read_summary(RunDirectory(tmp_path / name)).scores["test"].scores["rmse"]
+    assert errors["sigmoids"] is not None
+    assert errors["relus"] is not None
+    assert errors["sigmoids"] <= 1.15 * errors["relus"]

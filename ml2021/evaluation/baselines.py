@@ -46,11 +46,11 @@ class LeastSquares:
 
     def predict(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return (N, T) float64 for (N, F + 1) float32 features whose last column is 1."""
-        _check_features(features)
+        check_features(features)
         assert features.shape[1] == len(self.coefficients), features.shape
         weights, constant = self.coefficients[:-1], self.coefficients[-1]
         prediction = np.empty((len(features), len(constant)))
-        for chunk in _chunks(*features.shape):
+        for chunk in chunks(*features.shape):
             prediction[chunk] = features[chunk, :-1].astype(np.float64) @ weights + constant
         return prediction
 
@@ -80,7 +80,7 @@ def fit_least_squares(
     With weights (N,) the means are weighted, and each row of X and Y is multiplied by the root of
     its weight.
     """
-    _check_features(features)
+    check_features(features)
     assert targets.shape == (len(features), targets.shape[-1]), (features.shape, targets.shape)
     assert targets.dtype == np.float64, targets.dtype
     assert len(targets) > 0, "no training rows"
@@ -110,13 +110,13 @@ def fit_least_squares(
             solution += deviations.T @ (inverse @ (centred - deviations @ solution))
     else:
         gram = np.zeros((columns, columns))
-        for chunk in _chunks(rows, columns):
+        for chunk in chunks(rows, columns):
             deviations = deviations_of(chunk)
             gram += deviations.T @ deviations
         inverse = _pseudoinverse(gram)
         for _ in range(2):
             moment = np.zeros_like(solution)
-            for chunk in _chunks(rows, columns):
+            for chunk in chunks(rows, columns):
                 deviations = deviations_of(chunk)
                 moment += deviations.T @ (centred[chunk] - deviations @ solution)
             solution += inverse @ moment
@@ -129,7 +129,7 @@ def _weighted_means(
     """Return the means (F,) of inputs (N, F), exact for constant columns."""
     first = inputs[0].astype(np.float64)
     sums = np.zeros(inputs.shape[1])
-    for chunk in _chunks(*inputs.shape):
+    for chunk in chunks(*inputs.shape):
         sums += weights[chunk] @ (inputs[chunk] - first)
     return np.asarray(first + sums / weights.sum())
 
@@ -139,13 +139,14 @@ def _pseudoinverse(gram: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.linalg.pinv(gram, rcond=cutoff, hermitian=True), np.float64)
 
 
-def _check_features(features: NDArray[np.float32]) -> None:
+def check_features(features: NDArray[np.float32]) -> None:
+    """Assert that features are (N, F + 1) float32 with a last column of ones."""
     assert features.ndim == 2, features.shape
     assert features.dtype == np.float32, features.dtype
     assert (features[:, -1] == 1.0).all(), "the last column is not 1"
 
 
-def _chunks(rows: int, columns: int) -> Iterator[slice]:
+def chunks(rows: int, columns: int) -> Iterator[slice]:
     """Yield slices of rows, about `CHUNK_VALUES` values in each."""
     step = max(1, CHUNK_VALUES // max(1, columns))
     for start in range(0, rows, step):

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ml2021.evaluation.baselines import _check_features, _chunks
+from ml2021.evaluation.baselines import check_features, chunks
 
 PRECISION = 1e-5
 """The fit has converged when no entry of the gradient, per row, is larger."""
@@ -80,10 +80,10 @@ def class_probabilities(
     coefficients: NDArray[np.float64], features: NDArray[np.float32]
 ) -> NDArray[np.float64]:
     """Return (N, C) float64 for (N, F + 1) float32 features whose last column is 1."""
-    _check_features(features)
+    check_features(features)
     assert features.shape[1] == len(coefficients), features.shape
     found = np.empty((len(features), coefficients.shape[1]))
-    for rows in _chunks(len(features), max(coefficients.shape)):
+    for rows in chunks(len(features), max(coefficients.shape)):
         found[rows] = features[rows].astype(np.float64) @ coefficients
         _softmax(found[rows])
     return found
@@ -111,7 +111,7 @@ def fit_logistic_regression(
     weights: (N,) float64, not all 0. Beside the features, memory holds some twenty arrays as large
     as the coefficients, a chunk of rows as float64, and of at most 1,023 inputs (F + 1)² float64.
     """
-    _check_features(features)
+    check_features(features)
     assert truth.shape == (len(features),), (features.shape, truth.shape)
     assert ((truth >= 0) & (truth < classes)).all(), f"not in range({classes})"
     rows, columns = features.shape
@@ -122,7 +122,7 @@ def fit_logistic_regression(
         """Return the objective per row, and its gradient (F + 1, C)."""
         value, gradient = 0.5 * float(np.square(at[:-1]).sum()), at.copy()
         gradient[-1] = 0.0
-        for chunk in _chunks(rows, max(columns, classes)):
+        for chunk in chunks(rows, max(columns, classes)):
             inputs, own = features[chunk].astype(np.float64), truth[chunk]
             scores = inputs @ at
             places = np.arange(len(own)), own
@@ -174,7 +174,7 @@ def _inverse_bound(
     rows, columns = features.shape
     bound = np.zeros((columns, columns) if is_full else columns)
     total = 0.0
-    for chunk in _chunks(rows, columns):
+    for chunk in chunks(rows, columns):
         inputs = features[chunk].astype(np.float64)
         own = np.ones(len(inputs)) if weights is None else weights[chunk]
         weighted = inputs * own[:, None]

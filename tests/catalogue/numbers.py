@@ -14,6 +14,11 @@ from tests.commands import Outcome, read_rows, table, write_rows
 REMEDY = "try a smaller optimizer.lr, or train.clip_norm"
 NUMBER = "train --quiet --config number.yaml --run-dir run"
 SERIES = "train --quiet --config series.yaml --set data.path=panel.csv --set data.group_by=s"
+PANEL = put(
+    "panel.csv",
+    "date,views,s\n"
+    + "".join(f"2021-01-{day:02d},{day + 5 * s},{s}\n" for s in range(9) for day in (1, 2, 3)),
+)
 CLASSES = "train --quiet --config classes.yaml --run-dir run"
 
 
@@ -232,13 +237,7 @@ CASES = [
         "data.order_by: 2 values cannot be divided into train, validation, test; set the fraction "
         "of one to 0.0",
         f"{SERIES} --set data.order_by=date --set data.lags=1",
-        put(
-            "panel.csv",
-            "date,views,s\n"
-            + "".join(
-                f"2021-01-{day:02d},{day + 5 * s},{s}\n" for s in range(9) for day in (1, 2, 3)
-            ),
-        ),
+        PANEL,
     ),
     refused(
         93,
@@ -246,13 +245,7 @@ CASES = [
         "data.split.validation: 0.1 of the 2 rows of the longest series is less than one row; "
         "raise it, or set it to 0.0",
         f"{SERIES} --set data.lags=1 --set data.split.test=0.3",
-        put(
-            "panel.csv",
-            "date,views,s\n"
-            + "".join(
-                f"2021-01-{day:02d},{day + 5 * s},{s}\n" for s in range(9) for day in (1, 2, 3)
-            ),
-        ),
+        PANEL,
     ),
     refused(
         93,

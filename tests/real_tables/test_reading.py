@@ -4,6 +4,7 @@ import gzip
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,10 +37,10 @@ def train(folder: Path, *settings: str) -> Outcome:
     return run(folder, "train", "--config", "c.yaml", "--run-dir", "run", *options)
 
 
-def read(folder: Path, data: bytes, **keys: object) -> Table:
+def read(folder: Path, data: bytes, **keys: Any) -> Table:
     path = folder / "t.csv"
     path.write_bytes(data)
-    return read_table(path, TableFormat(**keys))  # type: ignore[arg-type]
+    return read_table(path, TableFormat(**keys))
 
 
 @pytest.mark.parametrize("share", [0.05, 0.6, 0.95])

@@ -1,7 +1,7 @@
 """Weights of rows and classes: a row of weight 2 is two rows, one of weight 0 none."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -195,13 +195,13 @@ def test_weighted_scores_and_baselines_are_those_of_repeated_rows(targets: int) 
     classes = random.integers(0, targets + 1, 60)
     chances = random.dirichlet(np.ones(targets + 1), 60).round(2) + 0.01
     names = [str(index) for index in range(targets + 1)]
-    pairs = [
+    pairs: list[tuple[Callable[..., object], tuple[NDArray[np.generic], ...]]] = [
         (metrics.regression_scores, (truth, guess)),
         (metrics.classification_scores, (classes, chances)),
     ]
     for function, arrays in pairs:
         repeats = [each[again] for each in arrays]
-        assert_close(function(*arrays, weights), function(*repeats))  # type: ignore[operator]
+        assert_close(function(*arrays, weights), function(*repeats))
     per_class = metrics.classification_scores_per_class
     assert_close(
         per_class(classes, chances, names, weights),
