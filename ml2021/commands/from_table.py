@@ -72,9 +72,14 @@ def _sets_target(override: str) -> bool:
     return override.partition("=")[0].strip() in ("data", "data.target")
 
 
+def name_of(csv: Path) -> str:
+    """Return what a run or a config of a table is called: its name without any suffix."""
+    return csv.name.partition(".")[0] or "table"
+
+
 def how_to_go_on(csv: Path, config: Path) -> str:
     """Say how to change the config that a run of a table was trained with, which is `config`."""
-    own = Path(csv.name.partition(".")[0] or "config").with_suffix(".yaml")
+    own = f"{name_of(csv)}.yaml"
     return (
         f"to change more than --set does: copy {config} to {own}, edit it, and run "
         f"ml2021 train --config {own}"
