@@ -1,0 +1,1 @@
+"""Attacks: files, tables and directories that were meant to break the program."""
