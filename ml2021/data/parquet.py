@@ -115,9 +115,8 @@ class ParquetSource:
         raise AssertionError("a column is unreadable, but none of its cells")
 
     def _unreadable(self, name: str, what: str) -> DataError:
-        return file_error(
-            self._path, f"column '{echo(name)}' holds {what}; convert it, or leave it out"
-        )
+        what = f"column '{echo(name)}' holds {what}; convert it, or leave it out"
+        return file_error(self._path, what)
 
 
 def _decoded(column: Any) -> Any:

@@ -44,7 +44,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         file.write("id;a;y\n" + "".join(f"i;{row % 7},5;{row}\n" for row in range(30)))
     groups: list[object] = ["NA"] * 15 + ["x"] * 15
     times: list[object] = [*range(15), *range(15)]
-    write_rows(folder / "series.csv", {"g": groups, "t": times, "y": [t % 4 for t in range(30)]})
+    values: list[object] = [row % 4 for row in range(30)]
+    write_rows(folder / "series.csv", {"g": groups, "t": times, "y": values})
     return commands.train_runs(folder, {"plain": PLAIN, "marked": MARKED, "series": SERIES})
 
 
@@ -99,9 +100,9 @@ def test_ids_that_are_named_twice_come_out_once(runs: Path, tmp_path: Path) -> N
     text = run_well(runs, "predict", "train.csv", "--run", "plain", "--output", "-", *ids).stdout
     assert text.splitlines()[0] == "id,a,y"
     write_rows(tmp_path / "new.csv", {"é": ["k"], "a": [1], "b": [2]})
-    ids = ("--id", "é", "--id", "e\u0301")  # one name in two forms of Unicode
+    twice = ("--id", "é", "--id", "e\u0301")  # one name in two forms of Unicode
     given = ("predict", "new.csv", "--run", runs / "plain", "--output", "-")
-    assert run_well(tmp_path, *given, *ids).stdout.splitlines()[0] == "é,y"
+    assert run_well(tmp_path, *given, *twice).stdout.splitlines()[0] == "é,y"
 
 
 BINARY = ["binary", "large_binary", "binary_view", "binary(2)", "list", "dictionary", "extension"]
