@@ -42,7 +42,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_rows(folder / "train.csv", commands.table(30))
     with (folder / "marked.csv").open("w") as file:
         file.write("id;a;y\n" + "".join(f"i;{row % 7},5;{row}\n" for row in range(30)))
-    groups: list[object] = ["NA"] * 15 + ["x"] * 15
+    groups: list[object] = [*["NA"] * 15, *["x"] * 15]
     times: list[object] = [*range(15), *range(15)]
     values: list[object] = [row % 4 for row in range(30)]
     write_rows(folder / "series.csv", {"g": groups, "t": times, "y": values})
