@@ -1,1 +1,1 @@
-"""Attacks: files, tables and directories that were meant to break the program."""
+"""What broke under attack from outside, each kind of it in a file."""
