@@ -131,15 +131,16 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
             clusters = group_codes(frame[config.data.group_by])
     folds = None
     if fold_splits:
-        # With a frame of its own, since `take_samples` removes columns from the other one.
-        own = FittedTable(frame.copy(deep=False), file_order, preprocessing, clusters)
+        own = FittedTable(frame, file_order, preprocessing, clusters)
         folds = Folds(own, types.features, fold_splits)
     order = _order_column(config.data)
     test_path = config.data.test_path
-    table = FittedTable(frame, file_order, preprocessing, clusters)
+    table, features = FittedTable(frame, file_order, preprocessing, clusters).apart(order)
+    del frame  # so that what `take_samples` has encoded is released
     notes += table.notes_on_filled(np.concatenate([*split.rows.values()]))
+    own_test = split.test if test_path is None else split.test[:0]
     train, validation, test = table.take_samples(
-        [split.train, split.validation, split.test if test_path is None else split.test[:0]], order
+        features, [split.train, split.validation, own_test], order
     )
     test_sha256 = None
     if test_path is not None:
