@@ -1,13 +1,10 @@
 """Options and arguments that several commands share, and the completion of their values."""
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from typer import Argument, BadParameter, Option
-
-CONFIG_SUFFIXES = (".yaml", ".yml", ".json")
 
 
 def complete_run(incomplete: str) -> list[str]:
@@ -62,14 +59,9 @@ def one_run(run: Path | None, named: Path | None) -> Path | None:
     return run if run is not None else named
 
 
-def is_config(path: Path) -> bool:
-    """Whether a file is a config rather than a table, by its name."""
-    return path.suffix.lower() in CONFIG_SUFFIXES
-
-
-def only_one(*sources: Path | None, of: Sequence[str]) -> Path:
+def only_one(*sources: Path | None, of: str) -> Path:
     """Return the one source that was given; `of` says which there are."""
     given = [source for source in sources if source is not None]
     if len(given) != 1:
-        raise BadParameter(f"give one of {', '.join(of)}")
+        raise BadParameter(f"name {'only ' if given else ''}one source: {of}")
     return given[0]

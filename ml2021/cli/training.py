@@ -25,28 +25,41 @@ Config = Annotated[Path | None, InputOption(help="The same, as an option.")]
 
 
 @command(
+    "train houses.csv --target price",
     "train houses.yaml",
     "train houses.yaml --set optimizer.lr=0.01 --set train.epochs=100",
     "train --resume houses-1",
 )
 def train(
-    source: Source = None,
-    config: Config = None,
-    resume: Annotated[
-        Path | None, RunOption("--resume", help="Run to resume, instead of a config.")
+    source: Annotated[
+        Path | None,
+        InputArgument(
+            metavar="[CSV|CONFIG]", help="Table, or config file (YAML).", show_default=False
+        ),
     ] = None,
+    target: Annotated[
+        list[str] | None,
+        Option(
+            "--target",
+            metavar="COLUMN",
+            help="Column of the CSV to predict (default: the last); repeat for several.",
+        ),
+    ] = None,
+    config: Config = None,
+    resume: Annotated[Path | None, RunOption("--resume", help="Run to resume.")] = None,
     init_from: Annotated[
         Path | None, RunOption("--init-from", help="Start from the best parameters of this run.")
     ] = None,
     set_: Overrides = None,
     run_dir: Annotated[
-        Path | None, Option(help="Directory for the run (default: runs/<config name>-<n>).")
+        Path | None, Option(help="Directory for the run (default: runs/<name>-<n>).")
     ] = None,
     with_report: WithReport = True,
     quiet: Quiet = False,
 ) -> None:
     """Train a network on a table, score it and save the run."""
-    chosen = only_one(source, config, resume, of=("a config", "--resume RUN"))
+    what = "a CSV such as houses.csv --target price, a config, or --resume RUN"
+    chosen = only_one(source, config, resume, of=what)
     if resume is not None and run_dir is not None:
         raise BadParameter("--run-dir needs a config; a resumed run stays in its directory")
     if resume is not None and init_from is not None:
@@ -54,9 +67,17 @@ def train(
     console = Console(quiet=quiet)
     if resume is None:
         from ml2021.commands import train as train_command
+        from ml2021.commands.from_table import is_config
 
         path = train_command.train(
-            chosen, set_ or [], run_dir, init_from, console, with_report=with_report
+            chosen,
+            set_ or [],
+            run_dir,
+            init_from,
+            console,
+            with_report=with_report,
+            is_table=source is not None and not is_config(source),
+            target=target,
         )
     else:
         from ml2021.commands import resume as resume_command
@@ -90,7 +111,7 @@ def sweep(
     """
     from ml2021.commands import sweep as sweep_command
 
-    chosen = only_one(source, config, resume, of=("a config", "--resume DIR"))
+    chosen = only_one(source, config, resume, of="a config, or --resume DIR")
     if resume is not None and (run_dir is not None or set_):
         raise BadParameter("--run-dir and --set need a config")
     console = Console(quiet=quiet)

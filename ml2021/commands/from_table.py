@@ -14,8 +14,9 @@ from ml2021.config.overrides import apply_override
 from ml2021.config.yaml_reader import KeyPath, Node, Place
 from ml2021.config.yaml_scalars import dump_document
 from ml2021.formatting import echo, printable
+from ml2021.runs.directory import RunDirectory
 
-CONFIG_SUFFIXES = (".yaml", ".yml")
+CONFIG_SUFFIXES = (".yaml", ".yml", ".json")
 
 
 def is_config(path: Path) -> bool:
@@ -77,13 +78,13 @@ def name_of(csv: Path) -> str:
     return csv.name.partition(".")[0] or "table"
 
 
-def how_to_go_on(csv: Path, config: Path) -> str:
-    """Say how to change the config that a run of a table was trained with, which is `config`."""
-    own = f"{name_of(csv)}.yaml"
-    return (
-        f"to change more than --set does: copy {config} to {own}, edit it, and run "
-        f"ml2021 train --config {own}"
+def how_to_go_on(run: RunDirectory) -> str:
+    """Say how to change the config that a run of a table was trained with."""
+    own = f"{run.path.name}.yaml"
+    copy, again = (
+        shlex.join(words) for words in (["cp", str(run.config), own], ["ml2021", "train", own])
     )
+    return f"to change the config, edit a copy of it: {copy}; {again}"
 
 
 def _node(source: str) -> Node:

@@ -22,7 +22,7 @@ from ml2021.evaluation import intervals as conformal
 from ml2021.evaluation.thresholds import POSITIVE
 from ml2021.files import is_there, replace_file
 from ml2021.formatting import echo
-from ml2021.runs.directory import RunDirectory, chosen_run, open_run, read_json
+from ml2021.runs.directory import RunDirectory, chosen_run, open_run, read_json, refuse_run
 
 if TYPE_CHECKING:
     from ml2021.runs.model import TrainedModel
@@ -61,6 +61,8 @@ def predict(
         raise ConfigError(f"--interval {interval:g}: must be between 0 and 1, such as 0.9")
     if threshold is not None and not 0 < threshold < 1:
         raise ConfigError(f"--threshold {threshold:g}: must be between 0 and 1, such as 0.3")
+    for source in sources:
+        refuse_run(source)
     run = open_run(run_path)
     outputs = _output_paths(sources, output)
     _protect_inputs(run, outputs)
