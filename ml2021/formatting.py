@@ -12,11 +12,13 @@ CHOICE_LIMIT = 5_000
 comparing a word with 100,000 others takes a minute."""
 
 
-def closest(wrong: str, choices: Iterable[str], synonyms: Mapping[str, str] = {}) -> str | None:
+def closest(
+    wrong: str, choices: Iterable[str], synonyms: Mapping[str, str] = {}, *, cutoff: float = 0.6
+) -> str | None:
     """Return the choice that `wrong` probably means, or None.
 
     Ignores case, spaces and punctuation. `synonyms` maps other words to choices; those that are
-    not in `choices` are ignored.
+    not in `choices` are ignored. cutoff: how alike a typo must be, from 0 to 1 (the same).
     """
     if len(wrong) > WORD_LIMIT:
         return None
@@ -29,7 +31,9 @@ def closest(wrong: str, choices: Iterable[str], synonyms: Mapping[str, str] = {}
     for synonym, choice in synonyms.items():
         if _fold(synonym) == word and known.get(_fold(choice)) == choice:
             return choice
-    near = difflib.get_close_matches(word, known, n=1) if len(known) <= CHOICE_LIMIT else []
+    if len(known) > CHOICE_LIMIT or cutoff >= 1:
+        return None
+    near = difflib.get_close_matches(word, known, n=1, cutoff=cutoff)
     return known[near[0]] if near else None
 
 
