@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from ml2021.errors import ResourceError
+from ml2021.formatting import closest, printable
 
 _TEMPORARY = re.compile(r"\..+\.\d+")
 
@@ -61,6 +62,17 @@ def is_there(path: Path) -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def missing_file(path: Path) -> str:
+    """Say that a file does not exist, and which one may be meant."""
+    if re.match(r"[a-z][a-z0-9+]+:/", str(path)):
+        return "a web address; download the file first and give its path"
+    with contextlib.suppress(OSError):
+        near = closest(path.name, (entry.name for entry in path.parent.iterdir()), cutoff=0.75)
+        if near is not None:
+            return f"no such file; did you mean '{printable(str(path.with_name(near)))}'?"
+    return "no such file; check the path"
 
 
 def cores() -> int:

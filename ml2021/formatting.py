@@ -164,6 +164,22 @@ def listed(names: Iterable[object], limit: int = 6) -> str:
     return shown if len(texts) <= limit else f"{shown} and {len(texts) - limit:,} more"
 
 
+def duration(seconds: float) -> str:
+    """Return a time as people say it: 3 ms, 0.4 s, 12 s, 5 min, 2.5 h."""
+    if seconds < 0.1:
+        return f"{max(seconds * 1000, 0.1):.{int(seconds < 0.001)}f} ms"
+    if seconds < 90:
+        return f"{seconds:.{int(seconds < 9.5)}f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:,.1f} h"
+
+
+def memory_size(size: int) -> str:
+    """Return a number of bytes as people say it: 12 MB, 3.4 GB."""
+    if size < 10**9:
+        return f"{max(1, round(size / 10**6)):,} MB"
+    return f"{size / 10**9:,.1f} GB"
+
+
 def plural(count: int, noun: str, nouns: str = "") -> str:
     """Return "1 row" or "1,200 rows"; `nouns` is the plural if it is not the noun with an s."""
     return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"

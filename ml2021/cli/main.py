@@ -6,7 +6,7 @@ import traceback
 
 from typer import BadParameter
 
-from ml2021.cli import results, training  # noqa: F401 (they add their commands)
+from ml2021.cli import results, starting, training  # noqa: F401 (they add their commands)
 from ml2021.cli.app import app
 from ml2021.cli.hints import usage_line
 from ml2021.console import write_message, write_result

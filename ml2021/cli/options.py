@@ -59,6 +59,11 @@ def one_run(run: Path | None, named: Path | None) -> Path | None:
     return run if run is not None else named
 
 
+def is_config(path: Path) -> bool:
+    """Whether a file is a config rather than a table, by its name."""
+    return path.suffix.lower() in (".yaml", ".yml", ".json")
+
+
 def only_one(*sources: Path | None, of: str) -> Path:
     """Return the one source that was given; `of` says which there are."""
     given = [source for source in sources if source is not None]

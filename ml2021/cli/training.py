@@ -14,6 +14,7 @@ from ml2021.cli.options import (
     Quiet,
     RunOption,
     WithReport,
+    is_config,
     only_one,
 )
 from ml2021.console import Console, write_result
@@ -60,6 +61,9 @@ def train(
     """Train a network on a table, score it and save the run."""
     what = "a CSV such as houses.csv --target price, a config, or --resume RUN"
     chosen = only_one(source, config, resume, of=what)
+    is_table = source is not None and not is_config(source)
+    if target and not is_table:
+        raise BadParameter("--target needs a CSV; with a config, use --set data.target=COLUMN")
     if resume is not None and run_dir is not None:
         raise BadParameter("--run-dir needs a config; a resumed run stays in its directory")
     if resume is not None and init_from is not None:
@@ -67,7 +71,6 @@ def train(
     console = Console(quiet=quiet)
     if resume is None:
         from ml2021.commands import train as train_command
-        from ml2021.commands.from_table import is_config
 
         path = train_command.train(
             chosen,
@@ -76,7 +79,7 @@ def train(
             init_from,
             console,
             with_report=with_report,
-            is_table=source is not None and not is_config(source),
+            is_table=is_table,
             target=target,
         )
     else:

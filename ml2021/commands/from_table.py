@@ -16,13 +16,6 @@ from ml2021.config.yaml_scalars import dump_document
 from ml2021.formatting import echo, printable
 from ml2021.runs.directory import RunDirectory
 
-CONFIG_SUFFIXES = (".yaml", ".yml", ".json")
-
-
-def is_config(path: Path) -> bool:
-    """Whether a path given without an option is a config by its name, and not a table."""
-    return path.suffix.lower() in CONFIG_SUFFIXES
-
 
 def load_table_config(
     csv: Path, target: Sequence[str] | None, overrides: Sequence[str]
@@ -81,10 +74,8 @@ def name_of(csv: Path) -> str:
 def how_to_go_on(run: RunDirectory) -> str:
     """Say how to change the config that a run of a table was trained with."""
     own = f"{run.path.name}.yaml"
-    copy, again = (
-        shlex.join(words) for words in (["cp", str(run.config), own], ["ml2021", "train", own])
-    )
-    return f"to change the config, edit a copy of it: {copy}; {again}"
+    copy = shlex.join(["cp", str(run.config), own])
+    return f"to change the config: {copy}, edit it, and ml2021 train {shlex.quote(own)}"
 
 
 def _node(source: str) -> Node:

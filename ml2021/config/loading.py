@@ -19,6 +19,7 @@ from ml2021.config.schema import FORMAT_KEYS, Config, Data
 from ml2021.config.yaml_reader import KeyPath, Node, Place, Problem, line_and_column, parse_document
 from ml2021.config.yaml_scalars import dump_document
 from ml2021.errors import ConfigError, ResourceError, is_of_machine
+from ml2021.files import missing_file
 from ml2021.formatting import echo, listed, plural, printable
 
 SIZE_LIMIT = 1 << 20
@@ -157,7 +158,7 @@ def read_text(path: Path) -> str:
         with path.open("rb") as file:
             content = file.read(SIZE_LIMIT + 1)
     except FileNotFoundError:
-        raise ConfigError(f"{place}: no such file; check the path and the folder") from None
+        raise ConfigError(f"{place}: {missing_file(path)}") from None
     except ValueError:
         raise ConfigError(f"{place}: not a valid path; remove the NUL character") from None
     except OSError as error:
