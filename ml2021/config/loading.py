@@ -158,7 +158,7 @@ def read_text(path: Path) -> str:
         with path.open("rb") as file:
             content = file.read(SIZE_LIMIT + 1)
     except FileNotFoundError:
-        raise ConfigError(f"{place}: {missing_file(path)}") from None
+        raise ConfigError(missing_file(path)) from None
     except ValueError:
         raise ConfigError(f"{place}: not a valid path; remove the NUL character") from None
     except OSError as error:

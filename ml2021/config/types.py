@@ -74,8 +74,7 @@ def _composed(value: str) -> str:
 
 def _known_device(value: str) -> str:
     if not re.fullmatch("auto|cpu|cuda(:[0-9]{1,4})?", value):
-        hint = " (a GPU is cuda)" if value.lower() in ("gpu", "nvidia") else ""
-        raise wrong_value(f"must be auto, cpu, cuda{hint} or cuda:N, where N is a device number")
+        raise wrong_value("must be auto, cpu, cuda or cuda:N, where N is a device number")
     return value
 
 

@@ -68,7 +68,7 @@ class HashedFile:
         try:
             descriptor = os.open(path, flags)
         except FileNotFoundError:
-            raise file_error(path.absolute(), missing_file(path)) from None
+            raise DataError(missing_file(path)) from None
         except OSError as error:
             raise _os_error(path, "opened", error) from None
         except ValueError as error:
