@@ -40,10 +40,14 @@ def _write(stream: TextIO | None, text: str) -> None:
 
 
 class Console:
-    """Prints messages to stderr, unless `quiet`. Errors are raised, not printed here."""
+    """Prints messages to stderr, unless `quiet`. Errors are raised, not printed here.
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    verbose: whether the commands say more than most people want to know.
+    """
+
+    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
         self.quiet = quiet
+        self.verbose = verbose
 
     def say(self, *lines: str) -> None:
         """Print messages, a line each."""

@@ -60,7 +60,11 @@ def printable(text: str) -> str:
 
 def echo(value: object) -> str:
     """Return a user's text or value for a message: escaped, at most `ECHO_LIMIT` characters."""
-    text = printable(str(value))
+    return shortened(printable(str(value)))
+
+
+def shortened(text: str) -> str:
+    """Return at most `ECHO_LIMIT` characters of a text."""
     return text if len(text) <= ECHO_LIMIT else text[: ECHO_LIMIT - 1] + "…"
 
 

@@ -50,6 +50,9 @@ Json = Annotated[bool, Option("--json", help="Print the result as one JSON objec
 Quiet = Annotated[
     bool, Option("--quiet", help="Print only errors, and the path of the result on stdout.")
 ]
+Verbose = Annotated[
+    bool, Option("--verbose", help="Print the whole config, with every default, too.")
+]
 
 
 def one_run(run: Path | None, named: Path | None) -> Path | None:

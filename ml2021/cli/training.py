@@ -13,6 +13,7 @@ from ml2021.cli.options import (
     Overrides,
     Quiet,
     RunOption,
+    Verbose,
     WithReport,
     is_config,
     only_one,
@@ -57,6 +58,7 @@ def train(
     ] = None,
     with_report: WithReport = True,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Train a network on a table, score it and save the run."""
     what = "a CSV such as houses.csv --target price, a config, or --resume RUN"
@@ -68,7 +70,7 @@ def train(
         raise BadParameter("--run-dir needs a config; a resumed run stays in its directory")
     if resume is not None and init_from is not None:
         raise BadParameter("--init-from needs a config; a resumed run has its own parameters")
-    console = Console(quiet=quiet)
+    console = Console(quiet=quiet, verbose=verbose)
     if resume is None:
         from ml2021.commands import train as train_command
 

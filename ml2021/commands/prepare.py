@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml2021.commands.from_table import load_table_config
-from ml2021.config.loading import LoadedConfig, dump_yaml, load_config
+from ml2021.config.loading import LoadedConfig, dump_changes, load_config
 from ml2021.errors import ConfigError
-from ml2021.formatting import bulleted, plural
+from ml2021.formatting import bulleted, plural, shortened
 from ml2021.runs.directory import open_run, refuse_used
 
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ def prepare(
     from ml2021.training.trainer import build_trainer
 
     data = choose_numbers(data)
-    say("config, with every default:")
-    say(*(f"  {line}" for line in dump_yaml(data.config).splitlines()))
+    say("config, where it is not the default:")
+    say(*(f"  {shortened(line)}" for line in dump_changes(loaded.config).splitlines()))
     say(*describe(data))
     theta = None if initial is None else initial.model.theta
     trainer = build_trainer(data, loaded.locate("model"), None, None, theta)

@@ -55,7 +55,10 @@ def train(
     from ml2021.runs.summary import write_record
     from ml2021.training.trainer import environment
 
+    if console.verbose:
+        console.say("config, with every default:", *dump_yaml(trainer.data.config).splitlines())
     run = create_run(run_dir, name_of(source) if is_table else run_name(source))
+    console.say(f"run {run.path}; every key with its value: {run.resolved_config}")
     with locked(run):
         refuse_used(run.path)  # by a process that was quicker than we were
         write_text(run.config, loaded.text)

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ml2021.config.messages import describe, shown
+from ml2021.config.messages import TAGS, describe, shown
 from ml2021.config.overrides import apply_override
 from ml2021.config.schema import FORMAT_KEYS, Config, Data
 from ml2021.config.yaml_reader import KeyPath, Node, Place, Problem, line_and_column, parse_document
@@ -145,6 +145,29 @@ def to_plain(config: Config) -> dict[str, Any]:
 def dump_yaml(config: Config) -> str:
     """Return a config with every default as YAML, which loads as an equal config."""
     return dump_document(to_plain(config))
+
+
+def dump_changes(config: Config) -> str:
+    """Return what the user set to anything but its default, as YAML."""
+    needed = {"path": config.data.path, "target": config.data.target}
+    default = Config.model_validate({"data": needed}).model_dump()
+    default["data"] = {key: default["data"][key] for key in default["data"] if key not in needed}
+    return dump_document(_changes(config.model_dump(exclude_unset=True), default))
+
+
+def _changes(given: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what differs; a member of a union that is not the default is kept whole."""
+    found = {}
+    for key, value in given.items():
+        usual = default.get(key)
+        if isinstance(value, Mapping) and isinstance(usual, Mapping):
+            tags = [tag for tag in TAGS if value.get(tag) != usual.get(tag)]
+            value = value if tags else _changes(value, usual)
+            if not value:
+                continue
+        if value != usual:
+            found[key] = value
+    return found
 
 
 def read_text(path: Path) -> str:

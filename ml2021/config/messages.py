@@ -83,7 +83,8 @@ _YAML_WORDS = {
     "None": "null", "True": "true", "False": "false", "inf": ".inf", "-inf": "-.inf", "nan": ".nan"
 }  # fmt: skip
 
-_TAGS = ("type", "method")
+TAGS = ("type", "method")
+"""The keys that choose a member of a union."""
 
 
 class Finding(NamedTuple):
@@ -235,7 +236,7 @@ def differences(now: object, then: object, path: KeyPath = ()) -> Iterator[tuple
         return
     if isinstance(now, Mapping) and isinstance(then, Mapping):
         keys = dict.fromkeys((*now, *then))
-        tag = next((key for key in keys if key in _TAGS and now.get(key) != then.get(key)), None)
+        tag = next((key for key in keys if key in TAGS and now.get(key) != then.get(key)), None)
         for key in keys if tag is None else (tag,):
             yield from differences(now.get(key), then.get(key), (*path, key))
     else:
