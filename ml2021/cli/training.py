@@ -7,23 +7,22 @@ from typer import BadParameter, Option
 
 from ml2021.cli.app import command
 from ml2021.cli.options import (
+    Config,
+    InitFrom,
     InputArgument,
-    InputOption,
     KeysOption,
     Overrides,
     Quiet,
     RunOption,
+    Source,
+    Target,
     Verbose,
     WithReport,
-    is_config,
     only_one,
+    refuse_table,
+    source_of,
 )
 from ml2021.console import Console, write_result
-
-Source = Annotated[
-    Path | None, InputArgument(metavar="[CONFIG]", help="Config file (YAML).", show_default=False)
-]
-Config = Annotated[Path | None, InputOption(help="The same, as an option.")]
 
 
 @command(
@@ -33,25 +32,11 @@ Config = Annotated[Path | None, InputOption(help="The same, as an option.")]
     "train --resume houses-1",
 )
 def train(
-    source: Annotated[
-        Path | None,
-        InputArgument(
-            metavar="[CSV|CONFIG]", help="Table, or config file (YAML).", show_default=False
-        ),
-    ] = None,
-    target: Annotated[
-        list[str] | None,
-        Option(
-            "--target",
-            metavar="COLUMN",
-            help="Column of the CSV to predict (default: the last); repeat for several.",
-        ),
-    ] = None,
+    source: Source = None,
     config: Config = None,
-    resume: Annotated[Path | None, RunOption("--resume", help="Run to resume.")] = None,
-    init_from: Annotated[
-        Path | None, RunOption("--init-from", help="Start from the best parameters of this run.")
-    ] = None,
+    target: Target = None,
+    resume: Annotated[Path | None, RunOption(help="Run to resume.")] = None,
+    init_from: InitFrom = None,
     set_: Overrides = None,
     run_dir: Annotated[
         Path | None, Option(help="Directory for the run (default: runs/<name>-<n>).")
@@ -61,11 +46,7 @@ def train(
     verbose: Verbose = False,
 ) -> None:
     """Train a network on a table, score it and save the run."""
-    what = "a CSV such as houses.csv --target price, a config, or --resume RUN"
-    chosen = only_one(source, config, resume, of=what)
-    is_table = source is not None and not is_config(source)
-    if target and not is_table:
-        raise BadParameter("--target needs a CSV; with a config, use --set data.target=COLUMN")
+    chosen, is_table = source_of(source, config, target, resume)
     if resume is not None and run_dir is not None:
         raise BadParameter("--run-dir needs a config; a resumed run stays in its directory")
     if resume is not None and init_from is not None:
@@ -95,11 +76,11 @@ def train(
     "sweep widths.yaml", "sweep widths.yaml --jobs 2 --no-report", "sweep --resume widths-sweep-1"
 )
 def sweep(
-    source: Source = None,
-    config: Config = None,
-    resume: Annotated[
-        Path | None, RunOption("--resume", help="Sweep to resume, instead of a config.")
+    source: Annotated[
+        Path | None, InputArgument(metavar="CONFIG", help="Config (YAML).", show_default=False)
     ] = None,
+    config: Config = None,
+    resume: Annotated[Path | None, RunOption(help="Sweep to resume.")] = None,
     set_: Overrides = None,
     run_dir: Annotated[
         Path | None, Option(help="Directory for the sweep (default: runs/<config name>-sweep-<n>).")
@@ -116,7 +97,9 @@ def sweep(
     """
     from ml2021.commands import sweep as sweep_command
 
-    chosen = only_one(source, config, resume, of="a config, or --resume DIR")
+    chosen = only_one(source, config, resume, of="CONFIG, --resume SWEEP")
+    if resume is None:
+        refuse_table(chosen, "write a config for it, with a section sweep")
     if resume is not None and (run_dir is not None or set_):
         raise BadParameter("--run-dir and --set need a config")
     console = Console(quiet=quiet)

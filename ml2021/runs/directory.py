@@ -118,11 +118,13 @@ def find_run(path: Path) -> Path:
     return path
 
 
-def refuse_run(table: Path) -> None:
-    """Raise ConfigError for a run where a table is expected."""
+def refuse_run(table: Path, remedy: str = "") -> None:
+    """Raise ConfigError for a run where a table is expected; `remedy` says what to do."""
     run = find_run(table)
     if RunDirectory(run).resolved_config.is_file() or (run / BEST_OF_SWEEP).is_dir():
-        raise ConfigError(f"{table}: is a run, not a CSV; name it with --run {table}")
+        raise ConfigError(
+            f"{table}: is a run, not a table; {remedy or f'give it by --run {table}'}"
+        )
 
 
 def open_run(path: Path | None) -> RunDirectory:
