@@ -15,13 +15,6 @@ from ml2021.config.yaml_reader import KeyPath, Node, Place
 from ml2021.config.yaml_scalars import dump_document
 from ml2021.formatting import echo, printable
 
-CONFIG_SUFFIXES = (".yaml", ".yml")
-
-
-def is_config(path: Path) -> bool:
-    """Whether a path given without an option is a config by its name, and not a table."""
-    return path.suffix.lower() in CONFIG_SUFFIXES
-
 
 def load_table_config(
     csv: Path, target: Sequence[str] | None, overrides: Sequence[str]

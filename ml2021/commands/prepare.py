@@ -38,11 +38,12 @@ def prepare(
     *,
     is_table: bool = False,
     target: Sequence[str] | None = None,
+    with_columns: bool = False,
 ) -> Prepared:
     """Read the config and the table, split and encode the rows, and build the network.
 
     The arguments are those of `ml2021.commands.train.train`. What is found is said on the way, by
-    `say`, which takes lines. Nothing is written.
+    `say`, which takes lines. with_columns: as in `load_training_data`. Nothing is written.
     """
     if is_table:
         loaded, assumed = load_table_config(source, target, overrides)
@@ -65,9 +66,10 @@ def prepare(
     from ml2021.data.load import describe, load_training_data
 
     if initial is None:
-        data = load_training_data(loaded)
+        data = load_training_data(loaded, with_columns=with_columns)
     else:
-        data = load_training_data(loaded, reuse=initial.model.preprocessing)
+        known = initial.model.preprocessing
+        data = load_training_data(loaded, reuse=known, with_columns=with_columns)
         initial.check_columns(data)
         data = replace(data, init_sha256=initial.sha256)
     from ml2021.evaluation.fitted_baselines import notes_on_baselines

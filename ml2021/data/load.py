@@ -20,6 +20,7 @@ from ml2021.data.folds import split_rows_in_folds
 from ml2021.data.groups import group_codes, note_on_both, note_on_groups
 from ml2021.data.labels import notes_on_numbers
 from ml2021.data.new_table import read_new_table
+from ml2021.data.overview import ColumnSummary, summarise_columns
 from ml2021.data.preprocessing.fit import fit_preprocessing
 from ml2021.data.preprocessing.records import (
     ClassTarget,
@@ -57,7 +58,8 @@ class TrainingData:
     data_sha256: of the bytes of `data.path`; test_sha256: of `data.test_path`, if given.
     unused: the columns of the file that are not features or targets and do not order or split rows.
     folds: of a cross-validation; the samples and the preprocessing are then for the final model.
-    init_sha256: of the checkpoint whose parameters training starts from, if any.
+    init_sha256: of the checkpoint whose parameters training starts from, if any. columns: what each
+    column in use holds, where the caller asked for it.
     """
 
     config: schema.Config
@@ -73,6 +75,7 @@ class TrainingData:
     test: Samples
     folds: Folds | None
     init_sha256: str | None = None
+    columns: tuple[ColumnSummary, ...] = ()
 
     @property
     def splits(self) -> dict[str, Samples]:
@@ -86,10 +89,13 @@ class TrainingData:
         return list(self.splits.items())[-1]
 
 
-def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None) -> TrainingData:
+def load_training_data(
+    loaded: LocatedConfig, reuse: Preprocessing | None = None, *, with_columns: bool = False
+) -> TrainingData:
     """Read the table, split its rows, fit the preprocessing on the training rows, and apply it.
 
     The preprocessing `reuse` replaces the fitted one if it is compatible; callers report if not.
+    with_columns: also say what each column holds, which takes a pass over the table.
 
     Raises ConfigError for column names that the file does not have, DataError for its contents.
     """
@@ -106,6 +112,7 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
     config = resolve_config(loaded, types.task)
     if types.task == "classification":
         refuse_rounded(read, selection.targets)
+    columns = summarise_columns(frame, selection, types) if with_columns else ()
     rows, left_out = usable_rows(frame, selection, config.data)
     split = split_rows(config, frame, selection, rows)
     types = with_date_parts(types, frame, dates, split.train)
@@ -174,6 +181,7 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
         validation=validation,
         test=test,
         folds=folds,
+        columns=columns,
     )
 
 
