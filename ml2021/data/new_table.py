@@ -19,7 +19,7 @@ from ml2021.data.resolve import explain_missing
 from ml2021.data.samples import FittedTable
 from ml2021.data.series import in_series_order
 from ml2021.data.spellings import refuse_other_spellings
-from ml2021.data.tables import is_number, read_header, read_table
+from ml2021.data.tables import is_number, read_header, read_table, refuse_rounded
 from ml2021.data.weights import check_weights
 from ml2021.errors import ConfigError, DataError
 from ml2021.formatting import echo, listed
@@ -113,13 +113,21 @@ def read_new_table(
     coded |= {target.name} if isinstance(target, ClassTarget) else set()
     numbers = [found[name] for name in coded & kinds.keys() if kinds[name] == "number"]
     loose = {name: kind for name, kind in types.items() if name not in numbers}
-    read = read_table(path, table_format, columns=columns, types=loose)
+    series = [] if group_by is None else [found[group_by]]
+    compared = {*numbers, *series}
+    read = read_table(path, table_format, columns=columns, types=loose, compared=compared)
+    refuse_rounded(read, series)
     again = read_table(path, table_format, columns=carried, types=texts) if twice else read
     frame = read.frame[[*names]].rename(columns=names)
     refuse_other_spellings(path, preprocessing, frame, scored=purpose == "scored")
     if not all(is_number(read.frame[name]) for name in numbers):  # which this reports
-        read = read_table(path, table_format, columns=columns, types=types)
+        read = read_table(path, table_format, columns=columns, types=types, compared=compared)
         frame = read.frame[[*names]].rename(columns=names)
+    for name in numbers:
+        if exact := read.rounded.get(name):
+            values = frame[names[name]].to_numpy(object, copy=True)
+            values[[*exact]] = [*exact.values()]
+            frame[names[name]] = values
     if again.sha256 != read.sha256:
         raise changed_error(path)
     if weight in found:

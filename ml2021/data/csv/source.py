@@ -156,6 +156,7 @@ def text_chunks(file: HashedFile, encoding: str) -> Iterator[bytes]:
     """
     stream = _unpacked(file)
     decoder = codecs.getincrementaldecoder(encoding)("strict")
+    removes_mark = encoding in ("utf-16", "utf-32")
     utf8 = encoding == "utf-8"
     first = True
     chunk = b"-"
@@ -177,9 +178,9 @@ def text_chunks(file: HashedFile, encoding: str) -> Iterator[bytes]:
             if not utf8:
                 # utf-7 allows lone surrogates, which UTF-8 cannot encode
                 text = decoded.encode(errors="replace")
-        if first:
-            text = text.removeprefix(codecs.BOM_UTF8)
+        if first and text:
             first = False
+            text = text if removes_mark else text.removeprefix(codecs.BOM_UTF8)
         if text:
             yield text
 
