@@ -18,4 +18,4 @@ def check(
 
     chosen, is_table = source_of(source, config, target)
     lines = check_command.check(chosen, set_ or [], init_from, is_table=is_table, target=target)
-    write_result("\n".join(lines) + "\n")
+    write_result(*lines)

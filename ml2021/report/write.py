@@ -7,7 +7,7 @@ from ml2021.console import Console, write_message
 from ml2021.data.preprocessing.records import ClassTarget
 from ml2021.errors import Ml2021Error, ResourceError, RunInterruptedError
 from ml2021.files import replace_file
-from ml2021.formatting import number, plural, printable
+from ml2021.formatting import number, plural
 from ml2021.inspection.diagnosis import describe_diagnosis, diagnose
 from ml2021.inspection.evidence import evidence_of
 from ml2021.inspection.importance import importance
@@ -147,7 +147,7 @@ def finish_with_report(draw: Callable[[], None], page: Path, what: str, console:
     except Exception as error:
         cause = str(error) if isinstance(error, Ml2021Error) else f"{type(error).__name__}: {error}"
         write_message(
-            f"the {what} is saved, but its report could not be written ({printable(cause)}); "
+            f"the {what} is saved, but its report could not be written ({cause}); "
             f"to see why: ml2021 report --run {page.parent}"
         )
     else:
