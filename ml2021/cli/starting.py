@@ -1,4 +1,4 @@
-"""The commands to begin with, before anything is trained: `check`."""
+"""The commands to begin with, before anything is trained: `check` and `schema`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -41,3 +41,15 @@ def check(
         raise BadParameter("--target needs a table; a config has data.target")
     lines = check_command.check(chosen, set_ or [], init_from, is_table=is_table, target=target)
     write_result("\n".join(lines) + "\n")
+
+
+@command("schema > ml2021.schema.json")
+def schema() -> None:
+    """Print the JSON Schema of a config, with which editors complete and check its keys.
+
+    Where the first line of a config is `# yaml-language-server: $schema=ml2021.schema.json`, many
+    editors use that file.
+    """
+    from ml2021.config.json_schema import schema_text
+
+    write_result(schema_text())
