@@ -72,11 +72,6 @@ BEYOND = [
     ),
     ("nothing to sweep", "mappings that are there, but empty", "sweep: {grid: {}}"),
     (r" has no key '", OF_A_RUN, "sweep: {grid: {model.units: [3]}}"),
-    (
-        "has no keys; set ",
-        OF_A_RUN,
-        "seed: 1\nsweep: {grid: {train: [3]}, runs: [{train.epochs: 1}]}",
-    ),
     ("does not work with", OF_A_RUN, "task: regression\nsweep: {grid: {loss: [cross_entropy]}}"),
 ]
 """Patterns of the program's messages about rules that a schema cannot say, why it cannot, and an

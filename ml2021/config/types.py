@@ -16,7 +16,6 @@ from pydantic import (
     Tag,
     WithJsonSchema,
 )
-from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import PydanticCustomError, core_schema
 
 WRONG_VALUE = "wrong_value"
@@ -61,12 +60,12 @@ class ShortFor:
 
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
+    ) -> dict[str, Any]:
         """Return the schema of the short form beside that of the mapping."""
         members = handler(schema)
         choices = members.get("oneOf", [members])
         tags: list[str] = []
-        mappings: list[JsonSchemaValue] = []
+        mappings: list[dict[str, Any]] = []
         for choice in choices:
             model = handler.resolve_ref_schema(choice)
             tag = model["properties"][self.tag]
