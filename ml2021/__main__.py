@@ -1,6 +1,6 @@
 """Entry point of `ml2021` and `python -m ml2021`: early settings, and a fast exit.
 
-The command line itself is in `ml2021.cli`.
+The command line itself is in `ml2021.cli.main`.
 """
 
 import contextlib
@@ -32,12 +32,12 @@ def run() -> NoReturn:
 
     code: object = 0
     try:
-        from ml2021.cli import main
+        from ml2021.cli.main import main
 
         main()
     except SystemExit as exit_:
         code = exit_.code
-    except KeyboardInterrupt:  # before `ml2021.cli` handles signals
+    except KeyboardInterrupt:  # before `ml2021.cli.main` handles signals
         code = 130
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:

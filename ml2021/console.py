@@ -75,6 +75,12 @@ class ProgressBar:
         if self._bar is not None:
             self._bar.close()
 
+    def say(self, line: str) -> None:
+        """Print a message above the bar."""
+        if self._bar is not None:
+            self._bar.clear()
+        self._console.say(line)
+
     def show(self, done: float, losses: str) -> None:
         """Show how many units are done and the current losses, unless shown just before."""
         if time.monotonic() - self._shown_at < (LINE_SECONDS if self._bar is None else BAR_SECONDS):

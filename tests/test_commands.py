@@ -305,7 +305,7 @@ def test_what_needs_no_torch_does_not_wait_for_it(
     (fresh / "name.yaml").write_text(REGRESSION.replace("target: y", "target: z"))
     program = f"""
 import sys
-from ml2021.cli import main
+from ml2021.cli.main import main
 sys.argv = ["ml2021", *{arguments!r}]
 try:
     main()

@@ -35,6 +35,7 @@ KEY_SYNONYMS = {
     "sep": "separator", "delimiter": "separator", "na_values": "missing",
     "window": "lags", "lookback": "lags", "lag": "lags", "steps_ahead": "horizon",
     "validation_split": "validation", "validation_fraction": "validation", "val": "validation",
+    "val_split": "validation", "val_fraction": "validation", "test_split": "test",
     "valid": "validation", "valid_size": "validation", "val_size": "validation",
     "test_size": "test", "test_fraction": "test", "shuffle": "method", "strategy": "method",
     "name": "type", "kind": "type", "tolerance": "patience", "early_stop": "early_stopping",
@@ -120,6 +121,19 @@ def dotted(path: KeyPath) -> str:
     """Return a path in the notation of messages: `model.widths[1]`."""
     parts = (f"[{part}]" if isinstance(part, int) else f".{echo(part)}" for part in path)
     return "".join(parts).removeprefix(".")
+
+
+def key_named(word: str, cutoff: float) -> KeyPath | None:
+    """Return the key that a word means, perhaps of another program: `lr`, `batch-size`, `hidden`.
+
+    None if it means none; cutoff: as in `closest`. Of several keys of that name, return the one
+    nearest to the top.
+    """
+    path = tuple(word.split("."))
+    if path[:-1] in parents().get(path[-1], ()):
+        return path
+    key = closest(path[-1], parents(), KEY_SYNONYMS, cutoff=cutoff)
+    return None if key is None else (*parents()[key][0], key)
 
 
 def _wrong_value(error: ErrorDetails, path: KeyPath, models: Sequence[type[BaseModel]]) -> str:

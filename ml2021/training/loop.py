@@ -16,13 +16,17 @@ from ml2021.engine.fit import MemberProgress, Progress, fit_members
 from ml2021.errors import ResourceError, RunInterruptedError
 from ml2021.evaluation.metrics import CLASS_METRICS, REAL_METRICS, Scores
 from ml2021.evaluation.scoring import loss_unit, mean_scores, score_each
-from ml2021.formatting import number
+from ml2021.formatting import duration, number
 from ml2021.runs.directory import RunDirectory
 from ml2021.signals import StoppedError, stop_signals
 
 if TYPE_CHECKING:
     from ml2021.training.trainer import Trainer
 
+LONG = 30.0
+"""Seconds of training from which on the user is told how long it will take."""
+TOLD_AFTER = 2.0
+"""Seconds of training by which that is known."""
 MetricsRow = Mapping[str, int | float | None]
 """The cells of a row of metrics.csv, by column."""
 
@@ -147,12 +151,21 @@ def run_loop(
     done = state.epoch + state.batch / hparams.batches(len(trainer.train))
     rows = trainer.train, trainer.validation
     steps = fit_members(trainer.network, hparams, state, *rows, trainer.score)
+    begun, before, is_told = time.monotonic(), done, False
     with stop_signals() as stop_signal, ProgressBar(console, epochs, done) as bar:
         for step in steps:
             progress = step.progress
             if progress.is_epoch_end:
                 end_epoch(step)
             done = progress.epoch - 1 + progress.batch / progress.batches
+            elapsed = time.monotonic() - begun
+            if not is_told and elapsed >= TOLD_AFTER:
+                is_told = True
+                expected = elapsed / (done - before) * (epochs - before)
+                if expected > LONG:
+                    bar.say(
+                        f"{label}at most about {duration(expected)} for {epochs - before:g} epochs"
+                    )
             bar.show(done, f"{label}{unit.name} {_losses(progress, unit.factor)}")
             signal_number = stop_signal()
             if saver.is_due() or signal_number is not None:
