@@ -54,7 +54,7 @@ def predict(
 
     carried: the columns to copy to the output, names or globs. ahead: the rows to forecast after
     the last one. interval: the level of the prediction intervals, None for none. overrides: how the
-    CSVs are written, where they differ from the training file. threshold: of two classes, from which
+    CSVs are written, where not as the training file. threshold: of two classes, from which
     probability on the second of them is the label.
     """
     if interval is not None and not 0 < interval < 1:
