@@ -12,11 +12,13 @@ CHOICE_LIMIT = 5_000
 comparing a word with 100,000 others takes a minute."""
 
 
-def closest(wrong: str, choices: Iterable[str], synonyms: Mapping[str, str] = {}) -> str | None:
+def closest(
+    wrong: str, choices: Iterable[str], synonyms: Mapping[str, str] = {}, *, cutoff: float = 0.6
+) -> str | None:
     """Return the choice that `wrong` probably means, or None.
 
     Ignores case, spaces and punctuation. `synonyms` maps other words to choices; those that are
-    not in `choices` are ignored.
+    not in `choices` are ignored. cutoff: how alike a typo must be, from 0 to 1 (the same).
     """
     if len(wrong) > WORD_LIMIT:
         return None
@@ -29,7 +31,9 @@ def closest(wrong: str, choices: Iterable[str], synonyms: Mapping[str, str] = {}
     for synonym, choice in synonyms.items():
         if _fold(synonym) == word and known.get(_fold(choice)) == choice:
             return choice
-    near = difflib.get_close_matches(word, known, n=1) if len(known) <= CHOICE_LIMIT else []
+    if len(known) > CHOICE_LIMIT or cutoff >= 1:
+        return None
+    near = difflib.get_close_matches(word, known, n=1, cutoff=cutoff)
     return known[near[0]] if near else None
 
 
@@ -56,7 +60,11 @@ def printable(text: str) -> str:
 
 def echo(value: object) -> str:
     """Return a user's text or value for a message: escaped, at most `ECHO_LIMIT` characters."""
-    text = printable(str(value))
+    return shortened(printable(str(value)))
+
+
+def shortened(text: str) -> str:
+    """Return at most `ECHO_LIMIT` characters of a text."""
     return text if len(text) <= ECHO_LIMIT else text[: ECHO_LIMIT - 1] + "…"
 
 
@@ -181,6 +189,22 @@ def listed(names: Iterable[object], limit: int = 6) -> str:
     texts = [echo(name) for name in names]
     shown = ", ".join(texts[:limit])
     return shown if len(texts) <= limit else f"{shown} and {len(texts) - limit:,} more"
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it: 3 ms, 0.4 s, 12 s, 5 min, 2.5 h."""
+    if seconds < 0.1:
+        return f"{max(seconds * 1000, 0.1):.{int(seconds < 0.001)}f} ms"
+    if seconds < 90:
+        return f"{seconds:.{int(seconds < 9.5)}f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:,.1f} h"
+
+
+def memory_size(size: int) -> str:
+    """Return a number of bytes as people say it: 12 MB, 3.4 GB."""
+    if size < 10**9:
+        return f"{max(1, round(size / 10**6)):,} MB"
+    return f"{size / 10**9:,.1f} GB"
 
 
 def plural(count: int, noun: str, nouns: str = "") -> str:

@@ -65,6 +65,11 @@ def takes_whole_numbers(path: KeyPath) -> bool:
     return int in types and float not in types
 
 
+def takes_list(path: KeyPath) -> bool:
+    """Whether a list is allowed at `path`."""
+    return list in _types_at(path)
+
+
 @cache
 def parents() -> dict[str, list[KeyPath]]:
     """Return the paths of the mappings that allow each key of the schema."""

@@ -1,10 +1,7 @@
 """The diagnosis of a run: underfitting, poor optimisation or overfitting, and what to try next."""
 
-import re
-import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from ml2021.config import schema
@@ -23,30 +20,9 @@ from ml2021.inspection.evidence import (
     is_worse,
     linear_baseline,
 )
+from ml2021.inspection.next_command import next_command
 from ml2021.runs.directory import RunDirectory
 from ml2021.runs.summary import read_environment
-
-_OPTION_AND_VALUE = re.compile("(?<=^--config)=|(?<=^--set)=")
-"""Where --config=a.yaml becomes two words."""
-
-
-def next_command(command: Sequence[str], config_path: str, settings: Sequence[str]) -> str:
-    """Return the command line of a new run with these settings.
-
-    `command` is the command line of the run; if it names no config, `config_path` is used.
-    """
-    path, overrides = config_path, []
-    words = [half for word in command for half in _OPTION_AND_VALUE.split(word, maxsplit=1)]
-    for flag, value in pairwise(words):
-        if flag == "--config":
-            path = value
-        elif flag == "--set":
-            overrides.append(value)
-    changed = {setting.partition("=")[0] for setting in settings}
-    kept = [text for text in overrides if text.partition("=")[0] not in changed]
-    sets = [word for text in (*kept, *settings) for word in ("--set", text)]
-    return shlex.join(["ml2021", "train", "--config", path, *sets])
-
 
 Finding = Literal[
     "model bias",

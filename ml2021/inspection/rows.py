@@ -162,7 +162,7 @@ def _times(order: "pd.Series") -> NDArray[Any] | None:
     keys = sort_keys(order, "data.order_by")
     if np.isnan(keys).any():
         return None
-    return keys if keys.dtype.kind == "f" else keys.astype("datetime64[s]")
+    return keys.astype("datetime64[s]") if keys.dtype.kind == "M" else keys.astype(np.float64)
 
 
 _MOST_HELD_OUT_CELLS = 20_000_000
