@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from ml2021.evaluation.verdict import Outcome
 from ml2021.report.figures import style
 from ml2021.report.figures.style import new_figure, shown
 from ml2021.report.html import (
@@ -117,7 +118,8 @@ def test_figures_share_no_ids() -> None:
 
 
 def test_the_verdict_has_its_colour_and_a_sign() -> None:
-    for outcome, kind in (("better", "better"), ("too close to tell", "too"), ("worse", "worse")):
+    kinds: dict[Outcome, str] = {"better": "better", "too close to tell": "too", "worse": "worse"}
+    for outcome, kind in kinds.items():
         bars = Bars("MAE", ["network", "mean"], [1.0, 2.0], ["1.000", "2.000"], frozenset({0}))
         page = render(Frame("", "", ["The verdict."], "", outcome, ["ml2021 a --b c"], bars), [])
         assert f'class="summary {kind}"' in page
