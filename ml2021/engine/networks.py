@@ -337,5 +337,4 @@ def member_outputs(
 
 def are_finite(outputs: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Return for each row of the outputs (N, T) whether float32, in which it trains, holds them."""
-    in_range: NDArray[np.bool_] = (np.abs(outputs) <= np.finfo(np.float32).max).all(axis=1)
-    return in_range
+    return np.asarray((np.abs(outputs) <= np.finfo(np.float32).max).all(axis=1))
