@@ -51,7 +51,11 @@ def usage_line(error: Any, arguments: Sequence[str]) -> str:
     message = (message[:1].lower() + message[1:]).rstrip(".")
     if "unexpected extra argument" in message:
         extra = echo(message.partition("(")[2].removeprefix("s) (").removesuffix(")"))
-        also = f", or name the target by --target {extra}" if command.endswith(" train") else ""
+        also = (
+            f", or name the target by --target {extra}"
+            if command.endswith(" train") and "." not in extra
+            else ""
+        )
         message = f"unexpected {extra}; remove it{also}"
     if message.endswith("?"):
         return f"{command}: {message.replace('. Did you', '; did you')}"

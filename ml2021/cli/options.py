@@ -1,13 +1,13 @@
 """Options and arguments that several commands share, and the completion of their values."""
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from typer import Argument, BadParameter, Option
 
-CONFIG_SUFFIXES = (".yaml", ".yml", ".json")
+_CONFIG_SUFFIXES = (".yaml", ".yml", ".json")
+_TABLE_SUFFIXES = (".csv", ".tsv", ".gz", ".parquet")
 
 
 def complete_run(incomplete: str) -> list[str]:
@@ -26,13 +26,26 @@ InputOption = partial(Option, readable=False)
 RunOption = partial(InputOption, metavar="RUN", autocompletion=complete_run)
 KeysOption = partial(Option, "--set", metavar="KEY=VALUE")
 
+Source = Annotated[
+    Path | None,
+    InputArgument(metavar="CSV|CONFIG", help="Table, or config (YAML).", show_default=False),
+]
+Config = Annotated[Path | None, InputOption(help="The config, as an option.")]
+Target = Annotated[
+    list[str] | None,
+    Option(
+        metavar="COLUMN",
+        help="Column of the CSV to predict (default: the last one); repeat for several.",
+    ),
+]
+InitFrom = Annotated[Path | None, RunOption(help="Start from the best parameters of this run.")]
 Run = Annotated[
     Path | None, RunOption(help="Run directory or its name (default: the newest under runs/).")
 ]
 RunArgument = Annotated[
     Path | None,
     InputArgument(
-        metavar="[RUN]",
+        metavar="RUN",
         autocompletion=complete_run,
         help="Run directory or its name (default: the newest under runs/).",
     ),
@@ -53,6 +66,9 @@ Json = Annotated[bool, Option("--json", help="Print the result as one JSON objec
 Quiet = Annotated[
     bool, Option("--quiet", help="Print only errors, and the path of the result on stdout.")
 ]
+Verbose = Annotated[
+    bool, Option("--verbose", help="Print the whole config, with every default, too.")
+]
 
 
 def one_run(run: Path | None, named: Path | None) -> Path | None:
@@ -62,14 +78,27 @@ def one_run(run: Path | None, named: Path | None) -> Path | None:
     return run if run is not None else named
 
 
-def is_config(path: Path) -> bool:
-    """Whether a file is a config rather than a table, by its name."""
-    return path.suffix.lower() in CONFIG_SUFFIXES
-
-
-def only_one(*sources: Path | None, of: Sequence[str]) -> Path:
-    """Return the one source that was given; `of` says which there are."""
-    given = [source for source in sources if source is not None]
+def only_one(*paths: Path | None, of: str) -> Path:
+    """Return the one path that was given; `of` says which could be."""
+    given = [path for path in paths if path is not None]
     if len(given) != 1:
-        raise BadParameter(f"give one of {', '.join(of)}")
+        raise BadParameter(f"give {'only one of' if given else 'one of'}: {of}")
     return given[0]
+
+
+def refuse_table(config: Path | None, remedy: str) -> None:
+    """Refuse a table where a config is expected, by its name; `remedy` says what to do."""
+    if config is not None and config.suffix.lower() in _TABLE_SUFFIXES:
+        raise BadParameter(f"{config} is a table by its name; {remedy}")
+
+
+def source_of(
+    source: Path | None, config: Path | None, target: list[str] | None, resume: Path | None = None
+) -> tuple[Path, bool]:
+    """Return what to train on, and whether that is a table rather than a config."""
+    chosen = only_one(source, config, resume, of="CSV [--target COLUMN], CONFIG, --resume RUN")
+    refuse_table(config, "give it without --config")
+    is_table = source is not None and chosen.suffix.lower() not in _CONFIG_SUFFIXES
+    if target and not is_table:
+        raise BadParameter("--target needs a CSV; with a config, use --set data.target=COLUMN")
+    return chosen, is_table

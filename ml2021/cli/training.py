@@ -7,24 +7,26 @@ from typer import BadParameter, Option
 
 from ml2021.cli.app import command
 from ml2021.cli.options import (
+    Config,
+    InitFrom,
     InputArgument,
-    InputOption,
     KeysOption,
     Overrides,
     Quiet,
     RunOption,
+    Source,
+    Target,
+    Verbose,
     WithReport,
     only_one,
+    refuse_table,
+    source_of,
 )
 from ml2021.console import Console, write_result
 
-Source = Annotated[
-    Path | None, InputArgument(metavar="[CONFIG]", help="Config file (YAML).", show_default=False)
-]
-Config = Annotated[Path | None, InputOption(help="The same, as an option.")]
-
 
 @command(
+    "train houses.csv --target price",
     "train houses.yaml",
     "train houses.yaml --set optimizer.lr=0.01 --set train.epochs=100",
     "train --resume houses-1",
@@ -32,31 +34,36 @@ Config = Annotated[Path | None, InputOption(help="The same, as an option.")]
 def train(
     source: Source = None,
     config: Config = None,
-    resume: Annotated[
-        Path | None, RunOption("--resume", help="Run to resume, instead of a config.")
-    ] = None,
-    init_from: Annotated[
-        Path | None, RunOption("--init-from", help="Start from the best parameters of this run.")
-    ] = None,
+    target: Target = None,
+    resume: Annotated[Path | None, RunOption(help="Run to resume.")] = None,
+    init_from: InitFrom = None,
     set_: Overrides = None,
     run_dir: Annotated[
-        Path | None, Option(help="Directory for the run (default: runs/<config name>-<n>).")
+        Path | None, Option(help="Directory for the run (default: runs/<name>-<n>).")
     ] = None,
     with_report: WithReport = True,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Train a network on a table, score it and save the run."""
-    chosen = only_one(source, config, resume, of=("a config", "--resume RUN"))
+    chosen, is_table = source_of(source, config, target, resume)
     if resume is not None and run_dir is not None:
         raise BadParameter("--run-dir needs a config; a resumed run stays in its directory")
     if resume is not None and init_from is not None:
         raise BadParameter("--init-from needs a config; a resumed run has its own parameters")
-    console = Console(quiet=quiet)
+    console = Console(quiet=quiet, verbose=verbose)
     if resume is None:
         from ml2021.commands import train as train_command
 
         path = train_command.train(
-            chosen, set_ or [], run_dir, init_from, console, with_report=with_report
+            chosen,
+            set_ or [],
+            run_dir,
+            init_from,
+            console,
+            with_report=with_report,
+            is_table=is_table,
+            target=target,
         )
     else:
         from ml2021.commands import resume as resume_command
@@ -69,11 +76,11 @@ def train(
     "sweep widths.yaml", "sweep widths.yaml --jobs 2 --no-report", "sweep --resume widths-sweep-1"
 )
 def sweep(
-    source: Source = None,
-    config: Config = None,
-    resume: Annotated[
-        Path | None, RunOption("--resume", help="Sweep to resume, instead of a config.")
+    source: Annotated[
+        Path | None, InputArgument(metavar="CONFIG", help="Config (YAML).", show_default=False)
     ] = None,
+    config: Config = None,
+    resume: Annotated[Path | None, RunOption(help="Sweep to resume.")] = None,
     set_: Overrides = None,
     run_dir: Annotated[
         Path | None, Option(help="Directory for the sweep (default: runs/<config name>-sweep-<n>).")
@@ -90,7 +97,9 @@ def sweep(
     """
     from ml2021.commands import sweep as sweep_command
 
-    chosen = only_one(source, config, resume, of=("a config", "--resume DIR"))
+    chosen = only_one(source, config, resume, of="CONFIG, --resume SWEEP")
+    if resume is None:
+        refuse_table(chosen, "write a config for it, with a section sweep")
     if resume is not None and (run_dir is not None or set_):
         raise BadParameter("--run-dir and --set need a config")
     console = Console(quiet=quiet)

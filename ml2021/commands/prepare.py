@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml2021.commands.from_table import load_table_config
-from ml2021.config.loading import LoadedConfig, dump_yaml, load_config
+from ml2021.config.loading import LoadedConfig, dump_changes, load_config
 from ml2021.errors import ConfigError
-from ml2021.formatting import bulleted, plural
-from ml2021.runs.directory import open_run, refuse_used
+from ml2021.formatting import bulleted, plural, shortened
+from ml2021.runs.directory import open_run, refuse_run, refuse_used
 
 if TYPE_CHECKING:
     from ml2021.training.init_from import InitialModel
@@ -46,6 +46,7 @@ def prepare(
     `say`, which takes lines. with_columns: as in `load_training_data`. Nothing is written.
     """
     if is_table:
+        refuse_run(source, "resume it with --resume, or start from it with --init-from")
         loaded, assumed = load_table_config(source, target, overrides)
         say(*assumed)
     else:
@@ -77,8 +78,8 @@ def prepare(
     from ml2021.training.trainer import build_trainer
 
     data = choose_numbers(data)
-    say("config, with every default:")
-    say(*(f"  {line}" for line in dump_yaml(data.config).splitlines()))
+    say("config, where it is not the default:")
+    say(*(f"  {shortened(line)}" for line in dump_changes(loaded.config).splitlines()))
     say(*describe(data))
     theta = None if initial is None else initial.model.theta
     trainer = build_trainer(data, loaded.locate("model"), None, None, theta)

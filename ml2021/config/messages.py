@@ -58,7 +58,7 @@ CHOICE_SYNONYMS = {
     "classify": "classification", "binary": "classification", "multiclass": "classification",
     "time_series": "sequential", "ordered": "sequential", "shuffle": "random",
     "cosine_annealing": "cosine", "step_lr": "step", "none": "constant", "fixed": "constant",
-    "piecewise_linear": "hard_sigmoid",
+    "piecewise_linear": "hard_sigmoid", "gpu": "cuda", "nvidia": "cuda",
 }  # fmt: skip
 """Names of our choices in other programs."""
 
@@ -83,7 +83,8 @@ _YAML_WORDS = {
     "None": "null", "True": "true", "False": "false", "inf": ".inf", "-inf": "-.inf", "nan": ".nan"
 }  # fmt: skip
 
-_TAGS = ("type", "method")
+TAGS = ("type", "method")
+"""The keys that choose a member of a union."""
 
 
 class Finding(NamedTuple):
@@ -153,13 +154,16 @@ def _wrong_value(error: ErrorDetails, path: KeyPath, models: Sequence[type[BaseM
         names = _choices(members(list(models)))
         return f"must be one of {names}, or a mapping{or_null}, not {given}"
     wanted = error["msg"] if kind == WRONG_VALUE else f"must be {_WANTED[kind]}"
-    return f"{wanted}{or_null}, not {given}{_advice(wanted, value)}"
+    off = "; write null to turn it off" if value is False and or_null else ""
+    return f"{wanted}{or_null}, not {given}{off or _advice(wanted, value)}"
 
 
 def _advice(wanted: str, value: object) -> str:
     """Say how to fix a value of the wrong type, if the type does not make that obvious."""
     if isinstance(value, str) and "number" in wanted and _looks_like_number(value):
         return "; remove the quotes"
+    if isinstance(value, str) and "cuda" in wanted:
+        return suggest(value, ["cuda"], CHOICE_SYNONYMS)
     if isinstance(value, str) and wanted == "must be a list":
         return f"; write [{echo(value)}]"
     if isinstance(value, float) and "whole number" in wanted and value.is_integer():
@@ -232,7 +236,7 @@ def differences(now: object, then: object, path: KeyPath = ()) -> Iterator[tuple
         return
     if isinstance(now, Mapping) and isinstance(then, Mapping):
         keys = dict.fromkeys((*now, *then))
-        tag = next((key for key in keys if key in _TAGS and now.get(key) != then.get(key)), None)
+        tag = next((key for key in keys if key in TAGS and now.get(key) != then.get(key)), None)
         for key in keys if tag is None else (tag,):
             yield from differences(now.get(key), then.get(key), (*path, key))
     else:

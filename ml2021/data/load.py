@@ -13,6 +13,7 @@ import numpy as np
 
 from ml2021.config import schema
 from ml2021.data.column_types import infer_column_types, with_date_parts
+from ml2021.data.csv.cells import INTEGERS_END
 from ml2021.data.csv.scan import Header
 from ml2021.data.dates import with_parts
 from ml2021.data.folds import split_rows_in_folds
@@ -41,7 +42,7 @@ from ml2021.data.row_notes import excluded_names, notes_on_rows
 from ml2021.data.samples import FittedTable, Folds, Samples
 from ml2021.data.series import in_series_order, is_date, usable_rows
 from ml2021.data.splits import Split, split_rows, without_unseen
-from ml2021.data.tables import Rows, Table, read_header, read_table
+from ml2021.data.tables import Rows, Table, read_header, read_table, refuse_rounded
 from ml2021.data.weights import check_weights, class_factors, named_classes
 from ml2021.errors import ConfigError, DataError
 from ml2021.formatting import bulleted, echo, listed, number, plural
@@ -109,6 +110,8 @@ def load_training_data(
         frame, selection, task=task, lags=lags, max_categories=most, dates=dates
     )
     config = resolve_config(loaded, types.task)
+    if types.task == "classification":
+        refuse_rounded(read, selection.targets)
     columns = summarise_columns(frame, selection, types) if with_columns else ()
     rows, left_out = usable_rows(frame, selection, config.data)
     split = split_rows(config, frame, selection, rows)
@@ -233,12 +236,25 @@ def _read_in_order(
     types |= dict.fromkeys(excluded, "text")  # so that no cell of them is refused
     if data.weight is not None:
         types[data.weight] = "number"
-    table = read_table(path, table_format, columns=[*selection.used, *excluded], types=types)
+    columns, apart = [*selection.used, *excluded], _telling_apart(data)
+    compared = {*apart, *selection.targets}
+    table = read_table(path, table_format, columns=columns, types=types, compared=compared)
+    refuse_rounded(table, apart)
     if data.weight is not None:
         check_weights(table.frame, data.weight, path, table_format)
     group_by = data.group_by if data.lags else None
     read = replace(table, frame=table.frame[:0].copy())
     return *in_series_order(table.frame, data.order_by, group_by), read
+
+
+def _telling_apart(data: schema.Data) -> list[str]:
+    """Return the columns whose numbers are told apart: of groups, and beside large thresholds."""
+    split, names = data.split, [] if data.group_by is None else [data.group_by]
+    if isinstance(split, schema.ColumnSplit):
+        thresholds = (split.validation_from, split.test_from)
+        if any(isinstance(t, int | float) and abs(t) >= INTEGERS_END for t in thresholds):
+            names.append(split.column)
+    return names
 
 
 def _notes_on_reading(
