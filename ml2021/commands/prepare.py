@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml2021.commands.from_table import load_table_config
-from ml2021.config.loading import LoadedConfig, dump_yaml, load_config
+from ml2021.config.loading import LoadedConfig, dump_changes, load_config
 from ml2021.errors import ConfigError
-from ml2021.formatting import bulleted, plural
-from ml2021.runs.directory import open_run, refuse_used
+from ml2021.formatting import bulleted, plural, shortened
+from ml2021.runs.directory import open_run, refuse_run, refuse_used
 
 if TYPE_CHECKING:
     from ml2021.training.init_from import InitialModel
@@ -38,13 +38,15 @@ def prepare(
     *,
     is_table: bool = False,
     target: Sequence[str] | None = None,
+    with_columns: bool = False,
 ) -> Prepared:
     """Read the config and the table, split and encode the rows, and build the network.
 
     The arguments are those of `ml2021.commands.train.train`. What is found is said on the way, by
-    `say`, which takes lines. Nothing is written.
+    `say`, which takes lines. with_columns: as in `load_training_data`. Nothing is written.
     """
     if is_table:
+        refuse_run(source, "resume it with --resume, or start from it with --init-from")
         loaded, assumed = load_table_config(source, target, overrides)
         say(*assumed)
     else:
@@ -65,9 +67,10 @@ def prepare(
     from ml2021.data.load import describe, load_training_data
 
     if initial is None:
-        data = load_training_data(loaded)
+        data = load_training_data(loaded, with_columns=with_columns)
     else:
-        data = load_training_data(loaded, reuse=initial.model.preprocessing)
+        known = initial.model.preprocessing
+        data = load_training_data(loaded, reuse=known, with_columns=with_columns)
         initial.check_columns(data)
         data = replace(data, init_sha256=initial.sha256)
     from ml2021.evaluation.fitted_baselines import notes_on_baselines
@@ -75,8 +78,8 @@ def prepare(
     from ml2021.training.trainer import build_trainer
 
     data = choose_numbers(data)
-    say("config, with every default:")
-    say(*(f"  {line}" for line in dump_yaml(data.config).splitlines()))
+    say("config, where it is not the default:")
+    say(*(f"  {shortened(line)}" for line in dump_changes(loaded.config).splitlines()))
     say(*describe(data))
     theta = None if initial is None else initial.model.theta
     trainer = build_trainer(data, loaded.locate("model"), None, None, theta)

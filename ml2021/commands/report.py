@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ml2021.errors import CheckpointError, ConfigError
-from ml2021.runs.directory import open_run
+from ml2021.runs.directory import find_run, open_run
 from ml2021.signals import stop_signals
 from ml2021.sweeps.directory import SweepDirectory, is_sweep, load_results, read_plan
 from ml2021.sweeps.summary import SweepSummary
@@ -16,6 +16,7 @@ def report(run_path: Path | None, plots: Path | None) -> Path:
     """
     if plots is not None and plots.exists() and not plots.is_dir():
         raise ConfigError(f"--plots {plots}: not a folder")
+    run_path = None if run_path is None else find_run(run_path)
     if run_path is not None and is_sweep(run_path):
         sweep = SweepDirectory(run_path)
         outcome = SweepSummary(plan := read_plan(sweep), load_results(sweep, plan))

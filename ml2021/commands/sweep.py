@@ -15,7 +15,7 @@ from ml2021.errors import CheckpointError, RunInterruptedError, SweepFailedError
 from ml2021.evaluation.metrics import selection_metric
 from ml2021.files import cores
 from ml2021.formatting import heading, number, plural
-from ml2021.runs.directory import RunDirectory, locked, refuse_used, write_text
+from ml2021.runs.directory import RunDirectory, find_run, locked, refuse_used, run_name, write_text
 from ml2021.signals import stop_signals
 from ml2021.sweeps.directory import (
     ResultsFile,
@@ -64,7 +64,7 @@ def sweep(
         texts=tuple(variation.loaded.text for variation in loaded.variations),
         scales=loaded.scales,
     )
-    directory = create_sweep(run_dir, config.stem)
+    directory = create_sweep(run_dir, run_name(config))
     with locked(RunDirectory(directory.path)):
         write_text(directory.config, loaded.base.text)
         write_plan(directory, plan)
@@ -74,6 +74,7 @@ def sweep(
 
 def resume(path: Path, jobs: int | None, console: Console, *, with_report: bool) -> Path:
     """Train the runs of a sweep that are missing or failed."""
+    path = find_run(path)
     if not is_sweep(path):
         problem = "not the directory of a sweep" if path.exists() else "no such directory"
         raise CheckpointError(f"{path.absolute()}: {problem}")

@@ -21,6 +21,7 @@ from ml2021.runs.directory import (
     locked,
     refuse_used,
     remove_leftovers,
+    run_name,
     write_text,
 )
 from ml2021.signals import StoppedError, stop_signals
@@ -54,7 +55,10 @@ def train(
     from ml2021.runs.summary import write_record
     from ml2021.training.trainer import environment
 
-    run = create_run(run_dir, name_of(source) if is_table else source.stem)
+    if console.verbose:
+        console.say("config, with every default:", *dump_yaml(trainer.data.config).splitlines())
+    run = create_run(run_dir, name_of(source) if is_table else run_name(source))
+    console.say(f"run {run.path}; every key with its value: {run.resolved_config}")
     with locked(run):
         refuse_used(run.path)  # by a process that was quicker than we were
         write_text(run.config, loaded.text)
@@ -72,7 +76,7 @@ def train(
                 )
         finish(trainer, run, console, with_report=with_report)
     if is_table:
-        console.say(how_to_go_on(source, run.config))
+        console.say(how_to_go_on(run))
     return run.path
 
 

@@ -37,7 +37,7 @@ from pydantic import Field, model_validator
 
 from ml2021.data.preprocessing.records import Record
 from ml2021.evaluation.metrics import CLASS_METRICS, REAL_METRICS, ClassAnswers, Scores
-from ml2021.formatting import HIGHER_IS_BETTER, heading, interval, number, plural
+from ml2021.formatting import HIGHER_IS_BETTER, heading, interval, number, plural, score_text
 
 Truth = NDArray[np.float64] | NDArray[np.int64]
 NETWORK = "network"
@@ -80,7 +80,8 @@ class Judgement(Record):
         if self.baseline not in ("least_squares", "logistic_regression"):
             name = f"the {name}"
         return (
-            f"{number(self.network)} vs {number(self.best)} of {name} "
+            f"{score_text(self.metric, self.network)} vs {score_text(self.metric, self.best)} of "
+            f"{name} "
             f"(95 % interval of the difference: {interval(self.low, self.high)})"
         )
 

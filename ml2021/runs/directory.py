@@ -11,6 +11,7 @@ from typing import Any
 
 from ml2021.errors import CheckpointError, ConfigError, DataError, ResourceError, RunInUseError
 from ml2021.files import is_temporary, make_folder, replace_file
+from ml2021.formatting import suggest
 
 RUNS = Path("runs")
 BEST_OF_SWEEP = "best"
@@ -38,6 +39,14 @@ class RunDirectory:
     def fold_pack(self, number: int) -> Path:
         """Return the checkpoint to resume a pack of folds from."""
         return self.checkpoints / f"folds-{number}.safetensors"
+
+
+def run_name(config: Path) -> str:
+    """Return what a run of a config is called: its name, or that of the run that it lies in."""
+    folder = config.absolute().parent
+    if config.stem.startswith("config") and RunDirectory(folder).resolved_config.is_file():
+        return re.sub(r"-\d+$", "", folder.name)
+    return config.stem
 
 
 def create_run(path: Path | None, name: str) -> RunDirectory:
@@ -102,21 +111,41 @@ def make_numbered(name: str) -> Path:
             return chosen
 
 
+def find_run(path: Path) -> Path:
+    """Return the folder of a run or a sweep that may be named without its `runs/`."""
+    if not path.exists() and not path.is_absolute() and (RUNS / path).is_dir():
+        return RUNS / path
+    return path
+
+
+def refuse_run(table: Path, remedy: str = "") -> None:
+    """Raise ConfigError for a run where a table is expected; `remedy` says what to do."""
+    run = find_run(table)
+    if RunDirectory(run).resolved_config.is_file() or (run / BEST_OF_SWEEP).is_dir():
+        raise ConfigError(
+            f"{table}: is a run, not a table; {remedy or f'give it by --run {table}'}"
+        )
+
+
 def open_run(path: Path | None) -> RunDirectory:
     """Return the run at `path`, or the newest under runs/; CheckpointError if there is none.
 
-    A sweep stands for its best run.
+    A sweep stands for its best run, and a name for the run of that name under runs/.
     """
     if path is None:
         run = _newest()
         _refuse_links(run)
         return run
+    path = find_run(path)
     run = RunDirectory(path)
     if not run.resolved_config.is_file() and (path / BEST_OF_SWEEP).is_dir():
         run = RunDirectory(path / BEST_OF_SWEEP)
     _refuse_links(run)
     if not run.resolved_config.is_file():
-        what = "not a run directory" if path.exists() else "no such run directory"
+        what = "not a run directory"
+        if not path.exists():
+            near = suggest(path.name, (entry.name for entry in RUNS.glob("*/")))
+            what = f"no such run directory{near}"
         if path.is_dir() and _has_not_begun(path):
             what = "interrupted before it began; start it again with --config FILE --run-dir DIR"
         raise CheckpointError(f"{path.absolute()}: {what}")
