@@ -26,6 +26,9 @@ def run() -> NoReturn:
     Skips the interpreter's shutdown, which takes 0.4 s with torch loaded: by then every file is
     closed and every stream flushed.
     """
+    if os.name == "nt":  # file locks and signals differ there
+        sys.stderr.write("ml2021 needs Linux or macOS; on Windows, run it in WSL\n")
+        sys.exit(5)
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
     gc.set_threshold(COLLECTION_THRESHOLD)

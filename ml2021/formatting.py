@@ -82,6 +82,8 @@ _HEADINGS = {
 }
 
 HIGHER_IS_BETTER = {"r2", "accuracy", "balanced_accuracy", "macro_f1", "auroc"}
+_SHARES = HIGHER_IS_BETTER | {"precision", "recall", "f1"}
+"""Metrics of which 1 is the most, so that the fifth decimal says nothing."""
 
 
 def number(value: float | None) -> str:
@@ -93,6 +95,36 @@ def number(value: float | None) -> str:
     scientific = f"{value:.3e}"
     exponent = int(scientific.partition("e")[2])
     return f"{value:,.{max(0, 3 - exponent)}f}" if -4 <= exponent < 7 else scientific
+
+
+def score_text(metric: str, value: float | None, error: float | None = None) -> str:
+    """Format a score as `number` does, one of at most 1 with at most four decimals.
+
+    Followed by ± and its standard error, if there is one.
+    """
+    if metric in _SHARES and value is not None and 0 < abs(value) < 0.1:
+        text = f"{round(value, 4) + 0.0:.4f}"  # + 0.0: −0 is 0
+    else:
+        text = number(value)
+    if error is None:
+        return text
+    decimals = len(text.partition(".")[2])
+    return f"{text} ± {number(error) if 'e' in text else f'{error:,.{decimals}f}'}"
+
+
+def best_cells(rows: Iterable[Scores]) -> frozenset[tuple[int, int]]:
+    """Return the (row, column) of the best score of each metric in a table of `score_cells`.
+
+    Of scores that look equal, all are the best.
+    """
+    found = set()
+    table = [*rows]
+    keys = [key for key in table[0] if any(scores[key] is not None for scores in table)]
+    for column, key in enumerate(keys, 1):
+        known = [value for scores in table if (value := scores[key]) is not None]
+        best = score_text(key, max(known) if key in _SHARES else min(known))
+        found |= {(row, column) for row, s in enumerate(table) if score_text(key, s[key]) == best}
+    return frozenset(found)
 
 
 def score_table(
@@ -123,7 +155,7 @@ def score_cells(
     cells = [[title, *map(heading, keys)]]
     for name, scores in rows.items():
         own = errors[name] if errors else dict.fromkeys(keys)
-        texts = (number_with_error(scores[key], own[key]) for key in keys)
+        texts = (score_text(key, scores[key], own[key]) for key in keys)
         cells.append([echo(name if keep_names else name.replace("_", " ")), *texts])
     return cells
 
@@ -131,15 +163,6 @@ def score_cells(
 def heading(key: str) -> str:
     """Return a metric's name as shown to people."""
     return _HEADINGS.get(key, key)
-
-
-def number_with_error(value: float | None, error: float | None) -> str:
-    """Format a number, followed by ± and its error to as many decimals, if there is one."""
-    text = number(value)
-    if error is None:
-        return text
-    decimals = len(text.partition(".")[2])
-    return f"{text} ± {number(error) if 'e' in text else f'{error:,.{decimals}f}'}"
 
 
 def align(cells: Sequence[Sequence[str]]) -> list[str]:

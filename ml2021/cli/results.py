@@ -58,7 +58,12 @@ def predict(
         Path | None, Option(help="File to write, - for stdout, or a folder for several CSVs.")
     ] = None,
     id_: Annotated[
-        list[str] | None, Option("--id", metavar="COLUMN", help="Copy this column to the output.")
+        list[str] | None,
+        Option(
+            "--id",
+            metavar="COLUMN",
+            help="Copy this column to the output, or all that match, such as '*'; repeat for more.",
+        ),
     ] = None,
     ahead: Annotated[
         int, Option(metavar="N", min=0, help="Time series: forecast N rows after the last one.")

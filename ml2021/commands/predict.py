@@ -21,7 +21,7 @@ from ml2021.errors import ConfigError, ResourceError
 from ml2021.evaluation import intervals as conformal
 from ml2021.evaluation.thresholds import POSITIVE
 from ml2021.files import is_there, replace_file
-from ml2021.formatting import echo
+from ml2021.formatting import echo, listed
 from ml2021.runs.directory import RunDirectory, chosen_run, open_run, read_json, refuse_run
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ def predict(
 ) -> tuple[Path, list[Predicted]]:
     """Predict each CSV, and return the run's path and what was written. Any error writes nothing.
 
-    carried: the columns to copy to the output. ahead: the rows to forecast after the last one.
-    interval: the level of the prediction intervals, None for none. overrides: how the CSVs are
-    written, where they differ from the training file. threshold: of two classes, from which
+    carried: the columns to copy to the output, names or globs. ahead: the rows to forecast after
+    the last one. interval: the level of the prediction intervals, None for none. overrides: how the
+    CSVs are written, where not as the training file. threshold: of two classes, from which
     probability on the second of them is the label.
     """
     if interval is not None and not 0 < interval < 1:
@@ -84,7 +84,7 @@ def predict(
                 model.preprocessing, source, table_format, "predicted", carried
             )
             text, rows, notes = _predict_table(
-                model, matched, source, ahead, half_widths, threshold
+                model, matched, source, ahead, half_widths, threshold, carried
             )
             if matched.sha256 == model.data_sha256:
                 notes.append("this is the training file, whose rows are predicted too well")
@@ -191,6 +191,7 @@ def _predict_table(
     ahead: int,
     half_widths: NDArray[np.float64] | None,
     threshold: float | None,
+    carried: Sequence[str],
 ) -> tuple[str, int, list[str]]:
     """Return the predictions as CSV text, the number of rows, and notes."""
     table = matched.table
@@ -211,6 +212,10 @@ def _predict_table(
     }
     if not model.config.train.spread:
         predictions = replace(predictions, spread=None)
-    columns |= prediction_columns(model.preprocessing.target, predictions, columns)
+    named = {name: columns[name] for name in carried if name in columns}
+    predicted = prediction_columns(model.preprocessing.target, predictions, named)
+    if given := [name for name in columns if name in predicted]:  # by a glob
+        notes.append(f"not copied, as predictions have these names: {listed(given)}")
+    columns = {name: cells for name, cells in columns.items() if name not in given} | predicted
     notes += notes_on_escapes(model.preprocessing.target)
     return to_csv(columns), len(predictions.values), [*matched.notes(), *notes]

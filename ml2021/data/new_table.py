@@ -15,7 +15,7 @@ from ml2021.data.preprocessing.records import (
     NumberFeature,
     Preprocessing,
 )
-from ml2021.data.resolve import explain_missing
+from ml2021.data.resolve import explain_missing, match_names
 from ml2021.data.samples import FittedTable
 from ml2021.data.series import in_series_order
 from ml2021.data.spellings import refuse_other_spellings
@@ -68,7 +68,7 @@ def read_new_table(
 
     The target is needed to score, and to predict only if it is the model's history. Raises
     DataError, also where categories or classes are all spelled otherwise than in training, or
-    ConfigError for a name in `carried` that the file does not have.
+    ConfigError for a name or glob in `carried` that the file does not have.
     """
     header = read_header(path, table_format)
     found = match_columns(path, preprocessing, header)
@@ -97,8 +97,9 @@ def read_new_table(
         )
     if absent:
         raise DataError(*(explain_absent(path, preprocessing, header, name) for name in absent))
-    if unknown := [name for name in carried if name not in header.names]:
+    if unknown := [name for name in carried if not match_names(header, name)]:
         raise ConfigError(*(f"--id: {explain_missing(header, name)}" for name in unknown))
+    carried = tuple(dict.fromkeys(n for pattern in carried for n in match_names(header, pattern)))
     if purpose == "predicted" and group_by is not None and found[group_by] not in carried:
         carried = (found[group_by], *carried)
     names = {found[name]: name for name in needed}
