@@ -71,7 +71,6 @@ def test_labels_are_shown_as_they_are(folder: Path) -> None:
     """E4: no `_` becomes a space, no name is endless, and no line break forges a line."""
     done = run_well(folder, "evaluate", "t\u202ebat.csv", "--run", "r\x1b[35mun")
     table = done.stdout.split("network, by class")[1].splitlines()[1 : 1 + len(HOSTILE)]
-    names = {line[:90].rsplit("  ", 3)[0].strip() for line in table}
     assert {"a_b", "a b"} <= {line.split("  ")[0] for line in table}
     assert max(map(len, done.stdout.splitlines())) < 200
     assert not any(line.startswith("network  1.0") for line in done.stdout.splitlines())
