@@ -67,7 +67,7 @@ def predict(
 
     from ml2021.runs.model import load_model
 
-    carried = tuple(normalize("NFC", name) for name in carried)
+    carried = tuple(dict.fromkeys(normalize("NFC", name) for name in carried))
     model = load_model(run.best)
     if ahead and model.preprocessing.history is None:
         raise ConfigError("--ahead: needs a run that was trained on a time series, with data.lags")

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ml2021.commands.from_table import how_to_go_on, load_table_config
 from ml2021.config.loading import LoadedConfig, dump_yaml, load_config
 from ml2021.console import Console
 from ml2021.errors import ConfigError, RunInterruptedError
@@ -33,29 +34,36 @@ if TYPE_CHECKING:
 
 
 def train(
-    config: Path,
+    source: Path,
     overrides: Sequence[str],
     run_dir: Path | None,
     init_from: Path | None,
     console: Console,
     *,
     with_report: bool,
+    is_table: bool = False,
+    target: Sequence[str] | None = None,
 ) -> Path:
-    """Train as the config file says. Returns the directory of the new run.
+    """Train as a config says, or on a table with the defaults. Returns the new run's directory.
 
+    source: the config, or the table if `is_table`, with `target` as in `load_table_config`.
     init_from: a run whose best parameters training starts from. with_report: write report.html,
     once everything else is saved.
     """
-    loaded = load_config(config, overrides)
+    if is_table:
+        loaded, assumed = load_table_config(source, target, overrides)
+        console.say(*assumed)
+    else:
+        loaded = load_config(source, overrides)
     if loaded.config.sweep is not None:
         raise ConfigError(
             f"{loaded.locate('sweep')}: this config has a sweep; run `ml2021 sweep --config "
-            f"{config}`, or drop it with --set sweep=null"
+            f"{source}`, or drop it with --set sweep=null"
         )
     if run_dir is not None:
         section = loaded.config.data
         tables = [Path(path) for path in (section.path, section.test_path) if path is not None]
-        refuse_used(run_dir, [config, *tables])
+        refuse_used(run_dir, [source, *tables])
     initial = None
     if init_from is not None:
         initial, loaded = load_initial_model_for(loaded, init_from)
@@ -80,7 +88,7 @@ def train(
     theta = None if initial is None else initial.model.theta
     trainer = build_trainer(data, loaded.locate("model"), None, None, theta)
     console.say(*bulleted(notes_on_baselines(data.preprocessing, trainer.baselines)))
-    run = create_run(run_dir, config.stem)
+    run = create_run(run_dir, source.name.partition(".")[0] if is_table else source.stem)
     with locked(run):
         refuse_used(run.path)  # by a process that was quicker than we were
         write_text(run.config, loaded.text)
@@ -97,6 +105,8 @@ def train(
                     "so held-out scores may be optimistic"
                 )
         finish(trainer, run, console, with_report=with_report)
+    if is_table:
+        console.say(how_to_go_on(source, run.config))
     return run.path
 
 

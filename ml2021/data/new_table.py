@@ -34,7 +34,7 @@ _MOST_ABSENT = 5  # if more columns are missing, it is probably the wrong table:
 class NewTable:
     """A file read for a fitted model.
 
-    carried: the columns to copy to the output, as text as in the file, in file order; those asked
+    carried: the columns to copy to the output, every cell as it stands in the file; those asked
     for, and the one that tells several series apart. ignored: the columns that the model does not
     use. sha256: of the file's bytes. group: the column that tells several series apart.
     unweighted: the column of weights, if the file has none.
@@ -102,9 +102,9 @@ def read_new_table(
     if purpose == "predicted" and group_by is not None and found[group_by] not in carried:
         carried = (found[group_by], *carried)
     names = {found[name]: name for name in needed}
-    # A carried column is read as text, so that it is written unchanged; if one is also an input,
+    # A carried column is read verbatim, so that it is written unchanged; if one is also an input,
     # the file is read twice.
-    texts: dict[str, StorageType] = dict.fromkeys(carried, "text")
+    texts: dict[str, StorageType] = dict.fromkeys(carried, "verbatim")
     twice = bool(names.keys() & texts.keys())
     columns = [*names] if twice else [*names, *texts]
     types = {found[name]: kind for name, kind in kinds.items()} | ({} if twice else texts)

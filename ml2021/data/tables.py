@@ -96,9 +96,10 @@ def read_table(
     """Read columns of a CSV (plain or gzip) or Parquet file, selected by their unique names.
 
     `types` sets the type of a column: in a "number" column every other cell is an error, a "text"
-    column is never parsed. Other columns are numbers if at least 90 % of their cells are, or if
-    `recognise` finds that they were meant to be, and text otherwise. The structure is checked in
-    the whole file, cells only in the selected columns.
+    column is never parsed, a "verbatim" one has every cell as it stands, even a missing one. Other
+    columns are numbers if at least 90 % of their cells are, or if `recognise` finds that they were
+    meant to be, and text otherwise. The structure is checked in the whole file, cells only in the
+    selected columns.
 
     Raises DataError, with a line for each fault, if the file is not a table, lacks a column, or has
     invalid cells.
@@ -110,8 +111,7 @@ def read_table(
         parquet = ParquetSource(path)
         header = make_header(path, parquet.names)
         selected = _selected(header, columns)
-        texts = [name for name in selected if types.get(name) == "text"]
-        cells = parquet.read(header.names, set(selected), texts=texts, missing=rules.missing_texts)
+        cells = parquet.read(header.names, set(selected), types, rules.missing_texts)
         checked = _check(dict(cells), rules, types)
         reject_invalid(format, checked, partial(_parquet_cells, path, cells))
         return _table(header, selected, checked, parquet.rows, parquet.sha256, format)
@@ -120,10 +120,11 @@ def read_table(
         blocks = scan.blocks()
         header, first = begin_table(scan, blocks, format)
         selected = _selected(header, columns)
-        texts = [name for name in selected if types.get(name) == "text"]
+        texts = [name for name in selected if types.get(name) in ("text", "verbatim")]
+        verbatim = {name for name in texts if types[name] == "verbatim"}
         zeros = _leading_zeros(scan, first, header, format)
         blocks = sought.search(chain(first, blocks))
-        rows, values = parse_blocks(scan, blocks, header.names, selected, texts, format)
+        rows, values = parse_blocks(scan, blocks, header.names, selected, texts, format, verbatim)
     again = [
         name
         for name, column in values.items()

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from ml2021.data.csv.writings import KEYED, MARKS, NOT_FINITE, Writing, decorated, recognise
 
-StorageType = Literal["number", "text"]
+StorageType = Literal["number", "text", "verbatim"]
+"""How a column is read; the cells of a "verbatim" one are text, and none of them is missing."""
 FLOAT32_BOUND = 2.0**128 - 2.0**103
 """The smallest number that rounds to infinity in float32."""
 _HEAD = 64  # rows that rule out nearly every column of floats
@@ -132,6 +133,8 @@ def check_texts(
     """
     import pandas as pd
 
+    if storage == "verbatim":
+        return CheckedColumn(texts)
     codes, distinct = pd.factorize(texts)
     missing = (
         _flags(distinct, rules.is_missing) if rules.needs_search else np.zeros(len(distinct), bool)
