@@ -22,8 +22,8 @@ from ml2021.sweeps.directory import (
     SweepDirectory,
     SweepPlan,
     begin_candidates,
-    create_sweep,
     candidates_of,
+    create_sweep,
     keep_best,
     load_results,
     open_sweep,
@@ -131,7 +131,8 @@ class _Sweep:
                 file.close()
                 self.best = choose_best(self.results.values(), self.losses)
                 write_table(self.directory, self.plan, self.results)
-                keep_best(self.directory, self.plan, self.best)  # last: until then, there are candidates
+                # Last: until then, there are candidates.
+                keep_best(self.directory, self.plan, self.best)
             stopped_by = stop_signal()
         summary = self._say_summary()
         if stopped_by is not None:
