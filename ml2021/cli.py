@@ -16,7 +16,7 @@ from typer import Argument, BadParameter, Exit, Option, Typer
 from ml2021 import __version__
 from ml2021.console import Console, write_message, write_result
 from ml2021.errors import Ml2021Error
-from ml2021.formatting import bulleted, plural, printable
+from ml2021.formatting import bulleted, message, plural
 from ml2021.signals import StoppedError, stoppable
 
 if TYPE_CHECKING:
@@ -279,14 +279,14 @@ def main() -> None:
             app()
     except Ml2021Error as error:
         for line in error.lines:
-            write_message(printable(line))
+            write_message(message(line))
         sys.exit(error.exit_code)
     except StoppedError as stop:
         write_message(f"stopped by {signal.Signals(stop.signal_number).name}")
         sys.exit(128 + stop.signal_number)
     except OSError as error:
         where = f"{error.filename}: " if error.filename is not None else ""
-        write_message(f"{where}{error.strerror or error}")
+        write_message(message(f"{where}{error.strerror or error}"))
         sys.exit(5)
     except MemoryError:
         write_message("out of memory; use fewer columns or rows, or a smaller model")

@@ -1,6 +1,7 @@
 """Text for messages: numbers, score tables, lists of names, plurals, "did you mean"."""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
@@ -60,6 +61,24 @@ def echo(value: object) -> str:
     return text if len(text) <= ECHO_LIMIT else text[: ECHO_LIMIT - 1] + "…"
 
 
+def shorten(text: str, limit: int = ECHO_LIMIT) -> str:
+    """Return text whose middle is left out, if it is longer: the end of a path tells the most."""
+    ends = (limit - 1) // 2
+    return text if len(text) <= limit else f"{text[:ends]}…{text[-ends:]}"
+
+
+def message(line: str) -> str:
+    """Return an error, `where: what; what to do`, for a terminal: escaped, its `where` shortened.
+
+    Any other word that is longer than a path can be is shortened, too.
+    """
+    text = printable(line)
+    where = text.partition(": ")[0] if ": " in text else ""
+    rest = _LONGER_THAN_PATHS.sub(lambda match: shorten(match[0]), text[len(where) :])
+    return shorten(where) + rest
+
+
+_LONGER_THAN_PATHS = re.compile(r"\S{4097,}")
 _HEADINGS = {
     "mae": "MAE",
     "rmse": "RMSE",

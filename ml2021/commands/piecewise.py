@@ -11,7 +11,14 @@ from ml2021.console import Console
 from ml2021.errors import DataError
 from ml2021.files import replace_file
 from ml2021.formatting import echo, number, plural
-from ml2021.runs.directory import RunDirectory, create_run, locked, refuse_used, write_text
+from ml2021.runs.directory import (
+    RunDirectory,
+    create_run,
+    locked,
+    refuse_undecodable,
+    refuse_used,
+    write_text,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,6 +84,7 @@ def piecewise(
     console: Console,
 ) -> Path:
     """Build a curve as a network, exactly or with `pieces` pieces; return its run directory."""
+    refuse_undecodable()
     data = set_format(Data(path=str(csv), target="y"), overrides)
     if run_dir is not None:
         refuse_used(run_dir, [csv])

@@ -15,7 +15,14 @@ from ml2021.errors import CheckpointError, RunInterruptedError, SweepFailedError
 from ml2021.evaluation.metrics import selection_metric
 from ml2021.files import cores
 from ml2021.formatting import heading, number, plural
-from ml2021.runs.directory import RunDirectory, locked, refuse_used, remove_leftovers, write_text
+from ml2021.runs.directory import (
+    RunDirectory,
+    locked,
+    refuse_undecodable,
+    refuse_used,
+    remove_leftovers,
+    write_text,
+)
 from ml2021.signals import stop_signals
 from ml2021.sweeps.directory import (
     ResultsFile,
@@ -56,6 +63,7 @@ def sweep(
 
     `with_report`: write a report once everything else is saved.
     """
+    refuse_undecodable()
     loaded = load_sweep(config, overrides)
     if run_dir is not None:
         tables = [v.loaded.config.data for v in loaded.variations]
@@ -78,6 +86,7 @@ def sweep(
 
 def resume(path: Path, jobs: int | None, console: Console, *, with_report: bool) -> Path:
     """Train the runs of a sweep that are missing or failed."""
+    refuse_undecodable()
     directory = open_sweep(path)
     with locked(RunDirectory(path)):
         plan = read_plan(directory)

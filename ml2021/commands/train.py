@@ -21,6 +21,7 @@ from ml2021.runs.directory import (
     create_run,
     locked,
     open_run,
+    refuse_undecodable,
     refuse_used,
     remove_leftovers,
     write_text,
@@ -50,6 +51,7 @@ def train(
     init_from: a run whose best parameters training starts from. with_report: write report.html,
     once everything else is saved.
     """
+    refuse_undecodable()
     if is_table:
         loaded, assumed = load_table_config(source, target, overrides)
         console.say(*assumed)

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import stat
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -72,6 +73,21 @@ class RunDirectory:
         for entry in sorted(_listing(self.checkpoints)):
             if _FOLD_PACK.fullmatch(entry.name):
                 yield entry
+
+
+def refuse_undecodable() -> None:
+    """Raise ConfigError unless the command line and the working directory are text in UTF-8.
+
+    A run keeps both. Called before anything is read or written.
+    """
+    arguments = [(text, "is") for text in sys.argv[1:]]
+    for text, what in [(str(Path.cwd()), "the working directory is"), *arguments]:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ConfigError(
+                f"{echo(text)}: {what} not UTF-8, in which a run keeps names; rename it"
+            ) from None
 
 
 def create_run(path: Path | None, name: str) -> RunDirectory:
