@@ -188,28 +188,32 @@ def test_a_directory_that_lost_its_mark_is_no_run(folder: Path) -> None:
 # Outputs.
 
 
-GUARDED = [
-    *(f"r/{name}" for name in OURS),
-    *("r/new.csv", "r/surface.png", "r/checkpoints/new.png", "other/checkpoints/best.safetensors"),
-    *(
-        "s/sweep.json",
-        "s/results.jsonl",
-        "s/sweep.csv",
-        "s/new",
-        "s/best/report.html",
-        "s/candidates/x",
-    ),
-    *("c.yaml", "s.yaml", "t.csv", "./other/../t.csv", "r/../c.yaml", "r/../other/summary.json"),
-    *(
-        "soft.csv",
-        "hard.csv",
-        "twice.csv",
-        "way/summary.json",
-        "into.csv",
-        "soft.yaml",
-        "r",
-        "s/best",
-    ),
+GUARDED = [f"r/{name}" for name in OURS]
+GUARDED += [
+    "r/new.csv",
+    "r/surface.png",
+    "r/checkpoints/new.png",
+    "other/checkpoints/best.safetensors",
+    "r",
+    "s/best",
+    "s/sweep.json",
+    "s/results.jsonl",
+    "s/sweep.csv",
+    "s/new",
+    "s/best/report.html",
+    "s/candidates/x",
+    "c.yaml",
+    "s.yaml",
+    "t.csv",
+    "other/../t.csv",
+    "r/../c.yaml",
+    "r/../other/summary.json",
+    "way/summary.json",
+    "soft.csv",
+    "hard.csv",
+    "twice.csv",
+    "into.csv",
+    "soft.yaml",
 ]
 
 
