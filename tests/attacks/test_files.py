@@ -189,32 +189,11 @@ def test_a_directory_that_lost_its_mark_is_no_run(folder: Path) -> None:
 
 
 GUARDED = [f"r/{name}" for name in OURS]
-GUARDED += [
-    "r/new.csv",
-    "r/surface.png",
-    "r/checkpoints/new.png",
-    "other/checkpoints/best.safetensors",
-    "r",
-    "s/best",
-    "s/sweep.json",
-    "s/results.jsonl",
-    "s/sweep.csv",
-    "s/new",
-    "s/best/report.html",
-    "s/candidates/x",
-    "c.yaml",
-    "s.yaml",
-    "t.csv",
-    "other/../t.csv",
-    "r/../c.yaml",
-    "r/../other/summary.json",
-    "way/summary.json",
-    "soft.csv",
-    "hard.csv",
-    "twice.csv",
-    "into.csv",
-    "soft.yaml",
-]
+GUARDED += ["r/new.csv", "r/surface.png", "r/checkpoints/new.png", "r", "s/best", "s/new"]
+GUARDED += ["other/checkpoints/best.safetensors", "s/sweep.json", "s/results.jsonl", "s/sweep.csv"]
+GUARDED += ["s/best/report.html", "s/candidates/x", "c.yaml", "s.yaml", "t.csv", "other/../t.csv"]
+GUARDED += ["r/../c.yaml", "r/../other/summary.json", "way/summary.json", "soft.csv", "hard.csv"]
+GUARDED += ["twice.csv", "into.csv", "soft.yaml"]
 
 
 def make_links(folder: Path) -> None:
