@@ -48,6 +48,8 @@ def _fold(text: str) -> str:
 
 ECHO_LIMIT = 80
 """The most characters of a user's text that a message repeats."""
+PATH_LIMIT = 2 * ECHO_LIMIT
+"""The most characters of a path, which is often an absolute one, that an error repeats."""
 
 
 def printable(text: str) -> str:
@@ -61,10 +63,10 @@ def echo(value: object) -> str:
     return text if len(text) <= ECHO_LIMIT else text[: ECHO_LIMIT - 1] + "…"
 
 
-def shorten(text: str, limit: int = ECHO_LIMIT) -> str:
-    """Return text whose middle is left out, if it is longer: the end of a path tells the most."""
-    ends = (limit - 1) // 2
-    return text if len(text) <= limit else f"{text[:ends]}…{text[-ends:]}"
+def shorten(text: str) -> str:
+    """Return text of at most `PATH_LIMIT` characters, without its middle if it is longer."""
+    ends = (PATH_LIMIT - 1) // 2
+    return text if len(text) <= PATH_LIMIT else f"{text[:ends]}…{text[-ends:]}"
 
 
 def message(line: str) -> str:

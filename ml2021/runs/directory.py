@@ -136,7 +136,7 @@ def refuse_inside(option: str, path: Path, *places: Path) -> None:
         kind = "run" if found is None else found.kind
         remedy = "choose another place" if option else "change to another folder"
         where = f"{option} {echo(path)}".lstrip()
-        raise ConfigError(f"{where}: is in the {kind} directory {echo(folder)}; {remedy}")
+        raise ConfigError(f"{where}: is in a {kind} directory; {remedy}")
 
 
 def refuse_used(path: Path, inputs: Sequence[Path] = (), kind: Kind = "run") -> None:
@@ -253,15 +253,19 @@ def refuse_links(directory: MarkedDirectory) -> None:
     home = Path(os.path.realpath(directory.path))
     for path in directory.entries():
         if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(home):
-            raise _leads_out(path, "this directory")
+            raise _leads_out(path, home)
     for path in (directory.path.absolute(), *directory.path.absolute().parents):
         if path.is_symlink() and is_marked(path.parent):
-            raise _leads_out(path, "the sweep")
+            raise _leads_out(path, path.parent)
 
 
-def _leads_out(path: Path, what: str) -> CheckpointError:
-    target = echo(os.path.realpath(path))
-    return CheckpointError(f"{path}: points outside {what}, to {target}; replace it with a copy")
+def _leads_out(path: Path, folder: Path) -> CheckpointError:
+    found = mark_of(folder)
+    kind = "run" if found is None else found.kind
+    return CheckpointError(
+        f"{path}: points outside the {kind} directory, to {echo(os.path.realpath(path))}; "
+        "replace the link with a copy"
+    )
 
 
 @contextmanager

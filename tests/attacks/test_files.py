@@ -243,7 +243,7 @@ def test_the_default_places_are_guarded(folder: Path) -> None:
             ("predict", folder / "t.csv", "--run", folder / "other"),
         ):
             code, line = refusal(here, *command)
-            assert (code, "is in the run directory" in line) == (2, True), line
+            assert (code, "is in a run directory" in line) == (2, True), line
     (folder / "t.predictions.csv").symlink_to("../victim/new.csv")
     assert refusal(folder, "predict", "t.csv", "--run", "r")[0] == 2
 
