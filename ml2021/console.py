@@ -40,20 +40,30 @@ def _write(stream: TextIO | None, text: str) -> None:
 
 
 class Console:
-    """Prints messages to stderr, unless `quiet`. Errors are raised, not printed here."""
+    """Prints messages to stderr, unless `quiet`. Errors are raised, not printed here.
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    verbose: whether the commands say more than most people want to know.
+    """
+
+    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
         self.quiet = quiet
+        self.verbose = verbose
+        self.bar: ProgressBar | None = None
 
     def say(self, *lines: str) -> None:
         """Print messages, a line each."""
         if not self.quiet:
+            if self.bar is not None:
+                self.bar.clear()
             for line in lines:
                 write_message(line)
 
 
 class ProgressBar:
-    """Progress over epochs or other units: a bar on a terminal, occasional lines elsewhere."""
+    """Progress over epochs or other units: a bar on a terminal, occasional lines elsewhere.
+
+    Messages of its console appear above the bar.
+    """
 
     def __init__(self, console: Console, total: int, done: float, unit: str = "epoch") -> None:
         self._console = console
@@ -61,19 +71,37 @@ class ProgressBar:
         self._unit = unit
         self._shown_at = time.monotonic()
         self._bar = None
-        if sys.stderr is not None and sys.stderr.isatty() and not console.quiet:
+        if is_terminal(sys.stderr) and not console.quiet:
             from tqdm import tqdm
 
-            count = f"{{n:.1f}}/{{total}} {unit}s"
-            form = f"{{l_bar}}{{bar}}| {count} [{{elapsed}}<{{remaining}}{{postfix}}]"
-            self._bar = tqdm(total=total, initial=done, bar_format=form, leave=False)
+            self._bar = tqdm(
+                total=total,
+                initial=done,
+                bar_format=self._format(done),
+                ncols=_width(),
+                leave=False,
+            )
+
+    def _format(self, done: float) -> str:
+        """Return the format of tqdm's bar: whole units, though the bar itself moves in between."""
+        count = f"{int(done):,}/{self._total:,} {self._unit}s"
+        return f"{{l_bar}}{{bar}}| {count} [{{elapsed}}<{{remaining}}{{postfix}}]"
 
     def __enter__(self) -> "ProgressBar":
+        self._console.bar = self
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self._console.bar = None
         if self._bar is not None:
             self._bar.close()
+            self.clear()
+
+    def clear(self) -> None:
+        """Erase the bar's line, and the ^C that the terminal shows behind it."""
+        if self._bar is not None:
+            with contextlib.suppress(OSError):
+                _write(sys.stderr, "\r\x1b[K")
 
     def show(self, done: float, losses: str) -> None:
         """Show how many units are done and the current losses, unless shown just before."""
@@ -82,6 +110,21 @@ class ProgressBar:
         self._shown_at = time.monotonic()
         if self._bar is not None:
             self._bar.n = done
+            self._bar.ncols = _width()
+            self._bar.bar_format = self._format(done)
             self._bar.set_postfix_str(losses)
         else:
-            self._console.say(f"{self._unit} {round(done, 1):g} of {self._total}: {losses}")
+            self._console.say(f"{self._unit} {int(done):,} of {self._total:,}: {losses}")
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a stream is a terminal that can move its cursor."""
+    return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _width() -> int:
+    """Return how many columns of the terminal a bar may fill; ^C has room behind it."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns - 3
+    except (OSError, ValueError):
+        return 77

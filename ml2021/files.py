@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from ml2021.errors import ResourceError
+from ml2021.formatting import closest, printable
 
 FORMAT_VERSION: Literal[4] = 4
 """The format of everything in a run or a sweep."""
@@ -142,6 +143,19 @@ def is_there(path: Path) -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def missing_file(path: Path) -> str:
+    """Say in a whole line that a file does not exist, and which one may be meant."""
+    if web := re.match(r"([a-z][a-z0-9+]+):/+(.*)", str(path)):  # a Path keeps one slash of two
+        address = printable(f"{web[1]}://{web[2]}")
+        return f"{address}: this is a web address; download it first, as by: curl -LO {address}"
+    where = printable(str(path.absolute()))
+    with contextlib.suppress(OSError):
+        near = closest(path.name, (entry.name for entry in path.parent.iterdir()), cutoff=0.75)
+        if near is not None:
+            return f"{where}: no such file; did you mean '{printable(str(path.with_name(near)))}'?"
+    return f"{where}: no such file; check the path"
 
 
 def cores() -> int:

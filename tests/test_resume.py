@@ -338,7 +338,7 @@ def test_a_run_that_is_being_trained_is_busy(folder: Path) -> None:
 def test_signals_that_are_ignored_stay_ignored(folder: Path) -> None:
     program = """
 import os, signal, sys, threading, time
-from ml2021.cli import main
+from ml2021.cli.main import main
 from pathlib import Path
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
 def hang_up():

@@ -14,13 +14,7 @@ from ml2021.config.overrides import apply_override
 from ml2021.config.yaml_reader import KeyPath, Node, Place
 from ml2021.config.yaml_scalars import dump_document
 from ml2021.formatting import echo, printable
-
-CONFIG_SUFFIXES = (".yaml", ".yml")
-
-
-def is_config(path: Path) -> bool:
-    """Whether a path given without an option is a config by its name, and not a table."""
-    return path.suffix.lower() in CONFIG_SUFFIXES
+from ml2021.runs.directory import RunDirectory
 
 
 def load_table_config(
@@ -72,13 +66,16 @@ def _sets_target(override: str) -> bool:
     return override.partition("=")[0].strip() in ("data", "data.target")
 
 
-def how_to_go_on(csv: Path, config: Path) -> str:
-    """Say how to change the config that a run of a table was trained with, which is `config`."""
-    own = Path(csv.name.partition(".")[0] or "config").with_suffix(".yaml")
-    return (
-        f"to change more than --set does: copy {config} to {own}, edit it, and run "
-        f"ml2021 train --config {own}"
-    )
+def name_of(csv: Path) -> str:
+    """Return what a run or a config of a table is called: its name without any suffix."""
+    return csv.name.partition(".")[0] or "table"
+
+
+def how_to_go_on(run: RunDirectory) -> str:
+    """Say how to change the config that a run of a table was trained with."""
+    own = f"{run.path.name}.yaml"
+    copy = shlex.join(["cp", str(run.config), own])
+    return f"to change the config: {copy}, edit it, and ml2021 train {shlex.quote(own)}"
 
 
 def _node(source: str) -> Node:

@@ -184,12 +184,11 @@ def _facts(trainer: "Trainer", given: "Curve", curve: "Curve", relu: bool) -> "P
 
 
 def _network_at(trainer: "Trainer", x: "NDArray[np.float64]") -> "NDArray[np.float64]":
-    """Return the float32 network's predictions at x, in the units of the data."""
+    """Return the network's predictions at x, in the units of the data."""
     import numpy as np
-    import torch
 
     from ml2021.data.preprocessing.records import NumberFeature
-    from ml2021.engine.networks import outputs
+    from ml2021.engine.networks import member_outputs
     from ml2021.evaluation.scoring import to_predictions
 
     preprocessing, theta = trainer.data.preprocessing, trainer.state.best
@@ -197,8 +196,8 @@ def _network_at(trainer: "Trainer", x: "NDArray[np.float64]") -> "NDArray[np.flo
     assert isinstance(feature, NumberFeature)
     rows = np.ones((len(x), 2), np.float32)
     rows[:, 0] = (x - feature.mean) / feature.scale
-    raw = outputs(trainer.network, theta, torch.from_numpy(rows).to(theta.device))[0]
-    return to_predictions(preprocessing, raw.cpu().numpy())[:, 0]
+    (raw,) = member_outputs(trainer.network, theta, rows)
+    return to_predictions(preprocessing, raw)[:, 0]
 
 
 def _describe(

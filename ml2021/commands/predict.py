@@ -22,8 +22,8 @@ from ml2021.errors import ConfigError, ResourceError
 from ml2021.evaluation import intervals as conformal
 from ml2021.evaluation.thresholds import POSITIVE
 from ml2021.files import replace_file
-from ml2021.formatting import echo
-from ml2021.runs.directory import chosen_run, open_run
+from ml2021.formatting import echo, listed
+from ml2021.runs.directory import chosen_run, open_run, refuse_run
 from ml2021.runs.outputs import check_output, check_output_folder, tables_of
 
 if TYPE_CHECKING:
@@ -54,15 +54,17 @@ def predict(
 ) -> tuple[Path, list[Predicted]]:
     """Predict each CSV, and return the run's path and what was written. Any error writes nothing.
 
-    carried: the columns to copy to the output. ahead: the rows to forecast after the last one.
-    interval: the level of the prediction intervals, None for none. overrides: how the CSVs are
-    written, where they differ from the training file. threshold: of two classes, from which
+    carried: the columns to copy to the output, names or globs. ahead: the rows to forecast after
+    the last one. interval: the level of the prediction intervals, None for none. overrides: how the
+    CSVs are written, where not as the training file. threshold: of two classes, from which
     probability on the second of them is the label.
     """
     if interval is not None and not 0 < interval < 1:
         raise ConfigError(f"--interval {interval:g}: must be between 0 and 1, such as 0.9")
     if threshold is not None and not 0 < threshold < 1:
         raise ConfigError(f"--threshold {threshold:g}: must be between 0 and 1, such as 0.3")
+    for source in sources:
+        refuse_run(source)
     run = open_run(run_path)
     outputs = _output_paths(sources, output)
     kept = [*sources, *tables_of(run)]
@@ -87,7 +89,7 @@ def predict(
                 model.preprocessing, source, table_format, "predicted", carried
             )
             text, rows, notes = _predict_table(
-                model, matched, source, ahead, half_widths, threshold
+                model, matched, source, ahead, half_widths, threshold, carried
             )
             if matched.sha256 == model.data_sha256:
                 notes.append("this is the training file, whose rows are predicted too well")
@@ -177,6 +179,7 @@ def _predict_table(
     ahead: int,
     half_widths: NDArray[np.float64] | None,
     threshold: float | None,
+    carried: Sequence[str],
 ) -> tuple[str, int, list[str]]:
     """Return the predictions as CSV text, the number of rows, and notes."""
     table = matched.table
@@ -197,6 +200,10 @@ def _predict_table(
     }
     if not model.config.train.spread:
         predictions = replace(predictions, spread=None)
-    columns |= prediction_columns(model.preprocessing.target, predictions, columns)
+    named = {name: columns[name] for name in carried if name in columns}
+    predicted = prediction_columns(model.preprocessing.target, predictions, named)
+    if given := [name for name in columns if name in predicted]:  # by a glob
+        notes.append(f"not copied, as predictions have these names: {listed(given)}")
+    columns = {name: cells for name, cells in columns.items() if name not in given} | predicted
     notes += notes_on_escapes(model.preprocessing.target)
     return to_csv(columns), len(predictions.values), [*matched.notes(), *notes]

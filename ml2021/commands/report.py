@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ml2021.errors import CheckpointError, ConfigError
-from ml2021.runs.directory import open_run
+from ml2021.runs.directory import find_run, open_run
 from ml2021.runs.outputs import check_output_folder
 from ml2021.signals import stop_signals
 from ml2021.sweeps.directory import is_sweep, load_results, open_sweep, read_plan
@@ -17,6 +17,7 @@ def report(run_path: Path | None, plots: Path | None) -> Path:
     """
     if plots is not None:
         check_output_folder("--plots", plots)
+    run_path = None if run_path is None else find_run(run_path)
     if run_path is not None and is_sweep(run_path):
         sweep = open_sweep(run_path)
         outcome = SweepSummary(plan := read_plan(sweep), load_results(sweep, plan))

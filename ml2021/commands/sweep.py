@@ -17,10 +17,12 @@ from ml2021.files import cores
 from ml2021.formatting import heading, number, plural
 from ml2021.runs.directory import (
     RunDirectory,
+    find_run,
     locked,
     refuse_undecodable,
     refuse_used,
     remove_leftovers,
+    run_name,
     write_text,
 )
 from ml2021.signals import stop_signals
@@ -75,7 +77,7 @@ def sweep(
         texts=tuple(variation.loaded.text for variation in loaded.variations),
         scales=loaded.scales,
     )
-    directory = create_sweep(run_dir, config.stem)
+    directory = create_sweep(run_dir, run_name(config))
     with locked(RunDirectory(directory.path)):
         refuse_used(directory.path, kind="sweep")  # by a process that was quicker than we were
         write_text(directory.config, loaded.base.text)
@@ -87,6 +89,7 @@ def sweep(
 def resume(path: Path, jobs: int | None, console: Console, *, with_report: bool) -> Path:
     """Train the runs of a sweep that are missing or failed."""
     refuse_undecodable()
+    path = find_run(path)
     directory = open_sweep(path)
     with locked(RunDirectory(path)):
         plan = read_plan(directory)

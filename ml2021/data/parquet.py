@@ -3,9 +3,10 @@
 This needs pyarrow, an optional dependency. `ml2021.data.csv.cells` checks the cells.
 """
 
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from contextlib import closing
 from importlib import import_module
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +59,14 @@ class ParquetSource:
         selected: Set[str],
         types: Mapping[str, StorageType],
         missing: Collection[str],
+        is_odd: Callable[[str, NDArray[np.generic]], bool],
     ) -> dict[str, NDArray[np.generic]]:
         """Return the `selected` columns by unique name: numbers, or object holding str and NaN.
 
         `names` are the unique names of all columns. Booleans, dates, categories and the columns
         that `types` wants as text become text; the texts in `missing` become NaN, but not those of
-        a "verbatim" column. Raises DataError for a column of other values, such as lists.
+        a "verbatim" column. Whole numbers that a column of floats may have rounded become text if
+        `is_odd` says so. Raises DataError for a column of other values, such as lists.
         """
         pa = import_module("pyarrow")
         try:
@@ -88,7 +91,10 @@ class ParquetSource:
                 pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
             ):
                 exact = pa.types.is_integer(kind) and not column.null_count
-                columns[name] = (column if exact else column.cast("float64", False)).to_numpy()
+                values = (column if exact else column.cast("float64", False)).to_numpy()
+                if values.dtype.kind == "f" and is_odd(name, values):
+                    values = _whole_texts(self._cells(name, column), values)
+                columns[name] = values
             else:
                 absent = missing if types.get(name) != "verbatim" else ()
                 texts = [None if cell is None else str(cell) for cell in self._cells(name, column)]
@@ -117,6 +123,13 @@ class ParquetSource:
     def _unreadable(self, name: str, what: str) -> DataError:
         what = f"column '{echo(name)}' holds {what}; convert it, or leave it out"
         return file_error(self._path, what)
+
+
+def _whole_texts(cells: list[Any], values: NDArray[np.float64]) -> NDArray[np.generic]:
+    """Return numbers (N,) as the texts of their integers, NaN where missing; else the `values`."""
+    if any(cell is not None and (not isfinite(cell) or cell != int(cell)) for cell in cells):
+        return values
+    return np.array([np.nan if cell is None else str(int(cell)) for cell in cells], np.object_)
 
 
 def _decoded(column: Any) -> Any:

@@ -24,7 +24,7 @@ from ml2021.files import (
     marked_above,
     replace_file,
 )
-from ml2021.formatting import echo
+from ml2021.formatting import echo, suggest
 
 RUNS = Path("runs")
 BEST_OF_SWEEP = "best"
@@ -88,6 +88,14 @@ def refuse_undecodable() -> None:
             raise ConfigError(
                 f"{echo(text)}: {what} not UTF-8, in which a run keeps names; rename it"
             ) from None
+
+
+def run_name(config: Path) -> str:
+    """Return what a run of a config is called: its name, or that of the run that it lies in."""
+    folder = config.absolute().parent
+    if config.stem.startswith("config") and is_marked(folder):
+        return re.sub(r"-\d+$", "", folder.name)
+    return config.stem
 
 
 def create_run(path: Path | None, name: str) -> RunDirectory:
@@ -208,23 +216,41 @@ def make_numbered(name: str) -> Path:
             return chosen
 
 
+def find_run(path: Path) -> Path:
+    """Return the folder of a run or a sweep that may be named without its `runs/`."""
+    if not path.exists() and not path.is_absolute() and (RUNS / path).is_dir():
+        return RUNS / path
+    return path
+
+
+def refuse_run(table: Path, remedy: str = "") -> None:
+    """Raise ConfigError for a run where a table is expected; `remedy` says what to do."""
+    run = find_run(table)
+    if is_marked(run):
+        raise ConfigError(
+            f"{table}: is a run, not a table; {remedy or f'give it by --run {table}'}"
+        )
+
+
 def open_run(path: Path | None) -> RunDirectory:
     """Return the run at `path`, or the newest under runs/; CheckpointError if there is none.
 
-    A sweep stands for its best run.
+    A sweep stands for its best run, and a name for the run of that name under runs/.
     """
     if path is None:
         run = _newest()
         refuse_links(run)
         return run
+    path = find_run(path)
     found = mark_of(path)
     if found is not None and found.kind == "sweep":
         if not os.path.lexists(best := path / BEST_OF_SWEEP):
-            raise CheckpointError(f"{path}: this sweep has no best run; name a run of your own")
+            raise CheckpointError(f"{path}: this sweep has no best run; name another run")
         path, found = best, mark_of(best)
     run = RunDirectory(path)
     if found is None:
-        what = "no such run directory"
+        near = suggest(path.name, (entry.name for entry in RUNS.glob("*/")))
+        what = f"no such run directory{near}"
         if path.exists():
             what = "not a run directory"
             if run.resolved_config.is_file():

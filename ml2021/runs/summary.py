@@ -286,7 +286,8 @@ class RunSummary(Record):
         labels = [*target.labels]
         named = [list(each.targets) for each in self.evaluations.values()]
         named += [list(level.half_width) for level in self.interval.levels] if self.interval else []
-        sizes = [len(each.confusion or labels) for each in self.evaluations.values()]
+        counted = [each.confusion for each in self.evaluations.values()]
+        sizes = [len(labels if each is None else each.rows) for each in counted]
         return all(names == labels for names in named) and set(sizes) <= {len(labels)}
 
 

@@ -305,8 +305,8 @@ def test_no_link_leads_out_of_a_sweep(folder: Path, tmp_path: Path, name: str) -
     """A3: neither a folder of a sweep nor a file of it."""
     put_link(folder / "s", name, tmp_path / "victim")
     before = snapshot(tmp_path)
-    for command in (("sweep", "--resume"), ("compare",), ("report", "--run")):
-        assert refusal(folder, *command, "s")[0] == 4
+    for options in (("sweep", "--resume"), ("compare",), ("report", "--run")):
+        assert refusal(folder, *options, "s")[0] == 4
     if name == "best":
         for command in RUN_COMMANDS:
             assert refusal(folder, *command, "s/best")[0] == 4

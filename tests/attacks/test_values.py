@@ -3,10 +3,16 @@
 import csv
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+import yaml
 
+from ml2021.data.csv.scan import TableFormat
+from ml2021.data.series import in_series_order
+from ml2021.data.tables import read_table
 from tests import commands
 from tests.commands import refusal, run_well, write_rows
 
@@ -151,3 +157,116 @@ def test_parquet_cells_that_nothing_can_hold_are_refused_with_their_row(tmp_path
         assert code == 3
         assert name == "kinds" or f"column '{name}'" in line  # dictionaries are read as a whole
         assert name == "kinds" or "row 2" in line
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le"])
+@pytest.mark.parametrize("end", ["\r", "\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("header", [True, False])
+def test_only_the_start_of_the_file_is_a_byte_order_mark(
+    tmp_path: Path, encoding: str, end: str, mark: str, header: bool
+) -> None:
+    """A11: everywhere else U+FEFF is part of a cell, first in its line or not."""
+    cells = ["\ufeffx", "\ufeff\ufeffy", "\ufeff"]
+    lines = [*(["k,n"] if header else ["\ufeffz,0"] if mark else ["z,0"])]
+    text = end.join([*lines, *(f"{cell},1" for cell in cells)]) + end
+    path = tmp_path / "t.csv"
+    path.write_bytes((mark + text).encode(encoding))  # "utf-16" writes one mark by itself
+    table = read_table(path, TableFormat(header=header, encoding=encoding))
+    beside = mark if encoding == "utf-16" else ""  # the second one is part of a name, or a cell
+    if header:
+        assert table.frame.columns[0] == f"{beside}k"
+    first = [] if header else [beside + lines[0].partition(",")[0]]
+    assert table.frame.iloc[:, 0].tolist() == [*first, *cells]
+
+
+# A9: integers beyond 2^53, of which float64 holds every second one, or fewer.
+
+KNOWN, BETWEEN = 2**53, 2**53 + 1
+CLASSES = f"data: {{path: k.csv, target: k, split: {{validation: 0.0, test: 0.0}}}}\n{SMALL}"
+
+
+def train_on_large(folder: Path, config: str = CLASSES, cells: object = KNOWN) -> Path:
+    """Train a run on two classes, of which float64 holds both."""
+    half: list[object] = [KNOWN + 2, cells]
+    write_rows(folder / "k.csv", {"a": [*range(20)], "k": half * 10})
+    (folder / "k.yaml").write_text(config)
+    run_well(folder, "train", "--config", "k.yaml", "--run-dir", "k")
+    return folder / "k"
+
+
+@pytest.mark.parametrize("beside", ["csv", "missing", "parquet", "parquet with a null"])
+def test_a_large_class_is_no_other(tmp_path: Path, beside: str) -> None:
+    """Beside a missing cell a column of integers is one of floats."""
+    run = train_on_large(tmp_path)
+    cells: list[object] = [BETWEEN, KNOWN, KNOWN, KNOWN + 2]
+    if beside.startswith("parquet"):
+        pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        cells += [None] if beside.endswith("null") else []
+        table = pa.table({"a": list(range(len(cells))), "k": pa.array(cells, pa.int64())})
+        parquet.write_table(table, tmp_path / "new.parquet")
+    else:
+        cells += [""] if beside == "missing" else []
+        write_rows(tmp_path / "new.csv", {"a": [*range(len(cells))], "k": cells})
+    table_file = "new.parquet" if beside.startswith("parquet") else "new.csv"
+    done = run_well(tmp_path, "evaluate", table_file, "--run", run)
+    assert f"never seen in training, counted as wrong: 1 ({BETWEEN} × 1)" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "config", ["target: k}, task: classification", "target: a, features: [b], group_by: k}"]
+)
+@pytest.mark.parametrize(
+    "cells", [[BETWEEN, 5], [KNOWN, BETWEEN, ""], [2**63 + 1, 2**63 + 2], [-BETWEEN, -KNOWN, ""]]
+)
+def test_large_integers_are_told_apart_or_refused(
+    tmp_path: Path, config: str, cells: list[Any]
+) -> None:
+    """Two classes or groups that float64 merges would train in silence."""
+    k = [*cells, *([cells[0] + 10, cells[0] + 20] if len(cells) == 2 else [])] * 10
+    a: list[object] = [row % 5 + 0.5 for row in range(len(k))]
+    write_rows(tmp_path / "t.csv", {"a": a, "b": a[::-1], "k": k})
+    data = "\n".join([f"data: {{path: t.csv, {config}".replace("}, task", "}\ntask"), SMALL])
+    (tmp_path / "c.yaml").write_text(data)
+    done = commands.run(tmp_path, "train", "--config", "c.yaml")
+    if "group_by" in config and "" not in cells and 2**63 + 1 not in cells:
+        assert "k: 4 groups" in done.stderr
+    else:
+        assert done.code == 3
+        assert "column 'k': integers above 2^53" in done.stderr
+
+
+@pytest.mark.parametrize("listed", [KNOWN, f"'{KNOWN}'", f"{KNOWN}.0", f"'{KNOWN}e0'"])
+def test_only_the_listed_integer_is_missing(tmp_path: Path, listed: object) -> None:
+    for rest in ([], [""], ["0.5"]):
+        cells = [KNOWN, BETWEEN, KNOWN + 2, -KNOWN, *rest]
+        write_rows(tmp_path / "t.csv", {"a": cells})
+        number = yaml.safe_load(str(listed))
+        table = read_table(tmp_path / "t.csv", TableFormat(missing=("", number)))
+        missing = [True, False, False, False, *([rest == [""]] if rest else [])]
+        assert table.frame["a"].isna().tolist() == missing
+
+
+def test_large_numbers_of_the_config_are_exact(tmp_path: Path) -> None:
+    """Thresholds and the classes of train.class_weight."""
+    split = f"split: {{method: column, column: k, test_from: {BETWEEN}}}"
+    ids: list[object] = [KNOWN - 1, KNOWN, BETWEEN, BETWEEN + 1] * 5
+    write_rows(
+        tmp_path / "t.csv", {"k": ids, "a": [*range(20)], "y": [row % 7 for row in range(20)]}
+    )
+    (tmp_path / "c.yaml").write_text(f"data: {{path: t.csv, target: y, {split}}}\n{SMALL}")
+    assert (
+        "rows 10 train, 0 validation, 10 test"
+        in run_well(tmp_path, "train", "--config", "c.yaml").stderr
+    )
+    weight = f"class_weight: {{'{BETWEEN}': 2.0}}"
+    with pytest.raises(AssertionError, match=f"'{BETWEEN}' is no class of k"):
+        train_on_large(tmp_path, CLASSES.replace("epochs: 1", f"epochs: 1, {weight}"))
+
+
+def test_rows_are_ordered_by_large_integers(tmp_path: Path) -> None:
+    """Such as nanoseconds since 1970."""
+    start = 1_700_000_000_000_000_000
+    frame = pd.DataFrame({"t": [start + 1, start, start + 3, start + 2]})
+    ordered, _ = in_series_order(frame, "t")
+    assert ordered["t"].tolist() == [start, start + 1, start + 2, start + 3]

@@ -333,7 +333,7 @@ CASES = [
         name="a missing config",
         command="train --config no/c.yaml",
         code=2,
-        lines=("{here}/no/c.yaml: no such file; check the path and the folder",),
+        lines=("{here}/no/c.yaml: no such file; check the path",),
     ),
     Case(
         numbers=(1,),

@@ -3,7 +3,6 @@
 `ml2021.data.csv.scan` has checked the blocks; `ml2021.data.csv.cells` checks the parsed cells.
 """
 
-import codecs
 import io
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -67,6 +66,7 @@ def parse_blocks(
             keep_default_na=False,
             index_col=False,
             skip_blank_lines=False,
+            skiprows=1,  # that of _Utf8Reader
             low_memory=False,
         )
 
@@ -173,7 +173,8 @@ class _Utf8Reader(io.IOBase):
     """A file of UTF-8 for pandas.
 
     With mode "r" and outside Python's binary stream classes, pandas' C parser takes the bytes as
-    they are, rather than decoding and encoding them again.
+    they are, rather than decoding and encoding them again. It begins with a line of its own: until
+    the first line has ended, pandas takes U+FEFF for a byte order mark, not for part of a cell.
     """
 
     mode = "r"
@@ -181,9 +182,7 @@ class _Utf8Reader(io.IOBase):
     def __init__(self, piece: list[bytes]) -> None:
         super().__init__()
         self._blocks = iter(piece)
-        self._data = next(self._blocks)
-        if self._data.startswith(codecs.BOM_UTF8):  # part of a cell, but pandas would remove it
-            self._data = codecs.BOM_UTF8 + self._data
+        self._data = b"-\n"
         self._position = 0
 
     def read(self, size: int = -1, /) -> bytes:
