@@ -24,7 +24,7 @@ def main() -> None:
             sys.exit(app(standalone_mode=False))
     except UsageError as error:
         if type(error).__name__ == "NoArgsIsHelpError":
-            write_result(f"{error}\n")
+            write_result(*str(error).split("\n"))
             sys.exit(2)
         write_message(message(usage_line(error, sys.argv[1:])))
         sys.exit(2)
@@ -43,6 +43,7 @@ def main() -> None:
         write_message("out of memory; use fewer columns or rows, or a smaller model")
         sys.exit(5)
     except Exception:
-        traceback.print_exc()
+        for line in traceback.format_exc().rstrip().split("\n"):
+            write_message(line)
         write_message("this is a bug in ml2021; please report it with the lines above")
         sys.exit(1)
