@@ -7,7 +7,7 @@ from typer import BadParameter, Option
 
 from ml2021.cli.app import command
 from ml2021.cli.options import Config, InitFrom, InputArgument, Overrides, Source, Target, source_of
-from ml2021.console import Console, write_result
+from ml2021.console import Console, write_data, write_result
 
 
 @command("init houses.csv --target price", "init houses.csv --output first.yaml", "init --example")
@@ -59,7 +59,7 @@ def check(
 
     chosen, is_table = source_of(source, config, target)
     lines = check_command.check(chosen, set_ or [], init_from, is_table=is_table, target=target)
-    write_result("\n".join(lines) + "\n")
+    write_result(*lines)
 
 
 @command("schema > ml2021.schema.json")
@@ -71,4 +71,4 @@ def schema() -> None:
     """
     from ml2021.config.json_schema import schema_text
 
-    write_result(schema_text())
+    write_data(schema_text())
