@@ -33,7 +33,11 @@ from ml2021.runs.checkpoints import (
 from ml2021.runs.model import load_model
 
 DAMAGED = "damaged or not a checkpoint of ml2021; train the run again"
-CONFIG = "data: {path: a.csv, target: größe}\nmodel: {type: relu_stack, widths: [2]}\n"
+CONFIG = """data: {path: a.csv, target: größe}
+task: regression
+loss: mse
+model: {type: relu_stack, widths: [2]}
+"""
 PREPROCESSING = Preprocessing(
     task="regression",
     features=(

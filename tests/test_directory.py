@@ -13,7 +13,7 @@ from ml2021.errors import CheckpointError, ResourceError, RunInUseError
 from ml2021.runs.directory import RunDirectory, create_run, locked, open_run, read_json, write_json
 from ml2021.runs.metrics_csv import MetricsWriter
 
-COLUMNS = ["epoch", "train_loss", "validation_auroc"]
+COLUMNS = ["epoch", "lr", "train_loss", "validation_loss", "validation_auroc"]
 
 
 @pytest.fixture(autouse=True)
@@ -163,14 +163,15 @@ def metrics(epochs: int) -> MetricsWriter:
 
 def append(file: MetricsWriter, *epochs: int) -> None:
     for epoch in epochs:
-        file.append({"epoch": epoch, "train_loss": 1 / epoch, "validation_auroc": None})
+        losses = {"train_loss": 1 / epoch, "validation_loss": 0.5, "validation_auroc": None}
+        file.append({"epoch": epoch, "lr": 0.1, **losses})
     file.close()
 
 
 def test_metrics_are_in_full_precision_and_empty_where_undefined() -> None:
     append(metrics(0), 1, 2, 3)
     assert Path("metrics.csv").read_text() == (
-        "epoch,train_loss,validation_auroc\n1,1.0,\n2,0.5,\n3,0.3333333333333333,\n"
+        ",".join(COLUMNS) + "\n1,0.1,1.0,0.5,\n2,0.1,0.5,0.5,\n3,0.1,0.3333333333333333,0.5,\n"
     )
 
 
@@ -186,7 +187,7 @@ def test_metrics_are_cut_back_to_the_checkpoint_and_go_on() -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", "epoch,train_loss,validation_auroc\n1,1.0,\n", "epoch,mae\n1,1\n2,1\n"]
+    "content", ["", f"{','.join(COLUMNS)}\n1,0.1,1.0,0.5,\n", "epoch,mae\n1,1\n2,1\n"]
 )
 def test_metrics_that_lack_the_epochs_of_the_checkpoint_are_refused(content: str) -> None:
     Path("metrics.csv").write_text(content)

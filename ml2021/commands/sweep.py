@@ -120,7 +120,7 @@ class _Sweep:
         missing = {run: c for run, c in self.configs.items() if run not in self.results}
         jobs = jobs or min(default_jobs(config.device) for config in self.configs.values())
         packs = make_packs(missing, jobs)
-        begin_candidates(self.directory, tuple(self.results))
+        begin_candidates(self.directory, tuple(self.results), len(self.plan.texts))
         with stop_signals() as stop_signal:
             file = ResultsFile(self.directory, self.results.values())
             try:

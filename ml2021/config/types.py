@@ -94,6 +94,7 @@ def _single_character(value: str) -> str:
 
 Count = Annotated[int, Field(gt=0, lt=2**63)]
 Index = Annotated[int, Field(ge=0, lt=2**63)]
+Members = Annotated[int, Field(gt=0, le=1_000_000)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Momentum = Annotated[float, Field(ge=0, lt=1)]

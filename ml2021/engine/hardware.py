@@ -51,7 +51,7 @@ def check_memory(
     `where` is the place in the config that an error names. With `own_rows` each member has its own
     rows. Raises ConfigError, with the memory that is needed and the memory that is free.
     """
-    needed, free = memory_needed(network, hparams, rows, own_rows=own_rows), _free_memory()
+    needed, free = memory_needed(network, hparams, rows, own_rows=own_rows), free_memory()
     if free is not None and needed > free:
         batch = rows if hparams.batch_size is None else min(hparams.batch_size, rows)
         members = len(hparams.seeds)
@@ -70,7 +70,7 @@ def member_limit(
 
     None if the system does not tell how much is free.
     """
-    free = _free_memory()
+    free = free_memory()
     if free is None:
         return None
     return max(1, int(share * free) // memory_needed(network, hparams, rows))
@@ -92,7 +92,7 @@ def memory_needed(
     return 4 * len(hparams.seeds) * values
 
 
-def _free_memory() -> int | None:
+def free_memory() -> int | None:
     """Return the free memory in bytes, or None if the system does not tell."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()

@@ -4,13 +4,18 @@ import fcntl
 import json
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ml2021.errors import CheckpointError, ConfigError, DataError, ResourceError, RunInUseError
 from ml2021.files import is_temporary, make_folder, replace_file
+from ml2021.formatting import echo
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 RUNS = Path("runs")
 BEST_OF_SWEEP = "best"
@@ -196,14 +201,62 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
-def read_bytes(path: Path, missing: str) -> bytes:
-    """Return the content of a file. Raises CheckpointError(missing), or ResourceError."""
+MOST_BYTES = 256 << 20
+"""Of a file of a run that is no checkpoint."""
+
+
+def read_bytes(path: Path, missing: str, most: int | None = MOST_BYTES) -> bytes:
+    """Return the content of a file of at most `most` bytes.
+
+    Raises CheckpointError(missing) if there is none, CheckpointError where it is no file or too
+    large, or ResourceError.
+    """
     try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # a FIFO would block until something writes to it
+            raise CheckpointError(f"{path}: not a file")
+        if most is not None and found.st_size > most:
+            size, limit = (f"{number / 2**20:,.0f} MiB" for number in (found.st_size, most))
+            raise CheckpointError(f"{path}: {size} are more than the {limit} that can be read")
         return path.read_bytes()
     except FileNotFoundError:
         raise CheckpointError(missing) from None
     except OSError as error:
         raise ResourceError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+Recorded = TypeVar("Recorded", bound="BaseModel")
+
+
+def read_record(
+    path: Path, kind: type[Recorded], version: int | None, remedy: str = "train the run again"
+) -> Recorded:
+    """Read a JSON file as the model that it was written from, of that format version, if any.
+
+    Raises CheckpointError if it is missing, damaged or outdated, with the key that is wrong.
+    """
+    content = read_bytes(path, f"{path.absolute()}: missing; {remedy}")
+    try:
+        return kind.model_validate_json(content)
+    except ValueError as error:
+        found = error
+    try:
+        plain = json.loads(content)
+    except (ValueError, RecursionError):
+        raise CheckpointError(f"{path}: damaged, not JSON; {remedy}") from None
+    if not isinstance(plain, dict):
+        raise CheckpointError(f"{path}: damaged, not a JSON object; {remedy}")
+    if version is not None and (written := plain.get("format_version")) != version:
+        what = "no format version" if written is None else f"format {echo(written)}"
+        raise CheckpointError(
+            f"{path}: {what}, but this ml2021 reads format {version}; "
+            f"use the version that wrote it, or {remedy}"
+        )
+    from pydantic import ValidationError
+
+    assert isinstance(found, ValidationError)
+    where = echo(".".join(map(str, found.errors()[0]["loc"])))
+    raise CheckpointError(f"{path}: damaged{f' at {where}' if where else ''}; {remedy}")
 
 
 def read_json(path: Path) -> dict[str, Any]:
