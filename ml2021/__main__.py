@@ -1,6 +1,6 @@
 """Entry point of `ml2021` and `python -m ml2021`: early settings, and a fast exit.
 
-The command line itself is in `ml2021.cli`.
+The command line itself is in `ml2021.cli.main`.
 """
 
 import contextlib
@@ -26,18 +26,21 @@ def run() -> NoReturn:
     Skips the interpreter's shutdown, which takes 0.4 s with torch loaded: by then every file is
     closed and every stream flushed.
     """
+    if os.name == "nt":  # file locks and signals differ there
+        sys.stderr.write("ml2021 needs Linux or macOS; on Windows, run it in WSL\n")
+        sys.exit(5)
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
     gc.set_threshold(COLLECTION_THRESHOLD)
 
     code: object = 0
     try:
-        from ml2021.cli import main
+        from ml2021.cli.main import main
 
         main()
     except SystemExit as exit_:
         code = exit_.code
-    except KeyboardInterrupt:  # before `ml2021.cli` handles signals
+    except KeyboardInterrupt:  # before `ml2021.cli.main` handles signals
         code = 130
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:

@@ -1,12 +1,20 @@
-"""Terminal output: messages and the progress bar on stderr, results on stdout."""
+"""Terminal output: messages and the progress bar on stderr, results on stdout.
+
+All output of the commands goes through these functions. Names come from tables, paths and runs, so
+that whatever is no plain text is escaped here, whoever made the line; what the encoding of the
+stream lacks is escaped, too. Tables and JSON for other programs are UTF-8 whatever the locale is.
+"""
 
 import contextlib
+import json
 import os
 import sys
 import time
+from pathlib import Path
 from typing import TextIO
 
 from ml2021.errors import ResourceError
+from ml2021.formatting import printable
 
 BAR_SECONDS = 0.1
 """Seconds between two redraws of the bar; an epoch can take a hundredth of that."""
@@ -14,25 +22,63 @@ LINE_SECONDS = 10.0
 """Seconds between two progress lines where stderr is not a terminal."""
 
 
-def write_result(text: str) -> None:
-    """Write a command's result to stdout. Raises ResourceError if that fails."""
-    try:
-        _write(sys.stdout, text)
-    except OSError as error:
-        raise ResourceError(f"stdout: cannot be written ({error.strerror})") from None
+def write_result(*lines: str) -> None:
+    """Write a command's result for people to stdout, a line each.
+
+    Raises ResourceError if that fails, as all functions for stdout do.
+    """
+    _write_stdout("".join(f"{printable(line)}\n" for line in lines))
+
+
+def write_path(path: Path) -> None:
+    """Write the path that a command made to stdout, as other programs take it.
+
+    Its bytes are those of the file's name, unless a terminal would not show them as they are.
+    """
+    name = os.fsencode(path)
+    if name.decode(errors="surrogateescape").isprintable():
+        _write_stdout(name + b"\n")
+    else:
+        write_result(str(path))
+
+
+def write_data(text: str) -> None:
+    """Write a table, or what else other programs read, to stdout as it stands, in UTF-8."""
+    _write_stdout(text.encode())
+
+
+def write_json(value: object) -> None:
+    """Write a value to stdout as one line of JSON, what is not printable escaped."""
+    text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+    plain = "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
+    _write_stdout(f"{plain}\n".encode())
 
 
 def write_message(line: str) -> None:
     """Write a line to stderr, ignoring failures: there is nowhere to report them."""
     with contextlib.suppress(OSError):
-        _write(sys.stderr, line + "\n")
+        _write(sys.stderr, f"{printable(line)}\n")
 
 
-def _write(stream: TextIO | None, text: str) -> None:
+def _write_stdout(output: str | bytes) -> None:
+    try:
+        _write(sys.stdout, output)
+    except OSError as error:
+        raise ResourceError(f"stdout: cannot be written ({error.strerror})") from None
+
+
+def _write(stream: TextIO | None, output: str | bytes) -> None:
+    """Write text in the encoding of the stream, or bytes as they are."""
     if stream is None:  # closed by the parent process
         return
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    content = output.encode(encoding, "backslashreplace") if isinstance(output, str) else output
     try:
-        stream.write(text)
+        if hasattr(stream, "buffer"):
+            stream.flush()
+            stream.buffer.write(content)
+        else:
+            stream.write(content.decode(encoding))
         stream.flush()
     except BrokenPipeError:
         # The reader has exited, as in `| head`: discard the rest of the output too.
@@ -40,20 +86,30 @@ def _write(stream: TextIO | None, text: str) -> None:
 
 
 class Console:
-    """Prints messages to stderr, unless `quiet`. Errors are raised, not printed here."""
+    """Prints messages to stderr, unless `quiet`. Errors are raised, not printed here.
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    verbose: whether the commands say more than most people want to know.
+    """
+
+    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
         self.quiet = quiet
+        self.verbose = verbose
+        self.bar: ProgressBar | None = None
 
     def say(self, *lines: str) -> None:
         """Print messages, a line each."""
         if not self.quiet:
+            if self.bar is not None:
+                self.bar.clear()
             for line in lines:
                 write_message(line)
 
 
 class ProgressBar:
-    """Progress over epochs or other units: a bar on a terminal, occasional lines elsewhere."""
+    """Progress over epochs or other units: a bar on a terminal, occasional lines elsewhere.
+
+    Messages of its console appear above the bar.
+    """
 
     def __init__(self, console: Console, total: int, done: float, unit: str = "epoch") -> None:
         self._console = console
@@ -61,19 +117,37 @@ class ProgressBar:
         self._unit = unit
         self._shown_at = time.monotonic()
         self._bar = None
-        if sys.stderr is not None and sys.stderr.isatty() and not console.quiet:
+        if is_terminal(sys.stderr) and not console.quiet:
             from tqdm import tqdm
 
-            count = f"{{n:.1f}}/{{total}} {unit}s"
-            form = f"{{l_bar}}{{bar}}| {count} [{{elapsed}}<{{remaining}}{{postfix}}]"
-            self._bar = tqdm(total=total, initial=done, bar_format=form, leave=False)
+            self._bar = tqdm(
+                total=total,
+                initial=done,
+                bar_format=self._format(done),
+                ncols=_width(),
+                leave=False,
+            )
+
+    def _format(self, done: float) -> str:
+        """Return the format of tqdm's bar: whole units, though the bar itself moves in between."""
+        count = f"{int(done):,}/{self._total:,} {self._unit}s"
+        return f"{{l_bar}}{{bar}}| {count} [{{elapsed}}<{{remaining}}{{postfix}}]"
 
     def __enter__(self) -> "ProgressBar":
+        self._console.bar = self
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self._console.bar = None
         if self._bar is not None:
             self._bar.close()
+            self.clear()
+
+    def clear(self) -> None:
+        """Erase the bar's line, and the ^C that the terminal shows behind it."""
+        if self._bar is not None:
+            with contextlib.suppress(OSError):
+                _write(sys.stderr, "\r\x1b[K")
 
     def show(self, done: float, losses: str) -> None:
         """Show how many units are done and the current losses, unless shown just before."""
@@ -82,6 +156,21 @@ class ProgressBar:
         self._shown_at = time.monotonic()
         if self._bar is not None:
             self._bar.n = done
+            self._bar.ncols = _width()
+            self._bar.bar_format = self._format(done)
             self._bar.set_postfix_str(losses)
         else:
-            self._console.say(f"{self._unit} {round(done, 1):g} of {self._total}: {losses}")
+            self._console.say(f"{self._unit} {int(done):,} of {self._total:,}: {losses}")
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a stream is a terminal that can move its cursor."""
+    return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _width() -> int:
+    """Return how many columns of the terminal a bar may fill; ^C has room behind it."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns - 3
+    except (OSError, ValueError):
+        return 77

@@ -1,7 +1,7 @@
 """The errors of ml2021 and their exit codes.
 
 An error has one line for each fault: `where: what; what to do`. Any other exception is a bug of
-ours. `ml2021.cli` prints the lines and exits with the code.
+ours. `ml2021.cli.main` prints the lines and exits with the code.
 """
 
 import errno

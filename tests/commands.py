@@ -16,7 +16,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from ml2021.cli import main
+from ml2021.cli.main import main
 
 PROGRAM = [sys.executable, "-m", "ml2021"]
 Rows = list[dict[str, str]]

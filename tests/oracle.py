@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ml2021.engine.networks import Network, to_module
+from ml2021.engine.networks import Forward, Network, to_module
 
 
 class ExactHardSigmoid(torch.nn.Module):
@@ -19,3 +19,11 @@ def oracle_module(network: Network, member: Tensor) -> torch.nn.Sequential:
     layers = to_module(network, member)
     exact = [ExactHardSigmoid() if isinstance(m, torch.nn.Hardsigmoid) else m for m in layers]
     return torch.nn.Sequential(*exact)
+
+
+def outputs(network: Network, theta: Tensor, inputs: Tensor) -> Tensor:
+    """Return the outputs (K, N, T) of θ (K, P) for rows (N, F + 1) or (K, N, F + 1), as training's.
+
+    The dtype is that of θ.
+    """
+    return Forward(network, theta, inputs.shape[-2])(inputs)

@@ -21,9 +21,8 @@ from safetensors.torch import save as save_tensors
 from ml2021.config.loading import load_config_text
 from ml2021.data.preprocessing.records import NumberFeature, Preprocessing, RealTargets, Source
 from ml2021.errors import CheckpointError, ResourceError
-from ml2021.files import replace_file
+from ml2021.files import FORMAT_VERSION, replace_file
 from ml2021.runs.checkpoints import (
-    FORMAT_VERSION,
     Checkpoint,
     Description,
     config_without_paths,
@@ -310,9 +309,9 @@ def test_safetensors_of_somebody_else_are_refused(tmp_path: Path) -> None:
 
 def test_what_is_not_there_or_no_file_is_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path / "x") == "no such checkpoint; resume the run, or train again"
-    assert refusal(tmp_path) == "not a file"
+    assert refusal(tmp_path) == "not a file; train the run again"
     os.mkfifo(tmp_path / "pipe")
-    assert refusal(tmp_path / "pipe") == "not a file"
+    assert refusal(tmp_path / "pipe") == "not a file; train the run again"
 
 
 def refused_model(path: Path, checkpoint: Checkpoint) -> str:
@@ -409,7 +408,7 @@ REPLACE = """
 import resource, signal, sys
 from pathlib import Path
 from ml2021.errors import ResourceError
-from ml2021.files import replace_file
+from ml2021.files import FORMAT_VERSION, replace_file
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))

@@ -18,6 +18,8 @@ from ml2021.evaluation.comparison import (
 )
 from ml2021.evaluation.metrics import Scores
 from ml2021.evaluation.scoring import SplitScores
+from ml2021.files import FORMAT_VERSION
+from ml2021.runs.directory import create_run
 from tests.commands import refusal, run_well, table, write_rows
 
 CONFIG = """\
@@ -115,13 +117,15 @@ def test_what_cannot_be_compared_is_refused(folder: Path) -> None:
         "classes: its task is classification, but that of a is regression; compare runs of one task"
     )
     assert refusal(folder, "compare", "a", "nowhere")[0] == 4
-    (folder / "half").mkdir(exist_ok=True)
+    create_run(folder / "half", "half")
     resolved = f"{CONFIG}task: regression\nloss: mse\n"
     (folder / "half" / "config.resolved.yaml").write_text(resolved)
     code, line = refusal(folder, "compare", "a", "half")
     assert code == 4
     assert line == "half: not finished; resume it with: ml2021 train --resume half"
-    (folder / "half" / "summary.json").write_text('{"format_version": 3, "task": "number"}')
+    (folder / "half" / "summary.json").write_text(
+        f'{{"format_version": {FORMAT_VERSION}, "task": "number"}}'
+    )
     code, line = refusal(folder, "compare", "half")
     assert code == 4
     assert "damaged" in line

@@ -70,7 +70,7 @@ def test_an_interval_has_two_digits_of_its_larger_end(ends: tuple[float, float],
 def test_messages_go_to_stderr_unless_quiet(capsys: pytest.CaptureFixture[str]) -> None:
     Console().say("one", "two")
     Console(quiet=True).say("three")
-    console.write_result("result\n")
+    console.write_result("result")
     captured = capsys.readouterr()
     assert captured.err == "one\ntwo\n"
     assert captured.out == "result\n"
@@ -83,22 +83,31 @@ def test_off_a_terminal_progress_is_an_occasional_line(monkeypatch: pytest.Monke
         assert stderr.getvalue() == ""
         monkeypatch.setattr(console, "LINE_SECONDS", 0.0)
         bar.show(1.5, "mse train 1")
-    assert stderr.getvalue() == "epoch 1.5 of 10: mse train 1\n"
+    assert stderr.getvalue() == "epoch 1 of 10: mse train 1\n"
+
+
+class Terminal(io.StringIO):
+    """A stream that says that it is a terminal."""
+
+    def isatty(self) -> bool:
+        """Return True."""
+        return True
 
 
 def test_on_a_terminal_progress_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    stderr = Terminal()
-    with contextlib.redirect_stderr(stderr), ProgressBar(Console(), 10, 2.0) as bar:
-        bar.show(4.0, "mse train 3")
-        assert "4.0/10" not in stderr.getvalue()  # too soon after the first drawing
+    stderr, terminal = Terminal(), Console()
+    with contextlib.redirect_stderr(stderr), ProgressBar(terminal, 10_000, 2.0) as bar:
+        bar.show(4.0, "RMSE train 3")
+        assert "4/10,000" not in stderr.getvalue()  # too soon after the first drawing
         monkeypatch.setattr(console, "BAR_SECONDS", 0.0)
-        bar.show(5.0, "mse train 2")
-    assert "5.0/10 epochs" in stderr.getvalue()
-    assert "mse train 2" in stderr.getvalue()
+        bar.show(5.6, "RMSE train 2")
+        terminal.say("a message")
+    shown = stderr.getvalue()
+    assert "5/10,000 epochs" in shown  # whole epochs
+    assert "5.6" not in shown
+    assert "RMSE train 2" in shown
+    assert "\r\x1b[Ka message\n" in shown  # on a line of its own
+    assert shown.endswith("\r\x1b[K")  # gone at the end, with the ^C behind it
     quiet = Terminal()
     with contextlib.redirect_stderr(quiet), ProgressBar(Console(quiet=True), 10, 0.0) as bar:
         bar.show(5.0, "mse train 2")

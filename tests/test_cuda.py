@@ -7,9 +7,9 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from ml2021.engine.fit import fit
-from ml2021.engine.networks import outputs
 from ml2021.engine.state import start
 from ml2021.engine.updates import Updates
+from tests.oracle import outputs
 from tests.test_engine_updates import LOSSES, NETWORKS, OPTIMIZERS, TRAINING, rows_for, train
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")

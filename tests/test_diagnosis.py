@@ -11,8 +11,9 @@ from ml2021.evaluation.metrics import CLASS_METRICS, REAL_METRICS, Scores
 from ml2021.evaluation.scoring import Evaluation
 from ml2021.evaluation.verdict import Judgement, Metric, Verdict
 from ml2021.inspection import evidence as evidences
-from ml2021.inspection.diagnosis import Finding, diagnose, next_command
+from ml2021.inspection.diagnosis import Finding, diagnose
 from ml2021.inspection.evidence import EarlyBest, Evidence, difficulty_ratio
+from ml2021.inspection.next_command import next_command
 from ml2021.runs.metrics_csv import History
 from tests.tables import load, write_csv
 
@@ -284,6 +285,14 @@ def test_the_difficulty_ratio_is_that_of_the_least_affected_baseline() -> None:
         (
             ["ml2021", "train", "--config=c.yaml", "--set", "seed=5", "--set=train.epochs=9"],
             "ml2021 train --config c.yaml --set train.epochs=9 --set seed=1",
+        ),
+        (
+            ["ml2021", "train", "--quiet", "my.yaml", "--run-dir", "x", "--set", "loss=mae"],
+            "ml2021 train my.yaml --set loss=mae --set seed=1",
+        ),
+        (
+            ["ml2021", "train", "h.csv", "--target=price", "--target", "rent"],
+            "ml2021 train h.csv --target price --target rent --set seed=1",
         ),
         (["pytest"], "ml2021 train --config run/config.yaml --set seed=1"),
         (["ml2021", "--config"], "ml2021 train --config run/config.yaml --set seed=1"),

@@ -1,6 +1,7 @@
 """Run directories: numbered, never overwritten, locked by the kernel, and small files in them."""
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -10,8 +11,11 @@ from pathlib import Path
 import pytest
 
 from ml2021.errors import CheckpointError, ResourceError, RunInUseError
-from ml2021.runs.directory import RunDirectory, create_run, locked, open_run, read_json, write_json
+from ml2021.files import MARK
+from ml2021.runs.content import read_record, write_json
+from ml2021.runs.directory import RunDirectory, create_run, locked, open_run
 from ml2021.runs.metrics_csv import MetricsWriter
+from ml2021.runs.summary import Environment
 
 COLUMNS = ["epoch", "lr", "train_loss", "validation_loss", "validation_auroc"]
 
@@ -108,6 +112,7 @@ def test_where_there_is_no_run_the_tried_path_is_named(tmp_path: Path) -> None:
 LOCK = """
 import sys
 from pathlib import Path
+from ml2021.files import MARK
 from ml2021.runs.directory import RunDirectory, locked
 
 with locked(RunDirectory(Path("run"))):
@@ -140,7 +145,7 @@ def test_a_run_belongs_to_one_process_until_that_ends_however_it_ends() -> None:
         owner.wait(timeout=60)
         with locked(run):
             pass
-    assert [entry.name for entry in run.path.iterdir()] == ["checkpoints"]
+    assert {entry.name for entry in run.path.iterdir()} == {"checkpoints", MARK}
 
 
 def test_a_lock_is_given_back() -> None:
@@ -201,10 +206,10 @@ def test_metrics_that_lack_the_epochs_of_the_checkpoint_are_refused(content: str
 def test_json_comes_back_and_holds_no_nan() -> None:
     path = Path("x.json")
     write_json(path, {"größe": [1, None, 0.5]})
-    assert read_json(path) == {"größe": [1, None, 0.5]}
+    assert json.loads(path.read_text()) == {"größe": [1, None, 0.5]}
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(path, {"loss": float("nan")})
-    assert read_json(path) == {"größe": [1, None, 0.5]}
+    assert json.loads(path.read_text()) == {"größe": [1, None, 0.5]}
 
 
 @pytest.mark.parametrize(
@@ -221,6 +226,6 @@ def test_json_that_is_missing_or_damaged_is_refused(content: bytes | None, what:
     if content is not None:
         Path("x.json").write_bytes(content)
     with pytest.raises(CheckpointError) as caught:
-        read_json(Path("x.json"))
+        read_record(Path("x.json"), Environment)
     path = Path("x.json") if content is not None else Path("x.json").absolute()
     assert caught.value.lines == (f"{path}: {what}",)

@@ -13,12 +13,11 @@ from ml2021.engine.networks import (
     Pass,
     initial_parameters,
     linear,
-    outputs,
     relu_stack,
     sigmoid_sum,
 )
 from tests import test_engine_updates as cases
-from tests.oracle import oracle_module
+from tests.oracle import oracle_module, outputs
 
 FEATURES, TARGETS, ROWS, MEMBERS = 5, 3, 17, 2
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from ml2021.engine.networks import initial_parameters, outputs, sigmoid_sum
+from ml2021.engine.networks import initial_parameters, sigmoid_sum
 from ml2021.engine.piecewise import (
     CANDIDATE_LIMIT,
     Curve,
@@ -21,6 +21,7 @@ from ml2021.engine.piecewise import (
     to_relu_pairs,
     to_sigmoid_sum,
 )
+from tests.oracle import outputs
 
 Floats = NDArray[np.float64]
 

@@ -15,11 +15,11 @@ from ml2021.engine.cuda_graph import GraphedUpdates
 from ml2021.engine.dataset import Dataset, epoch_order
 from ml2021.engine.fit import Progress, fit
 from ml2021.engine.losses import CrossEntropy, Huber, Loss, Mae, Mse
-from ml2021.engine.networks import Network, linear, outputs, relu_stack, sigmoid_sum
+from ml2021.engine.networks import Network, linear, relu_stack, sigmoid_sum
 from ml2021.engine.optimizers import build_clip
 from ml2021.engine.state import Hyperparameters, TrainingState, start
 from ml2021.errors import DivergenceError
-from tests.oracle import oracle_module
+from tests.oracle import oracle_module, outputs
 
 Parameters = Iterable[torch.nn.Parameter]
 BuildOptimizer = Callable[[Parameters], torch.optim.Optimizer]

@@ -209,7 +209,7 @@ def modules_after(arguments: list[str], folder: Path, expected: int) -> set[str]
     """Run the command in a separate process; return the modules that it has imported."""
     code = (
         "import json, sys\n"
-        "from ml2021.cli import main\n"
+        "from ml2021.cli.main import main\n"
         "try:\n"
         "    main()\n"
         "finally:\n"

@@ -193,7 +193,7 @@ def test_memory_splits_a_pack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     lines = ("  target: y", "train: {epochs: 2}", "device: cpu")
     data = [load(path, *lines, f"seed: {seed}") for seed in range(5)]
     whole = finished(data)
-    monkeypatch.setattr(hardware, "_free_memory", lambda: 10**6)
+    monkeypatch.setattr(hardware, "free_memory", lambda: 10**6)
     done = [progress.done for progress in train_pack(data, prepare_tensors(data[0]), 1, 0.9)]
     assert done == sorted(done)
     assert done[0] == 1.5  # three of the five fit, and are half-way

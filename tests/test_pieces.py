@@ -158,6 +158,18 @@ def test_a_wide_table_has_fewer_pieces(tmp_path: Path, monkeypatch: pytest.Monke
     assert found == found.without_pieces()
 
 
+def test_a_wide_table_has_no_pieces_of_a_column_that_is_mostly_one_value(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = table_of(200)
+    columns["rare"] = [*range(1, 11), *[0] * 190]  # 16 pieces find a quantile beyond 0, 4 do not
+    monkeypatch.setattr(pieces, "MOST_PIECES", 10)
+    found = preprocessing_of(tmp_path, columns, SPLIT, "  numbers: piecewise")
+    rare = next(feature for feature in found.features if feature.name == "rare")
+    assert isinstance(rare, NumberFeature)
+    assert (rare.edges, rare.centres) == ((), ())
+
+
 def test_folds_have_the_edges_of_their_own_rows(tmp_path: Path) -> None:
     columns = table_of(40)
     columns["few"] = [*[0, 1, 2, 3] * 9, 0, 0, 0, 9]  # a value that one fold holds out

@@ -347,10 +347,13 @@ def test_text_is_quoted_where_a_csv_needs_it(runs: Path, folder: Path) -> None:
 )
 def test_the_fast_path_writes_what_the_csv_module_writes(columns: list[list[str]]) -> None:
     named = {f"c{index}": column for index, column in enumerate(columns)}
+    rows = [[*named], *map(list, zip(*columns, strict=True))]
     expected = io.StringIO()
-    writer = csv.writer(expected, lineterminator="\n")
-    writer.writerows([[*named], *zip(*columns, strict=True)])
-    assert to_csv(named) == expected.getvalue()
+    csv.writer(expected, lineterminator="\n").writerows(rows)
+    text = to_csv(named)
+    # of Python 3.11 it leaves \r bare, at which readers end a line
+    assert "\r" in text or text == expected.getvalue()
+    assert list(csv.reader(io.StringIO(text, newline=""))) == rows
 
 
 def test_numbers_have_their_digits_however_many_there_are() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from ml2021.cli import app
+from ml2021.cli.app import app
 from tests.commands import read_rows
 
 ROOT = Path(__file__).parent.parent

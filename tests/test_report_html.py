@@ -1,13 +1,25 @@
 """The page: hostile text stays text, nothing leads outside, every figure is embedded."""
 
-import base64
 import re
 from html.parser import HTMLParser
 
 import pytest
 
+from ml2021.evaluation.verdict import Outcome
+from ml2021.report.figures import style
 from ml2021.report.figures.style import new_figure, shown
-from ml2021.report.html import Block, Frame, Items, Listing, Picture, Section, Table, Text, render
+from ml2021.report.html import (
+    Bars,
+    Block,
+    Frame,
+    Items,
+    Listing,
+    Picture,
+    Section,
+    Table,
+    Text,
+    render,
+)
 
 HOSTILE = "<script>alert('x')</script>\"&\n\x1b[31m"
 
@@ -65,16 +77,71 @@ def test_nothing_leads_outside() -> None:
         for name in ("src", "href", "action", "data"):
             value = attributes.get(name) or "#"
             assert value.startswith(("#", "data:")), value
-    assert not re.search(r"url\(|@import|<script", page)
+    assert not re.search(r"url\((?!#)|@import|<script", page)
     assert "default-src 'none'" in page
 
 
-def test_a_figure_is_a_document_within_the_page() -> None:
-    (image,) = (a for tag, a in parsed(page_of("a title")).tags if tag == "img")
-    kind, _, encoded = (image["src"] or "").partition(";base64,")
-    assert kind == "data:image/svg+xml"
-    assert "a title" in base64.b64decode(encoded).decode()
-    assert image["alt"] == "a title"
+def test_figures_are_part_of_the_page_and_follow_its_colours() -> None:
+    page = page_of("a title")
+    (drawing,) = (a for tag, a in parsed(page).tags if tag == "svg")
+    assert drawing["role"] == "img"
+    assert "a title" in parsed(page).text
+    inside = page[page.index("<svg") : page.index("</svg>")]
+    assert "var(--ink)" in inside
+    assert style.INK not in inside
+    light, dark = page.split("prefers-color-scheme: dark", 1)
+    for name, (on_light, on_dark) in style.COLOURS.items():
+        assert f"--{name}: {on_light};" in light
+        assert f"--{name}: {on_dark};" in dark
+
+
+def test_text_in_a_figure_is_no_style_and_no_tag() -> None:
+    text = 'fill: #222222" id="a_1" <b>-->'
+    figure = style.new_figure(4, 1)
+    figure.subplots().set_xlabel(text)
+    page = render(Frame("", "", [""], ""), [Section("s", "", "", [Picture("p", figure, "")])])
+    assert text in parsed(page).text
+    assert "b" not in {tag for tag, _ in parsed(page).tags}
+
+
+def test_figures_share_no_ids() -> None:
+    blocks = []
+    for name in ("one", "two"):
+        figure = style.new_figure(2, 1)
+        figure.subplots().plot([1, 2], "o")
+        blocks.append(Picture(name, figure, "", narrow=figure))
+    page = render(Frame("", "", [""], ""), [Section("s", "", "", blocks)])
+    ids = [a["id"] for _, a in parsed(page).tags if "id" in a]
+    assert len(ids) == len(set(ids)) >= 8
+    for reference in re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', page):
+        assert reference[0] or reference[1] in ids
+
+
+def test_the_verdict_has_its_colour_and_a_sign() -> None:
+    kinds: dict[Outcome, str] = {"better": "better", "too close to tell": "too", "worse": "worse"}
+    for outcome, kind in kinds.items():
+        bars = Bars("MAE", ["network", "mean"], [1.0, 2.0], ["1.000", "2.000"], frozenset({0}))
+        page = render(Frame("", "", ["The verdict."], "", outcome, ["ml2021 a --b c"], bars), [])
+        assert f'class="summary {kind}"' in page
+        assert len(re.findall('class="sign"', page)) == 1
+        assert "<pre><span>ml2021 a</span> <span>--b c</span></pre>" in page
+        assert len(re.findall('<tr class="best">', page)) == 1
+
+
+def test_a_table_scrolls_in_a_box_of_its_own_and_marks_its_best_cells() -> None:
+    table = Table(("a", "b"), [["x", "1"], ["y", "2"]], strong=frozenset({(1, 1)}))
+    page = render(Frame("", "", [""], ""), [Section("s", "", "", [table])])
+    assert re.search('<div class="scroll" tabindex="0"><table class="numbers">', page)
+    assert re.findall("<strong>(.*?)</strong>", page) == ["2"]
+
+
+def test_an_odd_picture_is_not_left_beside_nothing() -> None:
+    blocks = [Picture(n, style.new_figure(2, 1), "", wide=n == "c") for n in "abcde"]
+    page = render(Frame("", "", [""], ""), [Section("s", "", "", [*blocks])])
+    kinds = re.findall('<figure id="." class="(.*?)"', page)
+    assert kinds == ["", "", "wide", "", ""]
+    page = render(Frame("", "", [""], ""), [Section("s", "", "", [*blocks[1:]])])
+    assert re.findall('<figure id="." class="(.*?)"', page) == ["alone", "wide", "", ""]
 
 
 @pytest.mark.parametrize("text", ["", "观看次数", "x" * 10_000])

@@ -14,7 +14,7 @@ from ml2021.data.samples import Samples
 from ml2021.errors import CheckpointError, ConfigError, DataError, Ml2021Error
 from ml2021.evaluation.scoring import SPLITS, Evaluation
 from ml2021.formatting import echo, plural, score_table
-from ml2021.runs.directory import RunDirectory, chosen_run, open_run
+from ml2021.runs.directory import RunDirectory, chosen_run, open_run, refuse_run
 from ml2021.runs.summary import FoldScores, read_environment, read_summary_if_ended
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class ScoredRows:
         if len(targets) > 1:
             shown = dict(list(targets.items())[:_SHOWN_TARGETS])
             kind = "target" if self.evaluation.confusion is None else "class"
-            lines += ["", *score_table(f"network, by {kind}", shown)]
+            lines += ["", *score_table(f"network, by {kind}", shown, keep_names=True)]
             if more := len(targets) - len(shown):
                 lines.append(f"and {more:,} more; --json lists them all")
         split = {"folds": "held-out"}.get(self.split, self.split if self.split in SPLITS else "")
@@ -89,6 +89,8 @@ def evaluate(csv: Path | None, run_path: Path | None, overrides: Sequence[str]) 
     """
     if csv is None and overrides:
         raise ConfigError("--set: says how a CSV is written; name the CSV to score")
+    if csv is not None:
+        refuse_run(csv)
     run = open_run(run_path)
 
     from ml2021.evaluation.ensembles import evaluate_members
@@ -110,9 +112,8 @@ def evaluate(csv: Path | None, run_path: Path | None, overrides: Sequence[str]) 
             model = model.of_split(split)
         else:
             split, samples, notes, unseen_classes = _rows_of(csv, run, model, table_format)
-        predictions = model.member_predictions(samples.inputs)
         evaluation, _ = evaluate_members(
-            predictions, model.config, model.preprocessing, model.baselines, samples
+            model.member_predictions, model.config, model.preprocessing, model.baselines, samples
         )
     notes += samples.notes
     if evaluation.confusion is not None and (unseen := int((samples.classes < 0).sum())):

@@ -11,7 +11,8 @@ from ml2021.console import Console
 from ml2021.errors import DataError
 from ml2021.files import replace_file
 from ml2021.formatting import echo, number, plural
-from ml2021.runs.directory import RunDirectory, create_run, locked, refuse_used, write_text
+from ml2021.runs.content import write_text
+from ml2021.runs.directory import RunDirectory, create_run, locked, refuse_undecodable, refuse_used
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from ml2021.runs.summary import PiecewiseFacts
     from ml2021.training.trainer import Trainer
 
-PICTURE = "piecewise.png"
 _POINTS_PER_PIECE = 8  # at which the saved network is compared with the curve, knots included
 
 
@@ -78,9 +78,10 @@ def piecewise(
     console: Console,
 ) -> Path:
     """Build a curve as a network, exactly or with `pieces` pieces; return its run directory."""
+    refuse_undecodable()
     data = set_format(Data(path=str(csv), target="y"), overrides)
     if run_dir is not None:
-        refuse_used(run_dir)
+        refuse_used(run_dir, [csv])
 
     from ml2021.data.resolve import table_format_of
 
@@ -97,6 +98,7 @@ def piecewise(
     console.say(*_describe(csv, given, names, trainer, facts))
     run = create_run(run_dir, csv.stem.removesuffix(".csv"))
     with locked(run):
+        refuse_used(run.path)  # by a process that was quicker than we were
         _write(run, loaded, trainer, facts, _picture(given, curve, names, relu))
     return run.path
 
@@ -176,12 +178,11 @@ def _facts(trainer: "Trainer", given: "Curve", curve: "Curve", relu: bool) -> "P
 
 
 def _network_at(trainer: "Trainer", x: "NDArray[np.float64]") -> "NDArray[np.float64]":
-    """Return the float32 network's predictions at x, in the units of the data."""
+    """Return the network's predictions at x, in the units of the data."""
     import numpy as np
-    import torch
 
     from ml2021.data.preprocessing.records import NumberFeature
-    from ml2021.engine.networks import outputs
+    from ml2021.engine.networks import member_outputs
     from ml2021.evaluation.scoring import to_predictions
 
     preprocessing, theta = trainer.data.preprocessing, trainer.state.best
@@ -189,8 +190,8 @@ def _network_at(trainer: "Trainer", x: "NDArray[np.float64]") -> "NDArray[np.flo
     assert isinstance(feature, NumberFeature)
     rows = np.ones((len(x), 2), np.float32)
     rows[:, 0] = (x - feature.mean) / feature.scale
-    raw = outputs(trainer.network, theta, torch.from_numpy(rows).to(theta.device))[0]
-    return to_predictions(preprocessing, raw.cpu().numpy())[:, 0]
+    (raw,) = member_outputs(trainer.network, theta, rows)
+    return to_predictions(preprocessing, raw)[:, 0]
 
 
 def _describe(
@@ -252,6 +253,6 @@ def _write(
     summary = summarise(trainer, seconds=0.0, updates=0)
     built = {"stopped_early": False, "piecewise": facts}
     write_record(run.summary, summary.model_copy(update=built))
-    replace_file(run.path / PICTURE, picture)
+    replace_file(run.curve, picture)
     write_best(run, trainer.data, trainer.baselines, None, trainer.state)
     write_text(run.resolved_config, dump_yaml(trainer.data.config))

@@ -1,86 +1,64 @@
 """The command `train`: config, table and network in, a run directory out.
 
-What costs time to import is imported when it is needed: numpy once the config is known to be right,
-torch once the column names are, so that a mistake in them is answered at once.
+What comes before the first update is in `ml2021.commands.prepare`.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml2021.config.loading import LoadedConfig, dump_yaml, load_config
+from ml2021.commands.from_table import how_to_go_on, name_of
+from ml2021.commands.prepare import describe_training, prepare
+from ml2021.config.loading import dump_yaml
 from ml2021.console import Console
-from ml2021.errors import ConfigError, RunInterruptedError
+from ml2021.errors import RunInterruptedError
 from ml2021.files import replace_file
-from ml2021.formatting import bulleted, plural, score_table
+from ml2021.formatting import plural, score_table
+from ml2021.runs.content import write_text
 from ml2021.runs.directory import (
     RunDirectory,
     create_run,
     locked,
-    open_run,
     refuse_used,
     remove_leftovers,
-    write_text,
+    run_name,
 )
 from ml2021.signals import StoppedError, stop_signals
 
 if TYPE_CHECKING:
     from ml2021.runs.summary import FoldScores, RunSummary
-    from ml2021.training.init_from import InitialModel
     from ml2021.training.trainer import Trainer
 
 
 def train(
-    config: Path,
+    source: Path,
     overrides: Sequence[str],
     run_dir: Path | None,
     init_from: Path | None,
     console: Console,
     *,
     with_report: bool,
+    is_table: bool = False,
+    target: Sequence[str] | None = None,
 ) -> Path:
-    """Train as the config file says. Returns the directory of the new run.
+    """Train as a config says, or on a table with the defaults. Returns the new run's directory.
 
+    source: the config, or the table if `is_table`, with `target` as in `load_table_config`.
     init_from: a run whose best parameters training starts from. with_report: write report.html,
     once everything else is saved.
     """
-    loaded = load_config(config, overrides)
-    if loaded.config.sweep is not None:
-        raise ConfigError(
-            f"{loaded.locate('sweep')}: this config has a sweep; run `ml2021 sweep --config "
-            f"{config}`, or drop it with --set sweep=null"
-        )
-    if run_dir is not None:
-        section = loaded.config.data
-        tables = [Path(path) for path in (section.path, section.test_path) if path is not None]
-        refuse_used(run_dir, [config, *tables])
-    initial = None
-    if init_from is not None:
-        initial, loaded = load_initial_model_for(loaded, init_from)
-
-    from ml2021.data.load import describe, load_training_data
-
-    if initial is None:
-        data = load_training_data(loaded)
-    else:
-        data = load_training_data(loaded, reuse=initial.model.preprocessing)
-        initial.check_columns(data)
-        data = replace(data, init_sha256=initial.sha256)
-    from ml2021.evaluation.fitted_baselines import notes_on_baselines
+    prepared = prepare(
+        source, overrides, run_dir, init_from, console.say, is_table=is_table, target=target
+    )
+    loaded, initial, trainer = prepared.loaded, prepared.initial, prepared.trainer
     from ml2021.runs.summary import write_record
-    from ml2021.training.numbers import choose_numbers
-    from ml2021.training.trainer import build_trainer, environment
+    from ml2021.training.trainer import environment
 
-    data = choose_numbers(data)
-    console.say("config, with every default:")
-    console.say(*(f"  {line}" for line in dump_yaml(data.config).splitlines()))
-    console.say(*describe(data))
-    theta = None if initial is None else initial.model.theta
-    trainer = build_trainer(data, loaded.locate("model"), None, None, theta)
-    console.say(*bulleted(notes_on_baselines(data.preprocessing, trainer.baselines)))
-    run = create_run(run_dir, config.stem)
+    if console.verbose:
+        console.say("config, with every default:", *dump_yaml(trainer.data.config).splitlines())
+    run = create_run(run_dir, name_of(source) if is_table else run_name(source))
+    console.say(f"run {run.path}; every key with its value: {run.resolved_config}")
     with locked(run):
         refuse_used(run.path)  # by a process that was quicker than we were
         write_text(run.config, loaded.text)
@@ -91,31 +69,15 @@ def train(
             console.say(
                 f"starting from the best parameters of {initial.name} (and its preprocessing)"
             )
-            if initial.has_seen(data):
+            if initial.has_seen(trainer.data):
                 console.say(
                     "warning: those parameters were trained on this table with a different split, "
                     "so held-out scores may be optimistic"
                 )
         finish(trainer, run, console, with_report=with_report)
+    if is_table:
+        console.say(how_to_go_on(run))
     return run.path
-
-
-def load_initial_model_for(loaded: LoadedConfig, path: Path) -> tuple["InitialModel", LoadedConfig]:
-    """Return the best parameters of the run at `path`, and the config, which they fit.
-
-    What the config leaves to its preset is as in that run, as far as the parameters depend on it.
-    """
-    from ml2021.data.resolve import check_columns
-
-    source = open_run(path)
-    check_columns(loaded)
-
-    from ml2021.training.init_from import load_initial_model
-
-    initial = load_initial_model(source.best, str(path))
-    loaded = initial.completed(loaded)
-    initial.check_config(loaded.config)
-    return initial, loaded
 
 
 def finish(trainer: "Trainer", run: RunDirectory, console: Console, *, with_report: bool) -> None:
@@ -164,18 +126,6 @@ def interrupted(line: str) -> Iterator[None]:
         yield
     except StoppedError as stop:
         raise RunInterruptedError(stop.signal_number, line) from None
-
-
-def describe_training(trainer: "Trainer") -> str:
-    """Say what is about to be trained, on what, and in how many updates an epoch."""
-    network, members = trainer.network, len(trainer.hparams.seeds)
-    ensemble = f"{members} ensemble members of " if members > 1 else ""
-    return (
-        f"training {ensemble}{trainer.data.config.model.type}, "
-        f"{' → '.join(map(str, network.layout.sizes))} "
-        f"({plural(network.layout.parameters, 'parameter')}), on {trainer.state.theta.device}, "
-        f"{plural(trainer.hparams.batches(len(trainer.train)), 'update')} per epoch"
-    )
 
 
 def _cross_validate(trainer: "Trainer", run: RunDirectory, console: Console) -> "FoldScores":

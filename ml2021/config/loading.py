@@ -13,12 +13,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ml2021.config.messages import describe, shown
+from ml2021.config.messages import TAGS, describe, shown
 from ml2021.config.overrides import apply_override
 from ml2021.config.schema import FORMAT_KEYS, Config, Data
 from ml2021.config.yaml_reader import KeyPath, Node, Place, Problem, line_and_column, parse_document
 from ml2021.config.yaml_scalars import dump_document
 from ml2021.errors import CheckpointError, ConfigError, ResourceError, is_of_machine
+from ml2021.files import missing_file
 from ml2021.formatting import echo, listed, plural, printable
 
 SIZE_LIMIT = 1 << 20
@@ -160,6 +161,29 @@ def dump_yaml(config: Config) -> str:
     return dump_document(to_plain(config))
 
 
+def dump_changes(config: Config) -> str:
+    """Return what the user set to anything but its default, as YAML."""
+    needed = {"path": config.data.path, "target": config.data.target}
+    default = Config.model_validate({"data": needed}).model_dump()
+    default["data"] = {key: default["data"][key] for key in default["data"] if key not in needed}
+    return dump_document(_changes(config.model_dump(exclude_unset=True), default))
+
+
+def _changes(given: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what differs; a member of a union that is not the default is kept whole."""
+    found = {}
+    for key, value in given.items():
+        usual = default.get(key)
+        if isinstance(value, Mapping) and isinstance(usual, Mapping):
+            tags = [tag for tag in TAGS if value.get(tag) != usual.get(tag)]
+            value = value if tags else _changes(value, usual)
+            if not value:
+                continue
+        if value != usual:
+            found[key] = value
+    return found
+
+
 def read_text(path: Path) -> str:
     """Return the text of a config file. Raises ConfigError or ResourceError if that fails."""
     place = printable(str(path.absolute()))
@@ -171,7 +195,7 @@ def read_text(path: Path) -> str:
         with path.open("rb") as file:
             content = file.read(SIZE_LIMIT + 1)
     except FileNotFoundError:
-        raise ConfigError(f"{place}: no such file; check the path and the folder") from None
+        raise ConfigError(missing_file(path)) from None
     except ValueError:
         raise ConfigError(f"{place}: not a valid path; remove the NUL character") from None
     except OSError as error:

@@ -35,6 +35,7 @@ KEY_SYNONYMS = {
     "sep": "separator", "delimiter": "separator", "na_values": "missing",
     "window": "lags", "lookback": "lags", "lag": "lags", "steps_ahead": "horizon",
     "validation_split": "validation", "validation_fraction": "validation", "val": "validation",
+    "val_split": "validation", "val_fraction": "validation", "test_split": "test",
     "valid": "validation", "valid_size": "validation", "val_size": "validation",
     "test_size": "test", "test_fraction": "test", "shuffle": "method", "strategy": "method",
     "name": "type", "kind": "type", "tolerance": "patience", "early_stop": "early_stopping",
@@ -57,7 +58,7 @@ CHOICE_SYNONYMS = {
     "classify": "classification", "binary": "classification", "multiclass": "classification",
     "time_series": "sequential", "ordered": "sequential", "shuffle": "random",
     "cosine_annealing": "cosine", "step_lr": "step", "none": "constant", "fixed": "constant",
-    "piecewise_linear": "hard_sigmoid",
+    "piecewise_linear": "hard_sigmoid", "gpu": "cuda", "nvidia": "cuda",
 }  # fmt: skip
 """Names of our choices in other programs."""
 
@@ -82,7 +83,8 @@ _YAML_WORDS = {
     "None": "null", "True": "true", "False": "false", "inf": ".inf", "-inf": "-.inf", "nan": ".nan"
 }  # fmt: skip
 
-_TAGS = ("type", "method")
+TAGS = ("type", "method")
+"""The keys that choose a member of a union."""
 
 
 class Finding(NamedTuple):
@@ -122,6 +124,19 @@ def dotted(path: KeyPath) -> str:
     return "".join(parts).removeprefix(".")
 
 
+def key_named(word: str, cutoff: float) -> KeyPath | None:
+    """Return the key that a word means, perhaps of another program: `lr`, `batch-size`, `hidden`.
+
+    None if it means none; cutoff: as in `closest`. Of several keys of that name, return the one
+    nearest to the top.
+    """
+    path = tuple(word.split("."))
+    if path[:-1] in parents().get(path[-1], ()):
+        return path
+    key = closest(path[-1], parents(), KEY_SYNONYMS, cutoff=cutoff)
+    return None if key is None else (*parents()[key][0], key)
+
+
 def _wrong_value(error: ErrorDetails, path: KeyPath, models: Sequence[type[BaseModel]]) -> str:
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
     given = shown(value)
@@ -139,13 +154,16 @@ def _wrong_value(error: ErrorDetails, path: KeyPath, models: Sequence[type[BaseM
         names = _choices(members(list(models)))
         return f"must be one of {names}, or a mapping{or_null}, not {given}"
     wanted = error["msg"] if kind == WRONG_VALUE else f"must be {_WANTED[kind]}"
-    return f"{wanted}{or_null}, not {given}{_advice(wanted, value)}"
+    off = "; write null to turn it off" if value is False and or_null else ""
+    return f"{wanted}{or_null}, not {given}{off or _advice(wanted, value)}"
 
 
 def _advice(wanted: str, value: object) -> str:
     """Say how to fix a value of the wrong type, if the type does not make that obvious."""
     if isinstance(value, str) and "number" in wanted and _looks_like_number(value):
         return "; remove the quotes"
+    if isinstance(value, str) and "cuda" in wanted:
+        return suggest(value, ["cuda"], CHOICE_SYNONYMS)
     if isinstance(value, str) and wanted == "must be a list":
         return f"; write [{echo(value)}]"
     if isinstance(value, float) and "whole number" in wanted and value.is_integer():
@@ -218,7 +236,7 @@ def differences(now: object, then: object, path: KeyPath = ()) -> Iterator[tuple
         return
     if isinstance(now, Mapping) and isinstance(then, Mapping):
         keys = dict.fromkeys((*now, *then))
-        tag = next((key for key in keys if key in _TAGS and now.get(key) != then.get(key)), None)
+        tag = next((key for key in keys if key in TAGS and now.get(key) != then.get(key)), None)
         for key in keys if tag is None else (tag,):
             yield from differences(now.get(key), then.get(key), (*path, key))
     else:

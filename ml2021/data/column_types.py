@@ -4,8 +4,8 @@ All rows of the table count, so that the types do not depend on the split. What 
 from training rows (means, categories, classes) is in `ml2021.data.preprocessing.fit`.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, Literal
 
@@ -52,12 +52,16 @@ class FeatureColumn:
 
 @dataclass(frozen=True)
 class ColumnTypes:
-    """The features with a type, the task, and notes for the user."""
+    """The features with a type, the task, and notes for the user.
+
+    excluded: the columns that are no features, by the reason.
+    """
 
     features: tuple[FeatureColumn, ...]
     task: Task
     notes: tuple[str, ...]
     dates: tuple[DateFeature, ...] = ()
+    excluded: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def infer_column_types(
@@ -129,7 +133,8 @@ def infer_column_types(
             f"{listed(present)} {come} from the predicted row and must be known "
             "at prediction time; exclude what is not with data.exclude"
         )
-    return ColumnTypes(tuple(features), _infer_task(frame, selection, task, notes), tuple(notes))
+    found = _infer_task(frame, selection, task, notes)
+    return ColumnTypes(tuple(features), found, tuple(notes), excluded=excluded)
 
 
 def _feature_type(

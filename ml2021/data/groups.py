@@ -103,17 +103,25 @@ def note_on_both(column: "pd.Series", others: "pd.Series") -> list[str]:
 
     `others` holds the test file's groups as text.
     """
-    import pandas as pd
-
+    known = set(others.dropna().unique())
     if is_number(column):
-        others = pd.to_numeric(others, errors="coerce")
-    both = column.dropna().unique()
-    both = both[np.isin(both, others.dropna().unique())]
-    if not len(both):
+        known = {value for text in known if (value := _number(text)) is not None}
+    both = [value for value in column.dropna().unique().tolist() if value in known]
+    if not both:
         return []
     what = plural(len(both), "group of data.test_path is", "groups of data.test_path are")
     names = listed([value_text(value) for value in both], 3)
     return [f"{echo(column.name)}: {what} also in data.path: {names}"]
+
+
+def _number(text: str) -> int | float | None:
+    """Return the number that is written, an integer exactly; None for other texts."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return None
 
 
 def _counts(numbers: Codes, classes: NDArray[np.int64] | None) -> NDArray[np.float64]:

@@ -13,12 +13,14 @@ import numpy as np
 
 from ml2021.config import schema
 from ml2021.data.column_types import infer_column_types, with_date_parts
+from ml2021.data.csv.cells import INTEGERS_END
 from ml2021.data.csv.scan import Header
 from ml2021.data.dates import with_parts
 from ml2021.data.folds import split_rows_in_folds
 from ml2021.data.groups import group_codes, note_on_both, note_on_groups
 from ml2021.data.labels import notes_on_numbers
 from ml2021.data.new_table import read_new_table
+from ml2021.data.overview import ColumnSummary, summarise_columns
 from ml2021.data.preprocessing.fit import fit_preprocessing
 from ml2021.data.preprocessing.records import (
     ClassTarget,
@@ -40,7 +42,7 @@ from ml2021.data.row_notes import excluded_names, notes_on_rows
 from ml2021.data.samples import FittedTable, Folds, Samples
 from ml2021.data.series import in_series_order, is_date, usable_rows
 from ml2021.data.splits import Split, split_rows, without_unseen
-from ml2021.data.tables import Rows, Table, read_header, read_table
+from ml2021.data.tables import Rows, Table, read_header, read_table, refuse_rounded
 from ml2021.data.weights import check_weights, class_factors, named_classes
 from ml2021.errors import ConfigError, DataError
 from ml2021.formatting import bulleted, echo, listed, number, plural
@@ -56,7 +58,8 @@ class TrainingData:
     data_sha256: of the bytes of `data.path`; test_sha256: of `data.test_path`, if given.
     unused: the columns of the file that are not features or targets and do not order or split rows.
     folds: of a cross-validation; the samples and the preprocessing are then for the final model.
-    init_sha256: of the checkpoint whose parameters training starts from, if any.
+    init_sha256: of the checkpoint whose parameters training starts from, if any. columns: what each
+    column in use holds, where the caller asked for it.
     """
 
     config: schema.Config
@@ -72,6 +75,7 @@ class TrainingData:
     test: Samples
     folds: Folds | None
     init_sha256: str | None = None
+    columns: tuple[ColumnSummary, ...] = ()
 
     @property
     def splits(self) -> dict[str, Samples]:
@@ -85,10 +89,13 @@ class TrainingData:
         return list(self.splits.items())[-1]
 
 
-def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None) -> TrainingData:
+def load_training_data(
+    loaded: LocatedConfig, reuse: Preprocessing | None = None, *, with_columns: bool = False
+) -> TrainingData:
     """Read the table, split its rows, fit the preprocessing on the training rows, and apply it.
 
     The preprocessing `reuse` replaces the fitted one if it is compatible; callers report if not.
+    with_columns: also say what each column holds, which takes a pass over the table.
 
     Raises ConfigError for column names that the file does not have, DataError for its contents.
     """
@@ -103,6 +110,9 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
         frame, selection, task=task, lags=lags, max_categories=most, dates=dates
     )
     config = resolve_config(loaded, types.task)
+    if types.task == "classification":
+        refuse_rounded(read, selection.targets)
+    columns = summarise_columns(frame, selection, types) if with_columns else ()
     rows, left_out = usable_rows(frame, selection, config.data)
     split = split_rows(config, frame, selection, rows)
     types = with_date_parts(types, frame, dates, split.train)
@@ -131,15 +141,16 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
             clusters = group_codes(frame[config.data.group_by])
     folds = None
     if fold_splits:
-        # With a frame of its own, since `take_samples` removes columns from the other one.
-        own = FittedTable(frame.copy(deep=False), file_order, preprocessing, clusters)
+        own = FittedTable(frame, file_order, preprocessing, clusters)
         folds = Folds(own, types.features, fold_splits)
     order = _order_column(config.data)
     test_path = config.data.test_path
-    table = FittedTable(frame, file_order, preprocessing, clusters)
+    table, features = FittedTable(frame, file_order, preprocessing, clusters).apart(order)
+    del frame  # so that what `take_samples` has encoded is released
     notes += table.notes_on_filled(np.concatenate([*split.rows.values()]))
+    own_test = split.test if test_path is None else split.test[:0]
     train, validation, test = table.take_samples(
-        [split.train, split.validation, split.test if test_path is None else split.test[:0]], order
+        features, [split.train, split.validation, own_test], order
     )
     test_sha256 = None
     if test_path is not None:
@@ -170,6 +181,7 @@ def load_training_data(loaded: LocatedConfig, reuse: Preprocessing | None = None
         validation=validation,
         test=test,
         folds=folds,
+        columns=columns,
     )
 
 
@@ -224,12 +236,25 @@ def _read_in_order(
     types |= dict.fromkeys(excluded, "text")  # so that no cell of them is refused
     if data.weight is not None:
         types[data.weight] = "number"
-    table = read_table(path, table_format, columns=[*selection.used, *excluded], types=types)
+    columns, apart = [*selection.used, *excluded], _telling_apart(data)
+    compared = {*apart, *selection.targets}
+    table = read_table(path, table_format, columns=columns, types=types, compared=compared)
+    refuse_rounded(table, apart)
     if data.weight is not None:
         check_weights(table.frame, data.weight, path, table_format)
     group_by = data.group_by if data.lags else None
     read = replace(table, frame=table.frame[:0].copy())
     return *in_series_order(table.frame, data.order_by, group_by), read
+
+
+def _telling_apart(data: schema.Data) -> list[str]:
+    """Return the columns whose numbers are told apart: of groups, and beside large thresholds."""
+    split, names = data.split, [] if data.group_by is None else [data.group_by]
+    if isinstance(split, schema.ColumnSplit):
+        thresholds = (split.validation_from, split.test_from)
+        if any(isinstance(t, int | float) and abs(t) >= INTEGERS_END for t in thresholds):
+            names.append(split.column)
+    return names
 
 
 def _notes_on_reading(

@@ -15,11 +15,11 @@ from ml2021.data.preprocessing.records import (
     NumberFeature,
     Preprocessing,
 )
-from ml2021.data.resolve import explain_missing
+from ml2021.data.resolve import explain_missing, match_names
 from ml2021.data.samples import FittedTable
 from ml2021.data.series import in_series_order
 from ml2021.data.spellings import refuse_other_spellings
-from ml2021.data.tables import is_number, read_header, read_table
+from ml2021.data.tables import is_number, read_header, read_table, refuse_rounded
 from ml2021.data.weights import check_weights
 from ml2021.errors import ConfigError, DataError
 from ml2021.formatting import echo, listed
@@ -34,7 +34,7 @@ _MOST_ABSENT = 5  # if more columns are missing, it is probably the wrong table:
 class NewTable:
     """A file read for a fitted model.
 
-    carried: the columns to copy to the output, as text as in the file, in file order; those asked
+    carried: the columns to copy to the output, every cell as it stands in the file; those asked
     for, and the one that tells several series apart. ignored: the columns that the model does not
     use. sha256: of the file's bytes. group: the column that tells several series apart.
     unweighted: the column of weights, if the file has none.
@@ -68,7 +68,7 @@ def read_new_table(
 
     The target is needed to score, and to predict only if it is the model's history. Raises
     DataError, also where categories or classes are all spelled otherwise than in training, or
-    ConfigError for a name in `carried` that the file does not have.
+    ConfigError for a name or glob in `carried` that the file does not have.
     """
     header = read_header(path, table_format)
     found = match_columns(path, preprocessing, header)
@@ -97,14 +97,15 @@ def read_new_table(
         )
     if absent:
         raise DataError(*(explain_absent(path, preprocessing, header, name) for name in absent))
-    if unknown := [name for name in carried if name not in header.names]:
+    if unknown := [name for name in carried if not match_names(header, name)]:
         raise ConfigError(*(f"--id: {explain_missing(header, name)}" for name in unknown))
+    carried = tuple(dict.fromkeys(n for pattern in carried for n in match_names(header, pattern)))
     if purpose == "predicted" and group_by is not None and found[group_by] not in carried:
         carried = (found[group_by], *carried)
     names = {found[name]: name for name in needed}
-    # A carried column is read as text, so that it is written unchanged; if one is also an input,
+    # A carried column is read verbatim, so that it is written unchanged; if one is also an input,
     # the file is read twice.
-    texts: dict[str, StorageType] = dict.fromkeys(carried, "text")
+    texts: dict[str, StorageType] = dict.fromkeys(carried, "verbatim")
     twice = bool(names.keys() & texts.keys())
     columns = [*names] if twice else [*names, *texts]
     types = {found[name]: kind for name, kind in kinds.items()} | ({} if twice else texts)
@@ -113,13 +114,21 @@ def read_new_table(
     coded |= {target.name} if isinstance(target, ClassTarget) else set()
     numbers = [found[name] for name in coded & kinds.keys() if kinds[name] == "number"]
     loose = {name: kind for name, kind in types.items() if name not in numbers}
-    read = read_table(path, table_format, columns=columns, types=loose)
+    series = [] if group_by is None else [found[group_by]]
+    compared = {*numbers, *series}
+    read = read_table(path, table_format, columns=columns, types=loose, compared=compared)
+    refuse_rounded(read, series)
     again = read_table(path, table_format, columns=carried, types=texts) if twice else read
     frame = read.frame[[*names]].rename(columns=names)
     refuse_other_spellings(path, preprocessing, frame, scored=purpose == "scored")
     if not all(is_number(read.frame[name]) for name in numbers):  # which this reports
-        read = read_table(path, table_format, columns=columns, types=types)
+        read = read_table(path, table_format, columns=columns, types=types, compared=compared)
         frame = read.frame[[*names]].rename(columns=names)
+    for name in numbers:
+        if exact := read.rounded.get(name):
+            values = frame[names[name]].to_numpy(object, copy=True)
+            values[[*exact]] = [*exact.values()]
+            frame[names[name]] = values
     if again.sha256 != read.sha256:
         raise changed_error(path)
     if purpose == "scored" and weight in found:

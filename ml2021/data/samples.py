@@ -164,13 +164,28 @@ class FittedTable:
         samples = self._samples(rows, encoded, order)
         return replace(samples, notes=(*samples.notes, *self.notes_on_filled(rows)))
 
-    def take_samples(self, splits: Sequence[Rows], order: str | None = None) -> list[Samples]:
-        """Return `samples` of each of the splits; the features are removed from the table."""
+    def apart(self, order: str | None = None) -> tuple["FittedTable", "dict[str, pd.Series]"]:
+        """Return the table without the features that only the inputs need, and these by name.
+
+        All at once: removing one by one takes time that grows with the square of their number.
+        """
         fitted = self.preprocessing
-        kept = {*fitted.target_columns, fitted.weight, self._group_by, order}
+        kept = [*fitted.target_columns, fitted.weight, self._group_by, order]
+        kept = [name for name in dict.fromkeys(kept) if name in self.frame]
+        names = {feature.name for feature in fitted.features}.difference(kept)
+        features = {name: self.frame[name] for name in self.frame if name in names}
+        return replace(self, frame=self.frame[kept]), features
+
+    def take_samples(
+        self, features: "dict[str, pd.Series]", splits: Sequence[Rows], order: str | None = None
+    ) -> list[Samples]:
+        """Return `samples` of each of the splits of a table whose `features` are `apart`.
+
+        They are removed from the dictionary one by one, to free their memory early.
+        """
 
         def take(name: str) -> "pd.Series":
-            return self.frame[name] if name in kept else self.frame.pop(name)
+            return features.pop(name) if name in features else self.frame[name]
 
         encoded = encode_splits(self.preprocessing, take, splits, self.filled)
         return [self._samples(*split, order) for split in zip(splits, encoded, strict=True)]

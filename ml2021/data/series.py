@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml2021.config import schema
+from ml2021.data.csv.cells import has_large
 from ml2021.data.groups import Codes, group_codes
 from ml2021.data.resolve import Selection
 from ml2021.data.tables import Rows, is_number
@@ -43,12 +44,16 @@ def is_date(values: "Iterable[object]") -> bool:
 
 
 def sort_keys(column: "pd.Series", what: str) -> np.ndarray:
-    """Return the column as values (N,) to sort by: float64, NaN where missing, or `to_moments`.
+    """Return the column as values (N,) to sort by: numbers, NaN where missing, or `to_moments`.
+
+    They are float64, or int64 if there are integers that float64 would round.
 
     Raises DataError for text that is not an ISO date; `what` names the config key.
     """
     if is_number(column):
-        return column.to_numpy(np.float64)
+        values = column.to_numpy()
+        is_exact = values.dtype.kind == "i" and has_large(values)
+        return values if is_exact else values.astype(np.float64, copy=False)
     keys = to_moments(column)
     odd = np.isnan(keys) & (column.fillna("") != "").to_numpy()
     if odd.any():

@@ -4,9 +4,10 @@ A split depends on its own seed alone, so that runs with other seeds, models and
 on the same rows. Legend: S samples, given by their row numbers in the table.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -207,13 +208,17 @@ def split_by_threshold(
             reached[name] = np.zeros(len(rows), bool)
             continue
         is_text = isinstance(value, str)
-        threshold = to_moments(pd.Series([value], dtype=object))[0] if is_text else value
+        threshold: Any = value
+        if isinstance(value, str):
+            threshold = to_moments(pd.Series([value], dtype=object))[0]
         if is_text != holds_dates or (holds_dates and np.isnat(threshold)):
             held = "dates like 2021-03-31" if holds_dates else "numbers"
             raise DataError(
                 f"data.split.{name} is '{echo(value)}', but column '{echo(column)}' holds {held}; "
                 "give a value of that type"
             )
+        if keys.dtype.kind == "i":  # not as floats, which would round both
+            threshold = math.ceil(threshold)
         reached[name] = keys >= threshold  # false for missing values
     in_test = reached["test_from"]
     if validation_from is not None and (in_test & ~reached["validation_from"]).any():

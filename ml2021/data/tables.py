@@ -6,8 +6,9 @@ accepted, and a second, slower pass finds their lines. `ml2021.data.resolve` sel
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -23,6 +24,7 @@ from ml2021.data.csv.cells import (
     are_grouped,
     check_numbers,
     check_texts,
+    has_large,
     may_be_grouped,
 )
 from ml2021.data.csv.faults import Cells, reject_invalid, remedy_for
@@ -62,7 +64,8 @@ class Table:
     Number columns are int64, or float64 with NaN for missing values; text columns are object,
     holding str exactly as in the file (even true and false) and NaN for missing values.
     leading_zeros: number columns with cells such as 00601 near the beginning, and the first one.
-    writings: what each text column whose type was inferred holds. notes: for the user.
+    writings: what each text column whose type was inferred holds. rounded: the numbers by
+    row, of the columns that were to be compared, that float64 does not hold. notes: for the user.
     """
 
     header: Header
@@ -70,6 +73,7 @@ class Table:
     sha256: str
     leading_zeros: Mapping[str, str] = field(default_factory=dict)
     writings: Mapping[str, Writing] = field(default_factory=dict)
+    rounded: Mapping[str, Mapping[int, int | Fraction]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -92,26 +96,33 @@ def read_table(
     *,
     columns: Sequence[str] | None = None,
     types: Mapping[str, StorageType] = {},
+    compared: Collection[str] = (),
 ) -> Table:
     """Read columns of a CSV (plain or gzip) or Parquet file, selected by their unique names.
 
     `types` sets the type of a column: in a "number" column every other cell is an error, a "text"
-    column is never parsed. Other columns are numbers if at least 90 % of their cells are, or if
-    `recognise` finds that they were meant to be, and text otherwise. The structure is checked in
-    the whole file, cells only in the selected columns.
+    column is never parsed, a "verbatim" one has every cell as it stands, even a missing one. Other
+    columns are numbers if at least 90 % of their cells are, or if `recognise` finds that they were
+    meant to be, and text otherwise. The structure is checked in the whole file, cells only in the
+    selected columns. Of the columns in `compared`, whose numbers tell things apart, `Table.rounded`
+    is complete.
 
     Raises DataError, with a line for each fault, if the file is not a table, lacks a column, or has
     invalid cells.
     """
     rules = format.rules
+
+    def is_odd(name: str, column: Values) -> bool:
+        """Whether integers of the column may have been rounded where that matters."""
+        return (name in compared or rules.has_large_missing) and has_large(column)
+
     if path.suffix == ".parquet":
         from ml2021.data.parquet import ParquetSource
 
         parquet = ParquetSource(path)
         header = make_header(path, parquet.names)
         selected = _selected(header, columns)
-        texts = [name for name in selected if types.get(name) == "text"]
-        cells = parquet.read(header.names, set(selected), texts=texts, missing=rules.missing_texts)
+        cells = parquet.read(header.names, set(selected), types, rules.missing_texts, is_odd)
         checked = _check(dict(cells), rules, types)
         reject_invalid(format, checked, partial(_parquet_cells, path, cells))
         return _table(header, selected, checked, parquet.rows, parquet.sha256, format)
@@ -120,14 +131,16 @@ def read_table(
         blocks = scan.blocks()
         header, first = begin_table(scan, blocks, format)
         selected = _selected(header, columns)
-        texts = [name for name in selected if types.get(name) == "text"]
+        texts = [name for name in selected if types.get(name) in ("text", "verbatim")]
+        verbatim = {name for name in texts if types[name] == "verbatim"}
         zeros = _leading_zeros(scan, first, header, format)
         blocks = sought.search(chain(first, blocks))
-        rows, values = parse_blocks(scan, blocks, header.names, selected, texts, format)
+        rows, values = parse_blocks(scan, blocks, header.names, selected, texts, format, verbatim)
     again = [
         name
         for name, column in values.items()
-        if column is None or (scan.spaced_exponent and column.dtype.kind == "f")
+        if column is None
+        or (column.dtype.kind == "f" and (scan.spaced_exponent or is_odd(name, column)))
     ]
     grouped = []
     if format.thousands is None:
@@ -143,7 +156,7 @@ def read_table(
         notes = _notes_on_marks(names, format)
     checked = _check(values, rules, types)
     reject_invalid(format, checked, partial(_csv_cells, path, format, header, scan.state))
-    met = frozenset[float]().union(*(column.met for column in checked.values()))
+    met = frozenset[float | Fraction]().union(*(column.met for column in checked.values()))
     table = _table(header, selected, checked, rows, scan.sha256, format)
     numbers = {n: zeros[n] for n in selected if n in zeros and is_number(table.frame[n])}
     return replace(table, leading_zeros=numbers, notes=(*notes, *sought.notes(path, met)))
@@ -152,6 +165,21 @@ def read_table(
 def is_number(column: "pd.Series") -> bool:
     """Whether the column is stored as numbers."""
     return column.dtype.kind in "iuf"
+
+
+def refuse_rounded(table: Table, names: Iterable[str]) -> None:
+    """Raise DataError if one of these columns, whose values tell things apart, was rounded."""
+    for name in names:
+        if name in table.rounded:
+            raise indistinct_error(name)
+
+
+def indistinct_error(name: str) -> DataError:
+    """Return the error for a column of integers that are not the same number as floats."""
+    return DataError(
+        f"column '{echo(name)}': integers above 2^53 cannot be distinguished as categories; prefix "
+        "them with a letter to make them text"
+    )
 
 
 def find_lines(path: Path, format: TableFormat, rows: Iterable[int]) -> dict[int, int]:
@@ -243,7 +271,8 @@ def _table(
         for name in names
         if (found := checked[name].writing) is not None
     }
-    return Table(header, frame, sha256, writings=writings)
+    rounded = {name: checked[name].rounded for name in names if checked[name].rounded}
+    return Table(header, frame, sha256, writings=writings, rounded=rounded)
 
 
 def _find_rows(

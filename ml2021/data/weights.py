@@ -9,12 +9,14 @@ bit.
 """
 
 from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ml2021.data.csv.cells import INTEGERS_END
 from ml2021.data.csv.scan import TableFormat
 from ml2021.data.preprocessing.records import ClassTarget, value_text
 from ml2021.data.tables import Rows, find_lines
@@ -109,7 +111,9 @@ def named_classes(setting: Mapping[str, float], target: ClassTarget) -> dict[str
 def _label(key: str, target: ClassTarget) -> str:
     if target.storage == "number":
         try:
-            return value_text(float(key))
+            value = float(key)
+            is_exact = abs(value) < INTEGERS_END or Fraction(key) == value
+            return value_text(value) if is_exact else key
         except (ValueError, OverflowError):
             return key
     return key

@@ -70,13 +70,15 @@ def fit(
     validation: Dataset | None,
     score: Score | None = None,
     members: Tensor | None = None,
+    pause: float = PROGRESS_SECONDS,
 ) -> Iterator[Progress]:
     """Train until `state.is_finished`, changing `state` in place.
 
     The best parameters are those with the lowest validation loss, or value of `score` for
     `members` (K,) int64, all by default; or the last ones if there are no validation rows. A member
     whose loss or parameters are no longer finite has diverged, and its best parameters stay as they
-    are. Raises DivergenceError when all members have diverged.
+    are. pause: the seconds between two yields within an epoch. Raises DivergenceError when all
+    members have diverged.
     """
     batches = hparams.batches(len(train))
     update = build_updates(network, hparams, state, train)
@@ -90,7 +92,7 @@ def fit(
         while state.batch < batches:
             update(state.batch)
             state.batch += 1
-            if time.perf_counter() - yielded > PROGRESS_SECONDS and state.batch < batches:
+            if time.perf_counter() - yielded > pause and state.batch < batches:
                 yield _within_epoch(hparams, state, train)
                 yielded = time.perf_counter()
         yield _end_epoch(forward, hparams, state, train, validation, of_outputs)

@@ -267,7 +267,7 @@ BLOCK_BYTES = 4 << 20
 class Forward:
     """The outputs for N rows, computed in blocks; bound to θ (K, P), in buffers that are reused.
 
-    Training, evaluation and prediction all use the same forward pass, `Pass.forward`.
+    The dtype is that of θ. `member_outputs` serves evaluation and prediction.
     """
 
     def __init__(self, network: Network, theta: Tensor, rows: int) -> None:
@@ -290,11 +290,6 @@ class Forward:
         return result
 
 
-def outputs(network: Network, theta: Tensor, inputs: Tensor) -> Tensor:
-    """Return the outputs (K, N, T) of θ (K, P) for rows (N, F + 1) or (K, N, F + 1)."""
-    return Forward(network, theta, inputs.shape[-2])(inputs)
-
-
 def to_module(network: Network, member: Tensor) -> nn.Sequential:
     """Copy one member's parameters (P,) into a torch module, for tests and for export."""
     activations = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "hard_sigmoid": nn.Hardsigmoid}
@@ -310,10 +305,36 @@ def to_module(network: Network, member: Tensor) -> nn.Sequential:
     return module
 
 
+INFERENCE_ROWS = 240
+"""The rows of one block of `member_outputs`, whatever the number of rows: a multiple of the tiles
+of 12, 24 and 48 in which products are computed, so that none is narrower at the end."""
+
+
+@torch.inference_mode()
 def member_outputs(
     network: Network, theta: Tensor, inputs: NDArray[np.float32]
-) -> Iterator[NDArray[np.float32]]:
-    """Yield the outputs (N, T) of each member of θ (K, P) in turn."""
-    rows = torch.from_numpy(inputs).to(theta.device)
+) -> Iterator[NDArray[np.float64]]:
+    """Yield the outputs (N, T) of each member of θ (K, P) in turn, for rows (N, F + 1).
+
+    Every prediction and every score is made of these; only the loss and the scores of an epoch are
+    computed by `Forward`. Inputs and parameters are float32, as in training, all arithmetic and the
+    outputs float64. A row's outputs do not depend on the rows beside it: a product of matrices may
+    add in another order where shapes or strides differ, so every block has the same number of rows,
+    the last one filled up, and the same layout. On processors where a row's place in the block
+    still matters, it is by about 1e-16. Memory beside the outputs holds one block.
+    """
     for member in range(len(theta)):
-        yield outputs(network, theta[member : member + 1], rows)[0].cpu().numpy()
+        parameters = theta[member : member + 1].double()
+        block = parameters.new_zeros(1, network.layout.inputs + 1, INFERENCE_ROWS).mT
+        forward = Pass(network, parameters, INFERENCE_ROWS).forward
+        outputs = np.empty((len(inputs), network.layout.outputs))
+        for start in range(0, len(inputs), INFERENCE_ROWS):
+            rows = torch.from_numpy(inputs[start : start + INFERENCE_ROWS])
+            block[0, : len(rows)] = rows
+            outputs[start : start + len(rows)] = forward(block)[0, : len(rows)].cpu().numpy()
+        yield outputs
+
+
+def are_finite(outputs: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return for each row of the outputs (N, T) whether float32, in which it trains, holds them."""
+    return np.asarray((np.abs(outputs) <= np.finfo(np.float32).max).all(axis=1))

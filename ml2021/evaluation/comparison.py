@@ -17,7 +17,7 @@ from ml2021.config.yaml_scalars import dump_value
 from ml2021.data.preprocessing.records import Record
 from ml2021.evaluation.metrics import Scores
 from ml2021.evaluation.scoring import SPLITS, SplitScores
-from ml2021.formatting import HIGHER_IS_BETTER, align, echo, heading, number
+from ml2021.formatting import HIGHER_IS_BETTER, align, echo, heading, number, score_text
 
 SEED = "seed"
 CELL_LIMIT = 48
@@ -71,18 +71,19 @@ class Spread:
 
     mean: float | None
     std: float | None
-    is_high_good: bool
+    metric: str
 
     @property
     def rank(self) -> float:
         """A number that is lower the better the mean; undefined means come last."""
         if self.mean is None:
             return math.inf
-        return -self.mean if self.is_high_good else self.mean
+        return -self.mean if self.metric in HIGHER_IS_BETTER else self.mean
 
     def __str__(self) -> str:
         """Return four significant digits of the mean, and the deviation behind it."""
-        return number(self.mean) + ("" if self.std is None else f" ± {number(self.std)}")
+        text = score_text(self.metric, self.mean)
+        return text + ("" if self.std is None else f" ± {number(self.std)}")
 
 
 @dataclass(frozen=True)
@@ -101,10 +102,9 @@ class Group:
         """Return a metric's mean and deviation on a split; undefined where it is for any run."""
         values = [run.result.score(split, metric) for run in self.runs]
         known = [value for value in values if value is not None]
-        is_high_good = metric in HIGHER_IS_BETTER
         if len(known) < len(values):
-            return Spread(None, None, is_high_good)
-        return Spread(mean(known), stdev(known) if len(known) > 1 else None, is_high_good)
+            return Spread(None, None, metric)
+        return Spread(mean(known), stdev(known) if len(known) > 1 else None, metric)
 
 
 def group(runs: Sequence[ComparedRun]) -> list[Group]:
@@ -198,7 +198,7 @@ def comparison_cells(
 
 def _name(each: Group, names: Mapping[str, str]) -> str:
     more = len(each.runs) - 1
-    return names[each.first.name] + (f" and {more} more" if more else "")
+    return echo(names[each.first.name]) + (f" and {more} more" if more else "")
 
 
 def _cut(text: str) -> str:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from ml2021.data.preprocessing.records import RealTargets
-from ml2021.engine.networks import Layout, Network, outputs
+from ml2021.engine.networks import Layout, Network, member_outputs
 from ml2021.inspection.features import InspectedColumn, columns_of
 from ml2021.runs.model import TrainedModel
 
@@ -137,8 +137,8 @@ def terms(model: TrainedModel, low: float, high: float) -> Terms | None:
     diagonal = torch.cat([weights.diag(), weights.new_zeros(units, 1)], dim=1)
     each = Network(Layout((*network.layout.sizes[:-1], units)), network.activation)
     theta = torch.cat([model.theta[:, : -last.numel()], diagonal.flatten()[None]], dim=1)
-    curves = outputs(each, theta, torch.from_numpy(inputs).to(theta.device))[0].T.cpu().numpy()
-    return Terms(x, constant, scale * curves.astype(np.float64))
+    (curves,) = member_outputs(each, theta, inputs)
+    return Terms(x, constant, scale * curves.T)
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def typical_unit(model: TrainedModel) -> Unit | None:
     # Far enough to both sides of the bend at −b / w to show it.
     reach = 6 / abs(w)
     z = np.linspace(-b / w - reach, -b / w + reach, 200)
-    inputs = torch.from_numpy(_with_ones(z[:, None]))
+    inputs = _with_ones(z[:, None])
     single = Network(Layout((1, 1, 1)), network.activation)
     tried = {
         "w": ((w / 2, b / 2, c), (w, b, c), (2 * w, 2 * b, c)),
@@ -189,7 +189,7 @@ def typical_unit(model: TrainedModel) -> Unit | None:
     theta = torch.tensor([[*wbc, 0.0] for three in tried.values() for wbc in three])
     # θ of one unit is w and b of the hidden layer, then c and the bias of the output.
     scale, curves = target.scales[0], {}
-    heights_of = outputs(single, theta, inputs)[:, :, 0].double().numpy() * scale
+    heights_of = np.hstack([*member_outputs(single, theta, inputs)]).T * scale
     for index, (name, three) in enumerate(tried.items()):
         in_units = [
             {"w": w / column.scale, "b": b - w * column.mean / column.scale, "c": c * scale}

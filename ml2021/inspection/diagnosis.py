@@ -1,16 +1,13 @@
 """The diagnosis of a run: underfitting, poor optimisation or overfitting, and what to try next."""
 
-import re
-import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from ml2021.config import schema
 from ml2021.evaluation.scoring import Evaluation, best_available
 from ml2021.evaluation.verdict import FEW_ROWS
-from ml2021.formatting import HIGHER_IS_BETTER, echo, heading, number
+from ml2021.formatting import HIGHER_IS_BETTER, echo, heading, number, score_text
 from ml2021.inspection.evidence import (
     CLEARLY,
     LEAST_GAP,
@@ -23,30 +20,9 @@ from ml2021.inspection.evidence import (
     is_worse,
     linear_baseline,
 )
+from ml2021.inspection.next_command import next_command
 from ml2021.runs.directory import RunDirectory
 from ml2021.runs.summary import read_environment
-
-_OPTION_AND_VALUE = re.compile("(?<=^--config)=|(?<=^--set)=")
-"""Where --config=a.yaml becomes two words."""
-
-
-def next_command(command: Sequence[str], config_path: str, settings: Sequence[str]) -> str:
-    """Return the command line of a new run with these settings.
-
-    `command` is the command line of the run; if it names no config, `config_path` is used.
-    """
-    path, overrides = config_path, []
-    words = [half for word in command for half in _OPTION_AND_VALUE.split(word, maxsplit=1)]
-    for flag, value in pairwise(words):
-        if flag == "--config":
-            path = value
-        elif flag == "--set":
-            overrides.append(value)
-    changed = {setting.partition("=")[0] for setting in settings}
-    kept = [text for text in overrides if text.partition("=")[0] not in changed]
-    sets = [word for text in (*kept, *settings) for word in ("--set", text)]
-    return shlex.join(["ml2021", "train", "--config", path, *sets])
-
 
 Finding = Literal[
     "model bias",
@@ -227,12 +203,12 @@ def _diagnose_held_out_error(evidence: Evidence) -> Diagnosis:
             "Next: more rows, or larger held-out splits (data.split).",
         )
     figures = (
-        f"{heading(metric)} is {number(train.scores[metric])} on the training rows and "
-        f"{number(held.scores[metric])} on the {split} rows"
+        f"{heading(metric)} is {score_text(metric, train.scores[metric])} on the training rows and "
+        f"{score_text(metric, held.scores[metric])} on the {split} rows"
     )
     beside = ""
     if (name := linear_baseline(held)) is not None:
-        before, after = (number(e.baselines[name][metric]) for e in (train, held))
+        before, after = (score_text(metric, e.baselines[name][metric]) for e in (train, held))
         beside = f"; {_spaced(name)} goes from {before} to {after}"
     ratio = difficulty_ratio(metric, train, held, evidence.inputs)
     if is_worse(metric, train_error * ratio, held):
@@ -259,8 +235,8 @@ def _diagnose_held_out_error(evidence: Evidence) -> Diagnosis:
         if test.rows >= FEW_ROWS and is_worse(metric, expected, test):
             return _found(
                 "mismatch",
-                f"{figures}, but {number(test.scores[metric])} on the test rows: these differ "
-                "from the other rows.",
+                f"{figures}, but {score_text(metric, test.scores[metric])} on the test rows: these "
+                "differ from the other rows.",
                 "Next: validation rows that resemble the test rows (data.split), and training "
                 "rows that cover both.",
             )
@@ -309,10 +285,10 @@ def _diagnose_unfamiliar_rows(evidence: Evidence) -> Diagnosis | None:
             continue
         return _found(
             "mismatch",
-            f"{heading(metric)} is {number(train.scores[metric])} on the training rows and "
-            f"{number(held.scores[metric])} on the {split} rows, {count:,} of which "
-            f"({count / held.rows:.0%}) have a value of {echo(name)} {what}: the function has to "
-            "go beyond what it was trained on.",
+            f"{heading(metric)} is {score_text(metric, train.scores[metric])} on the training rows "
+            f"and {score_text(metric, held.scores[metric])} on the {split} rows, {count:,} of "
+            f"which ({count / held.rows:.0%}) have a value of {echo(name)} {what}: the function "
+            "has to go beyond what it was trained on.",
             f"Next: training rows that cover these values (data.split), or without {echo(name)} "
             "(data.exclude).",
         )
@@ -384,13 +360,18 @@ def _spaced(name: str | None) -> str:
 def _compared(metric: str, evaluation: Evaluation, baseline: str) -> str:
     """Return the network's score with a baseline's: 60.00 (least squares: 50.00)."""
     own, other = evaluation.scores[metric], evaluation.baselines[baseline][metric]
-    return f"{number(own)} ({baseline.replace('_', ' ')}: {number(other)})"
+    baseline = baseline.replace("_", " ")
+    return f"{score_text(metric, own)} ({baseline}: {score_text(metric, other)})"
 
 
 def describe_diagnosis(diagnosis: Diagnosis, run: RunDirectory) -> list[str]:
     """Return the sentences, and the command to try next."""
-    lines = list(diagnosis.words)
-    if diagnosis.settings:
-        words = read_environment(run).command
-        lines.append(f"For example: {next_command(words, str(run.config), diagnosis.settings)}")
-    return lines
+    command = suggested_command(diagnosis, run)
+    return [*diagnosis.words, *([] if command is None else [f"For example: {command}"])]
+
+
+def suggested_command(diagnosis: Diagnosis, run: RunDirectory) -> str | None:
+    """Return the command to try next, if there is one."""
+    if not diagnosis.settings:
+        return None
+    return next_command(read_environment(run).command, str(run.config), diagnosis.settings)

@@ -1,7 +1,8 @@
 """The rows that a report inspects, with what the network predicts for them."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +73,17 @@ class InspectedRows:
             return ""
         if self.when.dtype.kind == "f":
             return f"{self.when[index]:.12g}"
-        return str(self.when[index]).replace("T00:00:00", "").replace("T", " ")
+        return str(np.datetime_as_string(self.when[index], unit=self._unit)).replace("T", " ")
+
+    @cached_property
+    def _unit(self) -> Literal["D", "m", "s"]:
+        """The coarsest unit that no moment in `when` has a fraction of."""
+        assert self.when is not None
+        units: tuple[Literal["D", "m"], ...] = ("D", "m")
+        for unit in units:
+            if (self.when.astype(f"datetime64[{unit}]") == self.when).all():
+                return unit
+        return "s"
 
     def series(self) -> dict[str, "InspectedRows"]:
         """Return the rows of each series by its name, in order."""
@@ -151,7 +162,7 @@ def _times(order: "pd.Series") -> NDArray[Any] | None:
     keys = sort_keys(order, "data.order_by")
     if np.isnan(keys).any():
         return None
-    return keys if keys.dtype.kind == "f" else keys.astype("datetime64[s]")
+    return keys.astype("datetime64[s]") if keys.dtype.kind == "M" else keys.astype(np.float64)
 
 
 _MOST_HELD_OUT_CELLS = 20_000_000
@@ -184,7 +195,9 @@ def held_out_rows(
         for place, index in enumerate(indices):
             own: Tensor = theta[place * members : (place + 1) * members]
             preprocessing, held_out = folds.held_out(index)
-            mean, _ = combine(trained_predictions(model.network, own, preprocessing, held_out))
+            mean, _ = combine(
+                trained_predictions(model.network, own, preprocessing, held_out.inputs)
+            )
             where = np.searchsorted(data.train.places, held_out.places, sorter=order)
             predictions[order[where]] = mean
     assert not np.isnan(predictions).any()

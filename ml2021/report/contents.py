@@ -19,7 +19,8 @@ from ml2021.data.load import TrainingData
 from ml2021.data.preprocessing.records import Preprocessing, RealTargets
 from ml2021.engine.trajectory import TrajectoryRecorder
 from ml2021.errors import CheckpointError, Ml2021Error
-from ml2021.evaluation.scoring import Evaluation, evaluate_predictions
+from ml2021.evaluation.ensembles import evaluate_members
+from ml2021.evaluation.scoring import Evaluation
 from ml2021.files import is_there
 from ml2021.inspection.loss_surface import LossSurface, Trajectory, least_work, load_trajectory
 from ml2021.inspection.rows import InspectedRows, held_out_rows, select_rows
@@ -29,7 +30,8 @@ from ml2021.runs.checkpoints import (
     load_checkpoint,
     saved_trajectory,
 )
-from ml2021.runs.directory import RunDirectory, read_bytes
+from ml2021.runs.content import read_bytes
+from ml2021.runs.directory import RunDirectory
 from ml2021.runs.metrics_csv import History, read_metrics
 from ml2021.runs.model import (
     TrainedModel,
@@ -236,12 +238,12 @@ def _text(path: Path) -> str:
 def _score_splits(model: TrainedModel, data: TrainingData) -> dict[str, Evaluation]:
     """Score the model on every split that has rows."""
     return {
-        split: evaluate_predictions(
+        split: evaluate_members(
+            model.of_split(split).member_predictions,
             model.config,
             model.preprocessing,
             model.baselines,
             samples,
-            model.of_split(split).predict(samples.inputs),
-        )
+        )[0]
         for split, samples in data.splits.items()
     }

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml2021.config.yaml_scalars import dump_value
-from ml2021.evaluation.comparison import SEED, are_same_rows, comparison_cells
+from ml2021.evaluation.comparison import SEED, are_same_rows, best_of, comparison_cells
 from ml2021.formatting import echo, heading, listed, number, plural
 from ml2021.report.figures import slices, style
 from ml2021.report.html import Block, Frame, Items, Listing, Picture, Section, Table, Text
@@ -40,13 +40,13 @@ def write_sweep_report(
     name = sweep.path.absolute().name
     runs = plural(len(summary.plan.texts), "run")
     findings = summary.findings(sweep.best)
-    if summary.best is not None:
-        findings.append(f"Report of the best run: ml2021 report --run {sweep.best}")
+    commands = [] if summary.best is None else [f"ml2021 report --run {sweep.best}"]
     frame = Frame(
         title=f"{name}: {_target(summary)}",
         subtitle=f"{summary.runs[0].result.task} · {runs} over {plural(len(summary.keys), 'key')}",
         summary=findings,
         footer=f"Made by ml2021 from the sweep {name}. This file is self-contained.",
+        commands=commands,
     )
     write_page(sweep.report, frame, _sections(sweep, summary), stop_signal, plots)
 
@@ -184,7 +184,12 @@ def _runs(summary: SweepSummary) -> Section:
     captions = [] if is_one_each else ["Runs that differ only in the seed: mean ± std."]
     if len(summary.groups) > MOST_GROUPS:
         captions.append(f"The first {MOST_GROUPS} of {len(summary.groups):,} settings.")
-    best = frozenset() if summary.best is None else frozenset({0})
+    first = len(header) - len(summary.columns)
+    best = frozenset(
+        (row, first + place)
+        for place, column in enumerate(summary.columns)
+        if (row := best_of(summary.groups[:MOST_GROUPS], *column)) is not None
+    )
     blocks: list[Block] = [Table(header, cells, strong=best, caption=" ".join(captions))]
     if baselines := summary.baselines(summary.splits[-1]):
         score = f"{heading(summary.metric)} {summary.splits[-1]}"

@@ -1,24 +1,27 @@
 """Write the HTML report of a run, and the page of any report to disk."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from ml2021.console import Console, write_message
 from ml2021.data.preprocessing.records import ClassTarget
 from ml2021.errors import Ml2021Error, ResourceError, RunInterruptedError
+from ml2021.evaluation.scoring import Evaluation, best_available
+from ml2021.evaluation.verdict import Outcome
 from ml2021.files import replace_file
-from ml2021.formatting import number, plural, printable
-from ml2021.inspection.diagnosis import describe_diagnosis, diagnose
+from ml2021.formatting import HIGHER_IS_BETTER, heading, number, plural, score_text
+from ml2021.inspection.diagnosis import diagnose, suggested_command
 from ml2021.inspection.evidence import evidence_of
 from ml2021.inspection.importance import importance
 from ml2021.report.contents import ReportContents
 from ml2021.report.figures.style import to_png
-from ml2021.report.html import Frame, Picture, Section, render
+from ml2021.report.html import Bars, Frame, Picture, Section, render
 from ml2021.report.sections import function as about_function
 from ml2021.report.sections import predictions as about_errors
 from ml2021.report.sections import predictions as about_rows
 from ml2021.report.sections import run as about_run
-from ml2021.runs.directory import RunDirectory, write_text
+from ml2021.runs.content import write_text
+from ml2021.runs.directory import RunDirectory
 from ml2021.runs.summary import PiecewiseFacts
 
 
@@ -33,20 +36,27 @@ def write_report(
     Raises ResourceError if a file cannot be written, and RunInterruptedError once `stop_signal`
     returns a signal.
     """
+    summary, command = _summary(run, contents)
+    outcome, bars = _scores(contents.evaluations)
     frame = Frame(
         f"{contents.name}: {contents.preprocessing.target_name}",
         _subtitle(contents),
-        _summary(run, contents),
+        summary,
         f"Made by ml2021 from the run {contents.name}. This file is self-contained.",
+        outcome,
+        [] if command is None else [command],
+        bars,
     )
     write_page(run.report, frame, sections(contents), stop_signal, plots)
 
 
-def _summary(run: RunDirectory, contents: ReportContents) -> list[str]:
+def _summary(run: RunDirectory, contents: ReportContents) -> tuple[list[str], str | None]:
+    """Return the sentences at the top of the report, and the command that they suggest."""
     if (built := contents.piecewise) is not None:
-        return _summary_of_built(built)
+        return _summary_of_built(built), None
     if "train" not in contents.evaluations:
-        return ["The run has not finished and its data is not available, so there are no scores."]
+        words = "The run has not finished and its data is not available, so there are no scores."
+        return [words], None
     evidence = evidence_of(
         contents.config,
         contents.preprocessing,
@@ -54,7 +64,31 @@ def _summary(run: RunDirectory, contents: ReportContents) -> list[str]:
         contents.history,
         contents.model.network.layout.parameters,
     )
-    return describe_diagnosis(diagnose(evidence), run)
+    diagnosis = diagnose(evidence)
+    return list(diagnosis.words), suggested_command(diagnosis, run)
+
+
+def _scores(evaluations: Mapping[str, Evaluation]) -> tuple[Outcome | None, Bars | None]:
+    """Return the outcome of the verdict, and the scores that decide it as bars."""
+    if not evaluations:
+        return None, None
+    split = best_available(evaluations)
+    verdict, table = evaluations[split].verdict, evaluations[split].table()
+    if verdict is None:
+        return None, None
+    metric = verdict.decides.metric
+    known = {name: value for name, each in table.items() if (value := each[metric]) is not None}
+    texts = [score_text(metric, value) for value in known.values()]
+    best = score_text(metric, (max if metric in HIGHER_IS_BETTER else min)(known.values()))
+    better = "higher" if metric in HIGHER_IS_BETTER else "lower"
+    rows = plural(verdict.rows, f"{split} row")
+    return verdict.outcome, Bars(
+        f"{heading(metric)} on {rows}: {better} is better",
+        [name.replace("_", " ") for name in known],
+        [*known.values()],
+        texts,
+        frozenset(index for index, text in enumerate(texts) if text == best),
+    )
 
 
 def _summary_of_built(built: PiecewiseFacts) -> list[str]:
@@ -147,7 +181,7 @@ def finish_with_report(draw: Callable[[], None], page: Path, what: str, console:
     except Exception as error:
         cause = str(error) if isinstance(error, Ml2021Error) else f"{type(error).__name__}: {error}"
         write_message(
-            f"the {what} is saved, but its report could not be written ({printable(cause)}); "
+            f"the {what} is saved, but its report could not be written ({cause}); "
             f"to see why: ml2021 report --run {page.parent}"
         )
     else:

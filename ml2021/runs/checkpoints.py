@@ -33,11 +33,11 @@ from ml2021.evaluation.fitted_baselines import (
     baseline_shapes,
     impossible_baseline,
 )
-from ml2021.files import replace_file
+from ml2021.files import FORMAT_VERSION, replace_file
 from ml2021.formatting import echo
-from ml2021.runs.directory import RunDirectory, read_bytes
+from ml2021.runs.content import read_bytes
+from ml2021.runs.directory import RunDirectory
 
-FORMAT_VERSION = 3
 _METADATA_KEY = "ml2021"
 _LARGEST_HEADER = 100 << 20
 _MOST_TENSORS = 1000

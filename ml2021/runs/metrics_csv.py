@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from ml2021.errors import CheckpointError, ResourceError
 from ml2021.formatting import HIGHER_IS_BETTER
-from ml2021.runs.directory import RunDirectory, read_bytes, write_text
+from ml2021.runs.content import read_bytes, write_text
+from ml2021.runs.directory import RunDirectory
 
 
 class MetricsWriter:

@@ -19,7 +19,7 @@ from ml2021.data.preprocessing.records import Preprocessing
 from ml2021.data.resolve import table_format_of
 from ml2021.engine.build import build_network
 from ml2021.engine.hardware import choose_device
-from ml2021.engine.networks import Network, member_outputs
+from ml2021.engine.networks import Network, are_finite, member_outputs
 from ml2021.errors import CheckpointError, DataError
 from ml2021.evaluation.ensembles import combine
 from ml2021.evaluation.fitted_baselines import FittedBaselines
@@ -86,7 +86,7 @@ class TrainedModel:
     def member_predictions(self, inputs: NDArray[np.float32]) -> Iterator[NDArray[np.float64]]:
         """Yield the predictions of each member, as `predict` does."""
         for raw in member_outputs(self.network, self.theta, inputs):
-            if odd := int((~np.isfinite(raw)).any(axis=1).sum()):
+            if odd := int((~are_finite(raw)).sum()):
                 raise DataError(
                     f"the network's output is not a finite number in {odd:,} of {len(raw):,} rows, "
                     "whose values are too far from those of the training rows; correct them, or "

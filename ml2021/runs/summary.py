@@ -18,11 +18,10 @@ from ml2021.evaluation.scoring import (
     standard_errors,
 )
 from ml2021.evaluation.verdict import Judgement
-from ml2021.files import is_there
-from ml2021.runs.directory import RunDirectory, read_record, write_json
+from ml2021.files import FORMAT_VERSION, is_there
+from ml2021.runs.content import read_record, write_json
+from ml2021.runs.directory import RunDirectory
 
-FORMAT_VERSION: Literal[3] = 3
-"""Of environment.json and summary.json; raised whenever one of them changes."""
 MOST_THREADS = 1024
 """A run that claims more was not written by ml2021."""
 Count = Annotated[int, Field(ge=0)]
@@ -32,12 +31,12 @@ NotNegative = Annotated[float, Field(ge=0)]
 class Environment(Record):
     """What the result depends on beside config and data.
 
-    device: the model of the GPU, or cpu. threads: of the CPU. data: the absolute path of the
-    training file. data_sha256: of that file; test_sha256: of the one at data.test_path;
-    init_sha256: of the checkpoint whose parameters training began with.
+    device: the model of the GPU, or cpu. threads: of the CPU. data, test: the absolute paths of the
+    training file and of data.test_path. data_sha256, test_sha256: of those files. init_sha256: of
+    the checkpoint whose parameters training began with.
     """
 
-    format_version: Literal[3] = FORMAT_VERSION
+    format_version: Literal[4] = FORMAT_VERSION
     ml2021: str
     python: str
     torch: str
@@ -48,6 +47,7 @@ class Environment(Record):
     device: str
     threads: Annotated[int, Field(ge=1, le=MOST_THREADS)]
     data: str
+    test: str | None = None
     data_sha256: str
     test_sha256: str | None = None
     init_sha256: str | None = None
@@ -218,7 +218,7 @@ class RunSummary(Record):
     baselines, as printed before training.
     """
 
-    format_version: Literal[3] = FORMAT_VERSION
+    format_version: Literal[4] = FORMAT_VERSION
     task: Task
     parameters: Count
     split: dict[str, str | int]
@@ -284,7 +284,8 @@ class RunSummary(Record):
         labels = [*target.labels]
         named = [list(each.targets) for each in self.evaluations.values()]
         named += [list(level.half_width) for level in self.interval.levels] if self.interval else []
-        sizes = [len(each.confusion or labels) for each in self.evaluations.values()]
+        counted = [each.confusion for each in self.evaluations.values()]
+        sizes = [len(labels if each is None else each.rows) for each in counted]
         return all(names == labels for names in named) and set(sizes) <= {len(labels)}
 
 
@@ -296,12 +297,12 @@ def write_record(path: Path, record: Environment | RunSummary) -> None:
 
 def read_environment(run: RunDirectory) -> Environment:
     """Read environment.json. Raises CheckpointError if it is missing, damaged or outdated."""
-    return read_record(run.environment, Environment, FORMAT_VERSION)
+    return read_record(run.environment, Environment)
 
 
 def read_summary(run: RunDirectory) -> RunSummary:
     """Read summary.json. Raises as `read_environment` does."""
-    return read_record(run.summary, RunSummary, FORMAT_VERSION)
+    return read_record(run.summary, RunSummary)
 
 
 def read_summary_if_ended(run: RunDirectory) -> RunSummary | None:

@@ -1,5 +1,6 @@
 """The training loop: progress bar, metrics of each epoch, periodic checkpoints, signals."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,23 +16,37 @@ from ml2021.data.preprocessing.records import ClassTarget
 from ml2021.engine.fit import MemberProgress, Progress, fit_members
 from ml2021.errors import ResourceError, RunInterruptedError
 from ml2021.evaluation.metrics import CLASS_METRICS, REAL_METRICS, Scores
-from ml2021.evaluation.scoring import loss_unit, mean_scores, score_each
-from ml2021.formatting import number
+from ml2021.evaluation.scoring import LossUnit, loss_unit, mean_scores, score_each
+from ml2021.formatting import duration, heading, number
 from ml2021.runs.directory import RunDirectory
 from ml2021.signals import StoppedError, stop_signals
 
 if TYPE_CHECKING:
     from ml2021.training.trainer import Trainer
 
+LONG = 30.0
+"""Seconds of training from which on the user is told how long it will take."""
+TOLD_AFTER = 2.0
+"""Seconds of training by which that is known."""
 MetricsRow = Mapping[str, int | float | None]
 """The cells of a row of metrics.csv, by column."""
 
 
-def _losses(progress: Progress, factor: float) -> str:
-    """Return the mean losses of the members still in training, for the progress bar."""
-    text = f"train {number(_mean(progress.train_loss) * factor)}"
+def _losses(progress: Progress, unit: LossUnit) -> str:
+    """Return the mean losses of the members still in training, for the progress bar.
+
+    Of a squared error it is the root, as in the tables.
+    """
+    is_squared = unit.name.startswith("mse")
+
+    def shown(losses: Tensor) -> str:
+        mean = _mean(losses) * unit.factor
+        return number(math.sqrt(mean) if is_squared else mean)
+
+    name = unit.name.replace("mse", heading("rmse"), 1) if is_squared else unit.name
+    text = f"{name} train {shown(progress.train_loss)}"
     if progress.validation_loss is not None:
-        text += f", validation {number(_mean(progress.validation_loss) * factor)}"
+        text += f", validation {shown(progress.validation_loss)}"
     return text
 
 
@@ -147,20 +162,29 @@ def run_loop(
     done = state.epoch + state.batch / hparams.batches(len(trainer.train))
     rows = trainer.train, trainer.validation
     steps = fit_members(trainer.network, hparams, state, *rows, trainer.score)
+    begun, before, is_told = time.monotonic(), done, False
     with stop_signals() as stop_signal, ProgressBar(console, epochs, done) as bar:
         for step in steps:
             progress = step.progress
             if progress.is_epoch_end:
                 end_epoch(step)
             done = progress.epoch - 1 + progress.batch / progress.batches
-            bar.show(done, f"{label}{unit.name} {_losses(progress, unit.factor)}")
+            elapsed = time.monotonic() - begun
+            if not is_told and elapsed >= TOLD_AFTER:
+                is_told = True
+                expected = elapsed / (done - before) * (epochs - before)
+                if expected > LONG:
+                    console.say(
+                        f"{label}at most about {duration(expected)} for {epochs - before:g} epochs"
+                    )
+            bar.show(done, f"{label}{_losses(progress, unit)}")
             signal_number = stop_signal()
             if saver.is_due() or signal_number is not None:
                 saver.save()
             if signal_number is not None:
                 raise RunInterruptedError(
                     signal_number,
-                    f"interrupted at epoch {done:.1f} of {epochs}; progress is saved. "
+                    f"interrupted at epoch {int(done)} of {epochs}; progress is saved. "
                     f"Resume with: ml2021 train --resume {run.path}",
                 )
         saver.save()

@@ -357,7 +357,8 @@ CASES = [
         31,
         "an Excel workbook",
         b"PK\x03\x04" + bytes(26) + b"[Content_Types].xml",
-        "t.csv: this is an Excel workbook; save it as CSV",
+        "t.csv: this is a spreadsheet; in Excel or LibreOffice, save it as CSV (File > Save As > "
+        "CSV UTF-8) and give that file",
     ),
     Case(
         numbers=(31,),

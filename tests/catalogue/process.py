@@ -328,7 +328,7 @@ CASES = [
         run=runners.prepared(
             "import contextlib\n"
             "with contextlib.suppress(Exception):  # imports open files too\n"
-            "    ml2021.cli.app(['train', '--config', 'none'], standalone_mode=False)\n"
+            "    ml2021.cli.app.app(['train', '--config', 'none'], standalone_mode=False)\n"
             "most = max(map(int, os.listdir('/proc/self/fd'))) + 2\n"
             "resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))"
         ),

@@ -20,9 +20,10 @@ Condition = Callable[[Path, int], bool]
 
 PREPARED = """
 import os, resource, sys
-import pandas, torch, ml2021.cli, ml2021.commands.train, ml2021.data.load, ml2021.training.trainer
+import pandas, torch, ml2021.cli.main
+import ml2021.commands.train, ml2021.data.load, ml2021.training.trainer
 {}
-ml2021.cli.main()
+ml2021.cli.main.main()
 """
 
 

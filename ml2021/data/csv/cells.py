@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Literal
 
 import numpy as np
@@ -18,7 +19,10 @@ from numpy.typing import NDArray
 
 from ml2021.data.csv.writings import KEYED, MARKS, NOT_FINITE, Writing, decorated, recognise
 
-StorageType = Literal["number", "text"]
+StorageType = Literal["number", "text", "verbatim"]
+"""How a column is read; the cells of a "verbatim" one are text, and none of them is missing."""
+INTEGERS_END = 2.0**53
+"""Integers up to here differ in float64; of those beyond, neighbours may be one float."""
 FLOAT32_BOUND = 2.0**128 - 2.0**103
 """The smallest number that rounds to infinity in float32."""
 _HEAD = 64  # rows that rule out nearly every column of floats
@@ -41,7 +45,7 @@ class CellRules:
     """What counts as a number and as missing, given the keys of `data` in the config.
 
     A text in `missing` matches cells with exactly this text; a number, or a text that is a number,
-    matches every cell with the same numeric value.
+    matches every cell with the same numeric value, however many digits it takes.
     """
 
     def __init__(
@@ -51,9 +55,14 @@ class CellRules:
         self._number = _number_pattern(decimal, thousands)
         self._mark = None if thousands is None else re.compile(MARKS[thousands])
         texts = [m for m in missing if isinstance(m, str)]
-        numbers = {float(m) for m in missing if not isinstance(m, str) and abs(m) < 10**308}
-        numbers |= {self.to_float(t) for t in texts if self.is_number(t)}
-        self.missing_numbers = np.array(sorted(numbers), np.float64)
+        numbers: set[float | Fraction] = {self.exact(t) for t in texts if self.is_number(t)}
+        numbers |= {m for m in missing if isinstance(m, int | float) and abs(m) < 10**308}
+        self._missing_numbers = frozenset(numbers)
+        # exact for floats that were not rounded, and for the integers of a column of integers
+        floats = (float(m) for m in numbers if float(m) == m)
+        self.missing_floats = np.array(sorted(floats), np.float64)
+        self.missing_integers = [int(m) for m in numbers if math.isfinite(m) and m == int(m)]
+        self.has_large_missing = any(abs(float(m)) >= INTEGERS_END for m in numbers)
         self.missing_texts = frozenset(t for t in texts if not self.is_number(t))
         # The missing texts for pandas. It would match those that float() accepts by value: 1_000
         # would make 1000 missing. It parses none of them as a number, so `check_texts` finds them.
@@ -71,11 +80,19 @@ class CellRules:
             text = self._mark.sub("", text.strip())
         return float(text.replace(self.decimal, "."))
 
+    def exact(self, text: str) -> float | Fraction:
+        """Return the value of a cell for which `is_number` holds, exact where float64 rounds."""
+        value = self.to_float(text)
+        if not INTEGERS_END <= abs(value) < math.inf:
+            return value
+        text = text.strip() if self._mark is None else self._mark.sub("", text.strip())
+        return Fraction(text.replace(self.decimal, "."))
+
     def is_missing(self, text: str) -> bool:
         """Whether a cell stands for a missing value."""
         if text in self.missing_texts:
             return True
-        return self.is_number(text) and self.to_float(text) in self.missing_numbers
+        return self.is_number(text) and self.exact(text) in self._missing_numbers
 
 
 @dataclass(frozen=True)
@@ -84,32 +101,68 @@ class CheckedColumn:
 
     `values` is int64, float64 (NaN if missing) or object (str, or NaN if missing). counts (int64)
     has how often each invalid cell occurs. writing: what an inferred column of text holds.
-    met: the numbers of `data.missing` that occur.
+    met: the numbers of `data.missing` that occur. rounded: the numbers beyond 2^53 that `values` do
+    not hold exactly, by row.
     """
 
     values: NDArray[np.int64] | NDArray[np.float64] | NDArray[np.object_]
     invalid: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     counts: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     writing: Writing | None = None
-    met: frozenset[float] = frozenset()
+    met: frozenset[float | Fraction] = frozenset()
+    rounded: Mapping[int, int | Fraction] = field(default_factory=dict)
 
 
 def check_numbers(values: NDArray[np.generic], rules: CellRules) -> CheckedColumn:
     """Check a column that was parsed as numbers: signed or unsigned integers, or floats."""
-    if values.dtype == np.int64:
-        whole = values.astype(np.int64, copy=False)
-        if not rules.missing_numbers.size or not np.isin(whole, rules.missing_numbers).any():
-            return CheckedColumn(whole)
+    missing = _are_missing(values, rules)
+    if values.dtype == np.int64 and missing is None:
+        return CheckedColumn(values.astype(np.int64, copy=False))
     floats = values.astype(np.float64, copy=False)
-    met: frozenset[float] = frozenset()
-    if rules.missing_numbers.size and (missing := np.isin(floats, rules.missing_numbers)).any():
-        met = frozenset(np.unique(floats[missing]).tolist())
+    met: frozenset[float | Fraction] = frozenset()
+    rounded = _rounded(values, floats)
+    if missing is not None:
+        met = frozenset(np.unique(values[missing]).tolist())
+        rounded = {row: value for row, value in rounded.items() if not missing[row]}
         floats = np.where(missing, np.nan, floats)
     # fmax and fmin ignore NaN; this is cheaper than an array of absolute values
     top = max(np.fmax.reduce(floats, initial=0.0), -np.fmin.reduce(floats, initial=0.0))
+    found = CheckedColumn(floats, met=met, rounded=rounded)
     if top < FLOAT32_BOUND:
-        return CheckedColumn(floats, met=met)
-    return CheckedColumn(floats, *_first_rows(floats, np.abs(floats) >= FLOAT32_BOUND), met=met)
+        return found
+    rows, counts = _first_rows(floats, np.abs(floats) >= FLOAT32_BOUND)
+    return replace(found, invalid=rows, counts=counts)
+
+
+def _are_missing(values: NDArray[np.generic], rules: CellRules) -> NDArray[np.bool_] | None:
+    """Return which of the numbers stand for a missing value, None if none does."""
+    if values.dtype.kind == "f":
+        sought = rules.missing_floats
+    else:
+        low, high = (0, 2**64) if values.dtype.kind == "u" else (-(2**63), 2**63)
+        fitting = [number for number in rules.missing_integers if low <= number < high]
+        sought = np.array(fitting, values.dtype)
+    if not sought.size:
+        return None
+    missing = np.isin(values, sought)
+    return missing if missing.any() else None
+
+
+def has_large(values: NDArray[np.generic]) -> bool:
+    """Whether any of the numbers is so large that float64 may have rounded it."""
+    top = max(np.fmax.reduce(values, initial=0), -np.fmin.reduce(values, initial=0).astype(float))
+    return bool(top >= INTEGERS_END)
+
+
+def _rounded(values: NDArray[np.generic], floats: NDArray[np.float64]) -> dict[int, int]:
+    """Return the integers that are another number as floats, by row."""
+    if values.dtype.kind == "f" or not has_large(values):
+        return {}
+    end = 2.0 ** (64 if values.dtype.kind == "u" else 63)
+    fits = (floats >= -end) & (floats < end)
+    back = np.where(fits, floats, 0).astype(values.dtype)
+    rows = np.flatnonzero(~fits | (back != values))
+    return dict(zip(rows.tolist(), values[rows].tolist(), strict=True))
 
 
 def _first_rows(
@@ -132,11 +185,13 @@ def check_texts(
     """
     import pandas as pd
 
+    if storage == "verbatim":
+        return CheckedColumn(texts)
     codes, distinct = pd.factorize(texts)
     missing = (
         _flags(distinct, rules.is_missing) if rules.needs_search else np.zeros(len(distinct), bool)
     )
-    met = frozenset(rules.to_float(text) for text in distinct[missing] if rules.is_number(text))
+    met = frozenset(rules.exact(text) for text in distinct[missing] if rules.is_number(text))
     values = np.where(np.append(missing, True)[codes], np.nan, texts) if missing.any() else texts
     text = CheckedColumn(values, met=met)
     if storage == "text":
@@ -160,7 +215,15 @@ def check_texts(
     for index in np.flatnonzero(_flags(distinct, rules.is_number) & ~missing):
         floats[index] = rules.to_float(distinct[index])
     invalid = np.append(~missing & ~(np.abs(floats[:-1]) < FLOAT32_BOUND), False)
-    return CheckedColumn(floats[codes], *_first_rows(codes, invalid[codes]), writing, met)
+    rows, counts = _first_rows(codes, invalid[codes])
+    large = np.flatnonzero(np.abs(floats) >= INTEGERS_END)
+    exact = {index: rules.exact(distinct[index]) for index in large.tolist()}
+    odd = {index: Fraction(value) for index, value in exact.items() if value != floats[index]}
+    rounded = {}
+    for row in np.flatnonzero(np.isin(codes, [*odd])).tolist() if odd else []:
+        value = odd[codes[row]]
+        rounded[row] = int(value) if value.denominator == 1 else value
+    return CheckedColumn(floats[codes], rows, counts, writing, met, rounded)
 
 
 def may_be_grouped(columns: Mapping[str, NDArray[np.generic]]) -> list[str]:

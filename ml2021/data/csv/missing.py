@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from pathlib import Path
 
 from ml2021.data.csv.scan import Block, TableFormat
@@ -20,7 +21,7 @@ class MissingTexts:
     def __init__(self, format: TableFormat) -> None:
         added = [m for m in format.missing if m not in _DEFAULT]
         number = format.rules.is_number
-        self._to_float = format.rules.to_float
+        self._exact = format.rules.exact
         self._numbers = [m for m in added if not isinstance(m, str) or number(m)]
         end = rb"[" + re.escape(format.separator.encode()) + rb'"\r\n]'
         cell = rb"(?:\A|(?<=" + end + rb"))%b(?=" + end + rb")"
@@ -48,7 +49,7 @@ class MissingTexts:
                         self._similar[text] = near[1].decode()
             yield block
 
-    def notes(self, path: Path, met: frozenset[float]) -> list[str]:
+    def notes(self, path: Path, met: frozenset[float | Fraction]) -> list[str]:
         """Return a note on what the file never held, once all blocks have passed.
 
         met: the numbers of `data.missing` that the cells held.
@@ -61,7 +62,6 @@ class MissingTexts:
                 note += f", but '{echo(near)}' does; blanks and case count, so list '{echo(near)}'"
             notes.append(note)
         for number in self._numbers:
-            # an integer that no float can hold compares unequal
-            if (self._to_float(number) if isinstance(number, str) else number) not in met:
+            if (self._exact(number) if isinstance(number, str) else number) not in met:
                 notes.append(f"data.missing: {number} occurs in no column of {path.name} in use")
         return notes

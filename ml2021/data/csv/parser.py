@@ -3,10 +3,9 @@
 `ml2021.data.csv.scan` has checked the blocks; `ml2021.data.csv.cells` checks the parsed cells.
 """
 
-import codecs
 import io
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -35,18 +34,23 @@ def parse_blocks(
     columns: Sequence[str],
     texts: Sequence[str],
     format: TableFormat,
+    verbatim: Collection[str] = (),
 ) -> tuple[int, dict[str, Values | None]]:
     """Parse these `columns` from all blocks of a scan, whose fields are called `names`.
 
-    The columns in `texts` are parsed as text; pandas infers the type of the others. Returns the
-    number of rows, and columns (rows,) of int64, uint64 or float64, NaN if missing, or of object,
-    holding str, or NaN if missing. A column with both, or with true and false, is None: pandas does
-    not keep how its cells were written, so it must be parsed as text. Raises what `blocks` raises.
+    The columns in `texts` are parsed as text, of which those in `verbatim` have no missing values;
+    pandas infers the type of the others. Returns the number of rows, and columns (rows,) of int64,
+    uint64 or float64, NaN if missing, or of object, holding str, or NaN if missing. A column with
+    both, or with true and false, is None: pandas does not keep how its cells were written, so it
+    must be parsed as text. Raises what `blocks` raises.
     """
     blocks = islice(blocks, int(format.header), None)  # the first block is the first record alone
     if not columns:
         return sum(block.rows for block in blocks), {}
     import pandas as pd
+
+    missing = format.rules.parser_texts
+    missing_of = {name: missing for name in columns if name not in verbatim}
 
     def parse(piece: list[bytes]) -> pd.DataFrame:
         return pd.read_csv(
@@ -58,10 +62,11 @@ def parse_blocks(
             names=list(names),
             usecols=list(columns),
             dtype=dict.fromkeys(texts, object),
-            na_values=format.rules.parser_texts,
+            na_values=missing_of if verbatim else missing,
             keep_default_na=False,
             index_col=False,
             skip_blank_lines=False,
+            skiprows=1,  # that of _Utf8Reader
             low_memory=False,
         )
 
@@ -168,7 +173,8 @@ class _Utf8Reader(io.IOBase):
     """A file of UTF-8 for pandas.
 
     With mode "r" and outside Python's binary stream classes, pandas' C parser takes the bytes as
-    they are, rather than decoding and encoding them again.
+    they are, rather than decoding and encoding them again. It begins with a line of its own: until
+    the first line has ended, pandas takes U+FEFF for a byte order mark, not for part of a cell.
     """
 
     mode = "r"
@@ -176,9 +182,7 @@ class _Utf8Reader(io.IOBase):
     def __init__(self, piece: list[bytes]) -> None:
         super().__init__()
         self._blocks = iter(piece)
-        self._data = next(self._blocks)
-        if self._data.startswith(codecs.BOM_UTF8):  # part of a cell, but pandas would remove it
-            self._data = codecs.BOM_UTF8 + self._data
+        self._data = b"-\n"
         self._position = 0
 
     def read(self, size: int = -1, /) -> bytes:

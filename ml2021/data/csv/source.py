@@ -12,13 +12,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ml2021.errors import DataError, ResourceError, is_of_machine
+from ml2021.files import missing_file
 from ml2021.formatting import printable
 
 CHUNK = 1 << 20
 """Bytes to read at a time, few enough for the arrays of the scan to fit in the cache."""
 
+_SPREADSHEET = (
+    "this is a spreadsheet; in Excel or LibreOffice, save it as CSV (File > Save As > CSV UTF-8) "
+    "and give that file"
+)
+_IN_SPREADSHEETS = (b"xl/", b"[Content_Types].xml", b"opendocument.spreadsheet")
 _NOT_TEXT = (
-    (b"\xd0\xcf\x11\xe0", "this is an Excel workbook; save it as CSV"),
+    (b"\xd0\xcf\x11\xe0", _SPREADSHEET),
     (b"PK\x03\x04", "this is a zip archive; extract the table"),
     (b"PAR1", "this is a Parquet file; rename it to end in .parquet"),
     (b"BZh", "this is a bzip2 file; decompress it or use gzip"),
@@ -62,7 +68,7 @@ class HashedFile:
         try:
             descriptor = os.open(path, flags)
         except FileNotFoundError:
-            raise file_error(path.absolute(), "no such file; check the path") from None
+            raise DataError(missing_file(path)) from None
         except OSError as error:
             raise _os_error(path, "opened", error) from None
         except ValueError as error:
@@ -150,6 +156,7 @@ def text_chunks(file: HashedFile, encoding: str) -> Iterator[bytes]:
     """
     stream = _unpacked(file)
     decoder = codecs.getincrementaldecoder(encoding)("strict")
+    removes_mark = encoding in ("utf-16", "utf-32")
     utf8 = encoding == "utf-8"
     first = True
     chunk = b"-"
@@ -171,9 +178,9 @@ def text_chunks(file: HashedFile, encoding: str) -> Iterator[bytes]:
             if not utf8:
                 # utf-7 allows lone surrogates, which UTF-8 cannot encode
                 text = decoded.encode(errors="replace")
-        if first:
-            text = text.removeprefix(codecs.BOM_UTF8)
+        if first and text:
             first = False
+            text = text if removes_mark else text.removeprefix(codecs.BOM_UTF8)
         if text:
             yield text
 
@@ -184,8 +191,8 @@ def _unpacked(file: HashedFile) -> HashedFile | gzip.GzipFile:
         return gzip.GzipFile(fileobj=file)
     if file.path.suffix == ".gz":
         raise file_error(file.path, "not a gzip file despite its name; rename or replace it")
-    if head.startswith(b"PK\x03\x04") and (b"xl/" in head or b"[Content_Types].xml" in head):
-        raise file_error(file.path, "this is an Excel workbook; save it as CSV")
+    if head.startswith(b"PK\x03\x04") and any(name in head for name in _IN_SPREADSHEETS):
+        raise file_error(file.path, _SPREADSHEET)
     for signature, what in _NOT_TEXT:
         if head.startswith(signature):
             raise file_error(file.path, what)

@@ -28,7 +28,7 @@ from ml2021.data.preprocessing.records import (
 )
 from ml2021.data.resolve import Selection
 from ml2021.data.splits import Split
-from ml2021.data.tables import Rows, is_number
+from ml2021.data.tables import Rows, indistinct_error, is_number
 from ml2021.data.weights import Weights, known_values, weighted_median, weights_of
 from ml2021.errors import DataError
 from ml2021.formatting import echo, listed
@@ -243,12 +243,10 @@ def _distinct(
     Raises DataError for integers that float64 cannot distinguish.
     """
     if is_number(values):
-        distinct = {float(value) for value in values.unique()}
-        if len(distinct) < values.nunique():
-            raise DataError(
-                f"column '{echo(values.name)}': integers above 2^53 cannot be distinguished as "
-                "categories; prefix them with a letter to make them text"
-            )
+        found = values.unique().tolist()
+        distinct = set(map(float, found))
+        if distinct != set(found):  # compares integers exactly
+            raise indistinct_error(str(values.name))
         return "number", tuple(sorted(distinct))
     return "text", tuple(sorted(str(value) for value in values.unique()))
 

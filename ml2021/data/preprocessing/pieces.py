@@ -85,9 +85,11 @@ def fit_pieces(
         most -= 1
     if most < _FEWEST:
         return list(features)
-    for name, found in edges.items():
+    for name, found in list(edges.items()):
         if len(found) - 1 > most:
             edges[name] = _edges(frame, name, rows, most, weights)
+        if len(edges[name]) <= _FEWEST:  # fewer quantiles of a column that is mostly one value
+            del edges[name]
     return [
         feature.model_copy(
             update=_pieces(edges[feature.name], *_known(frame, feature.name, rows, weights))

@@ -11,6 +11,7 @@ from unicodedata import normalize
 import numpy as np
 from numpy.typing import NDArray
 
+from ml2021.data.csv.cells import has_large
 from ml2021.data.preprocessing.pieces import encode_pieces
 from ml2021.data.preprocessing.records import (
     CategoryFeature,
@@ -209,10 +210,16 @@ def positions_of(
 ) -> NDArray[np.int64]:
     """Return the index (N,) of each value in `known`, −1 for any other value.
 
-    Composed and decomposed forms of a text are the same.
+    Composed and decomposed forms of a text are the same; integers are compared exactly.
     """
     import pandas as pd
 
+    kind = column.dtype.kind
+    if storage == "number" and (kind == "O" or (kind == "i" and has_large(column.to_numpy()))):
+        exact = {number: index for index, number in enumerate(known)}
+        codes, distinct = pd.factorize(column)
+        found = [exact.get(value, -1) for value in distinct.tolist()]
+        return np.array([*found, -1], np.int64)[codes]
     dtype = np.float64 if storage == "number" else object
     index, values = pd.Index(known, dtype=dtype), pd.Index(column, dtype=dtype)
     positions: NDArray[np.int64] = index.get_indexer(values).astype(np.int64)

@@ -266,7 +266,7 @@ def network(
             "o",
             markersize=9,
             color=colour,
-            markeredgecolor="white",
+            markeredgecolor=style.PAGE,
             zorder=2,
         )
         if len(heights[layer]) < sizes[layer]:

@@ -205,7 +205,7 @@ def confusion(counts: NDArray[np.int64], names: Sequence[str]) -> Figure:
     axes = figure.subplots()
     of_class = counts.sum(axis=1, keepdims=True)
     shares = counts / np.maximum(of_class, 1)
-    drawn = axes.imshow(shares, vmin=0, vmax=1, cmap="Blues", interpolation="nearest")
+    drawn = axes.imshow(shares, vmin=0, vmax=1, cmap=style.SHARES, interpolation="nearest")
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
@@ -224,7 +224,7 @@ def confusion(counts: NDArray[np.int64], names: Sequence[str]) -> Figure:
                     ha="center",
                     va="center",
                     fontsize=8.5 if classes < 8 else 7.5,
-                    color="white" if shares[line, column] > 0.55 else style.INK,
+                    color=style.WHITE if shares[line, column] > 0.75 else style.INK,
                 )
     else:
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))

@@ -4,7 +4,8 @@ Figures are built from matplotlib's objects, never with pyplot, which keeps a gl
 and looks for a display. Column names and other text in a figure may be hostile: nothing is parsed
 as a formula, and `shown` escapes and shortens it.
 
-The colours are those of Okabe and Ito (2008), "Color universal design". Simulating dichromatic
+The colours are those of Okabe and Ito (2008), "Color universal design", and lighter ones of the
+same hues for dark pages. Simulating dichromatic
 vision (Machado, Oliveira and Fernandes 2009, severity 1), any two that meet in a figure are more
 than 10 apart in CIE 1976 L*a*b*, where about 2 is just noticeable. Overlapping lines also differ in
 their dashes.
@@ -26,33 +27,59 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import ArrayLike
 
 from ml2021.formatting import printable
 
-INK = "#222222"
-MUTED = "#707070"
-GRID = "#e4e4e4"
-TRAINING = "#0072B2"
-VALIDATION = "#D55E00"
-BEST = "#009E73"
+COLOURS = {
+    "page": ("#ffffff", "#16181b"),
+    "ink": ("#222222", "#e4e5e8"),
+    "muted": ("#707070", "#9a9da3"),
+    "grid": ("#e4e4e4", "#34373d"),
+    "truth": ("#444444", "#d0d2d6"),
+    "baseline": ("#9a9a9a", "#84878d"),
+    "blue": ("#0072b2", "#4d9fe0"),
+    "vermilion": ("#d55e00", "#f27d3a"),
+    "green": ("#009e73", "#2ebd92"),
+    "purple": ("#cc79a7", "#dc8fba"),
+    "yellow": ("#e69f00", "#eec04a"),
+    "sky": ("#56b4e9", "#a8dcf5"),
+    "grey": ("#5b5b5b", "#b4b6ba"),
+}
+"""Each colour on a light page, which figures are drawn for, and on a dark one."""
+PAGE, INK, MUTED, GRID, TRUTH, BASELINE, BLUE, VERMILION, GREEN, PURPLE, YELLOW, SKY, GREY = (
+    light for light, _ in COLOURS.values()
+)
+WHITE = "#fefefe"
+"""White on a page of any colour."""
+TRAINING = BLUE
+VALIDATION = VERMILION
+BEST = GREEN
 """The epoch, run or point with the best parameters."""
-TRUTH = "#444444"
-PREDICTION = "#0072B2"
-BASELINE = "#9a9a9a"
-"""Baselines, and other lines to compare with."""
-PATH = "#D55E00"
+PREDICTION = BLUE
+PATH = VERMILION
 """The trajectory of the parameters during training."""
-TANGENT = "#CC79A7"
-SERIES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#5b5b5b")
+TANGENT = PURPLE
+SERIES = (BLUE, YELLOW, GREEN, PURPLE, SKY, VERMILION, GREY)
 """Colours of several similar lines, such as the terms of a sum or the layers of a network."""
 DASHES = ("-", "--", "-.", ":")
 SEQUENTIAL = "cividis"
 """The colour map of values from low to high."""
-DIVERGING = "PuOr"
-"""The colour map of values on both sides of zero."""
+DIVERGING = LinearSegmentedColormap.from_list(
+    "diverging",
+    [
+        (0.0, to_rgba(VERMILION)),
+        (0.5, to_rgba(VERMILION, 0.0)),
+        (0.5, to_rgba(BLUE, 0.0)),
+        (1.0, to_rgba(BLUE)),
+    ],
+)
+"""The colour map of values on both sides of zero, where the page shines through."""
+SHARES = LinearSegmentedColormap.from_list("shares", [to_rgba(BLUE, 0.0), to_rgba(BLUE)])
+"""The colour map of values from 0, where the page shines through."""
 WIDTH, HEIGHT = 4.4, 3.2
 """Inches; at 96 pixels per inch a figure is about as wide as a phone."""
 WIDE = 5.6

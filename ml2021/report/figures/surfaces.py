@@ -21,7 +21,7 @@ _DECADES = 6
 """Losses more than this many powers of ten below the highest are drawn alike."""
 _DOTTED_POINTS = 60
 _MARKERS = {"start": "o", "end": "s", "best": "*"}
-_HALO = [withStroke(linewidth=3.4, foreground="white")]
+_HALO = [withStroke(linewidth=3.4, foreground=style.WHITE)]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def loss_surface(
     finite = np.ma.masked_invalid(losses).clip(levels[0], levels[-1])
     norm = BoundaryNorm(levels, 256)
     filled = axes.contourf(x, y, finite, levels, cmap=style.SEQUENTIAL, norm=norm)
-    axes.contour(x, y, finite, levels, colors="white", linewidths=0.5, alpha=0.6)
+    axes.contour(x, y, finite, levels, colors=style.WHITE, linewidths=0.5, alpha=0.6)
     bar = figure.colorbar(filled, ax=axes, ticks=levels[:: _LEVELS // 6], pad=0.03)
     bar.ax.set_yticklabels([f"{float(f'{level:.3g}'):,g}" for level in bar.get_ticks()])
     bar.ax.minorticks_off()
@@ -161,7 +161,7 @@ def contour_levels(losses: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _draw_marks(axes: Axes, marks: Sequence[Mark]) -> None:
-    colours = {"start": "white", "end": style.PATH, "best": style.BEST}
+    colours = {"start": style.WHITE, "end": style.PATH, "best": style.BEST}
     for mark in marks:
         axes.plot(
             *mark.place,

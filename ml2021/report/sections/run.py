@@ -6,11 +6,11 @@ from ml2021.config import schema
 from ml2021.data.preprocessing.records import CategoryFeature, ClassTarget, NumberFeature
 from ml2021.evaluation.metrics import Scores
 from ml2021.evaluation.scoring import SPLITS, loss_unit
-from ml2021.formatting import echo, listed, number, plural, score_cells
+from ml2021.formatting import best_cells, echo, listed, number, plural, score_cells
 from ml2021.report.contents import ReportContents
 from ml2021.report.figures.functions import network
 from ml2021.report.figures.learning import gradient_sizes, learning_curves, updates_of_an_epoch
-from ml2021.report.html import Block, Items, Listing, Picture, Section, Table, Text
+from ml2021.report.html import Block, Column, Items, Listing, Picture, Section, Table, Text
 from ml2021.report.sections.loss_surface import loss_pictures
 from ml2021.runs.summary import Intervals, RunSummary
 
@@ -32,17 +32,17 @@ def setup_section(contents: ReportContents) -> Section:
     if (history := preprocessing.history) is not None:
         rows.append(["history", f"{plural(history.lags, 'previous value')} of the target"])
     rows.append(["columns not used", listed(contents.unused, 12) or "none"])
-    blocks: list[Block] = [
-        Table(("", ""), rows, is_text=True),
+    config_texts: list[Listing | Items] = [
         Listing(contents.config_text.strip(), "The config as written"),
         Listing(contents.resolved_text.strip(), "The config with all defaults"),
     ]
+    if contents.notes:
+        config_texts.insert(0, Items([*contents.notes]))
+    blocks: list[Block] = [Table(("", ""), rows, is_text=True), Column(config_texts)]
     if columns := _column_rows(contents):
         caption = _first(len(columns), len(preprocessing.features), "columns")
         headings = ("column", "preprocessing", "minimum", "maximum", "mean", "std")
         blocks.append(Table(headings, columns, caption=caption, folded="The columns in detail"))
-    if contents.notes:
-        blocks.append(Items([*contents.notes]))
     if contents.no_rows:
         blocks.append(
             Text(
@@ -141,7 +141,7 @@ def _score_table(
     return Table(
         headings,
         cells,
-        strong=frozenset({0}) if strong else frozenset(),
+        strong=best_cells(rows.values()) if strong else frozenset(),
         caption=caption,
         folded=f"Scores {title}" if is_folded else None,
     )
@@ -199,6 +199,7 @@ def training_section(contents: ReportContents) -> Section:
                 "An epoch visits every training row once, in "
                 f"{plural(updates, 'batch', 'batches')}. Each batch makes one update of the "
                 f"parameters: {updates * epochs:,} in {plural(epochs, 'epoch')}.",
+                wide=True,
             )
         )
     if contents.gradients is not None and len(contents.gradients.updates) > 1:

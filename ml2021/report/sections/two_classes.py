@@ -6,11 +6,11 @@ from numpy.typing import NDArray
 from ml2021.data.preprocessing.records import ClassTarget
 from ml2021.evaluation.metrics import Scores
 from ml2021.evaluation.thresholds import POSITIVE, operating_points, scores_at
-from ml2021.formatting import echo, heading, number, plural
+from ml2021.formatting import best_cells, echo, heading, number, plural, score_text
 from ml2021.inspection.rows import InspectedRows
 from ml2021.report.contents import ReportContents
 from ml2021.report.figures import predictions as figures
-from ml2021.report.html import Block, Picture, Table
+from ml2021.report.html import Block, Column, Listing, Picture, Table, Text
 
 
 def two_class_blocks(
@@ -47,7 +47,7 @@ def two_class_blocks(
                 f"precision of calling every row {label}.",
             ),
         ]
-    return [*blocks, _table(contents, truth, probability, weights, label)]
+    return [*blocks, *_table(contents, truth, probability, weights, label)]
 
 
 def _table(
@@ -56,7 +56,7 @@ def _table(
     probability: NDArray[np.float64],
     weights: NDArray[np.float64] | None,
     label: str,
-) -> Table:
+) -> list[Block]:
     """Return the scores at both thresholds: of the test rows, or else of the rows shown."""
     chosen = None if contents.summary is None else contents.summary.threshold
     lines: dict[str, Scores] = {"0.5": scores_at(0.5, truth, probability, weights)}
@@ -68,11 +68,14 @@ def _table(
         if chosen.test is not None and chosen.test_at_half is not None:
             lines = {"0.5": chosen.test_at_half, name: chosen.test}
         which = "validation" if chosen.chosen_on == "validation" else "held-out"
-        caption += f" {name} has the highest macro F1 on {plural(chosen.rows, f'{which} row')}; "
-        caption += f"to use it: ml2021 predict --threshold {name}"
+        caption += f" {name} has the highest macro F1 on {plural(chosen.rows, f'{which} row')}."
     headings = ("threshold", *map(heading, lines["0.5"]))
     rows = [
-        [name, *("-" if value is None else number(value) for value in scores.values())]
+        [name, *(score_text(metric, value) for metric, value in scores.items())]
         for name, scores in lines.items()
     ]
-    return Table(headings, rows, caption=caption)
+    table = Table(headings, rows, strong=best_cells(lines.values()), caption=caption)
+    if chosen is None:
+        return [table]
+    use = Listing(f"ml2021 predict new.csv --threshold {name}")
+    return [table, Column([Text("To predict with it:"), use])]

@@ -1,0 +1,122 @@
+"""Wrong command lines in one line: what is wrong, and what to type instead.
+
+Options of other programs, such as `--lr 0.1`, become the key of the config that they mean.
+"""
+
+import shlex
+from collections.abc import Sequence
+from itertools import takewhile
+from typing import Any
+
+from ml2021.formatting import closest, echo
+
+_WORDS = {
+    "run-dir": ("out", "o", "output", "output_dir", "out_dir", "save_dir", "log_dir", "dir"),
+    "output": ("out", "o", "out_file", "output_file", "save"),
+    "run": ("model", "m", "checkpoint", "model_path", "run_name", "run_dir"),
+    "resume": ("continue", "checkpoint", "resume_from"),
+    "init-from": ("pretrained", "weights", "warm_start", "checkpoint_path"),
+    "config": ("config_file", "cfg", "yaml", "c", "f"),
+    "jobs": ("n_jobs", "j", "workers", "num_workers", "processes"),
+    "ahead": ("horizon", "steps", "forecast"),
+    "interval": ("level", "confidence", "coverage", "alpha"),
+    "id": ("keep", "key", "columns", "index"),
+    "threshold": ("cutoff",),
+    "quiet": ("q", "silent"),
+    "verbose": ("v", "debug"),
+    "version": ("V",),
+    "plots": ("figures", "png"),
+    "pieces": ("n", "segments"),
+    "target": ("y", "label", "t"),
+}
+"""Names of our options in other programs."""
+_VALUES = {"gpu": "device=cuda", "cuda": "device=cuda", "cpu": "device=cpu"}
+"""Options of other programs that are a value of a key."""
+_OF_CONFIGS = ("train", "sweep", "init", "check")
+"""The commands whose --set takes any key; that of the others takes how a CSV is written."""
+_EXACT, _ALIKE = 1.0, 0.75
+
+
+def usage_line(error: Any, arguments: Sequence[str]) -> str:
+    """Describe a Typer usage error in one line.
+
+    error: a UsageError, whose class typer does not export. arguments: all that was typed.
+    """
+    message, name = str(error.format_message()), getattr(error, "option_name", None)
+    if name is not None and "No such option" in message and error.ctx is not None:
+        return _unknown_option(name, error.ctx, arguments)
+    command = error.ctx.command_path if error.ctx is not None else f"ml2021 {arguments[0]}"
+    if type(error).__name__ == "BadParameter" and error.param is None and not error.param_hint:
+        message = error.message
+    message = (message[:1].lower() + message[1:]).rstrip(".")
+    if "unexpected extra argument" in message:
+        extra = echo(message.partition("(")[2].removeprefix("s) (").removesuffix(")"))
+        also = (
+            f", or name the target by --target {extra}"
+            if command.endswith(" train") and "." not in extra
+            else ""
+        )
+        message = f"unexpected {extra}; remove it{also}"
+    if message.endswith("?"):
+        return f"{command}: {message.replace('. Did you', '; did you')}"
+    return f"{command}: {message}; see {command} --help"
+
+
+def _unknown_option(name: str, context: Any, arguments: Sequence[str]) -> str:
+    """Say which key or option an unknown one means."""
+    typed, values = _as_typed(name, arguments)
+    unknown = f"{' '.join([typed, *map(echo, values)])}: no such option"
+    word = name.lstrip("-").replace("-", "_")
+    own = {
+        option.lstrip("-"): option
+        for parameter in context.command.params
+        for option in (*parameter.opts, *parameter.secondary_opts)
+        if option.startswith("--")
+    }
+    synonyms = {word: option for option in own for word in _WORDS.get(option, ())}
+    for cutoff in (_EXACT, _ALIKE):
+        if meant := closest(word, own, synonyms, cutoff=cutoff):
+            return f"{unknown}; did you mean {own[meant]}?"
+        if "set" in own and (setting := _setting(word, values, context.info_name, cutoff)):
+            return f"{unknown}; use --set {shlex.quote(setting)}"
+    return f"{unknown}; see {context.command_path} --help"
+
+
+def _setting(word: str, values: Sequence[str], command: str, cutoff: float) -> str | None:
+    """Return KEY=VALUE for an option of another program, if it means a key of the config."""
+    from ml2021.config.messages import dotted, key_named
+    from ml2021.config.paths import takes_list
+    from ml2021.config.schema import FORMAT_KEYS
+    from ml2021.config.yaml_scalars import dump_value, resolve_scalar
+
+    path = key_named(word, cutoff)
+    if command not in _OF_CONFIGS and path not in [("data", key) for key in FORMAT_KEYS]:
+        return None
+    if path is None:
+        return _VALUES.get(word)
+    texts = [text.strip() for value in values for text in value.strip("[]()").split(",")]
+    items = [dump_value(resolve_scalar(text)) for text in texts] or ["VALUE"]
+    if takes_list(path) and (len(items) > 1 or _is_number(items[0])):
+        return f"{dotted(path)}=[{', '.join(items)}]"
+    return f"{dotted(path)}={items[0]}"
+
+
+def _as_typed(name: str, arguments: Sequence[str]) -> tuple[str, list[str]]:
+    """Return an option as it was typed, and its value, or several if they are numbers."""
+    for position, argument in enumerate(arguments):
+        option, equals, value = argument.partition("=")
+        if option == name:
+            following = [value] if equals else list(arguments[position + 1 :])
+            numbers = list(takewhile(_is_number, following))
+            if len(numbers) > 1:
+                return option, numbers
+            return option, [value for value in following[:1] if not value.startswith("--")]
+    return name, []
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,161 @@
+"""The commands about runs that exist: `evaluate`, `predict`, `report`, `compare` and `surface`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from typer import BadParameter, Option
+
+from ml2021.cli.app import command
+from ml2021.cli.options import (
+    FileFormat,
+    InputArgument,
+    Json,
+    Run,
+    RunAgain,
+    RunArgument,
+    RunOption,
+    complete_run,
+    one_run,
+)
+from ml2021.console import Console, write_json, write_path, write_result
+from ml2021.formatting import bulleted, plural
+
+if TYPE_CHECKING:
+    from ml2021.commands.compare import Comparison
+    from ml2021.commands.evaluate import ScoredRows
+
+
+@command(
+    "evaluate",
+    "evaluate new.csv --run houses-1",
+    "evaluate new.csv --set 'data.separator=\";\"' --json",
+)
+def evaluate(
+    csv: Annotated[
+        Path | None, InputArgument(help="CSV to score (default: the run's own test rows).")
+    ] = None,
+    run: Run = None,
+    set_: FileFormat = None,
+    json_: Json = False,
+) -> None:
+    """Score a run, next to the baselines on the same rows."""
+    from ml2021.commands import evaluate as evaluate_command
+
+    result = evaluate_command.evaluate(csv, run, set_ or [])
+    Console().say(f"run {result.run}", *bulleted(result.notes))
+    _write_scores(result, json_)
+
+
+@command(
+    "predict new.csv",
+    "predict new.csv --run houses-1 --id address --output prices.csv",
+    "predict monday.csv tuesday.csv --output predictions/",
+)
+def predict(
+    csv: Annotated[list[Path], InputArgument(help="CSVs to predict; no target column needed.")],
+    run: Run = None,
+    output: Annotated[
+        Path | None, Option(help="File to write, - for stdout, or a folder for several CSVs.")
+    ] = None,
+    id_: Annotated[
+        list[str] | None,
+        Option(
+            "--id",
+            metavar="COLUMN",
+            help="Copy this column to the output, or all that match, such as '*'; repeat for more.",
+        ),
+    ] = None,
+    ahead: Annotated[
+        int, Option(metavar="N", min=0, help="Time series: forecast N rows after the last one.")
+    ] = 0,
+    interval: Annotated[
+        float | None,
+        Option(metavar="LEVEL", help="Add prediction intervals of this coverage, such as 0.9."),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        Option(
+            metavar="P",
+            help="Two classes: predict the second, in sorted order, from this probability on.",
+        ),
+    ] = None,
+    set_: FileFormat = None,
+) -> None:
+    """Predict every row of new CSVs, in the same order."""
+    from ml2021.commands import predict as predict_command
+
+    path, files = predict_command.predict(
+        csv, run, output, id_ or [], ahead, interval, set_ or [], threshold
+    )
+    console = Console()
+    console.say(f"run {path}")
+    for file in files:
+        to = "stdout" if file.output == predict_command.STDOUT else file.output
+        console.say(f"{file.source}: {plural(file.rows, 'row')} to {to}", *bulleted(file.notes))
+
+
+@command("report", "report houses-1", "report houses-1 --plots figures")
+def report(
+    run: RunArgument = None,
+    run_: RunAgain = None,
+    plots: Annotated[
+        Path | None, Option(help="Folder to write each figure to, as a PNG file.")
+    ] = None,
+) -> None:
+    """Write the report of a run or a sweep, report.html."""
+    from ml2021.commands import report as report_command
+
+    write_path(report_command.report(one_run(run, run_), plots))
+
+
+@command("compare houses-1 houses-2", "compare houses-sweep-1 houses-2 --json")
+def compare(
+    runs: Annotated[
+        list[Path] | None,
+        InputArgument(
+            metavar="RUN...",
+            autocompletion=complete_run,
+            help="Runs; a sweep stands for all its runs.",
+            show_default=False,
+        ),
+    ] = None,
+    run_: Annotated[
+        list[Path] | None, RunOption("--run", help="The same, as an option; repeat for several.")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Compare the scores of runs, averaged over their seeds."""
+    from ml2021.commands import compare as compare_command
+
+    if not (named := [*(runs or []), *(run_ or [])]):
+        raise BadParameter("name the runs to compare")
+    result = compare_command.compare(named)
+    Console().say(*bulleted(result.notes))
+    _write_scores(result, json_)
+
+
+def _write_scores(result: "ScoredRows | Comparison", json_: bool) -> None:
+    if json_:
+        write_json(result.to_json())
+    else:
+        write_result(*result.lines())
+
+
+@command("surface houses-1", "surface houses-1 --x 'w[rooms]' --y b --output surface.png")
+def surface(
+    run: RunArgument = None,
+    run_: RunAgain = None,
+    x: Annotated[
+        str | None, Option(metavar="PARAM", help="Parameter to vary, such as w1, w[age], b, c[3].")
+    ] = None,
+    y: Annotated[
+        str | None, Option(metavar="PARAM", help="Second parameter; without it, draw a curve.")
+    ] = None,
+    output: Annotated[
+        Path | None, Option(help="PNG to write (default: surface.png in the run directory).")
+    ] = None,
+) -> None:
+    """Draw the loss over one or two parameters."""
+    from ml2021.commands import surface as surface_command
+
+    write_path(surface_command.surface(one_run(run, run_), x, y, output, Console()))

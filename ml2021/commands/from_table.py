@@ -1,0 +1,84 @@
+"""The config of a table that is named on the command line: `train houses.csv --target price`.
+
+It has the path and the target, and what `--set` adds; all else are the defaults. Its text is kept
+with the run, as that of a config file is.
+"""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ml2021.config.loading import Draft, LoadedConfig, check_draft, load_config_text, refuse
+from ml2021.config.overrides import apply_override
+from ml2021.config.yaml_reader import KeyPath, Node, Place
+from ml2021.config.yaml_scalars import dump_document
+from ml2021.formatting import echo, printable
+from ml2021.runs.directory import RunDirectory
+
+
+def load_table_config(
+    csv: Path, target: Sequence[str] | None, overrides: Sequence[str]
+) -> tuple[LoadedConfig, list[str]]:
+    """Return the config that trains on a table, and notes on what was assumed.
+
+    Without a target the last column is it; only then is the header of the file read. Messages name
+    the option that a value comes from. Raises ConfigError, and DataError for the header.
+    """
+    data: dict[str, Any] = {"path": str(csv)}
+    if target:
+        data["target"] = target[0] if len(target) == 1 else list(target)
+    notes: list[str] = []
+    if not target and not any(_sets_target(text) for text in overrides):
+        data["target"] = last_column(csv, overrides)
+        notes.append(
+            f"no --target given: predicting {echo(data['target'])}, the last column of {csv.name}"
+        )
+    tree: dict[str, Any] = {"data": data}
+    here = _node(printable(str(csv)))
+    nodes: dict[KeyPath, Node] = {(): here, ("data",): here, ("data", "path"): here}
+    option = _node("--target")
+    nodes["data", "target"] = option
+    nodes |= {("data", "target", index): option for index in range(len(target or ()))}
+    problems = []
+    for rank, override in enumerate(overrides, start=1):
+        problems += apply_override(override, rank, tree, nodes)
+    config, problems = check_draft(Draft(tree, nodes, problems))
+    refuse(problems)
+    assert config is not None
+    options = [word for name in target or () for word in ("--target", name)]
+    command = shlex.join(["ml2021", "train", str(csv), *options])
+    text = f"# As written by: {printable(command)}\n{dump_document(tree)}"
+    return LoadedConfig(config, text, nodes), notes
+
+
+def last_column(csv: Path, overrides: Sequence[str]) -> str:
+    """Return the name of a table's last column; `overrides` may say how the file is written."""
+    from ml2021.data.resolve import table_format_of
+    from ml2021.data.tables import read_header
+
+    text = dump_document({"data": {"path": str(csv), "target": "-"}})
+    data = load_config_text(text, printable(str(csv)), overrides).config.data
+    return read_header(Path(data.path), table_format_of(data)).names[-1]
+
+
+def _sets_target(override: str) -> bool:
+    return override.partition("=")[0].strip() in ("data", "data.target")
+
+
+def name_of(csv: Path) -> str:
+    """Return what a run or a config of a table is called: its name without any suffix."""
+    return csv.name.partition(".")[0] or "table"
+
+
+def how_to_go_on(run: RunDirectory) -> str:
+    """Say how to change the config that a run of a table was trained with."""
+    own = f"{run.path.name}.yaml"
+    copy = shlex.join(["cp", str(run.config), own])
+    return f"to change the config: {copy}, edit it, and ml2021 train {shlex.quote(own)}"
+
+
+def _node(source: str) -> Node:
+    """Return the node of a value of the command line, which has no lines."""
+    place = Place(-1, 0, 0, source)
+    return Node(place, place, place)

@@ -1,0 +1,118 @@
+"""What `train` does before the first update, and `check` does alone: from a config to a trainer.
+
+What costs time to import is imported when it is needed: numpy once the config is known to be right,
+torch once the column names are, so that a mistake in them is answered at once.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ml2021.commands.from_table import load_table_config
+from ml2021.config.loading import LoadedConfig, dump_changes, load_config
+from ml2021.errors import ConfigError
+from ml2021.formatting import bulleted, plural, shortened
+from ml2021.runs.directory import open_run, refuse_run, refuse_undecodable, refuse_used
+
+if TYPE_CHECKING:
+    from ml2021.training.init_from import InitialModel
+    from ml2021.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A config whose data and network are ready to train; initial: what training starts from."""
+
+    loaded: LoadedConfig
+    trainer: "Trainer"
+    initial: "InitialModel | None"
+
+
+def prepare(
+    source: Path,
+    overrides: Sequence[str],
+    run_dir: Path | None,
+    init_from: Path | None,
+    say: Callable[..., None],
+    *,
+    is_table: bool = False,
+    target: Sequence[str] | None = None,
+    with_columns: bool = False,
+) -> Prepared:
+    """Read the config and the table, split and encode the rows, and build the network.
+
+    The arguments are those of `ml2021.commands.train.train`. What is found is said on the way, by
+    `say`, which takes lines. with_columns: as in `load_training_data`. Nothing is written.
+    """
+    refuse_undecodable()
+    if is_table:
+        refuse_run(source, "resume it with --resume, or start from it with --init-from")
+        loaded, assumed = load_table_config(source, target, overrides)
+        say(*assumed)
+    else:
+        loaded = load_config(source, overrides)
+    if loaded.config.sweep is not None:
+        raise ConfigError(
+            f"{loaded.locate('sweep')}: this config has a sweep; run `ml2021 sweep --config "
+            f"{source}`, or drop it with --set sweep=null"
+        )
+    if run_dir is not None:
+        section = loaded.config.data
+        tables = [Path(path) for path in (section.path, section.test_path) if path is not None]
+        refuse_used(run_dir, [source, *tables])
+    initial = None
+    if init_from is not None:
+        initial, loaded = load_initial_model_for(loaded, init_from)
+
+    from ml2021.data.load import describe, load_training_data
+
+    if initial is None:
+        data = load_training_data(loaded, with_columns=with_columns)
+    else:
+        known = initial.model.preprocessing
+        data = load_training_data(loaded, reuse=known, with_columns=with_columns)
+        initial.check_columns(data)
+        data = replace(data, init_sha256=initial.sha256)
+    from ml2021.evaluation.fitted_baselines import notes_on_baselines
+    from ml2021.training.numbers import choose_numbers
+    from ml2021.training.trainer import build_trainer
+
+    data = choose_numbers(data)
+    say("config, where it is not the default:")
+    say(*(f"  {shortened(line)}" for line in dump_changes(loaded.config).splitlines()))
+    say(*describe(data))
+    theta = None if initial is None else initial.model.theta
+    trainer = build_trainer(data, loaded.locate("model"), None, None, theta)
+    say(*bulleted(notes_on_baselines(data.preprocessing, trainer.baselines)))
+    return Prepared(loaded, trainer, initial)
+
+
+def load_initial_model_for(loaded: LoadedConfig, path: Path) -> tuple["InitialModel", LoadedConfig]:
+    """Return the best parameters of the run at `path`, and the config, which they fit.
+
+    What the config leaves to its preset is as in that run, as far as the parameters depend on it.
+    """
+    from ml2021.data.resolve import check_columns
+
+    source = open_run(path)
+    check_columns(loaded)
+
+    from ml2021.training.init_from import load_initial_model
+
+    initial = load_initial_model(source.best, str(path))
+    loaded = initial.completed(loaded)
+    initial.check_config(loaded.config)
+    return initial, loaded
+
+
+def describe_training(trainer: "Trainer") -> str:
+    """Say what is about to be trained, on what, and in how many updates an epoch."""
+    network, members = trainer.network, len(trainer.hparams.seeds)
+    ensemble = f"{members} ensemble members of " if members > 1 else ""
+    return (
+        f"training {ensemble}{trainer.data.config.model.type}, "
+        f"{' → '.join(map(str, network.layout.sizes))} "
+        f"({plural(network.layout.parameters, 'parameter')}), on {trainer.state.theta.device}, "
+        f"{plural(trainer.hparams.batches(len(trainer.train)), 'update')} per epoch"
+    )

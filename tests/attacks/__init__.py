@@ -1,0 +1,1 @@
+"""What broke under attack from outside, each kind of it in a file."""

@@ -1,0 +1,70 @@
+"""`train houses.csv --target price`: the config that it stands for, and where messages point."""
+
+from pathlib import Path
+
+import pytest
+
+from ml2021.commands.from_table import load_table_config
+from ml2021.config.loading import load_config_text
+from ml2021.data.resolve import check_columns
+from ml2021.errors import ConfigError, DataError
+from tests.commands import table, write_rows
+
+
+@pytest.fixture(scope="module")
+def csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_rows(tmp_path_factory.mktemp("tables") / "houses.csv", table(40))
+
+
+def test_the_text_stands_for_the_command(csv: Path) -> None:
+    loaded, notes = load_table_config(csv, ["y"], ["optimizer.lr=0.1", "data.exclude=[p*]"])
+    again = load_config_text(loaded.text, "c.yaml").config
+    assert again == loaded.config
+    assert again.data.target == "y"
+    assert again.data.path == str(csv)
+    assert again.optimizer.lr == 0.1
+    assert again.data.exclude == ["p*"]
+    assert not notes
+
+
+def test_several_targets_are_a_list(csv: Path) -> None:
+    assert load_table_config(csv, ["p1", "p2"], [])[0].config.data.target == ["p1", "p2"]
+
+
+def test_without_a_target_the_last_column_is_it(csv: Path) -> None:
+    loaded, (note,) = load_table_config(csv, None, [])
+    assert loaded.config.data.target == "p5"
+    assert "p5" in note
+    loaded, notes = load_table_config(csv, None, ["data.target=y"])
+    assert (loaded.config.data.target, notes) == ("y", [])
+
+
+def test_with_a_target_the_table_is_not_opened(tmp_path: Path) -> None:
+    assert load_table_config(tmp_path / "none.csv", ["y"], [])[0].config.data.target == "y"
+    with pytest.raises(DataError, match="no such file"):
+        load_table_config(tmp_path / "none.csv", None, [])
+
+
+def test_the_last_column_is_that_of_the_file_as_it_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a;b;c\n1;2;3\n4;5;6\n")
+    loaded, _ = load_table_config(path, None, ['data.separator=";"'])
+    assert loaded.config.data.target == "c"
+
+
+@pytest.mark.parametrize(
+    ("target", "overrides", "start"),
+    [
+        (["why"], [], "--target: no column 'why'"),
+        ([""], [], "--target: data.target must not be empty"),
+        (["y"], ["optimizer.learning_rate=1"], "--set optimizer.learning_rate: unknown key"),
+        (["y"], ["data.lags"], "--set data.lags: no value"),
+        (["y", "zz"], [], "--target: no column 'zz'"),
+    ],
+)
+def test_messages_name_the_option(
+    csv: Path, target: list[str], overrides: list[str], start: str
+) -> None:
+    with pytest.raises(ConfigError) as error:
+        check_columns(load_table_config(csv, target, overrides)[0])
+    assert [line for line in error.value.lines if line.startswith(start)]
