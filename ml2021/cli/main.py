@@ -21,7 +21,7 @@ def main() -> None:
     """Run the command line; exit with the code of the error, see `ml2021.errors`."""
     try:
         with stoppable():
-            sys.exit(app(standalone_mode=False))
+            sys.exit(app(prog_name="ml2021", standalone_mode=False))
     except UsageError as error:
         if type(error).__name__ == "NoArgsIsHelpError":
             write_result(f"{error}\n")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ml2021.commands.config_hints import config_hints
 from ml2021.console import Console, ProgressBar
 from ml2021.errors import CheckpointError, RunInterruptedError, SweepFailedError
 from ml2021.evaluation.metrics import selection_metric
@@ -55,10 +56,11 @@ def sweep(
 
     `with_report`: write a report once everything else is saved.
     """
-    loaded = load_sweep(config, overrides)
-    if run_dir is not None:
-        refuse_used(run_dir)
-    check_runs(loaded)
+    with config_hints(config, overrides):
+        loaded = load_sweep(config, overrides)
+        if run_dir is not None:
+            refuse_used(run_dir)
+        check_runs(loaded)
     plan = SweepPlan(
         settings=tuple(variation.settings for variation in loaded.variations),
         texts=tuple(variation.loaded.text for variation in loaded.variations),
