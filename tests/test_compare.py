@@ -18,6 +18,7 @@ from ml2021.evaluation.comparison import (
 )
 from ml2021.evaluation.metrics import Scores
 from ml2021.evaluation.scoring import SplitScores
+from ml2021.runs.summary import FORMAT_VERSION
 from tests.commands import refusal, run_well, table, write_rows
 
 CONFIG = """\
@@ -120,7 +121,9 @@ def test_what_cannot_be_compared_is_refused(folder: Path) -> None:
     code, line = refusal(folder, "compare", "a", "half")
     assert code == 4
     assert line == "half: not finished; resume it with: ml2021 train --resume half"
-    (folder / "half" / "summary.json").write_text('{"format_version": 3, "task": "number"}')
+    (folder / "half" / "summary.json").write_text(
+        f'{{"format_version": {FORMAT_VERSION}, "task": "number"}}'
+    )
     code, line = refusal(folder, "compare", "half")
     assert code == 4
     assert "damaged" in line

@@ -18,6 +18,7 @@ from ml2021.engine.dataset import Dataset
 from ml2021.engine.fit import fit_members
 from ml2021.engine.state import start
 from ml2021.evaluation import intervals as conformal
+from ml2021.evaluation.confusion import Confusion
 from ml2021.runs.checkpoints import load_checkpoint
 from ml2021.training.cross_validation import stack_folds
 from ml2021.training.trainer import to_dataset
@@ -172,8 +173,9 @@ def test_intervals_are_calibrated_on_held_out_rows(runs: Path) -> None:
 
 def test_classes_are_counted_once_each(runs: Path) -> None:
     found = found_in(runs / "classes")
-    assert np.sum(found["pooled"]["confusion"]) == ROWS
-    accuracy = np.trace(found["pooled"]["confusion"]) / ROWS
+    confusion = Confusion.model_validate_json(json.dumps(found["pooled"]["confusion"]))
+    assert confusion.table().sum() == sum(confusion.rows) == ROWS
+    accuracy = np.trace(confusion.table()) / ROWS
     assert found["pooled"]["scores"]["accuracy"] == pytest.approx(accuracy)
     assert found["standard_errors"]["accuracy"] > 0
     assert "interval" not in json.loads((runs / "classes/summary.json").read_text())

@@ -11,16 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from sklearn import metrics as oracle
 
+from ml2021.evaluation.confusion import MOST_MISTAKES, Confusion
 from ml2021.evaluation.metrics import (
     Scores,
+    class_answers,
     classification_scores,
-    classification_scores_per_class,
-    confusion_matrix,
+    joined_answers,
     regression_scores,
     regression_scores_of_each,
     regression_scores_per_target,
+    row_blocks,
+    scores_per_class,
 )
 
 Floats = NDArray[np.float64]
@@ -225,7 +229,7 @@ def test_each_class_is_scikit_learns(arrays: tuple[Integers, Floats]) -> None:
     truth, probabilities = arrays
     predicted = probabilities.argmax(axis=1)
     names = [f"class {number}" for number in range(probabilities.shape[1])]
-    scores = classification_scores_per_class(truth, probabilities, names)
+    scores = scores_per_class(class_answers(truth, probabilities), names)
     precision, recall, f1, _ = oracle.precision_recall_fscore_support(
         truth, predicted, labels=range(len(names)), zero_division=np.nan
     )
@@ -260,11 +264,47 @@ def test_probabilities_need_not_sum_to_one() -> None:
     assert classification_scores(truth, probabilities * 8) == scores
 
 
-def test_confusion_matrix_has_rows_of_truth() -> None:
-    matrix = confusion_matrix(classes_of(0, 0, 0, 1, 2), classes_of(0, 1, 1, 1, 0), 4)
-    assert matrix.dtype == np.int64
-    assert matrix.tolist() == [[1, 2, 0, 0], [0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
-    assert confusion_matrix(classes_of(), classes_of(), 2).tolist() == [[0, 0], [0, 0]]
+def test_confusion_has_lines_of_true_classes() -> None:
+    found = Confusion.of(classes_of(0, 0, 0, 1, 2, -1), classes_of(0, 1, 1, 1, 0, 3), 4)
+    assert found.table().tolist() == [[1, 2, 0, 0], [0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
+    assert found.rows == (3, 1, 1, 0)
+    assert found.mistakes(1) == [(0, 1, 2)]
+    assert Confusion.of(classes_of(), classes_of(), 2).table().tolist() == [[0, 0], [0, 0]]
+
+
+def test_confusion_of_many_classes_keeps_the_most_frequent_mistakes() -> None:
+    classes = 5_000
+    truth = np.arange(classes).repeat(2)
+    predicted = np.where(np.arange(len(truth)) % 3 == 0, (truth + 1) % classes, truth)
+    predicted[:6] = 7
+    found = Confusion.of(truth, predicted, classes)
+    assert found.rows == (2,) * classes
+    assert len(found.cells) == MOST_MISTAKES
+    assert found.mistakes(3) == [(0, 7, 2), (1, 7, 2), (2, 7, 2)]
+    assert Confusion.model_validate_json(found.model_dump_json()) == found
+
+
+@pytest.mark.parametrize(
+    "cells", [((0, 2, 1), (1, 1, 1)), ((0, 0, 2), (1, 1, 1)), ((1, 1, 1),), ((0, 0, 1), (0, 0, 0))]
+)
+def test_a_confusion_adds_up(cells: tuple[tuple[int, int, int], ...]) -> None:
+    Confusion(rows=(1, 1), cells=((0, 1, 1), (1, 1, 1)))
+    with pytest.raises(ValidationError):
+        Confusion(rows=(1, 1), cells=cells)
+
+
+def test_answers_in_blocks_are_those_of_all_rows() -> None:
+    random = np.random.default_rng(0)
+    width, truth = 4_000, random.integers(-1, 4_000, 1_500)
+    probabilities = random.random((1_500, width))
+    blocks = list(row_blocks(1_500, width))
+    assert [block.start % 256 for block in blocks] == [0] * len(blocks)
+    assert len(blocks) > 1
+    parts = [class_answers(truth[block], probabilities[block]) for block in blocks]
+    whole, joined = class_answers(truth, probabilities), joined_answers(parts)
+    for name in ("truth", "predicted", "chosen", "positive"):
+        np.testing.assert_array_equal(getattr(joined, name), getattr(whole, name))
+    assert [*row_blocks(0, 3)] == [slice(0, 2_097_152 // 768 * 256)]
 
 
 def test_scores_are_plain_numbers_for_json() -> None:
@@ -272,7 +312,7 @@ def test_scores_are_plain_numbers_for_json() -> None:
     scores = {
         **regression_scores(column(1, 2), column(2, 2)),
         **classification_scores(classes_of(0, 1), np.array([[0.75, 0.25], [0.5, 0.5]])),
-        **classification_scores_per_class(classes_of(0), certain(0, classes=2), ["a", "b"])["a"],
+        **scores_per_class(class_answers(classes_of(0), certain(0, classes=2)), ["a", "b"])["a"],
     }
     assert {type(score) for score in scores.values()} == {float}
     assert json.loads(json.dumps(scores, allow_nan=False)) == scores

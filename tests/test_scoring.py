@@ -15,7 +15,8 @@ from ml2021.data.preprocessing.records import (
 from ml2021.data.samples import Samples
 from ml2021.evaluation import fitted_baselines, scoring
 from ml2021.evaluation.fitted_baselines import baseline_shapes, fit_baselines, notes_on_baselines
-from ml2021.evaluation.scoring import evaluate_predictions, score, score_each, to_predictions
+from ml2021.evaluation.metrics import class_answers, classification_scores, regression_scores
+from ml2021.evaluation.scoring import evaluate_predictions, score_each, to_predictions
 
 CONFIG = load_config_text("data: {path: t.csv, target: y}\nloss: mse\n", "c.yaml").config
 FEATURE = NumberFeature(
@@ -101,7 +102,7 @@ def test_an_evaluation_of_numbers() -> None:
     assert evaluation.scores["mae"] == pytest.approx(3 / 4)
     assert evaluation.scores["rmse"] == pytest.approx((5 / 4) ** 0.5)
     assert evaluation.scores["r2"] == pytest.approx(1 - 5 / 20)
-    assert evaluation.scores == score(fitted, samples([1, 4], truth), predictions)
+    assert evaluation.scores == regression_scores(truth, predictions)
     assert list(evaluation.targets) == ["y", "z"]
     assert evaluation.targets["z"]["mae"] == pytest.approx(1 / 2)
     assert list(evaluation.baselines) == ["mean", "median", "least_squares"]
@@ -146,12 +147,13 @@ def test_an_evaluation_of_classes_counts_the_unseen_one_as_wrong() -> None:
         fitted,
         fit_baselines(CONFIG, fitted, TRAIN_CLASSES, 10),
         samples([0, 1, 2, 3], truth),
-        predictions,
+        class_answers(truth, predictions),
     )
     assert evaluation.scores["accuracy"] == 2 / 4
     assert evaluation.scores["log_loss"] is None
     assert evaluation.baselines["majority_class"]["accuracy"] == 1 / 4
-    assert evaluation.confusion == ((1, 0, 0), (1, 1, 0), (0, 0, 0))
+    assert evaluation.confusion is not None
+    assert evaluation.confusion.table().tolist() == [[1, 0, 0], [1, 1, 0], [0, 0, 0]]
     assert list(evaluation.targets) == ["cat", "dog", "owl"]
     assert evaluation.targets["dog"]["recall"] == 1 / 2
     assert evaluation.targets["owl"]["recall"] is None
@@ -160,9 +162,9 @@ def test_an_evaluation_of_classes_counts_the_unseen_one_as_wrong() -> None:
 def test_logistic_regression_has_probabilities() -> None:
     fitted = preprocessing(CLASSES)
     rows = samples([0, 3], np.array([0, 1]))
-    evaluation = evaluate_predictions(
-        CONFIG, fitted, fit_baselines(CONFIG, fitted, TRAIN_CLASSES, 10), rows, np.eye(3)[[0, 1]]
-    )
+    learned = fit_baselines(CONFIG, fitted, TRAIN_CLASSES, 10)
+    answers = class_answers(rows.classes, np.eye(3)[[0, 1]])
+    evaluation = evaluate_predictions(CONFIG, fitted, learned, rows, answers)
     logistic, majority = evaluation.baselines["logistic_regression"], -np.log([0.75, 0.25])
     assert evaluation.baselines["majority_class"]["log_loss"] == pytest.approx(majority.mean())
     assert logistic["accuracy"] == 1.0
@@ -186,9 +188,9 @@ def test_a_table_too_large_for_logistic_regression_has_the_majority_class(
     (line,) = notes_on_baselines(fitted, learned)
     assert "too many to fit" in line
     rows = samples([0], np.array([0]))
-    assert [*evaluate_predictions(few, fitted, learned, rows, np.eye(3)[[0]]).baselines] == [
-        "majority_class"
-    ]
+    answers = class_answers(rows.classes, np.eye(3)[[0]])
+    evaluation = evaluate_predictions(few, fitted, learned, rows, answers)
+    assert [*evaluation.baselines] == ["majority_class"]
     cut = fit_baselines(more, fitted, TRAIN_CLASSES, 10)
     assert "stopped after" in notes_on_baselines(fitted, cut)[0]
 
@@ -204,6 +206,12 @@ def test_members_are_scored_as_each_alone(at_once: int, monkeypatch: pytest.Monk
     for target, truth in truths.items():
         own, rows = preprocessing(target), samples([0.0, 1.0, 2.0, 3.0], truth)
         outputs = random.normal(size=(3, 4, target.width)).astype(np.float32)
-        alone = [score(own, rows, to_predictions(own, each)) for each in outputs]
+        each = [to_predictions(own, member) for member in outputs]
+        alone = [
+            regression_scores(rows.values, member)
+            if isinstance(target, RealTargets)
+            else classification_scores(rows.classes, member)
+            for member in each
+        ]
         assert score_each(own, rows, outputs) == alone
         assert len({str(each) for each in alone}) == 3

@@ -1,4 +1,4 @@
-"""The commands to begin with, before anything is trained: `check`."""
+"""The commands to begin with, before anything is trained: `check` and `schema`."""
 
 from ml2021.cli.app import command
 from ml2021.cli.options import Config, InitFrom, Overrides, Source, Target, source_of
@@ -19,3 +19,15 @@ def check(
     chosen, is_table = source_of(source, config, target)
     lines = check_command.check(chosen, set_ or [], init_from, is_table=is_table, target=target)
     write_result("\n".join(lines) + "\n")
+
+
+@command("schema > ml2021.schema.json")
+def schema() -> None:
+    """Print the JSON Schema of a config, with which editors complete and check its keys.
+
+    Where the first line of a config is `# yaml-language-server: $schema=ml2021.schema.json`, many
+    editors use that file.
+    """
+    from ml2021.config.json_schema import schema_text
+
+    write_result(schema_text())

@@ -112,9 +112,8 @@ def evaluate(csv: Path | None, run_path: Path | None, overrides: Sequence[str]) 
             model = model.of_split(split)
         else:
             split, samples, notes, unseen_classes = _rows_of(csv, run, model, table_format)
-        predictions = model.member_predictions(samples.inputs)
         evaluation, _ = evaluate_members(
-            predictions, model.config, model.preprocessing, model.baselines, samples
+            model.member_predictions, model.config, model.preprocessing, model.baselines, samples
         )
     notes += samples.notes
     if evaluation.confusion is not None and (unseen := int((samples.classes < 0).sum())):

@@ -59,6 +59,11 @@ def takes_null(path: KeyPath) -> bool:
     return NoneType in _types_at(path)
 
 
+def takes_numbers(path: KeyPath) -> bool:
+    """Whether a number is allowed at `path`."""
+    return not {int, float}.isdisjoint(_types_at(path))
+
+
 def takes_whole_numbers(path: KeyPath) -> bool:
     """Whether a number at `path` must be an integer."""
     types = _types_at(path)

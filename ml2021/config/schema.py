@@ -25,9 +25,9 @@ from ml2021.config.types import (
     Positive,
     Scalar,
     Section,
+    ShortFor,
     Text,
     conflict,
-    short_for,
 )
 
 
@@ -88,7 +88,7 @@ class KFoldSplit(Section):
 Split = Annotated[
     FractionSplit | ColumnSplit | KFoldSplit,
     Field(discriminator="method"),
-    short_for("method", "auto"),
+    ShortFor("method", "auto"),
 ]
 
 
@@ -119,7 +119,7 @@ class Auto(Section):
 
 
 Numbers = Annotated[
-    Standardise | Piecewise | Auto, Field(discriminator="type"), short_for("type", "piecewise")
+    Standardise | Piecewise | Auto, Field(discriminator="type"), ShortFor("type", "piecewise")
 ]
 
 
@@ -194,7 +194,7 @@ class Data(Section):
     divided between training, validation, test or folds. With lags each group is a series of its
     own, divided in time: at one value of `order_by` for all, or without it each before its own last
     rows. It is a feature only if `features` names it."""
-    gaps: Annotated[Gaps, short_for("type")] | None = None
+    gaps: Annotated[Gaps, ShortFor("type")] | None = None
     """With lags: how missing values of the target are filled in the history of later rows; null:
     rows with a gap in their history are left out. No target is ever filled."""
     weight: Column | None = None
@@ -293,7 +293,7 @@ class CrossEntropy(Section):
 
 
 RegressionLoss = Mae | Mse | Huber
-Loss = Annotated[RegressionLoss | CrossEntropy, Field(discriminator="type"), short_for("type")]
+Loss = Annotated[RegressionLoss | CrossEntropy, Field(discriminator="type"), ShortFor("type")]
 
 
 def fitting_losses(task: str) -> str:
@@ -393,7 +393,7 @@ class Adamw(Section):
 
 
 Optimizer = Annotated[
-    Sgd | Adagrad | Rmsprop | Adam | Adamw, Field(discriminator="type"), short_for("type", "adamw")
+    Sgd | Adagrad | Rmsprop | Adam | Adamw, Field(discriminator="type"), ShortFor("type", "adamw")
 ]
 
 
@@ -423,7 +423,7 @@ class Step(Section):
 
 
 Schedule = Annotated[
-    Constant | Cosine | Step, Field(discriminator="type"), short_for("type", "cosine")
+    Constant | Cosine | Step, Field(discriminator="type"), ShortFor("type", "cosine")
 ]
 
 
@@ -455,7 +455,7 @@ class ReluStack(Section):
 
 
 Model = Annotated[
-    Linear | SigmoidSum | ReluStack, Field(discriminator="type"), short_for("type", "relu_stack")
+    Linear | SigmoidSum | ReluStack, Field(discriminator="type"), ShortFor("type", "relu_stack")
 ]
 
 

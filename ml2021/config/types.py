@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -11,9 +11,12 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     Tag,
+    WithJsonSchema,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, core_schema
 
 WRONG_VALUE = "wrong_value"
 """Type of an error about one value; its message continues the key: `must be ...`."""
@@ -40,17 +43,45 @@ def wrong_value(message: str) -> PydanticCustomError:
     return PydanticCustomError(WRONG_VALUE, "{message}", {"message": message})
 
 
-def short_for(tag: str, default: str | None = None) -> BeforeValidator:
-    """Accept text x as short for `{tag: x}`, and add the default tag to a mapping without one."""
+class ShortFor:
+    """Accept text x as short for `{tag: x}`, and add the default tag to a mapping without one.
 
-    def expand(value: object) -> object:
+    In the JSON Schema, a text is one of the tags, and only a member of the default tag may lack it.
+    """
+
+    def __init__(self, tag: str, default: str | None = None) -> None:
+        self.tag, self.default = tag, default
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        """Expand the value before it is checked."""
+        return core_schema.no_info_before_validator_function(self._expand, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Return the schema of the short form beside that of the mapping."""
+        members = handler(schema)
+        choices = members.get("oneOf", [members])
+        tags: list[str] = []
+        mappings: list[dict[str, Any]] = []
+        for choice in choices:
+            model = handler.resolve_ref_schema(choice)
+            tag = model["properties"][self.tag]
+            names = tag["enum"] if "enum" in tag else [tag["const"]]
+            if not {*model.get("required", ())} - {self.tag}:  # else the tag alone is not enough
+                tags += names
+            is_free = self.default in names or len(choices) == 1
+            mappings.append(choice if is_free else {**choice, "required": [self.tag]})
+        return {"anyOf": [{"enum": tags}, *mappings]}
+
+    def _expand(self, value: object) -> object:
         if isinstance(value, str):
-            return {tag: value}
-        if default is not None and isinstance(value, dict) and tag not in value:
-            return {tag: default, **value}
+            return {self.tag: value}
+        if self.default is not None and isinstance(value, dict) and self.tag not in value:
+            return {self.tag: self.default, **value}
         return value
-
-    return BeforeValidator(expand)
 
 
 def _by_type(message: str, *words: str) -> Discriminator:
@@ -72,8 +103,11 @@ def _composed(value: str) -> str:
     return unicodedata.normalize("NFC", value)
 
 
+_DEVICE = "auto|cpu|cuda(:[0-9]{1,4})?"
+
+
 def _known_device(value: str) -> str:
-    if not re.fullmatch("auto|cpu|cuda(:[0-9]{1,4})?", value):
+    if not re.fullmatch(_DEVICE, value):
         raise wrong_value("must be auto, cpu, cuda or cuda:N, where N is a device number")
     return value
 
@@ -99,10 +133,22 @@ NotNegative = Annotated[float, Field(ge=0)]
 Momentum = Annotated[float, Field(ge=0, lt=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Text = Annotated[str, Field(min_length=1)]
-Character = Annotated[str, AfterValidator(_single_character)]
+Character = Annotated[
+    str,
+    AfterValidator(_single_character),
+    WithJsonSchema({"type": "string", "pattern": r'^[^"\r\n\x00]$'}),
+]
 Encoding = Annotated[str, AfterValidator(_known_encoding)]
-Device = Annotated[str, AfterValidator(_known_device)]
-Column = Annotated[Text, BeforeValidator(_column_name), AfterValidator(_composed)]
+Device = Annotated[
+    str,
+    AfterValidator(_known_device),
+    WithJsonSchema({"type": "string", "pattern": f"^({_DEVICE})$"}),
+]
+Column = Annotated[
+    Text,
+    BeforeValidator(_column_name, json_schema_input_type=Text | int),
+    AfterValidator(_composed),
+]
 Columns = Annotated[list[Column], Field(min_length=1)]
 
 ColumnOrColumns = Annotated[

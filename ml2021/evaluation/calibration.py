@@ -9,12 +9,23 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ml2021.data.samples import evenly_spaced
 from ml2021.data.weights import Weights
 
 _BOUND = 3.0
 """The most that the logarithm of a temperature differs from 0."""
+_MOST_PROBABILITIES = 1 << 22
+_FEWEST_ROWS = 500
 _PRIOR_DEVIATION = 0.1
 """The standard deviation of the logarithm of temperatures, before any row is looked at."""
+
+
+def rows_to_calibrate(rows: int, classes: int, members: int) -> NDArray[np.int64]:
+    """Return which of so many rows calibrate: all, or some of them where the classes are many.
+
+    One number is fitted, for which a thousand rows are enough.
+    """
+    return evenly_spaced(rows, max(_FEWEST_ROWS, _MOST_PROBABILITIES // (classes * members)))
 
 
 def fit_temperature(

@@ -3,6 +3,8 @@
 Legend: N rows, F inputs, T outputs or classes.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +14,7 @@ from ml2021.data.samples import Samples
 from ml2021.data.weights import weighted_median
 from ml2021.evaluation import baselines
 from ml2021.evaluation.logistic import affordable, class_probabilities, fit_logistic_regression
+from ml2021.evaluation.metrics import ClassAnswers, class_answers, joined_answers, row_blocks
 
 FittedBaselines = dict[str, NDArray[np.float64]]
 """What the baselines need. For numbers the mean and median (T,), and the coefficients (F + 1, T) of
@@ -120,14 +123,20 @@ def baseline_shapes(preprocessing: Preprocessing) -> dict[str, tuple[int, ...]]:
 
 def baseline_predictions(
     preprocessing: Preprocessing, fitted: FittedBaselines, samples: Samples
-) -> dict[str, NDArray[np.float64]]:
-    """Return the predictions of each baseline: values (N, T), or probabilities (N, C)."""
+) -> Mapping[str, NDArray[np.float64] | ClassAnswers]:
+    """Return the predictions of each baseline: values (N, T), or answers for classes."""
     target, rows = preprocessing.target, len(samples)
     inputs = _plain(preprocessing, samples)
     if isinstance(target, ClassTarget):
-        found = {"majority_class": np.broadcast_to(fitted["frequencies"], (rows, target.width))}
+        found = {"majority_class": class_answers(samples.classes, fitted["frequencies"][None])}
         if (coefficients := fitted.get("logistic_regression")) is not None:
-            found["logistic_regression"] = class_probabilities(coefficients, inputs)
+            blocks = [
+                class_answers(
+                    samples.classes[block], class_probabilities(coefficients, inputs[block])
+                )
+                for block in row_blocks(rows, target.width)
+            ]
+            found["logistic_regression"] = joined_answers(blocks)
         return found
     linear = baselines.LeastSquares(fitted["least_squares"]).predict(inputs)
     others = {name: np.tile(fitted[name], (rows, 1)) for name in ("mean", "median")}

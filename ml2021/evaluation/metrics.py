@@ -6,7 +6,8 @@ largest float64 is None, so that every score can be written as JSON.
 Legend: N rows, T targets, C classes.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,14 +95,84 @@ def regression_scores_per_target(
     }
 
 
+_BLOCK_VALUES = 1 << 21
+_BLOCK_ROWS = 256
+
+
+@dataclass(frozen=True)
+class ClassAnswers:
+    """What the scores need of the probabilities (N, C), which a large table cannot keep.
+
+    truth: (N,) int64, the class of each row in 0 .. C − 1, or −1 for a class that no training row
+    had. predicted: (N,) int64, the most probable class, the first of equals. chosen: (N,) float64,
+    the probability of the true class, of those that sum to 1; NaN where it is unknown. positive:
+    (N,) float64, the probability of class 1 as given, empty unless C = 2.
+    """
+
+    classes: int
+    truth: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    chosen: NDArray[np.float64]
+    positive: NDArray[np.float64]
+
+    def take(self, rows: NDArray[np.bool_]) -> "ClassAnswers":
+        """Return the answers for some of the rows."""
+        positive = self.positive[rows] if len(self.positive) else self.positive
+        return replace(
+            self,
+            truth=self.truth[rows],
+            predicted=self.predicted[rows],
+            chosen=self.chosen[rows],
+            positive=positive,
+        )
+
+    @property
+    def log_losses(self) -> NDArray[np.float64]:
+        """The log loss (N,) of each row, see `classification_scores`; all classes are known."""
+        epsilon = float(np.finfo(np.float64).eps)
+        return np.asarray(-np.log(np.clip(self.chosen, epsilon, 1.0 - epsilon)))
+
+
+def class_answers(truth: NDArray[np.int64], probabilities: NDArray[np.float64]) -> ClassAnswers:
+    """Return the answers for rows of classes (N,), −1 for an unknown one.
+
+    `probabilities` is (N, C) float64, finite, not negative, no row all zero; or (1, C) for all
+    rows.
+    """
+    sums = _checked_sums(truth, probabilities)
+    rows, classes = np.arange(len(truth)), probabilities.shape[1]
+    every = rows if len(probabilities) == len(truth) else np.zeros_like(rows)
+    chosen = np.where(truth < 0, np.nan, probabilities[every, truth] / sums[every])
+    predicted = probabilities.argmax(axis=1).astype(np.int64)[every]
+    positive = probabilities[every, 1] if classes == 2 else np.empty(0)
+    return ClassAnswers(classes, truth, predicted, chosen, positive)
+
+
+def joined_answers(blocks: Sequence[ClassAnswers]) -> ClassAnswers:
+    """Return the answers for the rows of all blocks, of which there is at least one."""
+    if len(blocks) == 1:
+        return blocks[0]
+    names = ("truth", "predicted", "chosen", "positive")
+    arrays = (np.concatenate([getattr(block, name) for block in blocks]) for name in names)
+    return ClassAnswers(blocks[0].classes, *arrays)
+
+
+def row_blocks(rows: int, width: int) -> Iterator[slice]:
+    """Yield slices of rows, at least one: few enough for arrays of `width` numbers a row."""
+    step = max(1, _BLOCK_VALUES // (width * _BLOCK_ROWS)) * _BLOCK_ROWS
+    for start in range(0, max(1, rows), step):
+        yield slice(start, start + step)
+
+
 def classification_scores(
     truth: NDArray[np.int64], probabilities: NDArray[np.float64], weights: Weights = None
 ) -> Scores:
-    """Return accuracy, balanced_accuracy, macro_f1, log_loss and auroc.
+    """Return the `scores_of_answers` for these rows and probabilities, see `class_answers`."""
+    return scores_of_answers(class_answers(truth, probabilities), weights)
 
-    `truth` is (N,) int64: the class of each row in 0 .. C − 1, or −1 for a class that no training
-    row had. `probabilities` is (N, C) float64, finite, not negative, no row all zero. The predicted
-    class is the most probable one, the first of equals.
+
+def scores_of_answers(answers: ClassAnswers, weights: Weights = None) -> Scores:
+    """Return accuracy, balanced_accuracy, macro_f1, log_loss and auroc.
 
     accuracy           the share of rows whose predicted class is the truth
     balanced_accuracy  the mean recall of the classes in `truth`
@@ -117,50 +188,36 @@ def classification_scores(
     class no probability, and the loss would be infinite. All are None without rows, auroc also if
     one of the two classes is missing. With weights (N,) of the rows, a row counts as so many.
     """
-    _check_classification(truth, probabilities)
-    rows, classes = probabilities.shape
-    if rows == 0:
+    truth = answers.truth
+    if len(truth) == 0:
         return dict.fromkeys(CLASS_METRICS, None)
-    predicted = probabilities.argmax(axis=1)
     known = bool((truth >= 0).all())
-    # The unknown class becomes class C, which is never predicted.
-    table = _weighted_confusion(
-        np.where(truth < 0, classes, truth), predicted, classes + 1, weights
-    )
-    hits, of_class, predicted_as = table.diagonal(), table.sum(axis=1), table.sum(axis=0)
+    hits, of_class, predicted_as = _counts(answers, weights)
     present = of_class > 0
     either = present | (predicted_as > 0)
     recall = hits[present] / of_class[present]
     f1 = 2.0 * hits[either] / (of_class[either] + predicted_as[either])
     return {
-        "accuracy": float(hits.sum() / table.sum()),
+        "accuracy": float(hits.sum() / of_class.sum()),
         "balanced_accuracy": float(recall.mean()),
         "macro_f1": float(f1.mean()),
-        "log_loss": _log_loss(truth, probabilities, weights) if known else None,
-        "auroc": _auroc(truth == 1, probabilities, weights) if known and classes == 2 else None,
+        "log_loss": float(np.average(answers.log_losses, weights=weights)) if known else None,
+        "auroc": _auroc(answers, weights) if known and answers.classes == 2 else None,
     }
 
 
-def classification_scores_per_class(
-    truth: NDArray[np.int64],
-    probabilities: NDArray[np.float64],
-    names: Sequence[str],
-    weights: Weights = None,
+def scores_per_class(
+    answers: ClassAnswers, names: Sequence[str], weights: Weights = None
 ) -> dict[str, Scores]:
     """Return recall, precision and f1 of each of the C classes, keyed by `names`.
 
-    Arguments as in `classification_scores`. recall is None for a class with no row in `truth`,
+    recall is None for a class with no row in `truth`,
     precision for one that is never predicted, f1 if both hold.
     """
-    _check_classification(truth, probabilities)
-    classes = probabilities.shape[1]
+    classes = answers.classes
     assert len(names) == classes, f"{len(names)} names for {classes} classes"
     assert len(set(names)) == len(names), "two classes have the same name"
-    predicted = probabilities.argmax(axis=1)
-    table = _weighted_confusion(
-        np.where(truth < 0, classes, truth), predicted, classes + 1, weights
-    )
-    hits, of_class, predicted_as = table.diagonal(), table.sum(axis=1), table.sum(axis=0)
+    hits, of_class, predicted_as = _counts(answers, weights)
     return {
         name: {
             "recall": _ratio(hits[c], of_class[c]),
@@ -171,30 +228,22 @@ def classification_scores_per_class(
     }
 
 
-def confusion_matrix(
-    truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: int
-) -> NDArray[np.int64]:
-    """Return (C, C) int64: at [i, j] the number of rows of class i that were predicted as j.
+def _counts(
+    answers: ClassAnswers, weights: Weights
+) -> tuple[NDArray[np.number], NDArray[np.number], NDArray[np.number]]:
+    """Return the rows of each class (C + 1,) that are predicted right, all, and those predicted.
 
-    `truth` and `predicted` are (N,) int64 in 0 .. C − 1; callers drop or renumber rows of unknown
-    class (−1).
+    Or with weights (N,) their sums. The unknown class becomes class C, which is never predicted.
     """
-    assert truth.shape == predicted.shape == (len(truth),), (truth.shape, predicted.shape)
-    for values in (truth, predicted):
-        assert values.dtype == np.int64, values.dtype
-        assert ((values >= 0) & (values < classes)).all(), f"class out of range({classes})"
-    counts = np.bincount(truth * classes + predicted, minlength=classes * classes)
-    return counts.reshape(classes, classes).astype(np.int64)
-
-
-def _weighted_confusion(
-    truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: int, weights: Weights
-) -> NDArray[np.int64] | NDArray[np.float64]:
-    """Return `confusion_matrix`, or with weights (N,) their sums in place of counts."""
-    if weights is None:
-        return confusion_matrix(truth, predicted, classes)
-    sums = np.bincount(truth * classes + predicted, weights, classes * classes)
-    return sums.reshape(classes, classes)
+    classes = answers.classes
+    truth = np.where(answers.truth < 0, classes, answers.truth)
+    right = truth == answers.predicted
+    own = None if weights is None else weights[right]
+    return (
+        np.bincount(truth[right], own, classes + 1),
+        np.bincount(truth, weights, classes + 1),
+        np.bincount(answers.predicted, weights, classes + 1),
+    )
 
 
 def _check_regression(truth: NDArray[np.float64], predictions: NDArray[np.float64]) -> None:
@@ -206,39 +255,30 @@ def _check_regression(truth: NDArray[np.float64], predictions: NDArray[np.float6
     assert np.isfinite(predictions).all(), "a prediction is not finite"
 
 
-def _check_classification(truth: NDArray[np.int64], probabilities: NDArray[np.float64]) -> None:
+def _checked_sums(
+    truth: NDArray[np.int64], probabilities: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the sum of each row of probabilities, which are as `class_answers` says."""
     assert probabilities.ndim == 2, probabilities.shape
     rows, classes = probabilities.shape
     assert classes >= 1, "no classes"
-    assert truth.shape == (rows,), (truth.shape, probabilities.shape)
+    assert truth.ndim == 1, truth.shape
+    assert rows in (1, len(truth)), (truth.shape, probabilities.shape)
     assert truth.dtype == np.int64, truth.dtype
     assert probabilities.dtype == np.float64, probabilities.dtype
     assert ((truth >= -1) & (truth < classes)).all(), f"class out of range({classes})"
-    assert np.isfinite(probabilities).all(), "a probability is not finite"
+    sums = probabilities.sum(axis=1)
+    assert np.isfinite(sums).all(), "a probability is not finite"
     assert (probabilities >= 0.0).all(), "a probability is negative"
-    assert (probabilities.sum(axis=1) > 0.0).all(), "a row has no positive probability"
+    assert (sums > 0.0).all(), "a row has no positive probability"
+    return np.asarray(sums)
 
 
-def _ratio(hits: np.int64 | np.float64, rows: np.int64 | np.float64) -> float | None:
+def _ratio(hits: np.number, rows: np.number) -> float | None:
     return float(hits / rows) if rows > 0 else None
 
 
-def _log_loss(
-    truth: NDArray[np.int64], probabilities: NDArray[np.float64], weights: Weights
-) -> float:
-    return float(np.average(log_losses(truth, probabilities), weights=weights))
-
-
-def log_losses(truth: NDArray[np.int64], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the log loss (N,) of each row, see `classification_scores`; all classes are known."""
-    chosen = probabilities[np.arange(len(truth)), truth] / probabilities.sum(axis=1)
-    epsilon = float(np.finfo(np.float64).eps)
-    return np.asarray(-np.log(np.clip(chosen, epsilon, 1.0 - epsilon)))
-
-
-def _auroc(
-    positive: NDArray[np.bool_], probabilities: NDArray[np.float64], weights: Weights
-) -> float | None:
+def _auroc(answers: ClassAnswers, weights: Weights) -> float | None:
     """Return the area under the ROC curve; None unless both classes are present.
 
     It is the share of the pairs of a positive and a negative row in which the positive one has the
@@ -246,7 +286,8 @@ def _auroc(
     its weights. Equal probabilities form a group; of each group the negative weight below it counts
     in full, that in it by half.
     """
-    _, group = np.unique(probabilities[:, 1], return_inverse=True)
+    positive = answers.truth == 1
+    _, group = np.unique(answers.positive, return_inverse=True)
     own = np.ones(len(positive)) if weights is None else weights
     positives = np.bincount(group, np.where(positive, own, 0.0))
     negatives = np.bincount(group, np.where(positive, 0.0, own))

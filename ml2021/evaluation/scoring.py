@@ -7,8 +7,9 @@ Legend: K members, N rows, F inputs, T outputs or classes.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import stdev
 from typing import Annotated, Any, Self
 
@@ -21,13 +22,24 @@ from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, RealTa
 from ml2021.data.samples import Samples
 from ml2021.data.weights import Weights
 from ml2021.evaluation import metrics
+from ml2021.evaluation.confusion import Confusion
 from ml2021.evaluation.fitted_baselines import FittedBaselines, baseline_predictions
-from ml2021.evaluation.metrics import CLASS_METRICS, REAL_METRICS, Scores
+from ml2021.evaluation.metrics import (
+    CLASS_METRICS,
+    REAL_METRICS,
+    ClassAnswers,
+    Scores,
+    class_answers,
+    joined_answers,
+    row_blocks,
+)
 from ml2021.evaluation.verdict import NETWORK, Verdict, judge, metrics_to_judge
 from ml2021.formatting import plural
 
 _NUMBERS_AT_ONCE = 1 << 18
 """Predictions scored at once: all members of a small table, one of a large one."""
+Predictions = NDArray[np.float64] | ClassAnswers
+"""Values (N, T) in the units of the data, or what is scored of probabilities (N, C)."""
 ALONE = "one member"
 """The row of a table with the average scores of a single ensemble member."""
 SPLITS = ("test", "held-out", "validation", "train")
@@ -107,13 +119,13 @@ class SplitScores(Record):
 class Evaluation(SplitScores):
     """The scores of one set of rows in full.
 
-    targets: the scores of each target, or of each class. confusion: of classes, (C, C) counts, a
-    line for each true class. members: where the prediction is the mean of several members', the
-    scores of each alone. outside, unseen: as those of `Samples`.
+    targets: the scores of each target, or of each class. confusion: of classes. members: where the
+    prediction is the mean of several members', the scores of each alone. outside, unseen: as those
+    of `Samples`.
     """
 
     targets: dict[str, Scores]
-    confusion: tuple[tuple[int, ...], ...] | None = None
+    confusion: Confusion | None = None
     members: tuple[Scores, ...] = ()
     outside: dict[str, int] = Field(default_factory=dict)
     unseen: dict[str, int] = Field(default_factory=dict)
@@ -124,9 +136,8 @@ class Evaluation(SplitScores):
             raise ValueError("targets that are not scored alike")
         if any(tuple(scores) != tuple(self.scores) for scores in self.members):
             raise ValueError("members that are not scored like their mean")
-        table = self.confusion
-        if table is not None and any(len(row) != len(table) or min(row) < 0 for row in table):
-            raise ValueError("a confusion matrix that is not square")
+        if self.confusion is not None and sum(self.confusion.rows) > self.rows:
+            raise ValueError("a confusion of more rows than there are")
         return self
 
     def table(self) -> dict[str, Scores]:
@@ -160,31 +171,30 @@ def to_predictions(
 ) -> NDArray[np.float64]:
     """Return outputs (N, T) in the units of the data, or as probabilities (N, C).
 
-    Values may also be those of several members, (K, N, T).
+    The outputs stay as they are. Values may also be those of several members, (K, N, T).
     """
     wide = outputs.astype(np.float64)
     target = preprocessing.target
     if isinstance(target, RealTargets):
         return target.restore(wide)
-    powers = np.exp(wide - wide.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
-
-
-def score(
-    preprocessing: Preprocessing, samples: Samples, predictions: NDArray[np.float64]
-) -> Scores:
-    """Return the overall scores of predictions in the units of the data."""
-    if isinstance(preprocessing.target, ClassTarget):
-        return metrics.classification_scores(samples.classes, predictions, samples.weights)
-    return metrics.regression_scores(samples.values, predictions, samples.weights)
+    wide -= wide.max(axis=1, keepdims=True)  # in place: of many classes these arrays are large
+    np.exp(wide, out=wide)
+    wide /= wide.sum(axis=1, keepdims=True)
+    return wide
 
 
 def score_each(
     preprocessing: Preprocessing, samples: Samples, outputs: NDArray[np.floating[Any]]
 ) -> list[Scores]:
-    """Return `score` of each member's outputs (K, N, T), some members at a time."""
+    """Return the overall scores of each member's outputs (K, N, T), some members at a time."""
     if isinstance(preprocessing.target, ClassTarget):
-        return [score(preprocessing, samples, to_predictions(preprocessing, o)) for o in outputs]
+        return [
+            metrics.scores_of_answers(
+                answers_of(samples.classes, own.shape[1], partial(_block, preprocessing, own)),
+                samples.weights,
+            )
+            for own in outputs
+        ]
     at_once = max(1, _NUMBERS_AT_ONCE // max(1, samples.values.size))
     found: list[Scores] = []
     for begin in range(0, len(outputs), at_once):
@@ -194,12 +204,33 @@ def score_each(
     return found
 
 
+def _block(
+    preprocessing: Preprocessing, outputs: NDArray[np.floating[Any]], rows: slice
+) -> NDArray[np.float64]:
+    return to_predictions(preprocessing, outputs[rows])
+
+
+def answers_of(
+    classes: NDArray[np.int64], width: int, probabilities_of: Callable[[slice], NDArray[np.float64]]
+) -> ClassAnswers:
+    """Return the answers for rows of classes (N,), whose probabilities are made in blocks of rows.
+
+    width: how many classes there are.
+    """
+    return joined_answers(
+        [
+            class_answers(classes[rows], probabilities_of(rows))
+            for rows in row_blocks(len(classes), width)
+        ]
+    )
+
+
 def evaluate_predictions(
     config: Config,
     preprocessing: Preprocessing,
     fitted: FittedBaselines,
     samples: Samples,
-    predictions: NDArray[np.float64],
+    predictions: Predictions,
     members: Sequence[Scores] = (),
 ) -> Evaluation:
     """Return the scores overall, per target or class, and of the baselines, and the verdict."""
@@ -218,6 +249,14 @@ def evaluate_predictions(
     return evaluation.model_copy(update=odd)
 
 
+def _scores(
+    truth: NDArray[np.float64] | NDArray[np.int64], predictions: Predictions, weights: Weights
+) -> Scores:
+    if isinstance(predictions, ClassAnswers):
+        return metrics.scores_of_answers(predictions, weights)
+    return metrics.regression_scores(np.asarray(truth, np.float64), predictions, weights)
+
+
 def is_in_order(config: Config) -> bool:
     """Whether the rows of a split are in the order of time, so that neighbours resemble another."""
     data = config.data
@@ -234,8 +273,8 @@ def evaluate_against(
     config: Config,
     preprocessing: Preprocessing,
     truth: NDArray[np.float64] | NDArray[np.int64],
-    predictions: NDArray[np.float64],
-    others: Mapping[str, NDArray[np.float64]],
+    predictions: Predictions,
+    others: Mapping[str, Predictions],
     members: Sequence[Scores] = (),
     *,
     weights: Weights,
@@ -243,27 +282,19 @@ def evaluate_against(
 ) -> Evaluation:
     """Score predictions and those of the baselines against values (N, T) or classes (N,).
 
-    clusters: (N,), a number that rows which belong together share.
+    They are values (N, T), or answers for these classes. clusters: (N,), a number that rows which
+    belong together share.
     """
     target = preprocessing.target
     confusion = None
-    if isinstance(target, ClassTarget):
-        classes = np.asarray(truth, np.int64)
-        scores = metrics.classification_scores(classes, predictions, weights)
-        targets = metrics.classification_scores_per_class(
-            classes, predictions, target.labels, weights
-        )
-        scored = {
-            name: metrics.classification_scores(classes, p, weights) for name, p in others.items()
-        }
-        known, predicted = classes >= 0, predictions.argmax(axis=1)
-        table = metrics.confusion_matrix(classes[known], predicted[known], target.width)
-        confusion = tuple(map(tuple, table.tolist()))
+    scored = {name: _scores(truth, each, weights) for name, each in others.items()}
+    scores = _scores(truth, predictions, weights)
+    if isinstance(predictions, ClassAnswers):
+        targets = metrics.scores_per_class(predictions, target.labels, weights)
+        confusion = Confusion.of(predictions.truth, predictions.predicted, target.width)
     else:
         values = np.asarray(truth, np.float64)
-        scores = metrics.regression_scores(values, predictions, weights)
         targets = metrics.regression_scores_per_target(values, predictions, target.labels, weights)
-        scored = {name: metrics.regression_scores(values, p, weights) for name, p in others.items()}
     assert config.loss is not None
     verdict = judge(
         metrics_to_judge(config.loss.type, truth),

@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from ml2021.data.preprocessing.records import Record
-from ml2021.evaluation.metrics import CLASS_METRICS, REAL_METRICS, Scores, log_losses
+from ml2021.evaluation.metrics import CLASS_METRICS, REAL_METRICS, ClassAnswers, Scores
 from ml2021.formatting import HIGHER_IS_BETTER, heading, interval, number, plural, score_text
 
 Truth = NDArray[np.float64] | NDArray[np.int64]
@@ -181,7 +181,7 @@ def _minority(truth: Truth) -> int:
 def judge(
     metrics: Sequence[Metric],
     truth: Truth,
-    predictions: Mapping[str, NDArray[np.float64]],
+    predictions: Mapping[str, NDArray[np.float64] | ClassAnswers],
     scores: Mapping[str, Scores],
     *,
     weights: NDArray[np.float64] | None = None,
@@ -191,17 +191,20 @@ def judge(
     """Return the verdict on the predictions of `NETWORK`, beside all the others.
 
     metrics: the one that decides first. truth: values (N, T), or classes (N,), −1 for one without
-    training rows. predictions: by name, values (N, T) or probabilities (N, C). scores: theirs, by
-    the same names. weights: (N,), of the rows, at least one above 0. clusters: (N,), a number that
-    rows which hang together share. is_ordered: whether the rows are in the order of time; clusters
-    come first.
+    training rows. predictions: by name, values (N, T), or answers for these classes. scores:
+    theirs, by the same names. weights: (N,), of the rows, at least one above 0. clusters: (N,), a
+    number that rows which hang together share. is_ordered: whether the rows are in the order of
+    time; clusters come first.
 
     None with fewer than two rows of weight, and where the metric that decides is undefined.
     """
     if weights is not None:  # a row of weight 0 is as good as absent
         kept = weights > 0
         truth, weights = truth[kept], weights[kept]
-        predictions = {name: values[kept] for name, values in predictions.items()}
+        predictions = {
+            name: each.take(kept) if isinstance(each, ClassAnswers) else each[kept]
+            for name, each in predictions.items()
+        }
         clusters = None if clusters is None else clusters[kept]
     if len(truth) < 2:
         return None
@@ -247,7 +250,7 @@ def judge(
 def _influence(
     metric: Metric,
     truth: Truth,
-    predictions: NDArray[np.float64],
+    predictions: NDArray[np.float64] | ClassAnswers,
     weights: NDArray[np.float64] | None,
 ) -> NDArray[np.float64]:
     """Return the influence (N,) of each row on the score; their mean is 0.
@@ -255,21 +258,21 @@ def _influence(
     That of a weighted mean m = Σ wᵢlᵢ / Σ wᵢ is N·wᵢ(lᵢ − m) / Σ wᵢ, that of its root the same over
     2√m, and that of a mean of means the mean of theirs, each 0 outside of its own rows.
     """
+    losses: NDArray[np.float64]
+    if not isinstance(predictions, ClassAnswers):
+        errors = np.abs(truth - predictions)
+        losses = (errors if metric == "mae" else np.square(errors)).mean(axis=1)
+    elif metric == "log_loss":
+        losses = predictions.log_losses
+    else:
+        losses = (predictions.predicted == truth).astype(np.float64)
     if metric == "balanced_accuracy":
-        hits = (predictions.argmax(axis=1) == truth).astype(np.float64)
         _, of_class, sizes = np.unique(truth, return_inverse=True, return_counts=True)
         own = np.ones(len(truth)) if weights is None else weights
         total = np.bincount(of_class, own)
-        recall = np.bincount(of_class, own * hits) / total
-        influence = own * (hits - recall[of_class]) / total[of_class]
+        recall = np.bincount(of_class, own * losses) / total
+        influence = own * (losses - recall[of_class]) / total[of_class]
         return np.asarray(len(truth) * influence / len(sizes))
-    if metric == "accuracy":
-        losses = (predictions.argmax(axis=1) == truth).astype(np.float64)
-    elif metric == "log_loss":
-        losses = log_losses(np.asarray(truth, np.int64), predictions)
-    else:
-        errors = np.abs(truth - predictions)
-        losses = (errors if metric == "mae" else np.square(errors)).mean(axis=1)
     mean = np.average(losses, weights=weights)
     influence = losses - mean
     if weights is not None:

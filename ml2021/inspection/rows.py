@@ -195,7 +195,9 @@ def held_out_rows(
         for place, index in enumerate(indices):
             own: Tensor = theta[place * members : (place + 1) * members]
             preprocessing, held_out = folds.held_out(index)
-            mean, _ = combine(trained_predictions(model.network, own, preprocessing, held_out))
+            mean, _ = combine(
+                trained_predictions(model.network, own, preprocessing, held_out.inputs)
+            )
             where = np.searchsorted(data.train.places, held_out.places, sorter=order)
             predictions[order[where]] = mean
     assert not np.isnan(predictions).any()

@@ -17,7 +17,8 @@ from ml2021.config.schema import Config
 from ml2021.data.load import TrainingData
 from ml2021.data.preprocessing.records import Preprocessing, RealTargets
 from ml2021.errors import CheckpointError, Ml2021Error
-from ml2021.evaluation.scoring import Evaluation, evaluate_predictions
+from ml2021.evaluation.ensembles import evaluate_members
+from ml2021.evaluation.scoring import Evaluation
 from ml2021.files import is_there
 from ml2021.inspection.loss_surface import LossSurface, Trajectory, least_work, load_trajectory
 from ml2021.inspection.rows import InspectedRows, held_out_rows, select_rows
@@ -221,12 +222,12 @@ def _text(path: Path) -> str:
 def _score_splits(model: TrainedModel, data: TrainingData) -> dict[str, Evaluation]:
     """Score the model on every split that has rows."""
     return {
-        split: evaluate_predictions(
+        split: evaluate_members(
+            model.of_split(split).member_predictions,
             model.config,
             model.preprocessing,
             model.baselines,
             samples,
-            model.of_split(split).predict(samples.inputs),
-        )
+        )[0]
         for split, samples in data.splits.items()
     }

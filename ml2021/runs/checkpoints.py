@@ -31,7 +31,7 @@ from ml2021.runs.directory import RunDirectory, read_bytes
 if TYPE_CHECKING:
     from torch import Tensor
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 _METADATA_KEY = "ml2021"
 _LARGEST_HEADER = 100 << 20
 _MOST_TENSORS = 1000

@@ -24,7 +24,7 @@ from ml2021.files import is_there
 from ml2021.formatting import echo
 from ml2021.runs.directory import RunDirectory, read_json, write_json
 
-FORMAT_VERSION: Literal[3] = 3
+FORMAT_VERSION: Literal[4] = 4
 """Of environment.json and summary.json; raised whenever one of them changes."""
 MOST_THREADS = 1024
 """A run that claims more was not written by ml2021."""
@@ -40,7 +40,7 @@ class Environment(Record):
     init_sha256: of the checkpoint whose parameters training began with.
     """
 
-    format_version: Literal[3] = FORMAT_VERSION
+    format_version: Literal[4] = FORMAT_VERSION
     ml2021: str
     python: str
     torch: str
@@ -221,7 +221,7 @@ class RunSummary(Record):
     baselines, as printed before training.
     """
 
-    format_version: Literal[3] = FORMAT_VERSION
+    format_version: Literal[4] = FORMAT_VERSION
     task: Task
     parameters: Count
     split: dict[str, str | int]
@@ -287,7 +287,8 @@ class RunSummary(Record):
         labels = [*target.labels]
         named = [list(each.targets) for each in self.evaluations.values()]
         named += [list(level.half_width) for level in self.interval.levels] if self.interval else []
-        sizes = [len(each.confusion or labels) for each in self.evaluations.values()]
+        counted = [each.confusion for each in self.evaluations.values()]
+        sizes = [len(labels if each is None else each.rows) for each in counted]
         return all(names == labels for names in named) and set(sizes) <= {len(labels)}
 
 

@@ -27,7 +27,7 @@ from ml2021.runs.directory import (
 )
 from ml2021.sweeps.results import Result, read_results, table
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 _ORIGIN = "sweep_run.json"
 
 

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from statistics import median
 from typing import Literal
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from ml2021.config.schema import Config
 from ml2021.console import Console
 from ml2021.data.groups import Codes
+from ml2021.data.preprocessing.records import ClassTarget
 from ml2021.data.samples import Fold, Folds
 from ml2021.data.weights import Weights
 from ml2021.engine.dataset import Dataset
@@ -28,11 +30,12 @@ from ml2021.engine.hardware import memory_needed
 from ml2021.engine.networks import Network
 from ml2021.engine.state import Hyperparameters, TrainingState, start
 from ml2021.errors import DivergenceError
-from ml2021.evaluation import intervals
-from ml2021.evaluation.calibration import fit_temperature
+from ml2021.evaluation import intervals, thresholds
+from ml2021.evaluation.calibration import fit_temperature, rows_to_calibrate
 from ml2021.evaluation.ensembles import evaluate_members, trained_predictions
 from ml2021.evaluation.fitted_baselines import FittedBaselines, baseline_predictions, fit_baselines
-from ml2021.evaluation.scoring import Evaluation, evaluate_against
+from ml2021.evaluation.metrics import ClassAnswers, joined_answers
+from ml2021.evaluation.scoring import Evaluation, Predictions, evaluate_against
 from ml2021.files import is_there
 from ml2021.formatting import plural
 from ml2021.runs.checkpoints import load_checkpoint, restore_state, saved_baselines, write_last
@@ -55,8 +58,9 @@ PACK_BYTES = 1 << 30
 class FoldResult:
     """The scores of a fold's network on its held-out rows, and the predictions there.
 
-    best_epochs: of each ensemble member. weights, clusters: (N,) of the rows. predictions: (N, T),
-    and of each baseline. alone: of each member, where they are to be calibrated.
+    best_epochs: of each ensemble member. weights, clusters: (N,) of the rows. predictions: of the
+    network and of each baseline. alone: (n, C) of each member, where they are to be calibrated, for
+    the rows `calibrating` (n,).
     """
 
     evaluation: Evaluation
@@ -65,8 +69,9 @@ class FoldResult:
     truth: NDArray[np.float64] | NDArray[np.int64]
     weights: Weights
     clusters: Codes | None
-    predictions: NDArray[np.float64]
-    baselines: Mapping[str, NDArray[np.float64]]
+    predictions: Predictions
+    baselines: Mapping[str, Predictions]
+    calibrating: NDArray[np.int64]
     alone: Sequence[NDArray[np.float64]] = ()
 
 
@@ -88,10 +93,9 @@ def cross_validate(trainer: Trainer, run: RunDirectory, console: Console) -> Fol
     folds = [results[index] for index in range(len(splits))]
     best_epochs = tuple(fold.best_epochs for fold in folds)
     truth = np.concatenate([fold.truth for fold in folds])
-    predictions = np.concatenate([fold.predictions for fold in folds])
+    predictions = _pooled([fold.predictions for fold in folds])
     baselines = {
-        name: np.concatenate([fold.baselines[name] for fold in folds])
-        for name in folds[0].baselines
+        name: _pooled([fold.baselines[name] for fold in folds]) for name in folds[0].baselines
     }
     config, preprocessing = trainer.data.config, trainer.data.preprocessing
     weights = None
@@ -112,20 +116,32 @@ def cross_validate(trainer: Trainer, run: RunDirectory, console: Console) -> Fol
     )
     write_text(run.folds, _fold_lines(folds))
     trainer.hparams = replace(trainer.hparams, last_epoch=scores.final_epochs)
-    if pooled.confusion is None:
+    if not isinstance(predictions, ClassAnswers):
         values = np.asarray(truth, np.float64)
         trainer.residuals = intervals.residuals(values, predictions, weights)
-    elif trainer.data.config.train.calibrate:
-        members = zip(*(fold.alone for fold in folds), strict=True)
-        alone = [np.concatenate(member) for member in members]
+        return scores
+    probability = predictions.positive
+    if config.train.calibrate:
+        alone = [np.concatenate(member) for member in zip(*(f.alone for f in folds), strict=True)]
+        truth = np.concatenate([fold.truth[fold.calibrating] for fold in folds])
+        if weights is not None:
+            each = [f.weights[f.calibrating] for f in folds if f.weights is not None]
+            weights = np.concatenate(each)
         trainer.temperature = fit_temperature(alone, np.asarray(truth, np.int64), weights)
-    if preprocessing.target.width == 2 and pooled.confusion is not None:
-        members = zip(*(fold.alone for fold in folds), strict=True)
-        each = [np.concatenate(member) for member in members] or [predictions]
-        trainer.threshold = choose_threshold(
-            preprocessing, truth, each, trainer.temperature, weights, "folds"
-        )
+        probability = thresholds.positive_probability(alone, trainer.temperature)
+    target = preprocessing.target
+    if isinstance(target, ClassTarget) and target.width == 2:
+        classes = np.asarray(truth, np.int64)
+        trainer.threshold = choose_threshold(target, classes, probability, weights, "folds")
     return scores
+
+
+def _pooled(each: Sequence[Predictions]) -> Predictions:
+    """Return the predictions for the rows of all folds."""
+    answers = [fold for fold in each if isinstance(fold, ClassAnswers)]
+    if answers:
+        return joined_answers(answers)
+    return np.concatenate([fold for fold in each if not isinstance(fold, ClassAnswers)])
 
 
 def _median(epochs: Iterable[int]) -> int:
@@ -241,24 +257,26 @@ def _score(
     trainer: Trainer, state: TrainingState, own: slice, fold: Fold, baselines: FittedBaselines
 ) -> FoldResult:
     """Score a fold's best parameters on its held-out rows."""
-    alone = list(
-        trained_predictions(trainer.network, state.best[own], fold.preprocessing, fold.held_out)
-    )
-    config = trainer.data.config
-    evaluation, predictions = evaluate_members(
-        alone, config, fold.preprocessing, baselines, fold.held_out
-    )
-    is_calibrated = config.train.calibrate and evaluation.confusion is not None
+    config, rows = trainer.data.config, fold.held_out
+    predict = partial(trained_predictions, trainer.network, state.best[own], fold.preprocessing)
+    evaluation, predictions = evaluate_members(predict, config, fold.preprocessing, baselines, rows)
+    calibrating = np.arange(0)
+    alone: Sequence[NDArray[np.float64]] = ()
+    if config.train.calibrate and isinstance(predictions, ClassAnswers):
+        members = len(state.best[own])
+        calibrating = rows_to_calibrate(len(rows), predictions.classes, members)
+        alone = list(predict(rows.inputs[calibrating]))
     return FoldResult(
         evaluation=evaluation,
         best_epochs=tuple(state.best_epoch[own].tolist()),
         sizes={split: len(getattr(fold, split)) for split in ("train", "validation", "held_out")},
-        truth=fold.held_out.targets,
-        weights=fold.held_out.weights,
-        clusters=fold.held_out.clusters,
+        truth=rows.targets,
+        weights=rows.weights,
+        clusters=rows.clusters,
         predictions=predictions,
-        baselines=baseline_predictions(fold.preprocessing, baselines, fold.held_out),
-        alone=alone if is_calibrated else (),
+        baselines=baseline_predictions(fold.preprocessing, baselines, rows),
+        calibrating=calibrating,
+        alone=alone,
     )
 
 

@@ -18,7 +18,7 @@ from ml2021.console import Console
 from ml2021.data.preprocessing.records import ClassTarget
 from ml2021.engine.networks import Network
 from ml2021.engine.state import Hyperparameters, ensemble_members, start
-from ml2021.evaluation.calibration import fit_temperature
+from ml2021.evaluation.calibration import fit_temperature, rows_to_calibrate
 from ml2021.files import is_there
 from ml2021.formatting import plural
 from ml2021.runs.checkpoints import load_checkpoint, restore_state, write_best, write_last
@@ -28,7 +28,7 @@ from ml2021.runs.summary import RunSummary
 from ml2021.training.loop import Saver, memory_errors, run_loop
 from ml2021.training.trainer import (
     Trainer,
-    predictions_of,
+    predictor_of,
     residuals,
     summarise,
     train_to_end,
@@ -61,11 +61,12 @@ def _finalise(trainer: Trainer, run: RunDirectory, console: Console) -> int | No
         trainer.final, epochs = train_final(trainer, run, console)
     if settings.calibrate and isinstance(data.preprocessing.target, ClassTarget):
         if trainer.validation is not None:
-            predictions = list(predictions_of(trainer, "validation"))
-            validation = data.validation
-            trainer.temperature = fit_temperature(
-                predictions, validation.classes, validation.weights
-            )
+            rows = data.validation
+            members = len(ensemble_members(trainer.state))
+            some = rows_to_calibrate(len(rows), data.preprocessing.target.width, members)
+            predictions = list(predictor_of(trainer, "validation")(rows.inputs[some]))
+            weights = None if rows.weights is None else rows.weights[some]
+            trainer.temperature = fit_temperature(predictions, rows.classes[some], weights)
         if trainer.temperature is not None:
             theta = trainer.final
             if theta is None:

@@ -3,7 +3,7 @@
 import math
 import platform
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -27,9 +27,10 @@ from ml2021.engine.networks import Network
 from ml2021.engine.state import Hyperparameters, TrainingState, ensemble_members, start
 from ml2021.errors import ConfigError, DivergenceError
 from ml2021.evaluation import intervals, thresholds
-from ml2021.evaluation.ensembles import combine, evaluate_members, trained_predictions
+from ml2021.evaluation.ensembles import Predict, combine, evaluate_members, trained_predictions
 from ml2021.evaluation.fitted_baselines import FittedBaselines, fit_baselines, notes_on_baselines
-from ml2021.evaluation.scoring import loss_unit, score_each
+from ml2021.evaluation.metrics import ClassAnswers
+from ml2021.evaluation.scoring import Predictions, loss_unit, score_each
 from ml2021.formatting import HIGHER_IS_BETTER, plural
 from ml2021.runs.checkpoints import Checkpoint, Checkpoints, restore_state, saved_baselines
 from ml2021.runs.directory import RunDirectory
@@ -191,7 +192,7 @@ def summarise(trainer: Trainer, seconds: float, updates: int) -> RunSummary:
     with memory_errors(data.config):
         for split, samples in data.splits.items():
             scores[split], predictions[split] = evaluate_members(
-                predictions_of(trainer, split),
+                predictor_of(trainer, split),
                 data.config,
                 data.preprocessing,
                 trainer.baselines,
@@ -201,7 +202,9 @@ def summarise(trainer: Trainer, seconds: float, updates: int) -> RunSummary:
     target = data.preprocessing.target
     interval = None
     if kept is not None:
-        test = (data.test.values, predictions["test"]) if "test" in predictions else None
+        found = predictions.get("test")
+        assert not isinstance(found, ClassAnswers)
+        test = None if found is None else (data.test.values, found)
         levels = intervals.describe(kept, target.labels, test, data.test.weights)
         interval = Intervals(
             calibrated_on="validation" if trainer.residuals is None else "folds",
@@ -232,20 +235,22 @@ def summarise(trainer: Trainer, seconds: float, updates: int) -> RunSummary:
     )
 
 
-def _threshold(trainer: Trainer, test: NDArray[np.float64] | None) -> Threshold | None:
-    """Return the best threshold of two classes, with the scores of the test rows (N, 2) at it."""
+def _threshold(trainer: Trainer, test: Predictions | None) -> Threshold | None:
+    """Return the best threshold of two classes, with the scores of the test rows at it."""
     found, data = trainer.threshold, trainer.data
+    target, rows = data.preprocessing.target, data.validation
+    if not isinstance(target, ClassTarget) or target.width != 2:
+        return None
     if found is None and trainer.validation is not None:
-        alone = predictions_of(trainer, "validation")
-        rows = data.validation
-        found = choose_threshold(
-            data.preprocessing, rows.targets, alone, trainer.temperature, rows.weights, "validation"
-        )
+        alone = predictor_of(trainer, "validation")(rows.inputs)
+        probability = thresholds.positive_probability(alone, trainer.temperature)
+        found = choose_threshold(target, rows.classes, probability, rows.weights, "validation")
     if found is None or test is None:
         return found
+    assert isinstance(test, ClassAnswers)
     known = data.test.classes >= 0
     weights = None if data.test.weights is None else data.test.weights[known]
-    truth, probability = data.test.classes[known], test[known, thresholds.POSITIVE]
+    truth, probability = data.test.classes[known], test.positive[known]
     at_it, at_half = (
         thresholds.scores_at(each, truth, probability, weights) for each in (found.threshold, 0.5)
     )
@@ -253,22 +258,17 @@ def _threshold(trainer: Trainer, test: NDArray[np.float64] | None) -> Threshold 
 
 
 def choose_threshold(
-    preprocessing: Preprocessing,
-    truth: NDArray[np.float64] | NDArray[np.int64],
-    alone: Iterable[NDArray[np.float64]],
-    temperature: float | None,
+    target: ClassTarget,
+    truth: NDArray[np.int64],
+    probability: NDArray[np.float64],
     weights: Weights,
     chosen_on: Literal["validation", "folds"],
 ) -> Threshold | None:
-    """Return the best threshold on rows (N,), predicted by each member as (N, 2).
+    """Return the best threshold of two classes on rows (N,), by the probability (N,) of class 1.
 
-    None unless there are two classes, and rows of both.
+    None unless there are rows of both.
     """
-    target = preprocessing.target
-    if not isinstance(target, ClassTarget) or target.width != 2:
-        return None
-    probability = thresholds.positive_probability(alone, temperature)
-    points = thresholds.operating_points(np.asarray(truth, np.int64), probability, weights)
+    points = thresholds.operating_points(truth, probability, weights)
     if points is None:
         return None
     return Threshold(
@@ -360,21 +360,20 @@ def residuals(trainer: Trainer) -> NDArray[np.float64] | None:
     target = trainer.data.preprocessing.target
     if trainer.validation is None or isinstance(target, ClassTarget):
         return None
-    mean, _ = combine(predictions_of(trainer, "validation"))
     validation = trainer.data.validation
+    mean, _ = combine(predictor_of(trainer, "validation")(validation.inputs))
     return intervals.residuals(validation.values, mean, validation.weights)
 
 
-def predictions_of(trainer: Trainer, split: str) -> Iterator[NDArray[np.float64]]:
-    """Yield each member's predictions for a split: of test rows those of the final model.
+def predictor_of(trainer: Trainer, split: str) -> Predict:
+    """Return what predicts rows of a split, each member on its own: test rows the final model.
 
-    The final model may have been trained on validation rows. Raises DivergenceError.
+    That may have been trained on validation rows. The function raises DivergenceError.
     """
     theta = trainer.final if split == "test" else None
     if theta is None:
         theta = trainer.state.best[ensemble_members(trainer.state)]
-    data = trainer.data
-    return trained_predictions(trainer.network, theta, data.preprocessing, data.splits[split])
+    return partial(trained_predictions, trainer.network, theta, trainer.data.preprocessing)
 
 
 def updates_done(trainer: Trainer) -> int:

@@ -39,8 +39,9 @@ def classes_of(
     truth: NDArray[np.int64], network: Values, baseline: Values, loss: str = "cross_entropy"
 ) -> Verdict:
     """Return the verdict on probabilities (N, C)."""
-    predictions = {"network": network, "line": baseline}
-    scores = {name: metrics.classification_scores(truth, p) for name, p in predictions.items()}
+    each = {"network": network, "line": baseline}
+    predictions = {name: metrics.class_answers(truth, p) for name, p in each.items()}
+    scores = {name: metrics.scores_of_answers(answers) for name, answers in predictions.items()}
     found = judge(metrics_to_judge(loss, truth), truth, predictions, scores)
     assert found is not None
     return found

@@ -202,10 +202,10 @@ def test_weighted_scores_and_baselines_are_those_of_repeated_rows(targets: int) 
     for function, arrays in pairs:
         repeats = [each[again] for each in arrays]
         assert_close(function(*arrays, weights), function(*repeats))
-    per_class = metrics.classification_scores_per_class
+    answers = metrics.class_answers(classes, chances)
+    repeated = metrics.class_answers(classes[again], chances[again])
     assert_close(
-        per_class(classes, chances, names, weights),
-        per_class(classes[again], chances[again], names),
+        metrics.scores_per_class(answers, names, weights), metrics.scores_per_class(repeated, names)
     )
     for rows in (slice(None), slice(0, 3)):  # also with fewer rows than columns
         kept, own = np.arange(60)[rows], weights[rows]

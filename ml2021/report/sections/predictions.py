@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ml2021.data.preprocessing.records import ClassTarget, RealTargets
 from ml2021.data.samples import evenly_spaced
-from ml2021.evaluation.metrics import confusion_matrix
+from ml2021.evaluation.confusion import Confusion
 from ml2021.formatting import echo, number, plural
 from ml2021.inspection.features import InspectedColumn, column_text, image_shape, images
 from ml2021.inspection.rows import InspectedRows
@@ -202,7 +202,7 @@ def _structured_pictures(
 
 
 _BINS = 10
-_MOST_CLASSES = 60
+_MOST_CONFUSED = 8
 
 
 def class_pictures(
@@ -213,16 +213,16 @@ def class_pictures(
     known = rows.classes >= 0
     truth, probabilities = rows.classes[known], rows.predictions[known]
     if evaluation is not None and evaluation.confusion is not None:
-        counts, seen = np.array(evaluation.confusion, np.int64), evaluation.rows
+        confusion, seen = evaluation.confusion, evaluation.rows
     else:
-        counts = confusion_matrix(truth, probabilities.argmax(axis=1), target.width)
+        confusion = Confusion.of(truth, probabilities.argmax(axis=1), target.width)
         seen = len(truth)
     blocks: list[Block] = []
-    if target.width <= _MOST_CLASSES:
+    if confusion.is_whole:
         blocks.append(
             Picture(
                 "confusion",
-                figures.confusion(counts, target.labels),
+                figures.confusion(confusion.table(), target.labels),
                 f"Confusion matrix of {plural(seen, 'row')}: one line per true class, one column "
                 "per predicted class.",
             )
@@ -231,7 +231,7 @@ def class_pictures(
         blocks.append(_reliability(truth, probabilities, target))
     if len(truth) and target.width == 2:
         blocks += two_class_blocks(contents, rows, target)
-    if target.width > 2 and (pairs := _confused(counts, target)):
+    if target.width > 2 and (pairs := _confused(confusion, target)):
         headings = ("true class", "predicted as", "rows", "share of the class")
         caption = "The most frequent confusions."
         blocks.append(Table(headings, pairs, caption=caption))
@@ -263,19 +263,15 @@ def _reliability(
     )
 
 
-def _confused(counts: NDArray[np.int64], target: ClassTarget) -> list[list[str]]:
-    wrong = counts * (1 - np.eye(len(counts), dtype=np.int64))
-    order = np.argsort(-wrong, axis=None, kind="stable")[:8]
-    pairs = [divmod(int(cell), len(counts)) for cell in order]
+def _confused(confusion: Confusion, target: ClassTarget) -> list[list[str]]:
     return [
         [
             echo(target.labels[true]),
             echo(target.labels[predicted]),
-            f"{wrong[true, predicted]:,}",
-            f"{100 * wrong[true, predicted] / counts[true].sum():.1f} %",
+            f"{rows:,}",
+            f"{100 * rows / confusion.rows[true]:.1f} %",
         ]
-        for true, predicted in pairs
-        if wrong[true, predicted]
+        for true, predicted, rows in confusion.mistakes(_MOST_CONFUSED)
     ]
 
 
