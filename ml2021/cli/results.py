@@ -1,6 +1,5 @@
 """The commands about runs that exist: `evaluate`, `predict`, `report`, `compare` and `surface`."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -137,6 +136,8 @@ def compare(
 
 def _write_scores(result: "ScoredRows | Comparison", json_: bool) -> None:
     if json_:
+        import json
+
         write_result(json.dumps(result.to_json(), allow_nan=False, ensure_ascii=False) + "\n")
     else:
         write_result("\n".join(result.lines()) + "\n")
