@@ -55,6 +55,8 @@ ECHO_LIMIT = 80
 
 def printable(text: str) -> str:
     """Return text with control characters and other unprintable ones escaped."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -126,10 +128,14 @@ def best_cells(rows: Iterable[Scores]) -> frozenset[tuple[int, int]]:
 
 
 def score_table(
-    title: str, rows: Mapping[str, Scores], errors: Mapping[str, Scores] | None = None
+    title: str,
+    rows: Mapping[str, Scores],
+    errors: Mapping[str, Scores] | None = None,
+    *,
+    keep_names: bool = False,
 ) -> list[str]:
     """Return the lines of a table with the cells of `score_cells`."""
-    return align(score_cells(title, rows, errors))
+    return align(score_cells(title, rows, errors, keep_names=keep_names))
 
 
 def score_cells(
@@ -142,7 +148,7 @@ def score_cells(
     """Return headings and a row of cells for each name; metrics that all lack are left out.
 
     `errors` are the standard errors of the scores, shown after ±. Underscores in names become
-    spaces unless `keep_names` is set, as for names of columns.
+    spaces unless `keep_names` is set, as for names of columns and classes.
     """
     metrics = next(iter(rows.values()))
     keys = [key for key in metrics if any(r[key] is not None for r in rows.values())]

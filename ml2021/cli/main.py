@@ -10,7 +10,6 @@ from ml2021.cli import results, starting, training  # noqa: F401 (they add their
 from ml2021.cli.app import app
 from ml2021.console import write_message, write_result
 from ml2021.errors import Ml2021Error
-from ml2021.formatting import printable
 from ml2021.signals import StoppedError, stoppable
 
 UsageError: type[Exception] = BadParameter.__bases__[0]  # which typer does not export
@@ -25,13 +24,13 @@ def main() -> None:
         from ml2021.cli.hints import usage_line
 
         if type(error).__name__ == "NoArgsIsHelpError":
-            write_result(f"{error}\n")
+            write_result(*str(error).split("\n"))
             sys.exit(2)
-        write_message(printable(usage_line(error, sys.argv[1:])))
+        write_message(usage_line(error, sys.argv[1:]))
         sys.exit(2)
     except Ml2021Error as error:
         for line in error.lines:
-            write_message(printable(line))
+            write_message(line)
         sys.exit(error.exit_code)
     except StoppedError as stop:
         write_message(f"stopped by {signal.Signals(stop.signal_number).name}")
@@ -44,6 +43,7 @@ def main() -> None:
         write_message("out of memory; use fewer columns or rows, or a smaller model")
         sys.exit(5)
     except Exception:
-        traceback.print_exc()
+        for line in traceback.format_exc().rstrip().split("\n"):
+            write_message(line)
         write_message("this is a bug in ml2021; please report it with the lines above")
         sys.exit(1)

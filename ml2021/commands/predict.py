@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ml2021.commands.forecast import carried_column, forecast
 from ml2021.commands.prediction_csv import Predictions, notes_on_escapes, prediction_columns, to_csv
-from ml2021.console import write_result
+from ml2021.console import write_data
 from ml2021.data.new_table import NewTable, read_new_table
 from ml2021.data.preprocessing.records import ClassTarget
 from ml2021.data.preprocessing.transform import encode_inputs
@@ -147,7 +147,7 @@ def _half_widths(model: "TrainedModel", level: float) -> NDArray[np.float64]:
 def _write(path: Path, text: str) -> None:
     """Replace a file with the predictions; write into anything else, such as /dev/null."""
     if path == STDOUT:
-        write_result(text)
+        write_data(text)
     elif path.is_file() or not path.exists():
         replace_file(path.resolve(), text.encode())  # a link stays a link
     else:
