@@ -10,6 +10,7 @@ from ml2021.cli import results, starting, training  # noqa: F401 (they add their
 from ml2021.cli.app import app
 from ml2021.console import write_message, write_result
 from ml2021.errors import Ml2021Error
+from ml2021.formatting import message
 from ml2021.signals import StoppedError, stoppable
 
 UsageError: type[Exception] = BadParameter.__bases__[0]  # which typer does not export
@@ -26,18 +27,18 @@ def main() -> None:
         if type(error).__name__ == "NoArgsIsHelpError":
             write_result(*str(error).split("\n"))
             sys.exit(2)
-        write_message(usage_line(error, sys.argv[1:]))
+        write_message(message(usage_line(error, sys.argv[1:])))
         sys.exit(2)
     except Ml2021Error as error:
         for line in error.lines:
-            write_message(line)
+            write_message(message(line))
         sys.exit(error.exit_code)
     except StoppedError as stop:
         write_message(f"stopped by {signal.Signals(stop.signal_number).name}")
         sys.exit(128 + stop.signal_number)
     except OSError as error:
         where = f"{error.filename}: " if error.filename is not None else ""
-        write_message(f"{where}{error.strerror or error}")
+        write_message(message(f"{where}{error.strerror or error}"))
         sys.exit(5)
     except MemoryError:
         write_message("out of memory; use fewer columns or rows, or a smaller model")
