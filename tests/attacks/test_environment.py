@@ -126,21 +126,24 @@ def test_warnings_of_libraries_are_not_for_users(folder: Path) -> None:
 
 
 def test_a_scale_near_zero_is_an_error_without_a_warning() -> None:
-    """E3: 5e-324 divides everything beyond what a number can be."""
+    """E3: it divides large values beyond what a number can be."""
     feature = NumberFeature(
-        name="a", mean=0.0, scale=5e-324, fill=0.0, has_indicator=False, minimum=0.0, maximum=1.0
+        name="a", mean=0.0, scale=1e-90, fill=0.0, has_indicator=False, minimum=0.0, maximum=1.0
     )
     fitted = Preprocessing(
         task="regression",
         features=(feature,),
         history=None,
         target=RealTargets(names=("y",), labels=("y",), means=(0.0,), scales=(1.0,)),
-        sources={"a": Source(raw="a", occurrence=0, position=0)},
+        sources={
+            name: Source(raw=name, occurrence=0, position=place)
+            for place, name in enumerate(("a", "y"))
+        },
         width=2,
         numbered=False,
     )
     with pytest.raises(DataError, match="out of range"):
-        encode_inputs(fitted, pd.DataFrame({"a": [1.0, 2.0]}), np.arange(2))
+        encode_inputs(fitted, pd.DataFrame({"a": [1e300, 2.0]}), np.arange(2))
 
 
 @pytest.mark.soak
