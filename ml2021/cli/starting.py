@@ -1,8 +1,49 @@
-"""The commands to begin with, before anything is trained: `check` and `schema`."""
+"""The commands to begin with, before anything is trained: `init`, `check` and `schema`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import BadParameter, Option
 
 from ml2021.cli.app import command
-from ml2021.cli.options import Config, InitFrom, Overrides, Source, Target, source_of
-from ml2021.console import write_result
+from ml2021.cli.options import Config, InitFrom, InputArgument, Overrides, Source, Target, source_of
+from ml2021.console import Console, write_data, write_result
+
+
+@command("init houses.csv --target price", "init houses.csv --output first.yaml", "init --example")
+def init(
+    csv: Annotated[
+        Path | None, InputArgument(metavar="CSV", help="The table.", show_default=False)
+    ] = None,
+    target: Annotated[
+        list[str] | None,
+        Option(metavar="COLUMN", help="Column to predict; repeat for several (default: the last)."),
+    ] = None,
+    output: Annotated[
+        Path | None, Option(help="Config to write (default: <name of the CSV>.yaml).")
+    ] = None,
+    example: Annotated[
+        bool, Option("--example", help="Write a small table, houses.csv, and its config.")
+    ] = False,
+    set_: Overrides = None,
+) -> None:
+    """Write a commented config for a table, which trains as it stands.
+
+    It says what each column holds, and how the file is written: separator, decimal mark, encoding,
+    and what stands for a missing value. No file is overwritten.
+    """
+    from ml2021.commands import init as init_command
+
+    if (csv is None) != example:
+        raise BadParameter("give a CSV, or --example")
+    if example and (target or output or set_):
+        raise BadParameter("--example takes no other option")
+    if csv is None:
+        written = init_command.init_example()
+    else:
+        written = init_command.init(csv, target, set_ or [], output)
+    Console().say(*written.notes)
+    write_result(f"{written.config}\n")
 
 
 @command("check houses.yaml", "check houses.csv --target price")
@@ -18,7 +59,7 @@ def check(
 
     chosen, is_table = source_of(source, config, target)
     lines = check_command.check(chosen, set_ or [], init_from, is_table=is_table, target=target)
-    write_result("\n".join(lines) + "\n")
+    write_result(*lines)
 
 
 @command("schema > ml2021.schema.json")
@@ -30,4 +71,4 @@ def schema() -> None:
     """
     from ml2021.config.json_schema import schema_text
 
-    write_result(schema_text())
+    write_data(schema_text())
