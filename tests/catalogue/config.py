@@ -14,10 +14,12 @@ DATA = "data: {path: train.csv, target: y, exclude: [id, kind, p*]}\n"
 TRAIN = "train --quiet --config c.yaml"
 
 
-def refused(number: int, name: str, text: str | bytes, *lines: str, command: str = TRAIN) -> Case:
+def refused(
+    number: int, name: str, text: str | bytes, *lines: str, command: str = TRAIN, code: int = 2
+) -> Case:
     """Return the case of a config that is refused."""
     given = (put("c.yaml", text),)
-    return Case(numbers=(number,), name=name, given=given, command=command, code=2, lines=lines)
+    return Case(numbers=(number,), name=name, given=given, command=command, code=code, lines=lines)
 
 
 def accepted(number: int, name: str, text: str, *then: Check) -> Case:
@@ -577,14 +579,18 @@ CASES = [
         16,
         "an absurd width",
         f"{DATA}model: {{widths: [3000000, 3000000]}}\n",
-        "c.yaml:2:8: 9,000,024,000,001 parameters and batches of 32 rows need {n} GiB of memory, "
-        "but only {n} GiB are free; reduce the widths or train.batch_size",
+        "c.yaml:2:8: 120 rows of 5 inputs, 9,000,024,000,001 parameters and batches of 32 rows "
+        "need about {n} GB of memory, but only {n} GB are free; reduce the widths or "
+        "train.batch_size",
+        code=5,
     ),
     refused(
         16,
         "a width that overflows",
         f"{DATA}model: {{widths: [9223372036854775807]}}\n",
-        "c.yaml:2:8: 64,563,604,257,983,430,650 parameters and batches of 32 rows need {n} GiB of "
-        "memory, but only {n} GiB are free; reduce the widths or train.batch_size",
+        "c.yaml:2:8: 120 rows of 5 inputs, 64,563,604,257,983,430,650 parameters and batches of 32 "
+        "rows need about {n} GB of memory, but only {n} GB are free; reduce the widths or "
+        "train.batch_size",
+        code=5,
     ),
 ]
