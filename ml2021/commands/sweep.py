@@ -16,6 +16,7 @@ from ml2021.errors import CheckpointError, RunInterruptedError, SweepFailedError
 from ml2021.evaluation.metrics import selection_metric
 from ml2021.files import cores
 from ml2021.formatting import heading, number, plural
+from ml2021.runs.content import write_text
 from ml2021.runs.directory import (
     RunDirectory,
     find_run,
@@ -24,7 +25,6 @@ from ml2021.runs.directory import (
     refuse_used,
     remove_leftovers,
     run_name,
-    write_text,
 )
 from ml2021.signals import stop_signals
 from ml2021.sweeps.directory import (

@@ -15,6 +15,7 @@ from ml2021.console import VERDICT_COLOURS, Console
 from ml2021.errors import RunInterruptedError
 from ml2021.files import replace_file
 from ml2021.formatting import plural, score_table
+from ml2021.runs.content import write_text
 from ml2021.runs.directory import (
     RunDirectory,
     create_run,
@@ -22,7 +23,6 @@ from ml2021.runs.directory import (
     refuse_used,
     remove_leftovers,
     run_name,
-    write_text,
 )
 from ml2021.signals import StoppedError, stop_signals
 
