@@ -308,7 +308,7 @@ OVERRIDES = {
     "seed=1\n---\n2": "--set seed: second document; keep only one, and remove the line '---'",
 }
 
-COMMAND_LINES = [
+COMMAND_LINES: list[tuple[int, str, int, str]] = [
     (5, "train --lr 0.1", 2, "--lr 0.1: no such option; use --set optimizer.lr=0.1"),
     (5, "train --hidden 64", 2, "--hidden 64: no such option; use --set 'model.widths=[64]'"),
     (5, "sweep --workers 2", 2, "--workers 2: no such option; did you mean --jobs?"),
@@ -394,8 +394,8 @@ CASES = [
         lines=("{here}/no/c.yaml: no such file; check the path",),
     ),
     *(
-        Case(numbers=(number,), name=command, command=command, code=code, lines=lines)
-        for number, command, code, *lines in COMMAND_LINES
+        Case(numbers=(number,), name=command, command=command, code=code, lines=(line,))
+        for number, command, code, line in COMMAND_LINES
     ),
     Case(
         numbers=(1,),
