@@ -5,10 +5,12 @@ torch once the column names are, so that a mistake in them is answered at once.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ml2021.commands.config_hints import config_hints
 from ml2021.commands.from_table import load_table_config
 from ml2021.config.loading import LoadedConfig, dump_changes, load_config
 from ml2021.errors import ConfigError
@@ -51,7 +53,8 @@ def prepare(
         loaded, assumed = load_table_config(source, target, overrides)
         say(*assumed)
     else:
-        loaded = load_config(source, overrides)
+        with config_hints(source, overrides):
+            loaded = load_config(source, overrides)
     if loaded.config.sweep is not None:
         raise ConfigError(
             f"{loaded.locate('sweep')}: this config has a sweep; run `ml2021 sweep --config "
@@ -74,7 +77,8 @@ def prepare(
 
         check_job(Job(*plan), loaded.locate("model"), is_encoded=False)
 
-    data = load_training_data(loaded, known, with_columns=with_columns, check=check)
+    with nullcontext() if is_table else config_hints(source, overrides):
+        data = load_training_data(loaded, known, with_columns=with_columns, check=check)
     if initial is not None:
         initial.check_columns(data)
         data = replace(data, init_sha256=initial.sha256)
