@@ -17,12 +17,11 @@ from ml2021.cli.options import (
     complete_run,
     one_run,
 )
-from ml2021.console import Console, write_json, write_path, write_result
+from ml2021.console import VERDICT_COLOURS, Console, write_json, write_path, write_result
 from ml2021.formatting import bulleted, plural
 
 if TYPE_CHECKING:
-    from ml2021.commands.compare import Comparison
-    from ml2021.commands.evaluate import ScoredRows
+    pass
 
 
 @command(
@@ -43,7 +42,13 @@ def evaluate(
 
     result = evaluate_command.evaluate(csv, run, set_ or [])
     Console().say(f"run {result.run}", *bulleted(result.notes))
-    _write_scores(result, json_)
+    if json_:
+        write_json(result.to_json())
+    else:
+        *tables, last = result.lines()
+        verdict = result.evaluation.verdict
+        write_result(*tables)
+        write_result(last, colour=VERDICT_COLOURS[verdict.outcome] if verdict else None)
 
 
 @command(
@@ -131,10 +136,6 @@ def compare(
         raise BadParameter("name the runs to compare")
     result = compare_command.compare(named)
     Console().say(*bulleted(result.notes))
-    _write_scores(result, json_)
-
-
-def _write_scores(result: "ScoredRows | Comparison", json_: bool) -> None:
     if json_:
         write_json(result.to_json())
     else:

@@ -102,6 +102,8 @@ def config_text(
         data = load_training_data(loaded, with_columns=True)
     except (ConfigError, DataError) as error:
         lines = list(error.lines)
+        if any("set " in line or line.startswith("data.") for line in lines):
+            lines.append("ml2021 init sets keys by --set, such as --set task=classification")
         if "target" in comments:
             lines.append(
                 f"the target is {echo(named[0])}, the last column; name another by --target"

@@ -131,7 +131,7 @@ def read_new_table(
             frame[names[name]] = values
     if again.sha256 != read.sha256:
         raise changed_error(path)
-    if weight in found:
+    if purpose == "scored" and weight in found:
         check_weights(read.frame, found[weight], path, table_format)
     left_out = {column.name for column in preprocessing.left_out}
     known = {*carried, *(found[name] for name in found if name not in left_out)}
