@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from ml2021.files import MARK, mark
-from ml2021.runs.directory import write_json
+from ml2021.runs.content import write_json
 from tests.catalogue import runners
 from tests.catalogue.case import Case, put
 
