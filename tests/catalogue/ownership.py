@@ -93,7 +93,7 @@ CASES = [
         given=(sweep, put("sweep/best/sweep_run.json", '{"run": "../../up"}')),
         command="sweep --quiet --resume sweep",
         code=4,
-        lines=("sweep/best/sweep_run.json: damaged; run the sweep again",),
+        lines=("sweep/best/sweep_run.json: damaged at run; run the sweep again",),
     ),
     Case(
         numbers=(62,),
