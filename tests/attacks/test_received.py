@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -142,9 +143,16 @@ def test_the_best_run_of_a_sweep_is_one_of_its_runs(folder: Path, content: str) 
     refused(folder, "sweep/best/sweep_run.json", "sweep", "--quiet", "--resume", "sweep")
 
 
+def cast(dtype: torch.dtype, tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.to(dtype)
+
+
 DTYPES = [torch.bfloat16, torch.float8_e4m3fn, torch.float32, torch.int64, torch.bool]
 BASELINES: dict[str, tuple[str, Edit]] = {
-    **{f"of {d}": ("number", change("baselines.mean", lambda t, d=d: t.to(d))) for d in DTYPES},
+    **{
+        f"of {dtype}": ("number", change("baselines.mean", partial(cast, dtype)))
+        for dtype in DTYPES
+    },
     "complex": ("number", change("baselines.median", lambda t: t.to(torch.complex64))),
     "not a number": ("number", change("baselines.least_squares", lambda t: t * torch.nan)),
     "infinite": ("number", change("baselines.mean", lambda t: t * torch.inf)),
@@ -228,9 +236,8 @@ def test_the_state_is_such_as_training_leaves(folder: Path, name: str) -> None:
     command, edit = STATES[name]
     signed(folder, f"number/{LAST}", edit)
     (folder / "number/summary.json").unlink()
-    words = {"report": ("report", "--run"), "surface": ("surface", "--run")}
-    words["resume"] = ("train", "--quiet", "--resume")
-    refused(folder, f"number/{LAST}", *words[command], "number")
+    words = ("train", "--quiet", "--resume") if command == "resume" else (command, "--run")
+    refused(folder, f"number/{LAST}", *words, "number")
 
 
 SUMMARIES: dict[str, tuple[str, str, list[str | int], object]] = {
