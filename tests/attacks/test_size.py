@@ -73,7 +73,7 @@ def test_what_does_not_fit_is_refused_before_it_is_encoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = 600
-    columns = {
+    columns: dict[str, list[str | int | float | None]] = {
         "k": [f"k{row % 300}" for row in range(rows)],
         "x": [row % 17 for row in range(rows)],
         "y": [row % 23 for row in range(rows)],
