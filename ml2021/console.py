@@ -1,12 +1,20 @@
-"""Terminal output: messages and the progress bar on stderr, results on stdout."""
+"""Terminal output: messages and the progress bar on stderr, results on stdout.
+
+All output of the commands goes through these functions. Names come from tables, paths and runs, so
+that whatever is no plain text is escaped here, whoever made the line; what the encoding of the
+stream lacks is escaped, too. Tables and JSON for other programs are UTF-8 whatever the locale is.
+"""
 
 import contextlib
+import json
 import os
 import sys
 import time
+from pathlib import Path
 from typing import TextIO
 
 from ml2021.errors import ResourceError
+from ml2021.formatting import printable
 
 BAR_SECONDS = 0.1
 """Seconds between two redraws of the bar; an epoch can take a hundredth of that."""
@@ -14,25 +22,63 @@ LINE_SECONDS = 10.0
 """Seconds between two progress lines where stderr is not a terminal."""
 
 
-def write_result(text: str) -> None:
-    """Write a command's result to stdout. Raises ResourceError if that fails."""
-    try:
-        _write(sys.stdout, text)
-    except OSError as error:
-        raise ResourceError(f"stdout: cannot be written ({error.strerror})") from None
+def write_result(*lines: str) -> None:
+    """Write a command's result for people to stdout, a line each.
+
+    Raises ResourceError if that fails, as all functions for stdout do.
+    """
+    _write_stdout("".join(f"{printable(line)}\n" for line in lines))
+
+
+def write_path(path: Path) -> None:
+    """Write the path that a command made to stdout, as other programs take it.
+
+    Its bytes are those of the file's name, unless a terminal would not show them as they are.
+    """
+    name = os.fsencode(path)
+    if name.decode(errors="surrogateescape").isprintable():
+        _write_stdout(name + b"\n")
+    else:
+        write_result(str(path))
+
+
+def write_data(text: str) -> None:
+    """Write a table, or what else other programs read, to stdout as it stands, in UTF-8."""
+    _write_stdout(text.encode())
+
+
+def write_json(value: object) -> None:
+    """Write a value to stdout as one line of JSON, what is not printable escaped."""
+    text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+    plain = "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
+    _write_stdout(f"{plain}\n".encode())
 
 
 def write_message(line: str) -> None:
     """Write a line to stderr, ignoring failures: there is nowhere to report them."""
     with contextlib.suppress(OSError):
-        _write(sys.stderr, line + "\n")
+        _write(sys.stderr, f"{printable(line)}\n")
 
 
-def _write(stream: TextIO | None, text: str) -> None:
+def _write_stdout(output: str | bytes) -> None:
+    try:
+        _write(sys.stdout, output)
+    except OSError as error:
+        raise ResourceError(f"stdout: cannot be written ({error.strerror})") from None
+
+
+def _write(stream: TextIO | None, output: str | bytes) -> None:
+    """Write text in the encoding of the stream, or bytes as they are."""
     if stream is None:  # closed by the parent process
         return
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    content = output.encode(encoding, "backslashreplace") if isinstance(output, str) else output
     try:
-        stream.write(text)
+        if hasattr(stream, "buffer"):
+            stream.flush()
+            stream.buffer.write(content)
+        else:
+            stream.write(content.decode(encoding))
         stream.flush()
     except BrokenPipeError:
         # The reader has exited, as in `| head`: discard the rest of the output too.

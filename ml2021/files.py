@@ -1,24 +1,95 @@
-"""Atomic file writes, and queries about files and processors."""
+"""Atomic file writes, the mark that makes a directory ours, and queries about files and processors.
+
+A run or a sweep writes, replaces and removes files in its directory. Names alone do not tell whose
+a directory is, since other tools have a `config.yaml` and a `checkpoints/` too: a directory is ours
+only if it bears the mark, a file that we wrote and whose content we check.
+"""
 
 import contextlib
 import os
 import re
+import stat
+from collections.abc import Container
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 from ml2021.errors import ResourceError
 from ml2021.formatting import closest, printable
 
-_TEMPORARY = re.compile(r"\..+\.\d+")
+FORMAT_VERSION: Literal[4] = 4
+"""The format of everything in a run or a sweep."""
+MARK = "ml2021.tag"
+"""The file that marks a directory as a run or a sweep."""
+Kind = Literal["run", "sweep"]
+
+_FIRST_LINE = re.compile(rb"ml2021 (run|sweep), format ([0-9]{1,9})\n")
+_TEMPORARY = re.compile(r"\.(.+)\.[0-9]+\.ml2021")
+_NAME_BYTES = 200
+"""The most bytes of a file's name in that of its temporary file, which may have 255 in all."""
+
+
+class Mark(NamedTuple):
+    """What the mark of a directory says."""
+
+    kind: Kind
+    version: int
+
+
+def mark(folder: Path, kind: Kind) -> None:
+    """Make a directory a run or a sweep. Raises ResourceError."""
+    lines = (
+        f"ml2021 {kind}, format {FORMAT_VERSION}",
+        f"This directory is a {kind} of ml2021, which replaces and removes its own files in it.",
+    )
+    replace_file(folder / MARK, "".join(f"{line}\n" for line in lines).encode())
+
+
+def mark_of(folder: Path) -> Mark | None:
+    """Return the mark of a directory, None if it is not a run or a sweep."""
+    try:
+        handle = os.open(folder / MARK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        is_plain = stat.S_ISREG(os.fstat(handle).st_mode)
+        match = _FIRST_LINE.match(os.read(handle, 100)) if is_plain else None
+    except OSError:
+        return None
+    finally:
+        os.close(handle)
+    if match is None:
+        return None
+    return Mark("run" if match[1] == b"run" else "sweep", int(match[2]))
+
+
+def is_marked(folder: Path) -> bool:
+    """Whether a directory is a run or a sweep, of whatever version of ml2021."""
+    return mark_of(folder) is not None
+
+
+def marked_above(path: Path) -> Path | None:
+    """Return the run or sweep that a path lies in or is, as it stands or through links."""
+    for place in (Path(os.path.realpath(path.parent), path.name), Path(os.path.realpath(path))):
+        for folder in (place, *place.parents):
+            if is_marked(folder):
+                return folder
+    return None
 
 
 def replace_file(path: Path, *content: bytes | memoryview) -> None:
     """Write `content` to `path` atomically and durably: a reader sees the old or the new file.
 
-    Raises ResourceError if the write fails; the old file is then unchanged.
+    A link at `path` is replaced, not followed. Raises ResourceError if the write fails; the old
+    file is then unchanged.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    name = os.fsdecode(os.fsencode(path.name)[:_NAME_BYTES])
+    temporary = path.with_name(f".{name}.{os.getpid()}.ml2021")
+    is_ours = False
     try:
-        with temporary.open("wb") as file:
+        if _is_plain(temporary):  # of a killed process with our number
+            temporary.unlink()
+        with temporary.open("xb") as file:  # never through a link
+            is_ours = True
             for piece in content:
                 file.write(piece)
             file.flush()
@@ -26,11 +97,26 @@ def replace_file(path: Path, *content: bytes | memoryview) -> None:
         temporary.replace(path)
         _sync_folder(path.parent)
     except BaseException as error:  # a signal too must not leave the temporary file
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+        if is_ours:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
         if isinstance(error, OSError):
             raise ResourceError(f"{path}: cannot be written ({error.strerror})") from None
         raise
+
+
+def is_temporary(path: Path, names: Container[str]) -> bool:
+    """Whether a path is a temporary file that a killed `replace_file` of one of `names` left."""
+    match = _TEMPORARY.fullmatch(path.name)
+    return match is not None and match[1] in names and _is_plain(path)
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether a file exists that is neither a link nor a folder nor anything else."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except FileNotFoundError:
+        return False
 
 
 def make_folder(path: Path) -> None:
@@ -48,11 +134,6 @@ def _sync_folder(path: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
-
-
-def is_temporary(name: str) -> bool:
-    """Whether a file name is that of a temporary file left by a killed `replace_file`."""
-    return _TEMPORARY.fullmatch(name) is not None
 
 
 def is_there(path: Path) -> bool:

@@ -1,6 +1,7 @@
 """Text for messages: numbers, score tables, lists of names, plurals, "did you mean"."""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
@@ -51,10 +52,14 @@ def _fold(text: str) -> str:
 
 ECHO_LIMIT = 80
 """The most characters of a user's text that a message repeats."""
+PATH_LIMIT = 2 * ECHO_LIMIT
+"""The most characters of a path, which is often an absolute one, that an error repeats."""
 
 
 def printable(text: str) -> str:
     """Return text with control characters and other unprintable ones escaped."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -68,6 +73,24 @@ def shortened(text: str) -> str:
     return text if len(text) <= ECHO_LIMIT else text[: ECHO_LIMIT - 1] + "…"
 
 
+def shortened_path(text: str) -> str:
+    """Return text of at most `PATH_LIMIT` characters, without its middle if it is longer."""
+    ends = (PATH_LIMIT - 1) // 2
+    return text if len(text) <= PATH_LIMIT else f"{text[:ends]}…{text[-ends:]}"
+
+
+def message(line: str) -> str:
+    """Return an error, `where: what; what to do`, for a terminal: escaped, its `where` shortened.
+
+    Any other word that is longer than a path can be is shortened, too.
+    """
+    text = printable(line)
+    where = text.partition(": ")[0] if ": " in text else ""
+    rest = _LONGER_THAN_PATHS.sub(lambda match: shortened_path(match[0]), text[len(where) :])
+    return shortened_path(where) + rest
+
+
+_LONGER_THAN_PATHS = re.compile(r"\S{4097,}")
 _HEADINGS = {
     "mae": "MAE",
     "rmse": "RMSE",
@@ -126,10 +149,14 @@ def best_cells(rows: Iterable[Scores]) -> frozenset[tuple[int, int]]:
 
 
 def score_table(
-    title: str, rows: Mapping[str, Scores], errors: Mapping[str, Scores] | None = None
+    title: str,
+    rows: Mapping[str, Scores],
+    errors: Mapping[str, Scores] | None = None,
+    *,
+    keep_names: bool = False,
 ) -> list[str]:
     """Return the lines of a table with the cells of `score_cells`."""
-    return align(score_cells(title, rows, errors))
+    return align(score_cells(title, rows, errors, keep_names=keep_names))
 
 
 def score_cells(
@@ -142,7 +169,7 @@ def score_cells(
     """Return headings and a row of cells for each name; metrics that all lack are left out.
 
     `errors` are the standard errors of the scores, shown after ±. Underscores in names become
-    spaces unless `keep_names` is set, as for names of columns.
+    spaces unless `keep_names` is set, as for names of columns and classes.
     """
     metrics = next(iter(rows.values()))
     keys = [key for key in metrics if any(r[key] is not None for r in rows.values())]

@@ -63,7 +63,7 @@ def _replace_without(*left_out: str) -> Callable[[], None]:
         from ml2021.files import replace_file
 
         def broken(path: Path, *content: bytes | memoryview) -> None:
-            temporary = path.with_name(f".{path.name}.{os.getpid()}")
+            temporary = path.with_name(f".{path.name}.{os.getpid()}.ml2021")
             with temporary.open("wb") as file:
                 for piece in content:
                     file.write(piece)

@@ -21,9 +21,8 @@ from safetensors.torch import save as save_tensors
 from ml2021.config.loading import load_config_text
 from ml2021.data.preprocessing.records import NumberFeature, Preprocessing, RealTargets, Source
 from ml2021.errors import CheckpointError, ResourceError
-from ml2021.files import replace_file
+from ml2021.files import FORMAT_VERSION, replace_file
 from ml2021.runs.checkpoints import (
-    FORMAT_VERSION,
     Checkpoint,
     Description,
     config_without_paths,
@@ -405,7 +404,7 @@ REPLACE = """
 import resource, signal, sys
 from pathlib import Path
 from ml2021.errors import ResourceError
-from ml2021.files import replace_file
+from ml2021.files import FORMAT_VERSION, replace_file
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))

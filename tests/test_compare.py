@@ -18,7 +18,8 @@ from ml2021.evaluation.comparison import (
 )
 from ml2021.evaluation.metrics import Scores
 from ml2021.evaluation.scoring import SplitScores
-from ml2021.runs.summary import FORMAT_VERSION
+from ml2021.files import FORMAT_VERSION
+from ml2021.runs.directory import create_run
 from tests.commands import refusal, run_well, table, write_rows
 
 CONFIG = """\
@@ -116,7 +117,7 @@ def test_what_cannot_be_compared_is_refused(folder: Path) -> None:
         "classes: its task is classification, but that of a is regression; compare runs of one task"
     )
     assert refusal(folder, "compare", "a", "nowhere")[0] == 4
-    (folder / "half").mkdir(exist_ok=True)
+    create_run(folder / "half", "half")
     (folder / "half" / "config.resolved.yaml").write_text(CONFIG)
     code, line = refusal(folder, "compare", "a", "half")
     assert code == 4

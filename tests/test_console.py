@@ -70,7 +70,7 @@ def test_an_interval_has_two_digits_of_its_larger_end(ends: tuple[float, float],
 def test_messages_go_to_stderr_unless_quiet(capsys: pytest.CaptureFixture[str]) -> None:
     Console().say("one", "two")
     Console(quiet=True).say("three")
-    console.write_result("result\n")
+    console.write_result("result")
     captured = capsys.readouterr()
     assert captured.err == "one\ntwo\n"
     assert captured.out == "result\n"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ml2021.errors import CheckpointError, ResourceError, RunInUseError
+from ml2021.files import MARK
 from ml2021.runs.directory import RunDirectory, create_run, locked, open_run, read_json, write_json
 from ml2021.runs.metrics_csv import MetricsWriter
 
@@ -108,6 +109,7 @@ def test_where_there_is_no_run_the_tried_path_is_named(tmp_path: Path) -> None:
 LOCK = """
 import sys
 from pathlib import Path
+from ml2021.files import MARK
 from ml2021.runs.directory import RunDirectory, locked
 
 with locked(RunDirectory(Path("run"))):
@@ -140,7 +142,7 @@ def test_a_run_belongs_to_one_process_until_that_ends_however_it_ends() -> None:
         owner.wait(timeout=60)
         with locked(run):
             pass
-    assert [entry.name for entry in run.path.iterdir()] == ["checkpoints"]
+    assert {entry.name for entry in run.path.iterdir()} == {"checkpoints", MARK}
 
 
 def test_a_lock_is_given_back() -> None:

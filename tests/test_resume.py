@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ml2021.runs.checkpoints import load_checkpoint
+from ml2021.runs.directory import create_run
 from tests import commands
 from tests.commands import PROGRAM, Outcome, contents, refusal, run, run_well, write_rows
 
@@ -296,7 +297,7 @@ def test_what_a_killed_process_left_is_undone(whole: Path, folder: Path) -> None
     (path / "summary.json").unlink()
     with (path / "metrics.csv").open("a") as file:
         file.write("5,50,0.001,1.0,1.0,1.0,1.0,1.0\n6,6")
-    for name in (".metrics.csv.7", "checkpoints/.last.safetensors.123"):
+    for name in (".metrics.csv.7.ml2021", "checkpoints/.last.safetensors.123.ml2021"):
         (path / name).write_bytes(b"half a fi")
     run_well(folder, "train", "--quiet", "--resume", "short")
     assert_same_run(path, whole / "short")
@@ -305,9 +306,9 @@ def test_what_a_killed_process_left_is_undone(whole: Path, folder: Path) -> None
 
 def test_a_run_that_was_killed_before_it_began_is_started_again(whole: Path, folder: Path) -> None:
     begin = ["train", "--quiet", "--config", "short.yaml", "--run-dir", "short"]
-    (folder / "short" / "checkpoints").mkdir(parents=True)
+    create_run(folder / "short", "short")
     (folder / "short" / "config.yaml").write_text(SHORT)
-    (folder / "short" / ".environment.json.99").write_text("{")
+    (folder / "short" / ".environment.json.99.ml2021").write_text("{")
     assert refusal(folder, "train", "--resume", "short") == (
         4,
         f"{folder / 'short'}: interrupted before it began; "

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from ml2021.errors import CheckpointError
+from ml2021.files import FORMAT_VERSION
 from ml2021.runs.directory import RunDirectory
-from ml2021.runs.summary import FORMAT_VERSION, read_environment, read_summary, write_record
+from ml2021.runs.summary import read_environment, read_summary, write_record
 from tests import commands
 from tests.commands import run, run_well, write_rows
 from tests.damage import change_somewhere

@@ -143,7 +143,7 @@ def test_the_best_is_an_ordinary_run(swept: Path, sweep_dir: Path) -> None:
         assert "nothing to do" in run_well(swept, command, "--resume", path).stderr
     assert contents(sweep_dir) == before
     config = (sweep_dir / "best" / "config.yaml").read_text()
-    assert "sweep" not in config
+    assert "sweep:" not in config
     assert f"lr: {best['optimizer.lr']}" in config
 
 

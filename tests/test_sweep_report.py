@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ml2021.report import sweep as of_sweep
+from ml2021.sweeps.directory import create_sweep
 from tests.commands import contents, read_rows, refusal, run, run_well, table, text_of, write_rows
 
 HEAD = """\
@@ -111,7 +112,7 @@ def test_runs_of_several_targets_have_no_best(folder: Path, tmp_path: Path) -> N
     assert "different tasks or targets" in outcome.stderr
     assert {row["status"] for row in read_rows(tmp_path / "s" / "sweep.csv")} == {"done"}
     left = {path.name for path in (tmp_path / "s").iterdir()}
-    assert left == {"config.yaml", "sweep.json", "results.jsonl", "sweep.csv"}
+    assert left == {"ml2021.tag", "config.yaml", "sweep.json", "results.jsonl", "sweep.csv"}
     code, line = refusal(folder, "report", "--run", tmp_path / "s")
     assert code == 2
     assert "sweep one target at a time" in line
@@ -121,8 +122,8 @@ def test_runs_of_several_targets_have_no_best(folder: Path, tmp_path: Path) -> N
 
 def test_refusals(folder: Path, tmp_path: Path) -> None:
     code, line = refusal(folder, "report", "--run", "grid", "--plots", "t.csv")
-    assert (code, line) == (2, "--plots t.csv: not a folder")
-    (tmp_path / "s").mkdir()
+    assert (code, line) == (2, "--plots t.csv: is a file; name a folder")
+    create_sweep(tmp_path / "s", "s")
     (tmp_path / "s" / "sweep.json").write_text((folder / "one" / "sweep.json").read_text())
     code, line = refusal(folder, "report", "--run", tmp_path / "s")
     assert code == 4

@@ -11,7 +11,7 @@ from ml2021.cli.app import app
 from ml2021.cli.hints import usage_line
 from ml2021.console import write_message, write_result
 from ml2021.errors import Ml2021Error
-from ml2021.formatting import printable
+from ml2021.formatting import message
 from ml2021.signals import StoppedError, stoppable
 
 UsageError: type[Exception] = BadParameter.__bases__[0]  # which typer does not export
@@ -24,25 +24,26 @@ def main() -> None:
             sys.exit(app(standalone_mode=False))
     except UsageError as error:
         if type(error).__name__ == "NoArgsIsHelpError":
-            write_result(f"{error}\n")
+            write_result(*str(error).split("\n"))
             sys.exit(2)
-        write_message(printable(usage_line(error, sys.argv[1:])))
+        write_message(message(usage_line(error, sys.argv[1:])))
         sys.exit(2)
     except Ml2021Error as error:
         for line in error.lines:
-            write_message(printable(line))
+            write_message(message(line))
         sys.exit(error.exit_code)
     except StoppedError as stop:
         write_message(f"stopped by {signal.Signals(stop.signal_number).name}")
         sys.exit(128 + stop.signal_number)
     except OSError as error:
         where = f"{error.filename}: " if error.filename is not None else ""
-        write_message(f"{where}{error.strerror or error}")
+        write_message(message(f"{where}{error.strerror or error}"))
         sys.exit(5)
     except MemoryError:
         write_message("out of memory; use fewer columns or rows, or a smaller model")
         sys.exit(5)
     except Exception:
-        traceback.print_exc()
+        for line in traceback.format_exc().rstrip().split("\n"):
+            write_message(line)
         write_message("this is a bug in ml2021; please report it with the lines above")
         sys.exit(1)

@@ -1,6 +1,5 @@
 """The commands about runs that exist: `evaluate`, `predict`, `report`, `compare` and `surface`."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +17,7 @@ from ml2021.cli.options import (
     complete_run,
     one_run,
 )
-from ml2021.console import Console, write_result
+from ml2021.console import Console, write_json, write_path, write_result
 from ml2021.formatting import bulleted, plural
 
 if TYPE_CHECKING:
@@ -106,7 +105,7 @@ def report(
     """Write the report of a run or a sweep, report.html."""
     from ml2021.commands import report as report_command
 
-    write_result(f"{report_command.report(one_run(run, run_), plots)}\n")
+    write_path(report_command.report(one_run(run, run_), plots))
 
 
 @command("compare houses-1 houses-2", "compare houses-sweep-1 houses-2 --json")
@@ -137,9 +136,9 @@ def compare(
 
 def _write_scores(result: "ScoredRows | Comparison", json_: bool) -> None:
     if json_:
-        write_result(json.dumps(result.to_json(), allow_nan=False, ensure_ascii=False) + "\n")
+        write_json(result.to_json())
     else:
-        write_result("\n".join(result.lines()) + "\n")
+        write_result(*result.lines())
 
 
 @command("surface houses-1", "surface houses-1 --x 'w[rooms]' --y b --output surface.png")
@@ -159,4 +158,4 @@ def surface(
     """Draw the loss over one or two parameters."""
     from ml2021.commands import surface as surface_command
 
-    write_result(f"{surface_command.surface(one_run(run, run_), x, y, output, Console())}\n")
+    write_path(surface_command.surface(one_run(run, run_), x, y, output, Console()))

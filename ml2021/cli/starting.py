@@ -2,7 +2,7 @@
 
 from ml2021.cli.app import command
 from ml2021.cli.options import Config, InitFrom, Overrides, Source, Target, source_of
-from ml2021.console import write_result
+from ml2021.console import write_data, write_result
 
 
 @command("check houses.yaml", "check houses.csv --target price")
@@ -18,7 +18,7 @@ def check(
 
     chosen, is_table = source_of(source, config, target)
     lines = check_command.check(chosen, set_ or [], init_from, is_table=is_table, target=target)
-    write_result("\n".join(lines) + "\n")
+    write_result(*lines)
 
 
 @command("schema > ml2021.schema.json")
@@ -30,4 +30,4 @@ def schema() -> None:
     """
     from ml2021.config.json_schema import schema_text
 
-    write_result(schema_text())
+    write_data(schema_text())

@@ -22,7 +22,7 @@ from ml2021.cli.options import (
     refuse_table,
     source_of,
 )
-from ml2021.console import Console, write_result
+from ml2021.console import Console, write_path
 
 
 @command(
@@ -69,7 +69,7 @@ def train(
         from ml2021.commands import resume as resume_command
 
         path = resume_command.resume(chosen, set_ or [], console, with_report=with_report)
-    write_result(f"{path}\n")
+    write_path(path)
 
 
 @command(
@@ -109,7 +109,7 @@ def sweep(
         )
     else:
         path = sweep_command.resume(chosen, jobs, console, with_report=with_report)
-    write_result(f"{path}\n")
+    write_path(path)
 
 
 @command("piecewise curve.csv", "piecewise curve.csv --pieces 20 --relu")
@@ -133,4 +133,4 @@ def piecewise(
     from ml2021.commands import piecewise as piecewise_command
 
     path = piecewise_command.piecewise(csv, pieces, relu, set_ or [], run_dir, Console(quiet=quiet))
-    write_result(f"{path}\n")
+    write_path(path)

@@ -20,7 +20,7 @@ from ml2021.evaluation.scoring import SPLITS
 from ml2021.formatting import Scores, plural, score_table
 from ml2021.runs.directory import find_run, open_run
 from ml2021.runs.summary import read_summary
-from ml2021.sweeps.directory import SweepDirectory, is_sweep, load_results, read_plan
+from ml2021.sweeps.directory import is_sweep, load_results, open_sweep, read_plan
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def _read_run(path: Path) -> ComparedRun:
 
 def _read_sweep(path: Path, notes: list[str]) -> Iterator[ComparedRun]:
     """Yield the finished runs of a sweep; `notes` says how many are left out."""
-    sweep = SweepDirectory(path)
+    sweep = open_sweep(path)
     plan = read_plan(sweep)
     results = load_results(sweep, plan)
     done = [each for _, each in sorted(results.items()) if each.status == "done"]

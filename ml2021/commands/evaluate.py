@@ -75,7 +75,7 @@ class ScoredRows:
         if len(targets) > 1:
             shown = dict(list(targets.items())[:_SHOWN_TARGETS])
             kind = "target" if self.evaluation.confusion is None else "class"
-            lines += ["", *score_table(f"network, by {kind}", shown)]
+            lines += ["", *score_table(f"network, by {kind}", shown, keep_names=True)]
             if more := len(targets) - len(shown):
                 lines.append(f"and {more:,} more; --json lists them all")
         split = {"folds": "held-out"}.get(self.split, self.split if self.split in SPLITS else "")

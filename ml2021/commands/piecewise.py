@@ -11,7 +11,14 @@ from ml2021.console import Console
 from ml2021.errors import DataError
 from ml2021.files import replace_file
 from ml2021.formatting import echo, number, plural
-from ml2021.runs.directory import RunDirectory, create_run, locked, refuse_used, write_text
+from ml2021.runs.directory import (
+    RunDirectory,
+    create_run,
+    locked,
+    refuse_undecodable,
+    refuse_used,
+    write_text,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +29,6 @@ if TYPE_CHECKING:
     from ml2021.runs.summary import PiecewiseFacts
     from ml2021.training.trainer import Trainer
 
-PICTURE = "piecewise.png"
 _POINTS_PER_PIECE = 8  # at which the saved network is compared with the curve, knots included
 
 
@@ -78,9 +84,10 @@ def piecewise(
     console: Console,
 ) -> Path:
     """Build a curve as a network, exactly or with `pieces` pieces; return its run directory."""
+    refuse_undecodable()
     data = set_format(Data(path=str(csv), target="y"), overrides)
     if run_dir is not None:
-        refuse_used(run_dir)
+        refuse_used(run_dir, [csv])
 
     from ml2021.data.resolve import table_format_of
 
@@ -97,6 +104,7 @@ def piecewise(
     console.say(*_describe(csv, given, names, trainer, facts))
     run = create_run(run_dir, csv.stem.removesuffix(".csv"))
     with locked(run):
+        refuse_used(run.path)  # by a process that was quicker than we were
         _write(run, loaded, trainer, facts, _picture(given, curve, names, relu))
     return run.path
 
@@ -251,6 +259,6 @@ def _write(
     summary = summarise(trainer, seconds=0.0, updates=0)
     built = {"stopped_early": False, "piecewise": facts}
     write_record(run.summary, summary.model_copy(update=built))
-    replace_file(run.path / PICTURE, picture)
+    replace_file(run.curve, picture)
     write_best(run, trainer.data, trainer.baselines, None, trainer.state)
     write_text(run.resolved_config, dump_yaml(trainer.data.config))

@@ -1,6 +1,7 @@
 """The command `predict`: apply a trained model to new CSVs, one row out for each row in."""
 
 import math
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,16 +14,17 @@ from numpy.typing import NDArray
 
 from ml2021.commands.forecast import carried_column, forecast
 from ml2021.commands.prediction_csv import Predictions, notes_on_escapes, prediction_columns, to_csv
-from ml2021.console import write_result
+from ml2021.console import write_data
 from ml2021.data.new_table import NewTable, read_new_table
 from ml2021.data.preprocessing.records import ClassTarget
 from ml2021.data.preprocessing.transform import encode_inputs
 from ml2021.errors import ConfigError, ResourceError
 from ml2021.evaluation import intervals as conformal
 from ml2021.evaluation.thresholds import POSITIVE
-from ml2021.files import is_there, replace_file
+from ml2021.files import replace_file
 from ml2021.formatting import echo, listed
-from ml2021.runs.directory import RunDirectory, chosen_run, open_run, read_json, refuse_run
+from ml2021.runs.directory import chosen_run, open_run, refuse_run
+from ml2021.runs.outputs import check_output, check_output_folder, tables_of
 
 if TYPE_CHECKING:
     from ml2021.runs.model import TrainedModel
@@ -65,7 +67,10 @@ def predict(
         refuse_run(source)
     run = open_run(run_path)
     outputs = _output_paths(sources, output)
-    _protect_inputs(run, outputs)
+    kept = [*sources, *tables_of(run)]
+    for path in outputs:
+        if path != STDOUT:
+            check_output("" if output is None else "--output", path, kept)
 
     from ml2021.runs.model import load_model
 
@@ -98,19 +103,6 @@ def predict(
     for file, text in zip(predicted, texts, strict=True):
         _write(file.output, text)
     return run.path, predicted
-
-
-def _protect_inputs(run: RunDirectory, outputs: Sequence[Path]) -> None:
-    """Refuse to overwrite a file of a run, or the table that this run was trained on."""
-    data = read_json(run.environment).get("data") if is_there(run.environment) else None
-    for output in outputs:
-        if any(is_there(RunDirectory(parent).best) for parent in output.resolve().parents):
-            raise ConfigError(f"--output {output}: is in a run directory; choose another place")
-        table = Path(data) if isinstance(data, str) else output
-        if table != output and table.exists() and output.exists() and table.samefile(output):
-            raise ConfigError(
-                f"--output {output}: is the table that the run was trained on; choose another file"
-            )
 
 
 def _refuse_threshold(model: "TrainedModel") -> None:
@@ -147,7 +139,7 @@ def _half_widths(model: "TrainedModel", level: float) -> NDArray[np.float64]:
 def _write(path: Path, text: str) -> None:
     """Replace a file with the predictions; write into anything else, such as /dev/null."""
     if path == STDOUT:
-        write_result(text)
+        write_data(text)
     elif path.is_file() or not path.exists():
         replace_file(path.resolve(), text.encode())  # a link stays a link
     else:
@@ -158,13 +150,13 @@ def _write(path: Path, text: str) -> None:
 
 
 def _output_paths(sources: Sequence[Path], output: Path | None) -> list[Path]:
-    """Return the path of each file's predictions; never one that would overwrite an input."""
+    """Return the path of each file's predictions. Raises ConfigError where that is no answer."""
     names = [
         re.sub(r"\.(csv|gz|parquet|tsv|txt)$", "", re.sub(r"\.gz$", "", s.name)) for s in sources
     ]
     if output is None:
         paths = [Path(f"{name}.predictions.csv") for name in names]
-        if existing := [path for path in paths if path.exists()]:
+        if existing := [path for path in paths if os.path.lexists(path)]:
             raise ConfigError(
                 f"{existing[0].absolute()}: already exists; move it, or overwrite it with --output"
             )
@@ -173,14 +165,10 @@ def _output_paths(sources: Sequence[Path], output: Path | None) -> list[Path]:
     elif output == STDOUT:
         raise ConfigError("--output -: takes only one CSV; name a folder for several")
     else:
-        if output.exists() and not output.is_dir():
-            raise ConfigError(f"--output {output}: is a file; name a folder for several CSVs")
+        check_output_folder("--output", output)
         paths = [output / f"{name}.predictions.csv" for name in names]
     if len(set(paths)) < len(paths):
         raise ConfigError("two inputs have the same file name; predict them separately")
-    for path in paths:
-        if any(path.exists() and path.samefile(source) for source in sources if source.exists()):
-            raise ConfigError(f"--output {path}: is an input; choose another file")
     return paths
 
 

@@ -13,7 +13,7 @@ from ml2021.commands.from_table import load_table_config
 from ml2021.config.loading import LoadedConfig, dump_changes, load_config
 from ml2021.errors import ConfigError
 from ml2021.formatting import bulleted, plural, shortened
-from ml2021.runs.directory import open_run, refuse_run, refuse_used
+from ml2021.runs.directory import open_run, refuse_run, refuse_undecodable, refuse_used
 
 if TYPE_CHECKING:
     from ml2021.training.init_from import InitialModel
@@ -45,6 +45,7 @@ def prepare(
     The arguments are those of `ml2021.commands.train.train`. What is found is said on the way, by
     `say`, which takes lines. with_columns: as in `load_training_data`. Nothing is written.
     """
+    refuse_undecodable()
     if is_table:
         refuse_run(source, "resume it with --resume, or start from it with --init-from")
         loaded, assumed = load_table_config(source, target, overrides)

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from ml2021.errors import CheckpointError, ConfigError
 from ml2021.runs.directory import find_run, open_run
+from ml2021.runs.outputs import check_output_folder
 from ml2021.signals import stop_signals
-from ml2021.sweeps.directory import SweepDirectory, is_sweep, load_results, read_plan
+from ml2021.sweeps.directory import is_sweep, load_results, open_sweep, read_plan
 from ml2021.sweeps.summary import SweepSummary
 
 
@@ -14,11 +15,11 @@ def report(run_path: Path | None, plots: Path | None) -> Path:
 
     Returns the page. Raises CheckpointError where there is no run, or none that has parameters yet.
     """
-    if plots is not None and plots.exists() and not plots.is_dir():
-        raise ConfigError(f"--plots {plots}: not a folder")
+    if plots is not None:
+        check_output_folder("--plots", plots)
     run_path = None if run_path is None else find_run(run_path)
     if run_path is not None and is_sweep(run_path):
-        sweep = SweepDirectory(run_path)
+        sweep = open_sweep(run_path)
         outcome = SweepSummary(plan := read_plan(sweep), load_results(sweep, plan))
         if not outcome.done:
             raise CheckpointError(f"{run_path}: none of its runs completed; nothing to draw")

@@ -11,7 +11,7 @@ from ml2021.console import Console
 from ml2021.errors import CheckpointError, ConfigError
 from ml2021.files import is_there
 from ml2021.formatting import echo, plural
-from ml2021.runs.directory import RunDirectory, locked, open_run
+from ml2021.runs.directory import RunDirectory, locked, open_run, refuse_undecodable
 
 if TYPE_CHECKING:
     from ml2021.data.load import TrainingData
@@ -45,6 +45,7 @@ class Progress:
 
 def resume(path: Path, overrides: Sequence[str], console: Console, *, with_report: bool) -> Path:
     """Resume a run. Only `train.epochs` may be raised. Returns its directory."""
+    refuse_undecodable()
     run = open_run(path)
     if odd := [text for text in overrides if not text.startswith("train.epochs=")]:
         raise ConfigError(f"--set {odd[0]}: only train.epochs can be changed when resuming")

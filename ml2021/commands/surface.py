@@ -21,8 +21,7 @@ from ml2021.inspection.loss_surface import (
 from ml2021.report.sections.loss_surface import CURVE, GRID, draw_curve, draw_surface, rows_text
 from ml2021.runs.directory import chosen_run, open_run
 from ml2021.runs.model import load_model, reload_training_data
-
-PICTURE = "surface.png"
+from ml2021.runs.outputs import check_output, tables_of
 
 
 def surface(
@@ -42,14 +41,10 @@ def surface(
         raise ConfigError(f"--y {y}: is the parameter of --x; choose another")
     if not named and model.network.layout.parameters == 2:
         named = [names.at(0), names.at(1)]
-    picture = run.path / PICTURE if output is None else output
-    if output is not None and output.is_dir():
-        raise ConfigError(f"--output {output}: is a directory; name a file, such as {PICTURE}")
+    if output is not None:
+        check_output("--output", output, tables_of(run))
     with chosen_run(run, run_path):
         data = reload_training_data(run, model)
-    inputs = (data.data_path, run.best, run.last)
-    if any(picture.exists() and path.exists() and picture.samefile(path) for path in inputs):
-        raise ConfigError(f"--output {picture}: is an input; choose another file")
     trajectory = load_trajectory(run, model)
     console.say(f"run {run.path}")
     begun = time.perf_counter()
@@ -79,5 +74,6 @@ def surface(
 
     from ml2021.report.figures.style import to_png
 
-    replace_file(picture.resolve(), to_png(figure))  # a link stays a link
-    return picture
+    # A link that the user names stays a link; one in the run is replaced.
+    replace_file(run.surface if output is None else output.resolve(), to_png(figure))
+    return run.surface if output is None else output

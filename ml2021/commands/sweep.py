@@ -15,17 +15,27 @@ from ml2021.errors import CheckpointError, RunInterruptedError, SweepFailedError
 from ml2021.evaluation.metrics import selection_metric
 from ml2021.files import cores
 from ml2021.formatting import heading, number, plural
-from ml2021.runs.directory import RunDirectory, find_run, locked, refuse_used, run_name, write_text
+from ml2021.runs.directory import (
+    RunDirectory,
+    find_run,
+    locked,
+    refuse_undecodable,
+    refuse_used,
+    remove_leftovers,
+    run_name,
+    write_text,
+)
 from ml2021.signals import stop_signals
 from ml2021.sweeps.directory import (
     ResultsFile,
     SweepDirectory,
     SweepPlan,
     begin_candidates,
+    candidates_of,
     create_sweep,
-    is_sweep,
     keep_best,
     load_results,
+    open_sweep,
     read_plan,
     write_plan,
     write_table,
@@ -55,9 +65,12 @@ def sweep(
 
     `with_report`: write a report once everything else is saved.
     """
+    refuse_undecodable()
     loaded = load_sweep(config, overrides)
     if run_dir is not None:
-        refuse_used(run_dir)
+        tables = [v.loaded.config.data for v in loaded.variations]
+        paths = {path for data in tables for path in (data.path, data.test_path) if path}
+        refuse_used(run_dir, [config, *map(Path, sorted(paths))], "sweep")
     check_runs(loaded)
     plan = SweepPlan(
         settings=tuple(variation.settings for variation in loaded.variations),
@@ -66,6 +79,7 @@ def sweep(
     )
     directory = create_sweep(run_dir, run_name(config))
     with locked(RunDirectory(directory.path)):
+        refuse_used(directory.path, kind="sweep")  # by a process that was quicker than we were
         write_text(directory.config, loaded.base.text)
         write_plan(directory, plan)
         _Sweep(directory, plan, {}, console).run(jobs, with_report=with_report)
@@ -74,17 +88,15 @@ def sweep(
 
 def resume(path: Path, jobs: int | None, console: Console, *, with_report: bool) -> Path:
     """Train the runs of a sweep that are missing or failed."""
+    refuse_undecodable()
     path = find_run(path)
-    if not is_sweep(path):
-        problem = "not the directory of a sweep" if path.exists() else "no such directory"
-        raise CheckpointError(f"{path.absolute()}: {problem}")
-    directory = SweepDirectory(path)
+    directory = open_sweep(path)
     with locked(RunDirectory(path)):
         plan = read_plan(directory)
         results = load_results(directory, plan)
         kept = {run: result for run, result in results.items() if result.status != "failed"}
         missing = len(plan.texts) - len(kept)
-        if not missing and directory.table.is_file() and not directory.candidates.exists():
+        if not missing and directory.table.is_file() and not candidates_of(directory):
             console.say(f"{path}: all {plural(len(kept), 'run')} done; nothing to do")
             lacks_report = not directory.report.is_file()
             if with_report and lacks_report and SweepSummary(plan, kept).are_comparable:
@@ -121,7 +133,8 @@ class _Sweep:
         missing = {run: c for run, c in self.configs.items() if run not in self.results}
         jobs = jobs or min(default_jobs(config.device) for config in self.configs.values())
         packs = make_packs(missing, jobs)
-        begin_candidates(self.directory, tuple(self.results))
+        remove_leftovers(self.directory)
+        begin_candidates(self.directory, self.plan, self.results)
         with stop_signals() as stop_signal:
             file = ResultsFile(self.directory, self.results.values())
             try:
@@ -130,7 +143,8 @@ class _Sweep:
                 file.close()
                 self.best = choose_best(self.results.values(), self.losses)
                 write_table(self.directory, self.plan, self.results)
-                keep_best(self.directory, self.best)  # last: until then, there are candidates
+                # Last: until then, there are candidates.
+                keep_best(self.directory, self.plan, self.best)
             stopped_by = stop_signal()
         summary = self._say_summary()
         if stopped_by is not None:

@@ -198,7 +198,7 @@ def comparison_cells(
 
 def _name(each: Group, names: Mapping[str, str]) -> str:
     more = len(each.runs) - 1
-    return names[each.first.name] + (f" and {more} more" if more else "")
+    return echo(names[each.first.name]) + (f" and {more} more" if more else "")
 
 
 def _cut(text: str) -> str:

@@ -9,7 +9,7 @@ from ml2021.errors import Ml2021Error, ResourceError, RunInterruptedError
 from ml2021.evaluation.scoring import Evaluation, best_available
 from ml2021.evaluation.verdict import Outcome
 from ml2021.files import replace_file
-from ml2021.formatting import HIGHER_IS_BETTER, heading, number, plural, printable, score_text
+from ml2021.formatting import HIGHER_IS_BETTER, heading, number, plural, score_text
 from ml2021.inspection.diagnosis import diagnose, suggested_command
 from ml2021.inspection.evidence import evidence_of
 from ml2021.inspection.importance import importance
@@ -180,7 +180,7 @@ def finish_with_report(draw: Callable[[], None], page: Path, what: str, console:
     except Exception as error:
         cause = str(error) if isinstance(error, Ml2021Error) else f"{type(error).__name__}: {error}"
         write_message(
-            f"the {what} is saved, but its report could not be written ({printable(cause)}); "
+            f"the {what} is saved, but its report could not be written ({cause}); "
             f"to see why: ml2021 report --run {page.parent}"
         )
     else:

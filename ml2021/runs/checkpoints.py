@@ -25,13 +25,12 @@ from ml2021.data.preprocessing.records import Preprocessing
 from ml2021.engine.state import TrainingState, ensemble_members
 from ml2021.errors import CheckpointError
 from ml2021.evaluation.fitted_baselines import OPTIONAL, FittedBaselines, baseline_shapes
-from ml2021.files import replace_file
+from ml2021.files import FORMAT_VERSION, replace_file
 from ml2021.runs.directory import RunDirectory, read_bytes
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-FORMAT_VERSION = 4
 _METADATA_KEY = "ml2021"
 _LARGEST_HEADER = 100 << 20
 _MOST_TENSORS = 1000

@@ -1,21 +1,44 @@
-"""A run directory: its layout, its lock, and the small files in it."""
+"""A run directory: its layout, its mark, its lock, and the small files in it."""
 
 import fcntl
 import json
 import os
 import re
+import stat
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ml2021.errors import CheckpointError, ConfigError, DataError, ResourceError, RunInUseError
-from ml2021.files import is_temporary, make_folder, replace_file
-from ml2021.formatting import suggest
+from ml2021.files import (
+    FORMAT_VERSION,
+    MARK,
+    Kind,
+    is_marked,
+    is_temporary,
+    make_folder,
+    mark,
+    mark_of,
+    marked_above,
+    replace_file,
+)
+from ml2021.formatting import echo, suggest
 
 RUNS = Path("runs")
 BEST_OF_SWEEP = "best"
 """The folder of a sweep's directory that holds its best run."""
+_FOLD_PACK = re.compile(r"folds-[0-9]+\.safetensors")
+
+
+class MarkedDirectory(Protocol):
+    """A run or a sweep: what may stand in its directory, there or not, but for other names."""
+
+    path: Path
+
+    def entries(self) -> Iterator[Path]:
+        """Yield every file and folder that is ours, a folder before what it holds."""
 
 
 class RunDirectory:
@@ -23,6 +46,7 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.mark = path / MARK  # makes the directory a run
         self.config = path / "config.yaml"  # as the user wrote it
         self.resolved_config = path / "config.resolved.yaml"  # with every default
         self.environment = path / "environment.json"  # versions, command line, device, data
@@ -30,6 +54,9 @@ class RunDirectory:
         self.folds = path / "folds.csv"  # a row per fold of a cross-validation
         self.summary = path / "summary.json"  # written when training has ended
         self.report = path / "report.html"
+        self.surface = path / "surface.png"  # by the command `surface`
+        self.curve = path / "piecewise.png"  # by the command `piecewise`
+        self.origin = path / "sweep_run.json"  # in the best run of a sweep: its number
         self.checkpoints = path / "checkpoints"
         self.best = self.checkpoints / "best.safetensors"  # the lowest validation loss
         self.last = self.checkpoints / "last.safetensors"  # to resume from
@@ -40,11 +67,33 @@ class RunDirectory:
         """Return the checkpoint to resume a pack of folds from."""
         return self.checkpoints / f"folds-{number}.safetensors"
 
+    def entries(self) -> Iterator[Path]:
+        """Yield every file and folder of a run, there or not, and the packs of folds that are."""
+        yield from (path for path in vars(self).values() if path != self.path)
+        for entry in sorted(_listing(self.checkpoints)):
+            if _FOLD_PACK.fullmatch(entry.name):
+                yield entry
+
+
+def refuse_undecodable() -> None:
+    """Raise ConfigError unless the command line and the working directory are text in UTF-8.
+
+    A run keeps both. Called before anything is read or written.
+    """
+    arguments = [(text, "is") for text in sys.argv[1:]]
+    for text, what in [(str(Path.cwd()), "the working directory is"), *arguments]:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ConfigError(
+                f"{echo(text)}: {what} not UTF-8, in which a run keeps names; rename it"
+            ) from None
+
 
 def run_name(config: Path) -> str:
     """Return what a run of a config is called: its name, or that of the run that it lies in."""
     folder = config.absolute().parent
-    if config.stem.startswith("config") and RunDirectory(folder).resolved_config.is_file():
+    if config.stem.startswith("config") and is_marked(folder):
         return re.sub(r"-\d+$", "", folder.name)
     return config.stem
 
@@ -52,47 +101,103 @@ def run_name(config: Path) -> str:
 def create_run(path: Path | None, name: str) -> RunDirectory:
     """Make an empty run directory: `path`, or the next free runs/<name>-<n>.
 
-    Raises RunInUseError where `path` is not empty, ConfigError where it is a file; ResourceError.
+    Raises RunInUseError where `path` is not empty, ConfigError where it is a file or lies in
+    another run; ResourceError.
+    """
+    run = RunDirectory(make_directory(path, name, "run"))
+    try:
+        run.checkpoints.mkdir(exist_ok=True)
+    except OSError as error:
+        raise ResourceError(f"{run.checkpoints}: cannot be made ({error.strerror})") from None
+    return run
+
+
+def make_directory(path: Path | None, name: str, kind: Kind) -> Path:
+    """Make the directory of a run or a sweep, `path` or runs/<name>-<n>, and mark it.
+
+    Raises as `create_run` does. A process that is killed before the mark is there leaves an empty
+    directory, which is used again.
     """
     try:
-        chosen = make_numbered(name) if path is None else path
-        make_folder(chosen)
-        refuse_used(chosen)
-        make_folder(chosen / "checkpoints")
+        if path is None:
+            refuse_inside("", RUNS)
+            path = make_numbered(name)
+        make_folder(path)
+        refuse_used(path, kind=kind)
+        with locked(RunDirectory(path)):
+            refuse_used(path, kind=kind)  # by a process that was quicker than we were
+            mark(path, kind)
     except OSError as error:
         where = error.filename or path or RUNS
         raise ResourceError(f"{where}: cannot be made ({error.strerror})") from None
-    return RunDirectory(chosen)
+    return path
 
 
-def refuse_used(path: Path, inputs: Sequence[Path] = ()) -> None:
-    """Refuse a `path` that already exists, unless it is an empty directory.
+def refuse_inside(option: str, path: Path, *places: Path) -> None:
+    """Raise ConfigError where `path` lies in a run or sweep, or is one.
 
-    Raises ConfigError where it is a file, or one of `inputs` lies in it; else RunInUseError. What a
-    process left that was killed before its run had begun does not count.
+    option: what names the path, such as `--output`; "" for a place that the user did not choose.
+    places: looked at instead of `path`.
+    """
+    for folder in filter(None, map(marked_above, places or (path,))):
+        found = mark_of(folder)
+        kind = "run" if found is None else found.kind
+        remedy = "choose another place" if option else "change to another folder"
+        where = f"{option} {echo(path)}".lstrip()
+        raise ConfigError(f"{where}: is in a {kind} directory; {remedy}")
+
+
+def refuse_used(path: Path, inputs: Sequence[Path] = (), kind: Kind = "run") -> None:
+    """Refuse a --run-dir that already exists, unless it is an empty directory.
+
+    Raises ConfigError where it is a file, lies in another run or sweep, or holds one of `inputs`;
+    else RunInUseError. What a process left that was killed before its run or sweep had begun does
+    not count.
     """
     if path.exists() and not path.is_dir():
-        raise ConfigError(f"--run-dir {path}: is a file; name a new or empty folder")
-    if not path.is_dir() or not any(path.iterdir()) or _has_not_begun(path):
+        raise ConfigError(f"--run-dir {echo(path)}: is a file; name a new or empty folder")
+    refuse_inside("--run-dir", path, path.parent, Path(os.path.realpath(path)).parent)
+    if not path.is_dir() or _has_not_begun(path, kind):
         return
     for each in inputs:
         if each.resolve().is_relative_to(path.resolve()):
             raise ConfigError(
-                f"--run-dir {path}: contains an input, {each}; name a new or empty folder"
+                f"--run-dir {echo(path)}: contains an input, {echo(each)}; "
+                "name a new or empty folder"
             )
-    is_run = RunDirectory(path).resolved_config.is_file()
-    remedy = f", or resume its run with --resume {path}" if is_run else ""
+    found, remedy = mark_of(path), ""
+    if found is not None and (path / _BEGUN[found.kind]).is_file():
+        remedy = f", or resume its {found.kind} with --resume {path}"
     raise RunInUseError(f"{path}: not an empty directory; choose another --run-dir{remedy}")
 
 
-def _has_not_begun(path: Path) -> bool:
-    """Whether a run was being made here, and its process ended before the config was resolved."""
-    folder = path / "checkpoints"
-    before = {"checkpoints", "init.safetensors", "config.yaml", "environment.json", "metrics.csv"}
-    if not folder.is_dir():
-        return False
-    entries = [*path.iterdir(), *folder.iterdir()]
-    return all(entry.name in before or is_temporary(entry.name) for entry in entries)
+_BEGUN: Mapping[Kind, str] = {"run": "config.resolved.yaml", "sweep": "sweep.json"}
+"""The file with which a run or a sweep has begun."""
+_BEFORE: Mapping[Kind, frozenset[str]] = {
+    "run": frozenset(
+        {MARK, "config.yaml", "environment.json", "metrics.csv", "checkpoints", "init.safetensors"}
+    ),
+    "sweep": frozenset({MARK, "config.yaml"}),
+}
+"""What may be there before that."""
+
+
+def _has_not_begun(path: Path, kind: Kind) -> bool:
+    """Whether a directory is empty, or holds only what a killed process had prepared in it."""
+    found = mark_of(path)
+    if found is None:
+        return all(is_temporary(entry, {MARK}) for entry in path.iterdir())
+    before, names = _BEFORE[kind], _BEFORE[kind] | {_BEGUN[kind]}
+    entries = [*path.iterdir(), *_listing(path / "checkpoints")]
+    return found == (kind, FORMAT_VERSION) and all(
+        not entry.is_symlink() and (entry.name in before or is_temporary(entry, names))
+        for entry in entries
+    )
+
+
+def _listing(folder: Path) -> list[Path]:
+    """Return what a folder holds; nothing where it is none, or a link."""
+    return list(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else []
 
 
 def make_numbered(name: str) -> Path:
@@ -121,7 +226,7 @@ def find_run(path: Path) -> Path:
 def refuse_run(table: Path, remedy: str = "") -> None:
     """Raise ConfigError for a run where a table is expected; `remedy` says what to do."""
     run = find_run(table)
-    if RunDirectory(run).resolved_config.is_file() or (run / BEST_OF_SWEEP).is_dir():
+    if is_marked(run):
         raise ConfigError(
             f"{table}: is a run, not a table; {remedy or f'give it by --run {table}'}"
         )
@@ -134,33 +239,59 @@ def open_run(path: Path | None) -> RunDirectory:
     """
     if path is None:
         run = _newest()
-        _refuse_links(run)
+        refuse_links(run)
         return run
     path = find_run(path)
+    found = mark_of(path)
+    if found is not None and found.kind == "sweep":
+        if not os.path.lexists(best := path / BEST_OF_SWEEP):
+            raise CheckpointError(f"{path}: this sweep has no best run; name another run")
+        path, found = best, mark_of(best)
     run = RunDirectory(path)
-    if not run.resolved_config.is_file() and (path / BEST_OF_SWEEP).is_dir():
-        run = RunDirectory(path / BEST_OF_SWEEP)
-    _refuse_links(run)
+    if found is None:
+        near = suggest(path.name, (entry.name for entry in RUNS.glob("*/")))
+        what = f"no such run directory{near}"
+        if path.exists():
+            what = "not a run directory"
+            if run.resolved_config.is_file():
+                what += f", as it lacks the file {MARK}; train again"
+        raise CheckpointError(f"{path.absolute()}: {what}")
+    if found.version != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path}: a run of format {found.version}, but this ml2021 reads {FORMAT_VERSION}; "
+            "use the version that wrote it, or train again"
+        )
+    refuse_links(run)
     if not run.resolved_config.is_file():
-        what = "not a run directory"
-        if not path.exists():
-            near = suggest(path.name, (entry.name for entry in RUNS.glob("*/")))
-            what = f"no such run directory{near}"
-        if path.is_dir() and _has_not_begun(path):
-            what = "interrupted before it began; start it again with --config FILE --run-dir DIR"
+        what = "interrupted before it began; start it again with --config FILE --run-dir DIR"
+        if not _has_not_begun(path, "run"):
+            what = f"{run.resolved_config.name} is missing; train again"
         raise CheckpointError(f"{path.absolute()}: {what}")
     return run
 
 
-def _refuse_links(run: RunDirectory) -> None:
-    """Raise CheckpointError for a link in a run directory that points outside it."""
-    saved = (run.best, run.last, run.refit, run.init)
-    for path in (run.best.parent, run.resolved_config, run.environment, run.metrics, *saved):
-        if path.is_symlink() and not path.resolve().is_relative_to(run.path.resolve()):
-            raise CheckpointError(
-                f"{path}: points outside the run directory, to {path.resolve()}; "
-                "replace the link with a copy"
-            )
+def refuse_links(directory: MarkedDirectory) -> None:
+    """Raise CheckpointError for a link in a run or sweep that leads out of it.
+
+    Nothing is read or written through one, whether it is at a name of ours in the directory, or
+    on the way to it in a sweep around it.
+    """
+    home = Path(os.path.realpath(directory.path))
+    for path in directory.entries():
+        if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(home):
+            raise _leads_out(path, home)
+    for path in (directory.path.absolute(), *directory.path.absolute().parents):
+        if path.is_symlink() and is_marked(path.parent):
+            raise _leads_out(path, path.parent)
+
+
+def _leads_out(path: Path, folder: Path) -> CheckpointError:
+    found = mark_of(folder)
+    kind = "run" if found is None else found.kind
+    return CheckpointError(
+        f"{path}: points outside the {kind} directory, to {echo(os.path.realpath(path))}; "
+        "replace the link with a copy"
+    )
 
 
 @contextmanager
@@ -182,6 +313,7 @@ def _newest() -> RunDirectory:
         for folder in ("*", f"*/{BEST_OF_SWEEP}")
         for best in RUNS.glob(f"{folder}/checkpoints/best.safetensors")
         if (config := RunDirectory(best.parent.parent).resolved_config).is_file()
+        and is_marked(config.parent)
     ]
     if not configs:
         raise CheckpointError(f"{RUNS.absolute()}: no trained run here; name one with --run")
@@ -207,12 +339,37 @@ def locked(run: RunDirectory) -> Iterator[None]:
         os.close(handle)
 
 
-def remove_leftovers(run: RunDirectory) -> None:
+def remove_leftovers(directory: MarkedDirectory) -> None:
     """Remove temporary files that a killed process has left; the lock is held."""
-    for folder in (run.path, run.best.parent):
-        for entry in folder.iterdir():
-            if is_temporary(entry.name):
+    names: dict[Path, set[str]] = {}
+    for path in directory.entries():
+        names.setdefault(path.parent, set()).add(path.name)
+    for folder, known in names.items():
+        for entry in _listing(folder):
+            if is_temporary(entry, known):
                 entry.unlink()
+
+
+def foreign_entries(run: RunDirectory) -> list[Path]:
+    """Return what is in a run's directory and is not ours."""
+    known = {*run.entries()}
+    names = {path.name for path in known}
+    found = [*_listing(run.path), *_listing(run.checkpoints)]
+    return [path for path in found if path not in known and not is_temporary(path, names)]
+
+
+def remove_run(run: RunDirectory) -> None:
+    """Remove a run, the mark last; what is not ours in its directory stays. Raises OSError."""
+    refuse_links(run)
+    remove_leftovers(run)
+    for path in [*run.entries()]:
+        if path not in (run.mark, run.checkpoints):
+            path.unlink(missing_ok=True)
+    with suppress(OSError):
+        run.checkpoints.rmdir()
+    run.mark.unlink(missing_ok=True)
+    with suppress(OSError):
+        run.path.rmdir()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -228,6 +385,8 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 def read_bytes(path: Path, missing: str) -> bytes:
     """Return the content of a file. Raises CheckpointError(missing), or ResourceError."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a FIFO would wait for its writer
+            raise CheckpointError(f"{path}: not a file; train the run again")
         return path.read_bytes()
     except FileNotFoundError:
         raise CheckpointError(missing) from None

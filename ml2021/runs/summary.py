@@ -20,12 +20,10 @@ from ml2021.evaluation.scoring import (
     standard_errors,
 )
 from ml2021.evaluation.verdict import Judgement
-from ml2021.files import is_there
+from ml2021.files import FORMAT_VERSION, is_there
 from ml2021.formatting import echo
 from ml2021.runs.directory import RunDirectory, read_json, write_json
 
-FORMAT_VERSION: Literal[4] = 4
-"""Of environment.json and summary.json; raised whenever one of them changes."""
 MOST_THREADS = 1024
 """A run that claims more was not written by ml2021."""
 Count = Annotated[int, Field(ge=0)]
@@ -35,9 +33,9 @@ NotNegative = Annotated[float, Field(ge=0)]
 class Environment(Record):
     """What the result depends on beside config and data.
 
-    device: the model of the GPU, or cpu. threads: of the CPU. data: the absolute path of the
-    training file. data_sha256: of that file; test_sha256: of the one at data.test_path;
-    init_sha256: of the checkpoint whose parameters training began with.
+    device: the model of the GPU, or cpu. threads: of the CPU. data, test: the absolute paths of the
+    training file and of data.test_path. data_sha256, test_sha256: of those files. init_sha256: of
+    the checkpoint whose parameters training began with.
     """
 
     format_version: Literal[4] = FORMAT_VERSION
@@ -51,6 +49,7 @@ class Environment(Record):
     device: str
     threads: Annotated[int, Field(ge=1, le=MOST_THREADS)]
     data: str
+    test: str | None = None
     data_sha256: str
     test_sha256: str | None = None
     init_sha256: str | None = None

@@ -5,30 +5,37 @@
 
 import csv
 import io
+import json
 import os
-import shutil
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError
 
 from ml2021.config.loading import load_config_text
 from ml2021.config.schema import Config
+from ml2021.data.preprocessing.records import Record
 from ml2021.errors import CheckpointError, ConfigError, ResourceError
+from ml2021.files import FORMAT_VERSION, MARK, is_marked, mark, mark_of
 from ml2021.runs.directory import (
     BEST_OF_SWEEP,
-    RUNS,
-    make_numbered,
+    RunDirectory,
+    foreign_entries,
+    make_directory,
     read_json,
-    refuse_used,
+    refuse_links,
+    remove_run,
     write_json,
     write_text,
 )
 from ml2021.sweeps.results import Result, read_results, table
 
-FORMAT_VERSION = 4
-_ORIGIN = "sweep_run.json"
+_CANDIDATE = re.compile(r"\.?[1-9][0-9]*")
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,7 @@ class SweepDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.mark = path / MARK  # makes the directory a sweep
         self.config = path / "config.yaml"  # as the user wrote it
         self.plan = path / "sweep.json"  # settings and config of every run, before training
         self.results = path / "results.jsonl"  # a line per ended run, in the order of ending
@@ -65,26 +73,44 @@ class SweepDirectory:
         """Return where that run is kept while the sweep is running."""
         return self.candidates / str(run)
 
+    def draft(self, run: int) -> Path:
+        """Return where that run is written before it is a candidate."""
+        return self.candidates / f".{run}"
+
+    def entries(self) -> Iterator[Path]:
+        """Yield every file and folder of a sweep, there or not."""
+        yield from (path for path in vars(self).values() if path != self.path)
+
 
 def create_sweep(path: Path | None, name: str) -> SweepDirectory:
     """Create an empty directory: `path`, or the next free runs/<name>-sweep-<n>.
 
-    Raises RunInUseError if `path` is not empty, ResourceError if it cannot be created.
+    Raises as `create_run` does.
     """
-    try:
-        if path is None:
-            return SweepDirectory(make_numbered(f"{name}-sweep"))
-        path.mkdir(parents=True, exist_ok=True)
-        refuse_used(path)
-    except OSError as error:
-        where = error.filename or path or RUNS
-        raise ResourceError(f"{where}: cannot be created ({error.strerror})") from None
-    return SweepDirectory(path)
+    return SweepDirectory(make_directory(path, f"{name}-sweep", "sweep"))
 
 
 def is_sweep(path: Path) -> bool:
-    """Whether a directory holds a sweep."""
-    return SweepDirectory(path).plan.is_file()
+    """Whether a directory is that of a sweep."""
+    found = mark_of(path)
+    return found is not None and found.kind == "sweep"
+
+
+def open_sweep(path: Path) -> SweepDirectory:
+    """Return the sweep at `path`. Raises CheckpointError where it cannot be read or continued."""
+    sweep, found = SweepDirectory(path), mark_of(path)
+    if found is None or found.kind != "sweep":
+        problem = "not the directory of a sweep" if path.exists() else "no such directory"
+        raise CheckpointError(f"{path.absolute()}: {problem}")
+    if found.version != FORMAT_VERSION:
+        raise _refusal(path, "written by another version of ml2021")
+    refuse_links(sweep)
+    if not sweep.plan.is_file():
+        raise CheckpointError(
+            f"{path.absolute()}: interrupted before it began; "
+            "start it again with --config FILE --run-dir DIR"
+        )
+    return sweep
 
 
 def write_plan(sweep: SweepDirectory, plan: SweepPlan) -> None:
@@ -165,20 +191,104 @@ def write_table(sweep: SweepDirectory, plan: SweepPlan, results: Mapping[int, Re
     write_text(sweep.table, stream.getvalue())
 
 
-def begin_candidates(sweep: SweepDirectory, runs: Sequence[int]) -> None:
-    """Create the folder of candidates: those of `runs` stay, and best/ becomes one again."""
+class _Origin(Record):
+    """What sweep_run.json says: which run of the sweep is the best."""
+
+    run: Annotated[int, Field(ge=1)]
+
+
+def _best_number(sweep: SweepDirectory, count: int) -> int | None:
+    """Return the number of the run in best/, one of `count`; None if there is none.
+
+    Raises CheckpointError where best/ is not a run of the sweep.
+    """
+    if not os.path.lexists(sweep.best):
+        return None
+    if not is_marked(sweep.best):
+        raise _in_the_way(sweep.best)
+    run = RunDirectory(sweep.best)
+    refuse_links(run)
+    try:
+        number = _Origin.model_validate_json(json.dumps(read_json(run.origin))).run
+    except ValidationError:
+        raise _refusal(run.origin, "damaged") from None
+    if number > count:
+        raise _refusal(run.origin, f"names run {number:,} of {count:,}")
+    return number
+
+
+def candidates_of(sweep: SweepDirectory) -> list[RunDirectory]:
+    """Return the candidates and their drafts that a killed or running sweep has left.
+
+    Raises CheckpointError where `candidates` is not a folder, or has a link in it that leads out.
+    """
+    if not os.path.lexists(sweep.candidates):
+        return []
+    if sweep.candidates.is_symlink() or not sweep.candidates.is_dir():
+        raise _in_the_way(sweep.candidates)
+    found = []
+    for entry in sorted(sweep.candidates.iterdir()):
+        if _CANDIDATE.fullmatch(entry.name) and not entry.is_symlink() and is_marked(entry):
+            found.append(RunDirectory(entry))
+            refuse_links(found[-1])
+    return found
+
+
+def begin_candidates(sweep: SweepDirectory, plan: SweepPlan, ended: Iterable[int]) -> None:
+    """Create the folder of candidates: those of the runs that have `ended` stay.
+
+    Raises CheckpointError, and removes nothing, where something that is not ours stands where a
+    candidate will be written, or in one that is to be removed.
+    """
+    kept = {*ended}
+    _best_number(sweep, len(plan.texts))
+    removed = [run for run in candidates_of(sweep) if run.path.name not in map(str, kept)]
+    for run in removed:
+        if foreign := foreign_entries(run):
+            raise _in_the_way(foreign[0])
     sweep.candidates.mkdir(exist_ok=True)
-    if sweep.best.is_dir():
-        number = read_json(sweep.best / _ORIGIN)["run"]
-        sweep.best.replace(sweep.candidate(number))
-    for entry in sweep.candidates.iterdir():
-        if entry.name not in map(str, runs):
-            shutil.rmtree(entry)
+    for run in removed:
+        remove_run(run)
+    for number in range(1, len(plan.texts) + 1):
+        for path in (sweep.draft(number), sweep.candidate(number)):
+            if path.is_dir() and not path.is_symlink() and not is_marked(path):
+                with suppress(OSError):
+                    path.rmdir()  # of a process that was killed before it had marked it
+            if os.path.lexists(path) and (number not in kept or path == sweep.draft(number)):
+                raise _in_the_way(path)
 
 
-def keep_best(sweep: SweepDirectory, best: Result | None) -> None:
-    """Move the best candidate to best/ and delete the others."""
-    if best is not None and sweep.candidate(best.run).is_dir():
-        write_json(sweep.candidate(best.run) / _ORIGIN, {"run": best.run})
-        sweep.candidate(best.run).replace(sweep.best)
-    shutil.rmtree(sweep.candidates, ignore_errors=True)
+def begin_draft(sweep: SweepDirectory, run: int) -> RunDirectory:
+    """Make an empty run directory in which a candidate is written, in place of an earlier one."""
+    draft = RunDirectory(sweep.draft(run))
+    if is_marked(draft.path):
+        remove_run(draft)
+    draft.path.mkdir()
+    mark(draft.path, "run")
+    draft.checkpoints.mkdir()
+    return draft
+
+
+def keep_best(sweep: SweepDirectory, plan: SweepPlan, best: Result | None) -> None:
+    """Move the best candidate to best/ and remove the others; what is not ours stays."""
+    now = _best_number(sweep, len(plan.texts))
+    if best is not None and is_marked(sweep.candidate(best.run)):
+        chosen = RunDirectory(sweep.candidate(best.run))
+        write_json(chosen.origin, {"run": best.run})
+        if now is not None:
+            before = RunDirectory(sweep.best)
+            for path in foreign_entries(before):
+                path.replace(chosen.path / path.relative_to(before.path))
+            if now != best.run:
+                before.path.replace(sweep.candidate(now))
+            else:
+                remove_run(before)
+        chosen.path.replace(sweep.best)
+    for run in candidates_of(sweep):
+        remove_run(run)
+    with suppress(OSError):  # where something else is in it
+        sweep.candidates.rmdir()
+
+
+def _in_the_way(path: Path) -> CheckpointError:
+    return CheckpointError(f"{path}: is not of this sweep; move it away, and resume the sweep")

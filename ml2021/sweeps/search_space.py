@@ -306,7 +306,15 @@ def _vary(draft: Draft, combination: Combination) -> tuple[Variation | None, lis
     config, wrong = check_draft(Draft(tree, nodes, problems))
     if config is None:
         return None, wrong
-    return Variation(_plain(combination), LoadedConfig(config, dump_document(tree), nodes)), []
+    return Variation(_plain(combination), LoadedConfig(config, _text(tree), nodes)), []
+
+
+def _text(tree: Mapping[str, Any]) -> str:
+    """Return the config of a run as text, in which the tables have absolute paths, as in a run."""
+    data = tree["data"]
+    named = {key: data.get(key) for key in ("path", "test_path")}
+    paths = {key: str(Path(path).absolute()) for key, path in named.items() if path is not None}
+    return dump_document({**tree, "data": {**data, **paths}})
 
 
 def check_runs(loaded: LoadedSweep) -> None:

@@ -20,7 +20,7 @@ from ml2021.evaluation.comparison import (
     shared_baselines,
 )
 from ml2021.evaluation.metrics import selection_metric
-from ml2021.formatting import heading, number, plural
+from ml2021.formatting import echo, heading, number, plural
 from ml2021.sweeps.directory import SweepPlan
 from ml2021.sweeps.results import (
     SPLITS_OF_A_RUN,
@@ -152,7 +152,7 @@ class SweepSummary:
 
     def _describe_best(self, result: Result, path: Path) -> list[str]:
         own = self.plan.settings[result.run - 1]
-        settings = ", ".join(f"{key} {dump_value(value)}" for key, value in own.items())
+        settings = ", ".join(f"{key} {echo(dump_value(value))}" for key, value in own.items())
         findings = [f"Best on validation: run {result.run} ({settings}), saved in {path}."]
         if result.result is not None and (test := result.result.splits.get("test")):
             findings.append(test.verdict_words("test"))

@@ -7,7 +7,6 @@ one that was killed. `ml2021.sweeps.pool` decides which worker gets which pack.
 import json
 import os
 import queue
-import shutil
 import signal
 import sys
 import threading
@@ -27,10 +26,10 @@ from ml2021.engine.fit import divergence_error
 from ml2021.errors import DivergenceError, Ml2021Error
 from ml2021.evaluation.comparison import RunResult
 from ml2021.runs.checkpoints import Checkpoints
-from ml2021.runs.directory import RunDirectory, write_text
+from ml2021.runs.directory import write_text
 from ml2021.runs.metrics_csv import MetricsWriter
 from ml2021.runs.summary import RunSummary, write_record
-from ml2021.sweeps.directory import SweepDirectory
+from ml2021.sweeps.directory import SweepDirectory, begin_draft
 from ml2021.sweeps.pack import FinishedRun, PackTensors, prepare_tensors, train_pack
 from ml2021.sweeps.packing import data_key
 from ml2021.sweeps.pool import PackTask
@@ -188,9 +187,7 @@ def keep_candidate(
 ) -> None:
     """Write a run that may become the best as a run directory, completely or not at all."""
     trainer = member.trainer
-    draft = RunDirectory(sweep.candidates / f".{run}")
-    shutil.rmtree(draft.path, ignore_errors=True)
-    (draft.path / "checkpoints").mkdir(parents=True)
+    draft = begin_draft(sweep, run)
     write_text(draft.config, text)
     write_record(draft.environment, environment(trainer))
     write_text(draft.resolved_config, dump_yaml(trainer.data.config))

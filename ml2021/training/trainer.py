@@ -165,6 +165,7 @@ def environment(trainer: Trainer) -> Environment:
         device=device_name(trainer),
         threads=trainer.threads,
         data=str(trainer.data.data_path),
+        test=trainer.data.config.data.test_path,
         data_sha256=trainer.data.data_sha256,
         test_sha256=trainer.data.test_sha256,
         init_sha256=trainer.data.init_sha256,

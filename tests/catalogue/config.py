@@ -460,9 +460,7 @@ CASES = [
         name="predictions onto what the run was trained on",
         command="predict new.csv --run runs/number --output train.csv",
         code=2,
-        lines=(
-            "--output train.csv: is the table that the run was trained on; choose another file",
-        ),
+        lines=("--output train.csv: is an input; choose another file",),
     ),
     Case(
         numbers=(15,),

@@ -1,0 +1,70 @@
+"""The guard of outputs: no command overwrites an input, a config, a run or a sweep.
+
+Every path that a command writes to goes through here, or through `refuse_used` where it is the
+directory of a new run or sweep. What stands in a run or sweep is written by `ml2021` alone, under
+the names that `RunDirectory` and `SweepDirectory` list, and never through a link.
+"""
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from ml2021.config.loading import SIZE_LIMIT, read_draft
+from ml2021.errors import ConfigError
+from ml2021.files import is_there
+from ml2021.formatting import echo
+from ml2021.runs.directory import RunDirectory, refuse_inside
+from ml2021.runs.summary import read_environment
+
+_DATA_KEY = re.compile(r"\bdata[\"']?\s*:")
+
+
+def check_output(option: str, path: Path, kept: Iterable[Path] = ()) -> None:
+    """Raise ConfigError unless a command may write, or replace, the file `path`.
+
+    It may not be a directory, lie in a run or sweep, be one of `kept` under whatever name, or be a
+    config. option: what names the path, such as `--output`; "" for a place of our own choice.
+    """
+    where = f"{option} {echo(path)}".lstrip()
+    if path.is_dir():
+        raise ConfigError(f"{where}: is a directory; name a file")
+    refuse_inside(option, path)
+    if any(_is_same(path, each) for each in kept):
+        raise ConfigError(f"{where}: is an input; choose another file")
+    if _is_config(path):
+        raise ConfigError(f"{where}: is a config; choose another file")
+
+
+def check_output_folder(option: str, path: Path) -> None:
+    """Raise ConfigError unless a command may write files into `path`, which need not exist."""
+    if os.path.lexists(path) and not path.is_dir():
+        raise ConfigError(f"{option} {echo(path)}: is a file; name a folder")
+    refuse_inside(option, path)
+
+
+def tables_of(run: RunDirectory) -> list[Path]:
+    """Return the tables that a run was trained and tested on, as far as it tells; for `kept`."""
+    if not is_there(run.environment):  # predicting needs the checkpoint alone
+        return []
+    environment = read_environment(run)
+    return [Path(path) for path in (environment.data, environment.test) if path is not None]
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether two paths are one file, through links, hard links and either case of letters."""
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
+
+
+def _is_config(path: Path) -> bool:
+    """Whether a file is a config of ours: a mapping with the key `data`."""
+    if not path.is_file() or path.stat().st_size > SIZE_LIMIT:
+        return False
+    text = path.read_bytes().decode("utf-8-sig", "replace")
+    if not _DATA_KEY.search(text):  # before what takes a second for a long table
+        return False
+    tree = read_draft(text, "").tree
+    return tree is not None and "data" in tree
