@@ -168,7 +168,9 @@ def test_values_outside_the_training_range_are_counted() -> None:
     feature = number({"x": [1, 2, 3]}, range(3))
     encoded = encode([feature], {"x": [0.9, 1, 3, 3.1, 50, None]})
     assert encoded.odd.outside == {"x": 3}
-    assert [note.rpartition(": ")[2] for note in encoded.notes()] == ["x 1", "x 3"]
+    assert [
+        note.rpartition(": ")[2] for note in encoded.odd.notes(preprocessing_of([feature]))
+    ] == ["x 1", "x 3"]
 
 
 @pytest.mark.parametrize(
@@ -200,10 +202,9 @@ def test_one_hot_by_hand() -> None:
     ]
     assert encoded.odd.missing == {"t": 1, "n": 1}
     assert encoded.odd.unseen == {"t": 2, "n": 1}
-    assert [note.rpartition(": ")[2] for note in encoded.notes()] == [
-        "t 1, n 1",
-        "t 2 (maybe × 1, YES × 1), n 1 (2 × 1)",
-    ]
+    assert [
+        note.rpartition(": ")[2] for note in encoded.odd.notes(preprocessing_of([text, numbers]))
+    ] == ["t 1, n 1", "t 2 (maybe × 1, YES × 1), n 1 (2 × 1)"]
 
 
 def test_a_single_category_is_an_input_only_if_values_are_missing() -> None:

@@ -145,7 +145,7 @@ def _rows_of(
     if not len(rows):
         needed = matched.table.needed_to_score
         raise DataError(f"{csv}: every row lacks its {needed}; add rows to score")
-    notes = matched.notes()
+    notes = matched.columns.notes()
     if unscored := len(matched.table.frame) - len(rows):
         needed = matched.table.needed_to_score
         notes.append(f"rows without a {needed}, left out: {unscored}")

@@ -8,7 +8,7 @@ from contextlib import closing
 from importlib import import_module
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,8 @@ from ml2021.formatting import echo
 class ParquetSource:
     """A Parquet file: the `names` of its columns, its number of `rows`, its `sha256`.
 
-    Raises DataError if pyarrow is not installed, or the file is not Parquet or holds no table.
+    A context manager. Raises DataError if pyarrow is not installed, or the file is not Parquet or
+    holds no table.
     """
 
     def __init__(self, path: Path) -> None:
@@ -34,15 +35,28 @@ class ParquetSource:
             raise file_error(path, what) from None
         with closing(HashedFile(path)) as file:
             self.sha256 = file.finish()
-            self._opened = path.open("rb")
-            if file_state(self._opened.fileno()) != file.state:
-                raise changed_error(path)
             self._state = file.state
+        self._path = path
+        self._opened = path.open("rb")
+        try:
+            self._open(pyarrow, parquet)
+        except BaseException:
+            self._opened.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+    def _open(self, pyarrow: Any, parquet: Any) -> None:
+        path = self._path
+        self._check_unchanged()
         try:
             self._file = parquet.ParquetFile(self._opened)
         except (pyarrow.ArrowException, OSError) as error:
             raise file_error(path, f"not a Parquet file: {echo(error)}; check the file") from None
-        self._path = path
         try:
             self.names = tuple(self._file.schema_arrow.names)
         except UnicodeDecodeError:
@@ -92,10 +106,6 @@ class ParquetSource:
     def _check_unchanged(self) -> None:
         if file_state(self._opened.fileno()) != self._state:
             raise changed_error(self._path)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._opened.close()
 
     def columns(
         self,

@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing
 from fractions import Fraction
 from functools import partial
 from itertools import chain
@@ -105,7 +104,7 @@ class TableStream:
     def _parquet(self) -> Iterator[_Parsed]:
         from ml2021.data.parquet import ParquetSource
 
-        with closing(ParquetSource(self._path)) as parquet:
+        with ParquetSource(self._path) as parquet:
             header = make_header(self._path, parquet.names)
             for batch in parquet.batches(_PARQUET_ROWS):
                 yield self._checked(

@@ -85,7 +85,8 @@ def read_header(path: Path, format: TableFormat) -> Header:
     if path.suffix == ".parquet":
         from ml2021.data.parquet import ParquetSource
 
-        return make_header(path, ParquetSource(path).names)
+        with ParquetSource(path) as parquet:
+            return make_header(path, parquet.names)
     with open_scan(path, format) as scan:
         return begin_table(scan, scan.blocks(), format)[0]
 
@@ -116,10 +117,10 @@ def read_table(
     if path.suffix == ".parquet":
         from ml2021.data.parquet import ParquetSource
 
-        parquet = ParquetSource(path)
-        header = make_header(path, parquet.names)
-        selected = select_columns(header, columns)
-        cells = parquet.read(header.names, set(selected), types, rules.missing_texts, is_odd)
+        with ParquetSource(path) as parquet:
+            header = make_header(path, parquet.names)
+            selected = select_columns(header, columns)
+            cells = parquet.read(header.names, set(selected), types, rules.missing_texts, is_odd)
         checked = check_columns(dict(cells), rules, types)
         reject_invalid(format, checked, partial(_parquet_cells, path, cells))
         return _table(header, selected, checked, parquet.rows, parquet.sha256, format)
