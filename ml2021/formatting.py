@@ -118,6 +118,13 @@ def number(value: float | None) -> str:
     return f"{value:,.{max(0, 3 - exponent)}f}" if -4 <= exponent < 7 else scientific
 
 
+def tick(value: float) -> str:
+    """Format a round number, such as that of a tick: no more digits than it has."""
+    text = f"{value:,.10g}" if 1e-4 <= abs(value) < 1e7 or value == 0 else f"{value:.3g}"
+    mantissa, e, exponent = text.partition("e")
+    return f"{mantissa}e{int(exponent)}" if e else text
+
+
 def score_text(metric: str, value: float | None, error: float | None = None) -> str:
     """Format a score as `number` does, one of at most 1 with at most four decimals.
 

@@ -177,7 +177,7 @@ def _change_description(header: dict[str, Any], choose: random.Random) -> None:
 def change_somewhere(tree: dict[str, Any], choose: random.Random) -> None:
     """Change a value, or the name of one, at a random place of a tree of JSON."""
     place: Any = tree
-    while True:
+    while place:
         keys = list(place) if isinstance(place, dict) else list(range(len(place)))
         key = choose.choice(keys)
         inner = place[key]

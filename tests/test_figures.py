@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -58,8 +58,7 @@ def test_learning_curves() -> None:
     assert_array_equal(data_of(upper, 1), (epochs, validation))
     assert_array_equal(data_of(lower), (epochs, lr))
     assert_array_equal(data_of(upper, 3), ([3], [5]))
-    legend = upper.get_legend()
-    assert legend is not None
+    (legend,) = figure.legends
     assert texts_of(legend.get_texts()) == ["training", "validation", "best: epoch 3"]
 
 
@@ -67,9 +66,82 @@ def test_gradient_sizes_go_from_back_to_front() -> None:
     updates, norms = np.array([0, 10, 20]), np.array([[1.0, 7], [2, 8], [3, 9]])
     (axes,) = learning.gradient_sizes(updates, norms, ["layer 1", "layer 2, the output"]).axes
     assert names_of(axes) == ("update", "gradient norm")
-    assert [line.get_label() for line in axes.lines] == ["layer 2, the output", "layer 1"]
-    assert_array_equal(data_of(axes, 0), (updates, norms[:, 1]))
-    assert_array_equal(data_of(axes, 1), (updates, norms[:, 0]))
+    named = [line.get_label() for line in axes.lines[1::2]]
+    assert named == ["layer 2, the output", "layer 1"]
+    for line, own in ((0, norms[:, 1]), (1, norms[:, 1]), (2, norms[:, 0]), (3, norms[:, 0])):
+        assert_allclose(data_of(axes, line), (updates, own))  # too few for a mean of several
+    assert axes.get_yscale() == "log"
+
+
+def test_gradients_are_always_logarithmic_and_have_a_moving_mean() -> None:
+    norms = np.exp(RANDOM.normal(size=(100, 1)))
+    norms[40] = 0.0  # has no logarithm
+    (axes,) = learning.gradient_sizes(np.arange(100), norms, ["layer 1"]).axes
+    raw, mean = data_of(axes, 0)[1], data_of(axes, 1)[1]
+    assert np.isnan(raw[40])
+    assert np.isfinite(mean).all()
+    around = np.log(norms[18:23, 0])
+    assert mean[20] == pytest.approx(np.exp(around.mean()))
+    assert axes.get_yscale() == "log"
+    (axes,) = learning.gradient_sizes(np.arange(3), np.zeros((3, 1)), ["layer 1"]).axes
+    assert axes.get_yscale() == "linear"
+
+
+def covered(figure: Figure) -> list[str]:
+    """Return the legends of the figure that overlap an area with data."""
+    figure.draw_without_rendering()
+    boxes = [axes.get_window_extent() for axes in figure.axes]
+    legends = [*figure.legends, *filter(None, (axes.get_legend() for axes in figure.axes))]
+    return [
+        legend.get_texts()[0].get_text()
+        for legend in legends
+        if any(legend.get_window_extent().overlaps(box) for box in boxes)
+    ]
+
+
+def test_no_legend_is_over_data() -> None:
+    x = np.linspace(0, 1, 30)
+    pair = (TRUTH, SAID)
+    panels = {"w": (["w = 1", "w = 2", "w = 3"], np.stack([x, x**2, 1 - x]))}
+    marks = {"0.5": 3, "recommended": 9}
+    drawn = [
+        learning.learning_curves(np.arange(1, 31), x, 1 - x, x, 3, "mse"),
+        predictions.truth_against_prediction(*pair, "views"),
+        predictions.over_time(np.arange(len(TRUTH)), {"": pair}, "views", "day"),
+        predictions.reliability(x[:5], x[:5], np.arange(1, 6), "a"),
+        predictions.roc(x, x**0.5, marks, "yes"),
+        predictions.precision_recall(x, 1 - x, marks, 0.2, "yes"),
+        functions.sum_of_parts(x, x, (x, x), ("x", "y")),
+        functions.parts(x, 0.0, np.stack([x] * 3), ["a", "b", "c"], x, ("x", "y")),
+        functions.column_curve(x, x, np.stack([x, x]), x[::10], ("x", "y")),
+        functions.one_unit(x, panels, ("x", "y")),
+    ]
+    assert [covered(figure) for figure in drawn] == [[]] * len(drawn)
+
+
+@pytest.mark.parametrize(
+    ("first", "step", "unit", "below"),
+    [("2021-01-20", 1, "D", "2021"), ("2021-04-01", 1, "h", "2021"), ("2021-04-04", 8, "m", None)],
+)
+def test_a_date_is_not_repeated_below_the_axis(
+    first: str, step: int, unit: Literal["D", "h", "m"], below: str | None
+) -> None:
+    when = np.datetime64(first, "s") + np.arange(80) * np.timedelta64(step, unit)
+    values = np.arange(80.0)
+    figure = predictions.over_time(when, {"": (values, values)}, "views", "day")
+    figure.draw_without_rendering()
+    offset = figure.axes[0].xaxis.get_major_formatter().get_offset()
+    labels = {label.get_text() for label in figure.axes[0].get_xticklabels()}
+    assert offset not in labels
+    assert below is None or offset == below
+
+
+def test_large_numbers_are_written_as_in_tables() -> None:
+    (axes,) = (figure := predictions.truth_against_prediction(1e6 * TRUTH, SAID, "views")).axes
+    axes.set_xlim(-2e6, 2e6)
+    svg = style.to_svg(figure)
+    assert ">1,000,000<" in svg
+    assert ">-1,000,000<" in svg
 
 
 @pytest.mark.parametrize(

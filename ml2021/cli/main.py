@@ -8,7 +8,6 @@ from typer import BadParameter
 
 from ml2021.cli import results, starting, training  # noqa: F401 (they add their commands)
 from ml2021.cli.app import app
-from ml2021.cli.hints import usage_line
 from ml2021.console import write_message, write_result
 from ml2021.errors import Ml2021Error
 from ml2021.formatting import message
@@ -21,8 +20,10 @@ def main() -> None:
     """Run the command line; exit with the code of the error, see `ml2021.errors`."""
     try:
         with stoppable():
-            sys.exit(app(standalone_mode=False))
+            sys.exit(app(prog_name="ml2021", standalone_mode=False))
     except UsageError as error:
+        from ml2021.cli.hints import usage_line
+
         if type(error).__name__ == "NoArgsIsHelpError":
             write_result(*str(error).split("\n"))
             sys.exit(2)

@@ -5,8 +5,9 @@ with the run, as that of a config file is.
 """
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ml2021.config.loading import Draft, LoadedConfig, check_draft, load_config_text, refuse
@@ -18,18 +19,22 @@ from ml2021.runs.directory import RunDirectory
 
 
 def load_table_config(
-    csv: Path, target: Sequence[str] | None, overrides: Sequence[str]
+    csv: Path,
+    target: Sequence[str] | None,
+    overrides: Sequence[str],
+    known: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[LoadedConfig, list[str]]:
     """Return the config that trains on a table, and notes on what was assumed.
 
-    Without a target the last column is it; only then is the header of the file read. Messages name
-    the option that a value comes from. Raises ConfigError, and DataError for the header.
+    known: further keys of `data`, which overrides replace. Without a target the last column is it;
+    only then is the header of the file read. Messages name the option that a value comes from.
+    Raises ConfigError, and DataError for the header.
     """
-    data: dict[str, Any] = {"path": str(csv)}
+    data: dict[str, Any] = {"path": str(csv), **known}
     if target:
         data["target"] = target[0] if len(target) == 1 else list(target)
     notes: list[str] = []
-    if not target and not any(_sets_target(text) for text in overrides):
+    if not target and not any(sets_target(text) for text in overrides):
         data["target"] = last_column(csv, overrides)
         notes.append(
             f"no --target given: predicting {echo(data['target'])}, the last column of {csv.name}"
@@ -62,7 +67,8 @@ def last_column(csv: Path, overrides: Sequence[str]) -> str:
     return read_header(Path(data.path), table_format_of(data)).names[-1]
 
 
-def _sets_target(override: str) -> bool:
+def sets_target(override: str) -> bool:
+    """Whether an override names what to predict."""
     return override.partition("=")[0].strip() in ("data", "data.target")
 
 

@@ -5,10 +5,12 @@ torch once the column names are, so that a mistake in them is answered at once.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ml2021.commands.config_hints import config_hints
 from ml2021.commands.from_table import load_table_config
 from ml2021.config.loading import LoadedConfig, dump_changes, load_config
 from ml2021.errors import ConfigError
@@ -51,7 +53,8 @@ def prepare(
         loaded, assumed = load_table_config(source, target, overrides)
         say(*assumed)
     else:
-        loaded = load_config(source, overrides)
+        with config_hints(source, overrides):
+            loaded = load_config(source, overrides)
     if loaded.config.sweep is not None:
         raise ConfigError(
             f"{loaded.locate('sweep')}: this config has a sweep; run `ml2021 sweep --config "
@@ -67,11 +70,10 @@ def prepare(
 
     from ml2021.data.load import describe, load_training_data
 
-    if initial is None:
-        data = load_training_data(loaded, with_columns=with_columns)
-    else:
-        known = initial.model.preprocessing
+    known = None if initial is None else initial.model.preprocessing
+    with nullcontext() if is_table else config_hints(source, overrides):
         data = load_training_data(loaded, reuse=known, with_columns=with_columns)
+    if initial is not None:
         initial.check_columns(data)
         data = replace(data, init_sha256=initial.sha256)
     from ml2021.evaluation.fitted_baselines import notes_on_baselines

@@ -6,7 +6,7 @@ followed, one after the other, until it reads.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,18 +35,25 @@ _MARKS = {"decimal", "thousands"}
 
 @dataclass(frozen=True)
 class DetectedFormat:
-    """The keys of `data` that differ from their defaults, why they do, and the table they read."""
+    """The keys of `data` that differ from their defaults, and what is read with them.
+
+    reasons: where each value of `missing` stands that is not missing by default. target: the last
+    column.
+    """
 
     keys: Mapping[str, Any]
     reasons: Mapping[str, str]
-    table: Table
+    target: str
 
 
-def detect_format(path: Path, known: Mapping[str, Any], targets: frozenset[str]) -> DetectedFormat:
-    """Return how a CSV file is written, and its table.
+def detect_format(
+    path: Path, known: Mapping[str, Any], targets: Sequence[str] | None
+) -> DetectedFormat:
+    """Return how a CSV file is written.
 
-    known: keys of `data` that the user gives. targets: names whose labels are not taken for missing
-    values. Raises DataError where the reader does not know what would read the file.
+    known: keys of `data` that the user gives. targets: columns whose labels are not taken for
+    missing values, None for the last one. Raises DataError where the reader does not know what
+    would read the file.
     """
     keys, reasons = dict(known), dict[str, str]()
     for _ in range(_MOST_STEPS):
@@ -60,14 +67,16 @@ def detect_format(path: Path, known: Mapping[str, Any], targets: frozenset[str])
                 raise
         else:
             missing = {} if "missing" in known else dict(_missing_values(table, targets))
-            marks = _marks_of(table, format) if not known.keys() & _MARKS else {}
-            if not missing and not marks:
-                break
-            found = {**marks, **({"missing": [*format.missing, *missing]} if missing else {})}
-            reasons |= {f"missing {value}": reason for value, reason in missing.items()}
+            hints = _hints_of(table, format)
+            found = {key: value for key, value in hints.items() if key not in known}
+            if found.items() <= keys.items():
+                if not missing:
+                    break
+                found = {"missing": [*format.missing, *missing]}
+                reasons |= {str(value): reason for value, reason in missing.items()}
         keys |= found
     own = {key: value for key, value in keys.items() if key not in known}
-    return DetectedFormat(own, reasons, table)
+    return DetectedFormat(own, reasons, table.header.names[-1])
 
 
 def settings_in(message: str) -> dict[str, Any]:
@@ -102,18 +111,39 @@ def _format_of(keys: Mapping[str, Any]) -> TableFormat:
     return TableFormat(**{**keys, **lists})
 
 
-def _marks_of(table: Table, format: TableFormat) -> dict[str, Any]:
-    """Return the marks for 205.025 in a file with ';' between fields, where it is 205,025."""
+def _hints_of(table: Table, format: TableFormat) -> dict[str, Any]:
+    """Return the keys that a table hints at which reads as it is, but not as it is meant.
+
+    Names that are numbers above numbers, and words that stand below again, are a row. Marks between
+    thousands are those that the reader names for a column of text; and in a file with ';' between
+    fields 205.025 may be 205,025.
+    """
+    if format.header and _has_no_header(table, format):
+        return {"header": False}
+    texts = [w.remedy for w in table.writings.values() if w.kind in ("decorated", "marks")]
+    if found := next(filter(None, map(settings_in, texts)), {}):
+        return found
     found = next(filter(None, map(settings_in, table.notes)), {})
     return found if format.separator == ";" and found.keys() == _MARKS else {}
 
 
-def _missing_values(table: Table, targets: frozenset[str]) -> Iterator[tuple[str | float, str]]:
+def _has_no_header(table: Table, format: TableFormat) -> bool:
+    names = dict(zip(table.header.names, table.header.raw, strict=True))
+    numbers = {name for name in names if is_number(table.frame[name])}
+    are_all = all(format.rules.is_number(names[name]) for name in numbers)
+    texts = [name for name in names if name not in numbers]
+    return bool(numbers) and are_all and any((table.frame[n] == names[n]).any() for n in texts)
+
+
+def _missing_values(
+    table: Table, targets: Sequence[str] | None
+) -> Iterator[tuple[str | float, str]]:
     """Yield what stands for a missing value, and where and how often.
 
     Neither a label of a target nor a number that is an ordinary one in another column.
     """
     frame = table.frame
+    labelled = table.header.names[-1:] if targets is None else targets
     numbers = [str(name) for name in frame if is_number(frame[name])]
     labels: dict[str, str] = {}
     taken: set[str] = set()
@@ -121,7 +151,7 @@ def _missing_values(table: Table, targets: frozenset[str]) -> Iterator[tuple[str
         if name in numbers:
             continue
         counts = frame[name].value_counts()
-        if name in targets:
+        if name in labelled:
             taken |= {str(label) for label in counts.index[:_MOST_LABELS]}
             continue
         writing = table.writings.get(str(name))

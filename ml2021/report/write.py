@@ -20,7 +20,8 @@ from ml2021.report.sections import function as about_function
 from ml2021.report.sections import predictions as about_errors
 from ml2021.report.sections import predictions as about_rows
 from ml2021.report.sections import run as about_run
-from ml2021.runs.directory import RunDirectory, write_text
+from ml2021.runs.content import write_text
+from ml2021.runs.directory import RunDirectory
 from ml2021.runs.summary import PiecewiseFacts
 
 

@@ -39,7 +39,8 @@ from ml2021.evaluation.scoring import Evaluation, Predictions, evaluate_against
 from ml2021.files import is_there
 from ml2021.formatting import plural
 from ml2021.runs.checkpoints import load_checkpoint, restore_state, saved_baselines, write_last
-from ml2021.runs.directory import RunDirectory, write_text
+from ml2021.runs.content import write_text
+from ml2021.runs.directory import RunDirectory
 from ml2021.runs.summary import FoldScores
 from ml2021.training.loop import Saver, memory_errors, run_loop
 from ml2021.training.trainer import (

@@ -1,6 +1,7 @@
 """`predict` block by block writes and says what it does for the whole table at once."""
 
 import gzip
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -94,7 +95,7 @@ def test_blocks_of_parquet_do_not_show(
     assert parts == whole
 
 
-BAD = {
+BAD: dict[str, Callable[[dict[str, list[object]]], dict[str, list[object]]]] = {
     "a cell in the last row": lambda rows: {**rows, "a": [*rows["a"][:-1], "oops"]},
     "cells in three columns": lambda rows: {
         **rows,

@@ -48,7 +48,6 @@ def curve_and_parts(
         _number_ramps(upper, total, terms)
     style.label_axes(upper, "", names[1])
     upper.set_title(f"{plural(len(points[0]), 'point')}, {plural(len(bends[0]) - 1, 'piece')}")
-    upper.legend()
     _draw_terms(lower, total[0], constant, terms, pairs if is_paired else [])
     style.label_axes(lower, names[0], names[1])
     count = f"{len(ramps[2]):,}"
@@ -57,6 +56,7 @@ def curve_and_parts(
     kind = "pairs of ReLUs (dotted)" if is_paired else "hard sigmoids"
     lower.set_title(f"Terms: a constant (0) and {count} {kind}")
     lower.set_xlim(left, right)
+    style.add_legend(figure)
     return figure
 
 

@@ -86,7 +86,7 @@ def sum_of_parts(
         rasterized=len(points[0]) > style.VECTOR_POINTS,
     )
     axes.plot(x, total, color=style.PREDICTION, linewidth=2.2, label="the function")
-    axes.legend()
+    style.add_legend(figure)
     style.label_axes(axes, *labels)
     return figure
 
@@ -109,7 +109,7 @@ def column_curve(
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.set_xticks(edges, minor=True)
     axes.tick_params(axis="x", which="minor", length=5, color=style.MUTED)
-    axes.legend(fontsize=7.5)
+    style.add_legend(figure)
     style.label_axes(axes, *labels)
     return figure
 
@@ -147,7 +147,7 @@ def parts(
         linewidth=2.2,
         label="the function (sum)",
     )
-    axes.legend(fontsize=7.5)
+    style.add_legend(figure)
     style.label_axes(axes, *labels)
     return figure
 
@@ -214,9 +214,15 @@ def one_unit(
     for axes, (title, (names, curves)) in zip(grid, panels.items(), strict=True):
         for index, (name, curve) in enumerate(zip(names, curves, strict=True)):
             axes.plot(x, curve, style.DASHES[index], color=style.SERIES[index], label=name)
-        axes.set_title(title)
-        axes.legend(fontsize=7.5)
-        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.legend(
+            loc="lower left",
+            bbox_to_anchor=(-0.04, 1.0),
+            title=title,
+            title_fontproperties={"weight": "bold", "size": 10},
+            alignment="left",
+            frameon=False,
+        )
+        axes.xaxis.set_major_locator(MaxNLocator(3))
     figure.supxlabel(style.shown(labels[0]), fontsize=9.5)
     figure.supylabel(style.shown(labels[1]), fontsize=9.5)
     return figure

@@ -41,13 +41,13 @@ def learning_curves(
         upper.axvline(best_epoch, color=style.BEST, linewidth=1, zorder=0.5)
         best = validation[index[0]]
         upper.plot(best_epoch, best, "o", color=style.BEST, label=f"best: epoch {best_epoch:,}")
-    upper.legend()
     style.label_axes(upper, "", loss)
     lower.plot(epochs[kept], lr[kept], color=style.INK, linewidth=1.2)
     style.label_axes(lower, "epoch", "learning rate")
     lower.set_ylim(0, None)
     lower.yaxis.set_major_locator(MaxNLocator(3))
     _whole_numbers(lower, "x")
+    style.add_legend(figure)
     if len(epochs) == 1:  # a single point would be invisible
         for line in (*upper.lines, *lower.lines):
             line.set_marker("o")
@@ -59,26 +59,29 @@ def gradient_sizes(
 ) -> Figure:
     """Draw the gradient norm (n, L) of each layer at the updates (n,), the last layer first.
 
-    `names` are those of the layers, the first layer first; at most seven layers are drawn.
+    Strong lines are moving means, faint ones the norms themselves. `names` are those of the layers,
+    the first layer first; at most seven layers are drawn.
     """
     figure = style.new_figure()
     axes = figure.subplots()
     layers = evenly_spaced(len(names), 7)
     for index, layer in enumerate(layers[::-1]):
+        colour = style.SERIES[index % len(style.SERIES)]
+        own = np.where(norms[:, layer] > 0, norms[:, layer], np.nan)  # no logarithm of 0
+        axes.plot(updates, own, color=colour, linewidth=0.7, alpha=0.3, zorder=1)
         axes.plot(
             updates,
-            norms[:, layer],
+            _moving_mean(own),
             style.DASHES[index % len(style.DASHES)],
-            color=style.SERIES[index % len(style.SERIES)],
-            linewidth=1.2,
+            color=colour,
             label=style.shown(names[layer]),
         )
-    positive = norms[norms > 0]
-    if style.spans_decades(positive):
+    if (norms > 0).any():
         style.use_log_scale(axes, "y")
     figure.legend(
         loc="outside upper center",
         ncols=min(len(layers), 3),
+        frameon=False,
         title="last layer first",
         title_fontsize=8.5,
     )
@@ -87,13 +90,28 @@ def gradient_sizes(
     return figure
 
 
+def _moving_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the geometric mean (n,) of the numbers around each; NaN where there is none."""
+    window = np.ones(len(values) // _WINDOWS // 2 * 2 + 1)
+    known = np.isfinite(values)
+    counts = np.convolve(known, window, "same")
+    sums = np.convolve(
+        np.where(known, np.log(values, where=known, out=0 * values), 0), window, "same"
+    )
+    return np.where(counts > 0, np.exp(sums / np.maximum(counts, 1)), np.nan)
+
+
+_WINDOWS = 25
+"""So many windows of the moving mean fit side by side."""
+
+
 def updates_of_an_epoch(rows: int, batch_size: int) -> Figure:
     """Draw the batches of an epoch of `rows` training rows, each of which is an update."""
     updates, last = -(-rows // batch_size), rows % batch_size or batch_size
     shown_updates = min(updates, 60)
-    columns = min(shown_updates, 15)
+    columns = min(shown_updates, 20)
     lines = -(-shown_updates // columns)
-    figure = style.new_figure(style.WIDTH, 0.75 + 0.32 * lines)
+    figure = style.new_figure(style.WIDE, 0.75 + 0.32 * lines)
     axes = _canvas(figure)
     for index in range(shown_updates):
         line, column = divmod(index, columns)

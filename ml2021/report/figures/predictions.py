@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.dates import ConciseDateFormatter, num2date
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
@@ -34,7 +35,7 @@ def truth_against_prediction(
     )
     _points(axes, truth[kept], prediction[kept])
     style.label_axes(axes, f"truth: {unit}", f"prediction: {unit}")
-    axes.legend(loc="upper left")
+    style.add_legend(figure)
     return figure
 
 
@@ -62,21 +63,48 @@ def over_time(
     panels: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]],
     unit: str,
     axis: str,
+    width: float = style.PAGE_WIDTH,
 ) -> Figure:
     """Draw truth and prediction (N,) over time, `when` (N,), which is dates or numbers.
 
-    `panels` maps the title of each panel to both; the panels are stacked.
+    `panels` maps the title of each panel to both; the panels are stacked. width: in inches.
     """
-    figure = style.new_figure(
-        style.WIDE, style.HEIGHT if len(panels) == 1 else 0.8 + 2.1 * len(panels)
-    )
+    figure = style.new_figure(width, style.HEIGHT if len(panels) == 1 else 0.8 + 2.1 * len(panels))
     grid = figure.subplots(len(panels), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
     for axes, (title, (truth, prediction)) in zip(grid, panels.items(), strict=True):
         axes.plot(when, truth, color=style.TRUTH, linewidth=1.3, label="truth")
         axes.plot(when, prediction, "--", color=style.PREDICTION, linewidth=1.3, label="prediction")
         style.label_axes(axes, axis if axes is grid[-1] else "", unit, title)
-    grid[0].legend()
+        if isinstance(when.dtype, np.dtypes.DateTime64DType):
+            formatter: Any = _Dates  # matplotlib has no types for it
+            axes.xaxis.set_major_formatter(formatter(axes.xaxis.get_major_locator()))
+    style.add_legend(figure)
     return figure
+
+
+class _Dates(ConciseDateFormatter):
+    """Concise dates, without a part below the axis that a label on it has already."""
+
+    _year = ""
+
+    def format_ticks(self, values: Any) -> Any:
+        """Return the labels."""
+        parent: Any = super()
+        to_date: Any = num2date
+        labels = parent.format_ticks(values)
+        has_words = any(label.strip(_NO_WORDS) for label in labels)  # a month
+        self._year = str(to_date(values[-1]).year) if has_words else ""
+        return labels
+
+    def get_offset(self) -> str:
+        """Return what goes below the axis."""
+        parent: Any = super()
+        offset = parent.get_offset()
+        return str(offset and (self._year or offset))
+
+
+_NO_WORDS = "0123456789:."
+"""What labels are made of that name no month."""
 
 
 def images(
@@ -148,7 +176,7 @@ def curves(
         axes.plot(steps, prediction[index], "--", color=style.PREDICTION, label="prediction")
         axes.set_title(style.shown(names[index], 24), fontsize=8.5, fontweight="normal")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    grid[0][0].legend()
+    style.add_legend(figure, grid[0][0].get_lines())
     figure.supxlabel(style.shown(axis), fontsize=9.5)
     figure.supylabel(style.shown(unit), fontsize=9.5)
     return figure
@@ -176,7 +204,7 @@ def errors_by_target(
         axes.set_yticks(positions, [style.shown(name, 22) for name in names])
         axes.grid(visible=False, axis="y")
         style.label_axes(axes, unit, "", limit=36)
-    figure.legend(loc="outside upper center", ncols=2)
+    style.add_legend(figure)
     return figure
 
 
@@ -261,11 +289,11 @@ def reliability(
     )
     upper.set_xlim(-0.02, 1.02)
     upper.set_ylim(-0.05, 1.05)
-    upper.legend(loc="upper left")
     style.label_axes(upper, "", "observed frequency")
     lower.bar(predicted, counts, width=0.05, color=style.PREDICTION, alpha=0.85)
     style.label_axes(lower, f"probability of {style.shown(name, 24)}", "rows", limit=40)
     lower.yaxis.set_major_locator(MaxNLocator(2, integer=True))
+    style.add_legend(figure)
     return figure
 
 
@@ -278,7 +306,7 @@ def roc(
     axes.plot([0, 1], [0, 1], color=style.BASELINE, linewidth=1.2, label="chance")
     axes.plot(rate, recall, color=style.PREDICTION, drawstyle="default", label="network")
     _mark(axes, rate, recall, marks)
-    axes.legend(loc="lower right")
+    style.add_legend(figure)
     style.label_axes(axes, f"others called {style.shown(name, 20)}", "recall", limit=40)
     return figure
 
@@ -299,7 +327,7 @@ def precision_recall(
     axes.plot(recall, precision, color=style.PREDICTION, drawstyle="steps-pre", label="network")
     _mark(axes, recall, precision, marks)
     axes.set_ylim(-0.03, 1.03)
-    axes.legend(loc="best")
+    style.add_legend(figure)
     style.label_axes(axes, f"recall of {style.shown(name, 24)}", "precision", limit=40)
     return figure
 

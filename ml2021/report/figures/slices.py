@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ml2021.data.samples import evenly_spaced
+from ml2021.formatting import tick
 from ml2021.report.figures import style
 
 Baseline = tuple[str, float]
@@ -132,7 +133,7 @@ def split_against_split(
     for which, values in (("x", x), ("y", y)):
         if style.spans_decades(values):
             style.use_log_scale(axes, which)
-    axes.legend()
+    style.add_legend(figure)
     style.label_axes(axes, *labels)
     return figure
 
@@ -149,7 +150,7 @@ def _tick_at(axes: Axes, numbers: NDArray[np.float64], *, is_log: bool) -> None:
     positions = np.log(numbers) if is_log else numbers
     span = float(np.ptp(positions))
     if len(numbers) <= MOST_JOINED and span and np.diff(positions).min() > _NARROW * span:
-        axes.set_xticks(numbers, [f"{value:g}" for value in numbers])
+        axes.set_xticks(numbers, [*map(tick, numbers)])
         axes.set_xticks([], minor=True)
 
 
@@ -199,4 +200,5 @@ def _add_legend(
         )
     if baseline is not None:
         axes.plot([], [], color=style.BASELINE, linewidth=1.2, label=style.shown(baseline[0]))
-    axes.figure.legend(loc="outside upper center", ncols=4, handlelength=1.8, columnspacing=1.2)
+    assert isinstance(axes.figure, Figure)
+    style.add_legend(axes.figure)

@@ -23,16 +23,17 @@ from unicodedata import east_asian_width
 import matplotlib as mpl
 import numpy as np
 from matplotlib import font_manager
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 from numpy.typing import ArrayLike
 
-from ml2021.formatting import printable
+from ml2021.formatting import printable, tick
 
 COLOURS = {
     "page": ("#ffffff", "#16181b"),
@@ -82,6 +83,8 @@ SHARES = LinearSegmentedColormap.from_list("shares", [to_rgba(BLUE, 0.0), to_rgb
 """The colour map of values from 0, where the page shines through."""
 WIDTH, HEIGHT = 4.4, 3.2
 """Inches; at 96 pixels per inch a figure is about as wide as a phone."""
+PAGE_WIDTH = 10.4
+"""Width in inches of a figure as wide as a page, which needs another one for phones."""
 WIDE = 5.6
 """Width in inches of a figure on a line of its own; text in wider ones is too small on phones."""
 DOTS_PER_INCH = 160
@@ -103,6 +106,8 @@ _CJK_FAMILIES = (
 _STYLE: Any = {
     "text.parse_math": False,  # "$" and "_" in a column name are not a formula
     "axes.formatter.use_mathtext": False,
+    "axes.formatter.limits": (-4, 7),
+    "axes.unicode_minus": False,  # as in tables
     "svg.fonttype": "none",  # text stays text: small, sharp, and in the reader's own CJK font
     "svg.hashsalt": "ml2021",  # equal figures give equal bytes
     "date.converter": "concise",
@@ -184,7 +189,7 @@ def spans_decades(*values: ArrayLike) -> bool:
 def use_log_scale(axes: Axes, which: str) -> None:
     """Make the axis "x" or "y" logarithmic, with plain numbers as ticks: 0.01, 0.1, 1, 10.
 
-    An axis of less than two decades also has ticks at 0.2, 0.5, 2 and 5.
+    An axis of less than two decades also has ticks at 0.2, 0.5, 2 and 5, a very short one others.
     """
     if which == "x":
         axes.set_xscale("log")
@@ -194,14 +199,64 @@ def use_log_scale(axes: Axes, which: str) -> None:
         axis = axes.yaxis
     low, high = axis.get_view_interval()
     subs = (1.0,) if high >= 200 * low else (1.0, 2.0, 5.0)
-    axis.set_major_locator(LogLocator(subs=subs, numticks=8))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_major_locator(LogLocator(subs=subs, numticks=8) if high > 5 * low else MaxNLocator(4))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: tick(value)))
     axis.set_minor_formatter(NullFormatter())
+
+
+def add_legend(figure: Figure, handles: Sequence[Artist] | None = None) -> None:
+    """Add the legend of all labelled artists above the axes, where it hides nothing."""
+    if handles is None:
+        handles = list(
+            {
+                label: handle
+                for axes in figure.axes
+                for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+            }.values()
+        )
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    columns = int(_LEGEND_LETTERS * figure.get_figwidth() / (longest + 6))
+    figure.legend(
+        handles=handles,
+        loc="outside upper left",
+        ncols=max(1, min(len(handles), columns)),
+        frameon=False,
+        borderpad=0.2,
+        handlelength=1.8,
+        columnspacing=1.4,
+    )
+
+
+_LEGEND_LETTERS = 13
+"""About as many letters of a legend are an inch wide."""
+
+
+class _PlainNumbers(ScalarFormatter):
+    """Numbers along an axis as in tables: 1,000 and not 1000."""
+
+    def __init__(self) -> None:
+        super().__init__(useOffset=False)
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        """Return the number with commas."""
+        whole, point, fraction = super().__call__(x, pos).partition(".")
+        if not whole.lstrip("-").isdigit():
+            return whole + point + fraction
+        sign = "-" if whole.startswith("-") else ""
+        return f"{sign}{abs(int(whole)):,}{point}{fraction}"
+
+
+def _plain_numbers(figure: Figure) -> None:
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            if type(axis.get_major_formatter()) is ScalarFormatter:
+                axis.set_major_formatter(_PlainNumbers())
 
 
 def to_png(figure: Figure) -> bytes:
     """Return the figure as a PNG file."""
     stream = io.BytesIO()
+    _plain_numbers(figure)
     with _ignore_missing_glyphs():
         canvas: Any = FigureCanvasAgg(figure)
         canvas.print_png(stream, metadata={"Software": None})
@@ -212,6 +267,7 @@ def to_svg(figure: Figure) -> str:
     """Return the figure as an SVG document."""
     stream = io.StringIO()
     dots = figure.dpi
+    _plain_numbers(figure)
     with _ignore_missing_glyphs():
         canvas: Any = FigureCanvasSVG(figure)
         canvas.print_svg(stream, metadata={"Date": None, "Creator": None})

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
+from ml2021.formatting import tick
 from ml2021.report.figures import style
 
 _LEVELS = 24
@@ -67,7 +68,7 @@ def loss_surface(
     filled = axes.contourf(x, y, finite, levels, cmap=style.SEQUENTIAL, norm=norm)
     axes.contour(x, y, finite, levels, colors=style.WHITE, linewidths=0.5, alpha=0.6)
     bar = figure.colorbar(filled, ax=axes, ticks=levels[:: _LEVELS // 6], pad=0.03)
-    bar.ax.set_yticklabels([f"{float(f'{level:.3g}'):,g}" for level in bar.get_ticks()])
+    bar.ax.set_yticklabels([tick(float(f"{level:.3g}")) for level in bar.get_ticks()])
     bar.ax.minorticks_off()
     bar.set_label(style.shown(loss, 60))
     if len(path):

@@ -1,6 +1,6 @@
 """The section on predictions: against the truth, by class, and the rows with the largest errors."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,8 +119,7 @@ def _pictures_of_series(
         for name, step in zip(names, steps, strict=True)
     }
     if len(rows) <= _LONG_SERIES:
-        figure = figures.over_time(when, pairs, unit, axis)
-        return [Picture(f"over_time{ending}", figure, f"{what}.", wide=True)]
+        return [_over_time(f"over_time{ending}", when, pairs, (unit, axis), f"{what}.")]
     block = -(-len(rows) // _LONG_SERIES)
     kept = len(rows) // block * block
 
@@ -131,19 +130,35 @@ def _pictures_of_series(
     last = slice(len(rows) - _LATEST, None)
     latest = {name: (true[last], own[last]) for name, (true, own) in pairs.items()}
     return [
-        Picture(
+        _over_time(
             f"over_time{ending}",
-            figures.over_time(when[:kept:block], means, unit, axis),
+            when[:kept:block],
+            means,
+            (unit, axis),
             f"{what}. Each point is the mean of {block} consecutive rows.",
-            wide=True,
         ),
-        Picture(
+        _over_time(
             f"over_time_latest{ending}",
-            figures.over_time(when[last], latest, unit, axis),
+            when[last],
+            latest,
+            (unit, axis),
             f"The last {_LATEST} rows{of or ' of the series'}.",
-            wide=True,
         ),
     ]
+
+
+def _over_time(
+    name: str,
+    when: NDArray[np.generic],
+    panels: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]],
+    labels: tuple[str, str],
+    caption: str,
+) -> Picture:
+    """Return the picture as wide as the page, and another one for phones."""
+    large, small = (
+        figures.over_time(when, panels, *labels, width) for width in (style.PAGE_WIDTH, style.WIDE)
+    )
+    return Picture(name, large, caption, wide=True, narrow=small)
 
 
 def _ahead(steps: int) -> str:

@@ -187,6 +187,18 @@ def training_section(contents: ReportContents) -> Section:
             caption += f" The best epoch{by} is {history.best_epoch:,}; its parameters are kept."
         caption += _final_model(contents.summary)
         blocks.append(Picture("learning_curves", figure, caption))
+    if contents.gradients is not None and len(contents.gradients.updates) > 1:
+        names = _layer_names(contents)
+        blocks.append(
+            Picture(
+                "gradients",
+                gradient_sizes(contents.gradients.updates, contents.gradients.norms, names),
+                "The length of the gradient in each layer"
+                + (" of the first ensemble member" if len(contents.best_epochs) > 1 else "")
+                + ", and its moving mean. A layer far below the others hardly learns.",
+            )
+        )
+    blocks += loss_pictures(contents)
     if "train" in contents.evaluations:
         rows = contents.evaluations["train"].rows
         size = config.train.batch_size
@@ -202,18 +214,6 @@ def training_section(contents: ReportContents) -> Section:
                 wide=True,
             )
         )
-    if contents.gradients is not None and len(contents.gradients.updates) > 1:
-        names = _layer_names(contents)
-        blocks.append(
-            Picture(
-                "gradients",
-                gradient_sizes(contents.gradients.updates, contents.gradients.norms, names),
-                "The length of the gradient in each layer"
-                + (" of the first ensemble member" if len(contents.best_epochs) > 1 else "")
-                + ". A layer far below the others hardly learns.",
-            )
-        )
-    blocks += loss_pictures(contents)
     return Section(
         "training",
         "Training",
@@ -269,8 +269,8 @@ def _interval_table(found: Intervals) -> Table:
     targets = list(found.levels[0].half_width)
     targets = targets if len(targets) <= _MOST_TARGETS else []
     has_coverage = found.levels[0].coverage is not None
-    headings = ["prediction interval", *(f"± {echo(target)}" for target in targets)]
-    headings += ["coverage on test rows"] if has_coverage else []
+    headings = ["interval", *(f"± {echo(target)}" for target in targets)]
+    headings += ["coverage"] if has_coverage else []
     lines = []
     for each in found.levels:
         line = [f"{100 * each.level:g} %"]
@@ -278,7 +278,12 @@ def _interval_table(found: Intervals) -> Table:
         line += [] if each.coverage is None else [f"{100 * each.coverage:.1f} %"]
         lines.append(line)
     rows = "held-out" if found.calibrated_on == "folds" else found.calibrated_on
-    caption = f"Prediction ± half width, calibrated on {plural(found.rows, f'{rows} row')}."
+    caption = (
+        f"Prediction intervals: ± half width, calibrated on {plural(found.rows, f'{rows} row')}."
+    )
     if has_coverage:
-        caption += " If far fewer test rows are covered, these differ from the calibration rows."
+        caption += (
+            " Coverage: the share of test rows inside. If it is much lower, these differ from "
+        )
+        caption += "the calibration rows."
     return Table(headings, lines, caption=caption)
