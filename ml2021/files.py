@@ -6,6 +6,7 @@ only if it bears the mark, a file that we wrote and whose content we check.
 """
 
 import contextlib
+import io
 import os
 import re
 import shutil
@@ -13,7 +14,7 @@ import stat
 import tempfile
 from collections.abc import Container, Iterator
 from pathlib import Path
-from typing import BinaryIO, Literal, NamedTuple, cast
+from typing import Literal, NamedTuple, cast
 
 from ml2021.errors import ResourceError
 from ml2021.formatting import closest, printable
@@ -91,7 +92,7 @@ def replace_file(path: Path, *content: bytes | memoryview) -> None:
         os.fsync(file.fileno())
 
 
-def unnamed_file(folder: Path) -> BinaryIO:
+def unnamed_file(folder: Path) -> io.FileIO:
     """Open a new file in a folder that has no name: whatever ends the process, none is left.
 
     Raises ResourceError.
@@ -99,15 +100,14 @@ def unnamed_file(folder: Path) -> BinaryIO:
     try:
         if hasattr(os, "O_TMPFILE"):
             with contextlib.suppress(OSError):  # not every file system can
-                return os.fdopen(os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o666), "w+b")
-        return cast(BinaryIO, tempfile.TemporaryFile(dir=folder))
+                return io.FileIO(os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o666), "r+b")
+        return cast(io.FileIO, tempfile.TemporaryFile(buffering=0, dir=folder))
     except OSError as error:
         raise cannot_write(folder, error) from None
 
 
-def name_file(file: BinaryIO, path: Path) -> None:
+def name_file(file: io.FileIO, path: Path) -> None:
     """Put an `unnamed_file` at `path`, as `replace_file` does with content."""
-    file.flush()
     with _replacing(path) as temporary:
         os.fsync(file.fileno())
         try:

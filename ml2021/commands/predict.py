@@ -7,8 +7,9 @@ import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 from unicodedata import normalize
 
 import numpy as np
@@ -85,10 +86,12 @@ def predict(
     with unnamed_file(_spool_folder(outputs[0])) as spool:
 
         def write(text: str) -> None:
+            left = memoryview(text.encode())
             try:
-                spool.write(text.encode())
+                while left:
+                    left = left[spool.write(left) :]
             except OSError as error:
-                raise cannot_write(outputs[0], error) from None
+                raise cannot_write(outputs[0].resolve(), error) from None
 
         with chosen_run(run, run_path):
             for source, path in zip(sources, outputs, strict=True):
@@ -149,12 +152,11 @@ def _spool_folder(output: Path) -> Path:
     return next(folder for folder in output.resolve().parents if folder.is_dir())
 
 
-def _write(path: Path, spool: BinaryIO, start: int, stop: int) -> None:
+def _write(path: Path, spool: FileIO, start: int, stop: int) -> None:
     """Replace a file with the predictions; write into anything else, such as /dev/null.
 
     They are those bytes of the file `spool`.
     """
-    spool.flush()
     text = memoryview(mmap.mmap(spool.fileno(), 0, access=mmap.ACCESS_READ))[start:stop]
     if path == STDOUT:
         write_data(text)
