@@ -14,7 +14,7 @@ import stat
 import tempfile
 from collections.abc import Container, Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple, cast
+from typing import Literal, NamedTuple
 
 from ml2021.errors import ResourceError
 from ml2021.formatting import closest, printable
@@ -101,7 +101,7 @@ def unnamed_file(folder: Path) -> io.FileIO:
         if hasattr(os, "O_TMPFILE"):
             with contextlib.suppress(OSError):  # not every file system can
                 return io.FileIO(os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o666), "r+b")
-        return cast(io.FileIO, tempfile.TemporaryFile(buffering=0, dir=folder))
+        return tempfile.TemporaryFile(buffering=0, dir=folder)
     except OSError as error:
         raise cannot_write(folder, error) from None
 
