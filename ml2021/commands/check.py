@@ -29,12 +29,13 @@ def check(
         source, overrides, None, init_from, say, is_table=is_table, target=target, with_columns=True
     )
     trainer = prepared.trainer
-    from ml2021.engine.hardware import free_memory, memory_needed
     from ml2021.formatting import memory_size
+    from ml2021.memory import free_memory
     from ml2021.training.duration import estimate
+    from ml2021.training.memory import job_of
 
-    rows = len(trainer.train)
-    needed, free = memory_needed(trainer.network, trainer.hparams, rows), free_memory()
+    job = job_of(trainer.data)
+    needed, free = max(job.steps().values()), free_memory()
     left = "" if free is None else f" ({memory_size(free)} free)"
     lines += ["", *table_of(trainer.data.columns), ""]
     lines.append(describe_training(trainer))
