@@ -1,20 +1,27 @@
 """The command line: what it takes, how it helps, and what a wrong line is told."""
 
+import contextlib
+import gzip
+import io
 import json
 import os
 import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from ml2021 import errors
 from ml2021.cli.app import EXIT_CODES
+from ml2021.commands.stdin import spooled_stdin
+from ml2021.signals import StoppedError
 from tests import commands
 from tests.commands import contents, refusal, run, run_well, write_rows
 
+Packer = Callable[[bytes], bytes]
 COMMANDS = ("train", "check", "sweep", "evaluate", "predict", "report", "compare", "surface")
 FAST = ("--set", "preset=fast", "--set", "train.epochs=2", "--quiet")
 
@@ -200,6 +207,87 @@ def test_a_glob_leaves_out_the_column_that_is_predicted(houses: Path) -> None:
     assert "not copied, as predictions have these names: price" in outcome.stderr
     assert refusal(houses, *arguments, "z*")[0] == 2
     assert run(houses, *arguments, "price").code == 2
+
+
+# Standard input.
+
+
+@contextlib.contextmanager
+def given(content: bytes, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[Path]:
+    """Put the content into standard input; yield the folder for temporary files, empty at last."""
+    place = folder / "temporary"
+    place.mkdir(exist_ok=True)
+    monkeypatch.setattr("tempfile.tempdir", str(place))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+    yield place
+    assert not [*place.iterdir()]
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdin"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_standard_input_is_predicted_to_standard_output(
+    houses: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, pack: Packer
+) -> None:
+    content = (houses / "houses.csv").read_bytes()
+    arguments = ("--run", "houses-1", "--id", "address")
+    as_file = run_well(houses, "predict", "houses.csv", *arguments, "--output", "-")
+    before = contents(houses)
+    with given(pack(content), monkeypatch, tmp_path):
+        outcome = run_well(houses, "predict", name, *arguments)
+    assert outcome.stdout == as_file.stdout
+    assert "stdin: 60 rows to stdout" in outcome.stderr
+    assert contents(houses) == before
+    output = tmp_path / "p.csv"
+    with given(content, monkeypatch, tmp_path):
+        run_well(houses, "predict", name, *arguments, "--output", output)
+    assert output.read_text() == as_file.stdout
+
+
+def test_standard_input_is_scored(
+    houses: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with given((houses / "houses.csv").read_bytes(), monkeypatch, tmp_path):
+        outcome = run_well(houses, "evaluate", "-", "--run", "houses-1", "--json")
+    assert json.loads(outcome.stdout)["rows"] == 60
+    assert str(tmp_path) not in outcome.stdout + outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "line"),
+    [
+        (b"", ["-"], "stdin: "),
+        (b"address,rooms\na,one\n", ["-"], "stdin:2"),
+        (b"address\na\n", ["-"], "stdin"),
+        (b"address,rooms\na,1\n", ["-", "/dev/stdin"], "only once"),
+    ],
+)
+def test_errors_of_standard_input_name_it(
+    houses: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    content: bytes,
+    arguments: list[str],
+    line: str,
+) -> None:
+    with given(content, monkeypatch, tmp_path) as place:
+        outcome = run(houses, "predict", *arguments, "--run", "houses-1")
+    assert outcome.code in (2, 3)
+    assert line in outcome.stderr
+    assert str(place) not in outcome.stderr
+
+
+def test_standard_input_is_private_and_removed_after_a_signal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        given(b"a\n1\n", monkeypatch, tmp_path) as place,
+        contextlib.suppress(StoppedError),
+        spooled_stdin([Path("-")]) as (path,),
+    ):
+        assert path.read_bytes() == b"a\n1\n"
+        assert path.parent.parent == place
+        assert path.parent.stat().st_mode & 0o077 == 0
+        raise StoppedError(15)
 
 
 # Help and completion.

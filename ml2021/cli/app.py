@@ -13,7 +13,10 @@ EXIT_CODES = """Exit codes: 0 done; 1 a bug; 2 the config or the command line is
 4 the run or its checkpoint; 5 the machine: disk, memory, device; 6 training diverged; 7 the run is
 in use; 130 stopped by Ctrl-C."""
 
-_ORDER = ("init", "check", "train", "evaluate", "predict", "report", "explore", "compare", "sweep")
+_ORDER = (
+    *("init", "check", "train", "evaluate", "predict", "report", "explore", "compare", "sweep"),
+    *("surface", "piecewise", "export", "keys", "schema"),
+)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

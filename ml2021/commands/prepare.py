@@ -70,11 +70,17 @@ def prepare(
     if init_from is not None:
         initial, loaded = load_initial_model_for(loaded, init_from)
 
-    from ml2021.data.load import describe, load_training_data
+    from ml2021.data.load import Plan, describe, load_training_data
 
     known = None if initial is None else initial.model.preprocessing
+
+    def check(plan: Plan) -> None:
+        from ml2021.training.memory import Job, check_job
+
+        check_job(Job(*plan), loaded.locate("model"), is_encoded=False)
+
     with hints():
-        data = load_training_data(loaded, reuse=known, with_columns=with_columns)
+        data = load_training_data(loaded, known, with_columns=with_columns, check=check)
     if initial is not None:
         initial.check_columns(data)
         data = replace(data, init_sha256=initial.sha256)

@@ -165,6 +165,8 @@ class _Sweep:
 
             with stop_signals() as stop_signal:
                 finish_with_report(draw, self.directory.report, "sweep", self.console)
+            if self.best is not None:
+                self.console.say(f"report of the best run: ml2021 report {self.directory.best}")
         self._raise_failures()
 
     def _train(

@@ -4,10 +4,10 @@
 reads any other table. Legend: N rows of the table.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -89,13 +89,30 @@ class TrainingData:
         return list(self.splits.items())[-1]
 
 
+class Plan(NamedTuple):
+    """What is known of a run before its rows are encoded: what it takes depends on it.
+
+    rows: of each split.
+    """
+
+    config: schema.Config
+    preprocessing: Preprocessing
+    rows: Mapping[str, int]
+    folds: int
+
+
 def load_training_data(
-    loaded: LocatedConfig, reuse: Preprocessing | None = None, *, with_columns: bool = False
+    loaded: LocatedConfig,
+    reuse: Preprocessing | None = None,
+    *,
+    with_columns: bool = False,
+    check: Callable[[Plan], None] | None = None,
 ) -> TrainingData:
     """Read the table, split its rows, fit the preprocessing on the training rows, and apply it.
 
     The preprocessing `reuse` replaces the fitted one if it is compatible; callers report if not.
-    with_columns: also say what each column holds, which takes a pass over the table.
+    with_columns: also say what each column holds, which takes a pass over the table. check: called
+    before the rows are encoded, to refuse what does not fit into memory.
 
     Raises ConfigError for column names that the file does not have, DataError for its contents.
     """
@@ -124,6 +141,8 @@ def load_training_data(
     _check_class_weight(loaded, preprocessing.target)
     split = without_unseen(split, preprocessing.target, frame)
     fold_splits, fold_notes = split_rows_in_folds(config, frame, selection, rows)
+    if check is not None:
+        check(Plan(config, preprocessing, split.sizes(), len(fold_splits)))
     notes = [
         *_notes_on_names(header),
         *read_notes,

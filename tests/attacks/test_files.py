@@ -1,6 +1,7 @@
 """Files of the user: a directory is ours by its mark, outputs are guarded, links lead nowhere."""
 
 import os
+import resource
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from ml2021.config.schema import Config
+from ml2021.errors import ResourceError
 from ml2021.evaluation.comparison import RunResult
 from ml2021.files import MARK, is_marked, mark, mark_of
 from ml2021.runs.directory import RunDirectory, create_run, foreign_entries
 from ml2021.sweeps.directory import (
+    ResultsFile,
     SweepDirectory,
     SweepPlan,
     begin_candidates,
@@ -416,6 +419,20 @@ def test_a_sweep_names_its_tables_by_absolute_paths(folder: Path) -> None:
     """C11: so that it is resumed from any working directory."""
     configs = plan_of(folder / "s.yaml").configs
     assert {Path(config.data.path).is_absolute() for config in configs} == {True}
+
+
+def test_a_full_disk_is_named_by_what_it_refused(tmp_path: Path) -> None:
+    """E1: whenever the line is written, and closing the file writes nothing more."""
+    sweep = create_sweep(tmp_path / "s", "s")
+    file = ResultsFile(sweep, [])
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(ResourceError, match=r"results\.jsonl: cannot be written"):
+            file.append(Result(run=1, status="failed", lines=("x" * 9000,), exit_code=3))
+        file.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 LONG = "x" * 200_000
