@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from ml2021.config.loading import load_config
-from tests.catalogue.case import Case, Check, Step, copy, put, swap
+from tests.catalogue.case import Case, Check, Step, columns, copy, put, swap
 from tests.commands import Outcome
 
 DATA = "data: {path: train.csv, target: y, exclude: [id, kind, p*]}\n"
@@ -713,5 +713,17 @@ CASES = [
         "rows need about {n} GB of memory, but only {n} GB are free; reduce the widths or "
         "train.batch_size",
         code=5,
+    ),
+    Case(
+        numbers=(15,),
+        name="two predicted columns of one name",
+        given=(columns("t.csv", y_std=[*range(30)]),),
+        command="train --config number.yaml --set data.path=t.csv --set 'data.target=[y, y_std]' "
+        "--set train.members=2 --set train.spread=true",
+        code=2,
+        lines=(
+            "data.target: predictions would have two columns named y_std; rename the target, or "
+            "set train.spread: false",
+        ),
     ),
 ]

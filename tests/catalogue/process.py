@@ -440,4 +440,19 @@ CASES = [
         ),
         needs=no_cuda,
     ),
+    Case(
+        numbers=(82,),
+        name="fewer addresses than numpy needs",
+        command="train --config number.yaml",
+        code=5,
+        lines=(
+            "out of memory: this process may use 150 MiB of addresses, but its libraries need some "
+            "{n} MiB; raise the limit (ulimit -v)",
+        ),
+        run=lambda folder, arguments: commands.run_apart(
+            folder,
+            *arguments,
+            before=lambda: resource.setrlimit(resource.RLIMIT_AS, (150 << 20, 150 << 20)),
+        ),
+    ),
 ]

@@ -66,7 +66,7 @@ def parse_blocks(
             keep_default_na=False,
             index_col=False,
             skip_blank_lines=False,
-            skiprows=1,  # that of _Utf8Reader
+            skiprows=1 if _has_mark(piece) else None,  # the line of _Utf8Reader; it costs 5 %
             low_memory=False,
         )
 
@@ -169,11 +169,16 @@ def _as_texts(values: "pd.Series | Values") -> NDArray[np.object_] | None:
     return pd.Series(values).to_numpy(dtype=object, na_value=np.nan)
 
 
+def _has_mark(piece: list[bytes]) -> bool:
+    return any(block.startswith(b"\xef\xbb\xbf") for block in piece)
+
+
 class _Utf8Reader(io.IOBase):
     """A file of UTF-8 for pandas.
 
     With mode "r" and outside Python's binary stream classes, pandas' C parser takes the bytes as
-    they are, rather than decoding and encoding them again. It begins with a line of its own: until
+    they are, rather than decoding and encoding them again. Where U+FEFF begins a block, a line of
+    its own is first: until
     the first line has ended, pandas takes U+FEFF for a byte order mark, not for part of a cell.
     """
 
@@ -182,7 +187,7 @@ class _Utf8Reader(io.IOBase):
     def __init__(self, piece: list[bytes]) -> None:
         super().__init__()
         self._blocks = iter(piece)
-        self._data = b"-\n"
+        self._data = b"-\n" if _has_mark(piece) else next(self._blocks)
         self._position = 0
 
     def read(self, size: int = -1, /) -> bytes:

@@ -111,7 +111,7 @@ def encode_splits(
         if (history := preprocessing.history) is not None:
             assert series is not None
             values = histories(series, rows, history.used)
-            standardised = (values - history.mean) / history.scale
+            standardised = _standardise(values, history)
             _refuse_far(preprocessing.target_columns[0], values, standardised, history)
             inputs[start:-1] = standardised.T
         inputs[-1] = 1
@@ -149,7 +149,7 @@ def _encode_numbers(
             outside = (values < feature.minimum) | (values > feature.maximum)
             count_outside += int(outside.sum())
         if feature.has_value:
-            standardised = (values - feature.mean) / feature.scale
+            standardised = _standardise(values, feature)
             _refuse_far(feature.name, values, standardised, feature)
             inputs[0, start:stop] = standardised
         if feature.has_indicator:
@@ -161,6 +161,14 @@ def _encode_numbers(
         encoded.missing[feature.name] = count_missing
     if count_outside:
         encoded.outside[feature.name] = count_outside
+
+
+def _standardise(
+    values: NDArray[np.float64], fitted: NumberFeature | History
+) -> NDArray[np.float64]:
+    with np.errstate(over="ignore"):  # `_refuse_far` reports it
+        standardised: NDArray[np.float64] = (values - fitted.mean) / fitted.scale
+    return standardised
 
 
 def _refuse_far(
