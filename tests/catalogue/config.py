@@ -390,6 +390,39 @@ CASES = [
     ),
     Case(
         numbers=(1,),
+        name="init into a folder that does not exist",
+        command="init train.csv --target y --output no/c.yaml",
+        code=2,
+        lines=("{here}/no: no such folder; make it first",),
+    ),
+    Case(
+        numbers=(5,),
+        name="keys of an unknown key",
+        command="keys learning_rate",
+        code=2,
+        lines=("learning_rate: no such key; did you mean optimizer.lr?",),
+    ),
+    Case(
+        numbers=(5,),
+        name="a table with a target that it lacks",
+        command="train train.csv --target yy",
+        code=2,
+        lines=("--target: no column 'yy' in train.csv; did you mean 'y'?",),
+    ),
+    Case(
+        numbers=(5,),
+        name="a table whose last column cannot be the target",
+        given=(put("t.csv", "a,name\n" + "".join(f"{row % 7},n{row}\n" for row in range(30))),),
+        command="init t.csv",
+        code=3,
+        lines=(
+            "column 'name' has 30 distinct texts in 30 rows, too many for classes; "
+            "choose another data.target",
+            "the target is name, the last column; name another by --target",
+        ),
+    ),
+    Case(
+        numbers=(1,),
         name="a missing config",
         command="train --config no/c.yaml",
         code=2,

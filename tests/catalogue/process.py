@@ -415,6 +415,22 @@ CASES = [
         ),
     ),
     Case(
+        numbers=(81,),
+        name="init where the config exists",
+        given=(put("train.yaml", "mine"),),
+        command="init train.csv --target y",
+        code=7,
+        lines=("{here}/train.yaml: already exists; move it, or choose another --output",),
+    ),
+    Case(
+        numbers=(81,),
+        name="init --example where its table exists",
+        given=(put("houses.csv", "mine"),),
+        command="init --example",
+        code=7,
+        lines=("{here}/houses.csv: already exists; move it, or use another folder",),
+    ),
+    Case(
         numbers=(82,),
         name="no CUDA",
         command="train --quiet --config number.yaml --set device=cuda",
