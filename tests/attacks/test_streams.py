@@ -34,7 +34,9 @@ def table(rows: int, seed: int) -> dict[str, list[object]]:
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     write_rows(folder / "train.csv", table(120, 0))
-    return commands.train_runs(folder, CONFIGS)
+    write_rows(folder / "series.csv", commands.series(80))
+    series = f"data: {{path: series.csv, target: views, exclude: [date], lags: 7}}\n{SMALL}"
+    return commands.train_runs(folder, {**CONFIGS, "series": series})
 
 
 @pytest.fixture
@@ -155,3 +157,14 @@ def test_nothing_has_a_name_before_all_is_predicted(
     assert len(seen) > 4
     assert all(names == before for names in seen)
     assert names_in(folder) == before | {"p.csv"}
+
+
+def test_a_series_that_cannot_fit_is_refused_with_both_numbers(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_rows(tmp_path / "long.csv", commands.series(2000))
+    monkeypatch.setattr("ml2021.memory.free_memory", lambda: 100_000)
+    refused = run(tmp_path, "predict", "long.csv", "--run", runs / "series")
+    assert (refused.code, refused.stdout) == (5, "")
+    assert "1 MB" in refused.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["long.csv"]
