@@ -23,7 +23,6 @@ from ml2021.config.schema import Config
 from ml2021.data.load import TrainingData
 from ml2021.data.preprocessing.checks import LARGEST
 from ml2021.data.preprocessing.records import Preprocessing
-from ml2021.engine.hardware import free_memory
 from ml2021.engine.state import TrainingState, ensemble_members
 from ml2021.engine.trajectory import TrajectoryRecorder
 from ml2021.errors import CheckpointError
@@ -35,6 +34,7 @@ from ml2021.evaluation.fitted_baselines import (
 )
 from ml2021.files import FORMAT_VERSION, replace_file
 from ml2021.formatting import echo
+from ml2021.memory import free_memory
 from ml2021.runs.content import read_bytes
 from ml2021.runs.directory import RunDirectory
 

@@ -110,10 +110,7 @@ def _read_lines(path: Path, missing: str) -> list[str]:
 
     Raises CheckpointError(missing) without any.
     """
-    try:
-        lines = read_bytes(path, missing).decode("ascii").split("\n")[:-1]
-    except UnicodeDecodeError:
-        lines = []
+    lines = read_bytes(path, missing).decode(errors="replace").split("\n")[:-1]
     if not lines:
         raise CheckpointError(missing)
     return lines

@@ -195,15 +195,16 @@ class ResultsFile:
         self._path = sweep.results
         write_text(self._path, "".join(result.to_line() for result in kept))
         try:
-            self._file = self._path.open("a", encoding="utf-8")
+            self._file = self._path.open("ab", buffering=0)  # so that closing writes nothing
         except OSError as error:
             raise self._refusal(error) from None
 
     def append(self, result: Result) -> None:
         """Add a result, durably."""
         try:
-            self._file.write(result.to_line())
-            self._file.flush()
+            rest = memoryview(result.to_line().encode())
+            while rest:
+                rest = rest[self._file.write(rest) :]
             os.fsync(self._file.fileno())
         except OSError as error:
             raise self._refusal(error) from None

@@ -7,17 +7,19 @@ import time
 from pathlib import Path
 
 from ml2021.config.loading import load_config
-from tests.catalogue.case import Case, Check, Step, copy, put, swap
+from tests.catalogue.case import Case, Check, Step, columns, copy, put, swap
 from tests.commands import Outcome
 
 DATA = "data: {path: train.csv, target: y, exclude: [id, kind, p*]}\n"
 TRAIN = "train --quiet --config c.yaml"
 
 
-def refused(number: int, name: str, text: str | bytes, *lines: str, command: str = TRAIN) -> Case:
+def refused(
+    number: int, name: str, text: str | bytes, *lines: str, command: str = TRAIN, code: int = 2
+) -> Case:
     """Return the case of a config that is refused."""
     given = (put("c.yaml", text),)
-    return Case(numbers=(number,), name=name, given=given, command=command, code=2, lines=lines)
+    return Case(numbers=(number,), name=name, given=given, command=command, code=code, lines=lines)
 
 
 def accepted(number: int, name: str, text: str, *then: Check) -> Case:
@@ -388,6 +390,39 @@ CASES = [
     ),
     Case(
         numbers=(1,),
+        name="init into a folder that does not exist",
+        command="init train.csv --target y --output no/c.yaml",
+        code=2,
+        lines=("{here}/no: no such folder; make it first",),
+    ),
+    Case(
+        numbers=(5,),
+        name="keys of an unknown key",
+        command="keys learning_rate",
+        code=2,
+        lines=("learning_rate: no such key; did you mean optimizer.lr?",),
+    ),
+    Case(
+        numbers=(5,),
+        name="a table with a target that it lacks",
+        command="train train.csv --target yy",
+        code=2,
+        lines=("--target: no column 'yy' in train.csv; did you mean 'y'?",),
+    ),
+    Case(
+        numbers=(5,),
+        name="a table whose last column cannot be the target",
+        given=(put("t.csv", "a,name\n" + "".join(f"{row % 7},n{row}\n" for row in range(30))),),
+        command="init t.csv",
+        code=3,
+        lines=(
+            "column 'name' has 30 distinct texts in 30 rows, too many for classes; "
+            "choose another data.target",
+            "the target is name, the last column; name another by --target",
+        ),
+    ),
+    Case(
+        numbers=(1,),
         name="a missing config",
         command="train --config no/c.yaml",
         code=2,
@@ -665,14 +700,30 @@ CASES = [
         16,
         "an absurd width",
         f"{DATA}model: {{widths: [3000000, 3000000]}}\n",
-        "c.yaml:2:8: 9,000,024,000,001 parameters and batches of 32 rows need {n} GiB of memory, "
-        "but only {n} GiB are free; reduce the widths or train.batch_size",
+        "c.yaml:2:8: 120 rows of 5 inputs, 9,000,024,000,001 parameters and batches of 32 rows "
+        "need about {n} GB of memory, but only {n} GB are free; reduce the widths or "
+        "train.batch_size",
+        code=5,
     ),
     refused(
         16,
         "a width that overflows",
         f"{DATA}model: {{widths: [9223372036854775807]}}\n",
-        "c.yaml:2:8: 64,563,604,257,983,430,650 parameters and batches of 32 rows need {n} GiB of "
-        "memory, but only {n} GiB are free; reduce the widths or train.batch_size",
+        "c.yaml:2:8: 120 rows of 5 inputs, 64,563,604,257,983,430,650 parameters and batches of 32 "
+        "rows need about {n} GB of memory, but only {n} GB are free; reduce the widths or "
+        "train.batch_size",
+        code=5,
+    ),
+    Case(
+        numbers=(15,),
+        name="two predicted columns of one name",
+        given=(columns("t.csv", y_std=[*range(30)]),),
+        command="train --config number.yaml --set data.path=t.csv --set 'data.target=[y, y_std]' "
+        "--set train.members=2 --set train.spread=true",
+        code=2,
+        lines=(
+            "data.target: predictions would have two columns named y_std; rename the target, or "
+            "set train.spread: false",
+        ),
     ),
 ]
