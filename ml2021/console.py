@@ -6,12 +6,12 @@ stream lacks is escaped, too. Tables and JSON for other programs are UTF-8 whate
 """
 
 import contextlib
-import json
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TextIO
+from typing import Literal, TextIO
 
 from ml2021.errors import ResourceError
 from ml2021.formatting import printable
@@ -21,13 +21,21 @@ BAR_SECONDS = 0.1
 LINE_SECONDS = 10.0
 """Seconds between two progress lines where stderr is not a terminal."""
 
+Colour = Literal["green", "yellow", "red"]
+_COLOURS: Mapping[Colour, int] = {"green": 32, "yellow": 33, "red": 31}
+VERDICT_COLOURS: Mapping[str, Colour] = {
+    "better": "green",
+    "too close to tell": "yellow",
+    "worse": "red",
+}
 
-def write_result(*lines: str) -> None:
-    """Write a command's result for people to stdout, a line each.
+
+def write_result(*lines: str, colour: Colour | None = None) -> None:
+    """Write a command's result for people to stdout, a line each, on a terminal in colour.
 
     Raises ResourceError if that fails, as all functions for stdout do.
     """
-    _write_stdout("".join(f"{printable(line)}\n" for line in lines))
+    _write_stdout("".join(_shown(sys.stdout, line, colour) for line in lines))
 
 
 def write_path(path: Path) -> None:
@@ -42,32 +50,42 @@ def write_path(path: Path) -> None:
         write_result(str(path))
 
 
-def write_data(text: str) -> None:
+def write_data(text: str | memoryview) -> None:
     """Write a table, or what else other programs read, to stdout as it stands, in UTF-8."""
-    _write_stdout(text.encode())
+    _write_stdout(text.encode() if isinstance(text, str) else text)
 
 
 def write_json(value: object) -> None:
     """Write a value to stdout as one line of JSON, what is not printable escaped."""
+    import json
+
     text = json.dumps(value, allow_nan=False, ensure_ascii=False)
     plain = "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
     _write_stdout(f"{plain}\n".encode())
 
 
-def write_message(line: str) -> None:
+def write_message(line: str, colour: Colour | None = None) -> None:
     """Write a line to stderr, ignoring failures: there is nowhere to report them."""
     with contextlib.suppress(OSError):
-        _write(sys.stderr, f"{printable(line)}\n")
+        _write(sys.stderr, _shown(sys.stderr, line, colour))
 
 
-def _write_stdout(output: str | bytes) -> None:
+def _shown(stream: TextIO | None, line: str, colour: Colour | None) -> str:
+    """Return a line, escaped; in colour on a terminal, unless NO_COLOR is set."""
+    text = printable(line)
+    if colour is not None and is_terminal(stream) and not os.environ.get("NO_COLOR"):
+        text = f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
+    return f"{text}\n"
+
+
+def _write_stdout(output: str | bytes | memoryview) -> None:
     try:
         _write(sys.stdout, output)
     except OSError as error:
         raise ResourceError(f"stdout: cannot be written ({error.strerror})") from None
 
 
-def _write(stream: TextIO | None, output: str | bytes) -> None:
+def _write(stream: TextIO | None, output: str | bytes | memoryview) -> None:
     """Write text in the encoding of the stream, or bytes as they are."""
     if stream is None:  # closed by the parent process
         return
@@ -78,7 +96,7 @@ def _write(stream: TextIO | None, output: str | bytes) -> None:
             stream.flush()
             stream.buffer.write(content)
         else:
-            stream.write(content.decode(encoding))
+            stream.write(bytes(content).decode(encoding))
         stream.flush()
     except BrokenPipeError:
         # The reader has exited, as in `| head`: discard the rest of the output too.
@@ -96,13 +114,13 @@ class Console:
         self.verbose = verbose
         self.bar: ProgressBar | None = None
 
-    def say(self, *lines: str) -> None:
-        """Print messages, a line each."""
+    def say(self, *lines: str, colour: Colour | None = None) -> None:
+        """Print messages, a line each, on a terminal in colour."""
         if not self.quiet:
             if self.bar is not None:
                 self.bar.clear()
             for line in lines:
-                write_message(line)
+                write_message(line, colour)
 
 
 class ProgressBar:

@@ -15,6 +15,7 @@ from safetensors.torch import save
 from ml2021.config.loading import load_config_text
 from ml2021.data.load import load_training_data
 from ml2021.errors import CheckpointError
+from ml2021.runs import checkpoints
 from ml2021.runs.checkpoints import load_checkpoint, write_best
 from ml2021.runs.directory import RunDirectory
 from ml2021.runs.model import TrainedModel, load_model
@@ -177,7 +178,7 @@ def _change_description(header: dict[str, Any], choose: random.Random) -> None:
 def change_somewhere(tree: dict[str, Any], choose: random.Random) -> None:
     """Change a value, or the name of one, at a random place of a tree of JSON."""
     place: Any = tree
-    while True:
+    while place:
         keys = list(place) if isinstance(place, dict) else list(range(len(place)))
         key = choose.choice(keys)
         inner = place[key]
@@ -197,13 +198,11 @@ def change_somewhere(tree: dict[str, Any], choose: random.Random) -> None:
         return
 
 
-def signed(content: bytes, choose: random.Random) -> bytes:
-    """Return a file of the right digest, but with nonsense in its description or its tensors.
+Tensors = dict[str, torch.Tensor]
 
-    No digest tells that this is none of ours, so it may be another model; a fault it may not be.
-    """
-    from ml2021.runs import checkpoints as checkpoints
 
+def resigned(content: bytes, edit: Callable[[dict[str, Any], Tensors], object]) -> bytes:
+    """Return a checkpoint with another description or other tensors, and the digest of these."""
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "x"
         path.write_bytes(content)
@@ -212,19 +211,52 @@ def signed(content: bytes, choose: random.Random) -> bytes:
     header = json.loads(content[8 : 8 + length])
     described = json.loads(header["__metadata__"]["ml2021"])
     del described["sha256"]
-    if choose.random() < 0.6:
-        change_somewhere(described, choose)
-    else:
-        key = choose.choice(list(kept))
-        tensor = kept.pop(key)
-        edits: list[Callable[[], torch.Tensor]] = [
-            lambda: tensor * choose.choice([1e30, torch.inf, torch.nan, 0.0]),
-            lambda: tensor.flatten(),
-            lambda: tensor[:0],
-            lambda: tensor.to(choose.choice([torch.float16, torch.int8, torch.float64])),
-            lambda: torch.cat([tensor, tensor]),
-        ]
-        kept[choose.choice([key, f"{key}x"])] = choose.choice(edits)()
+    edit(described, kept)
     digest = checkpoints._digest(described, kept)
     text = checkpoints._canonical({**described, "sha256": digest})
     return save(kept, {"ml2021": text})
+
+
+_DTYPES = (
+    *(torch.float16, torch.float32, torch.float64, torch.bfloat16, torch.float8_e4m3fn),
+    *(torch.int8, torch.int64, torch.bool, torch.complex64),
+)
+
+
+def signed(content: bytes, choose: random.Random) -> bytes:
+    """Return a file of the right digest, but with nonsense in its description or its tensors.
+
+    No digest tells that this is none of ours, so it may be another model; a fault it may not be.
+    """
+
+    def edit(described: dict[str, Any], kept: Tensors) -> None:
+        if choose.random() < 0.6:
+            change_somewhere(described, choose)
+            return
+        key = choose.choice(list(kept))
+        tensor = kept.pop(key)
+        kept[choose.choice([key, key, key, f"{key}x"])] = _changed_tensor(tensor, choose)
+
+    return resigned(content, edit)
+
+
+def _changed_tensor(tensor: torch.Tensor, choose: random.Random) -> torch.Tensor:
+    def with_one_changed() -> torch.Tensor:
+        changed = tensor.clone().flatten()
+        if changed.numel():
+            value = choose.choice([0.0, -1.0, 1e30, -1e30, 3e38, torch.inf, torch.nan])
+            is_float = changed.dtype.is_floating_point
+            changed[choose.randrange(len(changed))] = value if is_float else choose.choice([-1, 99])
+        return changed.view(tensor.shape)
+
+    edits: list[Callable[[], torch.Tensor]] = [
+        with_one_changed,
+        with_one_changed,
+        lambda: tensor * choose.choice([1e30, torch.inf, torch.nan, 0.0, -1.0]),
+        lambda: tensor.flatten(),
+        lambda: tensor[:0] if tensor.ndim else tensor[None],
+        lambda: tensor.to(choose.choice(_DTYPES)),
+        lambda: torch.cat([tensor, tensor]) if tensor.ndim else tensor,
+        lambda: tensor[None],
+    ]
+    return choose.choice(edits)()

@@ -57,6 +57,11 @@ class Forks:
         assert self._answer() == {"ready": True}
         return self
 
+    @property
+    def pid(self) -> int:
+        """The process that forks, whose limits its children have."""
+        return self._process.pid
+
     def __exit__(
         self,
         kind: type[BaseException] | None,

@@ -32,7 +32,11 @@ from ml2021.runs.checkpoints import (
 from ml2021.runs.model import load_model
 
 DAMAGED = "damaged or not a checkpoint of ml2021; train the run again"
-CONFIG = "data: {path: a.csv, target: größe}\nmodel: {type: relu_stack, widths: [2]}\n"
+CONFIG = """data: {path: a.csv, target: größe}
+task: regression
+loss: mse
+model: {type: relu_stack, widths: [2]}
+"""
 PREPROCESSING = Preprocessing(
     task="regression",
     features=(
@@ -305,9 +309,9 @@ def test_safetensors_of_somebody_else_are_refused(tmp_path: Path) -> None:
 
 def test_what_is_not_there_or_no_file_is_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path / "x") == "no such checkpoint; resume the run, or train again"
-    assert refusal(tmp_path) == "not a file"
+    assert refusal(tmp_path) == "not a file; train the run again"
     os.mkfifo(tmp_path / "pipe")
-    assert refusal(tmp_path / "pipe") == "not a file"
+    assert refusal(tmp_path / "pipe") == "not a file; train the run again"
 
 
 def refused_model(path: Path, checkpoint: Checkpoint) -> str:

@@ -118,7 +118,8 @@ def test_what_cannot_be_compared_is_refused(folder: Path) -> None:
     )
     assert refusal(folder, "compare", "a", "nowhere")[0] == 4
     create_run(folder / "half", "half")
-    (folder / "half" / "config.resolved.yaml").write_text(CONFIG)
+    resolved = f"{CONFIG}task: regression\nloss: mse\n"
+    (folder / "half" / "config.resolved.yaml").write_text(resolved)
     code, line = refusal(folder, "compare", "a", "half")
     assert code == 4
     assert line == "half: not finished; resume it with: ml2021 train --resume half"

@@ -95,6 +95,7 @@ class Terminal(io.StringIO):
 
 
 def test_on_a_terminal_progress_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
     stderr, terminal = Terminal(), Console()
     with contextlib.redirect_stderr(stderr), ProgressBar(terminal, 10_000, 2.0) as bar:
         bar.show(4.0, "RMSE train 3")
@@ -112,6 +113,42 @@ def test_on_a_terminal_progress_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> Non
     with contextlib.redirect_stderr(quiet), ProgressBar(Console(quiet=True), 10, 0.0) as bar:
         bar.show(5.0, "mse train 2")
     assert quiet.getvalue() == ""
+
+
+def test_colour_is_for_terminals_that_want_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+
+    def written(stream: io.StringIO) -> str:
+        with contextlib.redirect_stderr(stream), contextlib.redirect_stdout(stream):
+            Console().say("a \x1b[31mname", colour="green")
+            console.write_result("plain")
+            console.write_result("result", colour="red")
+        return stream.getvalue()
+
+    plain = "a \\x1b[31mname\nplain\nresult\n"  # what comes from a table is escaped all the same
+    coloured = "\x1b[32ma \\x1b[31mname\x1b[0m\nplain\n\x1b[31mresult\x1b[0m\n"
+    assert written(Terminal()) == coloured
+    assert written(io.StringIO()) == plain
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert written(Terminal()) == plain
+    monkeypatch.delenv("NO_COLOR")
+    monkeypatch.setenv("TERM", "dumb")
+    assert written(Terminal()) == plain
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code"), [("better", 32), ("too close to tell", 33), ("worse", 31)]
+)
+def test_each_verdict_has_its_colour(
+    outcome: str, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    stderr = Terminal()
+    with contextlib.redirect_stderr(stderr):
+        Console().say(outcome, colour=console.VERDICT_COLOURS[outcome])
+    assert stderr.getvalue() == f"\x1b[{code}m{outcome}\x1b[0m\n"
 
 
 def test_a_closed_pipe_is_not_an_error() -> None:

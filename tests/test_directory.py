@@ -1,6 +1,7 @@
 """Run directories: numbered, never overwritten, locked by the kernel, and small files in them."""
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -11,10 +12,12 @@ import pytest
 
 from ml2021.errors import CheckpointError, ResourceError, RunInUseError
 from ml2021.files import MARK
-from ml2021.runs.directory import RunDirectory, create_run, locked, open_run, read_json, write_json
+from ml2021.runs.content import read_record, write_json
+from ml2021.runs.directory import RunDirectory, create_run, locked, open_run
 from ml2021.runs.metrics_csv import MetricsWriter
+from ml2021.runs.summary import Environment
 
-COLUMNS = ["epoch", "train_loss", "validation_auroc"]
+COLUMNS = ["epoch", "lr", "train_loss", "validation_loss", "validation_auroc"]
 
 
 @pytest.fixture(autouse=True)
@@ -165,14 +168,15 @@ def metrics(epochs: int) -> MetricsWriter:
 
 def append(file: MetricsWriter, *epochs: int) -> None:
     for epoch in epochs:
-        file.append({"epoch": epoch, "train_loss": 1 / epoch, "validation_auroc": None})
+        losses = {"train_loss": 1 / epoch, "validation_loss": 0.5, "validation_auroc": None}
+        file.append({"epoch": epoch, "lr": 0.1, **losses})
     file.close()
 
 
 def test_metrics_are_in_full_precision_and_empty_where_undefined() -> None:
     append(metrics(0), 1, 2, 3)
     assert Path("metrics.csv").read_text() == (
-        "epoch,train_loss,validation_auroc\n1,1.0,\n2,0.5,\n3,0.3333333333333333,\n"
+        ",".join(COLUMNS) + "\n1,0.1,1.0,0.5,\n2,0.1,0.5,0.5,\n3,0.1,0.3333333333333333,0.5,\n"
     )
 
 
@@ -188,7 +192,7 @@ def test_metrics_are_cut_back_to_the_checkpoint_and_go_on() -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", "epoch,train_loss,validation_auroc\n1,1.0,\n", "epoch,mae\n1,1\n2,1\n"]
+    "content", ["", f"{','.join(COLUMNS)}\n1,0.1,1.0,0.5,\n", "epoch,mae\n1,1\n2,1\n"]
 )
 def test_metrics_that_lack_the_epochs_of_the_checkpoint_are_refused(content: str) -> None:
     Path("metrics.csv").write_text(content)
@@ -202,10 +206,10 @@ def test_metrics_that_lack_the_epochs_of_the_checkpoint_are_refused(content: str
 def test_json_comes_back_and_holds_no_nan() -> None:
     path = Path("x.json")
     write_json(path, {"größe": [1, None, 0.5]})
-    assert read_json(path) == {"größe": [1, None, 0.5]}
+    assert json.loads(path.read_text()) == {"größe": [1, None, 0.5]}
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(path, {"loss": float("nan")})
-    assert read_json(path) == {"größe": [1, None, 0.5]}
+    assert json.loads(path.read_text()) == {"größe": [1, None, 0.5]}
 
 
 @pytest.mark.parametrize(
@@ -222,6 +226,6 @@ def test_json_that_is_missing_or_damaged_is_refused(content: bytes | None, what:
     if content is not None:
         Path("x.json").write_bytes(content)
     with pytest.raises(CheckpointError) as caught:
-        read_json(Path("x.json"))
+        read_record(Path("x.json"), Environment)
     path = Path("x.json") if content is not None else Path("x.json").absolute()
     assert caught.value.lines == (f"{path}: {what}",)

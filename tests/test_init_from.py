@@ -292,7 +292,8 @@ def categories(*values: object, storage: str = "text") -> Preprocessing:
     return preprocessing(features=(number, new))
 
 
-def classes(*values: str, storage: str = "text") -> Preprocessing:
+def classes(*values: str | float) -> Preprocessing:
+    storage = "text" if isinstance(values[0], str) else "number"
     target = ClassTarget(name="y", label="y", storage=storage, classes=values)  # type: ignore[arg-type]
     return preprocessing(task="classification", target=target)
 
@@ -361,11 +362,7 @@ def lagged(lags: int, horizon: int = 1) -> Preprocessing:
             classes("p", "q"),
             "column 'y' has classes that it did not have there: 'r'",
         ),
-        (
-            classes("p", "r", storage="number"),
-            classes("p", "r"),
-            "column 'y' holds numbers here, but text there",
-        ),
+        (classes(1.0, 2.0), classes("p", "r"), "column 'y' holds numbers here, but text there"),
     ],
 )
 def test_what_has_no_place_is_told(own: Preprocessing, other: Preprocessing, text: str) -> None:
@@ -379,7 +376,7 @@ def test_what_has_no_place_is_told(own: Preprocessing, other: Preprocessing, tex
     [
         (preprocessing(), features_with(mean=9.0, scale=8.0, fill=7.0, has_indicator=True)),
         (categories("a"), preprocessing()),
-        (classes("q"), classes("p", "q", "r")),
+        (classes("q", "r"), classes("p", "q", "r")),
         (lagged(3), lagged(3).model_copy(update={"features": preprocessing().features[::-1]})),
     ],
 )

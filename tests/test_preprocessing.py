@@ -79,10 +79,18 @@ def preprocessing_of(features: Sequence[Feature]) -> Preprocessing:
         features=tuple(features),
         history=None,
         target=TARGET,
-        sources={},
-        width=0,
+        sources=sources_for([feature.name for feature in features] + list(TARGET.names)),
+        width=len(features) + len(TARGET.names),
         numbered=False,
     )
+
+
+def sources_for(names: Sequence[str]) -> dict[str, Source]:
+    distinct = dict.fromkeys(names)
+    return {
+        name: Source(raw=name, occurrence=0, position=position)
+        for position, name in enumerate(distinct)
+    }
 
 
 def test_statistics_of_a_number_by_hand() -> None:
@@ -161,14 +169,16 @@ def test_a_missing_number_is_the_median_and_flagged_where_training_had_any() -> 
     encoded = encode([plain], {"x": [None, None, 30]})
     assert encoded.inputs.shape == (3, 2)
     assert encoded.inputs[0, 0] == np.float32((16.0 - plain.mean) / plain.scale)
-    assert encoded.missing == {"x": 2}
+    assert encoded.odd.missing == {"x": 2}
 
 
 def test_values_outside_the_training_range_are_counted() -> None:
     feature = number({"x": [1, 2, 3]}, range(3))
     encoded = encode([feature], {"x": [0.9, 1, 3, 3.1, 50, None]})
-    assert encoded.outside == {"x": 3}
-    assert [note.rpartition(": ")[2] for note in encoded.notes()] == ["x 1", "x 3"]
+    assert encoded.odd.outside == {"x": 3}
+    assert [
+        note.rpartition(": ")[2] for note in encoded.odd.notes(preprocessing_of([feature]))
+    ] == ["x 1", "x 3"]
 
 
 @pytest.mark.parametrize(
@@ -198,12 +208,11 @@ def test_one_hot_by_hand() -> None:
         [0, 0, 0, 0, 1],
         [0, 0, 0, 1, 1],
     ]
-    assert encoded.missing == {"t": 1, "n": 1}
-    assert encoded.unseen == {"t": 2, "n": 1}
-    assert [note.rpartition(": ")[2] for note in encoded.notes()] == [
-        "t 1, n 1",
-        "t 2 (maybe × 1, YES × 1), n 1 (2 × 1)",
-    ]
+    assert encoded.odd.missing == {"t": 1, "n": 1}
+    assert encoded.odd.unseen == {"t": 2, "n": 1}
+    assert [
+        note.rpartition(": ")[2] for note in encoded.odd.notes(preprocessing_of([text, numbers]))
+    ] == ["t 1, n 1", "t 2 (maybe × 1, YES × 1), n 1 (2 × 1)"]
 
 
 def test_a_single_category_is_an_input_only_if_values_are_missing() -> None:
@@ -341,12 +350,13 @@ def test_value_text_is_what_people_read() -> None:
 
 
 def tuples(cells: st.SearchStrategy[Any], fewest: int) -> st.SearchStrategy[tuple[Any, ...]]:
-    return st.lists(cells, min_size=fewest, max_size=3).map(tuple)
+    return st.lists(cells, min_size=fewest, max_size=3, unique=True).map(tuple)
 
 
-NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
-SCALES = st.floats(min_value=0, exclude_min=True, allow_infinity=False)
+NUMBERS = st.floats(-1e39, 1e39)
+SCALES = st.floats(1e-163, 1e39)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
+STEPS = st.integers(1, 99)
 BOUNDS = dict.fromkeys(("mean", "fill", "minimum", "maximum"), NUMBERS)
 TEXT, NUMBER = st.just("text"), st.just("number")
 FEATURES = st.one_of(
@@ -354,50 +364,57 @@ FEATURES = st.one_of(
         NumberFeature,
         name=TEXTS,
         scale=SCALES,
-        has_value=st.booleans(),
+        has_value=st.just(value=True),
         has_indicator=st.booleans(),
         **BOUNDS,
     ),
-    st.builds(CategoryFeature, name=TEXTS, storage=TEXT, categories=tuples(TEXTS, 0)),
+    st.builds(CategoryFeature, name=TEXTS, storage=TEXT, categories=tuples(TEXTS, 1)),
     st.builds(CategoryFeature, name=TEXTS, storage=NUMBER, categories=tuples(NUMBERS, 1)),
 )
 REAL = st.builds(
     RealTargets,
-    names=st.tuples(TEXTS),
+    names=st.just(("target",)),
     labels=st.tuples(TEXTS),
     means=st.tuples(NUMBERS),
     scales=st.tuples(SCALES),
-    shape=st.none() | st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    shape=st.none() | st.just((1, 1)),
 )
 CLASSES = st.builds(
-    ClassTarget, name=TEXTS, label=TEXTS, storage=NUMBER, classes=tuples(NUMBERS, 1)
+    ClassTarget, name=st.just("target"), label=TEXTS, storage=NUMBER, classes=tuples(NUMBERS, 2)
 )
 HISTORY = st.builds(
     History,
-    lags=st.integers(1, 99),
-    used=st.lists(st.integers(1, 99), min_size=1).map(tuple),
-    horizon=st.integers(1, 9),
+    lags=st.integers(99, 200),
+    used=st.sets(STEPS, min_size=1).map(sorted).map(tuple),
+    horizon=st.just(1),
     mean=NUMBERS,
     scale=SCALES,
     order_by=st.none() | TEXTS,
+    group_by=st.none() | TEXTS,
+    gap_limit=STEPS,
 )
 
 
-@given(
-    st.builds(
-        Preprocessing,
-        task=st.sampled_from(["regression", "classification", "structured"]),
-        features=tuples(FEATURES, 1).filter(lambda found: any(each.inputs for each in found)),
-        history=st.none() | HISTORY,
-        target=REAL | CLASSES,
-        sources=st.dictionaries(
-            TEXTS,
-            st.builds(Source, raw=TEXTS, occurrence=st.integers(0, 9), position=st.integers(0, 99)),
-        ),
-        width=st.integers(0, 99),
-        numbered=st.booleans(),
+@st.composite
+def preprocessings(draw: st.DrawFn) -> Preprocessing:
+    features = draw(st.lists(FEATURES, min_size=1, max_size=3, unique_by=lambda each: each.name))
+    target = draw(REAL | CLASSES)
+    is_class = isinstance(target, ClassTarget)
+    history = None if is_class else draw(st.none() | HISTORY)
+    ordering = (history.order_by, history.group_by) if history else ()
+    names = [*(each.name for each in features), "target", *(n for n in ordering if n is not None)]
+    return Preprocessing(
+        task="classification" if is_class else draw(st.sampled_from(["regression", "structured"])),
+        features=tuple(features),
+        history=history,
+        target=target,
+        sources=sources_for(names),
+        width=draw(st.integers(len(names), 99)),
+        numbered=draw(st.booleans()),
     )
-)
+
+
+@given(preprocessings())
 def test_what_was_learned_survives_json(preprocessing: Preprocessing) -> None:
     assert Preprocessing.model_validate_json(preprocessing.model_dump_json()) == preprocessing
 
@@ -500,7 +517,7 @@ def test_column_types_are_those_of_training(trained: TrainingData, tmp_path: Pat
     assert trained.preprocessing.inputs == ("x", "x is missing", *words, "flag=0", "flag=1")
     encoded = encode_inputs(trained.preprocessing, read(trained, path).table.frame, np.arange(2))
     assert encoded.inputs[:, 2:].tolist() == [[0, 0, 0, 0, 1, 1], [0, 0, 1, 0, 0, 1]]
-    assert encoded.unseen == {"word": 1, "flag": 1}
+    assert encoded.odd.unseen == {"word": 1, "flag": 1}
     wrong = write_csv(tmp_path / "wrong.csv", {"x": ["a", "b"], "word": ["1", "2"], "flag": [1, 0]})
     with pytest.raises(DataError, match="column 'x': 'a'"):
         read(trained, wrong)

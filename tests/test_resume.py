@@ -240,7 +240,7 @@ def test_another_device_is_mentioned(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "code", "line"),
     [
-        ("config.resolved.yaml", b"\xff", 2, "run/config.resolved.yaml:1:1: not UTF-8"),
+        ("config.resolved.yaml", b"\xff", 4, "run/config.resolved.yaml:1:1: not UTF-8"),
         ("environment.json", b"{", 4, "run/environment.json: damaged, not JSON"),
         ("checkpoints/last.safetensors", b"x", 4, "run/checkpoints/last.safetensors: damaged"),
     ],

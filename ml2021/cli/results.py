@@ -1,5 +1,6 @@
 """The commands about runs that exist: `evaluate`, `predict`, `report`, `compare` and `surface`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,12 +18,11 @@ from ml2021.cli.options import (
     complete_run,
     one_run,
 )
-from ml2021.console import Console, write_json, write_path, write_result
+from ml2021.console import VERDICT_COLOURS, Console, write_json, write_path, write_result
 from ml2021.formatting import bulleted, plural
 
 if TYPE_CHECKING:
-    from ml2021.commands.compare import Comparison
-    from ml2021.commands.evaluate import ScoredRows
+    pass
 
 
 @command(
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 )
 def evaluate(
     csv: Annotated[
-        Path | None, InputArgument(help="CSV to score (default: the run's own test rows).")
+        Path | None,
+        InputArgument(help="CSV to score, - for stdin (default: the run's own test rows)."),
     ] = None,
     run: Run = None,
     set_: FileFormat = None,
@@ -40,22 +41,38 @@ def evaluate(
 ) -> None:
     """Score a run, next to the baselines on the same rows."""
     from ml2021.commands import evaluate as evaluate_command
+    from ml2021.commands.stdin import NAME, is_stdin, spooled_stdin
 
-    result = evaluate_command.evaluate(csv, run, set_ or [])
+    with spooled_stdin([] if csv is None else [csv]) as sources:
+        result = evaluate_command.evaluate(sources[0] if sources else None, run, set_ or [])
+    if csv is not None and is_stdin(csv):
+        result = replace(result, split=NAME)
     Console().say(f"run {result.run}", *bulleted(result.notes))
-    _write_scores(result, json_)
+    if json_:
+        write_json(result.to_json())
+    else:
+        *tables, last = result.lines()
+        verdict = result.evaluation.verdict
+        write_result(*tables)
+        write_result(last, colour=VERDICT_COLOURS[verdict.outcome] if verdict else None)
 
 
 @command(
     "predict new.csv",
-    "predict new.csv --run houses-1 --id address --output prices.csv",
+    "predict new.csv --run houses-1 --id '*' --output prices.csv",
     "predict monday.csv tuesday.csv --output predictions/",
 )
 def predict(
-    csv: Annotated[list[Path], InputArgument(help="CSVs to predict; no target column needed.")],
+    csv: Annotated[
+        list[Path], InputArgument(help="CSVs to predict, - for stdin; no target column needed.")
+    ],
     run: Run = None,
     output: Annotated[
-        Path | None, Option(help="File to write, - for stdout, or a folder for several CSVs.")
+        Path | None,
+        Option(
+            help="File to write, - for stdout, or a folder for several CSVs (default: "
+            "<CSV name>.predictions.csv, which is not overwritten; stdout for stdin)."
+        ),
     ] = None,
     id_: Annotated[
         list[str] | None,
@@ -83,15 +100,20 @@ def predict(
 ) -> None:
     """Predict every row of new CSVs, in the same order."""
     from ml2021.commands import predict as predict_command
+    from ml2021.commands.stdin import NAME, is_stdin, spooled_stdin
 
-    path, files = predict_command.predict(
-        csv, run, output, id_ or [], ahead, interval, set_ or [], threshold
-    )
+    if output is None and len(csv) == 1 and is_stdin(csv[0]):
+        output = predict_command.STDOUT
+    with spooled_stdin(csv) as sources:
+        path, files = predict_command.predict(
+            sources, run, output, id_ or [], ahead, interval, set_ or [], threshold
+        )
     console = Console()
     console.say(f"run {path}")
-    for file in files:
+    for source, file in zip(csv, files, strict=True):
+        name = NAME if is_stdin(source) else source
         to = "stdout" if file.output == predict_command.STDOUT else file.output
-        console.say(f"{file.source}: {plural(file.rows, 'row')} to {to}", *bulleted(file.notes))
+        console.say(f"{name}: {plural(file.rows, 'row')} to {to}", *bulleted(file.notes))
 
 
 @command("report", "report houses-1", "report houses-1 --plots figures")
@@ -131,10 +153,6 @@ def compare(
         raise BadParameter("name the runs to compare")
     result = compare_command.compare(named)
     Console().say(*bulleted(result.notes))
-    _write_scores(result, json_)
-
-
-def _write_scores(result: "ScoredRows | Comparison", json_: bool) -> None:
     if json_:
         write_json(result.to_json())
     else:

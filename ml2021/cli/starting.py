@@ -1,13 +1,20 @@
-"""The commands to begin with, before anything is trained: `init`, `check` and `schema`."""
+"""The commands to begin with, before anything is trained: `init`, `check`, `keys` and `schema`."""
 
 from pathlib import Path
 from typing import Annotated
 
-from typer import BadParameter, Option
+from typer import Argument, BadParameter, Option
 
 from ml2021.cli.app import command
 from ml2021.cli.options import Config, InitFrom, InputArgument, Overrides, Source, Target, source_of
 from ml2021.console import Console, write_data, write_result
+
+
+def complete_key(incomplete: str) -> list[str]:
+    """Return the keys that begin so, for the completion of the shell."""
+    from ml2021.config.reference import entries
+
+    return [key for key in entries() if key.startswith(incomplete)]
 
 
 @command("init houses.csv --target price", "init houses.csv --output first.yaml", "init --example")
@@ -43,7 +50,7 @@ def init(
     else:
         written = init_command.init(csv, target, set_ or [], output)
     Console().say(*written.notes)
-    write_result(f"{written.config}\n")
+    write_result(str(written.config))
 
 
 @command("check houses.yaml", "check houses.csv --target price")
@@ -60,6 +67,30 @@ def check(
     chosen, is_table = source_of(source, config, target)
     lines = check_command.check(chosen, set_ or [], init_from, is_table=is_table, target=target)
     write_result(*lines)
+
+
+@command("keys", "keys optimizer.lr", "keys optimizer", "keys --markdown > configs/README.md")
+def keys(
+    key: Annotated[
+        str | None,
+        Argument(
+            metavar="[KEY]", help="A key, or a section for all in it.", autocompletion=complete_key
+        ),
+    ] = None,
+    as_markdown: Annotated[
+        bool, Option("--markdown", help="Print all keys as a page of Markdown.")
+    ] = False,
+) -> None:
+    """Explain the keys of a config: type, default, unit, meaning and an example."""
+    from ml2021.commands import keys as keys_command
+
+    if as_markdown:
+        if key is not None:
+            raise BadParameter("--markdown prints all keys; leave out the key")
+        write_data(keys_command.markdown())
+    else:
+        lines = keys_command.list_keys() if key is None else keys_command.describe_keys(key)
+        write_data("\n".join(lines) + "\n")
 
 
 @command("schema > ml2021.schema.json")

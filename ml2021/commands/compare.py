@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ml2021.config.loading import load_config
+from ml2021.config.loading import load_saved_config
 from ml2021.errors import CheckpointError, ConfigError
 from ml2021.evaluation.comparison import (
     ComparedRun,
@@ -118,7 +118,7 @@ def _read_run(path: Path) -> ComparedRun:
     run = open_run(path)
     if not run.summary.is_file():
         raise CheckpointError(f"{path}: not finished; resume it with: ml2021 train --resume {path}")
-    config = load_config(run.resolved_config).config
+    config = load_saved_config(run.resolved_config).config
     return ComparedRun(str(path), {}, read_summary(run).result(config))
 
 

@@ -77,14 +77,14 @@ def forecast(
             predictions[rows], spread_of_rows = model.predict_with_spread(encoded.inputs)
             if spread is not None:
                 spread[rows] = spread_of_rows
-        return encoded.notes()
+        return encoded.odd.notes(preprocessing)
 
     rows = known_histories(series, history.lags, numbers, filled)
     rows = rows[~is_after[rows]]
     notes = predict_rows(rows)
     name = preprocessing.target_columns[0]
     notes += note_on_filled(name, series, filled, rows, history.lags)
-    lags = np.arange(1, history.lags + 1)
+    lags = np.arange(1, min(history.lags, len(series)) + 1)  # with more, no row has a history
     for step in range(int((stops - ends).max(initial=0))):
         rows = (ends + step)[(ends + step < stops) & (ends + step - history.lags >= starts)]
         rows = rows[~np.isnan(filled[rows[:, None] - lags]).any(axis=1)]

@@ -11,14 +11,8 @@ from ml2021.console import Console
 from ml2021.errors import DataError
 from ml2021.files import replace_file
 from ml2021.formatting import echo, number, plural
-from ml2021.runs.directory import (
-    RunDirectory,
-    create_run,
-    locked,
-    refuse_undecodable,
-    refuse_used,
-    write_text,
-)
+from ml2021.runs.content import write_text
+from ml2021.runs.directory import RunDirectory, create_run, locked, refuse_undecodable, refuse_used
 
 if TYPE_CHECKING:
     import numpy as np

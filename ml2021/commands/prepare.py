@@ -6,10 +6,12 @@ torch once the column names are, so that a mistake in them is answered at once.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml2021.commands.from_table import load_table_config
+from ml2021.commands.config_hints import config_hints
+from ml2021.commands.from_table import load_table_config, table_hints
 from ml2021.config.loading import LoadedConfig, dump_changes, load_config
 from ml2021.errors import ConfigError
 from ml2021.formatting import bulleted, plural, shortened
@@ -48,10 +50,13 @@ def prepare(
     refuse_undecodable()
     if is_table:
         refuse_run(source, "resume it with --resume, or start from it with --init-from")
-        loaded, assumed = load_table_config(source, target, overrides)
-        say(*assumed)
-    else:
-        loaded = load_config(source, overrides)
+    hints = partial(table_hints, source) if is_table else partial(config_hints, source, overrides)
+    with hints():
+        if is_table:
+            loaded, assumed = load_table_config(source, target, overrides)
+            say(*assumed)
+        else:
+            loaded = load_config(source, overrides)
     if loaded.config.sweep is not None:
         raise ConfigError(
             f"{loaded.locate('sweep')}: this config has a sweep; run `ml2021 sweep --config "
@@ -65,13 +70,18 @@ def prepare(
     if init_from is not None:
         initial, loaded = load_initial_model_for(loaded, init_from)
 
-    from ml2021.data.load import describe, load_training_data
+    from ml2021.data.load import Plan, describe, load_training_data
 
-    if initial is None:
-        data = load_training_data(loaded, with_columns=with_columns)
-    else:
-        known = initial.model.preprocessing
-        data = load_training_data(loaded, reuse=known, with_columns=with_columns)
+    known = None if initial is None else initial.model.preprocessing
+
+    def check(plan: Plan) -> None:
+        from ml2021.training.memory import Job, check_job
+
+        check_job(Job(*plan), loaded.locate("model"), is_encoded=False)
+
+    with hints():
+        data = load_training_data(loaded, known, with_columns=with_columns, check=check)
+    if initial is not None:
         initial.check_columns(data)
         data = replace(data, init_sha256=initial.sha256)
     from ml2021.evaluation.fitted_baselines import notes_on_baselines

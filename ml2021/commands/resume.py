@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml2021.config.loading import LoadedConfig, load_config
-from ml2021.config.messages import differences
+from ml2021.config.loading import LoadedConfig, load_saved_config
 from ml2021.console import Console
 from ml2021.errors import CheckpointError, ConfigError
 from ml2021.files import is_there
@@ -49,7 +48,7 @@ def resume(path: Path, overrides: Sequence[str], console: Console, *, with_repor
     run = open_run(path)
     if odd := [text for text in overrides if not text.startswith("train.epochs=")]:
         raise ConfigError(f"--set {odd[0]}: only train.epochs can be changed when resuming")
-    loaded = load_config(run.resolved_config, overrides)
+    loaded = load_saved_config(run.resolved_config, overrides)
     with locked(run):
         from ml2021.commands.train import finish
         from ml2021.data.load import load_training_data
@@ -58,9 +57,10 @@ def resume(path: Path, overrides: Sequence[str], console: Console, *, with_repor
 
         environment = read_environment(run)
         progress = read_progress(run, environment)
+        check_same_run(loaded, progress.begun)
         data = load_training_data(loaded, reuse=progress.preprocessing)
         data = replace(data, init_sha256=environment.init_sha256)
-        check_unchanged(run, loaded, data, environment, progress.begun)
+        check_unchanged(run, data, environment, progress.begun)
         if overrides and data.folds is not None:
             raise ConfigError(
                 f"--set {overrides[0]}: with kfold the folds determine the number of epochs; "
@@ -73,6 +73,11 @@ def resume(path: Path, overrides: Sequence[str], console: Console, *, with_repor
         where = loaded.locate("model")
         trainer = build_trainer(data, where, progress.last, environment.threads, theta)
         done, epochs = trainer.state.epoch, trainer.hparams.epochs
+        if epochs < done and not overrides:
+            raise CheckpointError(
+                f"{loaded.locate('train', 'epochs')}: is {epochs}, but {run.last.name} has done "
+                f"{plural(done, 'epoch')}; restore it"
+            )
         if epochs < done:
             raise ConfigError(
                 f"--set train.epochs={epochs}: the run has already done {done} epochs; "
@@ -125,15 +130,19 @@ def read_initial(run: RunDirectory, environment: "Environment") -> "InitialModel
     return initial
 
 
+def check_same_run(loaded: LoadedConfig, begun: "Checkpoint | None") -> None:
+    """Raise CheckpointError where the config is not what the run was trained with."""
+    from ml2021.runs.model import check_same_config, of_training
+
+    if begun is not None:
+        trained, remedy = begun.description.config, "restore it, or start a new run"
+        check_same_config(loaded, trained, remedy, of_training)
+
+
 def check_unchanged(
-    run: RunDirectory,
-    loaded: LoadedConfig,
-    data: "TrainingData",
-    environment: "Environment",
-    begun: "Checkpoint | None",
+    run: RunDirectory, data: "TrainingData", environment: "Environment", begun: "Checkpoint | None"
 ) -> None:
-    """Raise CheckpointError where the data or the config is not what the run was trained on."""
-    from ml2021.runs.checkpoints import config_without_paths
+    """Raise CheckpointError where the data is not what the run was trained on."""
     from ml2021.runs.model import changed_file
 
     if file := changed_file(data, environment.data_sha256, environment.test_sha256):
@@ -141,15 +150,7 @@ def check_unchanged(
             f"{run.path}: {file.path} has changed since the run began, its SHA-256 is "
             f"{str(file.now)[:8]}… and was {str(file.then)[:8]}…; restore it, or start a new run"
         )
-    if begun is None:
-        return
-    if changed := [
-        f"{loaded.locate(*keys)}: {what}; restore it, or start a new run"
-        for keys, what in differences(config_without_paths(data.config), begun.description.config)
-        if keys != ("train", "epochs")
-    ]:
-        raise CheckpointError(*changed)
-    if begun.description.data_sha256 != data.data_sha256:
+    if begun is not None and begun.description.data_sha256 != data.data_sha256:
         raise CheckpointError(
             f"{begun.path}: was trained on other data than {data.data_path}; start a new run"
         )

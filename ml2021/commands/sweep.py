@@ -10,11 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ml2021.commands.config_hints import config_hints
 from ml2021.console import Console, ProgressBar
 from ml2021.errors import CheckpointError, RunInterruptedError, SweepFailedError
 from ml2021.evaluation.metrics import selection_metric
 from ml2021.files import cores
 from ml2021.formatting import heading, number, plural
+from ml2021.runs.content import write_text
 from ml2021.runs.directory import (
     RunDirectory,
     find_run,
@@ -23,7 +25,6 @@ from ml2021.runs.directory import (
     refuse_used,
     remove_leftovers,
     run_name,
-    write_text,
 )
 from ml2021.signals import stop_signals
 from ml2021.sweeps.directory import (
@@ -66,12 +67,13 @@ def sweep(
     `with_report`: write a report once everything else is saved.
     """
     refuse_undecodable()
-    loaded = load_sweep(config, overrides)
-    if run_dir is not None:
-        tables = [v.loaded.config.data for v in loaded.variations]
-        paths = {path for data in tables for path in (data.path, data.test_path) if path}
-        refuse_used(run_dir, [config, *map(Path, sorted(paths))], "sweep")
-    check_runs(loaded)
+    with config_hints(config, overrides):
+        loaded = load_sweep(config, overrides)
+        if run_dir is not None:
+            tables = [v.loaded.config.data for v in loaded.variations]
+            paths = {path for data in tables for path in (data.path, data.test_path) if path}
+            refuse_used(run_dir, [config, *map(Path, sorted(paths))], "sweep")
+        check_runs(loaded)
     plan = SweepPlan(
         settings=tuple(variation.settings for variation in loaded.variations),
         texts=tuple(variation.loaded.text for variation in loaded.variations),
@@ -154,7 +156,7 @@ class _Sweep:
                 f"which are saved; resume with: ml2021 sweep --resume {self.directory.path}",
             )
         if summary is not None and with_report:
-            from ml2021.report.write import finish_with_report
+            from ml2021.commands.report import finish_with_report
 
             def draw() -> None:
                 from ml2021.report.sweep import write_sweep_report
@@ -163,6 +165,8 @@ class _Sweep:
 
             with stop_signals() as stop_signal:
                 finish_with_report(draw, self.directory.report, "sweep", self.console)
+            if self.best is not None:
+                self.console.say(f"report of the best run: ml2021 report {self.directory.best}")
         self._raise_failures()
 
     def _train(

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from ml2021.commands.from_table import how_to_go_on, name_of
 from ml2021.commands.prepare import describe_training, prepare
 from ml2021.config.loading import dump_yaml
-from ml2021.console import Console
+from ml2021.console import VERDICT_COLOURS, Console
 from ml2021.errors import RunInterruptedError
 from ml2021.files import replace_file
 from ml2021.formatting import plural, score_table
+from ml2021.runs.content import write_text
 from ml2021.runs.directory import (
     RunDirectory,
     create_run,
@@ -22,7 +23,6 @@ from ml2021.runs.directory import (
     refuse_used,
     remove_leftovers,
     run_name,
-    write_text,
 )
 from ml2021.signals import StoppedError, stop_signals
 
@@ -106,10 +106,12 @@ def finish(trainer: "Trainer", run: RunDirectory, console: Console, *, with_repo
     with stop_signals() as stop_signal:  # all is saved: what follows is only printed and drawn
         _say_results(trainer, run, summary, console)
         if with_report:
-            from ml2021.report.contents import from_training
-            from ml2021.report.write import finish_with_report, write_report
+            from ml2021.commands.report import finish_with_report
 
-            def draw() -> None:
+            def draw() -> None:  # matplotlib may fail from its import on
+                from ml2021.report.contents import from_training
+                from ml2021.report.write import write_report
+
                 write_report(run, from_training(run, trainer.data), stop_signal)
 
             finish_with_report(draw, run.report, "run", console)
@@ -164,7 +166,10 @@ def _say_results(
     data, parameters = trainer.data, trainer.network.layout.parameters
     history = read_metrics(run, data.config.train.metric)
     evidence = evidence_of(data.config, data.preprocessing, evaluations, history, parameters)
-    console.say(*describe_diagnosis(diagnose(evidence), run))
+    first, *others = describe_diagnosis(diagnose(evidence), run)
+    verdict = evaluations[split].verdict
+    console.say(first, colour=VERDICT_COLOURS[verdict.outcome] if verdict else None)
+    console.say(*others)
 
 
 def _endings(trainer: "Trainer") -> list[str]:

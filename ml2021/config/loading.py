@@ -18,7 +18,7 @@ from ml2021.config.overrides import apply_override
 from ml2021.config.schema import FORMAT_KEYS, Config, Data
 from ml2021.config.yaml_reader import KeyPath, Node, Place, Problem, line_and_column, parse_document
 from ml2021.config.yaml_scalars import dump_document
-from ml2021.errors import ConfigError, ResourceError, is_of_machine
+from ml2021.errors import CheckpointError, ConfigError, ResourceError, is_of_machine
 from ml2021.files import missing_file
 from ml2021.formatting import echo, listed, plural, printable
 
@@ -54,6 +54,20 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig:
     is set twice, the last value wins. Raises ConfigError with a line for each error.
     """
     return load_config_text(read_text(path), str(path), overrides)
+
+
+def load_saved_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig:
+    """Load the config that a run has saved, with every default, and apply `overrides`.
+
+    Raises CheckpointError where the file is at fault, ConfigError where an override is.
+    """
+    try:
+        loaded = load_config(path)
+    except ConfigError as error:
+        raise CheckpointError(*error.lines) from None
+    if loaded.config.task == "auto" or loaded.config.loss is None:
+        raise CheckpointError(f"{path}: not as a run saves it, with task and loss; restore it")
+    return load_config(path, overrides) if overrides else loaded
 
 
 def load_config_text(text: str, source: str, overrides: Sequence[str] = ()) -> LoadedConfig:

@@ -20,6 +20,7 @@ from ml2021.config.types import (
     Encoding,
     Fraction,
     Index,
+    Members,
     Momentum,
     NotNegative,
     Positive,
@@ -491,7 +492,7 @@ class Train(Section):
     """Weights of the classes in the objective, in training and validation: `balanced`, inversely
     proportional to their training rows, or a mapping such as {yes: 4, no: 1}, in which other
     classes weigh 1. Scores and baselines do not use them. null: all classes weigh the same."""
-    members: Count = 1
+    members: Members = 1
     """Number of ensemble members, trained together with seeds `seed`, `seed` + 1, ...; predictions
     are their mean."""
     spread: bool | None = None

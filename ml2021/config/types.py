@@ -103,11 +103,8 @@ def _composed(value: str) -> str:
     return unicodedata.normalize("NFC", value)
 
 
-_DEVICE = "auto|cpu|cuda(:[0-9]{1,4})?"
-
-
 def _known_device(value: str) -> str:
-    if not re.fullmatch(_DEVICE, value):
+    if not re.fullmatch("auto|cpu|cuda(:[0-9]{1,4})?", value):
         raise wrong_value("must be auto, cpu, cuda or cuda:N, where N is a device number")
     return value
 
@@ -128,6 +125,7 @@ def _single_character(value: str) -> str:
 
 Count = Annotated[int, Field(gt=0, lt=2**63)]
 Index = Annotated[int, Field(ge=0, lt=2**63)]
+Members = Annotated[int, Field(gt=0, le=1_000_000)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Momentum = Annotated[float, Field(ge=0, lt=1)]
@@ -136,13 +134,20 @@ Text = Annotated[str, Field(min_length=1)]
 Character = Annotated[
     str,
     AfterValidator(_single_character),
-    WithJsonSchema({"type": "string", "pattern": r'^[^"\r\n\x00]$'}),
+    WithJsonSchema({"type": "string", "maxLength": 1, "pattern": r'^[^"\r\n\x00]$'}),
 ]
 Encoding = Annotated[str, AfterValidator(_known_encoding)]
 Device = Annotated[
     str,
     AfterValidator(_known_device),
-    WithJsonSchema({"type": "string", "pattern": f"^({_DEVICE})$"}),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": ["auto", "cpu", "cuda"]},
+                {"type": "string", "pattern": "^cuda:[0-9]{1,4}$"},
+            ]
+        }
+    ),
 ]
 Column = Annotated[
     Text,

@@ -13,9 +13,10 @@ import numpy as np
 
 from ml2021.config import schema
 from ml2021.config.schema import DatePart, Task
-from ml2021.data.dates import NUMBERS, date_form, fit_dates
+from ml2021.data.dates import date_form, fit_dates
 from ml2021.data.labels import notes_on_labels, why_identifiers
 from ml2021.data.plausibility import far_codes, is_apart, looks_like_identifier, pixel_groups
+from ml2021.data.preprocessing.checks import NUMBER_PARTS
 from ml2021.data.preprocessing.records import DateFeature, DateForm
 from ml2021.data.resolve import Selection
 from ml2021.data.series import is_date
@@ -198,7 +199,7 @@ def with_date_parts(
             date = date.model_copy(update={"parts": tuple(kept)})
         dates.append(date)
         features += [
-            FeatureColumn(name, "number" if part in NUMBERS else "category")
+            FeatureColumn(name, "number" if part in NUMBER_PARTS else "category")
             for part, name in zip(date.parts, date.features, strict=True)
         ]
     return replace(types, features=tuple(features), notes=tuple(notes), dates=tuple(dates))

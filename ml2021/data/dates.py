@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 Moments = NDArray[np.datetime64]
 
-NUMBERS: frozenset[DatePart] = frozenset(["year", "day", "elapsed"])
-"""The parts that are numbers; the others are categories."""
-
 _SPACED = 8  # the last dates, whose spacing is continued
 _DAY = np.timedelta64(1, "D")
 _FIELDS = (

@@ -70,16 +70,17 @@ def fit(
     validation: Dataset | None,
     score: Score | None = None,
     members: Tensor | None = None,
-    pause: float = PROGRESS_SECONDS,
+    pause: float | None = None,
 ) -> Iterator[Progress]:
     """Train until `state.is_finished`, changing `state` in place.
 
     The best parameters are those with the lowest validation loss, or value of `score` for
     `members` (K,) int64, all by default; or the last ones if there are no validation rows. A member
     whose loss or parameters are no longer finite has diverged, and its best parameters stay as they
-    are. pause: the seconds between two yields within an epoch. Raises DivergenceError when all
-    members have diverged.
+    are. pause: the seconds between two yields within an epoch, `PROGRESS_SECONDS` by default.
+    Raises DivergenceError when all members have diverged.
     """
+    pause = PROGRESS_SECONDS if pause is None else pause
     batches = hparams.batches(len(train))
     update = build_updates(network, hparams, state, train)
     forward = None if validation is None else Forward(network, state.theta, len(validation))

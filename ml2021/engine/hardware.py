@@ -1,14 +1,13 @@
 """The hardware that training runs on: device, threads, memory."""
 
-from pathlib import Path
-
 import torch
 
 from ml2021.engine import networks, optimizers
 from ml2021.engine.state import Hyperparameters
-from ml2021.errors import ConfigError, ResourceError
+from ml2021.errors import ResourceError
 from ml2021.files import cores
 from ml2021.formatting import plural
+from ml2021.memory import free_memory
 
 _WORK_PER_THREAD = 1e7
 """Floating-point operations per update that are worth a thread. At benchmark W1 (1.1 million) two
@@ -38,31 +37,6 @@ def choose_threads(network: networks.Network, batch_rows: int) -> int:
     return max(1, min(cores(), round(work / _WORK_PER_THREAD)))
 
 
-def check_memory(
-    network: networks.Network,
-    hparams: Hyperparameters,
-    rows: int,
-    where: str,
-    *,
-    own_rows: bool = False,
-) -> None:
-    """Check that training fits into memory, before anything is allocated.
-
-    `where` is the place in the config that an error names. With `own_rows` each member has its own
-    rows. Raises ConfigError, with the memory that is needed and the memory that is free.
-    """
-    needed, free = memory_needed(network, hparams, rows, own_rows=own_rows), free_memory()
-    if free is not None and needed > free:
-        batch = rows if hparams.batch_size is None else min(hparams.batch_size, rows)
-        members = len(hparams.seeds)
-        several = f"{members:,} members of " if members > 1 else ""
-        raise ConfigError(
-            f"{where}: {several}{network.layout.parameters:,} parameters and batches of {batch:,} "
-            f"rows need {needed / 2**30:,.1f} GiB of memory, but only {free / 2**30:,.1f} GiB are "
-            "free; reduce the widths or train.batch_size"
-        )
-
-
 def member_limit(
     network: networks.Network, hparams: Hyperparameters, rows: int, share: float
 ) -> int | None:
@@ -90,13 +64,3 @@ def memory_needed(
     times = own_rows + (hparams.batch_size is not None)  # batches: a copy in the epoch's order
     values += times * rows * (layout.inputs + 1 + layout.outputs)
     return 4 * len(hparams.seeds) * values
-
-
-def free_memory() -> int | None:
-    """Return the free memory in bytes, or None if the system does not tell."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return None
-    sizes = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
-    return int(sizes[0]) * 1024 if sizes else None

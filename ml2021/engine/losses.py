@@ -181,17 +181,33 @@ def mean_loss(
     Targets are (N, T), or (N,) int64 for classes, and weights (N, 1), if the members share them;
     otherwise they have a leading dimension of K. The mean is computed in float64.
     """
-    wide = outputs.double()
-    members, rows = wide.shape[:2]
-    is_class = isinstance(loss, CrossEntropy)
-    targets = targets if is_class else targets.double()
-    is_shared = targets.ndim == (1 if is_class else 2)
-    expanded = targets.expand(members, *targets.shape) if is_shared else targets
+    members, rows = outputs.shape[:2]
+    if weights is not None:
+        weights = weights.double().expand(members, rows, 1)
+    if isinstance(loss, CrossEntropy):
+        losses = _cross_entropies(outputs, targets)
+        if weights is None:
+            return losses.sum((1, 2)) / rows
+        return torch.bmm(losses.mT, weights).view(members) / weights.sum((1, 2))
+    wide, targets = outputs.double(), targets.double()
+    expanded = targets.expand(members, *targets.shape) if targets.ndim == 2 else targets
     total = wide.new_empty(members, 1, 1)
     function = build_loss(loss, torch.empty_like(wide))
-    if weights is None:
-        function(wide, expanded, total)
-        return total.view(members) / rows
-    weights = weights.double().expand(members, rows, 1)
     function(wide, expanded, total, weights)
-    return total.view(members) / weights.sum((1, 2))
+    return total.view(members) / (rows if weights is None else weights.sum((1, 2)))
+
+
+_VALUES_AT_ONCE = 1 << 20
+
+
+def _cross_entropies(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the loss (K, N, 1), float64, of each row: in blocks, for many classes take memory."""
+    members, rows, classes = outputs.shape
+    index = targets.expand(members, rows)[:, :, None]
+    losses = torch.empty(members, rows, 1, dtype=torch.float64, device=outputs.device)
+    step = max(1, _VALUES_AT_ONCE // (members * classes))
+    for start in range(0, rows, step):
+        block = slice(start, start + step)
+        logs = torch.log_softmax(outputs[:, block].double(), 2)
+        losses[:, block] = -logs.gather(2, index[:, block])
+    return losses

@@ -14,6 +14,7 @@ from ml2021.engine.networks import Layout
 
 MOST_POINTS = 200
 MOST_BYTES = 64 << 20
+_MOST_UPDATES = 1 << 53
 FEWEST_POINTS = 10
 """If fewer fit into `MOST_BYTES`, the trajectory is not recorded."""
 
@@ -80,6 +81,8 @@ class TrajectoryRecorder:
             and points.shape == (n, self._points.shape[1])
             and gradient_norms.shape == (n, self._norms.shape[1])
             and torch.equal(updates, torch.arange(n) * (updates[1] if n > 1 else 1))
+            and (n < 2 or 0 < int(updates[1]) < _MOST_UPDATES)
+            and not bool((gradient_norms < 0).any())
         )
 
     def restore(self, updates: Tensor, points: Tensor, gradient_norms: Tensor) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml2021.config.schema import Config
+from ml2021.data.preprocessing.checks import LARGEST
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, RealTargets
 from ml2021.data.samples import Samples
 from ml2021.data.weights import weighted_median
@@ -119,6 +120,25 @@ def baseline_shapes(preprocessing: Preprocessing) -> dict[str, tuple[int, ...]]:
         logistic = {"logistic_regression": coefficients, "logistic_passes": (2,)}
         return {"frequencies": (width,), **logistic}
     return {"mean": (width,), "median": (width,), "least_squares": coefficients}
+
+
+_LARGEST_COEFFICIENT = 1e60
+"""Far above any that is fitted to standardised inputs; the square of an error stays finite."""
+
+
+def impossible_baseline(fitted: FittedBaselines) -> str | None:
+    """Return the name of a baseline that could not have been fitted; None if there is none.
+
+    Their shapes are those of `baseline_shapes`, or stacked.
+    """
+    for name, values in fitted.items():
+        largest = _LARGEST_COEFFICIENT if name in ("least_squares", *OPTIONAL) else LARGEST
+        if not (np.abs(values) <= largest).all():  # nor is NaN
+            return name
+    shares = fitted.get("frequencies")
+    if shares is not None and not ((shares >= 0).all() and (abs(shares.sum(-1) - 1) < 1e-6).all()):
+        return "frequencies"
+    return None
 
 
 def baseline_predictions(

@@ -23,7 +23,7 @@ _MOST_PIXELS = 1_024
 _MOST_PRODUCTS = 2_000_000_000
 """Multiplications of all forward passes: some tenths of a second."""
 _MOST_VALUES = 4_000_000
-"""Inputs of one forward pass: 16 MB."""
+"""Cells of one forward pass: 16 MB."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def importance(model: TrainedModel, rows: InspectedRows) -> Importance:
     plain_linear = None if linear is None else _mean_error(model, truth, linear)
     order = np.random.default_rng(0).permutation(count)
     increases, of_linear = np.empty((2, len(shuffled)))
-    step = max(1, _MOST_VALUES // inputs.size)
+    step = max(1, _MOST_VALUES // (count * _cells_of_a_row(model)))
     for start in range(0, len(shuffled), step):
         some = shuffled[start : start + step]
         batch = np.repeat(inputs[None], len(some), axis=0)
@@ -86,6 +86,12 @@ def _heaviest_columns(model: TrainedModel, columns: list[InspectedColumn]) -> li
     lengths = first[:, :, :-1].square().sum((0, 1)).cpu().numpy()
     weights = [float(lengths[column.places].sum()) for column in columns]
     return [columns[place] for place in np.argsort(weights, kind="stable")[::-1][:most]]
+
+
+def _cells_of_a_row(model: TrainedModel) -> int:
+    """Return the numbers of a row in memory: its inputs, or the outputs in a few float64 arrays."""
+    inputs, outputs = model.preprocessing.sizes
+    return max(inputs + 1, 8 * outputs)
 
 
 def _predict(model: TrainedModel, batch: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -144,8 +150,6 @@ def dependence(
     model: TrainedModel, rows: InspectedRows, column: InspectedColumn
 ) -> Dependence | None:
     """Return that of the output which the column changes most; None for a single value."""
-    kept = evenly_spaced(len(rows), 120)
-    inputs = rows.inputs[kept]
     if column.categories is not None:
         settings = np.eye(column.width)
         grid = np.arange(float(column.width))
@@ -164,7 +168,9 @@ def dependence(
         settings = column.encode(grid)
         some = values[evenly_spaced(len(values), 80)]
         seen = column.mean + column.scale * some[(some >= low) & (some <= high)]
-    batch = np.repeat(inputs[None], len(settings), axis=0)
+    most = _MOST_VALUES // (len(settings) * _cells_of_a_row(model))
+    kept = evenly_spaced(len(rows), max(16, min(120, most)))
+    batch = np.repeat(rows.inputs[kept][None], len(settings), axis=0)
     batch[:, :, column.places] = settings[:, None]
     predictions = _predict(model, batch)
     output, name = _most_changed(model, predictions.mean(axis=1))

@@ -20,11 +20,12 @@ from ml2021.engine.build import build_loss
 from ml2021.engine.dataset import Dataset, generator
 from ml2021.engine.loss_surface import losses_over, principal_directions, steepest_descent
 from ml2021.engine.networks import Layout, initial_parameters
+from ml2021.engine.trajectory import TrajectoryRecorder
 from ml2021.errors import CheckpointError
 from ml2021.evaluation.scoring import loss_unit
 from ml2021.files import cores, is_there
 from ml2021.inspection.features import Parameter
-from ml2021.runs.checkpoints import Checkpoint, load_checkpoint
+from ml2021.runs.checkpoints import Checkpoint, load_checkpoint, saved_trajectory
 from ml2021.runs.directory import RunDirectory
 from ml2021.runs.model import TrainedModel, load_model
 from ml2021.training.trainer import objective_factors, to_dataset
@@ -64,12 +65,14 @@ def load_trajectory(
         if not is_there(run.last):  # not trained
             return Trajectory(None, path, None, best)
         last = load_checkpoint(run.last)
-    points, end = last.tensors.get("trajectory.points"), last.tensors.get("theta")
-    diverged = last.tensors.get("diverged", torch.zeros(1)) != 0
-    member = 0 if bool(diverged.all()) else int((~diverged).nonzero()[0])
-    for kept in (points, end):
-        if kept is not None and (kept.ndim != 2 or kept.shape[1] != len(best)):
-            raise CheckpointError(f"{run.last}: its parameters do not match its config")
+    kept = saved_trajectory(last, TrajectoryRecorder.begin(model.network.layout, torch.empty(0)))
+    points, end = None if kept is None else kept[1], last.tensors.get("theta")
+    diverged = last.tensors.get("diverged", torch.zeros(1, dtype=torch.int64))
+    fits = end is None or (end.dtype == torch.float32 and end.shape == (len(diverged), len(best)))
+    if not fits or diverged.dtype != torch.int64 or diverged.ndim != 1 or not len(diverged):
+        raise CheckpointError(f"{run.last}: its parameters do not match its config")
+    healthy = (diverged == 0).nonzero().flatten()
+    member = int(healthy[0]) if len(healthy) else 0
     if points is not None and len(points) and member == 0:
         path = (points if most is None else points[:: -(-len(points) // most)]).double()
         start = path[0]

@@ -10,22 +10,36 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from ml2021.config.loading import dump_yaml, load_config
+from ml2021.config.loading import SIZE_LIMIT, dump_yaml, load_saved_config
 from ml2021.config.schema import Config
 from ml2021.data.load import TrainingData
 from ml2021.data.preprocessing.records import Preprocessing, RealTargets
+from ml2021.engine.trajectory import TrajectoryRecorder
 from ml2021.errors import CheckpointError, Ml2021Error
 from ml2021.evaluation.ensembles import evaluate_members
 from ml2021.evaluation.scoring import Evaluation
 from ml2021.files import is_there
 from ml2021.inspection.loss_surface import LossSurface, Trajectory, least_work, load_trajectory
 from ml2021.inspection.rows import InspectedRows, held_out_rows, select_rows
-from ml2021.runs.checkpoints import Checkpoint, load_checkpoint
+from ml2021.runs.checkpoints import (
+    Checkpoint,
+    config_without_paths,
+    load_checkpoint,
+    saved_trajectory,
+)
+from ml2021.runs.content import read_bytes
 from ml2021.runs.directory import RunDirectory
 from ml2021.runs.metrics_csv import History, read_metrics
-from ml2021.runs.model import TrainedModel, load_model, reload_training_data
+from ml2021.runs.model import (
+    TrainedModel,
+    check_same_config,
+    load_model,
+    of_training,
+    reload_training_data,
+)
 from ml2021.runs.summary import (
     FoldScores,
     Intervals,
@@ -141,7 +155,9 @@ def from_disk(run: RunDirectory) -> ReportContents:
     Raises CheckpointError if the run has no parameters yet or is damaged.
     """
     model = load_model(run.best)
-    config = load_config(run.resolved_config).config
+    loaded = load_saved_config(run.resolved_config)
+    check_same_config(loaded, config_without_paths(model.config), "restore it", of_training)
+    config = loaded.config
     data, missing = None, ""
     try:
         data = reload_training_data(run, model)
@@ -182,17 +198,17 @@ def _collect(
         rows=rows,
         held_out=held_out,
         no_rows=no_rows,
-        gradients=None if last is None else _gradient_sizes(last),
+        gradients=None if last is None else _gradient_sizes(last, model),
         loss_surface=None if data is None else _loss_surface(run, model, data, last),
     )
 
 
-def _gradient_sizes(last: Checkpoint) -> GradientSizes | None:
-    tensors = last.tensors
-    if "trajectory.gradient_norms" not in tensors:
+def _gradient_sizes(last: Checkpoint, model: TrainedModel) -> GradientSizes | None:
+    kept = saved_trajectory(last, TrajectoryRecorder.begin(model.network.layout, torch.empty(0)))
+    if kept is None:
         return None
-    norms = tensors["trajectory.gradient_norms"].double().numpy()
-    return GradientSizes(tensors["trajectory.updates"].numpy(), norms)
+    updates, _, norms = kept
+    return GradientSizes(updates.numpy(), norms.double().numpy())
 
 
 def _loss_surface(
@@ -214,8 +230,8 @@ def _loss_surface(
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        return read_bytes(path, "", SIZE_LIMIT).decode(errors="replace")
+    except Ml2021Error:
         return ""
 
 

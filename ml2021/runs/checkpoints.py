@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -21,15 +21,22 @@ from torch import Tensor
 from ml2021.config.loading import to_plain
 from ml2021.config.schema import Config
 from ml2021.data.load import TrainingData
+from ml2021.data.preprocessing.checks import LARGEST
 from ml2021.data.preprocessing.records import Preprocessing
 from ml2021.engine.state import TrainingState, ensemble_members
+from ml2021.engine.trajectory import TrajectoryRecorder
 from ml2021.errors import CheckpointError
-from ml2021.evaluation.fitted_baselines import OPTIONAL, FittedBaselines, baseline_shapes
+from ml2021.evaluation.fitted_baselines import (
+    OPTIONAL,
+    FittedBaselines,
+    baseline_shapes,
+    impossible_baseline,
+)
 from ml2021.files import FORMAT_VERSION, replace_file
-from ml2021.runs.directory import RunDirectory, read_bytes
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from ml2021.formatting import echo
+from ml2021.memory import free_memory
+from ml2021.runs.content import read_bytes
+from ml2021.runs.directory import RunDirectory
 
 _METADATA_KEY = "ml2021"
 _LARGEST_HEADER = 100 << 20
@@ -61,7 +68,7 @@ class Checkpoint:
     """The description and the tensors, by name; `path` is the file that holds them."""
 
     description: Description
-    tensors: Mapping[str, "Tensor"]
+    tensors: Mapping[str, Tensor]
     path: Path
 
 
@@ -82,10 +89,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 def read_content(path: Path) -> bytes:
     """Return the bytes of a checkpoint, unchecked. Raises as `load_checkpoint` does."""
-    if path.exists() and not path.is_file():
-        raise CheckpointError(f"{path}: not a file")
     missing = f"{path.absolute()}: no such checkpoint; resume the run, or train again"
-    return read_bytes(path, missing)
+    return read_bytes(path, missing, free_memory())
 
 
 def parse_checkpoint(content: bytes, path: Path) -> Checkpoint:
@@ -107,15 +112,16 @@ def parse_checkpoint(content: bytes, path: Path) -> Checkpoint:
         raise damaged from None
     if version != FORMAT_VERSION:
         raise CheckpointError(
-            f"{path}: checkpoint format {version!r}, but this ml2021 reads {FORMAT_VERSION}; "
-            "use the version that wrote it, or train again"
+            f"{path}: checkpoint format {echo(repr(version))}, but this ml2021 reads "
+            f"{FORMAT_VERSION}; use the version that wrote it, or train again"
         )
     try:
         tensors = load(content)
         description = Description.model_validate_json(json.dumps(signed))
+        own = _digest(signed, tensors)
     except (SafetensorError, ValidationError, ValueError, KeyError, TypeError):
         raise damaged from None
-    if digest != _digest(signed, tensors):
+    if digest != own:
         raise damaged
     return Checkpoint(description, tensors, path)
 
@@ -124,10 +130,8 @@ def _canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
-def _digest(description: Mapping[str, Any], tensors: Mapping[str, "Tensor"]) -> str:
+def _digest(description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
     """Return the SHA-256 over the description and all tensors, in the order of their names."""
-    import torch
-
     digest = hashlib.sha256(_canonical(description).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(_canonical([name, str(tensor.dtype), list(tensor.shape)]).encode())
@@ -226,6 +230,27 @@ def _baseline_tensors(baselines: FittedBaselines) -> dict[str, Tensor]:
     return {f"{_BASELINES}{name}": torch.from_numpy(values) for name, values in baselines.items()}
 
 
+def saved_config(checkpoint: Checkpoint) -> Config:
+    """Return the config of a checkpoint, whose paths are `-`.
+
+    Raises CheckpointError where it is none, or not that of the checkpoint's preprocessing.
+    """
+    described, path = checkpoint.description, checkpoint.path
+    try:
+        plain = {**described.config, "data": {**described.config["data"], "path": "-"}}
+        config = Config.model_validate(plain)
+    except (ValidationError, KeyError, TypeError):
+        raise CheckpointError(f"{path}: its config cannot be read by this ml2021") from None
+    preprocessing = described.preprocessing
+    history = preprocessing.history
+    lags, horizon = (0, 1) if history is None else (history.lags, history.horizon)
+    task = preprocessing.task if horizon == 1 else "regression"
+    fits = config.task in (task, preprocessing.task) and config.loss is not None
+    if not fits or (config.data.lags, config.data.horizon) != (lags, horizon):
+        raise CheckpointError(f"{path}: its config does not fit its preprocessing")
+    return config
+
+
 def restore_state(state: TrainingState, last: Checkpoint) -> None:
     """Copy a checkpoint into a state. Raises CheckpointError where a tensor does not fit it."""
     for name, place in _tensors(state).items():
@@ -234,26 +259,67 @@ def restore_state(state: TrainingState, last: Checkpoint) -> None:
             raise CheckpointError(f"{last.path}: tensor '{name}' is missing or has another shape")
         place.copy_(tensor)
     state.epoch, state.batch = last.description.epoch, last.description.batch
+    if fault := _fault_of(state, saved_config(last).train.epochs):
+        raise CheckpointError(f"{last.path}: {fault}; start a new run")
     if not any(name.startswith(_TRAJECTORY) for name in last.tensors):
         state.trajectory = None  # a packed run, which keeps no trajectory
     if state.trajectory is not None:
-        names = (f"{_TRAJECTORY}{name}" for name in _TRAJECTORY_TENSORS)
-        kept = [last.tensors[name] for name in names if name in last.tensors]
-        if len(kept) != len(_TRAJECTORY_TENSORS) or not state.trajectory.takes(*kept):
-            raise CheckpointError(f"{last.path}: the trajectory of training is missing or damaged")
+        kept = saved_trajectory(last, state.trajectory)
+        assert kept is not None
         state.trajectory.restore(*kept)
+
+
+def _fault_of(state: TrainingState, epochs: int) -> str:
+    """Return what no training leaves behind, "" for nothing; it ends after `epochs`."""
+    if state.epoch > epochs or state.batch >= max(1, len(state.batch_losses)):
+        return "its epoch or batch is beyond the end of training"
+    for name, limit in (("best_epoch", state.epoch), ("diverged", None)):
+        values = getattr(state, name)
+        if bool((values < 0).any()) or (limit is not None and bool((values > limit).any())):
+            return f"tensor '{name}' holds an impossible number"
+    healthy = state.diverged == 0
+    for name, tensor in _tensors(state).items():
+        own = tensor[:, healthy] if name == "batch_losses" else tensor[healthy]
+        if name != "best_loss" and not bool(own.isfinite().all()):
+            return f"tensor '{name}' holds a value that is not a finite number"
+        if name.startswith("slots.squares") and bool((own < 0).any()):
+            return f"tensor '{name}' holds a negative square"
+    kept = state.best_epoch > 0
+    if bool(state.best_loss.isnan().any() or not state.best[kept].isfinite().all()):
+        return "the best parameters or their loss are not finite numbers"
+    return ""
+
+
+def saved_trajectory(
+    last: Checkpoint, recorder: TrajectoryRecorder | None
+) -> tuple[Tensor, Tensor, Tensor] | None:
+    """Return the updates (n,), points (n, P) and gradient norms (n, L) that were recorded, if any.
+
+    Raises CheckpointError unless they fit the recorder of the network.
+    """
+    names = [f"{_TRAJECTORY}{name}" for name in _TRAJECTORY_TENSORS]
+    if last.tensors.keys().isdisjoint(names):
+        return None
+    damaged = CheckpointError(f"{last.path}: the trajectory of training is missing or damaged")
+    if recorder is None or not last.tensors.keys() >= {*names}:
+        raise damaged
+    updates, points, norms = (last.tensors[name] for name in names)
+    if not recorder.takes(updates, points, norms):
+        raise damaged
+    return updates, points, norms
 
 
 def saved_baselines(checkpoint: Checkpoint, folds: int | None = None) -> FittedBaselines:
     """Return the baselines of a checkpoint; those of `folds` are stacked.
 
-    Raises CheckpointError where they do not fit its preprocessing.
+    Raises CheckpointError where they do not fit its preprocessing, or could not have been fitted.
     """
-    baselines = {
-        name.removeprefix(_BASELINES): tensor.numpy()
-        for name, tensor in checkpoint.tensors.items()
-        if name.startswith(_BASELINES)
-    }
+    baselines = {}
+    for name, tensor in checkpoint.tensors.items():
+        if name.startswith(_BASELINES):
+            if tensor.dtype != torch.float64:
+                raise CheckpointError(f"{checkpoint.path}: tensor '{echo(name)}' is not of float64")
+            baselines[name.removeprefix(_BASELINES)] = tensor.numpy()
     shapes = {name: values.shape for name, values in baselines.items()}
     leading = () if folds is None else (folds,)
     expected = baseline_shapes(checkpoint.description.preprocessing)
@@ -261,6 +327,11 @@ def saved_baselines(checkpoint: Checkpoint, folds: int | None = None) -> FittedB
     if shapes != {name: (*leading, *s) for name, s in expected.items() if name not in lacking}:
         raise CheckpointError(
             f"{checkpoint.path}: its baselines do not fit its preprocessing; train the run again"
+        )
+    if (odd := impossible_baseline(baselines)) is not None:
+        raise CheckpointError(
+            f"{checkpoint.path}: tensor '{_BASELINES}{odd}' holds values that no baseline has; "
+            "train the run again"
         )
     return baselines
 
@@ -275,7 +346,8 @@ def saved_residuals(checkpoint: Checkpoint) -> NDArray[np.float64] | None:
         return None
     width = checkpoint.description.preprocessing.target.width
     fits = tensor.ndim == 2 and tensor.shape[1] == width and tensor.dtype == torch.float64
-    if not fits or not len(tensor) or not bool((tensor >= 0).all() & tensor.isfinite().all()):
+    fits = fits and len(tensor) > 0 and bool((tensor >= 0).all() & (tensor < LARGEST**2).all())
+    if not fits or not bool((tensor[1:] >= tensor[:-1]).all()):
         raise CheckpointError(f"{checkpoint.path}: its residuals do not fit its targets")
     residuals: NDArray[np.float64] = tensor.numpy()
     return residuals
@@ -289,14 +361,21 @@ def saved_parameters(checkpoint: Checkpoint, members: int, size: int) -> tuple[T
     """
     theta = checkpoint.tensors.get("theta")
     selected = checkpoint.tensors.get(_SELECTED, theta)
-    expected = [(k, size) for k in range(1, members + 1)]
     for each in (theta, selected):
-        if each is None or each.shape not in expected or each.dtype != torch.float32:
+        if (
+            each is None
+            or each.dtype != torch.float32
+            or each.ndim != 2
+            or each.shape[1] != size
+            or not 1 <= len(each) <= members
+        ):
             raise CheckpointError(f"{checkpoint.path}: its parameters do not fit its config")
         if not bool(each.isfinite().all()):
             raise CheckpointError(f"{checkpoint.path}: its parameters are not finite numbers")
     assert theta is not None
     assert selected is not None
+    if len(theta) != len(selected):
+        raise CheckpointError(f"{checkpoint.path}: its parameters do not fit its config")
     return theta, selected
 
 

@@ -1,15 +1,13 @@
 """A run directory: its layout, its mark, its lock, and the small files in it."""
 
 import fcntl
-import json
 import os
 import re
-import stat
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from ml2021.errors import CheckpointError, ConfigError, DataError, ResourceError, RunInUseError
 from ml2021.files import (
@@ -22,7 +20,6 @@ from ml2021.files import (
     mark,
     mark_of,
     marked_above,
-    replace_file,
 )
 from ml2021.formatting import echo, suggest
 
@@ -370,37 +367,3 @@ def remove_run(run: RunDirectory) -> None:
     run.mark.unlink(missing_ok=True)
     with suppress(OSError):
         run.path.rmdir()
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replace a small text file whole."""
-    replace_file(path, text.encode())
-
-
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Replace a JSON file whole; nan or inf in it is a bug of ours."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
-
-
-def read_bytes(path: Path, missing: str) -> bytes:
-    """Return the content of a file. Raises CheckpointError(missing), or ResourceError."""
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):  # opening a FIFO would wait for its writer
-            raise CheckpointError(f"{path}: not a file; train the run again")
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise CheckpointError(missing) from None
-    except OSError as error:
-        raise ResourceError(f"{path}: cannot be read ({error.strerror})") from None
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Return a JSON object of the run. Raises CheckpointError where it is missing or damaged."""
-    content = read_bytes(path, f"{path.absolute()}: missing; train the run again")
-    try:
-        value = json.loads(content)
-    except (ValueError, RecursionError):
-        raise CheckpointError(f"{path}: damaged, not JSON; train the run again") from None
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path}: damaged, not a JSON object; train the run again")
-    return value

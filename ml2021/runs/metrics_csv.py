@@ -1,10 +1,10 @@
 """metrics.csv: the writer and the reader of one file."""
 
-import csv
-import io
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from ml2021.errors import CheckpointError, ResourceError
 from ml2021.formatting import HIGHER_IS_BETTER
-from ml2021.runs.directory import RunDirectory, read_bytes, write_text
+from ml2021.runs.content import read_bytes, write_text
+from ml2021.runs.directory import RunDirectory
 
 
 class MetricsWriter:
@@ -24,18 +25,15 @@ class MetricsWriter:
         self._columns = columns
         kept = [",".join(columns)]
         if epochs:
-            try:
-                lines = path.read_text().splitlines()
-            except (FileNotFoundError, UnicodeDecodeError):
-                lines = []
-            except OSError as error:
-                raise ResourceError(f"{path}: cannot be read ({error.strerror})") from None
+            lacks = (
+                f"{path}: lacks the {epochs} epochs of the checkpoint; "
+                "restore the file, or start a new run"
+            )
+            lines = _read_lines(path, lacks)
             if len(lines) <= epochs or lines[0] != kept[0]:
-                raise CheckpointError(
-                    f"{path}: lacks the {epochs} epochs of the checkpoint; "
-                    "restore the file, or start a new run"
-                )
+                raise CheckpointError(lacks)
             kept = lines[: epochs + 1]
+            _parse(path, kept)
         write_text(path, "\n".join(kept) + "\n")
         try:
             self._file = path.open("a")
@@ -94,20 +92,53 @@ def read_metrics(run: RunDirectory, metric: str = "loss") -> History:
 
     Raises CheckpointError if it is missing or damaged, or ResourceError.
     """
-    content = read_bytes(run.metrics, f"{run.metrics}: missing; train the run again")
-    try:
-        reader = csv.reader(io.StringIO(content.decode(), newline=""))
-        names = next(reader, [])
-        columns = ["epoch", "train_loss", "validation_loss", "lr"]
-        chosen = f"validation_{metric}"
-        columns.append(chosen if chosen in names else "validation_loss")
-        cells = [names.index(name) for name in columns]
-        lines = [[float(line[cell] or "nan") for cell in cells] for line in reader]
-    except (ValueError, IndexError, csv.Error):
-        raise CheckpointError(f"{run.metrics}: damaged; train the run again") from None
-    table = np.array(lines, np.float64).reshape(-1, 5)
+    lines = _read_lines(run.metrics, f"{run.metrics}: missing; train the run again")
+    names, numbers = _parse(run.metrics, lines)
+    columns = ["epoch", "train_loss", "validation_loss", "lr"]
+    chosen = f"validation_{metric}"
+    columns.append(chosen if chosen in names else "validation_loss")
+    table = numbers[:, [names.index(name) for name in columns]]
     validation = None if np.isnan(table[:, 2]).all() else table[:, 2]
     criterion = None
     if metric != "loss" and not np.isnan(table[:, 4]).all():
         criterion = -table[:, 4] if metric in HIGHER_IS_BETTER else table[:, 4]
     return History(table[:, 0].astype(np.int64), table[:, 1], validation, table[:, 3], criterion)
+
+
+def _read_lines(path: Path, missing: str) -> list[str]:
+    """Return the lines of the file, without one that a kill cut off.
+
+    Raises CheckpointError(missing) without any.
+    """
+    lines = read_bytes(path, missing).decode(errors="replace").split("\n")[:-1]
+    if not lines:
+        raise CheckpointError(missing)
+    return lines
+
+
+_NEEDED = ("epoch", "lr", "train_loss", "validation_loss")
+_CELL = r"(?:-?[0-9]{1,24}(?:\.[0-9]{1,24})?(?:e[-+][0-9]{1,3})?)?"
+_ROW = re.compile(rf"{_CELL}(?:,{_CELL})*")
+
+
+def _parse(path: Path, lines: Sequence[str]) -> tuple[list[str], NDArray[np.float64]]:
+    """Return the columns and the numbers (E, C) in them, NaN where a cell is empty.
+
+    Raises CheckpointError, with the line, where an epoch is not as `MetricsWriter` writes it.
+    """
+    names = lines[0].split(",")
+    if len(set(names)) < len(names) or not {*_NEEDED} <= {*names}:
+        raise CheckpointError(f"{path}:1: damaged, not its columns; train the run again")
+    cells = [line.split(",") for line in takewhile(_ROW.fullmatch, lines[1:])]
+    rows = [[float(cell or "nan") for cell in r] for r in cells if len(r) == len(names)]
+    table = np.array(rows, np.float64).reshape(-1, len(names))
+    epoch, lr, train, validation = (table[:, names.index(name)] for name in _NEEDED)
+    fine = (epoch == np.arange(1, len(table) + 1)) & (lr >= 0) & (train >= 0)
+    fine &= ~(validation < 0) & ~np.isinf(table).any(axis=1)
+    fine &= np.isnan(validation) == np.isnan(validation[:1])
+    odd = len(fine) if fine.all() else int(fine.argmin())
+    if odd < len(lines) - 1:
+        raise CheckpointError(
+            f"{path}:{odd + 2}: damaged, not epoch {odd + 1}; train the run again"
+        )
+    return names, table

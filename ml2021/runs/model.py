@@ -1,18 +1,18 @@
 """A trained model, read from a checkpoint, ready to predict."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
-from ml2021.config.loading import load_config, set_format
+from ml2021.config.loading import LoadedConfig, load_saved_config, set_format
 from ml2021.config.messages import differences
 from ml2021.config.schema import Config
+from ml2021.config.yaml_reader import KeyPath
 from ml2021.data.csv.scan import TableFormat
 from ml2021.data.load import TrainingData, load_training_data
 from ml2021.data.preprocessing.records import Preprocessing
@@ -29,6 +29,7 @@ from ml2021.runs.checkpoints import (
     config_without_paths,
     load_checkpoint,
     saved_baselines,
+    saved_config,
     saved_parameters,
     saved_residuals,
 )
@@ -101,12 +102,7 @@ def load_model(path: Path) -> TrainedModel:
 
 def build_model(checkpoint: Checkpoint) -> TrainedModel:
     """Return the model of a checkpoint. Raises as `load_model` does."""
-    path, described = checkpoint.path, checkpoint.description
-    try:
-        plain = {**described.config, "data": {**described.config["data"], "path": "-"}}
-        config = Config.model_validate(plain)
-    except (ValidationError, KeyError, TypeError):
-        raise CheckpointError(f"{path}: its config cannot be read by this ml2021") from None
+    described, config = checkpoint.description, saved_config(checkpoint)
     network = build_network(config.model, *described.preprocessing.sizes)
     theta, selected = saved_parameters(checkpoint, config.train.members, network.layout.parameters)
     # A model trained on a GPU also predicts without one.
@@ -133,22 +129,43 @@ def reload_training_data(
     alternative: what the user can do without these rows, for the messages.
     """
     otherwise = "" if alternative is None else f", or {alternative}"
-    loaded = load_config(run.resolved_config)
+    loaded = load_saved_config(run.resolved_config)
+    check_same_config(loaded, config_without_paths(model.config), f"restore it{otherwise}", of_data)
     data = load_training_data(loaded, reuse=model.preprocessing)
     if (changed := changed_file(data, model.data_sha256, model.test_sha256)) is not None:
         raise DataError(
             f"{changed.path}: has changed since the run was trained, so its rows are no longer "
             f"known; restore it{otherwise}"
         )
+    return data
+
+
+def check_same_config(
+    loaded: LoadedConfig,
+    trained: Mapping[str, Any],
+    remedy: str,
+    matters: Callable[[KeyPath], bool],
+) -> None:
+    """Raise CheckpointError, with a line for each key, where a saved config is not as trained.
+
+    trained: of the checkpoint, plain and without paths. matters: whether a key has to be the same.
+    """
     if lines := [
-        f"{loaded.locate(*keys)}: {what}; restore it{otherwise}"
-        for keys, what in differences(
-            config_without_paths(data.config), config_without_paths(model.config)
-        )
-        if keys[0] in ("data", "task")
+        f"{loaded.locate(*keys)}: {what}; {remedy}"
+        for keys, what in differences(config_without_paths(loaded.config), trained)
+        if matters(keys)
     ]:
         raise CheckpointError(*lines)
-    return data
+
+
+def of_data(keys: KeyPath) -> bool:
+    """Whether a key of the config determines the rows and their targets."""
+    return keys[0] in ("data", "task")
+
+
+def of_training(keys: KeyPath) -> bool:
+    """Whether a key of the config stays as it is in a run: the number of epochs may be raised."""
+    return keys != ("train", "epochs")
 
 
 class ChangedFile(NamedTuple):

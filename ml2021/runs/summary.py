@@ -1,14 +1,12 @@
 """What a run records of itself: environment.json when it begins, summary.json when it has ended."""
 
-import json
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from ml2021.config.schema import Config, Task
 from ml2021.data.preprocessing.records import Preprocessing, Record
-from ml2021.errors import CheckpointError
 from ml2021.evaluation.comparison import RunResult
 from ml2021.evaluation.metrics import Scores
 from ml2021.evaluation.scoring import (
@@ -21,8 +19,8 @@ from ml2021.evaluation.scoring import (
 )
 from ml2021.evaluation.verdict import Judgement
 from ml2021.files import FORMAT_VERSION, is_there
-from ml2021.formatting import echo
-from ml2021.runs.directory import RunDirectory, read_json, write_json
+from ml2021.runs.content import read_record, write_json
+from ml2021.runs.directory import RunDirectory
 
 MOST_THREADS = 1024
 """A run that claims more was not written by ml2021."""
@@ -291,9 +289,6 @@ class RunSummary(Record):
         return all(names == labels for names in named) and set(sizes) <= {len(labels)}
 
 
-Recorded = TypeVar("Recorded", Environment, RunSummary)
-
-
 def write_record(path: Path, record: Environment | RunSummary) -> None:
     """Replace the file whole; what is None by default is left out."""
     plain = record.model_dump(mode="json", exclude_defaults=True)
@@ -302,31 +297,14 @@ def write_record(path: Path, record: Environment | RunSummary) -> None:
 
 def read_environment(run: RunDirectory) -> Environment:
     """Read environment.json. Raises CheckpointError if it is missing, damaged or outdated."""
-    return _read(run.environment, Environment)
+    return read_record(run.environment, Environment)
 
 
 def read_summary(run: RunDirectory) -> RunSummary:
     """Read summary.json. Raises as `read_environment` does."""
-    return _read(run.summary, RunSummary)
+    return read_record(run.summary, RunSummary)
 
 
 def read_summary_if_ended(run: RunDirectory) -> RunSummary | None:
     """Read summary.json; None where the run was stopped before its end."""
     return read_summary(run) if is_there(run.summary) else None
-
-
-def _read(path: Path, kind: type[Recorded]) -> Recorded:
-    plain = read_json(path)
-    if (version := plain.get("format_version")) != FORMAT_VERSION:
-        written = "no format version" if version is None else f"format {echo(version)}"
-        raise CheckpointError(
-            f"{path}: {written}, but this ml2021 reads format {FORMAT_VERSION}; "
-            "use the version that wrote it, or train again"
-        )
-    try:
-        return kind.model_validate_json(json.dumps(plain))
-    except ValidationError as error:
-        where = ".".join(map(str, error.errors()[0]["loc"]))
-        raise CheckpointError(
-            f"{path}: damaged{f' at {echo(where)}' if where else ''}; train the run again"
-        ) from None

@@ -5,7 +5,7 @@
 
 import csv
 import io
-import json
+import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,29 +13,64 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, field_validator
 
 from ml2021.config.loading import load_config_text
 from ml2021.config.schema import Config
 from ml2021.data.preprocessing.records import Record
 from ml2021.errors import CheckpointError, ConfigError, ResourceError
-from ml2021.files import FORMAT_VERSION, MARK, is_marked, mark, mark_of
+from ml2021.files import FORMAT_VERSION, MARK, is_marked, is_there, mark, mark_of
+from ml2021.runs.content import read_bytes, read_record, write_json, write_text
 from ml2021.runs.directory import (
     BEST_OF_SWEEP,
     RunDirectory,
     foreign_entries,
     make_directory,
-    read_json,
     refuse_links,
     remove_run,
-    write_json,
-    write_text,
 )
 from ml2021.sweeps.results import Result, read_results, table
 
 _CANDIDATE = re.compile(r"\.?[1-9][0-9]*")
+
+
+class _PlannedRun(Record):
+    """What sweep.json has of a run: the keys that are set for it, and the text of its config."""
+
+    settings: dict[str, Any]
+    config: str
+
+    @field_validator("settings")
+    @classmethod
+    def _check(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        if not _is_plain(settings):
+            raise ValueError("numbers that no config can hold")
+        return settings
+
+
+class _PlanFile(Record):
+    """sweep.json, see `SweepPlan`."""
+
+    format_version: Literal[4]
+    scales: dict[str, Literal["linear", "log"]]
+    runs: Annotated[tuple[_PlannedRun, ...], Field(min_length=1)]
+
+
+class _Origin(Record):
+    """sweep_run.json: which run of a sweep its best run is."""
+
+    run: Annotated[int, Field(ge=1)]
+
+
+def _is_plain(value: object) -> bool:
+    """Whether all numbers in a JSON value are finite, and none is too large for a config."""
+    if isinstance(value, dict | list):
+        return all(map(_is_plain, value.values() if isinstance(value, dict) else value))
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return not isinstance(value, int) or abs(value) < 2**63
 
 
 @dataclass(frozen=True)
@@ -123,31 +158,29 @@ def write_plan(sweep: SweepDirectory, plan: SweepPlan) -> None:
 
 def read_plan(sweep: SweepDirectory) -> SweepPlan:
     """Read sweep.json. Raises CheckpointError if that is not possible."""
-    value = read_json(sweep.plan)
-    if value.get("format_version") != FORMAT_VERSION:
-        raise _refusal(sweep.plan, "written by another version of ml2021")
+    read = read_record(sweep.plan, _PlanFile, "run the sweep again")
+    settings, texts = zip(*((run.settings, run.config) for run in read.runs), strict=True)
+    plan = SweepPlan(settings, texts, read.scales)
     try:
-        settings = tuple(dict(run["settings"]) for run in value["runs"])
-        texts = tuple(str(run["config"]) for run in value["runs"])
-        plan = SweepPlan(settings, texts, dict(value["scales"]))
         assert plan.configs
-    except (KeyError, TypeError, ValueError, ConfigError, AssertionError):
-        raise _refusal(sweep.plan, "damaged") from None
+    except ConfigError as error:
+        raise _refusal(sweep.plan, f"damaged; {error.lines[0]}") from None
     return plan
 
 
 def load_results(sweep: SweepDirectory, plan: SweepPlan) -> dict[int, Result]:
     """Return the results of the finished runs of the plan, by run number."""
-    try:
-        results = read_results(sweep.results.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not is_there(sweep.results):
         return {}
-    except OSError as error:
-        raise ResourceError(f"{sweep.results}: cannot be read ({error.strerror})") from None
+    try:
+        results = read_results(read_bytes(sweep.results, f"{sweep.results}: missing").decode())
     except ValueError:
         raise _refusal(sweep.results, "damaged") from None
-    if max(results, default=0) > len(plan.texts):
-        raise _refusal(sweep.results, f"has more runs than {sweep.plan.name}")
+    for number, ended in results.items():
+        if number > len(plan.texts):
+            raise _refusal(sweep.results, f"has more runs than {sweep.plan.name}")
+        if not ended.is_of(plan.settings[number - 1], plan.configs[number - 1]):
+            raise _refusal(sweep.results, f"run {number} is not that of {sweep.plan.name}")
     return results
 
 
@@ -162,15 +195,16 @@ class ResultsFile:
         self._path = sweep.results
         write_text(self._path, "".join(result.to_line() for result in kept))
         try:
-            self._file = self._path.open("a", encoding="utf-8")
+            self._file = self._path.open("ab", buffering=0)  # so that closing writes nothing
         except OSError as error:
             raise self._refusal(error) from None
 
     def append(self, result: Result) -> None:
         """Add a result, durably."""
         try:
-            self._file.write(result.to_line())
-            self._file.flush()
+            rest = memoryview(result.to_line().encode())
+            while rest:
+                rest = rest[self._file.write(rest) :]
             os.fsync(self._file.fileno())
         except OSError as error:
             raise self._refusal(error) from None
@@ -191,12 +225,6 @@ def write_table(sweep: SweepDirectory, plan: SweepPlan, results: Mapping[int, Re
     write_text(sweep.table, stream.getvalue())
 
 
-class _Origin(Record):
-    """What sweep_run.json says: which run of the sweep is the best."""
-
-    run: Annotated[int, Field(ge=1)]
-
-
 def _best_number(sweep: SweepDirectory, count: int) -> int | None:
     """Return the number of the run in best/, one of `count`; None if there is none.
 
@@ -208,10 +236,7 @@ def _best_number(sweep: SweepDirectory, count: int) -> int | None:
         raise _in_the_way(sweep.best)
     run = RunDirectory(sweep.best)
     refuse_links(run)
-    try:
-        number = _Origin.model_validate_json(json.dumps(read_json(run.origin))).run
-    except ValidationError:
-        raise _refusal(run.origin, "damaged") from None
+    number = read_record(run.origin, _Origin, "run the sweep again").run
     if number > count:
         raise _refusal(run.origin, f"names run {number:,} of {count:,}")
     return number

@@ -18,7 +18,7 @@ from ml2021.data.load import TrainingData
 from ml2021.engine.build import build_hyperparameters, build_network
 from ml2021.engine.dataset import Dataset
 from ml2021.engine.fit import MemberProgress, fit_members
-from ml2021.engine.hardware import check_memory, choose_device, choose_threads, member_limit
+from ml2021.engine.hardware import choose_device, choose_threads, member_limit
 from ml2021.engine.networks import Network
 from ml2021.engine.optimizers import slot_names
 from ml2021.engine.state import Hyperparameters, start
@@ -27,6 +27,7 @@ from ml2021.evaluation.fitted_baselines import FittedBaselines, fit_baselines
 from ml2021.evaluation.scoring import loss_unit
 from ml2021.sweeps.packing import differing_numbers
 from ml2021.training.loop import MetricsRow, member_rows, memory_errors
+from ml2021.training.memory import check_job, job_of
 from ml2021.training.trainer import Trainer, build_score, to_datasets
 
 
@@ -91,12 +92,12 @@ def train_pack(
 
     threads: the most to use; no more than a run alone would. share: of the free memory that this
     pack may fill; if that is not enough, some members wait.
-    Raises ConfigError if not even one member fits, ResourceError if memory runs out.
+    Raises ResourceError if not even one member fits, or memory runs out.
     """
     config = training_data[0].config
     network = build_network(config.model, *training_data[0].preprocessing.sizes)
     hparams, rows = build_hyperparameters(config), len(tensors.train)
-    check_memory(network, hparams, rows, "model")
+    check_job(job_of(training_data[0]), "model", is_encoded=True)
     limit = member_limit(network, hparams, rows, share) or len(training_data)
     # Members are many small matrix products: threads help only if they help each of them.
     threads = min(threads, choose_threads(network, min(hparams.batch_size or rows, rows)))

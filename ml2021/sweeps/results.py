@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from ml2021.config.schema import Config
 from ml2021.config.yaml_scalars import dump_value
@@ -30,15 +30,27 @@ class Result(Record):
     data_sha256: str | None = None
     result: RunResult | None = None
     lines: tuple[str, ...] = ()
-    exit_code: int = 0
+    exit_code: Annotated[int, Field(ge=0, le=255)] = 0
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if (self.status in ("failed", "diverged")) != bool(self.exit_code and self.lines):
+            raise ValueError("an error without a message, or a message without an error")
         if (self.status in ("done", "diverged")) != (self.result is not None):
             raise ValueError("a result without a run, or a run without its result")
         if self.result is not None and (self.status == "done") != bool(self.result.splits):
             raise ValueError("a finished run without scores, or scores of one that diverged")
         return self
+
+    def is_of(self, settings: Mapping[str, Any], config: Config) -> bool:
+        """Whether it may be a result of the run of a sweep with these settings and this config."""
+        if self.result is None:
+            return True
+        found = self.result.config
+        numbers = {k: v for k, v in settings.items() if isinstance(v, int | float)}
+        return found.seed == config.seed and all(
+            setting_value(key, {}, found) == value for key, value in numbers.items()
+        )
 
     def score(self, split: str, metric: str) -> float | None:
         """Return a score; None where the split was not scored, or the score is undefined."""
@@ -122,8 +134,9 @@ def setting_value(key: str, settings: Mapping[str, Any], config: Config) -> Any:
         return settings[key]
     value: Any = config
     for part in key.split("."):
-        value = getattr(value, part, None)
-    return value.model_dump() if hasattr(value, "model_dump") else value
+        fields = type(value).model_fields if isinstance(value, BaseModel) else {}
+        value = getattr(value, part) if part in fields else None
+    return value.model_dump() if isinstance(value, BaseModel) else value
 
 
 def _score_columns(results: Iterable[Result]) -> list[tuple[str, str]]:

@@ -26,7 +26,7 @@ from ml2021.engine.fit import divergence_error
 from ml2021.errors import DivergenceError, Ml2021Error
 from ml2021.evaluation.comparison import RunResult
 from ml2021.runs.checkpoints import Checkpoints
-from ml2021.runs.directory import write_text
+from ml2021.runs.content import write_text
 from ml2021.runs.metrics_csv import MetricsWriter
 from ml2021.runs.summary import RunSummary, write_record
 from ml2021.sweeps.directory import SweepDirectory, begin_draft

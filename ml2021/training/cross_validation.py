@@ -39,9 +39,11 @@ from ml2021.evaluation.scoring import Evaluation, Predictions, evaluate_against
 from ml2021.files import is_there
 from ml2021.formatting import plural
 from ml2021.runs.checkpoints import load_checkpoint, restore_state, saved_baselines, write_last
-from ml2021.runs.directory import RunDirectory, write_text
+from ml2021.runs.content import write_text
+from ml2021.runs.directory import RunDirectory
 from ml2021.runs.summary import FoldScores
 from ml2021.training.loop import Saver, memory_errors, run_loop
+from ml2021.training.memory import PACK_BYTES
 from ml2021.training.trainer import (
     Trainer,
     build_score,
@@ -49,9 +51,6 @@ from ml2021.training.trainer import (
     objective_factors,
     to_dataset,
 )
-
-PACK_BYTES = 1 << 30
-"""The memory of a pack of folds; more folds than fit are trained in further packs."""
 
 
 @dataclass(frozen=True)

@@ -23,12 +23,11 @@ from ml2021.engine.hardware import choose_device, choose_threads
 from ml2021.engine.state import start
 from ml2021.errors import DivergenceError
 from ml2021.training.loop import memory_errors
+from ml2021.training.memory import TRIAL_MEMBERS, TRIAL_ROWS
 from ml2021.training.trainer import objective_factors, to_dataset
 
-MEMBERS = 2
 UPDATES = 400
 """Updates of each member, about: the number of epochs is a whole one."""
-MOST_ROWS = 20_000
 HELD_OUT = 0.25
 LEAST_GAIN = 0.02
 """Pieces have to lower the held-out loss by this fraction: what they cost in time and in reading
@@ -81,7 +80,7 @@ def _held_out_loss(data: TrainingData) -> float:
     config = data.config
     factors = objective_factors(config, data.preprocessing, data.train)
     rows = to_dataset(data.preprocessing, data.train, factors)
-    count = min(len(rows), MOST_ROWS)
+    count = min(len(rows), TRIAL_ROWS)
     held_out = max(1, round(HELD_OUT * count))
     if data.config.data.lags:  # the last rows
         order = torch.arange(len(rows))[-count:]
@@ -97,7 +96,7 @@ def _held_out_loss(data: TrainingData) -> float:
     hparams = replace(
         build_hyperparameters(config),
         patience=None,
-        seeds=tuple(range(config.seed, config.seed + MEMBERS)),
+        seeds=tuple(range(config.seed, config.seed + TRIAL_MEMBERS)),
     )
     hparams = replace(hparams, epochs=max(2, round(UPDATES / hparams.batches(len(train)))))
     network = build_network(config.model, *data.preprocessing.sizes)

@@ -22,7 +22,7 @@ from ml2021.data.weights import Weights, class_factors
 from ml2021.engine.build import build_hyperparameters, build_network
 from ml2021.engine.dataset import Dataset
 from ml2021.engine.fit import Score
-from ml2021.engine.hardware import check_memory, choose_device, choose_threads
+from ml2021.engine.hardware import choose_device, choose_threads
 from ml2021.engine.networks import Network
 from ml2021.engine.state import Hyperparameters, TrainingState, ensemble_members, start
 from ml2021.errors import ConfigError, DivergenceError
@@ -44,6 +44,7 @@ from ml2021.runs.summary import (
     Threshold,
 )
 from ml2021.training.loop import Saver, memory_errors, metrics_columns, metrics_row, run_loop
+from ml2021.training.memory import check_job, job_of
 
 
 @dataclass
@@ -88,7 +89,7 @@ def build_trainer(
     network = build_network(config.model, *preprocessing.sizes)
     hparams = build_hyperparameters(config)
     rows = len(data.train)
-    check_memory(network, hparams, rows, where)
+    check_job(job_of(data), where, is_encoded=True)
     device = choose_device(config.device)
     if threads is None:
         threads = choose_threads(network, min(hparams.batch_size or rows, rows))

@@ -1,6 +1,7 @@
 """Files of the user: a directory is ours by its mark, outputs are guarded, links lead nowhere."""
 
 import os
+import resource
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from ml2021.config.schema import Config
+from ml2021.errors import ResourceError
 from ml2021.evaluation.comparison import RunResult
 from ml2021.files import MARK, is_marked, mark, mark_of
 from ml2021.runs.directory import RunDirectory, create_run, foreign_entries
 from ml2021.sweeps.directory import (
+    ResultsFile,
     SweepDirectory,
     SweepPlan,
     begin_candidates,
@@ -248,6 +251,17 @@ def test_the_default_places_are_guarded(folder: Path) -> None:
     assert refusal(folder, "predict", "t.csv", "--run", "r")[0] == 2
 
 
+def test_a_config_is_written_where_nothing_is(folder: Path) -> None:
+    before = snapshot(folder)
+    assert refusal(folder, "init", "t.csv", "--output", "r/new.yaml")[0] == 2
+    assert refusal(folder / "r", "init", folder / "t.csv")[0] == 2
+    assert refusal(folder, "init", "t.csv", "--output", "c.yaml")[0] == 7
+    assert snapshot(folder) == before
+    (folder / "link.yaml").symlink_to("not-there")
+    assert refusal(folder, "init", "t.csv", "--output", "link.yaml")[0] == 7
+    assert (folder / "link.yaml").is_symlink()
+
+
 def test_no_folder_of_an_output_is_in_a_run(folder: Path) -> None:
     (folder / "way").symlink_to("r")
     before = snapshot(folder)
@@ -416,6 +430,20 @@ def test_a_sweep_names_its_tables_by_absolute_paths(folder: Path) -> None:
     """C11: so that it is resumed from any working directory."""
     configs = plan_of(folder / "s.yaml").configs
     assert {Path(config.data.path).is_absolute() for config in configs} == {True}
+
+
+def test_a_full_disk_is_named_by_what_it_refused(tmp_path: Path) -> None:
+    """E1: whenever the line is written, and closing the file writes nothing more."""
+    sweep = create_sweep(tmp_path / "s", "s")
+    file = ResultsFile(sweep, [])
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(ResourceError, match=r"results\.jsonl: cannot be written"):
+            file.append(Result(run=1, status="failed", lines=("x" * 9000,), exit_code=3))
+        file.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 LONG = "x" * 200_000

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pickle
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.commands import Outcome
 
 BEST = "runs/number/checkpoints/best.safetensors"
 PREDICT = "predict new.csv --run runs/number"
+LAST = "runs/number/checkpoints/last.safetensors"
 RESUME = "train --quiet --resume runs/number"
 DAMAGED = f"{BEST}: damaged or not a checkpoint of ml2021; train the run again"
 
@@ -91,6 +93,18 @@ def without_scale(old: Checkpoint) -> Checkpoint:
     target = preprocessing.target.model_copy(update={"scales": (0.0,)})
     broken = preprocessing.model_copy(update={"target": target})
     return replace(old, description=old.description.model_copy(update={"preprocessing": broken}))
+
+
+def with_config(**changed: object) -> Callable[[Checkpoint], Checkpoint]:
+    def edit(old: Checkpoint) -> Checkpoint:
+        config = {**old.description.config, **changed}
+        return replace(old, description=old.description.model_copy(update={"config": config}))
+
+    return edit
+
+
+def beyond(old: Checkpoint) -> Checkpoint:
+    return replace(old, description=old.description.model_copy(update={"epoch": 10**9}))
 
 
 def trained_on_a_gpu(old: Checkpoint) -> Checkpoint:
@@ -247,6 +261,88 @@ CASES = [
         "a weight that is not a number",
         weights(spoilt),
         f"{BEST}: its parameters are not finite numbers",
+    ),
+    refused(
+        63,
+        "a baseline that is not a number",
+        resaved(
+            lambda old: replace(
+                old,
+                tensors={
+                    **old.tensors,
+                    "baselines.mean": torch.full((1,), torch.nan, dtype=torch.float64),
+                },
+            )
+        ),
+        f"{BEST}: tensor 'baselines.mean' holds values that no baseline has; train the run again",
+    ),
+    refused(
+        63,
+        "a baseline of float32",
+        resaved(
+            lambda old: replace(old, tensors={**old.tensors, "baselines.mean": torch.zeros(1)})
+        ),
+        f"{BEST}: tensor 'baselines.mean' is not of float64",
+    ),
+    refused(
+        61,
+        "a config of another task",
+        resaved(with_config(task="structured")),
+        f"{BEST}: its config does not fit its preprocessing",
+    ),
+    Case(
+        numbers=(61,),
+        name="an epoch beyond the end of training",
+        given=(
+            lambda folder: save_checkpoint(beyond(load_checkpoint(folder / LAST))),
+            lambda folder: (folder / "runs/number/summary.json").unlink(),
+        ),
+        command=RESUME,
+        code=4,
+        lines=(f"{LAST}: its epoch or batch is beyond the end of training; start a new run",),
+    ),
+    Case(
+        numbers=(66,),
+        name="a saved config without a task",
+        given=(swap("runs/number/config.resolved.yaml", "task: regression", "task: auto"),),
+        command=RESUME,
+        code=4,
+        lines=(
+            "runs/number/config.resolved.yaml: not as a run saves it, with task and loss; "
+            "restore it",
+        ),
+    ),
+    Case(
+        numbers=(66,),
+        name="a saved config of fewer epochs than are done",
+        given=(
+            change(
+                "runs/number/config.resolved.yaml",
+                lambda c: re.sub(rb"epochs: [0-9]+", b"epochs: 1", c, count=1),
+            ),
+        ),
+        command=RESUME,
+        code=4,
+        lines=(
+            "runs/number/config.resolved.yaml:{n}:{n}: is 1, but last.safetensors has done "
+            "{n} epochs; restore it",
+        ),
+    ),
+    Case(
+        numbers=(61,),
+        name="metrics with a negative loss",
+        given=(change("runs/number/metrics.csv", lambda c: c.replace(b"\n1,", b"\n-1,", 1)),),
+        command="report --run runs/number",
+        code=4,
+        lines=("runs/number/metrics.csv:2: damaged, not epoch 1; train the run again",),
+    ),
+    Case(
+        numbers=(60,),
+        name="a summary that is too large",
+        given=(lambda folder: os.truncate(folder / "runs/number/summary.json", 300 << 20),),
+        command="compare runs/number",
+        code=4,
+        lines=("runs/number/summary.json: 300 MiB are more than the 256 MiB that can be read",),
     ),
     refused(63, "a scale of 0", resaved(without_scale)),
     refused(

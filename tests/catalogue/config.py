@@ -7,17 +7,19 @@ import time
 from pathlib import Path
 
 from ml2021.config.loading import load_config
-from tests.catalogue.case import Case, Check, Step, copy, put, swap
+from tests.catalogue.case import Case, Check, Step, columns, copy, put, swap
 from tests.commands import Outcome
 
 DATA = "data: {path: train.csv, target: y, exclude: [id, kind, p*]}\n"
 TRAIN = "train --quiet --config c.yaml"
 
 
-def refused(number: int, name: str, text: str | bytes, *lines: str, command: str = TRAIN) -> Case:
+def refused(
+    number: int, name: str, text: str | bytes, *lines: str, command: str = TRAIN, code: int = 2
+) -> Case:
     """Return the case of a config that is refused."""
     given = (put("c.yaml", text),)
-    return Case(numbers=(number,), name=name, given=given, command=command, code=2, lines=lines)
+    return Case(numbers=(number,), name=name, given=given, command=command, code=code, lines=lines)
 
 
 def accepted(number: int, name: str, text: str, *then: Check) -> Case:
@@ -308,6 +310,64 @@ OVERRIDES = {
     "seed=1\n---\n2": "--set seed: second document; keep only one, and remove the line '---'",
 }
 
+COMMAND_LINES: list[tuple[int, str, int, str]] = [
+    (5, "train --lr 0.1", 2, "--lr 0.1: no such option; use --set optimizer.lr=0.1"),
+    (5, "train --hidden 64", 2, "--hidden 64: no such option; use --set 'model.widths=[64]'"),
+    (5, "sweep --workers 2", 2, "--workers 2: no such option; did you mean --jobs?"),
+    (5, "predict new.csv --frob", 2, "--frob: no such option; see ml2021 predict --help"),
+    (5, "trian number.yaml", 2, "ml2021: no such command 'trian'; did you mean 'train'?"),
+    (
+        *(5, "train train.csv y", 2),
+        "ml2021 train: unexpected y; remove it, or name the target by --target y; "
+        "see ml2021 train --help",
+    ),
+    (
+        *(5, "train number.yaml --target y", 2),
+        "ml2021 train: --target needs a CSV; with a config, use --set data.target=COLUMN; "
+        "see ml2021 train --help",
+    ),
+    (
+        *(1, "train", 2),
+        "ml2021 train: give one of: CSV [--target COLUMN], CONFIG, --resume RUN; "
+        "see ml2021 train --help",
+    ),
+    (
+        *(1, "train --config train.csv", 2),
+        "ml2021 train: train.csv is a table by its name; give it without --config; "
+        "see ml2021 train --help",
+    ),
+    (
+        *(1, "sweep train.csv", 2),
+        "ml2021 sweep: train.csv is a table by its name; write a config for it, with a section "
+        "sweep; see ml2021 sweep --help",
+    ),
+    (
+        *(1, "train runs/number", 2),
+        "runs/number: is a run, not a table; resume it with --resume, or start from it with "
+        "--init-from",
+    ),
+    (1, "predict number", 2, "number: is a run, not a table; give it by --run number"),
+    (
+        *(1, "report number --run classes", 2),
+        "ml2021 report: names two runs, number and classes; name one; see ml2021 report --help",
+    ),
+    (1, "compare", 2, "ml2021 compare: name the runs to compare; see ml2021 compare --help"),
+    (1, "train numer.yaml", 2, "{here}/numer.yaml: no such file; did you mean 'number.yaml'?"),
+    (1, "train trein.csv", 3, "{here}/trein.csv: no such file; did you mean 'train.csv'?"),
+    (
+        *(1, "train https://example.com/a.csv", 3),
+        "https://example.com/a.csv: this is a web address; download it first, as by: "
+        "curl -LO https://example.com/a.csv",
+    ),
+    (
+        1,
+        "predict - /dev/stdin",
+        2,
+        "/dev/stdin: standard input can be read only once; give it once",
+    ),
+]
+"""The number of the case, a wrong command line, the exit code, and what is said."""
+
 CASES = [
     *(
         refused(number, f"{text[-60:]!r} ({len(text)})", text, f"c.yaml:{line}")
@@ -330,10 +390,73 @@ CASES = [
     ),
     Case(
         numbers=(1,),
+        name="init into a folder that does not exist",
+        command="init train.csv --target y --output no/c.yaml",
+        code=2,
+        lines=("{here}/no: no such folder; make it first",),
+    ),
+    Case(
+        numbers=(5,),
+        name="keys of an unknown key",
+        command="keys learning_rate",
+        code=2,
+        lines=("learning_rate: no such key; did you mean optimizer.lr?",),
+    ),
+    Case(
+        numbers=(5,),
+        name="a table with a target that it lacks",
+        command="train train.csv --target yy",
+        code=2,
+        lines=("--target: no column 'yy' in train.csv; did you mean 'y'?",),
+    ),
+    Case(
+        numbers=(5,),
+        name="a table whose last column cannot be the target",
+        given=(put("t.csv", "a,name\n" + "".join(f"{row % 7},n{row}\n" for row in range(30))),),
+        command="init t.csv",
+        code=3,
+        lines=(
+            "column 'name' has 30 distinct texts in 30 rows, too many for classes; "
+            "choose another data.target",
+            "the target is name, the last column; name another by --target",
+        ),
+    ),
+    Case(
+        numbers=(1,),
         name="a missing config",
         command="train --config no/c.yaml",
         code=2,
         lines=("{here}/no/c.yaml: no such file; check the path",),
+    ),
+    *(
+        Case(numbers=(number,), name=command, command=command, code=code, lines=(line,))
+        for number, command, code, line in COMMAND_LINES
+    ),
+    Case(
+        numbers=(1,),
+        name="a config from another working directory",
+        given=(
+            put("sub/c.yaml", "data: {path: ./new2.csv, target: a}\n"),
+            put("sub/new2.csv", "a\n"),
+        ),
+        command="train --config sub/c.yaml",
+        code=3,
+        lines=(
+            "{here}/new2.csv: no such file; did you mean 'new.csv'?",
+            "data.path is relative to the working directory, but new2.csv is in {here}/sub; "
+            "run it there",
+        ),
+    ),
+    Case(
+        numbers=(5,),
+        name="no target, beside the columns",
+        given=(put("c.yaml", "data: {path: series.csv}\n"),),
+        command="train c.yaml",
+        code=2,
+        lines=(
+            "c.yaml:1:1: missing key 'target' in data; add it",
+            "series.csv: its columns are date, views",
+        ),
     ),
     Case(
         numbers=(1,),
@@ -577,14 +700,30 @@ CASES = [
         16,
         "an absurd width",
         f"{DATA}model: {{widths: [3000000, 3000000]}}\n",
-        "c.yaml:2:8: 9,000,024,000,001 parameters and batches of 32 rows need {n} GiB of memory, "
-        "but only {n} GiB are free; reduce the widths or train.batch_size",
+        "c.yaml:2:8: 120 rows of 5 inputs, 9,000,024,000,001 parameters and batches of 32 rows "
+        "need about {n} GB of memory, but only {n} GB are free; reduce the widths or "
+        "train.batch_size",
+        code=5,
     ),
     refused(
         16,
         "a width that overflows",
         f"{DATA}model: {{widths: [9223372036854775807]}}\n",
-        "c.yaml:2:8: 64,563,604,257,983,430,650 parameters and batches of 32 rows need {n} GiB of "
-        "memory, but only {n} GiB are free; reduce the widths or train.batch_size",
+        "c.yaml:2:8: 120 rows of 5 inputs, 64,563,604,257,983,430,650 parameters and batches of 32 "
+        "rows need about {n} GB of memory, but only {n} GB are free; reduce the widths or "
+        "train.batch_size",
+        code=5,
+    ),
+    Case(
+        numbers=(15,),
+        name="two predicted columns of one name",
+        given=(columns("t.csv", y_std=[*range(30)]),),
+        command="train --config number.yaml --set data.path=t.csv --set 'data.target=[y, y_std]' "
+        "--set train.members=2 --set train.spread=true",
+        code=2,
+        lines=(
+            "data.target: predictions would have two columns named y_std; rename the target, or "
+            "set train.spread: false",
+        ),
     ),
 ]

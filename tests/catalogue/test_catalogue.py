@@ -12,6 +12,7 @@ from tests.catalogue import (
     csv_structure,
     csv_values,
     numbers,
+    ownership,
     predicting,
     process,
 )
@@ -26,7 +27,7 @@ SECTIONS = {
     process: range(68, 83),
     numbers: range(83, 94),
 }
-CASES: list[Case] = [case for section in SECTIONS for case in section.CASES]
+CASES: list[Case] = [case for section in (*SECTIONS, ownership) for case in section.CASES]
 WAITING = {67, 75}  # for a cache
 
 

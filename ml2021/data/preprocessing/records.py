@@ -5,6 +5,7 @@ These records are fitted on training rows in float64 and kept in checkpoints as 
 Legend: N rows, F inputs, T outputs, C classes.
 """
 
+import math
 from collections import Counter
 from itertools import pairwise, takewhile
 from typing import Annotated, Literal, Self
@@ -15,9 +16,17 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ml2021.config.schema import DatePart, Task
 from ml2021.data.csv.scan import Header
+from ml2021.data.preprocessing.checks import (
+    Microseconds,
+    Scale,
+    Steps,
+    Value,
+    check_distinct,
+    check_sources,
+    check_target,
+)
 from ml2021.formatting import echo, listed
 
-Positive = Annotated[float, Field(gt=0)]
 DateForm = Literal["year first", "day first", "month first"]
 
 
@@ -38,15 +47,15 @@ class NumberFeature(Record):
 
     kind: Literal["number"] = "number"
     name: str
-    mean: float
-    scale: Positive
-    fill: float
+    mean: Value
+    scale: Scale
+    fill: Value
     has_value: bool = True
     has_indicator: bool
-    minimum: float
-    maximum: float
+    minimum: Value
+    maximum: Value
     missing: Annotated[int, Field(ge=0)] = 0
-    edges: tuple[float, ...] = ()
+    edges: tuple[Value, ...] = ()
     centres: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
 
     @model_validator(mode="after")
@@ -55,6 +64,8 @@ class NumberFeature(Record):
             raise ValueError("each piece must have a centre")
         if len(self.edges) in (1, 2) or any(low > high for low, high in pairwise(self.edges)):
             raise ValueError("edges must be none, or at least three, in ascending order")
+        if not self.has_value and not self.has_indicator:
+            raise ValueError("a number without an input")
         return self
 
     @property
@@ -81,6 +92,11 @@ class CategoryFeature(Record):
     categories: tuple[str, ...] | tuple[float, ...]
     rarer: tuple[str, ...] | tuple[float, ...] = ()
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check_distinct((*self.categories, *self.rarer), self.storage)
+        return self
+
     @property
     def labels(self) -> tuple[str, ...]:
         """What each input stands for, as text."""
@@ -103,7 +119,7 @@ class DateFeature(Record):
     name: str
     form: DateForm
     parts: tuple[DatePart, ...]
-    origin: int
+    origin: Microseconds
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -136,14 +152,21 @@ class History(Record):
     longest gap, in rows, that is filled; 0 for none.
     """
 
-    lags: Annotated[int, Field(ge=1)]
-    used: tuple[Annotated[int, Field(ge=1)], ...]
-    horizon: Annotated[int, Field(ge=1)]
-    mean: float
-    scale: Positive
+    lags: Steps
+    used: tuple[Steps, ...]
+    horizon: Steps
+    mean: Value
+    scale: Scale
     order_by: str | None
     group_by: str | None
-    gap_limit: Annotated[int, Field(ge=0)]
+    gap_limit: Annotated[int, Field(ge=0, lt=2**31)]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        steps = (0, *self.used, self.lags + 1)
+        if any(near >= far for near, far in pairwise(steps)):
+            raise ValueError("steps back that are not ascending, from 1 to the lags")
+        return self
 
 
 class RealTargets(Record):
@@ -155,8 +178,8 @@ class RealTargets(Record):
     kind: Literal["real"] = "real"
     names: tuple[str, ...]
     labels: tuple[str, ...]
-    means: tuple[float, ...]
-    scales: tuple[Positive, ...]
+    means: tuple[Value, ...]
+    scales: tuple[Scale, ...]
     shape: tuple[Annotated[int, Field(ge=1)], ...] | None = None
 
     @model_validator(mode="after")
@@ -164,6 +187,10 @@ class RealTargets(Record):
         lengths = {len(each) for each in (self.names, self.labels, self.means, self.scales)}
         if len(lengths) > 1 or 0 in lengths:
             raise ValueError("names, labels, means and scales must have one value per output")
+        if len(set(self.labels)) < len(self.labels):
+            raise ValueError("outputs of one label")
+        if self.shape is not None and math.prod(self.shape) != len(self.means):
+            raise ValueError("a shape that is not that of the outputs")
         return self
 
     @property
@@ -195,6 +222,13 @@ class ClassTarget(Record):
     label: str
     storage: Literal["number", "text"]
     classes: tuple[str, ...] | tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check_distinct(self.classes, self.storage)
+        if len(self.classes) < 2:
+            raise ValueError("fewer than two classes")
+        return self
 
     @property
     def width(self) -> int:
@@ -236,8 +270,10 @@ class Preprocessing(Record):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if not self.inputs or not self.target.width:
-            raise ValueError("no inputs or no outputs")
+        if not self.inputs:
+            raise ValueError("no inputs")
+        check_target(self)
+        check_sources(self)
         return self
 
     @property

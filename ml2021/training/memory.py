@@ -1,0 +1,164 @@
+"""How much memory a run takes from its first input to its last score, estimated before it begins.
+
+Each step of the run is estimated by the arrays that it holds beside the table and the program; the
+largest one decides. `tests/benchmarks/memory.md` holds the estimate against what was measured.
+
+Legend: N rows, F inputs, T outputs or classes, K members.
+"""
+
+from ml2021.config import schema
+from ml2021.data.load import Plan, TrainingData
+from ml2021.data.preprocessing.records import CategoryFeature, ClassTarget, NumberFeature
+from ml2021.engine.build import build_hyperparameters, build_network
+from ml2021.engine.hardware import choose_device, memory_needed
+from ml2021.engine.networks import Network
+from ml2021.engine.state import Hyperparameters
+from ml2021.evaluation.logistic import MOST_COEFFICIENTS
+from ml2021.formatting import plural
+from ml2021.memory import check_fits
+
+PACK_BYTES = 1 << 30
+"""The memory of a pack of folds; more folds than fit are trained in further packs."""
+TRIAL_MEMBERS = 2
+TRIAL_ROWS = 20_000
+"""The networks, and the rows, of the trial of `ml2021.training.numbers`."""
+_BLOCK = 64 << 20
+"""The most that the scores of a block of rows hold, or a chunk of rows as float64."""
+
+
+def _block(rows: int, width: int) -> int:
+    """Return the bytes of a few float64 arrays of a block of rows."""
+    return min(_BLOCK, 32 * rows * width)
+
+
+class Job(Plan):
+    """The memory of a run, by what is known before its rows are encoded."""
+
+    @property
+    def network(self) -> Network:
+        """The network, of which nothing is allocated."""
+        return build_network(self.config.model, *self.preprocessing.sizes)
+
+    @property
+    def hparams(self) -> Hyperparameters:
+        """The hyperparameters of training."""
+        return build_hyperparameters(self.config)
+
+    @property
+    def inputs(self) -> int:
+        """The bytes of all encoded inputs (N, F + 1)."""
+        return self._of_inputs(sum(self.rows.values()))
+
+    def _of_inputs(self, rows: int) -> int:
+        return 4 * rows * (len(self.preprocessing.inputs) + 1)
+
+    def steps(self) -> dict[str, int]:
+        """Return the bytes that each step holds at once, the encoded inputs among them."""
+        network, hparams = self.network, self.hparams
+        rows, validation = self.rows["train"], self.rows["validation"]
+        width, members = network.layout.outputs, len(hparams.seeds)
+        is_class = isinstance(self.preprocessing.target, ClassTarget)
+        total = sum(self.rows.values())
+        kept = self.inputs + (8 if is_class else 16 * width) * total
+        parameters = 4 * network.layout.parameters * members
+        losses = validation * width * members * (4 if is_class else 28)
+        losses += _block(validation, width) * is_class
+        training = kept + memory_needed(network, hparams, rows) + losses
+        if choose_device(self.config.device).type == "cuda":  # whose memory is its own
+            training = kept
+        found = {
+            "encoding": self.inputs + self._of_inputs(max(self.rows.values())),
+            "baselines": kept + self._baselines(rows),
+            "training": training,
+            "scoring": kept + 3 * parameters + self._scores(max(self.rows.values()), members),
+        }
+        if isinstance(self.config.data.numbers, schema.Auto):
+            found["trial"] = kept + self._trial(network, hparams)
+        if self.config.train.refit and validation:
+            both = rows + validation
+            again = self._of_inputs(both) + memory_needed(network, hparams, both)
+            found["final"] = kept + 3 * parameters + again
+        if self.folds:
+            found["folds"] = training + self._folds(network, hparams)
+        return found
+
+    def _plain(self, rows: int) -> int:
+        return 4 * rows * (len(self.preprocessing.plain_inputs) + 1)
+
+    def _baselines(self, rows: int) -> int:
+        """Return the bytes of fitting least squares, or logistic regression."""
+        inputs, width = len(self.preprocessing.plain_inputs) + 1, self.preprocessing.target.width
+        own = self._plain(rows) if inputs <= len(self.preprocessing.inputs) else 0
+        if isinstance(self.preprocessing.target, ClassTarget):
+            coefficients = inputs * width
+            return (
+                own
+                + _block(rows, width)
+                + (160 * coefficients if coefficients <= MOST_COEFFICIENTS else 0)
+            )
+        least = min(rows, inputs)
+        deviations = 16 * rows * inputs if inputs > rows else _block(rows, inputs)
+        return own + 32 * least**2 + deviations + 8 * (2 * rows + 4 * inputs) * width
+
+    def _scores(self, rows: int, members: int) -> int:
+        width = self.preprocessing.target.width
+        if isinstance(self.preprocessing.target, ClassTarget):
+            return 2 * _block(rows, width) + self._plain(rows) + 3000 * width
+        return 8 * rows * width * (6 + 2 * (members > 1)) + self._plain(rows)
+
+    def _trial(self, network: Network, hparams: Hyperparameters) -> int:
+        """Return the bytes of the inputs without pieces, and of training on some rows of either."""
+        rows = min(self.rows["train"], TRIAL_ROWS)
+        own = memory_needed(network, hparams, rows) * TRIAL_MEMBERS // len(hparams.seeds)
+        return self._plain(sum(self.rows.values())) + self._of_inputs(rows) + own
+
+    def _folds(self, network: Network, hparams: Hyperparameters) -> int:
+        """Return the bytes of a pack of folds: its samples, their stack, and its training."""
+        rows = self.rows["train"]
+        own = memory_needed(network, hparams, rows, own_rows=True)
+        pack = min(self.folds, max(1, PACK_BYTES // own))
+        return pack * (2 * self._of_inputs(rows) + own)
+
+    def describe(self) -> str:
+        """Return what the memory is for, in words."""
+        members, parameters = len(self.hparams.seeds), self.network.layout.parameters
+        several = f"{members:,} members of " if members > 1 else ""
+        batch = self.config.train.batch_size
+        batches = "all" if batch == "full" else f"{min(batch, self.rows['train']):,}"
+        return (
+            f"{plural(sum(self.rows.values()), 'row')} of {len(self.preprocessing.inputs):,} "
+            f"inputs, {several}{parameters:,} parameters and batches of {batches} rows"
+        )
+
+    def remedy(self) -> str:
+        """Return which key lowers what takes the most memory."""
+        steps = self.steps()
+        largest = max(steps, key=lambda name: steps[name])
+        features = self.preprocessing.features
+        inputs = self.inputs + self._of_inputs(max(self.rows.values()))
+        if 2 * inputs < steps[largest] and largest != "baselines":
+            if len(self.hparams.seeds) > 1:
+                return "reduce train.members, the widths or train.batch_size"
+            return "reduce the widths or train.batch_size"
+        half = len(self.preprocessing.inputs) / 2
+        if sum(len(f.inputs) for f in features if isinstance(f, CategoryFeature)) > half:
+            return "reduce data.max_categories, or list columns in data.exclude"
+        pieces = sum(len(f.edges) for f in features if isinstance(f, NumberFeature))
+        if pieces > half:
+            return "set data.numbers: standardise"
+        return "list columns in data.exclude, or use fewer rows"
+
+
+def job_of(data: TrainingData) -> Job:
+    """Return the job of training on data that is loaded."""
+    folds = 0 if data.folds is None else len(data.folds)
+    return Job(data.config, data.preprocessing, data.split.sizes(), folds)
+
+
+def check_job(job: Job, where: str, *, is_encoded: bool) -> None:
+    """Raise ResourceError if a run does not fit into memory. where: the place of the model.
+
+    is_encoded: whether the inputs are in memory already.
+    """
+    needed = max(job.steps().values()) - (job.inputs if is_encoded else 0)
+    check_fits(needed, f"{where}: {job.describe()}", job.remedy())
