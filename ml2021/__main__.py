@@ -7,6 +7,7 @@ import contextlib
 import gc
 import os
 import sys
+import warnings
 from typing import NoReturn
 
 SPIN_COUNT = "1000"
@@ -32,6 +33,8 @@ def run() -> NoReturn:
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
     gc.set_threshold(COLLECTION_THRESHOLD)
+    if not sys.warnoptions:  # those of libraries are for us: the tests make them errors
+        warnings.simplefilter("ignore")
 
     code: object = 0
     try:

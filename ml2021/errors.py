@@ -70,6 +70,26 @@ class RunInterruptedError(Ml2021Error):
         self.exit_code = 128 + signal_number
 
 
+_LACKS_MEMORY = (
+    *("cannot allocate memory", "can't allocate memory", "failed to map segment", "bad_alloc"),
+    "can't start new thread",
+)
+"""What Python, the loader of libraries and numpy say, in lower case, where memory is lacking."""
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an error, such as one of an import, is for want of memory or address space."""
+    while True:
+        is_of_system = isinstance(error, ImportError | OSError | RuntimeError)
+        if isinstance(error, MemoryError) or (
+            is_of_system and any(text in str(error).lower() for text in _LACKS_MEMORY)
+        ):
+            return True
+        if (cause := error.__cause__ or error.__context__) is None:
+            return False
+        error = cause
+
+
 def is_of_machine(error: OSError) -> bool:
     """Whether an OSError is the fault of the machine rather than of the path or the file."""
     machine = (errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT)

@@ -412,7 +412,9 @@ def test_a_separate_file_to_test_on(tmp_path: Path) -> None:
     assert data.train.inputs.tobytes() == alone.train.inputs.tobytes()
     assert data.split.sizes() == {"train": 45, "validation": 5, "test": 7}
     assert data.test.values[:, 0].tolist() == [v for v in other["y"] if v is not None]
-    assert notes_of(data) == ("1 row excluded: no target in data.test_path",)
+    repeated, excluded = notes_of(data)
+    assert repeated.startswith("7 of 7 test rows are the same")
+    assert excluded == "1 row excluded: no target in data.test_path"
     first = data.preprocessing.features[0]
     assert isinstance(first, NumberFeature)
     a = np.array([v for i, v in enumerate(other["a"]) if i != 2], np.float64)

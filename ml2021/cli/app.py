@@ -1,6 +1,7 @@
 """The Typer app: how commands are added, listed and helped."""
 
 import inspect
+import resource
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
@@ -8,6 +9,8 @@ from typer import Exit, Option, Typer, _completion_classes
 from typer.core import TyperGroup
 
 from ml2021 import __version__
+from ml2021.errors import ResourceError
+from ml2021.files import cores
 
 EXIT_CODES = """Exit codes: 0 done; 1 a bug; 2 the config or the command line is wrong; 3 the data;
 4 the run or its checkpoint; 5 the machine: disk, memory, device; 6 training diverged; 7 the run is
@@ -17,6 +20,9 @@ _ORDER = (
     *("init", "check", "train", "evaluate", "predict", "report", "explore", "compare", "sweep"),
     *("surface", "piecewise", "export", "keys", "schema"),
 )
+
+_LEAST_ADDRESSES, _ADDRESSES_OF_A_THREAD = 192 << 20, 32 << 20
+"""Bytes with which numpy can be imported: on two cores it took 200 to 250 MB."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -71,3 +77,15 @@ def _options(
     ] = False,
 ) -> None:
     """Train small neural networks on tables."""
+    _check_address_space()
+
+
+def _check_address_space() -> None:
+    """Raise ResourceError where numpy's BLAS, which knows no exceptions, would end the process."""
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    least = _LEAST_ADDRESSES + cores() * _ADDRESSES_OF_A_THREAD
+    if limit != resource.RLIM_INFINITY and limit < least:
+        raise ResourceError(
+            f"out of memory: this process may use {limit >> 20:,} MiB of addresses, but its "
+            "libraries need some 3,000 MiB; raise the limit (ulimit -v)"
+        )

@@ -9,7 +9,7 @@ from typer import BadParameter
 from ml2021.cli import results, starting, training  # noqa: F401 (they add their commands)
 from ml2021.cli.app import app
 from ml2021.console import write_message, write_result
-from ml2021.errors import Ml2021Error
+from ml2021.errors import Ml2021Error, lacks_memory
 from ml2021.formatting import message
 from ml2021.signals import StoppedError, stoppable
 
@@ -43,7 +43,13 @@ def main() -> None:
     except MemoryError:
         write_message("out of memory; use fewer columns or rows, or a smaller model")
         sys.exit(5)
-    except Exception:
+    except Exception as error:
+        if lacks_memory(error):
+            write_message(
+                "out of memory, or of address space for a library; end other programs, or raise "
+                "the limit (ulimit -v)"
+            )
+            sys.exit(5)
         for line in traceback.format_exc().rstrip().split("\n"):
             write_message(line)
         write_message("this is a bug in ml2021; please report it with the lines above")

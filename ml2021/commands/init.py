@@ -4,6 +4,7 @@ How the file is written and what looks missing is detected; what the columns hol
 comments. Nothing that exists is overwritten.
 """
 
+import os
 import shlex
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -19,8 +20,9 @@ from ml2021.config.schema import FORMAT_KEYS
 from ml2021.config.yaml_reader import parse_document
 from ml2021.config.yaml_scalars import dump_document, dump_value
 from ml2021.errors import ConfigError, DataError, RunInUseError
-from ml2021.files import is_there, replace_file
+from ml2021.files import replace_file
 from ml2021.formatting import echo, printable
+from ml2021.runs.directory import refuse_inside
 
 if TYPE_CHECKING:
     from ml2021.data.load import TrainingData
@@ -48,6 +50,7 @@ def init(
     """
     path = Path(f"{name_of(csv)}.yaml") if output is None else output
     schema = path.with_name(f"{path.name.removesuffix(path.suffix)}.schema.json")
+    refuse_inside("" if output is None else "--output", path)
     refuse_existing([path, schema], "choose another --output")
     text, notes = config_text(csv, target, overrides, path, schema)
     replace_file(schema, schema_text().encode())
@@ -69,7 +72,7 @@ def init_example() -> Written:
 def refuse_existing(paths: Sequence[Path], remedy: str) -> None:
     """Raise RunInUseError for files that exist, and ConfigError where there is no folder."""
     for path in paths:
-        if is_there(path):
+        if os.path.lexists(path):  # a link that leads nowhere is the user's, too
             raise RunInUseError(f"{path.absolute()}: already exists; move it, or {remedy}")
         if not path.parent.is_dir():
             raise ConfigError(f"{path.parent.absolute()}: no such folder; make it first")

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 from numpy.typing import NDArray
 
+from ml2021.data.output_names import escape_formula, output_names
 from ml2021.data.preprocessing.records import ClassTarget, RealTargets
 from ml2021.errors import ConfigError
 from ml2021.evaluation.thresholds import POSITIVE
@@ -49,13 +50,13 @@ def prediction_columns(
 ) -> dict[str, list[str]]:
     """Return the columns by name. Raises ConfigError for a name that two columns would have."""
     if isinstance(target, ClassTarget):
-        named = _class_columns(target, predictions)
+        texts = _class_columns(target, predictions)
     else:
-        named = _real_columns(target, predictions)
-    named = [(_escape(name), texts) for name, texts in named]
-    columns = dict(named)
-    if len(columns) < len(named):
-        names = [name for name, _ in named]
+        texts = _real_columns(target, predictions)
+    has_spread, has_ends = predictions.spread is not None, predictions.half_widths is not None
+    names = output_names(target, spread=has_spread, interval=has_ends)
+    columns = dict(zip(names, texts, strict=True))
+    if len(columns) < len(names):
         ambiguous = next(name for name in names if names.count(name) > 1)
         raise ConfigError(
             f"output column name '{echo(ambiguous)}' would be ambiguous; rename the target"
@@ -70,50 +71,35 @@ def prediction_columns(
 def notes_on_escapes(target: RealTargets | ClassTarget) -> list[str]:
     """Return a note that lists the names and classes that are escaped, if any."""
     texts = (target.label, *target.labels) if isinstance(target, ClassTarget) else target.labels
-    if not (escaped := [text for text in texts if _escape(text) != text]):
+    if not (escaped := [text for text in texts if escape_formula(text) != text]):
         return []
     return [f"texts that a spreadsheet would run as formulas, prefixed with ': {listed(escaped)}"]
 
 
-def _class_columns(target: ClassTarget, predictions: Predictions) -> list[tuple[str, list[str]]]:
+def _class_columns(target: ClassTarget, predictions: Predictions) -> list[list[str]]:
     probabilities = predictions.values
-    classes = [_escape(label) for label in target.labels]
+    classes = [escape_formula(label) for label in target.labels]
     chosen = probabilities.argmax(axis=1)
     if predictions.threshold is not None:
         chosen = (probabilities[:, POSITIVE] >= predictions.threshold).astype(np.int64)
-    named = [(target.label, [classes[index] for index in chosen])]
-    for label, column in zip(target.labels, probabilities.T, strict=True):
-        named.append((f"{target.label}_probability_{label}", _numbers(column)))
+    columns = [[classes[index] for index in chosen], *map(_numbers, probabilities.T)]
     if predictions.spread is not None:  # of the probability of the predicted class
-        own = predictions.spread[np.arange(len(chosen)), chosen]
-        named.append((f"{target.label}_std", _numbers(own)))
-    return named
+        columns.append(_numbers(predictions.spread[np.arange(len(chosen)), chosen]))
+    return columns
 
 
-def _real_columns(target: RealTargets, predictions: Predictions) -> list[tuple[str, list[str]]]:
-    named = []
-    for index, label in enumerate(target.labels):
+def _real_columns(target: RealTargets, predictions: Predictions) -> list[list[str]]:
+    columns = []
+    for index in range(target.width):
         middle = predictions.values[:, index]
         digits = _digits(target.means[index], target.scales[index])
-        named.append((label, _numbers(middle, digits)))
+        columns.append(_numbers(middle, digits))
         if predictions.spread is not None:
-            named.append((f"{label}_std", _numbers(predictions.spread[:, index])))
+            columns.append(_numbers(predictions.spread[:, index]))
         if predictions.half_widths is not None:
             half = predictions.half_widths[:, index]
-            named.append((f"{label}_low", _numbers(middle - half, digits)))
-            named.append((f"{label}_high", _numbers(middle + half, digits)))
-    return named
-
-
-def _escape(text: str) -> str:
-    """Prefix a text that a spreadsheet would execute as a formula with '."""
-    if not text.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return text
-    try:
-        float(text)
-    except ValueError:
-        return f"'{text}"
-    return text
+            columns += [_numbers(middle - half, digits), _numbers(middle + half, digits)]
+    return columns
 
 
 def _digits(mean: float, scale: float) -> int:
@@ -137,13 +123,14 @@ def _numbers(values: NDArray[np.float64], digits: int = _FLOAT32_DIGITS) -> list
     return texts
 
 
-def to_csv(columns: Mapping[str, list[str]]) -> str:
+def to_csv(columns: Mapping[str, list[str]], *, with_header: bool = True) -> str:
     """Return the columns as a CSV, with quotes where a cell needs them."""
     text = io.StringIO()
     # A writer quotes the characters of its own line terminator, and \r ends a line for readers.
     lines = SimpleNamespace(write=lambda line: text.write(f"{line[:-2]}\n"))
     writer = csv.writer(lines, lineterminator="\r\n")
-    writer.writerow(columns)
+    if with_header:
+        writer.writerow(columns)
     rows = zip(*columns.values(), strict=True)
     if all(map(_is_plain, columns.values())):  # as full numbers are: 0.4 of the writer's time
         text.write("\n".join(map(",".join, rows)) + "\n")

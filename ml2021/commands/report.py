@@ -1,8 +1,10 @@
 """The command `report`: a run or a sweep as a page to look at, made anew from what it left."""
 
+from collections.abc import Callable
 from pathlib import Path
 
-from ml2021.errors import CheckpointError, ConfigError
+from ml2021.console import Console, write_message
+from ml2021.errors import CheckpointError, ConfigError, Ml2021Error, RunInterruptedError
 from ml2021.runs.directory import find_run, open_run
 from ml2021.runs.outputs import check_output_folder
 from ml2021.signals import stop_signals
@@ -43,3 +45,22 @@ def report(run_path: Path | None, plots: Path | None) -> Path:
     with stop_signals() as stop_signal:
         write_report(run, from_disk(run), stop_signal, plots)
     return run.report
+
+
+def finish_with_report(draw: Callable[[], None], page: Path, what: str, console: Console) -> None:
+    """Draw the page and print its path; a failure is reported and does not fail the command.
+
+    what: "run" or "sweep". Raises RunInterruptedError after a signal.
+    """
+    try:
+        draw()
+    except RunInterruptedError:
+        raise
+    except Exception as error:
+        cause = str(error) if isinstance(error, Ml2021Error) else f"{type(error).__name__}: {error}"
+        write_message(
+            f"the {what} is saved, but its report could not be written ({cause}); "
+            f"to see why: ml2021 report --run {page.parent}"
+        )
+    else:
+        console.say(f"report: {page}")

@@ -156,7 +156,7 @@ class _Sweep:
                 f"which are saved; resume with: ml2021 sweep --resume {self.directory.path}",
             )
         if summary is not None and with_report:
-            from ml2021.report.write import finish_with_report
+            from ml2021.commands.report import finish_with_report
 
             def draw() -> None:
                 from ml2021.report.sweep import write_sweep_report

@@ -106,10 +106,12 @@ def finish(trainer: "Trainer", run: RunDirectory, console: Console, *, with_repo
     with stop_signals() as stop_signal:  # all is saved: what follows is only printed and drawn
         _say_results(trainer, run, summary, console)
         if with_report:
-            from ml2021.report.contents import from_training
-            from ml2021.report.write import finish_with_report, write_report
+            from ml2021.commands.report import finish_with_report
 
-            def draw() -> None:
+            def draw() -> None:  # matplotlib may fail from its import on
+                from ml2021.report.contents import from_training
+                from ml2021.report.write import write_report
+
                 write_report(run, from_training(run, trainer.data), stop_signal)
 
             finish_with_report(draw, run.report, "run", console)

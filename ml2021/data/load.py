@@ -19,7 +19,8 @@ from ml2021.data.dates import with_parts
 from ml2021.data.folds import split_rows_in_folds
 from ml2021.data.groups import group_codes, note_on_both, note_on_groups
 from ml2021.data.labels import notes_on_numbers
-from ml2021.data.new_table import read_new_table
+from ml2021.data.new_table import NewTable, read_new_table
+from ml2021.data.output_names import check_output_names
 from ml2021.data.overview import ColumnSummary, summarise_columns
 from ml2021.data.preprocessing.fit import fit_preprocessing
 from ml2021.data.preprocessing.records import (
@@ -30,6 +31,7 @@ from ml2021.data.preprocessing.records import (
 )
 from ml2021.data.preprocessing.reuse import reuse_if_compatible
 from ml2021.data.presets import fill_preset
+from ml2021.data.repeated_rows import notes_on_repeated, row_hashes
 from ml2021.data.resolve import (
     LocatedConfig,
     Selection,
@@ -139,12 +141,14 @@ def load_training_data(
     if reuse is not None:
         preprocessing = reuse_if_compatible(preprocessing, reuse)
     _check_class_weight(loaded, preprocessing.target)
+    name_notes = _check_names(config, preprocessing)
     split = without_unseen(split, preprocessing.target, frame)
     fold_splits, fold_notes = split_rows_in_folds(config, frame, selection, rows)
     if check is not None:
         check(Plan(config, preprocessing, split.sizes(), len(fold_splits)))
     notes = [
         *_notes_on_names(header),
+        *name_notes,
         *read_notes,
         *types.notes,
         *notes_on_rows(frame, selection, config.data, excluded),
@@ -152,6 +156,7 @@ def load_training_data(
         *fold_notes,
     ]
 
+    hashes = None if config.data.lags else row_hashes(frame, preprocessing)
     frame = frame.drop(columns=excluded)
     clusters = None
     if config.data.group_by is not None:
@@ -167,17 +172,22 @@ def load_training_data(
     table, features = FittedTable(frame, file_order, preprocessing, clusters).apart(order)
     del frame  # so that what `take_samples` has encoded is released
     notes += table.notes_on_filled(np.concatenate([*split.rows.values()]))
-    own_test = split.test if test_path is None else split.test[:0]
+    kept = split if test_path is None else replace(split, test=split.test[:0])
     train, validation, test = table.take_samples(
-        features, [split.train, split.validation, own_test], order
+        features, [kept.train, kept.validation, kept.test], order
     )
-    test_sha256 = None
+    test_sha256 = test_hashes = None
     if test_path is not None:
         left_out["marked as test, but data.test_path is given"] = len(split.test)
-        test, test_sha256, unscored = _read_test_file(loaded.config.data, preprocessing, order)
-        left_out |= unscored
+        new, rows = _read_test_file(loaded.config.data, preprocessing)
+        test, test_sha256 = new.table.samples(rows, order), new.sha256
+        test_hashes = row_hashes(new.table.frame, preprocessing)[rows]
+        unscored = f"no {new.table.needed_to_score} in data.test_path"
+        left_out[unscored] = len(new.table.frame) - len(rows)
         split = replace(split, test=np.arange(len(test)))
 
+    if hashes is not None:
+        notes += notes_on_repeated(hashes, kept, fold_splits, test_hashes)
     left_out |= split.left_out
     used = {feature.name for feature in preprocessing.features}
     used |= {*selection.targets, *selection.extra, *(d.name for d in preprocessing.dates)}
@@ -241,6 +251,7 @@ def with_config(data: TrainingData, loaded: LocatedConfig) -> TrainingData:
     if isinstance(config.data.numbers, schema.Auto):  # decided once for all
         numbers = {"numbers": data.config.data.numbers}
         config = config.model_copy(update={"data": config.data.model_copy(update=numbers)})
+    _check_names(config, data.preprocessing)
     return replace(data, config=config)
 
 
@@ -296,18 +307,15 @@ def _notes_on_reading(
     return [*table.notes, *zeros, *numbers]
 
 
-def _read_test_file(
-    data: schema.Data, preprocessing: Preprocessing, order: str | None
-) -> tuple[Samples, str, dict[str, int]]:
-    """Return the samples of `data.test_path`, its SHA-256, and the number of rows excluded."""
+def _read_test_file(data: schema.Data, preprocessing: Preprocessing) -> tuple[NewTable, Rows]:
+    """Return the table of `data.test_path`, and its rows that can be scored."""
     assert data.test_path is not None
     new = read_new_table(preprocessing, Path(data.test_path), table_format_of(data), "scored")
     rows = new.table.scorable_rows()
-    needed = new.table.needed_to_score
     if len(rows) == 0:
+        needed = new.table.needed_to_score
         raise DataError(f"{data.test_path}: no row has a {needed}; add rows to score")
-    samples = new.table.samples(rows, order)
-    return samples, new.sha256, {f"no {needed} in data.test_path": len(new.table.frame) - len(rows)}
+    return new, rows
 
 
 def _notes_on_groups(data: schema.Data, frame: "pd.DataFrame", split: Split) -> list[str]:
@@ -340,6 +348,11 @@ def _check_class_weight(loaded: LocatedConfig, target: RealTargets | ClassTarget
             f"{where}: '{echo(unknown[0])}' is no class of {echo(target.label)}; "
             f"the classes are {listed(target.labels, 8)}"
         )
+
+
+def _check_names(config: schema.Config, preprocessing: Preprocessing) -> list[str]:
+    has_spread = bool(config.train.spread) and config.train.members > 1
+    return check_output_names(preprocessing.target, preprocessing.history, spread=has_spread)
 
 
 def _order_column(data: schema.Data) -> str | None:

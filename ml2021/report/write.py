@@ -3,9 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from ml2021.console import Console, write_message
 from ml2021.data.preprocessing.records import ClassTarget
-from ml2021.errors import Ml2021Error, ResourceError, RunInterruptedError
+from ml2021.errors import ResourceError, RunInterruptedError
 from ml2021.evaluation.scoring import Evaluation, best_available
 from ml2021.evaluation.verdict import Outcome
 from ml2021.files import replace_file
@@ -17,9 +16,9 @@ from ml2021.report.contents import ReportContents
 from ml2021.report.figures.style import to_png
 from ml2021.report.html import Bars, Frame, Picture, Section, render
 from ml2021.report.sections import function as about_function
-from ml2021.report.sections import predictions as about_errors
 from ml2021.report.sections import predictions as about_rows
 from ml2021.report.sections import run as about_run
+from ml2021.report.sections import worst_rows as about_errors
 from ml2021.runs.content import write_text
 from ml2021.runs.directory import RunDirectory
 from ml2021.runs.summary import PiecewiseFacts
@@ -167,22 +166,3 @@ def write_page(
                         replace_file(plots / f"{block.name}.png", to_png(block.figure))
 
     write_text(page, render(frame, watched()))
-
-
-def finish_with_report(draw: Callable[[], None], page: Path, what: str, console: Console) -> None:
-    """Draw the page and print its path; a failure is reported and does not fail the command.
-
-    what: "run" or "sweep". Raises RunInterruptedError after a signal.
-    """
-    try:
-        draw()
-    except RunInterruptedError:
-        raise
-    except Exception as error:
-        cause = str(error) if isinstance(error, Ml2021Error) else f"{type(error).__name__}: {error}"
-        write_message(
-            f"the {what} is saved, but its report could not be written ({cause}); "
-            f"to see why: ml2021 report --run {page.parent}"
-        )
-    else:
-        console.say(f"report: {page}")

@@ -80,7 +80,8 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 # A worker imports what this process does, nothing from the working directory, and collects garbage
 # as rarely (see `ml2021.__main__`).
 _CODE = (
-    "import gc, json, sys; sys.path[:], threshold = json.loads(sys.argv[1]); "
+    "import gc, json, sys, warnings; sys.path[:], threshold = json.loads(sys.argv[1]); "
+    "sys.warnoptions or warnings.simplefilter('ignore'); "  # as in `ml2021.__main__`
     "gc.set_threshold(threshold); from ml2021.sweeps.worker import main; main()"
 )
 

@@ -1,7 +1,7 @@
 """How much memory a run takes from its first input to its last score, estimated before it begins.
 
 Each step of the run is estimated by the arrays that it holds beside the table and the program; the
-largest one decides. tests/benchmarks/memory.md holds the estimate against what was measured.
+largest one decides. `tests/benchmarks/memory.md` holds the estimate against what was measured.
 
 Legend: N rows, F inputs, T outputs or classes, K members.
 """
@@ -136,9 +136,7 @@ class Job(Plan):
         largest = max(steps, key=lambda name: steps[name])
         features = self.preprocessing.features
         inputs = self.inputs + self._of_inputs(max(self.rows.values()))
-        if 2 * inputs < steps[largest]:
-            if largest == "baselines":
-                return "use fewer columns (data.exclude), or fewer rows"
+        if 2 * inputs < steps[largest] and largest != "baselines":
             if len(self.hparams.seeds) > 1:
                 return "reduce train.members, the widths or train.batch_size"
             return "reduce the widths or train.batch_size"

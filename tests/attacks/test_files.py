@@ -251,6 +251,17 @@ def test_the_default_places_are_guarded(folder: Path) -> None:
     assert refusal(folder, "predict", "t.csv", "--run", "r")[0] == 2
 
 
+def test_a_config_is_written_where_nothing_is(folder: Path) -> None:
+    before = snapshot(folder)
+    assert refusal(folder, "init", "t.csv", "--output", "r/new.yaml")[0] == 2
+    assert refusal(folder / "r", "init", folder / "t.csv")[0] == 2
+    assert refusal(folder, "init", "t.csv", "--output", "c.yaml")[0] == 7
+    assert snapshot(folder) == before
+    (folder / "link.yaml").symlink_to("not-there")
+    assert refusal(folder, "init", "t.csv", "--output", "link.yaml")[0] == 7
+    assert (folder / "link.yaml").is_symlink()
+
+
 def test_no_folder_of_an_output_is_in_a_run(folder: Path) -> None:
     (folder / "way").symlink_to("r")
     before = snapshot(folder)

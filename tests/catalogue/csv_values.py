@@ -219,4 +219,18 @@ CASES = [
             "if these are labels, set data.types: {x: category}",
         ),
     ),
+    Case(
+        numbers=(43,),
+        name="classes beyond 2^53 that floats would merge, beside a missing one",
+        given=(
+            put("t.csv", "x,y\n" + "".join(f"{n},{2**53 + n % 2}\n" for n in range(30)) + "1,\n"),
+        ),
+        command="train --quiet --config number.yaml --set data.path=t.csv --set 'data.exclude=[]' "
+        "--set task=classification",
+        code=3,
+        lines=(
+            "column 'y': integers above 2^53 cannot be distinguished as categories; prefix "
+            "them with a letter to make them text",
+        ),
+    ),
 ]

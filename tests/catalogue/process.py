@@ -415,6 +415,22 @@ CASES = [
         ),
     ),
     Case(
+        numbers=(81,),
+        name="init where the config exists",
+        given=(put("train.yaml", "mine"),),
+        command="init train.csv --target y",
+        code=7,
+        lines=("{here}/train.yaml: already exists; move it, or choose another --output",),
+    ),
+    Case(
+        numbers=(81,),
+        name="init --example where its table exists",
+        given=(put("houses.csv", "mine"),),
+        command="init --example",
+        code=7,
+        lines=("{here}/houses.csv: already exists; move it, or use another folder",),
+    ),
+    Case(
         numbers=(82,),
         name="no CUDA",
         command="train --quiet --config number.yaml --set device=cuda",
@@ -423,5 +439,20 @@ CASES = [
             "device: cuda is not available (torch {torch} sees 0 CUDA devices); set device: cpu",
         ),
         needs=no_cuda,
+    ),
+    Case(
+        numbers=(82,),
+        name="fewer addresses than numpy needs",
+        command="train --config number.yaml",
+        code=5,
+        lines=(
+            "out of memory: this process may use 150 MiB of addresses, but its libraries need some "
+            "{n} MiB; raise the limit (ulimit -v)",
+        ),
+        run=lambda folder, arguments: commands.run_apart(
+            folder,
+            *arguments,
+            before=lambda: resource.setrlimit(resource.RLIMIT_AS, (150 << 20, 150 << 20)),
+        ),
     ),
 ]

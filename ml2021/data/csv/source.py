@@ -55,6 +55,12 @@ def changed_error(path: Path) -> DataError:
     return file_error(path, "the file changed while being read; retry once it is complete")
 
 
+def file_state(descriptor: int) -> tuple[int, int, int, int]:
+    """Return what changes when an open file does."""
+    now = os.fstat(descriptor)
+    return now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns
+
+
 class HashedFile:
     """A regular file that is hashed as it is read; `state` changes when the file does.
 
@@ -84,8 +90,7 @@ class HashedFile:
         self.state = self._stat()
 
     def _stat(self) -> tuple[int, int, int, int]:
-        now = os.fstat(self._file.fileno())
-        return now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns
+        return file_state(self._file.fileno())
 
     @property
     def share_read(self) -> float:

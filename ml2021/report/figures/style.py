@@ -278,6 +278,7 @@ def to_svg(figure: Figure) -> str:
 @cache
 def _apply_style() -> None:
     """Set matplotlib's global settings once; text reads them only when a figure is drawn."""
+    mpl.rcdefaults()  # a matplotlibrc of the working directory could have text run as TeX
     mpl.rcParams.update(_STYLE)
     mpl.rcParams["font.family"] = ["DejaVu Sans", *cjk_families(), "sans-serif"]
 
