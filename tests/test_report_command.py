@@ -57,7 +57,7 @@ PICTURES = {
     "linear_classes": {"confusion", "reliability", "coefficients", "importance"},
     "pieces": {*POINTS, "column_1", "column_2", "importance"},
     "pieces_of_one": {*POINTS, "curve", "parts"},
-    "images": {*POINTS, "images", "targets", "importance", "unit"},
+    "images": {*POINTS, "images", "worst_rows", "targets", "importance", "unit"},
     "targets": {*POINTS, "targets", "importance", "unit"},
     "series": {*POINTS, "over_time", "curves", "targets", "importance", "unit"},
     "sigmoids": {*POINTS, "curve", "parts", "unit"},
@@ -161,6 +161,33 @@ def test_worst_rows_of_pixels_are_shown_as_images(fresh: Path) -> None:
     run_well(fresh, "train", "--quiet", "--config", "pixels.yaml", with_report=True)
     page = (fresh / "runs" / "pixels-1" / "report.html").read_text()
     assert page.index('id="worst"') < page.index('id="worst_rows"') < page.index('id="function"')
+
+
+def test_only_wrong_predictions_are_shown(trained: Path) -> None:
+    run_well(trained, "report", "--run", "classes")
+    page = (trained / "classes" / "report.html").read_text()
+    section = page[page.index('id="worst"') : page.index('id="function"')]
+    lines = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in section.split("<tr>")[2:]]
+    assert lines
+    assert all(line[1] != line[2] for line in lines)
+
+
+def test_images_are_shown_as_given_predicted_and_true(fresh: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (60, 32))
+    rows = {f"pixel_{i}": values[:, i].tolist() for i in range(32)}
+    write_rows(fresh / "halves.csv", rows)
+    targets = ", ".join(f"pixel_{i}" for i in range(16, 32))
+    (fresh / "halves.yaml").write_text(
+        f"data: {{path: halves.csv, target: [{targets}], target_shape: [2, 8]}}\n{SMALL}"
+    )
+    run_well(fresh, "train", "--quiet", "--config", "halves.yaml", with_report=True)
+    page = (fresh / "runs" / "halves-1" / "report.html").read_text()
+    for name in ("images", "worst_rows"):
+        figure = page[page.index(f'<figure id="{name}"') :]
+        words = re.findall(r"<text[^>]*>(.*?)</text>", figure[: figure.index("</figure>")])
+        assert {"given", "predicted", "true"} <= set(words)
+    assert "dependence_1" not in page
+    assert "Each square is a pixel" in page
 
 
 def test_the_folds_have_their_scores(fresh: Path) -> None:
