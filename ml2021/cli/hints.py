@@ -117,7 +117,10 @@ def _setting(word: str, values: Sequence[str], command: str, cutoff: float) -> s
     if path is None:
         return _VALUES.get(word)
     texts = [text.strip() for value in values for text in value.strip("[]()").split(",")]
-    items = [dump_value(resolve_scalar(text)) for text in texts] or ["VALUE"]
+    try:
+        items = [dump_value(resolve_scalar(text)) for text in texts] or ["VALUE"]
+    except ValueError:  # such as 010, which YAML reads in several ways
+        items = texts
     if takes_list(path) and (len(items) > 1 or _is_number(items[0])):
         return f"{dotted(path)}=[{', '.join(items)}]"
     return f"{dotted(path)}={items[0]}"
