@@ -10,6 +10,7 @@ from ml2021.commands import predict_rows
 from ml2021.data import table_stream
 from ml2021.data.csv import source
 from tests import commands
+from tests.benchmarks import streaming
 from tests.commands import Outcome, run, run_well, write_rows
 
 SMALL = "model: {type: relu_stack, widths: [8]}\ntrain: {epochs: 2, members: 2, spread: true}\n"
@@ -168,3 +169,16 @@ def test_a_series_that_cannot_fit_is_refused_with_both_numbers(
     assert (refused.code, refused.stdout) == (5, "")
     assert "1 MB" in refused.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["long.csv"]
+
+
+@pytest.mark.soak
+def test_memory_does_not_grow_with_the_table(tmp_path: Path) -> None:
+    """Read and predicted whole, 3 million rows took 530 MB."""
+    streaming.write_table(tmp_path / "t.csv", 3_000_000)
+    (tmp_path / "c.yaml").write_text(f"{streaming.CONFIG}preset: fast\n")
+    train = ["-m", "ml2021", "train", "--config", "c.yaml", "--quiet", "--no-report"]
+    streaming.watch([*train, "--run-dir", "run"], tmp_path, streaming.HERE)
+    plain = "import torch, pandas, time; time.sleep(1)"
+    base = streaming.watch(["-c", plain], tmp_path, streaming.HERE).peak_bytes
+    predict = ["-m", "ml2021", "predict", "t.csv", "--run", "run", "--output", "p.csv"]
+    assert streaming.watch(predict, tmp_path, streaming.HERE).peak_bytes - base < 200e6
