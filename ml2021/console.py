@@ -50,9 +50,9 @@ def write_path(path: Path) -> None:
         write_result(str(path))
 
 
-def write_data(text: str) -> None:
+def write_data(text: str | memoryview) -> None:
     """Write a table, or what else other programs read, to stdout as it stands, in UTF-8."""
-    _write_stdout(text.encode())
+    _write_stdout(text.encode() if isinstance(text, str) else text)
 
 
 def write_json(value: object) -> None:
@@ -78,14 +78,14 @@ def _shown(stream: TextIO | None, line: str, colour: Colour | None) -> str:
     return f"{text}\n"
 
 
-def _write_stdout(output: str | bytes) -> None:
+def _write_stdout(output: str | bytes | memoryview) -> None:
     try:
         _write(sys.stdout, output)
     except OSError as error:
         raise ResourceError(f"stdout: cannot be written ({error.strerror})") from None
 
 
-def _write(stream: TextIO | None, output: str | bytes) -> None:
+def _write(stream: TextIO | None, output: str | bytes | memoryview) -> None:
     """Write text in the encoding of the stream, or bytes as they are."""
     if stream is None:  # closed by the parent process
         return
@@ -96,7 +96,7 @@ def _write(stream: TextIO | None, output: str | bytes) -> None:
             stream.flush()
             stream.buffer.write(content)
         else:
-            stream.write(content.decode(encoding))
+            stream.write(bytes(content).decode(encoding))
         stream.flush()
     except BrokenPipeError:
         # The reader has exited, as in `| head`: discard the rest of the output too.
@@ -189,6 +189,7 @@ def is_terminal(stream: TextIO | None) -> bool:
 def _width() -> int:
     """Return how many columns of the terminal a bar may fill; ^C has room behind it."""
     try:
-        return os.get_terminal_size(sys.stderr.fileno()).columns - 3
+        columns = os.get_terminal_size(sys.stderr.fileno()).columns
     except (OSError, ValueError):
-        return 77
+        columns = 0
+    return max(20, (columns or 80) - 3)

@@ -6,10 +6,13 @@ only if it bears the mark, a file that we wrote and whose content we check.
 """
 
 import contextlib
+import io
 import os
 import re
+import shutil
 import stat
-from collections.abc import Container
+import tempfile
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -82,27 +85,64 @@ def replace_file(path: Path, *content: bytes | memoryview) -> None:
     A link at `path` is replaced, not followed. Raises ResourceError if the write fails; the old
     file is then unchanged.
     """
+    with _replacing(path) as temporary, temporary.open("xb") as file:  # never through a link
+        for piece in content:
+            file.write(piece)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def unnamed_file(folder: Path) -> io.FileIO:
+    """Open a new file in a folder that has no name: whatever ends the process, none is left.
+
+    Raises ResourceError.
+    """
+    try:
+        if hasattr(os, "O_TMPFILE"):
+            with contextlib.suppress(OSError):  # not every file system can
+                return io.FileIO(os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o666), "r+b")
+        return tempfile.TemporaryFile(buffering=0, dir=folder)
+    except OSError as error:
+        raise cannot_write(folder, error) from None
+
+
+def name_file(file: io.FileIO, path: Path) -> None:
+    """Put an `unnamed_file` at `path`, as `replace_file` does with content."""
+    with _replacing(path) as temporary:
+        os.fsync(file.fileno())
+        try:
+            os.link(f"/proc/self/fd/{file.fileno()}", temporary, follow_symlinks=True)
+        except OSError:  # a file that only ever was unnamed, or another file system
+            file.seek(0)
+            with temporary.open("xb") as copy:
+                shutil.copyfileobj(file, copy)
+                copy.flush()
+                os.fsync(copy.fileno())
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """Move the file that is made at the path given to `path`; none is left of one that fails."""
     name = os.fsdecode(os.fsencode(path.name)[:_NAME_BYTES])
     temporary = path.with_name(f".{name}.{os.getpid()}.ml2021")
-    is_ours = False
     try:
         if _is_plain(temporary):  # of a killed process with our number
             temporary.unlink()
-        with temporary.open("xb") as file:  # never through a link
-            is_ours = True
-            for piece in content:
-                file.write(piece)
-            file.flush()
-            os.fsync(file.fileno())
+        yield temporary
         temporary.replace(path)
         _sync_folder(path.parent)
     except BaseException as error:  # a signal too must not leave the temporary file
-        if is_ours:
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):
+            if _is_plain(temporary):
                 temporary.unlink()
         if isinstance(error, OSError):
-            raise ResourceError(f"{path}: cannot be written ({error.strerror})") from None
+            raise cannot_write(path, error) from None
         raise
+
+
+def cannot_write(path: Path, error: OSError) -> ResourceError:
+    """Return the error for a file or folder that the system does not let us write."""
+    return ResourceError(f"{path}: cannot be written ({error.strerror})")
 
 
 def is_temporary(path: Path, names: Container[str]) -> bool:

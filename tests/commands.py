@@ -64,7 +64,7 @@ def run(folder: Path, *arguments: object, with_report: bool = False) -> Outcome:
 def quickly(folder: Path, *arguments: object) -> tuple[object, ...]:
     """Return the arguments with `preset: fast` for a config that sets no preset."""
     texts = [str(argument) for argument in arguments]
-    if texts[:1] not in (["train"], ["sweep"]) or "--config" not in texts[:-1]:
+    if texts[:1] not in (["train"], ["sweep"], ["check"]) or "--config" not in texts[:-1]:
         return arguments
     config = folder / texts[texts.index("--config") + 1]
     is_set = any("preset=" in text for text in texts)

@@ -292,7 +292,7 @@ def _odd_cells_are_missing() -> None:
 def _rows_are_lines() -> None:
     from ml2021.data import tables
 
-    find = tables._csv_cells
+    find = tables.csv_cells
 
     def broken(path: Path, *arguments: Any) -> Any:
         found = find(path, *arguments)

@@ -8,7 +8,7 @@ from ml2021.commands.from_table import load_table_config
 from ml2021.config.loading import load_config_text
 from ml2021.data.resolve import check_columns
 from ml2021.errors import ConfigError, DataError
-from tests.commands import table, write_rows
+from tests.commands import contents, run_well, table, write_rows
 
 
 @pytest.fixture(scope="module")
@@ -68,3 +68,15 @@ def test_messages_name_the_option(
     with pytest.raises(ConfigError) as error:
         check_columns(load_table_config(csv, target, overrides)[0])
     assert [line for line in error.value.lines if line.startswith(start)]
+
+
+def test_the_run_keeps_what_the_command_stood_for(csv: Path, tmp_path: Path) -> None:
+    settings = ("--set", "train.epochs=2", "--set", "preset=fast", "--set", "data.exclude=[id, p*]")
+    outcome = run_well(tmp_path, "train", csv, "--target", "y", *settings)
+    kept = tmp_path / "runs" / "houses-1" / "config.yaml"
+    assert "cp runs/houses-1/config.yaml" in outcome.stderr
+    again = load_config_text(kept.read_text(), "c.yaml").config
+    assert (again.data.target, again.train.epochs) == ("y", 2)
+    run_well(tmp_path, "train", "--quiet", "--config", kept, "--run-dir", "again")
+    runs = (tmp_path / "again", kept.parent)
+    assert len({contents(run / "checkpoints")["best.safetensors"] for run in runs}) == 1

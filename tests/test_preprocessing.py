@@ -169,14 +169,16 @@ def test_a_missing_number_is_the_median_and_flagged_where_training_had_any() -> 
     encoded = encode([plain], {"x": [None, None, 30]})
     assert encoded.inputs.shape == (3, 2)
     assert encoded.inputs[0, 0] == np.float32((16.0 - plain.mean) / plain.scale)
-    assert encoded.missing == {"x": 2}
+    assert encoded.odd.missing == {"x": 2}
 
 
 def test_values_outside_the_training_range_are_counted() -> None:
     feature = number({"x": [1, 2, 3]}, range(3))
     encoded = encode([feature], {"x": [0.9, 1, 3, 3.1, 50, None]})
-    assert encoded.outside == {"x": 3}
-    assert [note.rpartition(": ")[2] for note in encoded.notes()] == ["x 1", "x 3"]
+    assert encoded.odd.outside == {"x": 3}
+    assert [
+        note.rpartition(": ")[2] for note in encoded.odd.notes(preprocessing_of([feature]))
+    ] == ["x 1", "x 3"]
 
 
 @pytest.mark.parametrize(
@@ -206,12 +208,11 @@ def test_one_hot_by_hand() -> None:
         [0, 0, 0, 0, 1],
         [0, 0, 0, 1, 1],
     ]
-    assert encoded.missing == {"t": 1, "n": 1}
-    assert encoded.unseen == {"t": 2, "n": 1}
-    assert [note.rpartition(": ")[2] for note in encoded.notes()] == [
-        "t 1, n 1",
-        "t 2 (maybe × 1, YES × 1), n 1 (2 × 1)",
-    ]
+    assert encoded.odd.missing == {"t": 1, "n": 1}
+    assert encoded.odd.unseen == {"t": 2, "n": 1}
+    assert [
+        note.rpartition(": ")[2] for note in encoded.odd.notes(preprocessing_of([text, numbers]))
+    ] == ["t 1, n 1", "t 2 (maybe × 1, YES × 1), n 1 (2 × 1)"]
 
 
 def test_a_single_category_is_an_input_only_if_values_are_missing() -> None:
@@ -516,7 +517,7 @@ def test_column_types_are_those_of_training(trained: TrainingData, tmp_path: Pat
     assert trained.preprocessing.inputs == ("x", "x is missing", *words, "flag=0", "flag=1")
     encoded = encode_inputs(trained.preprocessing, read(trained, path).table.frame, np.arange(2))
     assert encoded.inputs[:, 2:].tolist() == [[0, 0, 0, 0, 1, 1], [0, 0, 1, 0, 0, 1]]
-    assert encoded.unseen == {"word": 1, "flag": 1}
+    assert encoded.odd.unseen == {"word": 1, "flag": 1}
     wrong = write_csv(tmp_path / "wrong.csv", {"x": ["a", "b"], "word": ["1", "2"], "flag": [1, 0]})
     with pytest.raises(DataError, match="column 'x': 'a'"):
         read(trained, wrong)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from ml2021.commands.prepare import describe_training, prepare
 from ml2021.data.overview import table_of
+from ml2021.formatting import memory_size
+from ml2021.memory import free_memory
 
 
 def check(
@@ -29,23 +31,16 @@ def check(
         source, overrides, None, init_from, say, is_table=is_table, target=target, with_columns=True
     )
     trainer = prepared.trainer
-    from ml2021.formatting import memory_size
-    from ml2021.memory import free_memory
     from ml2021.training.duration import estimate
     from ml2021.training.memory import job_of
 
-    job = job_of(trainer.data)
-    needed, free = max(job.steps().values()), free_memory()
+    needed, free = max(job_of(trainer.data).steps().values()), free_memory()
     left = "" if free is None else f" ({memory_size(free)} free)"
     lines += ["", *table_of(trainer.data.columns), ""]
     lines.append(describe_training(trainer))
     lines.append(f"memory: about {memory_size(needed)} beside the table{left}")
     lines.append(f"time: {estimate(trainer).describe()}")
-    command = (
-        ["ml2021", "train", str(source)]
-        if is_table
-        else ["ml2021", "train", "--config", str(source)]
-    )
+    command = ["ml2021", "train", *([] if is_table else ["--config"]), str(source)]
     command += [word for name in target or () for word in ("--target", name)]
     command += [word for text in overrides for word in ("--set", text)]
     command += [] if init_from is None else ["--init-from", str(init_from)]

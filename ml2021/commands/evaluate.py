@@ -9,7 +9,7 @@ from ml2021.config.schema import KFoldSplit
 from ml2021.data.csv.scan import TableFormat
 from ml2021.data.new_table import read_new_table
 from ml2021.data.preprocessing.records import ClassTarget
-from ml2021.data.preprocessing.transform import most_frequent
+from ml2021.data.preprocessing.transform import shown_counts, value_counts
 from ml2021.data.samples import Samples
 from ml2021.errors import CheckpointError, ConfigError, DataError, Ml2021Error
 from ml2021.evaluation.scoring import SPLITS, Evaluation
@@ -145,7 +145,7 @@ def _rows_of(
     if not len(rows):
         needed = matched.table.needed_to_score
         raise DataError(f"{csv}: every row lacks its {needed}; add rows to score")
-    notes = matched.notes()
+    notes = matched.columns.notes()
     if unscored := len(matched.table.frame) - len(rows):
         needed = matched.table.needed_to_score
         notes.append(f"rows without a {needed}, left out: {unscored}")
@@ -153,7 +153,7 @@ def _rows_of(
     unseen_classes = ""
     if isinstance(target, ClassTarget):
         labels = matched.table.frame[target.name].iloc[rows]
-        unseen_classes = most_frequent(labels[samples.classes < 0])
+        unseen_classes = shown_counts(value_counts(labels[samples.classes < 0]))
     if matched.sha256 == model.data_sha256:
         notes.append(_note_on_training_file(run, model, len(matched.table.frame)))
     elif matched.sha256 != model.test_sha256:

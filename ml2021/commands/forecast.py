@@ -77,7 +77,7 @@ def forecast(
             predictions[rows], spread_of_rows = model.predict_with_spread(encoded.inputs)
             if spread is not None:
                 spread[rows] = spread_of_rows
-        return encoded.notes()
+        return encoded.odd.notes(preprocessing)
 
     rows = known_histories(series, history.lags, numbers, filled)
     rows = rows[~is_after[rows]]

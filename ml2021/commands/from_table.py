@@ -5,7 +5,8 @@ with the run, as that of a config file is.
 """
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,6 +15,7 @@ from ml2021.config.loading import Draft, LoadedConfig, check_draft, load_config_
 from ml2021.config.overrides import apply_override
 from ml2021.config.yaml_reader import KeyPath, Node, Place
 from ml2021.config.yaml_scalars import dump_document
+from ml2021.errors import DataError
 from ml2021.formatting import echo, printable
 from ml2021.runs.directory import RunDirectory
 
@@ -82,6 +84,19 @@ def how_to_go_on(run: RunDirectory) -> str:
     own = f"{run.path.name}.yaml"
     copy = shlex.join(["cp", str(run.config), own])
     return f"to change the config: {copy}, edit it, and ml2021 train {shlex.quote(own)}"
+
+
+@contextmanager
+def table_hints(csv: Path) -> Iterator[None]:
+    """Add to an error about a table without a config, which names a key, how a key is set."""
+    try:
+        yield
+    except DataError as error:
+        if not any("data." in line for line in error.lines):
+            raise
+        init = shlex.join(["ml2021", "init", str(csv)])
+        hint = f"set keys by --set, or let {init} find out how the file is written"
+        raise DataError(*error.lines, hint) from None
 
 
 def _node(source: str) -> Node:

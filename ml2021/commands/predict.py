@@ -1,10 +1,13 @@
 """The command `predict`: apply a trained model to new CSVs, one row out for each row in."""
 
 import math
+import mmap
 import os
 import re
+import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 from unicodedata import normalize
@@ -12,17 +15,13 @@ from unicodedata import normalize
 import numpy as np
 from numpy.typing import NDArray
 
-from ml2021.commands.forecast import carried_column, forecast
-from ml2021.commands.prediction_csv import Predictions, notes_on_escapes, prediction_columns, to_csv
+from ml2021.commands.predict_rows import Request, predict_file
 from ml2021.console import write_data
-from ml2021.data.new_table import NewTable, read_new_table
+from ml2021.data.new_table import find_columns
 from ml2021.data.preprocessing.records import ClassTarget
-from ml2021.data.preprocessing.transform import encode_inputs
 from ml2021.errors import ConfigError, ResourceError
 from ml2021.evaluation import intervals as conformal
-from ml2021.evaluation.thresholds import POSITIVE
-from ml2021.files import replace_file
-from ml2021.formatting import echo, listed
+from ml2021.files import cannot_write, name_file, replace_file, unnamed_file
 from ml2021.runs.directory import chosen_run, open_run, refuse_run
 from ml2021.runs.outputs import check_output, check_output_folder, tables_of
 
@@ -82,26 +81,33 @@ def predict(
     if threshold is not None:
         _refuse_threshold(model)
     table_format = model.table_format(overrides)
-    predicted, texts = [], []
-    with chosen_run(run, run_path):
-        for source, path in zip(sources, outputs, strict=True):
-            matched = read_new_table(
-                model.preprocessing, source, table_format, "predicted", carried
-            )
-            text, rows, notes = _predict_table(
-                model, matched, source, ahead, half_widths, threshold, carried
-            )
-            if matched.sha256 == model.data_sha256:
-                notes.append("this is the training file, whose rows are predicted too well")
-            texts.append(text)
-            predicted.append(Predicted(source, path, rows, tuple(notes)))
-    if output is not None and len(sources) > 1:
-        try:
-            output.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ResourceError(f"{output}: cannot be made ({error.strerror})") from None
-    for file, text in zip(predicted, texts, strict=True):
-        _write(file.output, text)
+    asked = Request(model, carried, ahead, half_widths, threshold)
+    predicted, ends = [], [0]
+    with unnamed_file(_spool_folder(outputs[0])) as spool:
+
+        def write(text: str) -> None:
+            left = memoryview(text.encode())
+            try:
+                while left:
+                    left = left[spool.write(left) :]
+            except OSError as error:
+                raise cannot_write(outputs[0].resolve(), error) from None
+
+        with chosen_run(run, run_path):
+            for source, path in zip(sources, outputs, strict=True):
+                found = find_columns(
+                    model.preprocessing, source, table_format, "predicted", carried
+                )
+                rows, notes = predict_file(asked, found, write)
+                predicted.append(Predicted(source, path, rows, tuple(notes)))
+                ends.append(spool.tell())
+        if output is not None and len(sources) > 1:
+            try:
+                output.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise ResourceError(f"{output}: cannot be made ({error.strerror})") from None
+        for file, start, stop in zip(predicted, ends[:-1], ends[1:], strict=True):
+            _write(file.output, spool, start, stop)
     return run.path, predicted
 
 
@@ -136,17 +142,34 @@ def _half_widths(model: "TrainedModel", level: float) -> NDArray[np.float64]:
     return half_widths
 
 
-def _write(path: Path, text: str) -> None:
-    """Replace a file with the predictions; write into anything else, such as /dev/null."""
+def _spool_folder(output: Path) -> Path:
+    """Return the folder for predictions that are not yet known to be whole.
+
+    That of the output, or one for temporary files ($TMPDIR) if the output is no file.
+    """
+    if output == STDOUT or (output.exists() and not output.is_file()):
+        return Path(tempfile.gettempdir())
+    return next(folder for folder in output.resolve().parents if folder.is_dir())
+
+
+def _write(path: Path, spool: FileIO, start: int, stop: int) -> None:
+    """Replace a file with the predictions; write into anything else, such as /dev/null.
+
+    They are those bytes of the file `spool`.
+    """
+    text = memoryview(mmap.mmap(spool.fileno(), 0, access=mmap.ACCESS_READ))[start:stop]
     if path == STDOUT:
         write_data(text)
-    elif path.is_file() or not path.exists():
-        replace_file(path.resolve(), text.encode())  # a link stays a link
-    else:
+    elif not path.is_file() and path.exists():
         try:
-            path.write_text(text)
+            with path.open("wb") as file:
+                file.write(text)
         except OSError as error:
-            raise ResourceError(f"{path}: cannot be written ({error.strerror})") from None
+            raise cannot_write(path, error) from None
+    elif start == 0 and stop == spool.tell():
+        name_file(spool, path.resolve())  # a link stays a link
+    else:
+        replace_file(path.resolve(), text)
 
 
 def _output_paths(sources: Sequence[Path], output: Path | None) -> list[Path]:
@@ -170,40 +193,3 @@ def _output_paths(sources: Sequence[Path], output: Path | None) -> list[Path]:
     if len(set(paths)) < len(paths):
         raise ConfigError("two inputs have the same file name; predict them separately")
     return paths
-
-
-def _predict_table(
-    model: "TrainedModel",
-    matched: NewTable,
-    source: Path,
-    ahead: int,
-    half_widths: NDArray[np.float64] | None,
-    threshold: float | None,
-    carried: Sequence[str],
-) -> tuple[str, int, list[str]]:
-    """Return the predictions as CSV text, the number of rows, and notes."""
-    table = matched.table
-    if model.preprocessing.history is None:
-        rows = np.arange(len(table.frame))
-        encoded = encode_inputs(model.preprocessing, table.frame, rows)
-        values, spread = model.predict_with_spread(encoded.inputs)
-        half = None if half_widths is None else np.tile(half_widths, (len(rows), 1))
-        predictions, notes = Predictions(values, spread, half, threshold), encoded.notes()
-        if threshold is not None:
-            label = echo(model.preprocessing.target.labels[POSITIVE])
-            notes.append(f"{label} is predicted where its probability is at least {threshold:g}")
-    else:
-        predictions, notes = forecast(model, table, ahead, source, half_widths)
-    columns = {
-        str(name): carried_column(column, table, ahead, is_group=name == matched.group)
-        for name, column in matched.carried.items()
-    }
-    if not model.config.train.spread:
-        predictions = replace(predictions, spread=None)
-    named = {name: columns[name] for name in carried if name in columns}
-    predicted = prediction_columns(model.preprocessing.target, predictions, named)
-    if given := [name for name in columns if name in predicted]:  # by a glob
-        notes.append(f"not copied, as predictions have these names: {listed(given)}")
-    columns = {name: cells for name, cells in columns.items() if name not in given} | predicted
-    notes += notes_on_escapes(model.preprocessing.target)
-    return to_csv(columns), len(predictions.values), [*matched.notes(), *notes]

@@ -123,13 +123,14 @@ def _numbers(values: NDArray[np.float64], digits: int = _FLOAT32_DIGITS) -> list
     return texts
 
 
-def to_csv(columns: Mapping[str, list[str]]) -> str:
+def to_csv(columns: Mapping[str, list[str]], *, with_header: bool = True) -> str:
     """Return the columns as a CSV, with quotes where a cell needs them."""
     text = io.StringIO()
     # A writer quotes the characters of its own line terminator, and \r ends a line for readers.
     lines = SimpleNamespace(write=lambda line: text.write(f"{line[:-2]}\n"))
     writer = csv.writer(lines, lineterminator="\r\n")
-    writer.writerow(columns)
+    if with_header:
+        writer.writerow(columns)
     rows = zip(*columns.values(), strict=True)
     if all(map(_is_plain, columns.values())):  # as full numbers are: 0.4 of the writer's time
         text.write("\n".join(map(",".join, rows)) + "\n")

@@ -5,13 +5,13 @@ torch once the column names are, so that a mistake in them is answered at once.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml2021.commands.config_hints import config_hints
-from ml2021.commands.from_table import load_table_config
+from ml2021.commands.from_table import load_table_config, table_hints
 from ml2021.config.loading import LoadedConfig, dump_changes, load_config
 from ml2021.errors import ConfigError
 from ml2021.formatting import bulleted, plural, shortened
@@ -50,10 +50,12 @@ def prepare(
     refuse_undecodable()
     if is_table:
         refuse_run(source, "resume it with --resume, or start from it with --init-from")
-        loaded, assumed = load_table_config(source, target, overrides)
-        say(*assumed)
-    else:
-        with config_hints(source, overrides):
+    hints = partial(table_hints, source) if is_table else partial(config_hints, source, overrides)
+    with hints():
+        if is_table:
+            loaded, assumed = load_table_config(source, target, overrides)
+            say(*assumed)
+        else:
             loaded = load_config(source, overrides)
     if loaded.config.sweep is not None:
         raise ConfigError(
@@ -77,7 +79,7 @@ def prepare(
 
         check_job(Job(*plan), loaded.locate("model"), is_encoded=False)
 
-    with nullcontext() if is_table else config_hints(source, overrides):
+    with hints():
         data = load_training_data(loaded, known, with_columns=with_columns, check=check)
     if initial is not None:
         initial.check_columns(data)

@@ -1,6 +1,8 @@
 """Read a new table for a fitted model: columns by name, with the column types of training."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -18,7 +20,8 @@ from ml2021.data.preprocessing.records import (
 from ml2021.data.resolve import explain_missing, match_names
 from ml2021.data.samples import FittedTable
 from ml2021.data.series import in_series_order
-from ml2021.data.spellings import refuse_other_spellings
+from ml2021.data.spellings import Spellings
+from ml2021.data.table_stream import TableStream
 from ml2021.data.tables import is_number, read_header, read_table, refuse_rounded
 from ml2021.data.weights import check_weights
 from ml2021.errors import ConfigError, DataError
@@ -31,21 +34,29 @@ _MOST_ABSENT = 5  # if more columns are missing, it is probably the wrong table:
 
 
 @dataclass(frozen=True)
-class NewTable:
-    """A file read for a fitted model.
+class NewColumns:
+    """The columns of a file other than the training file, found for a fitted model.
 
-    carried: the columns to copy to the output, every cell as it stands in the file; those asked
-    for, and the one that tells several series apart. ignored: the columns that the model does not
-    use. sha256: of the file's bytes. group: the column that tells several series apart.
-    unweighted: the column of weights, if the file has none.
+    names: the columns that the model needs, in the file and in training. types: how they are read.
+    numbers: those in the file that hold categories or classes as numbers. carried: the columns to
+    copy to the output, every cell as it stands in the file; those asked for, and the one that tells
+    several series apart. ignored: the columns that the model does not use. weight: the column of
+    weights, if it is to be read. group: the column that tells several series apart. unweighted: the
+    column of weights, if the file has none.
     """
 
-    table: FittedTable
-    carried: "pd.DataFrame"
+    path: Path
+    table_format: TableFormat
+    preprocessing: Preprocessing
+    is_scored: bool
+    names: dict[str, str]
+    types: dict[str, StorageType]
+    numbers: list[str]
+    carried: tuple[str, ...]
     ignored: tuple[str, ...]
-    sha256: str
+    weight: str | None
     group: str | None
-    unweighted: str | None = None
+    unweighted: str | None
 
     def notes(self) -> list[str]:
         """Return notes on the ignored columns, and on a column of weights that is missing."""
@@ -56,19 +67,49 @@ class NewTable:
             notes.append(f"no column {echo(self.unweighted)}, the weight: every row weighs 1")
         return notes
 
+    def renamed(
+        self, read: "pd.DataFrame", rounded: Mapping[str, Mapping[int, int | Fraction]]
+    ) -> "pd.DataFrame":
+        """Return the columns under their names in training, integers of categories exact."""
+        frame = read[[*self.names]].rename(columns=self.names)
+        for name in self.numbers:
+            if exact := rounded.get(name):
+                values = frame[self.names[name]].to_numpy(object, copy=True)
+                values[[*exact]] = [*exact.values()]
+                frame[self.names[name]] = values
+        return frame
 
-def read_new_table(
+    def with_dates(self, frame: "pd.DataFrame") -> "pd.DataFrame":
+        """Return the table with the parts of its dates. Raises DataError for what is no date."""
+        remedy = self.table_format.listing("it")
+        return with_parts(frame, self.preprocessing.dates, f"{self.path}: ", remedy)
+
+
+@dataclass(frozen=True)
+class NewTable:
+    """A file read for a fitted model, whole.
+
+    carried: the columns to copy. sha256: of the file's bytes.
+    """
+
+    columns: NewColumns
+    table: FittedTable
+    carried: "pd.DataFrame"
+    sha256: str
+
+
+def find_columns(
     preprocessing: Preprocessing,
     path: Path,
     table_format: TableFormat,
     purpose: Literal["scored", "predicted"],
     carried: tuple[str, ...] = (),
-) -> NewTable:
-    """Read a file other than the training file: columns by name, with the types of training.
+) -> NewColumns:
+    """Find the columns of a file other than the training file, by name.
 
     The target is needed to score, and to predict only if it is the model's history. Raises
-    DataError, also where categories or classes are all spelled otherwise than in training, or
-    ConfigError for a name or glob in `carried` that the file does not have.
+    DataError for a column that is missing, or ConfigError for a name or glob in `carried` that the
+    file does not have.
     """
     header = read_header(path, table_format)
     found = match_columns(path, preprocessing, header)
@@ -84,7 +125,8 @@ def read_new_table(
         kinds |= dict.fromkeys(preprocessing.target_columns, storage)
     weight = preprocessing.weight
     unweighted = weight if weight is not None and weight not in found else None
-    if purpose == "scored" and weight in found:
+    own_weight = found[weight] if purpose == "scored" and weight in found else None
+    if weight is not None and own_weight is not None:
         kinds[weight] = "number"
     needed = dict.fromkeys(kinds)
     order_by, group_by = (history.order_by, history.group_by) if history else (None, None)
@@ -103,45 +145,120 @@ def read_new_table(
     if purpose == "predicted" and group_by is not None and found[group_by] not in carried:
         carried = (found[group_by], *carried)
     names = {found[name]: name for name in needed}
-    # A carried column is read verbatim, so that it is written unchanged; if one is also an input,
-    # the file is read twice.
-    texts: dict[str, StorageType] = dict.fromkeys(carried, "verbatim")
-    twice = bool(names.keys() & texts.keys())
-    columns = [*names] if twice else [*names, *texts]
-    types = {found[name]: kind for name, kind in kinds.items()} | ({} if twice else texts)
     # Words where training had numbers as categories or classes may be another spelling of them.
     coded = {f.name for f in preprocessing.features if isinstance(f, CategoryFeature)}
     coded |= {target.name} if isinstance(target, ClassTarget) else set()
-    numbers = [found[name] for name in coded & kinds.keys() if kinds[name] == "number"]
-    loose = {name: kind for name, kind in types.items() if name not in numbers}
-    series = [] if group_by is None else [found[group_by]]
-    compared = {*numbers, *series}
-    read = read_table(path, table_format, columns=columns, types=loose, compared=compared)
-    refuse_rounded(read, series)
-    again = read_table(path, table_format, columns=carried, types=texts) if twice else read
-    frame = read.frame[[*names]].rename(columns=names)
-    refuse_other_spellings(path, preprocessing, frame, scored=purpose == "scored")
-    if not all(is_number(read.frame[name]) for name in numbers):  # which this reports
-        read = read_table(path, table_format, columns=columns, types=types, compared=compared)
-        frame = read.frame[[*names]].rename(columns=names)
-    for name in numbers:
-        if exact := read.rounded.get(name):
-            values = frame[names[name]].to_numpy(object, copy=True)
-            values[[*exact]] = [*exact.values()]
-            frame[names[name]] = values
-    if again.sha256 != read.sha256:
-        raise changed_error(path)
-    if purpose == "scored" and weight in found:
-        check_weights(read.frame, found[weight], path, table_format)
     left_out = {column.name for column in preprocessing.left_out}
     known = {*carried, *(found[name] for name in found if name not in left_out)}
-    frame = with_parts(frame, preprocessing.dates, f"{path}: ", table_format.listing("it"))
-    ordered, file_order = in_series_order(frame, order_by, group_by)
-    return NewTable(
-        table=FittedTable(ordered, file_order, preprocessing),
-        carried=again.frame[list(carried)],
+    return NewColumns(
+        path=path,
+        table_format=table_format,
+        preprocessing=preprocessing,
+        is_scored=purpose == "scored",
+        names=names,
+        types={found[name]: kind for name, kind in kinds.items()},
+        numbers=[found[name] for name in coded & kinds.keys() if kinds[name] == "number"],
+        carried=carried,
         ignored=tuple(name for name in header.names if name not in known),
-        sha256=read.sha256,
+        weight=own_weight,
         group=None if group_by is None else found[group_by],
         unweighted=unweighted,
     )
+
+
+def read_new_table(
+    preprocessing: Preprocessing,
+    path: Path,
+    table_format: TableFormat,
+    purpose: Literal["scored", "predicted"],
+    carried: tuple[str, ...] = (),
+) -> NewTable:
+    """Read a file other than the training file: columns by name, with the types of training.
+
+    Raises what `find_columns` and `read_columns` do.
+    """
+    return read_columns(find_columns(preprocessing, path, table_format, purpose, carried))
+
+
+def read_columns(columns: NewColumns) -> NewTable:
+    """Read the columns that were found in a file, all of its rows at once.
+
+    Raises DataError, also where categories or classes are all spelled otherwise than in training.
+    """
+    path, table_format, preprocessing = columns.path, columns.table_format, columns.preprocessing
+    history = preprocessing.history
+    order_by, group_by = (history.order_by, history.group_by) if history else (None, None)
+    # A carried column is read verbatim, so that it is written unchanged; if one is also an input,
+    # the file is read twice.
+    texts: dict[str, StorageType] = dict.fromkeys(columns.carried, "verbatim")
+    twice = bool(columns.names.keys() & texts.keys())
+    wanted = [*columns.names] if twice else [*columns.names, *texts]
+    types = columns.types | ({} if twice else texts)
+    loose = {name: kind for name, kind in types.items() if name not in columns.numbers}
+    series = [] if columns.group is None else [columns.group]
+    compared = {*columns.numbers, *series}
+    read = read_table(path, table_format, columns=wanted, types=loose, compared=compared)
+    refuse_rounded(read, series)
+    again = read_table(path, table_format, columns=columns.carried, types=texts) if twice else read
+    spellings = Spellings(path, preprocessing, scored=columns.is_scored)
+    spellings.add(read.frame[[*columns.names]].rename(columns=columns.names))
+    spellings.refuse_others()
+    if not all(is_number(read.frame[name]) for name in columns.numbers):  # which this reports
+        read = read_table(path, table_format, columns=wanted, types=types, compared=compared)
+    frame = columns.renamed(read.frame, read.rounded)
+    if again.sha256 != read.sha256:
+        raise changed_error(path)
+    if columns.weight is not None:
+        check_weights(read.frame, columns.weight, path, table_format)
+    ordered, file_order = in_series_order(columns.with_dates(frame), order_by, group_by)
+    return NewTable(
+        columns=columns,
+        table=FittedTable(ordered, file_order, preprocessing),
+        carried=again.frame[list(columns.carried)],
+        sha256=read.sha256,
+    )
+
+
+class NewTableStream:
+    """The rows of a file to predict, in pieces, for a model whose rows do not need each other.
+
+    After the last piece, `sha256` is the hash of the file's bytes.
+    """
+
+    def __init__(self, columns: NewColumns) -> None:
+        assert columns.preprocessing.history is None
+        assert not columns.is_scored
+        self.sha256 = ""
+        self._columns = columns
+
+    def pieces(self) -> "Iterator[tuple[pd.DataFrame, pd.DataFrame]]":
+        """Yield the table's columns and those to copy, some rows at a time.
+
+        Raises what `read_columns` does, at the latest after the last row.
+        """
+        columns = self._columns
+        texts: dict[str, StorageType] = dict.fromkeys(columns.carried, "verbatim")
+        twice = bool(columns.names.keys() & texts.keys())
+        reads = [columns.types, texts] if twice else [columns.types | texts]
+        stream = TableStream(columns.path, columns.table_format, reads, columns.numbers)
+        spellings = Spellings(columns.path, columns.preprocessing, scored=False)
+        wrong: DataError | None = None
+        try:
+            for piece in stream.pieces():
+                spellings.add(piece.frames[0].rename(columns=columns.names))
+                if wrong is not None:
+                    continue
+                try:
+                    frame = columns.with_dates(columns.renamed(piece.frames[0], piece.rounded))
+                except DataError as error:  # what follows may say more
+                    wrong = error
+                else:
+                    yield frame, piece.frames[-1][[*columns.carried]]
+        except DataError:
+            if not {*columns.numbers}.isdisjoint(stream.invalid.names()):
+                read_columns(columns)  # which sees whether they are words
+            raise
+        spellings.refuse_others()
+        if wrong is not None:
+            raise wrong
+        self.sha256 = stream.sha256

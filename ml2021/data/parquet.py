@@ -3,18 +3,18 @@
 This needs pyarrow, an optional dependency. `ml2021.data.csv.cells` checks the cells.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from contextlib import closing
 from importlib import import_module
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml2021.data.csv.cells import StorageType
-from ml2021.data.csv.source import HashedFile, file_error
+from ml2021.data.csv.source import HashedFile, changed_error, file_error, file_state
 from ml2021.errors import DataError
 from ml2021.formatting import echo
 
@@ -22,7 +22,8 @@ from ml2021.formatting import echo
 class ParquetSource:
     """A Parquet file: the `names` of its columns, its number of `rows`, its `sha256`.
 
-    Raises DataError if pyarrow is not installed, or the file is not Parquet or holds no table.
+    A context manager. Raises DataError if pyarrow is not installed, or the file is not Parquet or
+    holds no table.
     """
 
     def __init__(self, path: Path) -> None:
@@ -33,13 +34,29 @@ class ParquetSource:
             what = "Parquet needs pyarrow; pip install 'ml2021[parquet]'"
             raise file_error(path, what) from None
         with closing(HashedFile(path)) as file:
-            data = file.read()
             self.sha256 = file.finish()
+            self._state = file.state
+        self._path = path
+        self._opened = path.open("rb")
         try:
-            self._file = parquet.ParquetFile(pyarrow.BufferReader(pyarrow.py_buffer(data)))
+            self._open(pyarrow, parquet)
+        except BaseException:
+            self._opened.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+    def _open(self, pyarrow: Any, parquet: Any) -> None:
+        path = self._path
+        self._check_unchanged()
+        try:
+            self._file = parquet.ParquetFile(self._opened)
         except (pyarrow.ArrowException, OSError) as error:
             raise file_error(path, f"not a Parquet file: {echo(error)}; check the file") from None
-        self._path = path
         try:
             self.names = tuple(self._file.schema_arrow.names)
         except UnicodeDecodeError:
@@ -61,6 +78,44 @@ class ParquetSource:
         missing: Collection[str],
         is_odd: Callable[[str, NDArray[np.generic]], bool],
     ) -> dict[str, NDArray[np.generic]]:
+        """Return the `selected` columns by unique name, of all rows, as `columns` does."""
+        return self.columns(self._read(), names, selected, types, missing, is_odd)
+
+    def batches(self, rows: int) -> Iterator[Any]:
+        """Yield the rows for `columns`, at most so many at a time. Raises DataError."""
+        pa = import_module("pyarrow")
+        try:
+            for batch in self._file.iter_batches(batch_size=rows):
+                yield pa.Table.from_batches([batch])
+        except (pa.ArrowException, OSError) as error:
+            raise self._damaged(error) from None
+        self._check_unchanged()
+
+    def _read(self) -> Any:
+        pa = import_module("pyarrow")
+        try:
+            table = self._file.read()
+        except (pa.ArrowException, OSError) as error:
+            raise self._damaged(error) from None
+        self._check_unchanged()
+        return table
+
+    def _damaged(self, error: Exception) -> DataError:
+        return file_error(self._path, f"damaged Parquet file: {echo(error)}; get a new copy")
+
+    def _check_unchanged(self) -> None:
+        if file_state(self._opened.fileno()) != self._state:
+            raise changed_error(self._path)
+
+    def columns(
+        self,
+        table: Any,
+        names: Sequence[str],
+        selected: Set[str],
+        types: Mapping[str, StorageType],
+        missing: Collection[str],
+        is_odd: Callable[[str, NDArray[np.generic]], bool],
+    ) -> dict[str, NDArray[np.generic]]:
         """Return the `selected` columns by unique name: numbers, or object holding str and NaN.
 
         `names` are the unique names of all columns. Booleans, dates, categories and the columns
@@ -69,11 +124,6 @@ class ParquetSource:
         `is_odd` says so. Raises DataError for a column of other values, such as lists.
         """
         pa = import_module("pyarrow")
-        try:
-            table = self._file.read()
-        except (pa.ArrowException, OSError) as error:
-            what = f"damaged Parquet file: {echo(error)}; get a new copy"
-            raise file_error(self._path, what) from None
         columns: dict[str, NDArray[np.generic]] = {}
         for name, column in zip(names, table.columns, strict=True):
             if name not in selected:

@@ -4,6 +4,7 @@ A file whose categories or classes were all written otherwise would be predicted
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -16,7 +17,7 @@ from ml2021.data.preprocessing.records import (
     shown_value,
     value_text,
 )
-from ml2021.data.preprocessing.transform import positions_of
+from ml2021.data.preprocessing.transform import Counts, add_counts, positions_of, value_counts
 from ml2021.data.tables import is_number
 from ml2021.errors import DataError
 from ml2021.formatting import echo, listed
@@ -32,44 +33,66 @@ _TRUTH = dict.fromkeys(("yes", "y", "true", "t", "on", "1.0"), True)
 _TRUTH |= dict.fromkeys(("no", "n", "false", "f", "off", "0.0"), False)
 
 
-def refuse_other_spellings(
-    path: Path, preprocessing: Preprocessing, frame: "pd.DataFrame", *, scored: bool
-) -> None:
-    """Raise DataError for columns of categories, or classes to score, of which none is known.
+class Spellings:
+    """Columns of categories, and classes to score, of which no value has been known so far."""
 
-    Only if they are another spelling of the known ones, or there are at least 20 such rows: a new
-    category or class as such is a fair question, and counted.
-    """
-    lines = []
-    for feature in preprocessing.features:
-        if isinstance(feature, NumberFeature) or feature.name in preprocessing.parts_of_dates:
-            continue
-        texts = _spelled_otherwise(frame[feature.name], (*feature.categories, *feature.rarer))
-        if texts is not None:
-            what = f"column '{echo(feature.name)}': categories"
-            lines.append(f"{path}: {what} {texts}, or train without this column")
-    target = preprocessing.target
-    if scored and isinstance(target, ClassTarget):
-        texts = _spelled_otherwise(frame[target.name], target.classes)
-        if texts is not None:
-            lines.append(f"{path}: column '{echo(target.name)}': classes {texts}")
-    if lines:
-        raise DataError(*lines)
+    def __init__(self, path: Path, preprocessing: Preprocessing, *, scored: bool) -> None:
+        self._path = path
+        self._known: dict[str, tuple[str | float, ...]] = {
+            feature.name: (*feature.categories, *feature.rarer)
+            for feature in preprocessing.features
+            if not isinstance(feature, NumberFeature)
+            and feature.name not in preprocessing.parts_of_dates
+        }
+        target = preprocessing.target
+        self._target = target.name if scored and isinstance(target, ClassTarget) else None
+        if scored and isinstance(target, ClassTarget):
+            self._known[target.name] = target.classes
+        self._counts: dict[str, Counts] = {name: Counter() for name in self._known}
+
+    def add(self, frame: "pd.DataFrame") -> None:
+        """Look at the columns of some rows of the file."""
+        for name, counts in list(self._counts.items()):
+            if _has_known(frame[name], self._known[name]):
+                del self._counts[name]
+            else:
+                add_counts(counts, value_counts(frame[name]))
+
+    def refuse_others(self) -> None:
+        """Raise DataError for columns of which no value is known.
+
+        Only if they are another spelling of the known ones, or there are at least 20 such rows: a
+        new category or class as such is a fair question, and counted.
+        """
+        lines = []
+        for name, counts in self._counts.items():
+            if (texts := _spelled_otherwise(counts, self._known[name])) is None:
+                continue
+            what = f"{self._path}: column '{echo(name)}'"
+            if name == self._target:
+                lines.append(f"{what}: classes {texts}")
+            else:
+                lines.append(f"{what}: categories {texts}, or train without this column")
+        if lines:
+            raise DataError(*lines)
 
 
-def _spelled_otherwise(column: "pd.Series", known: "tuple[str | float, ...]") -> str | None:
-    """Return the two spellings and what to do; None if a value is known, or all may be new."""
+def _has_known(column: "pd.Series", known: "tuple[str | float, ...]") -> bool:
+    """Whether any of the values is known."""
     storage: Literal["number", "text"] = "number" if is_number(column) else "text"
     values = known if storage == "number" else tuple(map(value_text, known))
-    for part in (column.iloc[:_ROWS_AT_FIRST], column):
-        if (positions_of(values, storage, part) >= 0).any():
-            return None
-    counts = column.value_counts()
-    if counts.empty:
+    parts = (column.iloc[:_ROWS_AT_FIRST], column)
+    return any((positions_of(values, storage, part) >= 0).any() for part in parts)
+
+
+def _spelled_otherwise(counts: Counts, known: "tuple[str | float, ...]") -> str | None:
+    """Return the two spellings and what to do; None if there are no values, or all may be new."""
+    if not counts:
         return None
-    here, there = ([value_text(value) for value in each] for each in (counts.index, known))
+    most = [value for value, _ in counts.most_common()]
+    here, there = ([value_text(value) for value in each] for each in (most, known))
     alike = _is_another_spelling(here[:_MOST_COMPARED], there)
-    if not alike and counts.sum() < _TOO_MANY:
+    if not alike and counts.total() < _TOO_MANY:
         return None
     ours, theirs = (listed(map(shown_value, each), _SHOWN) for each in (here, there))
     remedy = "write them as in training" if alike else "check that this is the right file"

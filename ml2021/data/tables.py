@@ -85,9 +85,24 @@ def read_header(path: Path, format: TableFormat) -> Header:
     if path.suffix == ".parquet":
         from ml2021.data.parquet import ParquetSource
 
-        return make_header(path, ParquetSource(path).names)
+        with ParquetSource(path) as parquet:
+            return make_header(path, parquet.names)
     with open_scan(path, format) as scan:
         return begin_table(scan, scan.blocks(), format)[0]
+
+
+def guess_rows(path: Path, format: TableFormat) -> int:
+    """Return about how many rows a file has, from its beginning. Raises as `read_header` does."""
+    if path.suffix == ".parquet":
+        from ml2021.data.parquet import ParquetSource
+
+        with ParquetSource(path) as parquet:
+            return parquet.rows
+    with open_scan(path, format) as scan:
+        blocks = scan.blocks()
+        begin_table(scan, blocks, format)
+        next(blocks, None)
+        return scan.expected_rows()
 
 
 def read_table(
@@ -112,25 +127,22 @@ def read_table(
     """
     rules = format.rules
 
-    def is_odd(name: str, column: Values) -> bool:
-        """Whether integers of the column may have been rounded where that matters."""
-        return (name in compared or rules.has_large_missing) and has_large(column)
-
+    is_odd = partial(may_be_rounded, rules, compared)
     if path.suffix == ".parquet":
         from ml2021.data.parquet import ParquetSource
 
-        parquet = ParquetSource(path)
-        header = make_header(path, parquet.names)
-        selected = _selected(header, columns)
-        cells = parquet.read(header.names, set(selected), types, rules.missing_texts, is_odd)
-        checked = _check(dict(cells), rules, types)
+        with ParquetSource(path) as parquet:
+            header = make_header(path, parquet.names)
+            selected = select_columns(header, columns)
+            cells = parquet.read(header.names, set(selected), types, rules.missing_texts, is_odd)
+        checked = check_columns(dict(cells), rules, types)
         reject_invalid(format, checked, partial(_parquet_cells, path, cells))
         return _table(header, selected, checked, parquet.rows, parquet.sha256, format)
     sought = MissingTexts(format)
     with open_scan(path, format) as scan:
         blocks = scan.blocks()
         header, first = begin_table(scan, blocks, format)
-        selected = _selected(header, columns)
+        selected = select_columns(header, columns)
         texts = [name for name in selected if types.get(name) in ("text", "verbatim")]
         verbatim = {name for name in texts if types[name] == "verbatim"}
         zeros = _leading_zeros(scan, first, header, format)
@@ -154,8 +166,8 @@ def read_table(
         values |= {name: texts_of[name] for name in again}
         names = [name for name in grouped if are_grouped(texts_of[name], format.decimal)]
         notes = _notes_on_marks(names, format)
-    checked = _check(values, rules, types)
-    reject_invalid(format, checked, partial(_csv_cells, path, format, header, scan.state))
+    checked = check_columns(values, rules, types)
+    reject_invalid(format, checked, partial(csv_cells, path, format, header, scan.state))
     met = frozenset[float | Fraction]().union(*(column.met for column in checked.values()))
     table = _table(header, selected, checked, rows, scan.sha256, format)
     numbers = {n: zeros[n] for n in selected if n in zeros and is_number(table.frame[n])}
@@ -209,7 +221,12 @@ def _leading_zeros(
     return found
 
 
-def _selected(header: Header, columns: Sequence[str] | None) -> list[str]:
+def may_be_rounded(rules: CellRules, compared: Collection[str], name: str, column: Values) -> bool:
+    """Whether integers of a column of floats may have been rounded where that matters."""
+    return (name in compared or rules.has_large_missing) and has_large(column)
+
+
+def select_columns(header: Header, columns: Sequence[str] | None) -> list[str]:
     """Return the selected columns in file order."""
     if columns is None:
         return list(header.names)
@@ -234,10 +251,13 @@ def _notes_on_marks(names: Sequence[str], format: TableFormat) -> list[str]:
     ]
 
 
-def _check(
+def check_columns(
     columns: dict[str, Values | None], rules: CellRules, types: Mapping[str, StorageType]
 ) -> dict[str, CheckedColumn]:
-    """Check the columns; remove each from `columns` to free its memory early."""
+    """Check the columns; remove each from `columns` to free its memory early.
+
+    Where `types` has no type for a column, its cells decide.
+    """
     checked = {}
     for name in list(columns):
         values = columns.pop(name)
@@ -249,6 +269,18 @@ def _check(
     return checked
 
 
+def frame_of(checked: Mapping[str, CheckedColumn], rows: int) -> "pd.DataFrame":
+    """Return the values of the columns as a frame without copying them."""
+    import pandas as pd
+
+    index = pd.RangeIndex(rows)
+    columns = {
+        name: pd.Series(column.values, index, dtype=column.values.dtype, copy=False)
+        for name, column in checked.items()
+    }
+    return pd.DataFrame(columns, index, copy=False)
+
+
 def _table(
     header: Header,
     names: Sequence[str],
@@ -257,15 +289,7 @@ def _table(
     sha256: str,
     format: TableFormat,
 ) -> Table:
-    """Return the columns as a table without copying them."""
-    import pandas as pd
-
-    index = pd.RangeIndex(rows)
-    columns = {
-        name: pd.Series(values := checked[name].values, index, dtype=values.dtype, copy=False)
-        for name in names
-    }
-    frame = pd.DataFrame(columns, index, copy=False)
+    frame = frame_of({name: checked[name] for name in names}, rows)
     writings = {
         name: replace(found, remedy=remedy_for(found, format))
         for name in names
@@ -291,9 +315,10 @@ def _find_rows(
                     yield wanted.pop(0) - format.header, record.line, record.texts()
 
 
-def _csv_cells(
+def csv_cells(
     path: Path, format: TableFormat, header: Header, state: tuple[int, ...], rows: set[int]
 ) -> Cells:
+    """Return the place and the cells of these rows of a CSV file."""
     return {
         row: (f"{show_path(path)}:{line}", dict(zip(header.names, cells, strict=True)))
         for row, line, cells in _find_rows(path, format, rows, state)

@@ -221,7 +221,7 @@ TEXTS: dict[int, dict[str, str]] = {
         "data: {path: a, target: y, encoding: utf-9}": "1:38: data.encoding must be a text "
         "encoding known to Python, such as utf-8, not 'utf-9'",
         f"{DATA}device: gpu": "2:9: device must be auto, cpu, cuda or cuda:N, where N is a device "
-        "number, not 'gpu'",
+        "number, not 'gpu'; did you mean 'cuda'?",
     },
     10: {
         f"{DATA}seed: 1e400": "2:7: seed must be a whole number, not .inf",
@@ -387,6 +387,39 @@ CASES = [
             command=f"{TRAIN} --set {shlex.quote(override)}",
         )
         for override, line in OVERRIDES.items()
+    ),
+    Case(
+        numbers=(1,),
+        name="init into a folder that does not exist",
+        command="init train.csv --target y --output no/c.yaml",
+        code=2,
+        lines=("{here}/no: no such folder; make it first",),
+    ),
+    Case(
+        numbers=(5,),
+        name="keys of an unknown key",
+        command="keys learning_rate",
+        code=2,
+        lines=("learning_rate: no such key; did you mean optimizer.lr?",),
+    ),
+    Case(
+        numbers=(5,),
+        name="a table with a target that it lacks",
+        command="train train.csv --target yy",
+        code=2,
+        lines=("--target: no column 'yy' in train.csv; did you mean 'y'?",),
+    ),
+    Case(
+        numbers=(5,),
+        name="a table whose last column cannot be the target",
+        given=(put("t.csv", "a,name\n" + "".join(f"{row % 7},n{row}\n" for row in range(30))),),
+        command="init t.csv",
+        code=3,
+        lines=(
+            "column 'name' has 30 distinct texts in 30 rows, too many for classes; "
+            "choose another data.target",
+            "the target is name, the last column; name another by --target",
+        ),
     ),
     Case(
         numbers=(1,),

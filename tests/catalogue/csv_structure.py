@@ -116,6 +116,17 @@ def growing(path: Path, row: bytes) -> Iterator[None]:
 LINE_LIMIT = "line longer than 16 MiB; check that this is a CSV file"
 
 CASES = [
+    Case(
+        numbers=(30,),
+        name="a table of another format, without a config",
+        given=(put("t.csv", "a;y\n" + "1;2\n3;4\n" * 20),),
+        command="train t.csv --target y",
+        code=3,
+        lines=(
+            't.csv:1: the header has only 1 field; set data.separator: ";"',
+            "set keys by --set, or let ml2021 init t.csv find out how the file is written",
+        ),
+    ),
     refused(17, "zero bytes", b"", "t.csv: the file is empty; give a file with a table"),
     refused(18, "no rows", b"x,y\n", "t.csv: a header but no rows; add rows"),
     refused(

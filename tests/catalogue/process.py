@@ -295,6 +295,17 @@ CASES = [
         run=runners.limited(resource.RLIMIT_FSIZE, 3000),
     ),
     Case(
+        numbers=(79,),
+        name="no memory for a time series",
+        command="predict series.csv --run runs/series --output out.csv",
+        code=5,
+        lines=(
+            "series.csv: about {n} rows of a time series, held in memory together, need about {n} "
+            "MB of memory, but only 1 MB are free; predict the last of them alone",
+        ),
+        run=runners.prepared("import ml2021.memory; ml2021.memory.free_memory = lambda: 999"),
+    ),
+    Case(
         numbers=(76,),
         name="metrics larger than what is left",
         given=(put("c.yaml", ENDLESS.replace("1e-9", "1e9")),),
@@ -413,6 +424,22 @@ CASES = [
             "runs/number: not an empty directory; choose another --run-dir, "
             "or resume its run with --resume runs/number",
         ),
+    ),
+    Case(
+        numbers=(81,),
+        name="init where the config exists",
+        given=(put("train.yaml", "mine"),),
+        command="init train.csv --target y",
+        code=7,
+        lines=("{here}/train.yaml: already exists; move it, or choose another --output",),
+    ),
+    Case(
+        numbers=(81,),
+        name="init --example where its table exists",
+        given=(put("houses.csv", "mine"),),
+        command="init --example",
+        code=7,
+        lines=("{here}/houses.csv: already exists; move it, or use another folder",),
     ),
     Case(
         numbers=(82,),

@@ -88,8 +88,8 @@ def test_rarer_and_unseen_categories_are_other_and_missing_ones_none(tmp_path: P
     frame = frame_of({"x": [0.0] * 4, "city": ["c0", "c5", "nowhere", None]})
     encoded = encode_inputs(data.preprocessing, frame, np.arange(4))
     assert encoded.inputs[:, 1:4].tolist() == [[1, 0, 0], [0, 0, 1], [0, 0, 1], [0, 0, 0]]
-    assert (encoded.unseen_as_other, encoded.unseen) == ({"city": 1}, {})
-    assert encoded.missing == {"city": 1}
+    assert (encoded.odd.unseen_as_other, encoded.odd.unseen) == ({"city": 1}, {})
+    assert encoded.odd.missing == {"city": 1}
 
 
 def test_other_is_named_wherever_a_column_is_shown(tmp_path: Path) -> None:

@@ -1,13 +1,16 @@
 """The lines of an error about invalid cells: where each is, what it is, and what to do."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml2021.data.csv.cells import CheckedColumn
 from ml2021.data.csv.scan import TableFormat
+from ml2021.data.csv.source import show_path
 from ml2021.data.csv.writings import NOT_FINITE, Writing, means_no_number, writing_of
 from ml2021.errors import DataError
 from ml2021.formatting import echo, listed, plural
@@ -19,6 +22,61 @@ _SHOWN_COLUMNS = 5
 _LISTED_WORDS = 8
 _MOST_LABELS = 50  # different numbers that may be labels beside a word
 _REPEATS = 5  # rows for each of them
+
+
+class InvalidCells:
+    """The invalid cells of columns whose type is given, gathered piece by piece.
+
+    rows: how many rows have been added.
+    """
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._found: dict[str, dict[object, list[int]]] = {}
+        self._ends: dict[str, list[float]] = {}  # the first value, and one that is valid
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def names(self) -> Iterable[str]:
+        """Return the columns that have invalid cells."""
+        return self._found.keys()
+
+    def add(
+        self,
+        checked: Mapping[str, CheckedColumn],
+        cells: Mapping[str, NDArray[np.generic]],
+        rows: int,
+    ) -> None:
+        """Add the next rows, whose cells were these before they were checked."""
+        for name, column in checked.items():
+            found = self._found
+            for row, count in zip(column.invalid.tolist(), column.counts.tolist(), strict=True):
+                cell = found.setdefault(name, {}).setdefault(cells[name][row], [self.rows + row, 0])
+                cell[1] += count
+            if column.values.dtype == object:
+                continue
+            ends = self._ends.setdefault(name, column.values[:1].tolist())
+            if len(ends) == 1:
+                ends += column.values[column.values == column.values][:1].tolist()
+        self.rows += rows
+
+    def columns(self) -> dict[str, CheckedColumn]:
+        """Return what `reject_invalid` has to know of the whole columns."""
+        columns = {}
+        for name, ends in self._ends.items():
+            found = np.array([*self._found.get(name, {}).values()], np.int64).reshape(-1, 2)
+            columns[name] = CheckedColumn(np.array(ends, np.float64), found[:, 0], found[:, 1])
+        return columns
+
+    def cells(self, path: Path, rows: set[int]) -> Cells:
+        """Return the invalid cells of these rows, by the number of the row."""
+        found: Cells = {row: (f"{show_path(path)}: row {row + 1}", {}) for row in rows}
+        for name, cells in self._found.items():
+            for cell, (row, _) in cells.items():
+                if row in found:
+                    found[row][1][name] = str(cell)
+        return found
 
 
 def reject_invalid(

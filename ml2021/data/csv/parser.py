@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,11 @@ _PIECE_BYTES, _PIECE_ROWS = 4 << 20, 1000
 cores, 104 MB with 29 columns took 0.37, 0.33 and 0.33 s in pieces of 2, 4 and 8 MB."""
 _LARGE_PIECE_BYTES = 32 << 20  # enough even with fewer rows
 _MOST_THREADS = 4  # the scan, a single thread, is about four times as fast as one of them
+_WAITING = 2  # pieces in memory for each thread
+_STREAMED_BYTES = 1 << 20
+"""The size of a piece where the table is not kept: text takes ten times as much once parsed."""
 Values = NDArray[np.generic]
+Parsed = TypeVar("Parsed")
 
 
 def parse_blocks(
@@ -47,47 +51,88 @@ def parse_blocks(
     blocks = islice(blocks, int(format.header), None)  # the first block is the first record alone
     if not columns:
         return sum(block.rows for block in blocks), {}
-    import pandas as pd
 
-    missing = format.rules.parser_texts
-    missing_of = {name: missing for name in columns if name not in verbatim}
-
-    def parse(piece: list[bytes]) -> pd.DataFrame:
-        return pd.read_csv(
-            _Utf8Reader(piece),
-            engine="c",
-            sep=format.separator,
-            decimal=format.decimal,
-            header=None,
-            names=list(names),
-            usecols=list(columns),
-            dtype=dict.fromkeys(texts, object),
-            na_values=missing_of if verbatim else missing,
-            keep_default_na=False,
-            index_col=False,
-            skip_blank_lines=False,
-            skiprows=1 if _has_mark(piece) else None,  # the line of _Utf8Reader; it costs 5 %
-            low_memory=False,
-        )
+    def parse(piece: list[bytes]) -> "pd.DataFrame":
+        return _parse(piece, names, columns, texts, format, verbatim)
 
     parsed = {name: _Column(scan.expected_rows) for name in columns}
     rows = 0
-    for frame in _map_in_threads(parse, _pieces(blocks)):
+    for frame in _map_in_threads(parse, _pieces(blocks), _WAITING):
         for name, column in parsed.items():
             column.append(rows, frame[name])
         rows += len(frame)
     return rows, {name: column.take(rows) for name, column in parsed.items()}
 
 
-def _pieces(blocks: Iterable[Block]) -> Iterator[list[bytes]]:
-    """Yield the text of the blocks in larger pieces."""
+def parse_piece(
+    piece: list[bytes],
+    names: Sequence[str],
+    columns: Sequence[str],
+    texts: Sequence[str],
+    format: TableFormat,
+    verbatim: Collection[str] = (),
+) -> dict[str, Values | None]:
+    """Parse these `columns` of some records, as `parse_blocks` does those of all blocks."""
+    frame = _parse(piece, names, columns, texts, format, verbatim)
+    parsed = {}
+    for name in columns:
+        column = _Column(lambda: 0)
+        column.append(0, frame[name])
+        parsed[name] = column.take(len(frame))
+    return parsed
+
+
+def map_pieces(
+    parse: Callable[[list[bytes]], Parsed], blocks: Iterable[Block], format: TableFormat
+) -> Iterator[Parsed]:
+    """Yield what `parse` makes of some records at a time, in order, computed in several threads.
+
+    Memory holds few pieces of about `_STREAMED_BYTES`, however long the table is.
+    """
+    blocks = islice(blocks, int(format.header), None)  # as in `parse_blocks`
+    return _map_in_threads(parse, _pieces(blocks, _STREAMED_BYTES), 1)
+
+
+def _parse(
+    piece: list[bytes],
+    names: Sequence[str],
+    columns: Sequence[str],
+    texts: Sequence[str],
+    format: TableFormat,
+    verbatim: Collection[str],
+) -> "pd.DataFrame":
+    import pandas as pd
+
+    missing = format.rules.parser_texts
+    missing_of = {name: missing for name in columns if name not in verbatim}
+    return pd.read_csv(
+        _Utf8Reader(piece),
+        engine="c",
+        sep=format.separator,
+        decimal=format.decimal,
+        header=None,
+        names=list(names),
+        usecols=list(columns),
+        dtype=dict.fromkeys(texts, object),
+        na_values=missing_of if verbatim else missing,
+        keep_default_na=False,
+        index_col=False,
+        skip_blank_lines=False,
+        skiprows=1 if _has_mark(piece) else None,  # the line of _Utf8Reader; it costs 5 %
+        low_memory=False,
+    )
+
+
+def _pieces(blocks: Iterable[Block], least_bytes: int | None = None) -> Iterator[list[bytes]]:
+    """Yield the text of the blocks in larger pieces, of about `least_bytes` if that is given."""
     piece: list[bytes] = []
     size = rows = 0
     for block in blocks:
         piece.append(block.clean)
         size += len(block.clean)
         rows += block.rows
-        if size >= (_PIECE_BYTES if rows >= _PIECE_ROWS else _LARGE_PIECE_BYTES):
+        least = _PIECE_BYTES if rows >= _PIECE_ROWS else _LARGE_PIECE_BYTES
+        if size >= (least if least_bytes is None else least_bytes):
             yield piece
             piece, size, rows = [], 0, 0
     if piece:
@@ -95,15 +140,15 @@ def _pieces(blocks: Iterable[Block]) -> Iterator[list[bytes]]:
 
 
 def _map_in_threads(
-    parse: "Callable[[list[bytes]], pd.DataFrame]", pieces: Iterable[list[bytes]]
-) -> "Iterator[pd.DataFrame]":
-    """Yield the parsed pieces in order; few of them are in memory at a time."""
+    parse: Callable[[list[bytes]], Parsed], pieces: Iterable[list[bytes]], waiting: int
+) -> Iterator[Parsed]:
+    """Yield the parsed pieces in order; for each thread, `waiting` more are in memory."""
     threads = min(_MOST_THREADS, cores())
-    running: deque[Future[pd.DataFrame]] = deque()
+    running: deque[Future[Parsed]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         for piece in pieces:
             running.append(pool.submit(parse, piece))
-            if len(running) > 2 * threads:
+            if len(running) > waiting * threads:
                 yield running.popleft().result()
         while running:
             yield running.popleft().result()

@@ -55,6 +55,12 @@ def changed_error(path: Path) -> DataError:
     return file_error(path, "the file changed while being read; retry once it is complete")
 
 
+def file_state(descriptor: int) -> tuple[int, int, int, int]:
+    """Return what changes when an open file does."""
+    now = os.fstat(descriptor)
+    return now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns
+
+
 class HashedFile:
     """A regular file that is hashed as it is read; `state` changes when the file does.
 
@@ -84,8 +90,7 @@ class HashedFile:
         self.state = self._stat()
 
     def _stat(self) -> tuple[int, int, int, int]:
-        now = os.fstat(self._file.fileno())
-        return now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns
+        return file_state(self._file.fileno())
 
     @property
     def share_read(self) -> float:
@@ -191,7 +196,9 @@ def _unpacked(file: HashedFile) -> HashedFile | gzip.GzipFile:
         return gzip.GzipFile(fileobj=file)
     if file.path.suffix == ".gz":
         raise file_error(file.path, "not a gzip file despite its name; rename or replace it")
-    if head.startswith(b"PK\x03\x04") and any(name in head for name in _IN_SPREADSHEETS):
+    is_named_so = file.path.suffix.lower() in (".xlsx", ".xlsm", ".xlsb", ".ods")
+    is_within = any(name in head for name in _IN_SPREADSHEETS)
+    if head.startswith(b"PK\x03\x04") and (is_named_so or is_within):
         raise file_error(file.path, _SPREADSHEET)
     for signature, what in _NOT_TEXT:
         if head.startswith(signature):

@@ -3,6 +3,7 @@
 Legend: N rows, F inputs.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -30,41 +31,73 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _ROWS_AT_ONCE = 1 << 14  # few enough to stay in the CPU cache
+Counts = Counter[str | float]
+"""How often each value of a column occurs."""
 _FARTHEST = 1e18  # standard deviations from the mean; float32 can still hold the square
 
 
 @dataclass
 class Encoded:
-    """Inputs (N, F + 1) float32, the last column 1, and counts of odd values by column.
-
-    examples: the most frequent of the unseen values of a column, for a message.
-    """
+    """Inputs (N, F + 1) float32, the last column 1, and what is odd in them."""
 
     inputs: NDArray[np.float32]
+    odd: "OddValues" = field(default_factory=lambda: OddValues())
+
+
+@dataclass
+class OddValues:
+    """How many odd values the rows of a table have, by column.
+
+    examples: how often a column has each of its unseen values, of very many the most frequent.
+    """
+
     missing: dict[str, int] = field(default_factory=dict)
     unseen: dict[str, int] = field(default_factory=dict)
     unseen_as_other: dict[str, int] = field(default_factory=dict)
-    examples: dict[str, str] = field(default_factory=dict)
     outside: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, Counts] = field(default_factory=dict)
 
-    def notes(self) -> list[str]:
-        """Return a note on each type of odd value."""
+    def add(self, other: "OddValues") -> None:
+        """Count those of further rows, too."""
+        for name in ("missing", "unseen", "unseen_as_other", "outside"):
+            counts: dict[str, int] = getattr(self, name)
+            for column, count in getattr(other, name).items():
+                counts[column] = counts.get(column, 0) + count
+        for column, found in other.examples.items():
+            add_counts(self.examples.setdefault(column, Counter()), found)
+
+    def notes(self, preprocessing: Preprocessing) -> list[str]:
+        """Return a note on each type of odd value, columns in the order of the features."""
         texts = {
             "missing values filled (categories: encoded as none)": self.missing,
             "categories not seen in training, encoded as none": self.unseen,
             "categories not seen in training, encoded as other": self.unseen_as_other,
             "values outside the training range": self.outside,
         }
-        return [
-            f"{what}: {', '.join(self._counts(counts))}" for what, counts in texts.items() if counts
-        ]
+        columns = [each.name for each in (*preprocessing.features, *preprocessing.dates)]
+        notes = []
+        for what, counts in texts.items():
+            are_unseen = counts is self.unseen or counts is self.unseen_as_other
+            shown = [
+                f"{echo(name)} {counts[name]:,}"
+                + (f" ({shown_counts(self.examples[name])})" if are_unseen else "")
+                for name in columns
+                if name in counts
+            ]
+            notes += [f"{what}: {', '.join(shown)}"] if shown else []
+        return notes
 
-    def _counts(self, counts: dict[str, int]) -> list[str]:
-        are_unseen = counts is self.unseen or counts is self.unseen_as_other
-        return [
-            f"{echo(name)} {count:,}{f' ({self.examples[name]})' if are_unseen else ''}"
-            for name, count in counts.items()
-        ]
+
+_MOST_DISTINCT = 100_000
+
+
+def add_counts(counts: Counts, more: Counts) -> None:
+    """Add counts in place; of very many distinct values keep the most frequent ones."""
+    counts.update(more)
+    if len(counts) > _MOST_DISTINCT:
+        kept = counts.most_common(_MOST_DISTINCT // 2)
+        counts.clear()
+        counts.update(dict(kept))
 
 
 def encode_inputs(
@@ -118,8 +151,8 @@ def encode_splits(
     by_column.clear()
     for encoded in found:
         for date in preprocessing.dates:  # a missing date is one missing value, not one a part
-            counts = [encoded.missing.pop(name, 0) for name in date.features]
-            encoded.missing |= {date.name: max(counts)} if any(counts) else {}
+            counts = [encoded.odd.missing.pop(name, 0) for name in date.features]
+            encoded.odd.missing |= {date.name: max(counts)} if any(counts) else {}
         encoded.inputs = np.ascontiguousarray(encoded.inputs)
     return found
 
@@ -158,9 +191,9 @@ def _encode_numbers(
             pieces = len(feature.edges) - 1
             inputs[-pieces:, start:stop] = encode_pieces(feature.edges, feature.centres, values)
     if count_missing:
-        encoded.missing[feature.name] = count_missing
+        encoded.odd.missing[feature.name] = count_missing
     if count_outside:
-        encoded.outside[feature.name] = count_outside
+        encoded.odd.outside[feature.name] = count_outside
 
 
 def _standardise(
@@ -197,18 +230,23 @@ def _encode_categories(
     encoded_rows = np.flatnonzero(positions >= 0)
     inputs[positions[encoded_rows], encoded_rows] = 1
     if missing := int(is_missing.sum()):
-        encoded.missing[feature.name] = missing
+        encoded.odd.missing[feature.name] = missing
     is_unseen = ~is_known & ~is_missing
     if unseen := int(is_unseen.sum()):
-        counts = encoded.unseen_as_other if feature.rarer else encoded.unseen
+        counts = encoded.odd.unseen_as_other if feature.rarer else encoded.odd.unseen
         counts[feature.name] = unseen
-        encoded.examples[feature.name] = most_frequent(column[is_unseen])
+        encoded.odd.examples[feature.name] = value_counts(column[is_unseen])
 
 
-def most_frequent(values: "pd.Series") -> str:
-    """Return the three most frequent values and their counts, as `red × 3, blue × 1`."""
+def value_counts(values: "pd.Series") -> Counts:
+    """Return how often each value occurs that is not missing."""
     counts = values.value_counts()
-    return listed((f"{shown_value(value)} × {count:,}" for value, count in counts.items()), 3)
+    return Counter(dict(zip(counts.index.tolist(), counts.tolist(), strict=True)))
+
+
+def shown_counts(counts: Counts) -> str:
+    """Return the three most frequent values and their counts, as `red × 3, blue × 1`."""
+    return listed((f"{shown_value(value)} × {count:,}" for value, count in counts.most_common()), 3)
 
 
 def positions_of(
