@@ -70,7 +70,7 @@ def listed_paths(tree: str) -> list[str]:
 def test_the_tree_lists_every_module_once() -> None:
     found = re.search(r"```\nml2021/\n(.*?)```", README, re.DOTALL)
     assert found is not None
-    modules = [path for path in PACKAGE.rglob("*") if path.suffix in {".py", ".css"}]
+    modules = [path for path in PACKAGE.rglob("*") if path.suffix in {".py", ".css", ".js"}]
     folders = {path.parent for path in modules} - {PACKAGE}
     on_disk = [str(path.relative_to(PACKAGE)) for path in modules if path.name != "__init__.py"]
     on_disk += [f"{path.relative_to(PACKAGE)}/" for path in folders]
