@@ -1,4 +1,4 @@
-"""The commands about runs that exist: `evaluate`, `predict`, `report`, `explore`, `compare` and `surface`."""
+"""The commands about runs: `evaluate`, `predict`, `report`, `explore`, `compare` and `surface`."""
 
 from dataclasses import replace
 from pathlib import Path

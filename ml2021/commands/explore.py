@@ -11,7 +11,6 @@ from ml2021.report.explore.payload import Payload, collect
 from ml2021.runs.directory import open_run
 from ml2021.runs.outputs import check_output, tables_of
 
-
 _OF_SPLIT = {"train": "training", "validation": "validation", "test": "test"}
 
 

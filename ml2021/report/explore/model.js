@@ -3,7 +3,7 @@
 // A row is an array with a value for each of `columns`: a number, NaN if it is missing; or the place
 // of a category among the column's labels, −1 for none of them. F inputs, T outputs, K members.
 
-import { floats16, floats32 } from "./bytes.js";
+import { floats16, floats32, floats64 } from "./bytes.js";
 import { Network } from "./network.js";
 
 const FARTHEST = 1e18;
@@ -26,7 +26,7 @@ export class Model {
     this.T = sizes.at(-1);
     this.x = new Float64Array(this.F);
     this.own = new Float64Array(this.T);
-    this.residuals = payload.residuals === null ? null : floats32(payload.residuals);
+    this.residuals = payload.residuals === null ? null : floats64(payload.residuals);
   }
 
   // The same model with other parameters, such as those of `pathOf`; of one network.

@@ -18,7 +18,7 @@ this order, with every list of numbers as JSON and parameters as base64 of littl
     dates       [{name, form, parts, origin}], whose parts are columns
     image       [height, width] where the columns are pixels, else null; blank: the pixels without
                 an input, [[place among all pixels, value]]
-    residuals   float32 (T, N), each sorted, of the rows that calibrate intervals, else null
+    residuals   float64 (T, N), each sorted, of the rows that calibrate intervals, else null
     coverage    [[level, share of test values inside]]
     threshold   of two classes: {positive, threshold}, else null
     loss        {type, delta}; weight: the column of weights; temperature: what the outputs were
@@ -136,7 +136,7 @@ def collect(run: RunDirectory, most: int | None = None) -> Payload:
         "series": _series(preprocessing),
         "dates": [date.model_dump() for date in preprocessing.dates],
         **_image(preprocessing),
-        "residuals": None if model.residuals is None else _base64(model.residuals.T, "<f4"),
+        "residuals": None if model.residuals is None else _base64(model.residuals.T, "<f8"),
         "coverage": _coverage(summary),
         "threshold": _threshold(summary),
         "loss": config.loss.model_dump(),
@@ -243,8 +243,8 @@ def _target(preprocessing: Preprocessing, data: TrainingData | None) -> dict[str
     if data is not None:
         values = data.train.values
         low, high = values.min(axis=0), values.max(axis=0)
-        columns = zip(values.T, low.tolist(), high.tolist(), strict=True)
-        bars = [histogram(column, *ends, _TARGET_BINS) for column, *ends in columns]
+        each = zip(values.T, low.tolist(), high.tolist(), strict=True)
+        bars = [histogram(column, start, end, _TARGET_BINS) for column, start, end in each]
     return {
         **target.model_dump(include={"kind", "labels", "means", "scales", "shape"}),
         "name": preprocessing.target_column,
