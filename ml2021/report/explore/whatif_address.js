@@ -6,7 +6,7 @@ const MOST = 40;
 
 export function addressOf({ hand, own, model, payload }) {
   if (hand.source !== own || hand.moved.length > MOST) return {};
-  const row = payload.rows ? { row: payload.rows.places[hand.place] + 1 } : {};
+  const row = payload.rows?.values.length ? { row: payload.rows.places[hand.place] + 1 } : {};
   const changes = hand.moved.map((j) => [model.columns[j].name, textOf(model.columns[j], hand.values[j])]);
   return { ...row, ...Object.fromEntries(changes) };
 }

@@ -156,8 +156,8 @@ class Map2 {
     const { model, hand } = this.desk, { isClass, target } = model;
     const name = isClass ? `probability of ${target.labels[hand.output]}` : target.labels[hand.output];
     const [least, most] = [Math.min(...grid), Math.max(...grid)].map(number);
-    this.legend.textContent = `${name}: ${least} (dark) to ${most} (light), the other columns as in the row; ` +
-      "dots: training rows, dashed: their range.";
+    this.legend.textContent = `${name}: from ${least} to ${most}, dark is low; the other columns are as in the row. ` +
+      "Dots: training rows; dashed: their range.";
   }
 }
 

@@ -3,28 +3,37 @@
 import { el } from "./dom.js";
 import { count, number } from "./text.js";
 import { valueText } from "./whatif_card.js";
+import { inkColour, inputImage, pixelPicture, pixelsOf } from "./whatif_picture.js";
 
 export function nearPart(desk) {
   const { rows } = desk.neighbours;
   if (!rows.length) return null;
   const body = el("tbody");
   const note = el("p", { className: "note" });
-  const heads = ["truth", "how far", "differs most in"];
+  const image = inputImage(desk.payload);
+  const heads = ["truth", "how far", image ? "the image" : "differs most in"];
   const table = el("table", {}, el("thead", {}, el("tr", {}, heads.map((text) => el("th", {}, text)))), body);
   const draw = ({ nearest, isFar }) => {
-    body.replaceChildren(...nearest.map((near) => lineOf(desk, near)));
+    body.replaceChildren(...nearest.map((near) => lineOf(desk, near, image)));
     note.textContent = isFar ? farText(desk, nearest[0]) : nearText(rows);
     note.classList.toggle("warn", isFar);
   };
   return { node: el("section", { className: "panel like" }, el("h2", {}, "Rows like it"), table, note), draw };
 }
 
-function lineOf(desk, { place, distance }) {
-  const cells = [truthText(desk, place), distance.toFixed(2), differenceText(desk, place)];
+function lineOf(desk, { place, distance }, image) {
+  const last = image ? thumbnail(desk, place, image) : differenceText(desk, place);
+  const cells = [truthText(desk, place), distance.toFixed(2), last];
   return el("tr", {}, cells.map((text) => el("td", {}, text)));
 }
 
-export function truthText({ model, hand, payload }, place) {
+function thumbnail({ neighbours: { rows } }, place, image) {
+  const { node, draw } = pixelPicture(image, { "aria-label": "this training row, as an image" });
+  draw(pixelsOf(image, rows[place]).map((value) => inkColour(image, value)));
+  return node;
+}
+
+function truthText({ model, hand, payload }, place) {
   const truth = payload.background.truth[place][model.isClass ? 0 : hand.output];
   return model.isClass ? model.target.labels[truth] ?? "–" : number(truth);
 }

@@ -14,7 +14,7 @@ export function readingPart(desk) {
   const node = el("section", { className: "reading", "aria-label": "the prediction" }, said, beside.node);
   const draw = (frame) => {
     big.textContent = model.isClass
-      ? model.target.labels[chosenClass(desk, frame.values)] : number(frame.now);
+      ? model.target.labels[argmax(frame.values)] : number(frame.now);
     about.replaceChildren(...(model.isClass ? factsOfClass(desk, frame) : facts(desk, frame)));
     beside.draw(frame);
   };
@@ -47,21 +47,18 @@ function facts(desk, { now, half, std, isFar }) {
 
 function factsOfClass(desk, { values, isFar }) {
   const { hand, model } = desk, { labels } = model.target, [truth] = hand.truth ?? [-1];
-  const chosen = chosenClass(desk, values), found = [said("", `probability ${percent(values[chosen])}`)];
-  if (chosen !== argmax(values)) found.push(said("", thresholdText(desk.payload)));
+  const found = [said("", `probability ${percent(values[argmax(values)])}`), ...atThreshold(desk, values)];
   if (truth >= 0) found.push(said("truth", `◆ truth ${labels[truth]}${ofWhich(hand)}`));
   return [...found, ...warnings(desk, hand.outside, isFar)];
 }
 
-// The likeliest class; of two with a threshold of their own, the one that `predict` would write.
-function chosenClass({ model, payload: { threshold } }, values) {
-  if (threshold === null) return argmax(values);
-  const positive = model.target.labels.indexOf(threshold.positive);
-  return values[positive] >= threshold.threshold ? positive : 1 - positive;
-}
-
-function thresholdText({ threshold: { positive, threshold } }) {
-  return `${positive} from ${percent(threshold)}`;
+// Where the run found a threshold of two classes that is better than a half, and it matters here.
+function atThreshold({ model, payload: { threshold } }, values) {
+  if (threshold === null) return [];
+  const { labels } = model.target, positive = labels.indexOf(threshold.positive);
+  const chosen = values[positive] >= threshold.threshold ? positive : 1 - positive;
+  if (chosen === argmax(values)) return [];
+  return [said("", `${labels[chosen]} at the run's threshold of ${percent(threshold.threshold)}`)];
 }
 
 const ofWhich = (hand) => hand.moved.length ? " of the row as it was" : "";

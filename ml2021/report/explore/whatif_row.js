@@ -10,7 +10,7 @@ export const knownValues = (values) => values.map((value) => value ?? NaN);
 // The rows that the page holds; one row of usual values where it holds none.
 export function ownRows(payload) {
   const block = payload.rows;
-  if (!block) {
+  if (!block?.values.length) {
     const rows = [payload.columns.map(usualValue)];
     return { label: "usual values", rows, truth: null, names: ["usual values"], isDrawn: false };
   }
@@ -32,7 +32,7 @@ function usualValue(column) {
 export class RowInHand {
   constructor(model, source) {
     this.model = model;
-    this.output = 0;
+    this.output = firstOutput(model);
     this.use(source);
   }
 
@@ -66,6 +66,13 @@ export class RowInHand {
     return this.model.columns.filter(({ kind, low, high }, j) =>
       kind === "number" && (this.values[j] < low || this.values[j] > high));
   }
+}
+
+// Of an image the pixel that varies most: those at its edge are often always the same.
+function firstOutput({ isClass, target }) {
+  if (isClass || target.shape?.length !== 2) return 0;
+  const ranges = target.scales;
+  return ranges.indexOf(Math.max(...ranges));
 }
 
 // How the rows of a source can be put in order, by what is predicted for them.

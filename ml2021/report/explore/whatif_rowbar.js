@@ -57,7 +57,7 @@ export function rowBarPart(desk) {
 // What must be known of rows that are not new to the function.
 function noteOn({ hand: { source }, own, payload }) {
   if (source !== own) return `from ${source.label}`;
-  return payload.rows?.seen ? "the function was trained on these rows" : "";
+  return payload.rows?.values.length && payload.rows.seen ? "the function was trained on these rows" : "";
 }
 
 // Only levels that the rows which calibrated them are enough for.

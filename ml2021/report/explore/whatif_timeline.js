@@ -84,11 +84,12 @@ class Timeline {
     const found = lines.filter(([, , losses]) => losses?.some((loss) => loss > 0));
     const logs = found.flatMap(([, , losses]) => losses.filter((loss) => loss > 0).map(Math.log));
     const y = linear(Math.min(...logs), Math.max(...logs), FLOOR - 4, 6);
+    const isNarrow = this.width < 460;
     return found.flatMap(([name, kind, losses], i) => {
       const points = losses.map((loss, k) => [this.updates[k], loss]).filter(([, loss]) => loss > 0);
       const d = points.map(([update, loss]) => `${this.x(update).toFixed(1)},${y(Math.log(loss)).toFixed(1)}`);
       const label = { class: `tick ${kind}name`, x: this.width / 2 + (i ? 8 : -8), y: 63, "text-anchor": i ? "start" : "end" };
-      return [shape("path", { class: kind, d: `M${d.join("L")}` }), shape("text", { ...label, text: `${i ? "╌" : "—"} loss, ${name}` })];
+      return [shape("path", { class: kind, d: `M${d.join("L")}` }), shape("text", { ...label, text: `${isNarrow ? "" : "loss on "}${isNarrow ? name.split(" ")[0] : name}` })];
     });
   }
 
