@@ -7,12 +7,14 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import AxLine
 from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 
-from ml2021.report.figures import functions, learning, predictions, style
+from ml2021.report.figures import functions, learning, networks, predictions, style
 from ml2021.report.figures.style import cjk_families, to_svg
 from ml2021.report.figures.surfaces import Mark, loss_surface
 
@@ -166,17 +168,45 @@ def test_the_updates_of_an_epoch(rows: int, batch: int, drawn: int, text: str, r
 
 
 def test_a_network_has_all_of_its_numbers() -> None:
-    (axes,) = functions.network((3, 100, 2), (400, 202), "relu", ("inputs", "outputs")).axes
-    expected = {"400", "202", "3", "100", "2", "inputs", "relu", "outputs", "⋮"}
+    (axes,) = drawn_network((3, 100, 2)).axes
+    expected = {"400", "202", "3", "100", "2", "inputs", "relu", "outputs", "⋮", "in 3", "out 2"}
     assert expected <= {*texts_of(axes.texts)}
     assert [np.size(line.get_xdata()) for line in axes.lines] == [3, 8, 2]
 
 
+def drawn_network(sizes: tuple[int, ...], weights: Sequence[Floats] = ()) -> Figure:
+    return networks.network(
+        sizes,
+        weights or [RANDOM.normal(size=pair[::-1]) for pair in pairwise(sizes)],
+        "relu",
+        ("inputs", "outputs"),
+        ([f"in {i + 1}" for i in range(sizes[0])], [f"out {i + 1}" for i in range(sizes[-1])]),
+    )
+
+
+def test_a_small_network_is_drawn_whole_with_the_sign_and_size_of_its_weights() -> None:
+    weights = [np.arange(-4.0, 6.0)[:, None], np.full((1, 10), -1.0)]
+    (axes,) = drawn_network((1, 10, 1), weights).axes
+    assert "⋮" not in texts_of(axes.texts)
+    assert [np.size(line.get_xdata()) for line in axes.lines] == [1, 10, 1]
+    first, last = (each for each in axes.collections if isinstance(each, LineCollection))
+    assert len(first.get_segments()) == len(last.get_segments()) == 10
+    widths = np.atleast_1d(first.get_linewidth())
+    colours = [*map(to_hex, np.asarray(first.get_colors(), np.float64))]
+    assert widths[0] < widths[5] < widths[-1]  # the strongest is drawn last
+    ends = {
+        float(line[1, 1]): colour
+        for line, colour in zip(first.get_segments(), colours, strict=True)
+    }
+    assert ends[max(ends)] == style.VERMILION  # the first unit, whose weight is −4
+    assert ends[min(ends)] == style.BLUE
+    assert {*map(to_hex, np.asarray(last.get_colors(), np.float64))} == {style.VERMILION}
+
+
 def test_a_small_network_is_drawn_small_and_nothing_of_it_overlaps() -> None:
-    small = functions.network((1, 1), (2,), "", ("input", "output"))
-    large = functions.network((1, 100, 1), (200, 101), "relu", ("input", "output"))
+    small, large = drawn_network((1, 1)), drawn_network((1, 100, 1))
     assert small.get_figheight() < 0.6 * large.get_figheight()
-    for figure in (small, large):
+    for figure in (small, large, drawn_network((16, 16, 16))):
         figure.draw_without_rendering()
         boxes = [t.get_window_extent() for t in figure.axes[0].texts if t.get_text() not in "⋮…"]
         for i, box in enumerate(boxes):
@@ -224,9 +254,12 @@ def test_over_time() -> None:
 
 def test_images_stand_as_they_are() -> None:
     truth = RANDOM.normal(size=(2, 3, 4))
-    *panels, bar = predictions.images(truth, -truth, ["row 1", "row 2"], "grey").axes
-    assert_array_equal([image_of(axes) for axes in panels], [*truth, *-truth])
-    assert [axes.get_ylabel() for axes in panels[::2]] == ["truth", "prediction"]
+    given = np.full((2, 1, 4), 9.0)
+    lines = {"given": given, "predicted": -truth, "true": truth}
+    *panels, bar = predictions.images(lines, ["row 1", "row 2"], "grey").axes
+    for axes, expected in zip(panels, [*given, *-truth, *truth], strict=True):
+        assert_array_equal(image_of(axes), expected)
+    assert [axes.get_ylabel() for axes in panels[::2]] == ["given", "predicted", "true"]
     assert [axes.get_title(loc="left") for axes in panels[:2]] == ["row 1", "row 2"]
     assert bar.get_ylabel() == "grey"
     assert len({axes.images[0].get_clim() for axes in panels}) == 1  # one colour scale for all
@@ -346,16 +379,48 @@ def test_a_curve_of_pieces_and_its_terms() -> None:
 
 def test_partial_dependence() -> None:
     rows = RANDOM.normal(size=(3, 5))
-    (axes,) = functions.partial_dependence(X, X**2, rows, X[1:3], X[:0], ("age", "views")).axes
+    limits, linear = (-5.0, 20.0), ("least squares", 2 * X)
+    (axes,) = functions.partial_dependence(
+        X, X**2, rows, X[1:3], X[:0], ("age", "views"), linear, limits
+    ).axes
     assert names_of(axes) == ("age", "views")
-    for line, values in enumerate([*rows, X**2]):
+    (lines,) = (each for each in axes.collections if isinstance(each, LineCollection))
+    assert_array_equal([line[:, 1] for line in lines.get_segments()], rows)
+    for line, values in enumerate([X**2, 2 * X]):
         assert_array_equal(data_of(axes, line), (X, values))
-    (axes,) = functions.partial_dependence(X, X, rows, X, X[1:3] - 0.5, ("a", "y")).axes
+    assert axes.get_ylim() == limits
+    (axes,) = functions.partial_dependence(
+        X, X, rows, X, X[1:3] - 0.5, ("a", "y"), None, limits
+    ).axes
     assert [data_of(axes, line)[0][0] for line in range(2)] == [0.5, 1.5]
-    (axes,) = functions.category_dependence(["red", "blue"], np.array([1.0, 4.0]), ("c", "y")).axes
+    (axes,) = functions.category_dependence(
+        ["red", "blue"],
+        np.array([1.0, 4.0]),
+        ("c", "y"),
+        ("least squares", np.array([2.0, 3])),
+        limits,
+    ).axes
     assert names_of(axes) == ("y", "c")
     assert_array_equal(data_of(axes), ([1, 4], [1, 0]))
+    assert_array_equal(data_of(axes, 1), ([2, 3], [1, 0]))
+    assert axes.get_xlim() == limits
     assert texts_of(axes.get_yticklabels()) == ["red", "blue"]
+
+
+def test_importance_stands_beside_that_of_the_baseline() -> None:
+    own, linear = np.array([3.0, 1.0]), np.array([2.0, -1.0])
+    (axes,) = functions.paired_bars(["a", "b"], own, linear, ("network", "linear"), "MAE").axes
+    assert bars_of(axes, "width") == [3, 1, 2, -1]
+    assert bars_of(axes, "y")[0] > bars_of(axes, "y")[2] > bars_of(axes, "y")[1]
+
+
+def test_the_importance_of_pixels_is_a_map_on_one_scale() -> None:
+    own = np.array([[0.5, np.nan, 0.1], [0.2, -0.3, 0.0]])
+    first, second, bar = functions.pixel_maps({"network": own, "linear": 2 * own}, "MAE").axes
+    assert_array_equal(image_of(first), own)
+    assert_array_equal(image_of(second), 2 * own)
+    assert first.images[0].get_clim() == second.images[0].get_clim() == (-1, 1)
+    assert bar.get_ylabel() == "MAE"
 
 
 def test_one_unit() -> None:
@@ -404,9 +469,14 @@ CHINESE = "一个非常非常非常非常长的列名用来测试图表的边界
         lambda name: functions.bars([name] * 4, np.arange(4.0), name),
         lambda name: functions.lag_coefficients(ERRORS, range(len(ERRORS)), name),
         lambda name: functions.coefficient_table(np.ones((2, 3)), [name] * 2, [name] * 3, name),
-        lambda name: functions.partial_dependence(X, X, np.ones((1, 5)), X, X, (name, name)),
+        lambda name: functions.partial_dependence(
+            X, X, np.ones((1, 5)), X, X, (name, name), (name, X), (0, 1)
+        ),
         lambda name: functions.column_curve(X, X, np.ones((2, 5)), X, (name, name)),
-        lambda name: functions.category_dependence([name] * 2, np.arange(2.0), (name, name)),
+        lambda name: functions.category_dependence(
+            [name] * 2, X[:2], (name, name), (name, X[:2]), (0, 1)
+        ),
+        lambda name: functions.paired_bars([name] * 3, ERRORS, ERRORS, (name, "b"), name),
         lambda name: predictions.confusion(np.eye(3, dtype=np.int64), [name] * 3),
         lambda name: predictions.reliability(X[:2] / 4, X[:2] / 4, np.array([1, 2]), name),
         lambda name: learning.learning_curves(np.arange(5), X, X, X, 2, name),

@@ -1,18 +1,28 @@
 """Coefficients, terms, units, importance: held to the network's predictions and closed forms."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from ml2021.data.load import TrainingData
 from ml2021.data.preprocessing.records import RealTargets
 from ml2021.engine.build import build_network
 from ml2021.engine.networks import initial_parameters
-from ml2021.evaluation.fitted_baselines import fit_baselines
+from ml2021.evaluation.fitted_baselines import baseline_predictions, fit_baselines
 from ml2021.inspection.coefficients import coefficients, terms, typical_unit
-from ml2021.inspection.features import InspectedColumn, column_text, columns_of, image_shape
+from ml2021.inspection.features import (
+    InspectedColumn,
+    column_text,
+    columns_of,
+    halves,
+    image_shape,
+    pixel_map,
+)
 from ml2021.inspection.importance import dependence, importance
 from ml2021.inspection.rows import select_rows
 from ml2021.runs.model import TrainedModel
@@ -227,6 +237,48 @@ def test_importance_by_hand(tmp_path: Path) -> None:
         assert increase == pytest.approx(error - plain, abs=1e-4)
 
 
+def test_importance_and_dependence_of_the_linear_baseline_by_hand(tmp_path: Path) -> None:
+    data, model = prepared(tmp_path, *REGRESSION, "model: {type: relu_stack, widths: [5]}")
+    rows = select_rows(model, data)
+    order = np.random.default_rng(0).permutation(len(rows))
+
+    def baseline(inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+        samples = replace(data.scored_split[1], inputs=inputs.astype(np.float32))
+        found = baseline_predictions(model.preprocessing, model.baselines, samples)
+        return np.asarray(found["least_squares"])
+
+    found = importance(model, rows)
+    assert found.linear is not None
+    plain = np.abs(baseline(rows.inputs) - rows.values).mean()
+    for column, increase in zip(found.columns, found.linear, strict=True):
+        shuffled = rows.inputs.copy()
+        shuffled[:, column.places] = rows.inputs[order][:, column.places]
+        error = np.abs(baseline(shuffled) - rows.values).mean()
+        assert increase == pytest.approx(error - plain, abs=1e-9)
+        curve = dependence(model, rows, column)
+        assert curve is not None
+        assert curve.linear is not None
+        inputs = rows.inputs.copy()
+        inputs[:, column.places] = 0
+        if column.categories is None:
+            inputs[:, column.start] = (curve.grid[-1] - column.mean) / column.scale
+        else:
+            inputs[:, column.start + int(curve.grid[-1])] = 1
+        assert curve.linear[-1] == pytest.approx(baseline(inputs).mean(), abs=1e-4)
+
+
+def test_times_have_the_parts_that_some_row_needs(tmp_path: Path) -> None:
+    data, model = prepared(tmp_path, *REGRESSION, "model: linear")
+    rows = select_rows(model, data)
+    steps: dict[Literal["D", "h"], str] = {"D": "2024-04-02", "h": "2024-04-01 01:00"}
+    for step, second in steps.items():
+        when = np.datetime64("2024-04-01", "s") + np.arange(len(rows)) * np.timedelta64(1, step)
+        texts = [replace(rows, when=when, when_name="t").time_text(i) for i in (0, 1)]
+        assert texts == ["2024-04-01" + " 00:00" * (step == "h"), second]
+    when = np.datetime64("2024-04-01", "s") + np.arange(len(rows)) * np.timedelta64(1, "s")
+    assert replace(rows, when=when, when_name="t").time_text(1) == "2024-04-01 00:00:01"
+
+
 def test_a_column_without_weight_does_not_matter(tmp_path: Path) -> None:
     lines = ("  target: kind", "  exclude: [y, three]", "model: {type: relu_stack, widths: [5]}")
     data, model = prepared(tmp_path, *lines)
@@ -322,3 +374,27 @@ def test_inputs_that_are_an_image(
     lines = (f"  features: {features}", f"  target: {target}", "  types: {'p*': pixel}")
     data = load(write_csv(tmp_path / "t.csv", cells), *lines)
     assert image_shape(data.preprocessing) == shape
+
+
+@pytest.mark.parametrize(
+    ("features", "target", "expected"),
+    [("p0*", "p1*", "above"), ("p1*", "p0*", "below"), ("p0*", "q*", None)],
+)
+def test_where_the_inputs_stand_in_a_whole_image(
+    tmp_path: Path, features: str, target: str, expected: str | None
+) -> None:
+    random = np.random.default_rng(0)
+    names = [f"{letter}{half}{place:02}" for letter in "pq" for half in "01" for place in range(16)]
+    cells: dict[str, list[Cell]] = {
+        name: random.integers(0, 256, ROWS).tolist() for name in names if name[:2] != "q1"
+    }
+    lines = (
+        f"  features: ['{features}']",
+        f"  target: '{target}'",
+        "  target_shape: [4, 4]",
+        f"  types: {{'{features}': pixel}}",
+    )
+    data = load(write_csv(tmp_path / "t.csv", cells), *lines)
+    assert halves(data.preprocessing) == expected
+    drawn = pixel_map(data.preprocessing, np.arange(16.0))
+    assert drawn.tolist() == np.arange(16.0).reshape(4, 4).tolist()

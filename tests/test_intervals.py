@@ -99,16 +99,16 @@ def test_the_summary_has_widths_and_coverage(runs: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "headings"),
     [
-        ("number", ["prediction interval", "± y", "coverage on test rows"]),
-        ("pixels", ["prediction interval", "coverage on test rows"]),
-        ("clash", ["prediction interval", "± y", "± y_low", "coverage on test rows"]),
+        ("number", ["interval", "± y", "coverage"]),
+        ("pixels", ["interval", "coverage"]),
+        ("clash", ["interval", "± y", "± y_low", "coverage"]),
     ],
 )
 def test_the_report_has_widths_and_coverage(runs: Path, name: str, headings: list[str]) -> None:
     run_well(runs, "report", "--run", name)
     page = (runs / name / "report.html").read_text()
     tables = re.findall(r"<table[^>]*>.*?</table>", page, re.DOTALL)
-    (table,) = [table for table in tables if "<th>prediction interval</th>" in table]
+    (table,) = [table for table in tables if "<th>interval</th>" in table]
     assert re.findall("<th>(.*?)</th>", table) == headings
     lines = [re.findall("<td[^>]*>(.*?)</td>", row) for row in table.split("<tr>")[2:]]
     levels = json.loads((runs / name / "summary.json").read_text())["interval"]["levels"]
@@ -124,7 +124,7 @@ def test_the_report_has_widths_and_coverage(runs: Path, name: str, headings: lis
 @pytest.mark.parametrize("name", ["classes", "unheld"])
 def test_a_report_without_intervals(runs: Path, name: str) -> None:
     run_well(runs, "report", "--run", name)
-    assert "<th>prediction interval</th>" not in (runs / name / "report.html").read_text()
+    assert "<th>interval</th>" not in (runs / name / "report.html").read_text()
 
 
 def test_only_the_first_step_ahead_has_an_interval(runs: Path) -> None:

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ import pytest
 from ml2021.evaluation.scoring import ALONE
 from ml2021.formatting import number, score_text
 from ml2021.report.contents import from_disk
+from ml2021.report.html import Table
 from ml2021.report.sections import predictions as about_rows
+from ml2021.report.sections.worst_rows import worst_rows_section
 from ml2021.runs.directory import RunDirectory
 from tests import commands
 from tests.commands import (
@@ -57,7 +60,7 @@ PICTURES = {
     "linear_classes": {"confusion", "reliability", "coefficients", "importance"},
     "pieces": {*POINTS, "column_1", "column_2", "importance"},
     "pieces_of_one": {*POINTS, "curve", "parts"},
-    "images": {*POINTS, "images", "targets", "importance", "unit"},
+    "images": {*POINTS, "images", "worst_rows", "targets", "importance", "unit"},
     "targets": {*POINTS, "targets", "importance", "unit"},
     "series": {*POINTS, "over_time", "curves", "targets", "importance", "unit"},
     "sigmoids": {*POINTS, "curve", "parts", "unit"},
@@ -161,6 +164,38 @@ def test_worst_rows_of_pixels_are_shown_as_images(fresh: Path) -> None:
     run_well(fresh, "train", "--quiet", "--config", "pixels.yaml", with_report=True)
     page = (fresh / "runs" / "pixels-1" / "report.html").read_text()
     assert page.index('id="worst"') < page.index('id="worst_rows"') < page.index('id="function"')
+
+
+def test_only_wrong_predictions_are_shown(trained: Path) -> None:
+    found = from_disk(RunDirectory(trained / "classes"))
+    assert found.rows is not None
+    truth = found.rows.classes
+    for wrong, shown in ((2, 2), (0, 10)):
+        predicted = np.where(np.arange(len(truth)) < wrong, (truth + 1) % 3, truth)
+        rows = replace(found.rows, predictions=0.1 + 0.7 * np.eye(3)[predicted])
+        section = worst_rows_section(found, rows, [], 0)
+        (table,) = (block for block in section.blocks if isinstance(block, Table))
+        assert len(table.rows) == shown
+        assert [line[1] != line[2] for line in table.rows] == [bool(wrong)] * shown
+        assert ("Right" in section.title) == (wrong == 0)
+
+
+def test_images_are_shown_as_given_predicted_and_true(fresh: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (60, 32))
+    rows = {f"pixel_{i}": values[:, i].tolist() for i in range(32)}
+    write_rows(fresh / "halves.csv", rows)
+    targets = ", ".join(f"pixel_{i}" for i in range(16, 32))
+    (fresh / "halves.yaml").write_text(
+        f"data: {{path: halves.csv, target: [{targets}], target_shape: [2, 8]}}\n{SMALL}"
+    )
+    run_well(fresh, "train", "--quiet", "--config", "halves.yaml", with_report=True)
+    page = (fresh / "runs" / "halves-1" / "report.html").read_text()
+    for name in ("images", "worst_rows"):
+        figure = page[page.index(f'<figure id="{name}"') :]
+        words = re.findall(r"<text[^>]*>(.*?)</text>", figure[: figure.index("</figure>")])
+        assert {"given", "predicted", "true"} <= set(words)
+    assert "dependence_1" not in page
+    assert "Each square is a pixel" in page
 
 
 def test_the_folds_have_their_scores(fresh: Path) -> None:

@@ -98,7 +98,7 @@ def test_a_threshold_is_chosen_on_held_out_rows_and_shown(folder: Path) -> None:
         assert 0 < found["threshold"] < 1
         assert ("test" in found) == (name == "run")
     page = (folder / "run" / "report.html").read_text()
-    for words in ("ROC curve", "Precision against recall of yes", "predict new.csv --threshold"):
+    for words in ("ROC curve", "Precision against recall of yes", "--threshold"):
         assert words in page
 
 

@@ -36,7 +36,7 @@ def fit_baselines(
     time that its training takes, and is left out where that is not enough for a start. rows: how
     many the estimate is for, one number for all folds; those of `train` where it is None.
     """
-    target, inputs = preprocessing.target, _plain(preprocessing, train)
+    target, inputs = preprocessing.target, _plain(preprocessing, train.inputs)
     if isinstance(target, RealTargets):
         values = train.values
         solution = baselines.fit_least_squares(inputs, target.standardise(values), train.weights)
@@ -99,13 +99,13 @@ def notes_on_baselines(preprocessing: Preprocessing, fitted: FittedBaselines) ->
     ]
 
 
-def _plain(preprocessing: Preprocessing, samples: Samples) -> NDArray[np.float32]:
+def _plain(preprocessing: Preprocessing, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the inputs without pieces: a baseline is the same however numbers are encoded."""
     kept = preprocessing.plain_inputs
     if len(kept) == len(preprocessing.inputs):
-        return samples.inputs
+        return inputs
     # In the order of rows, as without pieces, so that the baseline is the same bit for bit.
-    return samples.inputs.take([*kept, samples.inputs.shape[1] - 1], axis=1)
+    return inputs.take([*kept, inputs.shape[1] - 1], axis=1)
 
 
 OPTIONAL = ("logistic_regression", "logistic_passes")
@@ -146,7 +146,7 @@ def baseline_predictions(
 ) -> Mapping[str, NDArray[np.float64] | ClassAnswers]:
     """Return the predictions of each baseline: values (N, T), or answers for classes."""
     target, rows = preprocessing.target, len(samples)
-    inputs = _plain(preprocessing, samples)
+    inputs = _plain(preprocessing, samples.inputs)
     if isinstance(target, ClassTarget):
         found = {"majority_class": class_answers(samples.classes, fitted["frequencies"][None])}
         if (coefficients := fitted.get("logistic_regression")) is not None:
@@ -163,3 +163,15 @@ def baseline_predictions(
     if samples.previous is not None:
         others["previous_value"] = np.tile(samples.previous[:, None], (1, target.width))
     return {**others, "least_squares": target.restore(linear)}
+
+
+def linear_predictions(
+    preprocessing: Preprocessing, fitted: FittedBaselines, inputs: NDArray[np.float32]
+) -> NDArray[np.float64] | None:
+    """Return what least squares (N, T) or logistic regression (N, C) predicts; None without it."""
+    plain = _plain(preprocessing, inputs)
+    if isinstance(preprocessing.target, ClassTarget):
+        coefficients = fitted.get("logistic_regression")
+        return None if coefficients is None else class_probabilities(coefficients, plain)
+    solution = baselines.LeastSquares(fitted["least_squares"])
+    return preprocessing.target.restore(solution.predict(plain))

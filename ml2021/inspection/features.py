@@ -14,6 +14,7 @@ output's name for its unit.
 import math
 import re
 from bisect import bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, zip_longest
@@ -110,14 +111,52 @@ def image_shape(preprocessing: Preprocessing) -> tuple[int, int] | None:
 
 def images(preprocessing: Preprocessing, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the pixels (N, height, width) of rows of inputs (N, F + 1), as in the data."""
-    shape, columns = image_shape(preprocessing), columns_of(preprocessing)
-    assert shape is not None
+    columns = columns_of(preprocessing)
     scales, means = np.array([c.scale for c in columns]), np.array([c.mean for c in columns])
     values = inputs[:, : len(columns)].astype(np.float64) * scales + means
-    blank = _blank_pixels(preprocessing)
-    constants = np.array([value for _, value in blank])
-    filled = np.insert(values, [before for before, _ in blank], constants, axis=1)
+    constants = [value for _, value in _blank_pixels(preprocessing)]
+    return _as_images(preprocessing, values, np.array(constants))
+
+
+def pixel_map(preprocessing: Preprocessing, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a value of each column (F,) as an image (height, width); NaN for constant pixels."""
+    blank = np.full(len(_blank_pixels(preprocessing)), np.nan)
+    return np.asarray(_as_images(preprocessing, values[None], blank)[0], np.float64)
+
+
+def _as_images(
+    preprocessing: Preprocessing, values: NDArray[np.float64], constants: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    shape = image_shape(preprocessing)
+    assert shape is not None
+    places = [before for before, _ in _blank_pixels(preprocessing)]
+    filled = np.insert(values, places, constants, axis=1)
     return np.asarray(filled.reshape(-1, *shape), np.float64)
+
+
+def halves(preprocessing: Preprocessing) -> Literal["above", "below"] | None:
+    """Return where the inputs stand in the image that they make with the targets.
+
+    None unless both are images of one width, and the columns' numbers say which comes first.
+    """
+    shape, target = image_shape(preprocessing), preprocessing.target
+    if shape is None or not isinstance(target, RealTargets) or target.shape is None:
+        return None
+    if len(target.shape) != 2 or target.shape[1] != shape[1]:
+        return None
+    given = _numbers(column.name for column in columns_of(preprocessing))
+    asked = _numbers(target.labels)
+    if not given or not asked:
+        return None
+    if max(given) < min(asked):
+        return "above"
+    return "below" if max(asked) < min(given) else None
+
+
+def _numbers(names: Iterable[str]) -> list[int]:
+    """Return the number in each name, as 12 in pixel_12; none if a name has another form."""
+    found = [re.fullmatch(r"\D*(\d{1,9})", name) for name in names]
+    return [int(match[1]) for match in found if match] if all(found) else []
 
 
 def _blank_pixels(preprocessing: Preprocessing) -> list[tuple[int, float]]:

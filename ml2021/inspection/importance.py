@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 
 from ml2021.data.preprocessing.records import ClassTarget
 from ml2021.data.samples import evenly_spaced
-from ml2021.inspection.features import InspectedColumn, columns_of
+from ml2021.evaluation.fitted_baselines import linear_predictions
+from ml2021.inspection.features import InspectedColumn, columns_of, image_shape
 from ml2021.inspection.rows import InspectedRows
 from ml2021.runs.model import TrainedModel
 
 _GRID = 30
 _SHOWN_ROWS = 30
 _MOST_COLUMNS = 100
+_MOST_PIXELS = 1_024
+"""Of images all pixels are shown, side by side."""
 _MOST_PRODUCTS = 2_000_000_000
 """Multiplications of all forward passes: some tenths of a second."""
 _MOST_VALUES = 4_000_000
@@ -28,12 +31,14 @@ class Importance:
     """How much the error increases when a column's values are shuffled among the rows.
 
     columns: the most important first. increases: (n,) of the mean absolute error, in units of the
-    data or in standard deviations if targets have different units, or of the log loss. total: how
-    many columns there are, of which n were shuffled. rows: how many rows were used.
+    data or in standard deviations if targets have different units, or of the log loss. linear: (n,)
+    those of the linear baseline; None without one. total: how many columns there are, of which n
+    were shuffled. rows: how many rows were used.
     """
 
     columns: list[InspectedColumn]
     increases: NDArray[np.float64]
+    linear: NDArray[np.float64] | None
     total: int
     rows: int
 
@@ -47,8 +52,10 @@ def importance(model: TrainedModel, rows: InspectedRows) -> Importance:
     kept = evenly_spaced(len(rows), count)
     inputs, truth = rows.inputs[kept], rows.truth[kept]
     plain = _mean_error(model, truth, rows.predictions[kept][None])
+    linear = _predict_linearly(model, inputs[None])
+    plain_linear = None if linear is None else _mean_error(model, truth, linear)
     order = np.random.default_rng(0).permutation(count)
-    increases = np.empty(len(shuffled))
+    increases, of_linear = np.empty((2, len(shuffled)))
     step = max(1, _MOST_VALUES // (count * _cells_of_a_row(model)))
     for start in range(0, len(shuffled), step):
         some = shuffled[start : start + step]
@@ -57,18 +64,28 @@ def importance(model: TrainedModel, rows: InspectedRows) -> Importance:
             each[:, column.places] = inputs[order][:, column.places]
         errors = _mean_error(model, truth, _predict(model, batch))
         increases[start : start + step] = errors - plain
+        linear = _predict_linearly(model, batch)
+        if linear is not None and plain_linear is not None:
+            of_linear[start : start + step] = _mean_error(model, truth, linear) - plain_linear
     best = np.argsort(-increases, kind="stable")
-    return Importance([shuffled[place] for place in best], increases[best], len(columns), count)
+    return Importance(
+        [shuffled[place] for place in best],
+        increases[best],
+        None if plain_linear is None else of_linear[best],
+        len(columns),
+        count,
+    )
 
 
 def _heaviest_columns(model: TrainedModel, columns: list[InspectedColumn]) -> list[InspectedColumn]:
     """Return all columns, or of many those with the largest weights in the first layer."""
-    if len(columns) <= _MOST_COLUMNS:
+    most = _MOST_COLUMNS if image_shape(model.preprocessing) is None else _MOST_PIXELS
+    if len(columns) <= most:
         return columns
     first = model.network.layout.views(model.theta)[0]
     lengths = first[:, :, :-1].square().sum((0, 1)).cpu().numpy()
     weights = [float(lengths[column.places].sum()) for column in columns]
-    return [columns[place] for place in np.argsort(weights, kind="stable")[::-1][:_MOST_COLUMNS]]
+    return [columns[place] for place in np.argsort(weights, kind="stable")[::-1][:most]]
 
 
 def _cells_of_a_row(model: TrainedModel) -> int:
@@ -80,6 +97,18 @@ def _cells_of_a_row(model: TrainedModel) -> int:
 def _predict(model: TrainedModel, batch: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the predictions (n, N, T) of several tables of rows (n, N, F + 1)."""
     return model.predict(batch.reshape(-1, batch.shape[2])).reshape(*batch.shape[:2], -1)
+
+
+def _predict_linearly(
+    model: TrainedModel, batch: NDArray[np.float32]
+) -> NDArray[np.float64] | None:
+    """Return the linear baseline's predictions, as `_predict` does; None without such a baseline.
+
+    That of a series is its least squares on the same lags.
+    """
+    flat = batch.reshape(-1, batch.shape[2])
+    found = linear_predictions(model.preprocessing, model.baselines, flat)
+    return None if found is None else found.reshape(*batch.shape[:2], -1)
 
 
 def _mean_error(
@@ -105,6 +134,7 @@ class Dependence:
 
     grid: (G,) in the units of the column, or the indices of its categories. mean: (G,). rows:
     (r, G), the outputs of some rows. seen: some values of the column that occur. output: its name.
+    linear: (G,), the mean of the linear baseline; None without one.
     """
 
     column: InspectedColumn
@@ -113,6 +143,7 @@ class Dependence:
     rows: NDArray[np.float64]
     seen: NDArray[np.float64]
     output: str
+    linear: NDArray[np.float64] | None
 
 
 def dependence(
@@ -145,7 +176,9 @@ def dependence(
     output, name = _most_changed(model, predictions.mean(axis=1))
     curve = predictions[:, :, output]
     some_rows = curve[:, evenly_spaced(len(kept), _SHOWN_ROWS)].T
-    return Dependence(column, grid, curve.mean(axis=1), some_rows, seen, name)
+    linear = _predict_linearly(model, batch)
+    line = None if linear is None else linear[:, :, output].mean(axis=1)
+    return Dependence(column, grid, curve.mean(axis=1), some_rows, seen, name, line)
 
 
 def _most_changed(model: TrainedModel, means: NDArray[np.float64]) -> tuple[int, str]:

@@ -16,9 +16,9 @@ from ml2021.report.contents import ReportContents
 from ml2021.report.figures.style import to_png
 from ml2021.report.html import Bars, Frame, Picture, Section, render
 from ml2021.report.sections import function as about_function
-from ml2021.report.sections import predictions as about_errors
 from ml2021.report.sections import predictions as about_rows
 from ml2021.report.sections import run as about_run
+from ml2021.report.sections import worst_rows as about_errors
 from ml2021.runs.content import write_text
 from ml2021.runs.directory import RunDirectory
 from ml2021.runs.summary import PiecewiseFacts

@@ -92,7 +92,8 @@ def run_name(config: Path) -> str:
     """Return what a run of a config is called: its name, or that of the run that it lies in."""
     folder = config.absolute().parent
     if config.stem.startswith("config") and is_marked(folder):
-        return re.sub(r"-\d+$", "", folder.name)
+        own = folder.parent if folder.name == BEST_OF_SWEEP else folder
+        return re.sub(r"-\d+$", "", own.name)
     return config.stem
 
 

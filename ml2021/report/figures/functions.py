@@ -1,8 +1,6 @@
-"""Figures of the learned function: coefficients, terms, partial dependence, and the network."""
+"""Figures of the learned function: coefficients, terms, importance and partial dependence."""
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from matplotlib.collections import LineCollection
@@ -11,6 +9,9 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from ml2021.report.figures import style
+
+Beside = tuple[str, NDArray[np.float64]]
+"""The name of another function, and its outputs."""
 
 
 def bars(names: Sequence[str], values: NDArray[np.float64], axis: str) -> Figure:
@@ -27,6 +28,50 @@ def bars(names: Sequence[str], values: NDArray[np.float64], axis: str) -> Figure
     axes.grid(visible=False, axis="y")
     axes.xaxis.set_major_locator(MaxNLocator(5))
     style.label_axes(axes, axis, "", limit=36)
+    return figure
+
+
+def paired_bars(
+    names: Sequence[str],
+    values: NDArray[np.float64],
+    beside: NDArray[np.float64],
+    labels: tuple[str, str],
+    axis: str,
+) -> Figure:
+    """Draw two bars (n,), (n,) for each name, the first on top; `labels` are of the two."""
+    figure = style.new_figure(style.WIDE, 0.95 + 0.24 * max(len(names), 3))
+    axes = figure.subplots()
+    positions = np.arange(len(names))[::-1]
+    axes.barh(positions + 0.2, values, 0.4, color=style.PREDICTION, label=labels[0])
+    axes.barh(positions - 0.2, beside, 0.4, color=style.BASELINE, label=labels[1])
+    axes.axvline(0, color=style.MUTED, linewidth=0.8)
+    axes.set_yticks(positions, [style.shown(name, 24) for name in names])
+    axes.set_ylim(-0.6, max(len(names), 3) - 0.4)
+    axes.grid(visible=False, axis="y")
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    style.label_axes(axes, axis, "", limit=36)
+    style.add_legend(figure)
+    return figure
+
+
+def pixel_maps(maps: Mapping[str, NDArray[np.float64]], unit: str) -> Figure:
+    """Draw a number for each pixel (height, width) as colours, on one scale; NaN is left out."""
+    ratio = float(np.divide(*next(iter(maps.values())).shape))
+    side = (style.WIDE - 1.0) / max(len(maps), 2)
+    figure = style.new_figure(style.WIDE, max(2.0, 0.4 + side * min(ratio, 2.0)))
+    grid = figure.subplots(1, len(maps), squeeze=False)[0]
+    largest = max(float(np.nanmax(np.abs(each))) for each in maps.values()) or 1.0
+    for axes, (name, each) in zip(grid, maps.items(), strict=True):
+        drawn = axes.imshow(
+            each, vmin=-largest, vmax=largest, cmap=style.DIVERGING, interpolation="nearest"
+        )
+        axes.set_title(style.shown(name, 24))
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.grid(visible=False)
+        axes.spines[:].set_visible(True)
+    bar = figure.colorbar(drawn, ax=grid, shrink=0.8, aspect=25)
+    bar.set_label(style.shown(unit, 24))
     return figure
 
 
@@ -159,19 +204,29 @@ def partial_dependence(
     seen: NDArray[np.float64],
     edges: NDArray[np.float64],
     labels: tuple[str, str],
+    linear: Beside | None,
+    limits: tuple[float, float],
 ) -> Figure:
     """Draw the mean output (G,) over a column's values (G,), and the output of some rows (r, G).
 
     `seen` are values of the column that occur in the data, drawn as ticks along the axis; `edges`
-    those of its pieces, if it has any.
+    those of its pieces, if it has any; `linear` the mean output of a linear function. limits: the
+    ends of the axis of the outputs.
     """
     figure = style.new_figure(style.WIDTH, 0.85 * style.HEIGHT)
     axes = figure.subplots()
     for edge in edges[(edges >= grid[0]) & (edges <= grid[-1])]:
         axes.axvline(edge, color=style.MUTED, linestyle=":", linewidth=0.6, alpha=0.7)
     if len(rows):
-        axes.plot(grid, rows.T, color=style.BASELINE, linewidth=0.6, alpha=0.5)
-    axes.plot(grid, mean, color=style.PREDICTION, linewidth=2.2)
+        lines = [np.column_stack([grid, row]) for row in rows]
+        axes.add_collection(
+            LineCollection(lines, colors=style.BASELINE, linewidths=0.6, alpha=0.4, zorder=1)
+        )
+    axes.plot(grid, mean, color=style.PREDICTION, linewidth=2.2, label="network, mean")
+    if linear is not None:
+        axes.plot(grid, linear[1], "--", color=style.INK, linewidth=1.4, label=linear[0])
+        style.add_legend(figure)
+    axes.set_ylim(limits)
     axes.plot(
         seen,
         np.zeros(len(seen)),
@@ -188,14 +243,24 @@ def partial_dependence(
 
 
 def category_dependence(
-    names: Sequence[str], mean: NDArray[np.float64], labels: tuple[str, str]
+    names: Sequence[str],
+    mean: NDArray[np.float64],
+    labels: tuple[str, str],
+    linear: Beside | None,
+    limits: tuple[float, float],
 ) -> Figure:
-    """Draw the mean output (k,) for each category of a column."""
+    """Draw the mean output (k,) for each category of a column.
+
+    linear, limits: as of `partial_dependence`.
+    """
     figure = style.new_figure(style.WIDTH, max(0.85 * style.HEIGHT, 0.75 + 0.2 * len(names)))
     axes = figure.subplots()
     positions = np.arange(len(names))[::-1]
-    axes.hlines(positions, mean.min(), mean, color=style.GRID, linewidth=1.5)
-    axes.plot(mean, positions, "o", color=style.PREDICTION)
+    axes.plot(mean, positions, "o", color=style.PREDICTION, label="network, mean")
+    if linear is not None:
+        axes.plot(linear[1], positions, "d", color=style.INK, fillstyle="none", label=linear[0])
+        style.add_legend(figure)
+    axes.set_xlim(limits)
     axes.set_yticks(positions, [style.shown(name, 22) for name in names])
     axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.set_ylim(-0.6, len(names) - 0.4)
@@ -226,79 +291,3 @@ def one_unit(
     figure.supxlabel(style.shown(labels[0]), fontsize=9.5)
     figure.supylabel(style.shown(labels[1]), fontsize=9.5)
     return figure
-
-
-_MOST_UNITS = 9
-_MOST_LAYERS = 8
-_LEAST_REACH = 0.25
-"""The least height of the drawing above and below its middle, in the units of the layers."""
-
-
-def network(
-    sizes: Sequence[int], parameters: Sequence[int], activation: str, ends: tuple[str, str]
-) -> Figure:
-    """Draw layers of `sizes` (L + 1,), with the number of parameters (L,) between them.
-
-    `ends` names the inputs and the outputs. Wide layers are drawn with some of their units, deep
-    networks with their first and last layers.
-    """
-    layers = _drawn_layers(len(sizes))
-    columns = {layer: float(x) for x, layer in enumerate(layers)}
-    heights = {layer: _unit_heights(sizes[layer]) for layer in layers}
-    top = max(_LEAST_REACH, *(max(units) for units in heights.values()))
-    figure = style.new_figure(style.WIDE, 1.1 * style.HEIGHT * (2 * top + 0.95) / 2.95)
-    axes = figure.subplots()
-    axes.set_axis_off()
-    small: Any = {"fontsize": 8.5, "color": style.MUTED}
-    for left, right in pairwise(layers):
-        if right == left + 1:
-            lines = [
-                [(columns[left], a), (columns[right], b)]
-                for a in heights[left]
-                for b in heights[right]
-            ]
-            axes.add_collection(LineCollection(lines, colors=style.GRID, linewidths=0.7, zorder=1))
-            text = f"{parameters[left]:,}"
-        else:
-            text = "…"
-        middle = (columns[left] + columns[right]) / 2
-        axes.text(middle, top + 0.16, text, ha="center", color=style.MUTED)
-    for layer in layers:
-        is_end = layer in (0, len(sizes) - 1)
-        x, colour = columns[layer], style.SERIES[2] if is_end else style.SERIES[0]
-        axes.plot(
-            np.full(len(heights[layer]), x),
-            heights[layer],
-            "o",
-            markersize=9,
-            color=colour,
-            markeredgecolor=style.PAGE,
-            zorder=2,
-        )
-        if len(heights[layer]) < sizes[layer]:
-            axes.text(x, 0, "⋮", ha="center", va="center", fontsize=13, color=style.INK)
-        what = ends[0] if layer == 0 else ends[1] if is_end else activation
-        axes.text(x, -top - 0.16, f"{sizes[layer]:,}", ha="center", va="top", fontweight="bold")
-        axes.text(x, -top - 0.36, style.shown(what, 18), ha="center", va="top", **small)
-    axes.text(-0.45, top + 0.16, "parameters", ha="right", **small)
-    axes.text(-0.45, -top - 0.16, "units", ha="right", va="top", **small)
-    axes.set_xlim(-0.5, len(layers) - 0.5)
-    axes.set_ylim(-top - 0.6, top + 0.35)
-    return figure
-
-
-def _drawn_layers(layers: int) -> list[int]:
-    if layers <= _MOST_LAYERS:
-        return list(range(layers))
-    half = _MOST_LAYERS // 2
-    return [*range(half), *range(layers - half, layers)]
-
-
-def _unit_heights(size: int) -> list[float]:
-    """Return the heights in [−1, 1] of the units that are drawn, with a gap if some are not."""
-    if size <= _MOST_UNITS:
-        half = (size - 1) / 2
-        return [(half - unit) / max(_MOST_UNITS // 2, half) for unit in range(size)]
-    side = (_MOST_UNITS - 1) // 2
-    upper = [1 - 0.8 * unit / side for unit in range(side)]
-    return [*upper, *(-height for height in reversed(upper))]

@@ -107,19 +107,19 @@ _NO_WORDS = "0123456789:."
 """What labels are made of that name no month."""
 
 
-def images(
-    truth: NDArray[np.float64], prediction: NDArray[np.float64], names: Sequence[str], unit: str
-) -> Figure:
-    """Draw pairs of images (n, height, width), truth above prediction, on one colour scale."""
-    ratio = truth.shape[1] / truth.shape[2]
-    side = style.WIDE / (len(names) + 0.9)
-    height = min(2 * max(side * min(ratio, 2.5), 0.5) + 0.5, 5.0)
-    figure = style.new_figure(style.WIDE, height)
-    grid = figure.subplots(2, len(names), squeeze=False)
-    _draw_images(figure, grid, np.concatenate([truth, prediction]), unit)
+def images(lines: Mapping[str, NDArray[np.float64]], names: Sequence[str], unit: str) -> Figure:
+    """Draw lines of images (n, height, width), one below the other, on one colour scale.
+
+    Images of a line may have another height than those of another; NaN is left out.
+    """
+    side = style.WIDE / (len(names) + 1.1)
+    ratios = [min(each.shape[1] / each.shape[2], 2.5) for each in lines.values()]
+    figure = style.new_figure(style.WIDE, max(side * sum(ratios), 1.0) + 0.5)
+    grid = figure.subplots(len(lines), len(names), squeeze=False, height_ratios=ratios)
+    _draw_images(figure, grid, [image for each in lines.values() for image in each], unit)
     for axes, name in zip(grid[0], names, strict=True):
         axes.set_title(style.shown(name, 18), fontsize=8.5, fontweight="normal")
-    for axes, name in zip(grid[:, 0], ("truth", "prediction"), strict=True):
+    for axes, name in zip(grid[:, 0], lines, strict=True):
         axes.set_ylabel(name, fontsize=8.5, rotation=0, ha="right", va="center")
     return figure
 
@@ -132,7 +132,7 @@ def gallery(values: NDArray[np.float64], names: Sequence[str], unit: str) -> Fig
     ratio = values.shape[1] / values.shape[2]
     figure = style.new_figure(style.WIDE, lines * (side * min(ratio, 2.5) + 0.3))
     grid = figure.subplots(lines, columns, squeeze=False)
-    _draw_images(figure, grid, values, unit)
+    _draw_images(figure, grid, list(values), unit)
     for axes, name in zip(grid.flat, names, strict=False):
         axes.set_title(style.shown(name, 16), fontsize=8.5, fontweight="normal")
     for axes in grid.flat[len(names) :]:
@@ -140,9 +140,12 @@ def gallery(values: NDArray[np.float64], names: Sequence[str], unit: str) -> Fig
     return figure
 
 
-def _draw_images(figure: Figure, grid: Any, values: NDArray[np.float64], unit: str) -> None:
-    """Draw images (n, height, width) on the first n axes of the grid, with one colour bar."""
-    low, high = float(values.min()), float(values.max())
+def _draw_images(
+    figure: Figure, grid: Any, values: Sequence[NDArray[np.float64]], unit: str
+) -> None:
+    """Draw images (height, width) on the first axes of the grid, with one colour bar."""
+    low = min(float(np.nanmin(image)) for image in values)
+    high = max(float(np.nanmax(image)) for image in values)
     for axes, image in zip(grid.flat, values, strict=False):
         drawn = axes.imshow(
             image, vmin=low, vmax=high, cmap=style.SEQUENTIAL, interpolation="nearest"

@@ -1,14 +1,17 @@
 """The report's section on the function: its formula, its terms, and what each column does."""
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import NDArray
 
 from ml2021.data.preprocessing.records import ClassTarget, RealTargets
 from ml2021.data.samples import evenly_spaced
 from ml2021.engine.piecewise import to_curve
 from ml2021.formatting import echo, number, plural
 from ml2021.inspection.coefficients import Coefficients, Terms, coefficients, terms, typical_unit
-from ml2021.inspection.features import columns_of
-from ml2021.inspection.importance import Importance, dependence
+from ml2021.inspection.features import columns_of, image_shape, pixel_map
+from ml2021.inspection.importance import Dependence, Importance, dependence
 from ml2021.inspection.rows import InspectedRows
 from ml2021.report.contents import ReportContents
 from ml2021.report.figures import functions as figures
@@ -264,35 +267,88 @@ def _importance(contents: ReportContents, rows: InspectedRows, importance: Impor
         axis = "increase of the MAE (standardised)"
     else:
         axis = f"increase of the MAE: {contents.unit}"
-    names = [column.name for column in importance.columns[:kept]]
-    figure = figures.bars(names, importance.increases[:kept], axis)
+    baseline = "logistic regression" if isinstance(target, ClassTarget) else "least squares"
     caption = "Permutation importance: how much the error increases when one column's values are "
     caption += f"shuffled among {plural(importance.rows, f'{rows.split} row')}."
+    if image_shape(contents.preprocessing) is not None:
+        maps = {"network": _pixel_map(contents, importance, importance.increases)}
+        if importance.linear is not None:
+            maps[baseline] = _pixel_map(contents, importance, importance.linear)
+        caption += " Each square is a pixel; empty ones are constant or without effect."
+        return Picture("importance", figures.pixel_maps(maps, axis), caption, wide=True)
+    names = [column.name for column in importance.columns[:kept]]
     caption += _strongest(kept, importance.total, "columns")
     if len(importance.columns) < importance.total:
         caption += f" Only the {len(importance.columns)} with the largest weights were tried."
-    return Picture("importance", figure, caption)
+    if importance.linear is None:
+        figure = figures.bars(names, importance.increases[:kept], axis)
+        return Picture("importance", figure, caption)
+    figure = figures.paired_bars(
+        names, importance.increases[:kept], importance.linear[:kept], ("network", baseline), axis
+    )
+    return Picture("importance", figure, caption, wide=True)
+
+
+def _pixel_map(
+    contents: ReportContents, importance: Importance, increases: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the increases (n,) of the columns as an image."""
+    of_column = {c.start: value for c, value in zip(importance.columns, increases, strict=True)}
+    columns = columns_of(contents.preprocessing)
+    values = np.array([of_column.get(column.start, np.nan) for column in columns])
+    return pixel_map(contents.preprocessing, values)
 
 
 def _dependence(
     contents: ReportContents, rows: InspectedRows, importance: Importance
 ) -> list[Block]:
-    """Return the partial dependence on the most important columns."""
+    """Return the partial dependence on the most important columns, those of an output on one scale.
+
+    A single pixel says little, so that images have none.
+    """
+    if image_shape(contents.preprocessing) is not None:
+        return []
+    tried = importance.columns[:_DEPENDENCES]
+    every = [found for each in tried if (found := dependence(contents.model, rows, each))]
+    is_class = isinstance(contents.preprocessing.target, ClassTarget)
+    baseline = "logistic regression" if is_class else "least squares"
     blocks: list[Block] = []
-    for rank, column in enumerate(importance.columns[:_DEPENDENCES], start=1):
-        found = dependence(contents.model, rows, column)
-        if found is None:
-            continue
+    for rank, found in enumerate(every, start=1):
+        column = found.column
+        limits = _limits([each for each in every if each.output == found.output])
         labels = (column.name, found.output)
+        linear = None if found.linear is None else (baseline, found.linear)
+        caption = f"The mean prediction if every row had this value of {column.name}."
         if column.categories is not None:
-            figure = figures.category_dependence(column.categories[:30], found.mean[:30], labels)
-            caption = f"The mean prediction if every row had this value of {column.name}."
+            shown = None if linear is None else (baseline, linear[1][:30])
+            figure = figures.category_dependence(
+                column.categories[:30], found.mean[:30], labels, shown, limits
+            )
         else:
             figure = figures.partial_dependence(
-                found.grid, found.mean, found.rows, found.seen, np.array(column.edges), labels
+                found.grid,
+                found.mean,
+                found.rows,
+                found.seen,
+                np.array(column.edges),
+                labels,
+                linear,
+                limits,
             )
-            caption = f"The mean prediction if every row had this value of {column.name}. Thin "
-            caption += "lines: single rows."
+            caption += " Thin lines: single rows."
             caption += " Dotted: the edges of its pieces." if column.edges else ""
         blocks.append(Picture(f"dependence_{rank}", figure, caption))
     return blocks
+
+
+def _limits(every: Sequence[Dependence]) -> tuple[float, float]:
+    """Return the ends of an axis that has room for all outputs."""
+    drawn = [
+        array.ravel()
+        for each in every
+        for array in (each.mean, each.rows, each.linear)
+        if array is not None
+    ]
+    values = np.concatenate(drawn)
+    margin = 0.04 * float(np.ptp(values)) or 0.5
+    return float(values.min()) - margin, float(values.max()) + margin

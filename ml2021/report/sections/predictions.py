@@ -1,6 +1,6 @@
-"""The section on predictions: against the truth, by class, and the rows with the largest errors."""
+"""The section on predictions: against the truth, and by class."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,14 +9,13 @@ from ml2021.data.preprocessing.records import ClassTarget, RealTargets
 from ml2021.data.samples import evenly_spaced
 from ml2021.evaluation.confusion import Confusion
 from ml2021.formatting import echo, number, plural
-from ml2021.inspection.features import InspectedColumn, column_text, image_shape, images
 from ml2021.inspection.rows import InspectedRows
 from ml2021.report.contents import ReportContents
 from ml2021.report.figures import predictions as figures
 from ml2021.report.figures import style
-from ml2021.report.figures.predictions import gallery
-from ml2021.report.html import Block, Picture, Section, Table, Text
+from ml2021.report.html import Block, Picture, Section, Table
 from ml2021.report.sections.two_classes import two_class_blocks
+from ml2021.report.sections.worst_rows import image_strip
 
 _LONG_SERIES = 400
 _LATEST = 150
@@ -191,11 +190,7 @@ def _structured_pictures(
     blocks: list[Block] = []
     caption = "From the best row to the worst, by its RMSE over all targets."
     if target.shape is not None and len(target.shape) > 1:
-        shape = (count, -1, target.shape[-1])
-        figure = figures.images(
-            truth.reshape(shape), predicted.reshape(shape), names, "pixel values"
-        )
-        blocks.append(Picture("images", figure, caption, wide=True))
+        blocks.append(image_strip("images", contents, rows, chosen, names, caption))
     elif target.width >= 4 and target.common_scale is not None:
         axis = "step" if contents.preprocessing.history is not None else "target"
         figure = figures.curves(truth, predicted, names, contents.unit, axis)
@@ -288,112 +283,3 @@ def _confused(confusion: Confusion, target: ClassTarget) -> list[list[str]]:
         ]
         for true, predicted, rows in confusion.mistakes(_MOST_CONFUSED)
     ]
-
-
-_WORST = 10
-_SHOWN_COLUMNS = 6
-_SHOWN_BESIDE_TARGETS = 4
-"""With several targets, two columns of the table name the worst of them."""
-Cells = Callable[[int], list[str]]
-"""A row's index -> its truth and prediction as cells of the table."""
-
-
-def worst_rows_section(
-    contents: ReportContents, rows: InspectedRows, columns: Sequence[InspectedColumn], total: int
-) -> Section:
-    """Return the rows with the largest errors, and their values in some columns.
-
-    `columns` are the most important of `total`, in that order.
-    """
-    target = contents.preprocessing.target
-    most = _SHOWN_COLUMNS
-    if isinstance(target, ClassTarget):
-        headings, errors, cells = _class_cells(rows, target)
-    else:
-        most = _SHOWN_COLUMNS if target.width == 1 else _SHOWN_BESIDE_TARGETS
-        headings, errors, cells = _real_cells(rows, target)
-    order = np.argsort(-errors, kind="stable")[:_WORST]
-    shown = columns[:most]
-    lines = []
-    for index in order:
-        line = [f"{rows.places[index] + 1:,}"]
-        if rows.groups is not None:
-            line.append(echo(rows.groups[index]))
-        if rows.when is not None:
-            line.append(rows.time_text(index))
-        line += cells(int(index))
-        line += [echo(column_text(column, rows.inputs[index])) for column in shown]
-        lines.append(line)
-    names = ["row"] + ([echo(contents.config.data.group_by)] if rows.groups is not None else [])
-    names += [echo(rows.when_name)] if rows.when is not None else []
-    names += [*headings, *(echo(column.name) for column in shown)]
-    blocks: list[Block] = []
-    if image_shape(contents.preprocessing) is not None:
-        blocks.append(_gallery(contents, rows, order))
-    blocks.append(Table(names, lines))
-    if total > len(shown):
-        blocks.append(
-            Text(f"Only the {len(shown)} most important of {plural(total, 'column')} are shown.")
-        )
-    return Section(
-        "worst",
-        "Largest errors",
-        f"The rows with the largest errors, of {rows.description}. What do they have in common, "
-        "and could a person have predicted them better? Row 1 is the first below the header.",
-        blocks,
-    )
-
-
-def _gallery(contents: ReportContents, rows: InspectedRows, order: NDArray[np.int64]) -> Picture:
-    """Return the rows as images."""
-    target = contents.preprocessing.target
-    values = images(contents.preprocessing, rows.inputs[order])
-    names = [f"row {rows.places[index] + 1:,}" for index in order]
-    caption = "These rows as images, largest error first"
-    if isinstance(target, ClassTarget):
-        labels = (*target.labels, "?")  # index −1 is a class that training never saw
-        predicted = rows.predictions[order].argmax(axis=1)
-        true = rows.classes[order]
-        names = [
-            f"{labels[t]}, not {labels[p]}" if t != p else f"{labels[t]}"
-            for t, p in zip(true, predicted, strict=True)
-        ]
-        caption += '. Titles: the true class and, after "not", a wrong prediction'
-    figure = gallery(values, names, "pixel values")
-    return Picture("worst_rows", figure, f"{caption}.", wide=True)
-
-
-def _class_cells(
-    rows: InspectedRows, target: ClassTarget
-) -> tuple[list[str], NDArray[np.float64], Cells]:
-    labels, known = target.labels, rows.classes
-    chosen = rows.predictions.argmax(axis=1)
-    of_truth = np.where(known >= 0, rows.predictions[np.arange(len(rows)), known], 0.0)
-
-    def cells(index: int) -> list[str]:
-        true = labels[known[index]] if known[index] >= 0 else "(unseen)"
-        highest = f"{100 * rows.predictions[index].max():.1f} %"
-        return [echo(true), echo(labels[chosen[index]]), highest, f"{100 * of_truth[index]:.1f} %"]
-
-    headings = ["truth", "prediction", "probability", "probability of the truth"]
-    return headings, 1 - of_truth, cells
-
-
-def _real_cells(
-    rows: InspectedRows, target: RealTargets
-) -> tuple[list[str], NDArray[np.float64], Cells]:
-    differences = rows.values - rows.predictions
-    errors = rows.errors(target)
-    headings = ["truth", "prediction", "error"]
-    if target.width > 1:
-        headings = ["RMSE (standardised)", "worst target", *headings]
-
-    def cells(index: int) -> list[str]:
-        worst_target = int(np.abs(differences[index] / np.array(target.scales)).argmax())
-        numbers = (rows.values, rows.predictions, differences)
-        line = [number(float(values[index, worst_target])) for values in numbers]
-        if target.width > 1:
-            line = [number(float(errors[index])), echo(target.labels[worst_target]), *line]
-        return line
-
-    return headings, errors, cells

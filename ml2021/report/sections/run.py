@@ -8,13 +8,15 @@ from ml2021.evaluation.metrics import Scores
 from ml2021.evaluation.scoring import SPLITS, loss_unit
 from ml2021.formatting import best_cells, echo, listed, number, plural, score_cells
 from ml2021.report.contents import ReportContents
-from ml2021.report.figures.functions import network
 from ml2021.report.figures.learning import gradient_sizes, learning_curves, updates_of_an_epoch
+from ml2021.report.figures.networks import network
 from ml2021.report.html import Block, Column, Items, Listing, Picture, Section, Table, Text
 from ml2021.report.sections.loss_surface import loss_pictures
 from ml2021.runs.summary import Intervals, RunSummary
 
 _MOST_LISTED = 30
+_FEW_TARGETS = 3
+"""The scores of so many targets or classes are shown open."""
 
 
 def setup_section(contents: ReportContents) -> Section:
@@ -102,6 +104,7 @@ def scores_section(contents: ReportContents) -> Section:
         title = f"on {folds.rows:,} held-out rows"
         blocks.append(_score_table(title, *folds.tables(), caption=caption, strong=True))
     splits = [split for split in SPLITS if split in contents.evaluations]
+    by_target: list[Block] = []
     if splits:
         first = contents.evaluations[splits[0]]
         if splits[0] != "held-out":  # those are the scores of the folds
@@ -115,9 +118,13 @@ def scores_section(contents: ReportContents) -> Section:
             noun = "classes" if is_class else "targets"
             caption = _first(len(shown), len(first.targets), noun)
             title = "by class" if is_class else "by target"
-            blocks.append(_score_table(title, shown, caption=caption, is_folded=True))
+            is_folded = len(shown) > _FEW_TARGETS
+            by_target.append(
+                _score_table(title, shown, caption=caption, keep_names=True, is_folded=is_folded)
+            )
     if contents.intervals is not None:
         blocks.append(_interval_table(contents.intervals))
+    blocks += by_target
     return Section(
         "scores",
         "Scores",
@@ -134,10 +141,10 @@ def _score_table(
     *,
     strong: bool = False,
     caption: str = "",
+    keep_names: bool = False,
     is_folded: bool = False,
 ) -> Table:
-    # A folded table is that of the targets or classes, which keep their names.
-    headings, *cells = score_cells(title, rows, errors, keep_names=is_folded)
+    headings, *cells = score_cells(title, rows, errors, keep_names=keep_names)
     return Table(
         headings,
         cells,
@@ -234,7 +241,6 @@ def network_section(contents: ReportContents) -> Section:
     """Return a drawing of the network, its formula and the number of its parameters."""
     net, model = contents.model.network, contents.config.model
     layout = net.layout
-    counts = [rows * columns for rows, columns in layout.shapes]
     activation = net.activation.replace("_", " ")
     is_class = isinstance(contents.preprocessing.target, ClassTarget)
     ends = (
@@ -249,12 +255,24 @@ def network_section(contents: ReportContents) -> Section:
     caption = f"{formula}. {plural(layout.parameters, 'parameter')}: "
     caption += " + ".join(
         f"{rows:,} × ({columns - 1:,} + 1)" for rows, columns in layout.shapes[:8]
-    ) + (" + …" if len(layout.shapes) > 8 else "")
+    )
+    caption += " + …." if len(layout.shapes) > 8 else "."
+    if len(contents.best_epochs) > 1:
+        caption += " The weights are those of the first ensemble member."
+    weights = [
+        each[0, :, :-1].cpu().numpy() for each in layout.views(contents.model.theta[:1].detach())
+    ]
+    preprocessing = contents.preprocessing
+    labels = preprocessing.target.labels
+    figure = network(layout.sizes, weights, activation, ends, (preprocessing.inputs, labels))
+    if "⋮" in {text.get_text() for text in figure.axes[0].texts}:
+        caption += " Dots stand for units that are not drawn."
     return Section(
         "network",
         "The network",
-        "Each line is a weight; each hidden unit and each output also has a bias.",
-        [Picture("network", network(layout.sizes, counts, activation, ends), caption, wide=True)],
+        "Each line is a weight: blue if it is positive, orange if negative, and the thicker the "
+        "larger within its layer. Each hidden unit and each output also has a bias.",
+        [Picture("network", figure, caption, wide=True)],
     )
 
 
