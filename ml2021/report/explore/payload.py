@@ -17,7 +17,8 @@ this order, with every list of numbers as JSON and parameters as base64 of littl
     series      null, or lags, used, horizon, order_by, group_by, gap_limit, name of the series
     dates       [{name, form, parts, origin}], whose parts are columns
     image       [height, width] where the columns are pixels, else null; blank: the pixels without
-                an input, [[place among all pixels, value]]
+                an input, [[place among all pixels, value]]; halves: where they stand in one image
+                with the targets, "above" or "below", else null
     residuals   float64 (T, N), each sorted, of the rows that calibrate intervals, else null
     coverage    [[level, share of test values inside]]
     threshold   of two classes: {positive, threshold}, else null
@@ -48,7 +49,7 @@ from ml2021.data.preprocessing.records import ClassTarget, Preprocessing
 from ml2021.engine.trajectory import TrajectoryRecorder
 from ml2021.errors import CheckpointError, ConfigError, DataError
 from ml2021.files import is_there
-from ml2021.inspection.features import image_shape
+from ml2021.inspection.features import halves, image_shape
 from ml2021.inspection.rows import InspectedRows, held_out_rows
 from ml2021.report.explore.columns import describe_columns, histogram
 from ml2021.report.explore.rows import Values, block, plain, read_source
@@ -266,12 +267,16 @@ def _image(preprocessing: Preprocessing) -> dict[str, Any]:
     """Return the shape of the image whose pixels are the columns, and its constant pixels."""
     shape = image_shape(preprocessing)
     if shape is None:
-        return {"image": None, "blank": []}
+        return {"image": None, "blank": [], "halves": None}
     left_out = [each for each in preprocessing.left_out if each.pixel]
     values = [each.value if isinstance(each.value, float) else 0.0 for each in left_out]
     # `before` counts the features before a pixel, and the blank ones before it come on top
     places = [each.before + index for index, each in enumerate(left_out)]
-    return {"image": list(shape), "blank": [list(p) for p in zip(places, values, strict=True)]}
+    return {
+        "image": list(shape),
+        "blank": [list(p) for p in zip(places, values, strict=True)],
+        "halves": halves(preprocessing),
+    }
 
 
 def _coverage(summary: RunSummary | None) -> list[list[float | None]]:
