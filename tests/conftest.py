@@ -1,9 +1,13 @@
 """Settings that must come before torch is loaded, and the figures that the soak ends with."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # As the program does: beside a busy process, threads that wait awake make an update take 20 times
 # as long.
@@ -17,6 +21,15 @@ _FIGURES = pytest.StashKey[dict[str, str]]()
 def record(request: pytest.FixtureRequest) -> Record:
     """Return what notes a figure of the soak under its name."""
     return request.config.stash.setdefault(_FIGURES, {}).__setitem__
+
+
+@pytest.fixture(scope="session")
+def browser() -> "Iterator[Browser]":
+    """Return a Chromium for explore.html; tests that ask for it are skipped without one."""
+    from tests.explored import launched
+
+    with launched() as started:
+        yield started
 
 
 def pytest_terminal_summary(
