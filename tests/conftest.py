@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.browser import BROWSER, OPTIONS
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
@@ -23,13 +25,16 @@ def record(request: pytest.FixtureRequest) -> Record:
     return request.config.stash.setdefault(_FIGURES, {}).__setitem__
 
 
-@pytest.fixture(scope="session")
-def browser() -> "Iterator[Browser]":
-    """Return a Chromium for explore.html; tests that ask for it are skipped without one."""
-    from tests.explored import launched
-
-    with launched() as started:
-        yield started
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """Chromium, for the tests of a module; they are skipped where it is not installed."""
+    api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    if BROWSER is None:
+        pytest.skip("needs chromium")
+    with api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=BROWSER, args=[*OPTIONS])
+        yield chromium
+        chromium.close()
 
 
 def pytest_terminal_summary(

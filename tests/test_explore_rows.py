@@ -1,5 +1,6 @@
 """Many rows of explore.html: a file in; the CSV, the notes and the refusals of `predict` out."""
 
+import csv
 import gzip
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -10,11 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from tests.browser import opened
 from tests.commands import run, run_well, series, table, write_rows
-from tests.explored import explore, opened, read_cells
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 Columns = Mapping[str, Sequence[object]]
 Make = Callable[[int, int], Columns]
@@ -137,7 +138,37 @@ def trained(folder: Path, name: str) -> Path:
         f"train: {{epochs: 3{more}}}\ndevice: cpu\npreset: fast\n"
     )
     run_well(folder, "train", "--quiet", "--config", f"{name}.yaml", "--run-dir", f"run-{name}")
-    return explore(folder, f"run-{name}")
+    run_well(folder, "explore", f"run-{name}")
+    return page
+
+
+def give(page: "Page", path: Path) -> None:
+    """Choose a file, and wait for what comes of it."""
+    page.set_input_files("#file", path)
+    page.wait_for_selector("#download, .refused", timeout=60_000)
+
+
+def save(page: "Page", path: Path) -> list[list[str]]:
+    """Save the predictions to a path, and return their cells."""
+    with page.expect_download() as download:
+        page.click("#download")
+    download.value.save_as(path)
+    return read_cells(path)
+
+
+def read_cells(path: Path) -> list[list[str]]:
+    with path.open(newline="") as file:
+        return list(csv.reader(file))
+
+
+def notes(page: "Page") -> list[str]:
+    return page.locator("#panel-rows .notes li").all_inner_texts()
+
+
+def refusal_of(page: "Page") -> str:
+    """Return why a file is refused; empty if it is not."""
+    box = page.locator("#panel-rows .refused")
+    return box.inner_text() if box.count() else ""
 
 
 def differences(
@@ -159,46 +190,43 @@ def differences(
 def test_a_file_gets_the_predictions_of_predict(
     browser: "Browser", folder: Path, tmp_path: Path, name: str
 ) -> None:
-    page, source = trained(folder, name), f"{name}-new.csv"
-    with opened(browser, page) as explored:
-        explored.give(folder / source)
-        assert explored.refused == ""
+    path, source = trained(folder, name), f"{name}-new.csv"
+    with opened(browser, path, "#rows") as page:
+        give(page, folder / source)
+        assert refusal_of(page) == ""
         options: list[object] = []
         if KINDS[name].options:
             (threshold,) = KINDS[name].options
-            explored.page.fill("#threshold", threshold)
-            explored.page.press("#threshold", "Enter")
+            page.fill("#threshold", threshold)
+            page.press("#threshold", "Enter")
             options = ["--threshold", threshold]
-        elif (level := explored.page.evaluate("app.level")) is not None:
+        elif (level := page.evaluate("app.level")) is not None:
             options = ["--interval", level]
         output = tmp_path / "expected.csv"
         arguments = ("predict", source, "--run", f"run-{name}", "--output", output, *options)
         said = run_well(folder, *arguments).stderr
-        given, expected = explored.save(tmp_path / "given.csv"), read_cells(output)
-        scale = explored.page.evaluate(
-            "app.model.isClass ? 1 : Math.min(...app.model.target.scales)"
-        )
+        given, expected = save(page, tmp_path / "given.csv"), read_cells(output)
+        scale = page.evaluate("app.model.isClass ? 1 : Math.min(...app.model.target.scales)")
         assert given[0] == expected[0]
         largest, others = differences(given[1:], expected[1:])
         assert largest <= 1e-5 * scale
         assert others == 0
-        assert explored.notes == re.findall(r"^  - (.*)$", said, re.MULTILINE)
-        assert explored.problems == []
+        assert notes(page) == re.findall(r"^  - (.*)$", said, re.MULTILINE)
 
 
 def test_the_training_file_is_recognised_and_a_column_is_copied(
     browser: "Browser", folder: Path, tmp_path: Path
 ) -> None:
-    page = trained(folder, "number")
+    path = trained(folder, "number")
     packed = tmp_path / "number.csv.gz"
     packed.write_bytes(gzip.compress((folder / "number.csv").read_bytes()))
-    with opened(browser, page) as explored:
-        explored.give(folder / "number.csv")
-        assert explored.notes[-1] == "this is the training file, whose rows are predicted too well"
-        explored.give(packed)
-        assert "training file" not in " ".join(explored.notes)
-        explored.page.select_option("#carried", label="id")
-        given = explored.save(tmp_path / "given.csv")
+    with opened(browser, path, "#rows") as page:
+        give(page, folder / "number.csv")
+        assert notes(page)[-1] == "this is the training file, whose rows are predicted too well"
+        give(page, packed)
+        assert "training file" not in " ".join(notes(page))
+        page.select_option("#carried", label="id")
+        given = save(page, tmp_path / "given.csv")
     assert [row[0] for row in given] == [row[0] for row in read_cells(folder / "number.csv")]
 
 
@@ -237,18 +265,17 @@ REFUSED = {
 def test_files_are_refused_on_the_line_on_which_predict_refuses_them(
     browser: "Browser", folder: Path
 ) -> None:
-    page = trained(folder, "number")
-    with opened(browser, page) as explored:
+    path = trained(folder, "number")
+    with opened(browser, path, "#rows") as page:
         for name, content in REFUSED.items():
-            path = folder / "odd.csv"
-            path.write_bytes(content if isinstance(content, bytes) else content.encode())
-            said = run(folder, "predict", path, "--run", "run-number", "--output", "no.csv")
-            explored.give(path)
+            odd = folder / "odd.csv"
+            odd.write_bytes(content if isinstance(content, bytes) else content.encode())
+            said = run(folder, "predict", odd, "--run", "run-number", "--output", "no.csv")
+            give(page, odd)
             assert said.code == 3, name
             lines = re.findall(r"odd\.csv:(\d+): ", said.stderr)
-            assert re.findall(r"^line (\d+): ", explored.refused, re.MULTILINE) == lines, name
-            assert "ml2021 predict odd.csv --run run-number" in explored.refused
-        assert explored.problems == []
+            assert re.findall(r"^line (\d+): ", refusal_of(page), re.MULTILINE) == lines, name
+            assert "ml2021 predict odd.csv --run run-number" in refusal_of(page)
 
 
 ACCEPTED = {
@@ -261,39 +288,40 @@ ACCEPTED = {
 
 
 def test_files_are_accepted_as_by_predict(browser: "Browser", folder: Path, tmp_path: Path) -> None:
-    with opened(browser, trained(folder, "number")) as explored:
+    with opened(browser, trained(folder, "number"), "#rows") as page:
         for name, content in ACCEPTED.items():
             path = tmp_path / "odd.csv"
             path.write_bytes(content.encode())
             output = tmp_path / "expected.csv"
             run_well(folder, "predict", path, "--run", "run-number", "--output", output)
-            explored.give(path)
-            assert explored.refused == "", name
-            if explored.page.is_checked("#with-interval"):
-                explored.page.uncheck("#with-interval")
-            given = explored.save(tmp_path / "given.csv")
+            give(page, path)
+            assert refusal_of(page) == "", name
+            if page.is_checked("#with-interval"):
+                page.uncheck("#with-interval")
+            given = save(page, tmp_path / "given.csv")
             assert differences(given[1:], read_cells(output)[1:])[0] <= 1e-5, name
 
 
 def test_nothing_runs_and_nothing_leaves(browser: "Browser", folder: Path) -> None:
-    with opened(browser, trained(folder, "hostile")) as explored:
-        page = explored.page
-        assert page.title() == "run-hostile: =y, the target"
-        refused = page.evaluate("fetch('https://example.org/').then(() => false, () => true)")
-        assert refused
-        assert page.evaluate(
-            "(() => { try { document.body.insertAdjacentHTML('beforeend', '<i id=x></i>'); "
-            "return false } catch { return true } })()"
-        )
-        page.evaluate(
-            "(() => { const s = document.createElement('script'); "
-            "try { s.textContent = 'window.ran = 1' } catch {} document.body.append(s) })()"
-        )
-        page.evaluate(
-            "(() => { const f = document.createElement('form'); f.action = 'https://example.org/';"
-            "document.body.append(f); f.submit() })()"
-        )
-        page.wait_for_timeout(100)
-        assert page.evaluate("window.ran") is None
-        assert page.inner_text("h1") == "run-hostile: =y, the target"
-        assert page.evaluate("document.querySelectorAll('main b b, main img').length") == 0
+    page = browser.new_page()
+    page.goto(trained(folder, "hostile").as_uri())
+    assert page.title() == "run-hostile: =y, the target"
+    refused = page.evaluate("fetch('https://example.org/').then(() => false, () => true)")
+    assert refused
+    assert page.evaluate(
+        "(() => { try { document.body.insertAdjacentHTML('beforeend', '<i id=x></i>'); "
+        "return false } catch { return true } })()"
+    )
+    page.evaluate(
+        "(() => { const s = document.createElement('script'); "
+        "try { s.textContent = 'window.ran = 1' } catch {} document.body.append(s) })()"
+    )
+    page.evaluate(
+        "(() => { const f = document.createElement('form'); f.action = 'https://example.org/';"
+        "document.body.append(f); f.submit() })()"
+    )
+    page.wait_for_timeout(100)
+    assert page.evaluate("window.ran") is None
+    assert page.inner_text("h1") == "run-hostile: =y, the target"
+    assert page.evaluate("document.querySelectorAll('main b b, main img').length") == 0
+    page.close()
