@@ -231,7 +231,7 @@ def test_the_training_file_is_recognised_and_a_column_is_copied(
 
 
 A = "a,b,colour\n1,2,red\n3,4,blue\n"
-REFUSED = {
+REFUSED: dict[str, str | bytes] = {
     "nothing": "",
     "no rows": "a,b,colour\n",
     "a short row": A + "5,6\n",
