@@ -189,6 +189,7 @@ def is_terminal(stream: TextIO | None) -> bool:
 def _width() -> int:
     """Return how many columns of the terminal a bar may fill; ^C has room behind it."""
     try:
-        return os.get_terminal_size(sys.stderr.fileno()).columns - 3
+        columns = os.get_terminal_size(sys.stderr.fileno()).columns
     except (OSError, ValueError):
-        return 77
+        columns = 0
+    return max(20, (columns or 80) - 3)

@@ -9,6 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,7 +17,10 @@ import pytest
 
 from ml2021 import errors
 from ml2021.cli.app import EXIT_CODES
+from ml2021.cli.options import complete_run
 from ml2021.commands.stdin import spooled_stdin
+from ml2021.files import mark
+from ml2021.runs.directory import run_name
 from ml2021.signals import StoppedError
 from tests import commands
 from tests.commands import contents, refusal, run, run_well, write_rows
@@ -110,8 +114,13 @@ def test_only_what_is_not_the_default_is_printed(houses: Path) -> None:
         ("train https://example.com/a.csv", ["https://example.com/a.csv", "download"]),
         ("compare", ["name the runs"]),
         ("trian houses.csv", ["did you mean 'train'"]),
+        ("fit houses.csv", ["did you mean 'train'"]),
+        ("houses.csv", ["ml2021 train houses.csv"]),
+        ("frobnicate", ["see ml2021 --help"]),
         ("sweep --jobs many as.yaml", ["--jobs"]),
         ("evaluate --run", ["--run", "requires"]),
+        ("train - --target price", ["save standard input to a file"]),
+        ("train --seed 010", ["--set seed=010"]),
     ],
 )
 def test_a_wrong_line_is_told_what_to_type(houses: Path, line: str, words: list[str]) -> None:
@@ -182,8 +191,8 @@ def test_a_run_is_found_by_its_name_as_an_argument_or_an_option(
 @pytest.mark.parametrize(
     ("ids", "names"),
     [
-        (["*"], ["address", "rooms", "note", "*", "price"]),
-        (["*e"], ["note", "price"]),
+        (["*"], ["*", "price"]),  # a column of exactly that name wins
+        (["*o*"], ["rooms", "note", "price"]),
         (["note", "?ddress"], ["note", "address", "price"]),
         (["note", "n*"], ["note", "price"]),
         (["rooms", "*oo*"], ["rooms", "price"]),
@@ -196,8 +205,7 @@ def test_globs_carry_columns_in_the_order_of_the_file(
     new.write_text("address,rooms,note,*\na,1,x,7\nb,2,,8\n")
     wanted = [word for name in ids for word in ("--id", name)]
     outcome = run_well(houses, "predict", new, "--run", "houses-1", "--output", "-", *wanted)
-    expected = ["*", "price"] if ids == ["*"] else names  # a column of exactly that name wins
-    assert outcome.stdout.splitlines()[0] == ",".join(expected)
+    assert outcome.stdout.splitlines()[0] == ",".join(names)
 
 
 def test_a_glob_leaves_out_the_column_that_is_predicted(houses: Path) -> None:
@@ -370,6 +378,53 @@ def test_shells_complete_commands_options_and_runs(
     for text in expected:
         assert text in answer
     assert not {"rich", "torch", "pandas", "yaml", "numpy"} & set(modules)
+
+
+def test_only_names_that_a_terminal_can_show_are_completed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert complete_run("") == []
+    for name in ("b-1", "a-2", "c\x1b[31m-1", "not-a-run"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        if name != "not-a-run":
+            mark(tmp_path / "runs" / name, "run")
+    assert complete_run("") == ["a-2", "b-1"]
+    assert complete_run("runs/") == ["runs/a-2", "runs/b-1"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"), [("houses-7", "houses"), ("x-sweep-2/best", "x-sweep"), ("a-b", "a-b")]
+)
+def test_a_run_of_a_runs_config_is_called_as_that_run(
+    tmp_path: Path, folder: str, name: str
+) -> None:
+    place = tmp_path / folder
+    place.mkdir(parents=True)
+    assert run_name(place / "config.yaml") == "config"
+    mark(place, "run")
+    assert run_name(place / "config.yaml") == name
+    assert run_name(place / "other.yaml") == "other"
+
+
+@pytest.mark.parametrize(
+    ("name", "entry"),
+    [
+        ("a.xlsx", "docProps/app.xml"),
+        ("a.csv", "xl/workbook.xml"),
+        ("a.ods", "mimetype"),
+        ("a.csv", "mimetype"),
+    ],
+)
+def test_a_spreadsheet_is_told_how_to_become_a_csv(
+    houses: Path, tmp_path: Path, name: str, entry: str
+) -> None:
+    with zipfile.ZipFile(tmp_path / name, "w") as archive:
+        archive.writestr(entry, "application/vnd.oasis.opendocument.spreadsheet")
+    for words in (("train", tmp_path / name), ("predict", tmp_path / name, "--run", "houses-1")):
+        outcome = run(houses, *words)
+        assert outcome.code == 3
+        assert "save it as CSV (File > Save As" in outcome.stderr
 
 
 def test_completion_can_be_shown_and_installed(

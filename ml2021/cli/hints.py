@@ -6,6 +6,7 @@ Options of other programs, such as `--lr 0.1`, become the key of the config that
 import shlex
 from collections.abc import Sequence
 from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
 from ml2021.formatting import closest, echo
@@ -30,6 +31,16 @@ _WORDS = {
     "target": ("y", "label", "t"),
 }
 """Names of our options in other programs."""
+_COMMANDS = {
+    **dict.fromkeys(("fit", "run", "learn", "start"), "train"),
+    **dict.fromkeys(("test", "score", "eval"), "evaluate"),
+    **dict.fromkeys(("infer", "inference", "apply", "forecast"), "predict"),
+    **dict.fromkeys(("plot", "show", "view"), "report"),
+    **dict.fromkeys(("tune", "search", "grid"), "sweep"),
+    **dict.fromkeys(("new", "create"), "init"),
+    **dict.fromkeys(("validate", "lint", "dry_run"), "check"),
+}
+"""Commands of other programs."""
 _VALUES = {"gpu": "device=cuda", "cuda": "device=cuda", "cpu": "device=cpu"}
 """Options of other programs that are a value of a key."""
 _OF_CONFIGS = ("train", "sweep", "init", "check")
@@ -45,6 +56,8 @@ def usage_line(error: Any, arguments: Sequence[str]) -> str:
     message, name = str(error.format_message()), getattr(error, "option_name", None)
     if name is not None and "No such option" in message and error.ctx is not None:
         return _unknown_option(name, error.ctx, arguments)
+    if "No such command" in message and error.ctx is not None:
+        return _unknown_command(error.ctx, arguments)
     command = error.ctx.command_path if error.ctx is not None else f"ml2021 {arguments[0]}"
     if type(error).__name__ == "BadParameter" and error.param is None and not error.param_hint:
         message = error.message
@@ -57,9 +70,18 @@ def usage_line(error: Any, arguments: Sequence[str]) -> str:
             else ""
         )
         message = f"unexpected {extra}; remove it{also}"
-    if message.endswith("?"):
-        return f"{command}: {message.replace('. Did you', '; did you')}"
+    message = message.partition(", unable to parse")[0]
     return f"{command}: {message}; see {command} --help"
+
+
+def _unknown_command(context: Any, arguments: Sequence[str]) -> str:
+    """Say which command is meant by one of another program, or by none at all."""
+    name = next(word for word in arguments if word not in context.command.commands)
+    unknown = f"ml2021: no such command '{echo(name)}'"
+    if Path(name).exists():
+        return f"{unknown}; did you mean: ml2021 train {shlex.quote(echo(name))}?"
+    meant = closest(name, context.command.commands, _COMMANDS)
+    return f"{unknown}; " + (f"did you mean '{meant}'?" if meant else "see ml2021 --help")
 
 
 def _unknown_option(name: str, context: Any, arguments: Sequence[str]) -> str:
@@ -95,7 +117,10 @@ def _setting(word: str, values: Sequence[str], command: str, cutoff: float) -> s
     if path is None:
         return _VALUES.get(word)
     texts = [text.strip() for value in values for text in value.strip("[]()").split(",")]
-    items = [dump_value(resolve_scalar(text)) for text in texts] or ["VALUE"]
+    try:
+        items = [dump_value(resolve_scalar(text)) for text in texts] or ["VALUE"]
+    except ValueError:  # such as 010, which YAML reads in several ways
+        items = texts
     if takes_list(path) and (len(items) > 1 or _is_number(items[0])):
         return f"{dotted(path)}=[{', '.join(items)}]"
     return f"{dotted(path)}={items[0]}"

@@ -1,5 +1,6 @@
 """Options and arguments that several commands share, and the completion of their values."""
 
+import contextlib
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -12,10 +13,12 @@ _TABLE_SUFFIXES = (".csv", ".tsv", ".gz", ".parquet")
 
 def complete_run(incomplete: str) -> list[str]:
     """Return the names of the runs and sweeps under runs/, or their paths once `runs/` is typed."""
-    runs = Path("runs")
-    if not runs.is_dir():
-        return []
-    names = sorted(entry.name for entry in runs.iterdir() if (entry / "config.yaml").is_file())
+    from ml2021.files import is_marked
+
+    names: list[str] = []
+    with contextlib.suppress(OSError):
+        entries = [entry for entry in Path("runs").iterdir() if entry.name.isprintable()]
+        names = sorted(entry.name for entry in entries if is_marked(entry))
     prefix = "runs/" if incomplete.startswith("runs/") else ""
     return [prefix + name for name in names]
 
@@ -99,6 +102,8 @@ def source_of(
     chosen = only_one(source, config, resume, of="CSV [--target COLUMN], CONFIG, --resume RUN")
     refuse_table(config, "give it without --config")
     is_table = source is not None and chosen.suffix.lower() not in _CONFIG_SUFFIXES
+    if is_table and str(chosen) in ("-", "/dev/stdin"):
+        raise BadParameter("a run reads its table again; save standard input to a file first")
     if target and not is_table:
         raise BadParameter("--target needs a CSV; with a config, use --set data.target=COLUMN")
     return chosen, is_table

@@ -1,4 +1,4 @@
-"""The commands about runs that exist: `evaluate`, `predict`, `report`, `compare` and `surface`."""
+"""The commands about runs: `evaluate`, `predict`, `report`, `explore`, `compare` and `surface`."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -79,7 +79,8 @@ def predict(
         Option(
             "--id",
             metavar="COLUMN",
-            help="Copy this column to the output, or all that match, such as '*'; repeat for more.",
+            help="Copy this column to the output, or all that match, such as '*' (default: none); "
+            "repeat for more.",
         ),
     ] = None,
     ahead: Annotated[
@@ -87,13 +88,17 @@ def predict(
     ] = 0,
     interval: Annotated[
         float | None,
-        Option(metavar="LEVEL", help="Add prediction intervals of this coverage, such as 0.9."),
+        Option(
+            metavar="LEVEL",
+            help="Add prediction intervals of this coverage, such as 0.9 (default: none).",
+        ),
     ] = None,
     threshold: Annotated[
         float | None,
         Option(
             metavar="P",
-            help="Two classes: predict the second, in sorted order, from this probability on.",
+            help="Two classes: predict the second, in sorted order, from this probability on "
+            "(default: the more probable one).",
         ),
     ] = None,
     set_: FileFormat = None,
@@ -121,13 +126,38 @@ def report(
     run: RunArgument = None,
     run_: RunAgain = None,
     plots: Annotated[
-        Path | None, Option(help="Folder to write each figure to, as a PNG file.")
+        Path | None, Option(help="Folder to write each figure to, as a PNG file (default: none).")
     ] = None,
 ) -> None:
     """Write the report of a run or a sweep, report.html."""
     from ml2021.commands import report as report_command
 
     write_path(report_command.report(one_run(run, run_), plots))
+
+
+@command("explore houses-1", "explore houses-1 --rows 0 --output houses.html")
+def explore(
+    run: RunArgument = None,
+    run_: RunAgain = None,
+    rows: Annotated[
+        int | None,
+        Option(
+            metavar="N",
+            help="Rows of each split that the page holds at most, 0 for none (default: 500, less "
+            "where they have many columns).",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, Option(help="Page to write (default: explore.html in the run directory).")
+    ] = None,
+) -> None:
+    """Write a page to try a run in, explore.html."""
+    from ml2021.commands import explore as explore_command
+
+    explored = explore_command.explore(one_run(run, run_), rows, output)
+    Console().say(f"run {explored.run}", *bulleted(explored.lines))
+    write_path(explored.page)
 
 
 @command("compare houses-1 houses-2", "compare houses-sweep-1 houses-2 --json")
@@ -164,10 +194,16 @@ def surface(
     run: RunArgument = None,
     run_: RunAgain = None,
     x: Annotated[
-        str | None, Option(metavar="PARAM", help="Parameter to vary, such as w1, w[age], b, c[3].")
+        str | None,
+        Option(
+            metavar="PARAM",
+            help="Parameter to vary, such as w1, w[age], b, c[3] (default: two directions that "
+            "show the way of training).",
+        ),
     ] = None,
     y: Annotated[
-        str | None, Option(metavar="PARAM", help="Second parameter; without it, draw a curve.")
+        str | None,
+        Option(metavar="PARAM", help="Second parameter (default: none, a curve over --x)."),
     ] = None,
     output: Annotated[
         Path | None, Option(help="PNG to write (default: surface.png in the run directory).")

@@ -11,9 +11,11 @@ from ml2021.commands.forecast import carried_column, forecast
 from ml2021.commands.prediction_csv import Predictions, notes_on_escapes, prediction_columns, to_csv
 from ml2021.data.new_table import NewColumns, NewTableStream, read_columns
 from ml2021.data.preprocessing.transform import OddValues, encode_inputs
+from ml2021.data.tables import guess_rows
 from ml2021.errors import DataError
 from ml2021.evaluation.thresholds import POSITIVE
 from ml2021.formatting import echo, listed
+from ml2021.memory import check_fits
 
 if TYPE_CHECKING:
     from ml2021.runs.model import TrainedModel
@@ -100,6 +102,7 @@ def _predict_stream(
 def _predict_series(
     asked: Request, columns: NewColumns, write: Callable[[str], object]
 ) -> tuple[int, str, list[str]]:
+    _check_memory(asked, columns)
     read = read_columns(columns)
     predictions, notes = forecast(
         asked.model, read.table, asked.ahead, columns.path, asked.half_widths
@@ -111,6 +114,17 @@ def _predict_series(
     text, given = _text(asked, predictions, texts, with_header=True)
     write(text)
     return len(predictions.values), read.sha256, [*notes, *_notes_on_given(given)]
+
+
+def _check_memory(asked: Request, columns: NewColumns) -> None:
+    """Raise ResourceError for a time series that does not fit into memory."""
+    fitted = asked.model.preprocessing
+    # As measured: a cell as text, or a number and its text, takes about 100 bytes, an input 16.
+    texts = len(columns.names) + 2 * len(columns.carried) + 2 * fitted.target.width
+    a_row = 100 * texts + 16 * len(fitted.inputs)
+    rows = guess_rows(columns.path, columns.table_format)
+    what = f"{columns.path}: about {rows:,} rows of a time series, held in memory together,"
+    check_fits(a_row * rows, what, "predict the last of them alone")
 
 
 def _text(

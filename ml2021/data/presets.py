@@ -2,7 +2,7 @@
 
 `fast` is a single network on standardised numbers, the defaults of the schema. `default` costs at
 most three times as much on up to 10,000 rows, and as much as `fast` from 40,000 on. `best` takes
-its time. The README has what each costs and gains.
+its time. configs/guide.md has what each costs and gains.
 
 What they set was chosen by the mean error over tables and splits, see tests/benchmarks/accuracy.md.
 """

@@ -91,6 +91,20 @@ def read_header(path: Path, format: TableFormat) -> Header:
         return begin_table(scan, scan.blocks(), format)[0]
 
 
+def guess_rows(path: Path, format: TableFormat) -> int:
+    """Return about how many rows a file has, from its beginning. Raises as `read_header` does."""
+    if path.suffix == ".parquet":
+        from ml2021.data.parquet import ParquetSource
+
+        with ParquetSource(path) as parquet:
+            return parquet.rows
+    with open_scan(path, format) as scan:
+        blocks = scan.blocks()
+        begin_table(scan, blocks, format)
+        next(blocks, None)
+        return scan.expected_rows()
+
+
 def read_table(
     path: Path,
     format: TableFormat,

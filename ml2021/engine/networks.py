@@ -310,6 +310,11 @@ INFERENCE_ROWS = 240
 of 12, 24 and 48 in which products are computed, so that none is narrower at the end."""
 
 
+_LEAST_SHARED = 10_000_000
+"""The fewest multiplications of a block that several threads share: for fewer they wait for each
+other, on a busy machine 8 ms a block."""
+
+
 @torch.inference_mode()
 def member_outputs(
     network: Network, theta: Tensor, inputs: NDArray[np.float32]
@@ -323,15 +328,21 @@ def member_outputs(
     the last one filled up, and the same layout. On processors where a row's place in the block
     still matters, it is by about 1e-16. Memory beside the outputs holds one block.
     """
+    threads = torch.get_num_threads()
     for member in range(len(theta)):
         parameters = theta[member : member + 1].double()
         block = parameters.new_zeros(1, network.layout.inputs + 1, INFERENCE_ROWS).mT
         forward = Pass(network, parameters, INFERENCE_ROWS).forward
         outputs = np.empty((len(inputs), network.layout.outputs))
-        for start in range(0, len(inputs), INFERENCE_ROWS):
-            rows = torch.from_numpy(inputs[start : start + INFERENCE_ROWS])
-            block[0, : len(rows)] = rows
-            outputs[start : start + len(rows)] = forward(block)[0, : len(rows)].cpu().numpy()
+        try:
+            if INFERENCE_ROWS * network.layout.parameters < _LEAST_SHARED:
+                torch.set_num_threads(1)
+            for start in range(0, len(inputs), INFERENCE_ROWS):
+                count = min(INFERENCE_ROWS, len(inputs) - start)
+                block[0, :count] = torch.from_numpy(inputs[start : start + count])
+                outputs[start : start + count] = forward(block)[0, :count].cpu().numpy()
+        finally:
+            torch.set_num_threads(threads)
         yield outputs
 
 

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -190,7 +191,8 @@ def held_out_rows(
             return None
         theta = load_checkpoint(path).tensors.get("best")
         expected = (members * len(indices), model.network.layout.parameters)
-        if theta is None or theta.shape != expected:
+        fits = theta is not None and theta.shape == expected and theta.dtype == torch.float32
+        if theta is None or not fits or not bool(theta.isfinite().all()):
             raise CheckpointError(f"{path}: its parameters do not match its folds")
         for place, index in enumerate(indices):
             own: Tensor = theta[place * members : (place + 1) * members]

@@ -52,6 +52,7 @@ class RunDirectory:
         self.summary = path / "summary.json"  # written when training has ended
         self.report = path / "report.html"
         self.surface = path / "surface.png"  # by the command `surface`
+        self.explore = path / "explore.html"  # by the command `explore`
         self.curve = path / "piecewise.png"  # by the command `piecewise`
         self.origin = path / "sweep_run.json"  # in the best run of a sweep: its number
         self.checkpoints = path / "checkpoints"
@@ -91,7 +92,8 @@ def run_name(config: Path) -> str:
     """Return what a run of a config is called: its name, or that of the run that it lies in."""
     folder = config.absolute().parent
     if config.stem.startswith("config") and is_marked(folder):
-        return re.sub(r"-\d+$", "", folder.name)
+        own = folder.parent if folder.name == BEST_OF_SWEEP else folder
+        return re.sub(r"-\d+$", "", own.name)
     return config.stem
 
 

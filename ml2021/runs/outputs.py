@@ -55,7 +55,7 @@ def _is_same(one: Path, other: Path) -> bool:
     """Whether two paths are one file, through links, hard links and either case of letters."""
     try:
         return one.samefile(other)
-    except OSError:
+    except (OSError, ValueError):  # a NUL character in a path
         return False
 
 

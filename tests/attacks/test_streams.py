@@ -10,6 +10,7 @@ from ml2021.commands import predict_rows
 from ml2021.data import table_stream
 from ml2021.data.csv import source
 from tests import commands
+from tests.benchmarks import streaming
 from tests.commands import Outcome, run, run_well, write_rows
 
 SMALL = "model: {type: relu_stack, widths: [8]}\ntrain: {epochs: 2, members: 2, spread: true}\n"
@@ -34,7 +35,9 @@ def table(rows: int, seed: int) -> dict[str, list[object]]:
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     write_rows(folder / "train.csv", table(120, 0))
-    return commands.train_runs(folder, CONFIGS)
+    write_rows(folder / "series.csv", commands.series(80))
+    series = f"data: {{path: series.csv, target: views, exclude: [date], lags: 7}}\n{SMALL}"
+    return commands.train_runs(folder, {**CONFIGS, "series": series})
 
 
 @pytest.fixture
@@ -155,3 +158,27 @@ def test_nothing_has_a_name_before_all_is_predicted(
     assert len(seen) > 4
     assert all(names == before for names in seen)
     assert names_in(folder) == before | {"p.csv"}
+
+
+def test_a_series_that_cannot_fit_is_refused_with_both_numbers(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_rows(tmp_path / "long.csv", commands.series(2000))
+    monkeypatch.setattr("ml2021.memory.free_memory", lambda: 100_000)
+    refused = run(tmp_path, "predict", "long.csv", "--run", runs / "series")
+    assert (refused.code, refused.stdout) == (5, "")
+    assert "1 MB" in refused.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["long.csv"]
+
+
+@pytest.mark.soak
+def test_memory_does_not_grow_with_the_table(tmp_path: Path) -> None:
+    """Read and predicted whole, 3 million rows took 530 MB."""
+    streaming.write_table(tmp_path / "t.csv", 3_000_000)
+    (tmp_path / "c.yaml").write_text(f"{streaming.CONFIG}preset: fast\n")
+    train = ["-m", "ml2021", "train", "--config", "c.yaml", "--quiet", "--no-report"]
+    streaming.watch([*train, "--run-dir", "run"], tmp_path, streaming.HERE)
+    plain = "import torch, pandas, time; time.sleep(1)"
+    base = streaming.watch(["-c", plain], tmp_path, streaming.HERE).peak_bytes
+    predict = ["-m", "ml2021", "predict", "t.csv", "--run", "run", "--output", "p.csv"]
+    assert streaming.watch(predict, tmp_path, streaming.HERE).peak_bytes - base < 200e6

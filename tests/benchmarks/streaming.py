@@ -5,8 +5,8 @@
 
 Each version trains a run on the first rows of the table and predicts all of it, in turn, in a new
 process. Memory is RssAnon, the most of it, above that of a process that has imported torch and
-pandas. Prints the table and writes it as Markdown. The table and its predictions take 40 bytes of
-disk a row, in $TMPDIR.
+pandas. The ratios are those of the time of this version to that of the other. Prints the table and
+writes it as Markdown. The table and its predictions take 40 bytes of disk a row, in $TMPDIR.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -23,7 +24,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.benchmarks.measure import describe_machine, markdown_table
+from tests.benchmarks.measure import describe_machine, markdown_table, median_ratio
 
 HERE = Path(__file__).resolve().parents[2]
 CONFIG = """\
@@ -36,9 +37,10 @@ _POLL_SECONDS = 0.02
 
 
 class Took(NamedTuple):
-    """What a process took: seconds, and the most anonymous memory in bytes."""
+    """What a process took: seconds, those of the CPU, and the most anonymous memory in bytes."""
 
     seconds: float
+    cpu_seconds: float
     peak_bytes: int
 
 
@@ -58,7 +60,7 @@ def write_table(path: Path, rows: int) -> None:
 
 def watch(command: list[str], folder: Path, repository: Path) -> Took:
     """Run a command in `folder` with the package of a repository, and watch its memory."""
-    begun, peak = time.perf_counter(), 0
+    begun, peak, before = time.perf_counter(), 0, getrusage(RUSAGE_CHILDREN)
     process = subprocess.Popen(
         [sys.executable, *command], cwd=folder, env={"PYTHONPATH": str(repository)}
     )
@@ -72,7 +74,9 @@ def watch(command: list[str], folder: Path, repository: Path) -> Took:
         time.sleep(_POLL_SECONDS)
     if process.wait():
         raise SystemExit(f"{' '.join(command)}: ended with {process.returncode}")
-    return Took(time.perf_counter() - begun, peak)
+    after = getrusage(RUSAGE_CHILDREN)
+    cpu_seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Took(time.perf_counter() - begun, cpu_seconds, peak)
 
 
 def main() -> None:
@@ -106,10 +110,12 @@ def main() -> None:
     rows = []
     for name, taken in samples.items():
         peak = max(each.peak_bytes for each in taken) - base
-        pairs = zip(taken, samples["this version"], strict=True)
-        ratio = median(one.seconds / this.seconds for one, this in pairs)
-        seconds = median(each.seconds for each in taken)
-        rows.append([name, f"{seconds:.1f}", f"{ratio:.2f}", f"{peak / 1e6:,.0f}"])
+        this = samples["this version"]
+        cells = [name]
+        for kind in ("seconds", "cpu_seconds"):
+            numbers, own = ([getattr(each, kind) for each in some] for some in (taken, this))
+            cells += [f"{median(numbers):.1f}", f"{median_ratio(own, numbers):.2f}"]
+        rows.append([*cells, f"{peak / 1e6:,.0f}"])
     text = "\n".join(
         [
             "# predict on a long table",
@@ -118,7 +124,9 @@ def main() -> None:
             f"- {arguments.rows:,} rows, {size / 1e6:,.0f} MB; one hidden layer of 32; "
             f"{arguments.rounds} round(s)",
             "",
-            *markdown_table(["version", "seconds", "of this version", "MB above imports"], rows),
+            *markdown_table(
+                ["version", "seconds", "ratio", "CPU seconds", "ratio", "MB above imports"], rows
+            ),
             "",
         ]
     )

@@ -221,7 +221,7 @@ TEXTS: dict[int, dict[str, str]] = {
         "data: {path: a, target: y, encoding: utf-9}": "1:38: data.encoding must be a text "
         "encoding known to Python, such as utf-8, not 'utf-9'",
         f"{DATA}device: gpu": "2:9: device must be auto, cpu, cuda or cuda:N, where N is a device "
-        "number, not 'gpu'",
+        "number, not 'gpu'; did you mean 'cuda'?",
     },
     10: {
         f"{DATA}seed: 1e400": "2:7: seed must be a whole number, not .inf",

@@ -295,6 +295,17 @@ CASES = [
         run=runners.limited(resource.RLIMIT_FSIZE, 3000),
     ),
     Case(
+        numbers=(79,),
+        name="no memory for a time series",
+        command="predict series.csv --run runs/series --output out.csv",
+        code=5,
+        lines=(
+            "series.csv: about {n} rows of a time series, held in memory together, need about {n} "
+            "MB of memory, but only 1 MB are free; predict the last of them alone",
+        ),
+        run=runners.prepared("import ml2021.memory; ml2021.memory.free_memory = lambda: 999"),
+    ),
+    Case(
         numbers=(76,),
         name="metrics larger than what is left",
         given=(put("c.yaml", ENDLESS.replace("1e-9", "1e9")),),

@@ -196,7 +196,9 @@ def _unpacked(file: HashedFile) -> HashedFile | gzip.GzipFile:
         return gzip.GzipFile(fileobj=file)
     if file.path.suffix == ".gz":
         raise file_error(file.path, "not a gzip file despite its name; rename or replace it")
-    if head.startswith(b"PK\x03\x04") and any(name in head for name in _IN_SPREADSHEETS):
+    is_named_so = file.path.suffix.lower() in (".xlsx", ".xlsm", ".xlsb", ".ods")
+    is_within = any(name in head for name in _IN_SPREADSHEETS)
+    if head.startswith(b"PK\x03\x04") and (is_named_so or is_within):
         raise file_error(file.path, _SPREADSHEET)
     for signature, what in _NOT_TEXT:
         if head.startswith(signature):
