@@ -276,6 +276,21 @@ def report_of(folder: Path, columns: int) -> int:
     return calls
 
 
+def test_notes_name_few_of_many_columns(tmp_path: Path) -> None:
+    names = [f"x{index}" for index in range(500)]
+    rows = {name: [row % 7 for row in range(40)] for name in names}
+    write_csv(tmp_path / "t.csv", {**rows, "y": [row % 11 for row in range(40)]})
+    far = {name: [100, 100 if name == "x400" else 1] for name in names}
+    write_csv(tmp_path / "new.csv", {**far, "y": [1, 2]})
+    (tmp_path / "c.yaml").write_text(f"data: {{path: t.csv, target: y}}\n{LITTLE}")
+    assert run(tmp_path, "train", "--config", "c.yaml", "--run-dir", "r").code == 0
+    for command in ("predict", "evaluate"):
+        said = run(tmp_path, command, "new.csv", "--run", "r").stderr
+        (note,) = [line for line in said.splitlines() if "outside" in line]
+        assert ": x400 2, x0 1, " in note
+        assert note.endswith("and 488 more columns")
+
+
 @pytest.mark.soak
 def test_a_report_of_more_columns_takes_hardly_more_calls(tmp_path: Path) -> None:
     few, many = (report_of(tmp_path, columns) for columns in (40, 160))
