@@ -136,7 +136,7 @@ def test_failures_are_counted() -> None:
     whole = summary_of((9.0, 5.0, 30.0))
     found = whole.results[1].result
     assert found is not None
-    error = {"lines": ("training diverged",), "exit_code": 6}
+    error: dict[str, Any] = {"lines": ("training diverged",), "exit_code": 6}
     lost = found.model_copy(update={"splits": {}})
     diverged = Result(run=1, status="diverged", result=lost, **error)
     results = {**whole.results, 1: diverged, 2: Result(run=2, status="failed", **error)}
