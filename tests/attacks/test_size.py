@@ -165,13 +165,13 @@ def test_scores_that_do_not_fit_are_refused(coded: Path, monkeypatch: pytest.Mon
 def test_a_test_file_that_does_not_fit_is_refused(
     coded: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read, seen = samples.check_fits, []
+    seen = []
 
     def watched(needed: int, what: str, remedy: str) -> None:
         seen.append(what)
         if len(seen) == 2:  # the rows of the first file fit
             monkeypatch.setattr(memory, "free_memory", lambda: 1000)
-        read(needed, what, remedy)
+        memory.check_fits(needed, what, remedy)
 
     monkeypatch.setattr(samples, "check_fits", watched)
     refused = run(coded, "train", "--config", "apart.yaml", "--run-dir", "apart")
@@ -208,7 +208,7 @@ def test_a_sweep_whose_rows_do_not_fit_is_refused(
     encoded: list[object] = []
     monkeypatch.setattr(samples, "encode_splits", lambda *args: encoded.append(args))
     task = PackTask("sweep", {3: text}, text, 1, 1.0, ["mse"], None)
-    Worker(replies.append).train(task)
+    Worker(lambda reply: replies.append(dict(reply))).train(task)
     (result,) = (reply["result"] for reply in replies if reply["event"] == "result")
     assert (result["run"], result["status"], result["exit_code"]) == (3, "failed", 5)
     assert "of memory, but only 1 MB are free" in result["lines"][0]
