@@ -29,6 +29,7 @@ CONFIGS = {
     "target: [px_16, px_17, px_18, px_19, px_2?, px_30, px_31], target_shape: [4, 4]}\n" + RELU,
 }
 WIDTHS = (320, 400, 768, 1280)
+VALUES = "() => [...app.desk.frame.values]"
 SHOWN = "() => window.app?.desk?.frame !== undefined"
 
 
@@ -118,19 +119,19 @@ def test_keys_alone_move_every_part(browser: "Browser", pages: dict[str, Path]) 
         "halves": (".paint",),
     }
     for name, parts in places.items():
-        for part in parts:
-            with opened(browser, pages[name]) as page:
-                before = page.evaluate("() => [...app.desk.frame.values]") if shown(page) else None
+        with opened(browser, pages[name]) as page:
+            for part in parts:
+                shown(page)
+                before = page.evaluate(VALUES)
                 page.focus(part)
                 for key in ("ArrowLeft", "ArrowLeft", " "):
                     page.keyboard.press(key)
                 shown(page)
-                assert page.evaluate("() => [...app.desk.frame.values]") != before, (name, part)
-    with opened(browser, pages["number"]) as page:
-        shown(page)
-        text = page.get_attribute(".card .keys >> nth=0", "aria-valuetext")
-        assert text is not None
-        assert "predicted" in text
+                assert page.evaluate(VALUES) != before, (name, part)
+            if name == "number":
+                text = page.get_attribute(".card .keys >> nth=0", "aria-valuetext")
+                assert text is not None
+                assert "predicted" in text
 
 
 def test_an_empty_cell_is_a_missing_value(browser: "Browser", pages: dict[str, Path]) -> None:
@@ -227,6 +228,41 @@ def test_the_way_of_training_is_replayed(browser: "Browser", pages: dict[str, Pa
         assert " to " not in page.inner_text(".about").split("truth")[0]
         page.get_by_role("button", name="as trained").click()
         assert shown(page) == best
+
+
+def test_a_drawn_row_is_never_warned_of_and_a_made_one_is(
+    browser: "Browser", pages: dict[str, Path]
+) -> None:
+    with opened(browser, pages["number"]) as page:
+        shown(page)
+        warned = page.evaluate(
+            "() => app.desk.own.rows.filter((_, place) => { app.desk.hand.take(place);"
+            "app.desk.draw(); return document.querySelector('.about .warn'); }).length"
+        )
+        assert warned == 0
+        page.evaluate("() => app.desk.change([0, 2 * app.model.columns[0].high])")
+        shown(page)
+        assert "outside of training: a" in page.inner_text(".about")
+        assert page.locator(".strip .band.off").count() == 1
+
+
+def test_a_row_of_a_dropped_file_is_taken_in_hand(
+    browser: "Browser", pages: dict[str, Path]
+) -> None:
+    with opened(browser, pages["number"], "#rows") as page:
+        page.set_input_files("input[type=file]", pages["number"].parent.parent / "t.csv")
+        page.locator("button.link", has_text="3").first.click()
+        shown(page)
+        assert "t.csv" in page.inner_text(".rowbar .note")
+        assert "truth" in page.inner_text(".about")
+        orders = page.get_by_role("combobox", name="the order of the rows")
+        orders.select_option("worst")
+        misses = page.evaluate(
+            "() => [...document.querySelectorAll('.rowbar option')].slice(0, 2).map(({ value }) =>"
+            "Math.abs(app.desk.hand.source.predictions[value][0] -"
+            "app.desk.hand.source.truth[value][0]))"
+        )
+        assert misses[0] >= misses[1]
 
 
 def test_each_member_is_a_thin_line(browser: "Browser", pages: dict[str, Path]) -> None:
