@@ -251,7 +251,7 @@ def test_a_file_is_read_as_the_training_file_is_written(
     }
     for name, data in keys.items():
         (folder / f"{name}.yaml").write_text(
-            f"data: {{path: {name}.csv, {data}}}\nmodel: linear\ntrain: {{epochs: 3}}\ndevice: cpu\n"
+            f"data: {{path: {name}.csv, {data}}}\nmodel: linear\ntrain: {{epochs: 3}}\n"
         )
         run_well(folder, "train", "--quiet", "--config", f"{name}.yaml", "--run-dir", f"run-{name}")
         run_well(folder, "explore", f"run-{name}")
