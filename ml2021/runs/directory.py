@@ -52,6 +52,7 @@ class RunDirectory:
         self.summary = path / "summary.json"  # written when training has ended
         self.report = path / "report.html"
         self.surface = path / "surface.png"  # by the command `surface`
+        self.explore = path / "explore.html"  # by the command `explore`
         self.curve = path / "piecewise.png"  # by the command `piecewise`
         self.origin = path / "sweep_run.json"  # in the best run of a sweep: its number
         self.checkpoints = path / "checkpoints"
@@ -83,7 +84,7 @@ def refuse_undecodable() -> None:
             text.encode()
         except UnicodeEncodeError:
             raise ConfigError(
-                f"{echo(text)}: {what} not UTF-8, in which a run keeps names; rename it"
+                f"{echo(text)}: {what} not UTF-8, in which a run keeps names; use others"
             ) from None
 
 
@@ -104,7 +105,7 @@ def create_run(path: Path | None, name: str) -> RunDirectory:
     """
     run = RunDirectory(make_directory(path, name, "run"))
     try:
-        run.checkpoints.mkdir(exist_ok=True)
+        make_folder(run.checkpoints)
     except OSError as error:
         raise ResourceError(f"{run.checkpoints}: cannot be made ({error.strerror})") from None
     return run
