@@ -1,7 +1,7 @@
 // Chapter 0 of By hand: one parameter, the loss over it, and the step before it is taken.
 
 import { segmented, slider } from "./controls.js";
-import { el, set, shape } from "./dom.js";
+import { el, shape } from "./dom.js";
 import { draggable } from "./gestures.js";
 import { lossAt, lossCurve, throughOrigin, twoValleys, valleysOf } from "./hand_valley.js";
 import { MARGINS, arrow, axes, chapter, clipped, dots, etaSlider, figure, grip } from "./lesson_parts.js";

@@ -50,7 +50,7 @@ export function axes(pairs, { x, y }, { width, height }) {
   const back = (column, value) => value * column.scale + column.mean;
   const place = (column, value) => (value - column.mean) / column.scale;
   const along = ticks(back(pairs.x, x.invert(left)), back(pairs.x, x.invert(width - right)), width < NARROW ? 3 : 5);
-  const upward = ticks(back(pairs.y, y.invert(floor)), back(pairs.y, y.invert(top)), 4);
+  const upward = ticks(back(pairs.y, y.invert(floor)), back(pairs.y, y.invert(top)), 6);
   return [
     shape("path", { class: "axis", d: `M${left},${top}V${floor}H${width - right}` }),
     ...along.map((t) => words(short(t), x(place(pairs.x, t)), floor + 14, "middle")),
@@ -106,7 +106,7 @@ export function clipped(id, { width, height }, ...content) {
   const { left, right, top, bottom } = MARGINS;
   const area = { x: left, y: top - 8, width: Math.max(0, width - left - right), height: height - top - bottom + 8 };
   const clip = shape("clipPath", { id }, shape("rect", area));
-  return [clip, shape("g", { "clip-path": `url(#${id})` }, content)];
+  return [clip, shape("g", { "clip-path": `url(#${id})` }, content.flat())];
 }
 
 // θ ← now − η · slope = next, a line for each parameter: [[name, now, slope, next], ...].

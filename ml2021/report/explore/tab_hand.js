@@ -4,11 +4,12 @@ import { choice } from "./controls.js";
 import { el } from "./dom.js";
 import { registerTab } from "./frame.js";
 import { firstChoice, lessonColumns, pairsOf } from "./hand_columns.js";
+import { lineChapter } from "./lesson_line.js";
 import { parameterChapter } from "./lesson_parameter.js";
 
 registerTab({ id: "hand", place: 3, title: "By hand", make: byHand });
 
-const CHAPTERS = [parameterChapter];
+const CHAPTERS = [parameterChapter, lineChapter];
 
 function byHand(app) {
   const { background } = app.payload;
@@ -21,7 +22,7 @@ function byHand(app) {
   if (pairs === null) return el("p", {}, "This takes two columns of numbers, and the table has fewer.");
   const lesson = new Lesson(app, columns, [from, to], pairs);
   const chapters = CHAPTERS.map((make) => make(lesson));
-  return el("div", { className: "hand" }, el("p", {}, el("b", {}, "The lecture's first hour, on this table. "), INTRODUCTION), lesson.node, contents(chapters), chapters);
+  return el("div", { className: "hand" }, el("p", {}, INTRODUCTION), lesson.node, contents(chapters), chapters);
 }
 
 const INTRODUCTION =
