@@ -191,8 +191,8 @@ def test_a_run_is_found_by_its_name_as_an_argument_or_an_option(
 @pytest.mark.parametrize(
     ("ids", "names"),
     [
-        (["*"], ["address", "rooms", "note", "*", "price"]),
-        (["*e"], ["note", "price"]),
+        (["*"], ["*", "price"]),  # a column of exactly that name wins
+        (["*o*"], ["rooms", "note", "price"]),
         (["note", "?ddress"], ["note", "address", "price"]),
         (["note", "n*"], ["note", "price"]),
         (["rooms", "*oo*"], ["rooms", "price"]),
@@ -205,8 +205,7 @@ def test_globs_carry_columns_in_the_order_of_the_file(
     new.write_text("address,rooms,note,*\na,1,x,7\nb,2,,8\n")
     wanted = [word for name in ids for word in ("--id", name)]
     outcome = run_well(houses, "predict", new, "--run", "houses-1", "--output", "-", *wanted)
-    expected = ["*", "price"] if ids == ["*"] else names  # a column of exactly that name wins
-    assert outcome.stdout.splitlines()[0] == ",".join(expected)
+    assert outcome.stdout.splitlines()[0] == ",".join(names)
 
 
 def test_a_glob_leaves_out_the_column_that_is_predicted(houses: Path) -> None:

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ import pytest
 from ml2021.evaluation.scoring import ALONE
 from ml2021.formatting import number, score_text
 from ml2021.report.contents import from_disk
+from ml2021.report.html import Table
 from ml2021.report.sections import predictions as about_rows
+from ml2021.report.sections.worst_rows import worst_rows_section
 from ml2021.runs.directory import RunDirectory
 from tests import commands
 from tests.commands import (
@@ -164,12 +167,17 @@ def test_worst_rows_of_pixels_are_shown_as_images(fresh: Path) -> None:
 
 
 def test_only_wrong_predictions_are_shown(trained: Path) -> None:
-    run_well(trained, "report", "--run", "classes")
-    page = (trained / "classes" / "report.html").read_text()
-    section = page[page.index('id="worst"') : page.index('id="function"')]
-    lines = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in section.split("<tr>")[2:]]
-    assert lines
-    assert all(line[1] != line[2] for line in lines)
+    found = from_disk(RunDirectory(trained / "classes"))
+    assert found.rows is not None
+    truth = found.rows.classes
+    for wrong, shown in ((2, 2), (0, 10)):
+        predicted = np.where(np.arange(len(truth)) < wrong, (truth + 1) % 3, truth)
+        rows = replace(found.rows, predictions=0.1 + 0.7 * np.eye(3)[predicted])
+        section = worst_rows_section(found, rows, [], 0)
+        (table,) = (block for block in section.blocks if isinstance(block, Table))
+        assert len(table.rows) == shown
+        assert [line[1] != line[2] for line in table.rows] == [bool(wrong)] * shown
+        assert ("Right" in section.title) == (wrong == 0)
 
 
 def test_images_are_shown_as_given_predicted_and_true(fresh: Path) -> None:

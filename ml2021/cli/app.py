@@ -1,7 +1,6 @@
 """The Typer app: how commands are added, listed and helped."""
 
 import inspect
-import resource
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
@@ -9,8 +8,6 @@ from typer import Exit, Option, Typer, _completion_classes
 from typer.core import TyperGroup
 
 from ml2021 import __version__
-from ml2021.errors import ResourceError
-from ml2021.files import cores
 
 EXIT_CODES = """Exit codes: 0 done; 1 a bug; 2 the config or the command line is wrong; 3 the data;
 4 the run or its checkpoint; 5 the machine: disk, memory, device; 6 training diverged; 7 the run is
@@ -82,9 +79,16 @@ def _options(
 
 def _check_address_space() -> None:
     """Raise ResourceError where numpy's BLAS, which knows no exceptions, would end the process."""
+    import resource
+
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    least = _LEAST_ADDRESSES + cores() * _ADDRESSES_OF_A_THREAD
-    if limit != resource.RLIM_INFINITY and limit < least:
+    if limit == resource.RLIM_INFINITY:
+        return
+
+    from ml2021.errors import ResourceError
+    from ml2021.files import cores
+
+    if limit < _LEAST_ADDRESSES + cores() * _ADDRESSES_OF_A_THREAD:
         raise ResourceError(
             f"out of memory: this process may use {limit >> 20:,} MiB of addresses, but its "
             "libraries need some 3,000 MiB; raise the limit (ulimit -v)"

@@ -1,4 +1,4 @@
-"""The commands about runs that exist: `evaluate`, `predict`, `report`, `compare` and `surface`."""
+"""The commands about runs: `evaluate`, `predict`, `report`, `explore`, `compare` and `surface`."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -133,6 +133,31 @@ def report(
     from ml2021.commands import report as report_command
 
     write_path(report_command.report(one_run(run, run_), plots))
+
+
+@command("explore houses-1", "explore houses-1 --rows 0 --output houses.html")
+def explore(
+    run: RunArgument = None,
+    run_: RunAgain = None,
+    rows: Annotated[
+        int | None,
+        Option(
+            metavar="N",
+            help="Rows of each split that the page holds at most, 0 for none (default: 500, less "
+            "where they have many columns).",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, Option(help="Page to write (default: explore.html in the run directory).")
+    ] = None,
+) -> None:
+    """Write a page to try a run in, explore.html."""
+    from ml2021.commands import explore as explore_command
+
+    explored = explore_command.explore(one_run(run, run_), rows, output)
+    Console().say(f"run {explored.run}", *bulleted(explored.lines))
+    write_path(explored.page)
 
 
 @command("compare houses-1 houses-2", "compare houses-sweep-1 houses-2 --json")

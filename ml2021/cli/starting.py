@@ -10,13 +10,6 @@ from ml2021.cli.options import Config, InitFrom, InputArgument, Overrides, Sourc
 from ml2021.console import Console, write_data, write_result
 
 
-def complete_key(incomplete: str) -> list[str]:
-    """Return the keys that begin so, for the completion of the shell."""
-    from ml2021.config.reference import entries
-
-    return [key for key in entries() if key.startswith(incomplete)]
-
-
 @command("init houses.csv --target price", "init houses.csv --output first.yaml", "init --example")
 def init(
     csv: Annotated[
@@ -73,9 +66,7 @@ def check(
 def keys(
     key: Annotated[
         str | None,
-        Argument(
-            metavar="[KEY]", help="A key, or a section for all in it.", autocompletion=complete_key
-        ),
+        Argument(metavar="[KEY]", help="A key, or a section for all in it.", show_default=False),
     ] = None,
     as_markdown: Annotated[
         bool, Option("--markdown", help="Print all keys as a page of Markdown.")

@@ -150,10 +150,13 @@ class _Sweep:
             stopped_by = stop_signal()
         summary = self._say_summary()
         if stopped_by is not None:
+            runs = plural(len(self.configs), "run")
+            done = f"after {len(self.results):,} of {runs}, which are saved"
+            if not self.results:
+                done = f"before the first of {runs} had ended"
             raise RunInterruptedError(
                 stopped_by,
-                f"interrupted after {len(self.results):,} of {plural(len(self.configs), 'run')}, "
-                f"which are saved; resume with: ml2021 sweep --resume {self.directory.path}",
+                f"interrupted {done}; resume with: ml2021 sweep --resume {self.directory.path}",
             )
         if summary is not None and with_report:
             from ml2021.commands.report import finish_with_report

@@ -13,9 +13,20 @@ from numpy.typing import NDArray
 
 from ml2021.config.yaml_scalars import dump_value
 from ml2021.evaluation.comparison import SEED, are_same_rows, best_of, comparison_cells
-from ml2021.formatting import echo, heading, listed, number, plural
+from ml2021.formatting import echo, heading, listed, number, plural, score_text
 from ml2021.report.figures import slices, style
-from ml2021.report.html import Block, Frame, Items, Listing, Picture, Section, Table, Text
+from ml2021.report.html import (
+    Bars,
+    Block,
+    Column,
+    Frame,
+    Items,
+    Listing,
+    Picture,
+    Section,
+    Table,
+    Text,
+)
 from ml2021.report.write import write_page
 from ml2021.sweeps.directory import SweepDirectory
 from ml2021.sweeps.results import setting_text, table
@@ -24,6 +35,8 @@ from ml2021.sweeps.summary import SweepSummary
 MOST_SLICES = 12
 MOST_GROUPS = 40
 MOST_RUNS = 500
+_SHORT_CONFIG = 30
+"""Lines of a config that is shown open."""
 
 
 def write_sweep_report(
@@ -47,8 +60,25 @@ def write_sweep_report(
         summary=findings,
         footer=f"Made by ml2021 from the sweep {name}. This file is self-contained.",
         commands=commands,
+        bars=_bars(summary),
     )
     write_page(sweep.report, frame, _sections(sweep, summary), stop_signal, plots)
+
+
+def _bars(summary: SweepSummary) -> Bars | None:
+    """Return the score of the best run and those of the baselines on the same rows."""
+    split, metric = summary.splits[-1], summary.metric
+    if summary.best is None or not are_same_rows(summary.runs, split):
+        return None
+    own, others = summary.best.score(split, metric), summary.baselines(split)
+    if own is None or not others:
+        return None
+    scores = {"best run": own, **others}
+    texts = [score_text(metric, value) for value in scores.values()]
+    best = score_text(metric, min(scores.values()))
+    found = frozenset(index for index, text in enumerate(texts) if text == best)
+    title = f"{heading(metric)} on {split} rows: lower is better"
+    return Bars(title, [*scores], [*scores.values()], texts, found)
 
 
 def _sections(sweep: SweepDirectory, summary: SweepSummary) -> Iterator[Section]:
@@ -76,7 +106,8 @@ def _setup(sweep: SweepDirectory, summary: SweepSummary) -> Section:
     blocks: list[Block] = [Table(("", ""), lines, is_text=True)]
     if sweep.config.is_file():
         text = sweep.config.read_text(encoding="utf-8", errors="replace").strip()
-        blocks.append(Listing(text, "The config as written"))
+        folded = "The config as written" if text.count("\n") > _SHORT_CONFIG else None
+        blocks.append(Column([Listing(text, folded)]))
     return Section(
         "setup", "Data and config", "The keys that vary, and the values tried for each.", blocks
     )

@@ -52,6 +52,7 @@ class RunDirectory:
         self.summary = path / "summary.json"  # written when training has ended
         self.report = path / "report.html"
         self.surface = path / "surface.png"  # by the command `surface`
+        self.explore = path / "explore.html"  # by the command `explore`
         self.curve = path / "piecewise.png"  # by the command `piecewise`
         self.origin = path / "sweep_run.json"  # in the best run of a sweep: its number
         self.checkpoints = path / "checkpoints"

@@ -1,0 +1,93 @@
+// Numbers and names as text: for the page, for its notes, and for the CSV that it saves.
+
+// C's %.<digits>g, which toPrecision is not: other exponents, and zeros at the end.
+export function formatG(value, digits) {
+  if (Number.isNaN(value)) return "";
+  if (value === 0) return Object.is(value, -0) ? "-0" : "0";
+  const [mantissa, power] = value.toExponential(digits - 1).split("e");
+  const exponent = Number(power);
+  if (exponent < -4 || exponent >= digits) {
+    const size = String(Math.abs(exponent)).padStart(2, "0");
+    return `${withoutZeros(mantissa)}e${exponent < 0 ? "-" : "+"}${size}`;
+  }
+  return withoutZeros(value.toFixed(Math.max(0, digits - 1 - exponent)));
+}
+
+function withoutZeros(text) {
+  return text.includes(".") ? text.replace(/\.?0+$/, "") : text;
+}
+
+// The digits that keep a restored value: nine, or more where the mean is large beside the scale.
+export function digitsOf(mean, scale) {
+  const alike = Math.log10(Math.max(1, Math.abs(mean) / scale));
+  return Math.min(17, Math.max(9, Math.ceil(7.5 + alike)));
+}
+
+// Four significant digits, as the report writes them.
+export function number(value) {
+  if (value === null || value === undefined || Number.isNaN(value)) return "–";
+  if (value === 0) return "0";
+  const exponent = Number(value.toExponential(3).split("e")[1]);
+  if (exponent < -4 || exponent >= 7) return minus(value.toExponential(3));
+  const digits = Math.max(0, 3 - exponent);
+  return minus(
+    value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits }),
+  );
+}
+
+// As few digits as an axis needs.
+export function short(value) {
+  const size = Math.abs(value);
+  if (size >= 1e6 || (size > 0 && size < 1e-3)) return minus(value.toExponential(1));
+  return minus(Number(value.toPrecision(4)).toLocaleString("en-US"));
+}
+
+function minus(text) {
+  return text.replace("-", "−");
+}
+
+// A number as it is typed: six digits, without marks; empty if it is missing.
+export function plain(value) {
+  return Number.isNaN(value) ? "" : String(Number(value.toPrecision(6)));
+}
+
+export function count(value) {
+  return value.toLocaleString("en-US");
+}
+
+export function plural(value, noun) {
+  return `${count(value)} ${noun}${value === 1 ? "" : "s"}`;
+}
+
+export function percent(share) {
+  return `${(100 * share).toFixed(1)} %`;
+}
+
+const LONGEST = 80;
+
+// A name of the user's for a sentence, as ml2021's messages repeat it: escaped, and not too long.
+export function echo(text) {
+  const shown = String(text).replace(/[\p{C}\p{Zl}\p{Zp}]|(?! )\p{Zs}/gu, escaped);
+  const letters = [...shown];
+  return letters.length <= LONGEST ? shown : `${letters.slice(0, LONGEST - 1).join("")}…`;
+}
+
+function escaped(letter) {
+  const named = { "\t": "\\t", "\n": "\\n", "\r": "\\r" }[letter];
+  if (named) return named;
+  const code = letter.codePointAt(0);
+  if (code < 0x100) return `\\x${code.toString(16).padStart(2, "0")}`;
+  return code < 0x10000 ? `\\u${code.toString(16).padStart(4, "0")}` : `\\U${code.toString(16).padStart(8, "0")}`;
+}
+
+// "a, b and 3 more"
+export function listed(names, most) {
+  const shown = names.slice(0, most).map(echo).join(", ");
+  return names.length <= most ? shown : `${shown} and ${count(names.length - most)} more`;
+}
+
+export function argmax(values) {
+  let best = 0;
+  for (let i = 1; i < values.length; i++) if (values[i] > values[best]) best = i;
+  return best;
+}

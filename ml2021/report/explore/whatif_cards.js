@@ -1,0 +1,65 @@
+// The cards of all columns: those first that move the prediction most, if they are many.
+import { el } from "./dom.js";
+import { sliced } from "./gestures.js";
+import { cardOf } from "./whatif_card.js";
+import { influences } from "./whatif_curve.js";
+import { Walk } from "./walk.js";
+
+const FEW = 12;
+const FRAME = 12; // ms of a frame for curves; those that do not fit follow in the next ones
+
+// Null without a column that has a card.
+export function cardsPart(desk, places) {
+  if (!places.length) return null;
+  const isMany = places.length > FEW, order = isMany ? byInfluence(desk, places) : places;
+  const cards = new Map(), grid = el("div", { className: "cards" }), slices = sliced(9);
+  const show = (wanted) => {
+    for (const j of wanted) if (!cards.has(j)) cards.set(j, cardOf(desk, j));
+    grid.replaceChildren(...wanted.map((j) => cards.get(j).node));
+    shown = wanted.map((j) => cards.get(j));
+    desk.redraw();
+  };
+  let shown = [];
+  show(order.slice(0, isMany ? FEW : order.length));
+
+  const draw = (frame) => {
+    const walk = new Walk(desk.model, desk.hand.values);
+    let next = 0;
+    const one = () => {
+      if (next >= shown.length) return false;
+      shown[next].compute(walk);
+      shown[next].draw(frame);
+      return ++next < shown.length;
+    };
+    slices.stop();
+    while (performance.now() - frame.begun < FRAME && one());
+    // The others keep their old curve for a moment, with the handle where it belongs by now.
+    for (const card of shown.slice(next)) if (card.curve) card.draw(frame);
+    if (next < shown.length) slices(one);
+  };
+  const lead = el("p", { className: "lead" },
+    "Each curve is what would be predicted along that column, with all others as they are. " +
+    "Drag a handle: the other curves follow.");
+  return { node: el("div", {}, lead, grid, isMany ? finder(desk, order, show) : null), draw };
+}
+
+function byInfluence(desk, places) {
+  const found = influences(desk.model, desk.hand.values);
+  return [...places].sort((a, b) => found[b] - found[a]);
+}
+
+// Which of many columns are shown: the first few, those whose names hold a text, or all.
+function finder(desk, order, show) {
+  const { columns } = desk.model, few = () => show(order.slice(0, FEW));
+  const search = el("input", { type: "search", "aria-label": "find a column", placeholder: "find a column" });
+  search.addEventListener("input", () => {
+    const text = search.value.trim().toLowerCase();
+    if (!text) return few();
+    show(order.filter((j) => columns[j].name.toLowerCase().includes(text)).slice(0, 4 * FEW));
+  });
+  const all = el("button", { type: "button", className: "quiet" }, `all ${order.length.toLocaleString("en-US")} columns`);
+  all.addEventListener("click", () => { search.value = ""; show(order); });
+  const first = el("button", { type: "button", className: "quiet" }, `the ${FEW} that move it most`);
+  first.addEventListener("click", () => { search.value = ""; few(); });
+  return el("div", { className: "finder" }, search, first, all);
+}

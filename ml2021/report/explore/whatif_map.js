@@ -1,0 +1,183 @@
+// Two at once: the prediction over two columns as bands of colour, all others as they are. The row
+// is a point in it, to be dragged.
+
+import { choice } from "./controls.js";
+import { el, set, shape } from "./dom.js";
+import { draggable, sized, sliced } from "./gestures.js";
+import { cividis, clamp, linear, ticks } from "./scales.js";
+import { number, short } from "./text.js";
+import { domainOf, influences, snapped } from "./whatif_curve.js";
+import { Walk } from "./walk.js";
+
+const GRIDS = [14, 27, 53]; // coarse at once, then finer
+const BANDS = 20;
+const MOST_DOTS = 400;
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
+
+// Null with fewer than two numbers.
+export function mapPart(desk) {
+  const numbers = [...desk.model.columns.entries()].filter(([, { kind, value }]) => kind === "number" && value);
+  return numbers.length < 2 ? null : new Map2(desk, numbers.map(([j]) => j));
+}
+
+class Map2 {
+  constructor(desk, numbers) {
+    const moves = influences(desk.model, desk.hand.values);
+    Object.assign(this, { desk, size: 0, drawn: null, slices: sliced(7) });
+    this.axes = [...numbers].sort((a, b) => moves[b] - moves[a]).slice(0, 2);
+    this.canvas = el("canvas", { "aria-hidden": "true" });
+    this.over = shape("svg", { "aria-hidden": "true" });
+    this.box = el("div", {
+      className: "map", tabIndex: 0, role: "group",
+      "aria-label": "the map; the arrow keys move the row in it", onkeydown: (event) => this.#key(event),
+    }, this.canvas, this.over);
+    this.legend = el("p", { className: "note" });
+    const picks = ["along the map", "up the map"].map((label, k) => choice({
+      label, hidden: true, value: this.axes[k], onchange: (j) => this.#pick(k, +j),
+      options: numbers.map((j) => [j, desk.model.columns[j].name]),
+    }).node);
+    this.node = el("section", { className: "panel" }, el("h2", {}, "Two at once"),
+      el("div", { className: "axes" }, picks[0], el("span", {}, "×"), picks[1]), this.box, this.legend);
+    draggable(this.box, { axis: "xy", move: (px, py) => this.#moveTo(px, py) });
+    sized(this.box, (width) => this.#resize(width));
+  }
+
+  #pick(k, j) {
+    this.axes[k] = j;
+    this.draw(this.desk.frame);
+  }
+
+  #resize(width) {
+    this.size = width;
+    Object.assign(this.canvas, { width, height: width });
+    this.box.style.height = `${width}px`;
+    set(this.over, { width, height: width });
+    this.drawn = null;
+    if (this.desk.frame) this.draw(this.desk.frame);
+  }
+
+  get columns() { return this.axes.map((j) => this.desk.model.columns[j]); }
+  get scales() {
+    const [a, b] = this.columns.map(domainOf);
+    return [linear(...a, 0, this.size), linear(...b, this.size, 0)];
+  }
+
+  #moveTo(px, py) {
+    const places = [px, py], scales = this.scales;
+    this.desk.change(...this.columns.map((column, k) => {
+      const value = clamp(scales[k].invert(places[k]), ...domainOf(column));
+      return [this.axes[k], snapped(column, value)];
+    }));
+  }
+
+  #key(event) {
+    const way = ARROWS[event.key];
+    if (!way) return;
+    event.preventDefault();
+    const { values } = this.desk.hand;
+    this.desk.change(...this.columns.map((column, k) => {
+      const [low, high] = domainOf(column), now = values[this.axes[k]];
+      const stride = Math.max(column.step, (high - low) / 40);
+      const from = Number.isNaN(now) ? column.fill : now;
+      return [this.axes[k], way[k] ? clamp(snapped(column, from + way[k] * stride), low, high) : now];
+    }));
+  }
+
+  draw(frame) {
+    if (!this.size) return;
+    const [x, y] = this.scales;
+    this.over.replaceChildren(...this.#ground(x, y), ...this.#ticks(x, y), ...this.#point(x, y));
+    const state = this.#state();
+    if (this.drawn?.every((value, i) => Object.is(value, state[i])) && this.drawn.length === state.length) return;
+    this.drawn = state;
+    this.#fill(frame, x, y);
+  }
+
+  // What the colours depend on: not on the two columns themselves.
+  #state() {
+    const { hand, moment } = this.desk;
+    const others = hand.values.map((value, j) => this.axes.includes(j) ? 0 : value);
+    return [...this.axes, hand.output, moment?.updates ?? -1, ...others];
+  }
+
+  #ground(x, y) {
+    const [a, b] = this.columns, rows = this.desk.background.slice(0, MOST_DOTS);
+    const seen = rows.map((row) => this.axes.map((j) => row[j])).filter((pair) => !pair.some(Number.isNaN));
+    return [
+      shape("rect", {
+        class: "trained", x: x(a.low), y: y(b.high), width: x(a.high) - x(a.low), height: y(b.low) - y(b.high),
+      }),
+      ...seen.map(([u, v]) => shape("circle", { class: "seen", cx: x(u).toFixed(1), cy: y(v).toFixed(1), r: 1.7 })),
+    ];
+  }
+
+  #ticks(x, y) {
+    const [a, b] = this.columns.map(domainOf);
+    const along = ticks(...a, 4).map((v) => shape("text", {
+      class: "on", x: clamp(x(v), 30, this.size - 24), y: this.size - 5, "text-anchor": "middle", text: short(v),
+    }));
+    const up = ticks(...b, 4).map((v) => shape("text", { class: "on", x: 4, y: y(v) + 3, text: short(v) }));
+    return [...along, ...up.slice(1)];
+  }
+
+  #point(x, y) {
+    const [u, v] = this.axes.map((j, k) => {
+      const value = this.desk.hand.values[j];
+      return Number.isNaN(value) ? this.columns[k].fill : value;
+    });
+    const cx = clamp(x(u), 0, this.size), cy = clamp(y(v), 0, this.size);
+    return [
+      shape("path", { class: "cross", d: `M${cx},0V${this.size}M0,${cy}H${this.size}` }),
+      shape("circle", { class: "handle", cx, cy, r: 7 }),
+    ];
+  }
+
+  #fill({ low, high }, x, y) {
+    const { hand, model } = this.desk, walk = new Walk(model, hand.values), [a, b] = this.axes;
+    const { output } = hand, grids = [...GRIDS];
+    let n = grids.shift(), i = 0, grid = new Float64Array(n * n);
+    this.slices(() => {
+      const place = (k) => k / (n - 1) * this.size;
+      walk.put(a, x.invert(place(i % n)));
+      walk.put(b, y.invert(place(Math.floor(i / n))));
+      grid[i] = walk.predict()[output];
+      if (++i < n * n) return true;
+      paintBands(this.canvas, grid, n, (value) => (value - low) / (high - low || 1));
+      this.#describe(grid);
+      if (!grids.length) return false;
+      n = grids.shift();
+      i = 0;
+      grid = new Float64Array(n * n);
+      return true;
+    });
+  }
+
+  #describe(grid) {
+    const { model, hand } = this.desk, { isClass, target } = model;
+    const name = isClass ? `probability of ${target.labels[hand.output]}` : target.labels[hand.output];
+    const [least, most] = [Math.min(...grid), Math.max(...grid)].map(number);
+    this.legend.textContent = `${name}: from ${least} to ${most}, dark is low; the other columns are as in the row. ` +
+      "Dots: training rows; dashed: their range.";
+  }
+}
+
+// A grid of n × n values as bands of colour, smoothed between its places.
+export function paintBands(canvas, grid, n, share) {
+  const { width, height } = canvas, context = canvas.getContext("2d");
+  const image = context.createImageData(width, height), { data } = image;
+  const table = Array.from({ length: BANDS + 1 }, (_, i) => cividis(i / BANDS).map(Math.round));
+  for (let py = 0, at = 0; py < height; py++) {
+    const v = py / (height - 1) * (n - 1), r = Math.min(n - 2, Math.floor(v)), down = v - r;
+    for (let px = 0; px < width; px++, at += 4) {
+      const u = px / (width - 1) * (n - 1), c = Math.min(n - 2, Math.floor(u)), right = u - c, o = r * n + c;
+      const upper = grid[o] + right * (grid[o + 1] - grid[o]);
+      const lower = grid[o + n] + right * (grid[o + n + 1] - grid[o + n]);
+      const [red, green, blue] = table[Math.round(clamp(share(upper + down * (lower - upper)), 0, 1) * BANDS)];
+      data[at] = red;
+      data[at + 1] = green;
+      data[at + 2] = blue;
+      data[at + 3] = 255;
+    }
+  }
+  context.putImageData(image, 0, 0);
+}
