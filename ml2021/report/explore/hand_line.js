@@ -52,19 +52,22 @@ export function firstLine({ best, reach }) {
 }
 
 const REWEIGHTINGS = 60;
-const NEAREST = 1e-9;
+const FIRST_NEAREST = 0.3; // deviations
+const CLOSER = 0.75;
 
-// The line whose loss is lowest: least squares with weights slope(d) / d, until they no longer
-// change (iteratively reweighted least squares; for MSE the weights are all alike).
-export function bestLine({ u, v }, loss) {
+// The line whose loss is lowest: least squares with weights slope(d) / d, again and again
+// (iteratively reweighted least squares; for MSE the weights are all alike). A row on the line would
+// hold it for ever by its weight, so that d counts as at least a distance that shrinks.
+export function bestLine({ u, v, deviation = 1 }, loss) {
   const { slope } = ROW_LOSSES[loss];
   let weights = u.map(() => 1);
   let theta = weightedLine(u, v, weights);
   if (loss === "mse") return theta;
   for (let turn = 0; turn < REWEIGHTINGS; turn++) {
+    const nearest = deviation * FIRST_NEAREST * CLOSER ** turn;
     weights = u.map((value, i) => {
-      const difference = theta[0] + theta[1] * value - v[i];
-      return Math.abs(difference) < NEAREST ? 1 / NEAREST : slope(difference) / difference;
+      const distance = Math.max(nearest, Math.abs(theta[0] + theta[1] * value - v[i]));
+      return slope(distance) / distance;
     });
     theta = weightedLine(u, v, weights);
   }

@@ -47,7 +47,7 @@ class LineChapter {
         min: -1,
         max: 1,
         value: 0,
-        text: number,
+        text: () => number(descent.theta[k]),
         oninput: (value) => moved(descent.theta.map((own, i) => (i === k ? value : own))),
       });
     this.parameters = ["b", "w"].map(parameter);
@@ -56,7 +56,7 @@ class LineChapter {
       this.draw();
     });
     this.outlier = slider({
-      label: "move one row up, by deviations",
+      label: "outlier, deviations up",
       min: 0,
       max: 10,
       step: 0.1,
@@ -107,7 +107,7 @@ class LineChapter {
       Object.assign(input, { min: best[k] - reach[k], max: best[k] + reach[k], step: reach[k] / 200 });
     });
     const most = MOST_ETA * limit;
-    this.eta.bounds(most / 10 ** ETA_DECADES, most, this.descent.eta);
+    this.descent.eta = this.eta.fit(most / 10 ** ETA_DECADES, most, this.descent.eta);
   }
 
   #advance() {
@@ -166,8 +166,8 @@ class LineChapter {
     if (settings.outlier === 0) return "An outlier: move one row up, and compare what the three losses make of it.";
     const shares = LOSS_OPTIONS.map(([loss, name]) => `${percent(shareOf(data, loss, theta, outlierRow))} of ${name}`);
     return (
-      `That row alone is ${shares.slice(0, -1).join(", ")} and ${shares.at(-1)} of this line. Thin lines: where each loss is ` +
-      "lowest. The square follows the outlier most."
+      `The orange row alone is ${shares.slice(0, -1).join(", ")} and ${shares.at(-1)} of this line. Thin lines show where ` +
+      "each loss is lowest: MSE, solid, follows the outlier; MAE, dashed, and Huber, dotted, hardly do."
     );
   }
 }

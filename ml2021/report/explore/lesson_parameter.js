@@ -13,6 +13,7 @@ const HEIGHTS = [300, 220];
 const ETA_RANGE = [0.004, 1.2]; // of the η that crosses the picture where it is steepest
 const FIRST_ETA = 0.05;
 const PLACES = 81;
+const LONGEST = 300; // steps of a run: one that jumps to and fro ends nowhere
 
 export function parameterChapter(lesson) {
   return new ParameterChapter(lesson).node;
@@ -24,7 +25,8 @@ class ParameterChapter {
     this.kind = "line";
     this.player = player(lesson.app, { label: "Run", step: () => this.#advance(), draw: () => this.draw() });
     this.eta = etaSlider((eta) => this.#put({ rate: eta }));
-    this.w = slider({ label: "w", min: -1, max: 1, value: 0, text: number, oninput: (w) => this.#begin(w) });
+    this.at = 0;
+    this.w = slider({ label: "w", min: -1, max: 1, value: 0, text: () => number(this.at), oninput: (w) => this.#begin(w) });
     this.verdict = verdict();
     this.numbers = el("div", { className: "scroll" });
     this.formula = el("p", { className: "note" });
@@ -81,8 +83,7 @@ class ParameterChapter {
     const steepest = Math.max(...this.curve.map(([w]) => Math.abs(lossAt(pairs, this.shape, w).slope)));
     const across = (high - low) / steepest;
     Object.assign(this.w.input, { min: low, max: high, step: (high - low) / 400 });
-    this.rate = FIRST_ETA * across;
-    this.eta.bounds(ETA_RANGE[0] * across, ETA_RANGE[1] * across, this.rate);
+    this.rate = this.eta.fit(ETA_RANGE[0] * across, ETA_RANGE[1] * across, FIRST_ETA * across);
     this.formula.textContent = this.#formula();
     this.#begin(this.shape.start ?? this.#nearTheWorse());
   }
@@ -135,10 +136,10 @@ class ParameterChapter {
   #advance() {
     const { next } = this;
     const [low, high] = this.shape.range;
-    this.trail = [...this.trail, this.at].slice(-200);
+    this.trail = [...this.trail, this.at].slice(-LONGEST);
     this.at = next;
     const isMoving = Math.abs(this.next - next) > 1e-5 * (high - low);
-    return isMoving && !this.isLost;
+    return isMoving && !this.isLost && this.trail.length < LONGEST;
   }
 
   get isLost() {

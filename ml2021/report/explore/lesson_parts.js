@@ -126,7 +126,8 @@ export function bracketed(value) {
 
 const etaText = (eta) => short(Number(eta.toPrecision(2)));
 
-// A slider of the learning rate by its logarithm. bounds(low, high, eta) sets its range.
+// A slider of the learning rate by its logarithm. fit(low, high, eta) sets its range, and returns the
+// learning rate that it has then.
 export function etaSlider(oninput) {
   const control = slider({
     label: "learning rate η",
@@ -137,12 +138,13 @@ export function etaSlider(oninput) {
     text: (power) => etaText(10 ** power),
     oninput: (power) => oninput(10 ** power),
   });
-  const bounds = (low, high, eta) => {
+  const fit = (low, high, eta) => {
     control.input.min = Math.log10(low).toFixed(2);
     control.input.max = Math.log10(high).toFixed(2);
-    control.set(Math.log10(eta).toFixed(4));
+    control.set(Math.log10(eta).toFixed(2));
+    return 10 ** Number(control.input.value);
   };
-  return { node: control.node, bounds };
+  return { node: control.node, fit };
 }
 
 // A sentence on what is going on; kind: "good", "bad" or "".

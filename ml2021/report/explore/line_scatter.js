@@ -4,7 +4,7 @@ import { shape } from "./dom.js";
 import { draggable } from "./gestures.js";
 import { bestLine } from "./hand_line.js";
 import { LOSS_OPTIONS } from "./hand_losses.js";
-import { MARGINS, axes, clipped, dots, figure, grip, scalesOf, through, words } from "./lesson_parts.js";
+import { MARGINS, axes, clipped, dots, figure, grip, scalesOf, through } from "./lesson_parts.js";
 import { clamp } from "./scales.js";
 
 const HEIGHTS = [340, 240];
@@ -82,7 +82,6 @@ class Scatter {
       ...axes(columns, this.scales, size),
       ...clipped("hand-scatter", size, this.#residuals(), this.#rows(), this.#bestLines(), this.#line(descent.next.theta, "next-line"),
         this.#line(descent.theta, "own-line")),
-      ...this.#bestNames(),
     );
     this.#gripPoints().forEach((point, k) => this.grips[k].put(...point));
   }
@@ -119,18 +118,7 @@ class Scatter {
   // With an outlier: where each of the losses is lowest.
   #bestLines() {
     if (!this.descent.settings.outlier) return shape("g");
-    this.best = LOSS_OPTIONS.map(([loss]) => bestLine(this.descent.data, loss));
-    return shape("g", {}, this.best.map((theta, k) => this.#line(theta, `best-line of-${LOSS_OPTIONS[k][0]}`)));
-  }
-
-  // Names at the right end, moved apart where they would lie on each other.
-  #bestNames() {
-    if (!this.descent.settings.outlier) return [];
-    const [, right] = this.#ends();
-    const { x, y } = this.scales;
-    const names = this.best.map(([b, w], k) => ({ name: LOSS_OPTIONS[k][1], at: y(b + w * x.invert(right)) }));
-    names.sort((one, other) => one.at - other.at);
-    names.forEach((each, k) => (each.at = k ? Math.max(each.at, names[k - 1].at + 14) : each.at));
-    return names.map(({ name, at }) => words(`lowest ${name}`, right - 2, at - 4, "end", "of-valley"));
+    const lines = LOSS_OPTIONS.map(([loss]) => this.#line(bestLine(this.descent.data, loss), `best-line of-${loss}`));
+    return shape("g", {}, lines);
   }
 }
