@@ -7,6 +7,12 @@ import { ROW_LOSSES } from "./hand_losses.js";
 export const MOST_UNITS = 6;
 const ETA = 0.03;
 
+// The row in the middle of the first rise, where slopes are largest, is the first to be looked at.
+function nearest(values, wanted) {
+  const distances = values.map((value) => Math.abs(value - wanted));
+  return distances.indexOf(Math.min(...distances));
+}
+
 export class CurveTraining {
   constructor(pairs) {
     Object.assign(this, { pairs, loss: "mse", hard: 0, asPairs: false });
@@ -19,8 +25,10 @@ export class CurveTraining {
   }
 
   restart() {
-    this.row = 0;
-    this.put(firstCurve());
+    const network = firstCurve();
+    const [{ w, b }] = network.units;
+    this.row = nearest(this.pairs.u, -b / w);
+    this.put(network);
   }
 
   // Another network: the optimizer begins anew.

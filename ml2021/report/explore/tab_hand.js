@@ -4,12 +4,15 @@ import { choice } from "./controls.js";
 import { el } from "./dom.js";
 import { registerTab } from "./frame.js";
 import { firstChoice, lessonColumns, pairsOf } from "./hand_columns.js";
+import { CurveTraining } from "./hand_training.js";
+import { backwardChapter } from "./lesson_backward.js";
+import { curveChapter } from "./lesson_curve.js";
 import { lineChapter } from "./lesson_line.js";
 import { parameterChapter } from "./lesson_parameter.js";
 
 registerTab({ id: "hand", place: 3, title: "By hand", make: byHand });
 
-const CHAPTERS = [parameterChapter, lineChapter];
+const CHAPTERS = [parameterChapter, lineChapter, curveChapter, backwardChapter];
 
 function byHand(app) {
   const { background } = app.payload;
@@ -44,10 +47,12 @@ function contents(chapters) {
   );
 }
 
-// The two columns that all chapters draw; on(listener) hears of others.
+// The two columns that all chapters draw; on(listener) hears of others. training: the curve of the
+// last two chapters, which drawCurve() draws again in both.
 class Lesson {
   constructor(app, columns, places, pairs) {
-    Object.assign(this, { app, columns, places, pairs, listeners: [] });
+    Object.assign(this, { app, columns, places, pairs, listeners: [], curveDraws: [] });
+    this.training = new CurveTraining(pairs);
     this.note = el("span", { className: "note", role: "status" });
     const options = columns.map(({ name }, i) => [String(i), name]);
     this.selects = ["from x", "to y"].map((label, k) =>
@@ -61,8 +66,12 @@ class Lesson {
     this.listeners.push(listener);
   }
 
+  drawCurve() {
+    this.curveDraws.forEach((draw) => draw());
+  }
+
   #choose(k, place) {
-    const next = this.places.with ? this.places.with(k, place) : this.places.map((own, i) => (i === k ? place : own));
+    const next = this.places.map((own, i) => (i === k ? place : own));
     const pairs = next[0] === next[1] ? null : pairsOf(...next.map((each) => this.columns[each]));
     if (pairs === null) {
       this.selects[k].set(String(this.places[k]));
