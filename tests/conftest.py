@@ -1,9 +1,15 @@
 """Settings that must come before torch is loaded, and the figures that the soak ends with."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.browser import BROWSER, OPTIONS
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # As the program does: beside a busy process, threads that wait awake make an update take 20 times
 # as long.
@@ -17,6 +23,18 @@ _FIGURES = pytest.StashKey[dict[str, str]]()
 def record(request: pytest.FixtureRequest) -> Record:
     """Return what notes a figure of the soak under its name."""
     return request.config.stash.setdefault(_FIGURES, {}).__setitem__
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """Chromium, for the tests of a module; they are skipped where it is not installed."""
+    api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    if BROWSER is None:
+        pytest.skip("needs chromium")
+    with api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=BROWSER, args=[*OPTIONS])
+        yield chromium
+        chromium.close()
 
 
 def pytest_terminal_summary(

@@ -30,12 +30,11 @@ from ml2021.data.preprocessing.records import (
     NumberFeature,
     Preprocessing,
     RealTargets,
-    Source,
     value_text,
 )
 from ml2021.data.preprocessing.transform import Encoded, encode_classes, encode_inputs
 from ml2021.errors import ConfigError, DataError
-from tests.tables import Cell, frame_of, load, write_csv
+from tests.tables import Cell, frame_of, load, sources_of, write_csv
 
 Columns = Mapping[str, Sequence[Cell]]
 Feature = NumberFeature | CategoryFeature
@@ -79,18 +78,10 @@ def preprocessing_of(features: Sequence[Feature]) -> Preprocessing:
         features=tuple(features),
         history=None,
         target=TARGET,
-        sources=sources_for([feature.name for feature in features] + list(TARGET.names)),
+        sources=sources_of(*dict.fromkeys(feature.name for feature in features), *TARGET.names),
         width=len(features) + len(TARGET.names),
         numbered=False,
     )
-
-
-def sources_for(names: Sequence[str]) -> dict[str, Source]:
-    distinct = dict.fromkeys(names)
-    return {
-        name: Source(raw=name, occurrence=0, position=position)
-        for position, name in enumerate(distinct)
-    }
 
 
 def test_statistics_of_a_number_by_hand() -> None:
@@ -408,7 +399,7 @@ def preprocessings(draw: st.DrawFn) -> Preprocessing:
         features=tuple(features),
         history=history,
         target=target,
-        sources=sources_for(names),
+        sources=sources_of(*dict.fromkeys(names)),
         width=draw(st.integers(len(names), 99)),
         numbered=draw(st.booleans()),
     )

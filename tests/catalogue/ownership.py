@@ -74,7 +74,7 @@ CASES = [
         given=(put(ODD, SWEEP),),
         command=f"train --config {ODD}",
         code=2,
-        lines=("caf\\udce9.yaml: is not UTF-8, in which a run keeps names; rename it",),
+        lines=("caf\\udce9.yaml: is not UTF-8, in which a run keeps names; use others",),
     ),
     Case(
         numbers=(62,),

@@ -13,8 +13,11 @@ Numbers, no page (they also run in Node):
     network.js    Network: one member's forward pass in float64
     model.js      Model: predict(values), around(values), withTheta(theta), halfWidths(level),
                   rowValues(row of the payload); see its head
-    csv.js        the strict reader of CSV files; table.js: a file for a model; series.js: its
-                  recursion; predictions.js: the CSV that `predict` writes
+    csv.js, cells.js, header.js, table.js, odd.js, dates.js, series.js
+                  a file as `ml2021.data` reads it: records, cells, columns, odd values, dates
+    forecast.js   predictorOf(model, table): row after row, and what `predict` notes
+    predictions.js, scores.js
+                  the CSV that `predict` writes; scores where the truth is known
 The page:
     dom.js        el(tag, props, ...children), shape(...) for SVG, set(node, props), heading
     scales.js     linear, ticks, clamp, COLOUR, cividis

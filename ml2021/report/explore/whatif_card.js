@@ -4,6 +4,7 @@
 import { choice, numberInput } from "./controls.js";
 import { el, set, shape } from "./dom.js";
 import { draggable, sized } from "./gestures.js";
+import { isTooFar } from "./model.js";
 import { clamp, linear } from "./scales.js";
 import { number, short } from "./text.js";
 import { domainOf, placesOf, snapped } from "./whatif_curve.js";
@@ -85,7 +86,7 @@ class NumberCard extends Card {
   constructor(desk, j) {
     const column = desk.model.columns[j];
     super(desk, j, numberInput({
-      label: column.name, value: NaN, empty: true, onchange: (value) => this.put(value),
+      label: column.name, value: NaN, empty: true, onchange: (value) => this.#typed(value),
     }));
     this.places = placesOf(column);
     const [min, max] = domainOf(column);
@@ -113,6 +114,12 @@ class NumberCard extends Card {
       shape("text", { class: "tick", y: HEIGHT - 2, "text-anchor": side }));
     this.svg.append(this.beyond, this.ground, this.line, ...this.thin, this.far, this.near,
       this.old, this.handle, ...this.ends);
+  }
+
+  // So far from the training rows that `predict` refuses it, too.
+  #typed(value) {
+    if (isTooFar(this.column, value)) this.control.node.setAttribute("aria-invalid", "true");
+    else this.put(value);
   }
 
   drawGround() {

@@ -6,7 +6,7 @@ import { influences } from "./whatif_curve.js";
 import { Walk } from "./walk.js";
 
 const FEW = 12;
-const FRAME = 12; // ms of a frame for curves; those that do not fit follow in the next ones
+const FRAME = 9; // ms of a frame for curves; those that do not fit follow in the next ones
 
 // Null without a column that has a card.
 export function cardsPart(desk, places) {
