@@ -1,7 +1,6 @@
-"""By hand in explore.html: its losses, slopes and steps, as the engine takes them, and its page."""
+"""The numbers of By hand in explore.html: losses, slopes and steps, as the engine has them."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,17 +14,12 @@ from ml2021.engine.networks import Network, linear, sigmoid_sum
 from ml2021.engine.optimizers import Adam, Optimizer, Sgd
 from ml2021.engine.schedules import Constant
 from ml2021.engine.state import Hyperparameters, start
-from ml2021.report.explore.page import render
-from ml2021.report.explore.payload import collect
-from ml2021.runs.directory import open_run
 from tests.chromium import chromium, computed
-from tests.commands import run_well
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 LOSSES: dict[str, Loss] = {"mse": Mse(), "mae": Mae(), "huber": Huber(1.0)}
-WIDTHS = (320, 400, 768, 1280)
 
 
 @pytest.fixture(scope="module")
@@ -236,115 +230,3 @@ def test_a_sigmoid_has_two_valleys(page: "Page", name: str) -> None:
     assert abs(flat) + abs(also_flat) < 1e-9
     assert found["range"][0] < min(best, worse) < max(best, worse) < found["range"][1]
     np.testing.assert_allclose(*np.array(found["slopes"]).T, rtol=0, atol=1e-7)
-
-
-@pytest.fixture(scope="module")
-def html(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("hand")
-    x, y = pairs(160)
-    other = np.random.default_rng(2).normal(size=160).round(3)
-    columns = [f"{a},{c},{b}" for a, b, c in zip(x, y, other, strict=True)]
-    (folder / "t.csv").write_text("\n".join(["<x>,other,y", *columns, ""]))
-    (folder / "c.yaml").write_text(
-        "data: {path: t.csv, target: y}\nmodel: {type: relu_stack, widths: [8]}\n"
-        "train: {epochs: 2}\ndevice: cpu\npreset: fast\n"
-    )
-    run_well(folder, "train", "--quiet", "--config", "c.yaml", "--run-dir", "run")
-    (folder / "page.html").write_text(render(collect(open_run(folder / "run")).data))
-    return folder / "page.html"
-
-
-@pytest.fixture
-def opened(browser: "Browser", html: Path) -> "Iterator[Page]":
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
-    faults: list[object] = []
-    page.on("pageerror", lambda fault: faults.append(fault))
-    page.goto(html.as_uri() + "#hand")
-    yield page
-    page.close()
-    assert not faults
-
-
-@pytest.mark.parametrize("width", WIDTHS)
-def test_it_fits_each_width(opened: "Page", width: int) -> None:
-    opened.set_viewport_size({"width": width, "height": 800})
-    opened.get_by_role("button", name="a sigmoid").click()
-    opened.wait_for_timeout(100)
-    assert opened.evaluate("document.documentElement.scrollWidth") == width
-    cut = opened.evaluate(
-        """() => [...document.querySelectorAll(".hand :is(p, button, select, label, output)")]
-        .filter((node) => node.getBoundingClientRect().right > innerWidth + 1)
-        .map((node) => node.textContent)"""
-    )
-    assert cut == []
-
-
-def test_each_control_has_a_name(opened: "Page") -> None:
-    unnamed = opened.evaluate(
-        """() => [...document.querySelectorAll(".hand :is(button, input, select, svg[role])")]
-        .filter((node) => !(node.getAttribute("aria-label") || node.labels?.[0]?.textContent.trim()
-          || (node.tagName === "BUTTON" && node.textContent.trim())))
-        .map((node) => node.outerHTML)"""
-    )
-    assert unnamed == []
-
-
-def test_one_step_takes_the_step_that_was_shown(opened: "Page") -> None:
-    for chapter in ("#one-parameter", "#line"):
-        section = opened.locator(chapter)
-        shown = section.locator(".update .next").all_inner_texts()
-        section.get_by_role("button", name="One step").click()
-        assert section.locator(".update .now").all_inner_texts() == shown
-
-
-def test_the_start_decides_the_valley(opened: "Page") -> None:
-    section = opened.locator("#one-parameter")
-    section.get_by_role("button", name="a sigmoid").click()
-    sentence = section.locator(".verdict")
-    loss = section.locator(".loss-now b")
-    found = {}
-    for end in ("Home", "End"):
-        section.get_by_role("slider", name="w", exact=True).press(end)
-        assert "goes down" in sentence.inner_text()
-        section.get_by_role("button", name="Run").click()
-        section.get_by_role("button", name="Run").wait_for(timeout=60_000)
-        found[float(loss.inner_text())] = sentence.inner_text()
-    best, worse = (found[value] for value in sorted(found))
-    assert "this is the minimum" in best
-    assert "a local minimum" in worse
-
-
-def test_too_large_a_step_is_said_to_be_one(opened: "Page") -> None:
-    section = opened.locator("#line")
-    section.get_by_role("slider", name="learning rate").press("End")
-    assert "η is too large" in section.locator(".verdict").inner_text()
-    section.get_by_role("button", name="Run").click()
-    section.get_by_role("button", name="Run").wait_for()
-    assert "Diverged" in section.locator(".verdict").inner_text()
-
-
-def test_the_line_and_the_surface_are_dragged(opened: "Page") -> None:
-    section = opened.locator("#line")
-    now = section.locator(".update .now")
-    before = now.all_inner_texts()
-    section.scroll_into_view_if_needed()
-    middle = section.locator(".grip").nth(1).bounding_box()
-    assert middle is not None
-    x, y = middle["x"] + middle["width"] / 2, middle["y"] + middle["height"] / 2
-    opened.mouse.move(x, y)
-    opened.mouse.down()
-    opened.mouse.move(x, y - 40, steps=3)
-    opened.mouse.up()
-    after = now.all_inner_texts()
-    assert (after[0] != before[0], after[1] == before[1]) == (True, True)
-    section.locator(".surface").click(position={"x": 40, "y": 60})
-    assert not set(now.all_inner_texts()) & set(after)
-
-
-def test_without_rows_it_says_so(browser: "Browser", html: Path) -> None:
-    path = html.parent / "empty.html"
-    path.write_text(render(collect(open_run(html.parent / "run"), 0).data))
-    page = browser.new_page()
-    page.goto(path.as_uri() + "#hand")
-    assert "the page holds none" in page.locator("#panel-hand").inner_text()
-    page.close()
