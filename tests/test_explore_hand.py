@@ -161,8 +161,9 @@ def test_two_relus_are_a_hard_sigmoid(page: "Page") -> None:
         return [network, asReluPairs(network)].map((each) => places.map((u) => curveAt(each, u)));
         """,
     )
-    np.testing.assert_allclose(*found, rtol=0, atol=1e-12)
-    assert np.ptp(found[0]) > 1
+    hard, relus = found
+    np.testing.assert_allclose(relus, hard, rtol=0, atol=1e-12)
+    assert np.ptp(hard) > 1
 
 
 def test_an_outlier_pulls_the_line_of_the_squared_error_most(page: "Page") -> None:
@@ -229,4 +230,5 @@ def test_a_sigmoid_has_two_valleys(page: "Page", name: str) -> None:
     assert high > low
     assert abs(flat) + abs(also_flat) < 1e-9
     assert found["range"][0] < min(best, worse) < max(best, worse) < found["range"][1]
-    np.testing.assert_allclose(*np.array(found["slopes"]).T, rtol=0, atol=1e-7)
+    slopes, differences = np.array(found["slopes"]).T
+    np.testing.assert_allclose(slopes, differences, rtol=0, atol=1e-7)
