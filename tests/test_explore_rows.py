@@ -230,6 +230,46 @@ def test_the_training_file_is_recognised_and_a_column_is_copied(
     assert [row[0] for row in given] == [row[0] for row in read_cells(folder / "number.csv")]
 
 
+def test_a_file_is_read_as_the_training_file_is_written(
+    browser: "Browser", folder: Path, tmp_path: Path
+) -> None:
+    """In German, with a title, numbers for what is missing, and in Latin-1; or without a header."""
+    columns = table(60)
+    names = ["a", "b", "colour", "y"]
+    cells = [*zip(*(columns[name] for name in names), strict=True)]
+    german = "Titel\n\nä;b;Farbe;y\n" + "".join(
+        f"{1000 * a:,.1f};{b};{colour};{y}\n".translate(str.maketrans(",.", ".,"))
+        for a, b, colour, y in cells[:-1]
+    )
+    (folder / "german.csv").write_bytes((german + "-999;1;grün;5\n").encode("latin-1"))
+    plain = "".join(f"{','.join(map(str, row))}\n" for row in cells)
+    (folder / "nameless.csv").write_text(plain)
+    keys = {
+        "german": "target: y, separator: ';', decimal: ',', thousands: '.', encoding: latin-1, "
+        "skip_rows: 2, missing: [-999]",
+        "nameless": "target: '3', header: false",
+    }
+    for name, data in keys.items():
+        (folder / f"{name}.yaml").write_text(
+            f"data: {{path: {name}.csv, {data}}}\nmodel: linear\ntrain: {{epochs: 3}}\n"
+        )
+        run_well(folder, "train", "--quiet", "--config", f"{name}.yaml", "--run-dir", f"run-{name}")
+        run_well(folder, "explore", f"run-{name}")
+        output = tmp_path / f"{name}.csv"
+        source = f"{name}.csv"
+        said = run_well(folder, "predict", source, "--run", f"run-{name}", "--output", output)
+        with opened(browser, folder / f"run-{name}" / "explore.html", "#rows") as page:
+            give(page, folder / source)
+            assert refusal_of(page) == ""
+            assert notes(page) == re.findall(r"^  - (.*)$", said.stderr, re.MULTILINE)
+            if page.locator("#with-interval").count():
+                page.uncheck("#with-interval")
+            given = save(page, tmp_path / "given.csv")
+        expected = read_cells(output)
+        assert given[0] == expected[0]
+        assert differences(given[1:], expected[1:])[0] <= 1e-5
+
+
 A = "a,b,colour\n1,2,red\n3,4,blue\n"
 REFUSED: dict[str, str | bytes] = {
     "nothing": "",

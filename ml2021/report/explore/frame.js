@@ -120,7 +120,7 @@ function header({ payload, model }) {
   const about = [
     `The function that ${how}: ${count(model.parameters)} parameters${members}.`,
     scoreOf(payload),
-    absent === null ? null : `It has no rows here: ${absent}.`,
+    absent === null ? null : `It has no rows: ${absent}.`,
   ];
   const name = payload.target.label ?? payload.target.name;
   return el(
