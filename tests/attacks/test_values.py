@@ -281,11 +281,11 @@ def test_rows_are_ordered_by_integers_of_64_bits_without_a_sign() -> None:
 
 
 def test_formulas_as_classes_stay_different_texts(tmp_path: Path) -> None:
-    labels = ["=a", "'=a", "''=a", "a", "'a", "'-1", "+b"]
+    labels: list[object] = ["=a", "'=a", "''=a", "a", "'a", "'-1", "+b"]
     columns: dict[str, list[object]] = {"x": [*range(70)], "y": labels * 10}
     write_rows(tmp_path / "train.csv", columns)
     commands.train_runs(tmp_path, {"r": f"data: {{path: train.csv, target: y}}\n{SMALL}"})
     done = run_well(tmp_path, "predict", "train.csv", "--run", "r", "--output", "-")
     assert len({*done.stdout.split("\n", 1)[0].split(",")[1:]}) == len(labels)
-    escaped = [escape_formula(label) for label in labels]
+    escaped = [escape_formula(str(label)) for label in labels]
     assert escaped == ["'=a", "''=a", "'''=a", "a", "'a", "''-1", "'+b"]
