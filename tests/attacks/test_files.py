@@ -255,7 +255,7 @@ def test_the_default_places_are_guarded(folder: Path) -> None:
     assert refusal(folder, "predict", "t.csv", "--run", "r")[0] == 2
 
 
-def test_a_picture_replaces_pictures_alone(folder: Path) -> None:
+def test_a_picture_or_page_replaces_its_kind_alone(folder: Path) -> None:
     """Those of the user's in a folder of plots stay."""
     surface = ("surface", "--run", "r", "--output")
     (folder / "more.csv").write_text("x,y\n1,2\n")
@@ -267,6 +267,7 @@ def test_a_picture_replaces_pictures_alone(folder: Path) -> None:
         (folder / "plots" / f"{name}.png").write_bytes(theirs)
     before = snapshot(folder)
     assert refusal(folder, *surface, "more.csv")[0] == 2
+    assert refusal(folder, "explore", "r", "--output", "more.csv")[0] == 2
     code, line = refusal(folder, "report", "--run", "r", "--plots", "plots")
     assert (code, "already exists" in line) == (2, True), line
     assert snapshot(folder).items() >= before.items()
