@@ -52,15 +52,24 @@ UNREACHED = """() => [...document.querySelectorAll("button, select, input")]
 
 @contextmanager
 def opened(
-    browser: "Browser", path: Path, at: str = "", width: int = 1280, *, still: bool = False
+    browser: "Browser",
+    path: Path,
+    at: str = "",
+    width: int = 1280,
+    *,
+    still: bool = False,
+    touch: bool = False,
 ) -> Iterator["Page"]:
     """Open a page of the disk; when it is left it must have raised nothing and asked for nothing.
 
-    at: what follows its path, such as #rows. still: the user prefers reduced motion.
+    at: what follows its path, such as #rows. still: the user prefers reduced motion. touch: it is
+    a phone, with fingers.
     """
     context = browser.new_context(
         viewport={"width": width, "height": 900},
         reduced_motion="reduce" if still else "no-preference",
+        has_touch=touch,
+        is_mobile=touch,
     )
     page = context.new_page()
     problems: list[str] = []

@@ -11,8 +11,10 @@ Numbers, no page (they also run in Node):
     text.js       formatG (C's %.9g), number (four digits), short (axes), count (1,234), plain (6
                   digits, for inputs), percent, listed, argmax
     network.js    Network: one member's forward pass in float64
-    model.js      Model: predict(values), around(values), withTheta(theta), halfWidths(level),
-                  rowValues(row of the payload); see its head
+    model.js      Model: predict(values), withTheta(theta), halfWidths(level); see its head
+    walk.js       Walk: a row whose columns are changed one by one, predicted quickly
+    shapley.js    Shapley values: exact, sampled, and of linear models by formula
+    neighbours.js the training rows nearest to a row
     csv.js, cells.js, header.js, table.js, odd.js, dates.js, series.js
                   a file as `ml2021.data` reads it: records, cells, columns, odd values, dates
     forecast.js   predictorOf(model, table): row after row, and what `predict` notes
