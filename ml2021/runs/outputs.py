@@ -28,7 +28,7 @@ def check_output(option: str, path: Path, kept: Iterable[Path] = (), replaced: b
 
     It may not be a directory, lie in a run or sweep, be one of `kept` under whatever name, or be a
     config or other YAML. option: what names the path, such as `--output`; "" for a place of our own
-    choice. replaced: only a file that has these bytes in its head is replaced.
+    choice. replaced: only a file that has these bytes in its head, or nothing, is replaced.
     """
     where = f"{option} {echo(path)}".lstrip()
     if path.is_dir():
@@ -38,7 +38,7 @@ def check_output(option: str, path: Path, kept: Iterable[Path] = (), replaced: b
         raise ConfigError(f"{where}: is an input; choose another file")
     if _is_config(path):
         raise ConfigError(f"{where}: is a config; choose another file")
-    if path.is_file() and replaced not in _head(path):
+    if path.is_file() and (head := _head(path)) and replaced not in head:
         raise ConfigError(f"{where}: already exists; choose another place")
 
 
