@@ -1,6 +1,5 @@
 """Pages in a real browser: opened, watched, and closed."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,9 +7,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
-
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
-OPTIONS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
 
 # Text of less than 4.5 : 1 on its background (WCAG 2.1, 1.4.3), as the browser resolves the
 # colours; of pictures the words are in their labels.

@@ -286,7 +286,7 @@ def test_a_row_of_a_dropped_file_is_taken_in_hand(
 ) -> None:
     with opened(browser, pages["number"], "#rows") as page:
         page.set_input_files("input[type=file]", pages["number"].parent.parent / "t.csv")
-        page.locator("button.link", has_text="3").first.click()
+        page.locator("#panel-rows button.link").first.click()
         shown(page)
         assert "t.csv" in page.inner_text(".rowbar .note")
         assert "truth" in page.inner_text(".about")
