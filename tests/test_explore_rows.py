@@ -78,6 +78,13 @@ def stacked(rows: int, seed: int) -> Columns:
     return {"shop": shops, **{name: [*one[name], *other[name]] for name in one}}
 
 
+def wide(rows: int, seed: int) -> Columns:
+    """Return many columns of names with blanks, of which most lie outside after training."""
+    values = np.random.default_rng(seed).normal(size=(16, rows)).round(3) * (1 + seed)
+    columns: Columns = {f"x{column}  ": each.tolist() for column, each in enumerate(values)}
+    return {**columns, "y": values.sum(axis=0).round(3).tolist()}
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of run: its table, the keys of data and train, and what predict is given."""
@@ -111,6 +118,7 @@ KINDS = {
         dated, "target: y, weight: w, dates: [year, month, day, weekday, elapsed]", rows=200
     ),
     "series": Kind(daily, "target: views, lags: 5, horizon: 3, order_by: date"),
+    "wide": Kind(wide, "target: y", model="linear"),
     "shops": Kind(
         stacked,
         "target: views, lags: 3, order_by: date, group_by: shop, gaps: {limit: 2}",

@@ -1,6 +1,7 @@
 // A card is a column: its slider, its histogram, its training range and what would be predicted
 // along it are one picture, whose handle sits on the curve. All cards share the axis of the
 // prediction, so that all handles lie on one level.
+
 import { choice, numberInput } from "./controls.js";
 import { el, set, shape } from "./dom.js";
 import { draggable, sized } from "./gestures.js";

@@ -1,4 +1,5 @@
 // The cards of all columns: those first that move the prediction most, if they are many.
+
 import { el } from "./dom.js";
 import { sliced } from "./gestures.js";
 import { cardOf } from "./whatif_card.js";
