@@ -10,19 +10,12 @@ import pytest
 from ml2021.report.explore.page import render
 from ml2021.report.explore.payload import collect
 from ml2021.runs.directory import open_run
-from tests.chromium import chromium
 from tests.commands import run_well
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
 WIDTHS = (320, 400, 768, 1280)
-
-
-@pytest.fixture(scope="module")
-def browser() -> "Iterator[Browser]":
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
