@@ -9,6 +9,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import numpy as np
@@ -33,7 +34,7 @@ from ml2021.data.preprocessing.records import (
     Source,
     value_text,
 )
-from ml2021.data.preprocessing.transform import Encoded, encode_classes, encode_inputs
+from ml2021.data.preprocessing.transform import Encoded, OddValues, encode_classes, encode_inputs
 from ml2021.errors import ConfigError, DataError
 from tests.tables import Cell, frame_of, load, write_csv
 
@@ -607,3 +608,13 @@ def test_a_file_is_put_in_the_order_of_its_series(tmp_path: Path) -> None:
     assert found.carried["day"].tolist() == mixed["day"]
     with pytest.raises(DataError, match="column 'day' is missing"):
         read(data, write_csv(tmp_path / "without.csv", {"y": SERIES}))
+
+
+def test_a_note_names_the_columns_with_most_odd_values() -> None:
+    """A table of a hundred columns has one short line, not a screenful."""
+    counts = {f"c{i}": i + 1 for i in range(12)}
+    preprocessing: Any = SimpleNamespace(
+        features=[SimpleNamespace(name=name) for name in counts], dates=[]
+    )
+    (note,) = OddValues(outside=counts).notes(preprocessing)
+    assert note.endswith(": c11 12, c10 11, c9 10, c8 9, c7 8, c6 7, c5 6, c4 5 and 4 more")

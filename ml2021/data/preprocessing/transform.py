@@ -67,7 +67,7 @@ class OddValues:
             add_counts(self.examples.setdefault(column, Counter()), found)
 
     def notes(self, preprocessing: Preprocessing) -> list[str]:
-        """Return a note on each type of odd value, columns in the order of the features."""
+        """Return a note on each type of odd value, the columns with most of them first."""
         texts = {
             "missing values filled (categories: encoded as none)": self.missing,
             "categories not seen in training, encoded as none": self.unseen,
@@ -78,17 +78,21 @@ class OddValues:
         notes = []
         for what, counts in texts.items():
             are_unseen = counts is self.unseen or counts is self.unseen_as_other
+            found = sorted((n for n in columns if n in counts), key=lambda n: -counts[n])
             shown = [
                 f"{echo(name)} {counts[name]:,}"
                 + (f" ({shown_counts(self.examples[name])})" if are_unseen else "")
-                for name in columns
-                if name in counts
+                for name in found[:_MOST_COLUMNS]
             ]
+            if others := len(found) - len(shown):
+                shown[-1] += f" and {others:,} more"
             notes += [f"{what}: {', '.join(shown)}"] if shown else []
         return notes
 
 
 _MOST_DISTINCT = 100_000
+_MOST_COLUMNS = 8
+"""A note names only so many columns."""
 
 
 def add_counts(counts: Counts, more: Counts) -> None:
