@@ -86,6 +86,8 @@ def message(line: str) -> str:
     """
     text = printable(line)
     where = text.partition(": ")[0] if ": " in text else ""
+    if "; " in where:  # a sentence, whose remedy has a colon
+        where = ""
     rest = _LONGER_THAN_PATHS.sub(lambda match: shortened_path(match[0]), text[len(where) :])
     return shortened_path(where) + rest
 

@@ -1,9 +1,15 @@
 """Settings that must come before torch is loaded, and the figures that the soak ends with."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.chromium import chromium
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # As the program does: beside a busy process, threads that wait awake make an update take 20 times
 # as long.
@@ -17,6 +23,13 @@ _FIGURES = pytest.StashKey[dict[str, str]]()
 def record(request: pytest.FixtureRequest) -> Record:
     """Return what notes a figure of the soak under its name."""
     return request.config.stash.setdefault(_FIGURES, {}).__setitem__
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """Chromium, for the tests of a module; they are skipped where it is not installed."""
+    with chromium() as started:
+        yield started
 
 
 def pytest_terminal_summary(

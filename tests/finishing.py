@@ -33,7 +33,7 @@ CALLS = (
 MEMORY = Path("/dev/shm")
 # The time that a run took is all that may differ after a stop, and how it was called.
 _CLOCKS = {"summary.json": ("seconds", "rows_per_second"), "environment.json": ("command",)}
-_NOT_BEGUN = re.compile(r"no such run directory|not a run directory|interrupted before it began")
+NOT_BEGUN = re.compile(r"no such run directory|not a run directory|interrupted before it began")
 
 
 @contextmanager
@@ -71,7 +71,7 @@ def touching(log: Sequence[str], name: str = RUN) -> list[Injection]:
 def finish(forks: Forks, folder: Path, mutant: str | None = None) -> list[str]:
     """Go on with the run to its end, or start it where it had not begun; say what is wrong."""
     outcome = forks.run(folder, *RESUME, mutant=mutant, settings=SETTINGS)
-    if outcome.code == 4 and _NOT_BEGUN.search(outcome.stderr):
+    if outcome.code == 4 and NOT_BEGUN.search(outcome.stderr):
         outcome = forks.run(folder, *TRAIN, mutant=mutant, settings=SETTINGS)
     if outcome != Outcome(0, f"{RUN}\n", ""):
         return [f"exit code {outcome.code}: {outcome.stderr.strip()}"]

@@ -9,12 +9,18 @@ import pandas as pd
 from ml2021.config.loading import LoadedConfig, load_config_text
 from ml2021.data.csv.scan import Header, make_header
 from ml2021.data.load import TrainingData, load_training_data
+from ml2021.data.preprocessing.records import Source
 
 Cell = str | int | float | None
 
 
 def header_of(*raw: str) -> Header:
     return make_header(Path("t.csv"), raw)
+
+
+def sources_of(*names: str) -> dict[str, Source]:
+    """Return the places of columns that are all that their file has, in this order."""
+    return {name: Source(raw=name, occurrence=0, position=i) for i, name in enumerate(names)}
 
 
 def frame_of(columns: Mapping[str, Iterable[Cell]]) -> pd.DataFrame:

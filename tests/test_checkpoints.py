@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import save as save_tensors
 
 from ml2021.config.loading import load_config_text
-from ml2021.data.preprocessing.records import NumberFeature, Preprocessing, RealTargets, Source
+from ml2021.data.preprocessing.records import NumberFeature, Preprocessing, RealTargets
 from ml2021.errors import CheckpointError, ResourceError
 from ml2021.files import FORMAT_VERSION, replace_file
 from ml2021.runs.checkpoints import (
@@ -30,6 +30,7 @@ from ml2021.runs.checkpoints import (
     save_checkpoint,
 )
 from ml2021.runs.model import load_model
+from tests.tables import sources_of
 
 DAMAGED = "damaged or not a checkpoint of ml2021; train the run again"
 CONFIG = """data: {path: a.csv, target: größe}
@@ -46,9 +47,7 @@ PREPROCESSING = Preprocessing(
     ),
     history=None,
     target=RealTargets(names=("größe",), labels=("größe",), means=(1.0,), scales=(3.0,)),
-    sources={
-        name: Source(raw=name, occurrence=0, position=i) for i, name in enumerate(("x", "größe"))
-    },
+    sources=sources_of("x", "größe"),
     width=2,
     numbered=False,
 )

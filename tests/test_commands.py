@@ -32,6 +32,7 @@ RUNS = {
 }
 
 RUN_FILES = {
+    "ml2021.tag",
     "config.yaml",
     "config.resolved.yaml",
     "environment.json",

@@ -47,7 +47,7 @@ def violations(forks: Forks, folder: Path, mutant: str | None = None) -> tuple[l
         paths = [_within(folder, path) for path in re.findall(r'[<"]([^>"]+)[>"]', rest)]
         if call in ("write", "pwrite64", "ftruncate") and (path := paths[0]).startswith(RUN):
             unsynced.add(path)
-            if path != APPENDED and not re.search(r"/\.[^/]+\.\d+$", path):
+            if path != APPENDED and not re.search(r"/\.[^/]+\.\d+\.ml2021$", path):
                 wrong.append(f"{path} is written under its own name")
         elif call == "fsync":
             unsynced.discard(paths[0])

@@ -27,8 +27,9 @@ from ml2021.runs.directory import RunDirectory
 from ml2021.runs.model import load_model
 from tests import commands, mutants
 from tests.commands import contents, refusal, run_well, write_rows
-from tests.finishing import RESUME, RUN, SETTINGS, WHOLE, begin_again, different, scratch
+from tests.finishing import NOT_BEGUN, RESUME, RUN, SETTINGS, WHOLE, begin_again, different, scratch
 from tests.forks import Forks, Injection
+from tests.tables import sources_of
 
 NUMBER = "data: {path: train.csv, target: y, exclude: [id, kind, p*]}\npreset: fast\n"
 CLASSES = "data: {path: train.csv, target: kind, exclude: [id, y, p*]}\npreset: fast\n"
@@ -165,7 +166,7 @@ def test_a_run_is_one_of_a_seed_where_nothing_is_said(folder: Path) -> None:
 def test_what_a_killed_start_left_is_no_start(folder: Path) -> None:
     begun(folder, "number", "number")
     for path in (folder / "new").rglob("*"):
-        if path.is_file() and path.name not in ("init.safetensors", "config.yaml"):
+        if path.is_file() and path.name not in ("ml2021.tag", "init.safetensors", "config.yaml"):
             path.unlink()
     given = ("--config", "number.yaml", "--run-dir", "new")
     run_well(folder, "train", "--quiet", *given)
@@ -231,7 +232,7 @@ def wrong_after_a_kill(
     (folder / "source").rename(folder / "gone")
     outcome = forks.run(folder, *RESUME, mutant=mutant, settings=SETTINGS)
     (folder / "gone").rename(folder / "source")
-    if outcome.code == 4 and "interrupted before it began" in outcome.stderr:
+    if outcome.code == 4 and NOT_BEGUN.search(outcome.stderr):
         outcome = forks.run(folder, *train, mutant=mutant, settings=SETTINGS)
     if outcome.code:
         return [outcome.stderr]
@@ -239,8 +240,9 @@ def wrong_after_a_kill(
 
 
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
-# config.yaml, environment.json, init.safetensors, metrics.csv, config.resolved.yaml; then saves.
-RENAMES = range(1, 10)
+# ml2021.tag, config.yaml, environment.json, init.safetensors, metrics.csv, config.resolved.yaml;
+# then saves.
+RENAMES = range(1, 11)
 
 
 @needs_strace
@@ -271,10 +273,7 @@ def preprocessing(**changed: object) -> Preprocessing:
         ),
         history=None,
         target=RealTargets(names=("y",), labels=("y",), means=(1.0,), scales=(3.0,)),
-        sources={
-            name: Source(raw=name, occurrence=0, position=i)
-            for i, name in enumerate(("x", "c", "y"))
-        },
+        sources=sources_of("x", "c", "y"),
         width=3,
         numbered=False,
     )

@@ -20,7 +20,7 @@ from torch.profiler import ProfilerActivity, profile
 from ml2021.data.column_types import FeatureColumn
 from ml2021.data.csv.scan import TableFormat, TextScan, open_scan
 from ml2021.data.preprocessing.fit import fit_features
-from ml2021.data.preprocessing.records import Preprocessing, RealTargets, Source
+from ml2021.data.preprocessing.records import Preprocessing, RealTargets
 from ml2021.data.preprocessing.transform import encode_splits
 from ml2021.data.tables import read_table
 from ml2021.engine import matmul, optimizers
@@ -30,6 +30,7 @@ from ml2021.engine.losses import CrossEntropy, Loss, LossFunction, build_loss
 from ml2021.engine.networks import Network, linear, relu_stack, sigmoid_sum
 from ml2021.engine.state import Hyperparameters, start
 from tests import test_engine_updates as cases
+from tests.tables import sources_of
 
 FEATURES, OUTPUTS, BATCH = 7, 3, 64
 FEW_BATCHES, MANY_BATCHES = 4, 16
@@ -273,10 +274,7 @@ def test_encoded_columns_are_freed() -> None:
         features=tuple(fitted),
         history=None,
         target=RealTargets(names=("y",), labels=("y",), means=(0.0,), scales=(1.0,)),
-        sources={
-            name: Source(raw=name, occurrence=0, position=place)
-            for place, name in enumerate([*names, "y"])
-        },
+        sources=sources_of(*names, "y"),
         width=len(names) + 1,
         numbered=False,
     )

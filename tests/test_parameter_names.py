@@ -6,6 +6,7 @@ from ml2021.data.preprocessing.records import ClassTarget, NumberFeature, Prepro
 from ml2021.engine.networks import Layout
 from ml2021.errors import ConfigError
 from ml2021.inspection.features import ModelType, ParameterNames
+from tests.tables import sources_of
 
 
 def preprocessing(columns: list[str], targets: list[str]) -> Preprocessing:
@@ -18,12 +19,12 @@ def preprocessing(columns: list[str], targets: list[str]) -> Preprocessing:
         names=tuple(targets), labels=tuple(targets), means=ones, scales=ones
     )
     return Preprocessing(
-        task="regression",
+        task="regression" if len(targets) == 1 else "structured",
         features=features,
         history=None,
         target=target,
-        sources={},
-        width=0,
+        sources=sources_of(*columns, *targets),
+        width=len(columns) + len(targets),
         numbered=False,
     )
 

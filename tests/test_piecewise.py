@@ -47,7 +47,7 @@ def test_the_run_is_the_curve_and_serves_as_any_other(folder: Path, options: lis
     assert outcome.stdout == "runs/curve-1\n"
     assert set(contents(folder / "runs" / "curve-1")) - {"report.html"} == {
         *("config.yaml", "config.resolved.yaml", "environment.json", "metrics.csv"),
-        *("summary.json", "piecewise.png", "checkpoints/best.safetensors"),
+        *("ml2021.tag", "summary.json", "piecewise.png", "checkpoints/best.safetensors"),
     }
     order = np.argsort(X)
     expected = np.interp(PLACES, np.array(X)[order], np.array(Y)[order])
@@ -65,7 +65,7 @@ def test_the_config_of_the_run_trains(folder: Path) -> None:
     run_well(folder, "piecewise", "curve.csv")
     config = "runs/curve-1/config.yaml"
     outcome = run_well(folder, "train", "--config", config, "--set", "train.epochs=1", "--quiet")
-    assert outcome.stdout == "runs/config-1\n"
+    assert outcome.stdout == "runs/curve-2\n"
 
 
 def test_fewer_pieces_come_with_their_error(folder: Path) -> None:

@@ -9,7 +9,6 @@ import statistics
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Literal
 
 import numpy as np
@@ -31,12 +30,11 @@ from ml2021.data.preprocessing.records import (
     NumberFeature,
     Preprocessing,
     RealTargets,
-    Source,
     value_text,
 )
-from ml2021.data.preprocessing.transform import Encoded, OddValues, encode_classes, encode_inputs
+from ml2021.data.preprocessing.transform import Encoded, encode_classes, encode_inputs
 from ml2021.errors import ConfigError, DataError
-from tests.tables import Cell, frame_of, load, write_csv
+from tests.tables import Cell, frame_of, load, sources_of, write_csv
 
 Columns = Mapping[str, Sequence[Cell]]
 Feature = NumberFeature | CategoryFeature
@@ -80,18 +78,10 @@ def preprocessing_of(features: Sequence[Feature]) -> Preprocessing:
         features=tuple(features),
         history=None,
         target=TARGET,
-        sources=sources_for([feature.name for feature in features] + list(TARGET.names)),
+        sources=sources_of(*dict.fromkeys(feature.name for feature in features), *TARGET.names),
         width=len(features) + len(TARGET.names),
         numbered=False,
     )
-
-
-def sources_for(names: Sequence[str]) -> dict[str, Source]:
-    distinct = dict.fromkeys(names)
-    return {
-        name: Source(raw=name, occurrence=0, position=position)
-        for position, name in enumerate(distinct)
-    }
 
 
 def test_statistics_of_a_number_by_hand() -> None:
@@ -409,7 +399,7 @@ def preprocessings(draw: st.DrawFn) -> Preprocessing:
         features=tuple(features),
         history=history,
         target=target,
-        sources=sources_for(names),
+        sources=sources_of(*dict.fromkeys(names)),
         width=draw(st.integers(len(names), 99)),
         numbered=draw(st.booleans()),
     )
@@ -608,13 +598,3 @@ def test_a_file_is_put_in_the_order_of_its_series(tmp_path: Path) -> None:
     assert found.carried["day"].tolist() == mixed["day"]
     with pytest.raises(DataError, match="column 'day' is missing"):
         read(data, write_csv(tmp_path / "without.csv", {"y": SERIES}))
-
-
-def test_a_note_names_the_columns_with_most_odd_values() -> None:
-    """A table of a hundred columns has one short line, not a screenful."""
-    counts = {f"c{i}": i + 1 for i in range(12)}
-    preprocessing: Any = SimpleNamespace(
-        features=[SimpleNamespace(name=name) for name in counts], dates=[]
-    )
-    (note,) = OddValues(outside=counts).notes(preprocessing)
-    assert note.endswith(": c11 12, c10 11, c9 10, c8 9, c7 8, c6 7, c5 6, c4 5 and 4 more")

@@ -5,35 +5,32 @@ import pytest
 from numpy.typing import NDArray
 
 from ml2021.config.loading import load_config_text
-from ml2021.data.preprocessing.records import (
-    ClassTarget,
-    NumberFeature,
-    Preprocessing,
-    RealTargets,
-    Source,
-)
+from ml2021.data.preprocessing.records import ClassTarget, NumberFeature, Preprocessing, RealTargets
 from ml2021.data.samples import Samples
 from ml2021.evaluation import fitted_baselines, scoring
 from ml2021.evaluation.fitted_baselines import baseline_shapes, fit_baselines, notes_on_baselines
 from ml2021.evaluation.metrics import class_answers, classification_scores, regression_scores
 from ml2021.evaluation.scoring import evaluate_predictions, score_each, to_predictions
+from tests.tables import sources_of
 
 CONFIG = load_config_text("data: {path: t.csv, target: y}\nloss: mse\n", "c.yaml").config
 FEATURE = NumberFeature(
     name="x", mean=0.0, scale=1.0, fill=0.0, has_indicator=False, minimum=0.0, maximum=3.0
 )
+
 REAL = RealTargets(names=("y", "z"), labels=("y", "z"), means=(2.0, 0.0), scales=(2.0, 5.0))
 CLASSES = ClassTarget(name="kind", label="kind", storage="text", classes=("cat", "dog", "owl"))
 
 
 def preprocessing(target: RealTargets | ClassTarget) -> Preprocessing:
+    names = target.names if isinstance(target, RealTargets) else (target.name,)
     return Preprocessing(
         task="structured" if isinstance(target, RealTargets) else "classification",
         features=(FEATURE,),
         history=None,
         target=target,
-        sources={"x": Source(raw="x", occurrence=0, position=0)},
-        width=1,
+        sources=sources_of("x", *names),
+        width=1 + len(names),
         numbered=False,
     )
 

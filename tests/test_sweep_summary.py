@@ -136,8 +136,10 @@ def test_failures_are_counted() -> None:
     whole = summary_of((9.0, 5.0, 30.0))
     found = whole.results[1].result
     assert found is not None
-    diverged = Result(run=1, status="diverged", result=found.model_copy(update={"splits": {}}))
-    results = {**whole.results, 1: diverged, 2: Result(run=2, status="failed")}
+    error: dict[str, Any] = {"lines": ("training diverged",), "exit_code": 6}
+    lost = found.model_copy(update={"splits": {}})
+    diverged = Result(run=1, status="diverged", result=lost, **error)
+    results = {**whole.results, 1: diverged, 2: Result(run=2, status="failed", **error)}
     findings = SweepSummary(whole.plan, results).findings(BEST)
     assert findings[-2:] == ["1 of 9 runs diverged.", "1 of 9 runs failed."]
 

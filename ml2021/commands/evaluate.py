@@ -95,6 +95,7 @@ def evaluate(csv: Path | None, run_path: Path | None, overrides: Sequence[str]) 
 
     from ml2021.evaluation.ensembles import evaluate_members
     from ml2021.runs.model import load_model, reload_training_data
+    from ml2021.training.memory import check_scores
 
     model = load_model(run.best)
     table_format = model.table_format(overrides)
@@ -112,6 +113,7 @@ def evaluate(csv: Path | None, run_path: Path | None, overrides: Sequence[str]) 
             model = model.of_split(split)
         else:
             split, samples, notes, unseen_classes = _rows_of(csv, run, model, table_format)
+        check_scores(model.preprocessing, len(samples), len(model.theta), echo(split))
         evaluation, _ = evaluate_members(
             model.member_predictions, model.config, model.preprocessing, model.baselines, samples
         )

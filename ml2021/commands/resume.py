@@ -51,14 +51,20 @@ def resume(path: Path, overrides: Sequence[str], console: Console, *, with_repor
     loaded = load_saved_config(run.resolved_config, overrides)
     with locked(run):
         from ml2021.commands.train import finish
-        from ml2021.data.load import load_training_data
+        from ml2021.data.load import Plan, load_training_data
         from ml2021.runs.summary import read_environment
+        from ml2021.training.memory import Job, check_job
         from ml2021.training.trainer import build_trainer
+
+        where = loaded.locate("model")
+
+        def check(plan: Plan) -> None:
+            check_job(Job(*plan), where, is_encoded=False, is_begun=True)
 
         environment = read_environment(run)
         progress = read_progress(run, environment)
         check_same_run(loaded, progress.begun)
-        data = load_training_data(loaded, reuse=progress.preprocessing)
+        data = load_training_data(loaded, reuse=progress.preprocessing, check=check)
         data = replace(data, init_sha256=environment.init_sha256)
         check_unchanged(run, data, environment, progress.begun)
         if overrides and data.folds is not None:
@@ -70,7 +76,6 @@ def resume(path: Path, overrides: Sequence[str], console: Console, *, with_repor
         if initial is None and data.config.train.refit and environment.init_sha256 is not None:
             initial = read_initial(run, environment)  # the final model starts there too
         theta = None if initial is None else initial.model.theta
-        where = loaded.locate("model")
         trainer = build_trainer(data, where, progress.last, environment.threads, theta)
         done, epochs = trainer.state.epoch, trainer.hparams.epochs
         if epochs < done and not overrides:

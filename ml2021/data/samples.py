@@ -25,6 +25,8 @@ from ml2021.data.series import complete_windows, fill_gaps, futures, note_on_fil
 from ml2021.data.splits import Split
 from ml2021.data.tables import Rows
 from ml2021.data.weights import Weights, weights_of
+from ml2021.formatting import plural
+from ml2021.memory import check_fits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -159,7 +161,11 @@ class FittedTable:
         return places[rows]
 
     def samples(self, rows: Rows, order: str | None = None) -> Samples:
-        """Return these rows, all of them scorable, with the column `order` as in the file."""
+        """Return these rows, all of them scorable, with the column `order` as in the file.
+
+        Raises ResourceError if their inputs do not fit into memory.
+        """
+        _check_fits(self.preprocessing, [rows])
         encoded = encode_inputs(self.preprocessing, self.frame, rows, self.filled)
         samples = self._samples(rows, encoded, order)
         return replace(samples, notes=(*samples.notes, *self.notes_on_filled(rows)))
@@ -181,8 +187,10 @@ class FittedTable:
     ) -> list[Samples]:
         """Return `samples` of each of the splits of a table whose `features` are `apart`.
 
-        They are removed from the dictionary one by one, to free their memory early.
+        They are removed from the dictionary one by one, to free their memory early. Raises
+        ResourceError if the inputs do not fit into memory.
         """
+        _check_fits(self.preprocessing, splits)
 
         def take(name: str) -> "pd.Series":
             return features.pop(name) if name in features else self.frame[name]
@@ -214,6 +222,19 @@ class FittedTable:
             clusters=None if self.clusters is None else self.clusters[rows],
             weights=weights_of(self.frame, self.preprocessing.weight, rows),
         )
+
+
+_CERTAIN_TO_FIT = 1 << 20
+"""Bytes of inputs for which the system is not asked, as that takes a millisecond."""
+
+
+def _check_fits(preprocessing: Preprocessing, splits: Sequence[Rows]) -> None:
+    """Raise ResourceError if the inputs of these rows do not fit, and one split's once more."""
+    width, rows = len(preprocessing.inputs), [*map(len, splits)]
+    needed = 4 * (width + 1) * (sum(rows) + max(rows))
+    if needed > _CERTAIN_TO_FIT:
+        what = f"{plural(sum(rows), 'row')} of {plural(width, 'input')}"
+        check_fits(needed, what, "end other programs, or use fewer rows")
 
 
 @dataclass(frozen=True)

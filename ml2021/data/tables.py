@@ -203,7 +203,7 @@ def _leading_zeros(
     scan: TextScan, blocks: Sequence[Block], header: Header, format: TableFormat
 ) -> dict[str, str]:
     """Return the columns with digits after a leading zero in the first rows, and the first cell."""
-    start = b"".join(block.data for block in blocks)[:_SEARCHED]
+    start = b"".join(block.data[:_SEARCHED] for block in blocks)[:_SEARCHED]
     chars = np.frombuffer(start, np.uint8)
     # unsigned, so that what comes before 0 lies above 9
     at = np.flatnonzero((chars[1:-1] == ord("0")) & (chars[2:] - np.uint8(ord("0")) < 10)) + 1

@@ -145,14 +145,19 @@ def select_rows(model: TrainedModel, data: TrainingData) -> InspectedRows:
     )
 
 
-def _select(model: TrainedModel, samples: Samples, is_series: bool) -> NDArray[np.int64]:
-    """Return the indices of the rows to inspect: all, evenly spaced, or the last of a series."""
-    width = samples.inputs.shape[1] + model.preprocessing.target.width
-    most = min(
+def most_rows(model: TrainedModel) -> int:
+    """Return how many rows a report inspects at most."""
+    inputs, outputs = model.preprocessing.sizes
+    return min(
         MOST_ROWS,
-        max(500, _MOST_CELLS // width),
+        max(500, _MOST_CELLS // (inputs + 1 + outputs)),
         max(500, _MOST_PRODUCTS // model.network.layout.parameters),
     )
+
+
+def _select(model: TrainedModel, samples: Samples, is_series: bool) -> NDArray[np.int64]:
+    """Return the indices of the rows to inspect: all, evenly spaced, or the last of a series."""
+    most = most_rows(model)
     if is_series:
         return np.arange(max(0, len(samples) - most), len(samples))
     return evenly_spaced(len(samples), most)

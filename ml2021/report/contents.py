@@ -23,7 +23,8 @@ from ml2021.evaluation.ensembles import evaluate_members
 from ml2021.evaluation.scoring import Evaluation
 from ml2021.files import is_there
 from ml2021.inspection.loss_surface import LossSurface, Trajectory, least_work, load_trajectory
-from ml2021.inspection.rows import InspectedRows, held_out_rows, select_rows
+from ml2021.inspection.rows import InspectedRows, held_out_rows, most_rows, select_rows
+from ml2021.memory import check_fits
 from ml2021.runs.checkpoints import (
     Checkpoint,
     config_without_paths,
@@ -139,6 +140,10 @@ _RESOLUTIONS = (41, 25)
 _MOST_LOSS_WORK = {"cpu": 1.5e10, "cuda": 1.5e12}
 """The most floating-point operations for the loss surface: some tenths of a second."""
 
+_DRAWING = 150 << 20
+"""Bytes that a report takes beside its rows, as measured: 70 to 165 MB."""
+_COPIES = 8
+"""How often the predictions of the rows are in memory."""
 _FEWEST_POINTS = 3
 _PATH_NUMBERS = 3_000_000
 """The most numbers in the trajectory, over all of its points."""
@@ -169,6 +174,7 @@ def from_disk(run: RunDirectory) -> ReportContents:
 def _collect(
     run: RunDirectory, config: Config, model: TrainedModel, data: TrainingData | None, no_rows: str
 ) -> ReportContents:
+    _check_memory(model, data)
     summary = read_summary_if_ended(run)
     if summary is None:  # the run has not finished
         evaluations = {} if data is None else _score_splits(model, data)
@@ -201,6 +207,16 @@ def _collect(
         gradients=None if last is None else _gradient_sizes(last, model),
         loss_surface=None if data is None else _loss_surface(run, model, data, last),
     )
+
+
+def _check_memory(model: TrainedModel, data: TrainingData | None) -> None:
+    """Raise ResourceError if the report does not fit into memory."""
+    cells = 0
+    if data is not None:
+        rows = min(len(data.scored_split[1]), most_rows(model))
+        cells = rows * model.preprocessing.target.width
+    needed = _DRAWING + 8 * _COPIES * cells
+    check_fits(needed, "the pictures of the report", "end other programs")
 
 
 def _gradient_sizes(last: Checkpoint, model: TrainedModel) -> GradientSizes | None:

@@ -84,7 +84,7 @@ def refuse_undecodable() -> None:
             text.encode()
         except UnicodeEncodeError:
             raise ConfigError(
-                f"{echo(text)}: {what} not UTF-8, in which a run keeps names; rename it"
+                f"{echo(text)}: {what} not UTF-8, in which a run keeps names; use others"
             ) from None
 
 
@@ -105,7 +105,7 @@ def create_run(path: Path | None, name: str) -> RunDirectory:
     """
     run = RunDirectory(make_directory(path, name, "run"))
     try:
-        run.checkpoints.mkdir(exist_ok=True)
+        make_folder(run.checkpoints)
     except OSError as error:
         raise ResourceError(f"{run.checkpoints}: cannot be made ({error.strerror})") from None
     return run

@@ -21,7 +21,7 @@ from typing import Any
 from ml2021.config.loading import dump_yaml, load_config_text
 from ml2021.config.messages import dotted
 from ml2021.config.schema import Config
-from ml2021.data.load import TrainingData, describe, load_training_data, with_config
+from ml2021.data.load import Plan, TrainingData, describe, load_training_data, with_config
 from ml2021.engine.fit import divergence_error
 from ml2021.errors import DivergenceError, Ml2021Error
 from ml2021.evaluation.comparison import RunResult
@@ -35,6 +35,7 @@ from ml2021.sweeps.packing import data_key
 from ml2021.sweeps.pool import PackTask
 from ml2021.sweeps.results import Result, validation_value
 from ml2021.training.loop import metrics_columns
+from ml2021.training.memory import Job, check_job
 from ml2021.training.numbers import choose_numbers
 from ml2021.training.trainer import environment, residuals, summarise
 
@@ -133,11 +134,15 @@ class Worker:
         if self._loaded is None or self._loaded[0] != key:
             self._loaded = None  # before the next, so that the memory never holds two
             first = replace(runs[0], config=load_config_text(task.first, "the first run").config)
-            data = choose_numbers(load_training_data(first))
+            data = choose_numbers(load_training_data(first, check=_check_plan))
             self._reply({"event": "data", "lines": describe(data)})
             self._loaded = (key, data, prepare_tensors(with_config(data, runs[0])))
         _, data, tensors = self._loaded
         return [with_config(data, run) for run in runs], tensors
+
+
+def _check_plan(plan: Plan) -> None:
+    check_job(Job(*plan), "model", is_encoded=False)
 
 
 @dataclass(frozen=True)

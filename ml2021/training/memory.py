@@ -8,7 +8,12 @@ Legend: N rows, F inputs, T outputs or classes, K members.
 
 from ml2021.config import schema
 from ml2021.data.load import Plan, TrainingData
-from ml2021.data.preprocessing.records import CategoryFeature, ClassTarget, NumberFeature
+from ml2021.data.preprocessing.records import (
+    CategoryFeature,
+    ClassTarget,
+    NumberFeature,
+    Preprocessing,
+)
 from ml2021.engine.build import build_hyperparameters, build_network
 from ml2021.engine.hardware import choose_device, memory_needed
 from ml2021.engine.networks import Network
@@ -29,6 +34,25 @@ _BLOCK = 64 << 20
 def _block(rows: int, width: int) -> int:
     """Return the bytes of a few float64 arrays of a block of rows."""
     return min(_BLOCK, 32 * rows * width)
+
+
+def _plain(preprocessing: Preprocessing, rows: int) -> int:
+    """Return the bytes of the inputs without pieces."""
+    return 4 * rows * (len(preprocessing.plain_inputs) + 1)
+
+
+def scores_needed(preprocessing: Preprocessing, rows: int, members: int) -> int:
+    """Return the bytes of scoring so many rows, beside their inputs and targets."""
+    width, plain = preprocessing.target.width, _plain(preprocessing, rows)
+    if isinstance(preprocessing.target, ClassTarget):
+        return 2 * _block(rows, width) + plain + 3000 * width
+    return 8 * rows * width * (6 + 2 * (members > 1)) + plain
+
+
+def check_scores(preprocessing: Preprocessing, rows: int, members: int, what: str) -> None:
+    """Raise ResourceError if scoring so many rows does not fit into memory. what: the rows."""
+    needed = scores_needed(preprocessing, rows, members)
+    check_fits(needed, f"{what}: the scores of {plural(rows, 'row')}", "score fewer rows at a time")
 
 
 class Job(Plan):
@@ -58,7 +82,7 @@ class Job(Plan):
         rows, validation = self.rows["train"], self.rows["validation"]
         width, members = network.layout.outputs, len(hparams.seeds)
         is_class = isinstance(self.preprocessing.target, ClassTarget)
-        total = sum(self.rows.values())
+        total, most = sum(self.rows.values()), max(self.rows.values())
         kept = self.inputs + (8 if is_class else 16 * width) * total
         parameters = 4 * network.layout.parameters * members
         losses = validation * width * members * (4 if is_class else 28)
@@ -67,10 +91,10 @@ class Job(Plan):
         if choose_device(self.config.device).type == "cuda":  # whose memory is its own
             training = kept
         found = {
-            "encoding": self.inputs + self._of_inputs(max(self.rows.values())),
+            "encoding": self.inputs + self._of_inputs(most),
             "baselines": kept + self._baselines(rows),
             "training": training,
-            "scoring": kept + 3 * parameters + self._scores(max(self.rows.values()), members),
+            "scoring": kept + 3 * parameters + scores_needed(self.preprocessing, most, members),
         }
         if isinstance(self.config.data.numbers, schema.Auto):
             found["trial"] = kept + self._trial(network, hparams)
@@ -82,13 +106,10 @@ class Job(Plan):
             found["folds"] = training + self._folds(network, hparams)
         return found
 
-    def _plain(self, rows: int) -> int:
-        return 4 * rows * (len(self.preprocessing.plain_inputs) + 1)
-
     def _baselines(self, rows: int) -> int:
         """Return the bytes of fitting least squares, or logistic regression."""
         inputs, width = len(self.preprocessing.plain_inputs) + 1, self.preprocessing.target.width
-        own = self._plain(rows) if inputs <= len(self.preprocessing.inputs) else 0
+        own = _plain(self.preprocessing, rows) if inputs <= len(self.preprocessing.inputs) else 0
         if isinstance(self.preprocessing.target, ClassTarget):
             coefficients = inputs * width
             return (
@@ -100,17 +121,12 @@ class Job(Plan):
         deviations = 16 * rows * inputs if inputs > rows else _block(rows, inputs)
         return own + 32 * least**2 + deviations + 8 * (2 * rows + 4 * inputs) * width
 
-    def _scores(self, rows: int, members: int) -> int:
-        width = self.preprocessing.target.width
-        if isinstance(self.preprocessing.target, ClassTarget):
-            return 2 * _block(rows, width) + self._plain(rows) + 3000 * width
-        return 8 * rows * width * (6 + 2 * (members > 1)) + self._plain(rows)
-
     def _trial(self, network: Network, hparams: Hyperparameters) -> int:
         """Return the bytes of the inputs without pieces, and of training on some rows of either."""
         rows = min(self.rows["train"], TRIAL_ROWS)
         own = memory_needed(network, hparams, rows) * TRIAL_MEMBERS // len(hparams.seeds)
-        return self._plain(sum(self.rows.values())) + self._of_inputs(rows) + own
+        plain = _plain(self.preprocessing, sum(self.rows.values()))
+        return plain + self._of_inputs(rows) + own
 
     def _folds(self, network: Network, hparams: Hyperparameters) -> int:
         """Return the bytes of a pack of folds: its samples, their stack, and its training."""
@@ -155,10 +171,12 @@ def job_of(data: TrainingData) -> Job:
     return Job(data.config, data.preprocessing, data.split.sizes(), folds)
 
 
-def check_job(job: Job, where: str, *, is_encoded: bool) -> None:
+def check_job(job: Job, where: str, *, is_encoded: bool, is_begun: bool = False) -> None:
     """Raise ResourceError if a run does not fit into memory. where: the place of the model.
 
-    is_encoded: whether the inputs are in memory already.
+    is_encoded: whether the inputs are in memory already. is_begun: whether the run goes on, so that
+    its config stays.
     """
     needed = max(job.steps().values()) - (job.inputs if is_encoded else 0)
-    check_fits(needed, f"{where}: {job.describe()}", job.remedy())
+    remedy = "end other programs, or start a new run" if is_begun else job.remedy()
+    check_fits(needed, f"{where}: {job.describe()}", remedy)

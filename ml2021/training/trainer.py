@@ -89,7 +89,7 @@ def build_trainer(
     network = build_network(config.model, *preprocessing.sizes)
     hparams = build_hyperparameters(config)
     rows = len(data.train)
-    check_job(job_of(data), where, is_encoded=True)
+    check_job(job_of(data), where, is_encoded=True, is_begun=last is not None)
     device = choose_device(config.device)
     if threads is None:
         threads = choose_threads(network, min(hparams.batch_size or rows, rows))

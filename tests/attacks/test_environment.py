@@ -11,11 +11,12 @@ import pandas as pd
 import pytest
 
 from ml2021.cli import main as command_line
-from ml2021.data.preprocessing.records import NumberFeature, Preprocessing, RealTargets, Source
+from ml2021.data.preprocessing.records import NumberFeature, Preprocessing, RealTargets
 from ml2021.data.preprocessing.transform import encode_inputs
 from ml2021.errors import DataError, lacks_memory
 from tests import commands
 from tests.commands import run_apart, run_well, write_rows
+from tests.tables import sources_of
 
 SMALL = "model: {type: relu_stack, widths: [4]}\ntrain: {epochs: 1}\ndevice: cpu\n"
 
@@ -135,10 +136,7 @@ def test_a_scale_near_zero_is_an_error_without_a_warning() -> None:
         features=(feature,),
         history=None,
         target=RealTargets(names=("y",), labels=("y",), means=(0.0,), scales=(1.0,)),
-        sources={
-            name: Source(raw=name, occurrence=0, position=place)
-            for place, name in enumerate(("a", "y"))
-        },
+        sources=sources_of("a", "y"),
         width=2,
         numbered=False,
     )

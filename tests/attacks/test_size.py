@@ -1,10 +1,13 @@
 """Tables with many columns or classes: time and memory grow no faster than the table."""
 
+import re
 import resource
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +16,13 @@ from ml2021 import memory
 from ml2021.data import samples
 from ml2021.data.new_table import read_new_table
 from ml2021.data.resolve import table_format_of
-from tests.commands import run
+from ml2021.report.contents import from_disk
+from ml2021.report.write import write_report
+from ml2021.runs.directory import open_run
+from ml2021.sweeps.pool import PackTask
+from ml2021.sweeps.worker import Worker
+from ml2021.training.memory import Job
+from tests.commands import PROGRAM, contents, environment, run
 from tests.tables import load, write_csv
 
 ROWS = 60
@@ -95,6 +104,197 @@ def test_what_does_not_fit_is_refused_before_it_is_encoded(
     assert not (tmp_path / "r").exists()
     monkeypatch.undo()
     assert run(tmp_path, "train", "--config", "c.yaml", "--run-dir", "r", *wide).code == 0
+
+
+CODED = "data: {path: t.csv, target: y, types: {k: category}, max_categories: 1000"
+LITTLE = "preset: fast\nmodel: {widths: [4]}\ntrain: {epochs: 1}\n"
+
+
+@pytest.fixture(scope="module")
+def coded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a run of a category, in 300 inputs, and its table."""
+    folder = tmp_path_factory.mktemp("coded")
+    columns: dict[str, list[str | int | float | None]] = {
+        "k": [f"k{row % 300}" for row in range(600)],
+        "y": [row % 23 for row in range(600)],
+    }
+    write_csv(folder / "t.csv", columns)
+    (folder / "c.yaml").write_text(f"{CODED}}}\n{LITTLE}")
+    (folder / "apart.yaml").write_text(f"{CODED}, test_path: t.csv}}\n{LITTLE}")
+    (folder / "folds.yaml").write_text(f"{CODED}, split: {{method: kfold, folds: 3}}}}\n{LITTLE}")
+    assert run(folder, "train", "--config", "c.yaml", "--run-dir", "r").code == 0
+    return folder
+
+
+@pytest.fixture
+def short_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda: 90_000)
+    monkeypatch.setattr(samples, "_CERTAIN_TO_FIT", 0)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("evaluate", "t.csv", "--run", "r"),
+        ("evaluate", "--run", "r"),
+        ("train", "--resume", "r", "--set", "train.epochs=2"),
+        ("report", "--run", "r"),
+        ("surface", "--run", "r", "--output", "s.svg"),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.usefixtures("short_memory")
+def test_a_run_whose_rows_do_not_fit_is_refused(coded: Path, arguments: tuple[str, ...]) -> None:
+    before = contents(coded)
+    refused = run(coded, *arguments)
+    if arguments[0] == "report":  # which leaves out what needs the rows, and does not fit either
+        assert "the pictures of the report need about" in refused.stderr
+    assert refused.code == 5
+    assert re.search(r"need about \d+ MB of memory, but only 1 MB are free; ", refused.stderr)
+    assert contents(coded) == before
+
+
+def test_scores_that_do_not_fit_are_refused(coded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda: 90_000)
+    monkeypatch.setattr(samples, "_CERTAIN_TO_FIT", 1 << 30)
+    refused = run(coded, "evaluate", "t.csv", "--run", "r")
+    assert refused.code == 5
+    assert "the scores of 600 rows need about" in refused.stderr
+
+
+def test_a_test_file_that_does_not_fit_is_refused(
+    coded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def watched(needed: int, what: str, remedy: str) -> None:
+        seen.append(what)
+        if len(seen) == 2:  # the rows of the first file fit
+            monkeypatch.setattr(memory, "free_memory", lambda: 1000)
+        memory.check_fits(needed, what, remedy)
+
+    monkeypatch.setattr(samples, "check_fits", watched)
+    refused = run(coded, "train", "--config", "apart.yaml", "--run-dir", "apart")
+    assert refused.code == 5
+    assert len(seen) == 2
+    assert re.search(r"600 rows of \d+ inputs need about", refused.stderr)
+    assert not (coded / "apart").exists()
+
+
+def test_folds_that_do_not_fit_are_refused(coded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: dict[str, int] = {}
+    found = Job.steps
+
+    def noted(job: Job) -> dict[str, int]:
+        steps.update(found(job))
+        return steps
+
+    monkeypatch.setattr(Job, "steps", noted)
+    monkeypatch.setattr(memory, "free_memory", lambda: steps["folds"] - 1)
+    refused = run(coded, "train", "--config", "folds.yaml", "--run-dir", "folds")
+    assert max(steps, key=lambda name: steps[name]) == "folds"
+    assert refused.code == 5
+    assert "600 rows of 300 inputs" in refused.stderr
+    assert not (coded / "folds").exists()
+
+
+@pytest.mark.usefixtures("short_memory")
+def test_a_sweep_whose_rows_do_not_fit_is_refused(
+    coded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(coded)
+    text = (coded / "c.yaml").read_text()
+    replies: list[dict[str, Any]] = []
+    encoded: list[object] = []
+    monkeypatch.setattr(samples, "encode_splits", lambda *args: encoded.append(args))
+    task = PackTask("sweep", {3: text}, text, 1, 1.0, ["mse"], None)
+    Worker(lambda reply: replies.append(dict(reply))).train(task)
+    (result,) = (reply["result"] for reply in replies if reply["event"] == "result")
+    assert (result["run"], result["status"], result["exit_code"]) == (3, "failed", 5)
+    assert "of memory, but only 1 MB are free" in result["lines"][0]
+    assert not encoded
+
+
+def test_a_report_that_does_not_fit_is_left_out(
+    coded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda: 50 << 20)
+    trained = run(coded, "train", "--config", "c.yaml", "--run-dir", "bare", with_report=True)
+    assert trained.code == 0
+    assert "its report could not be written (the pictures of the report need" in trained.stderr
+    assert (coded / "bare" / "summary.json").exists()
+    assert not (coded / "bare" / "report.html").exists()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    ("classes", "rows", "settings", "most"),
+    [
+        (361, 5_000, ["preset=fast", "train.epochs=20"], 600),
+        (10_000, 25_000, ["preset=fast", "train.epochs=2"], 3_000),
+        (10_000, 25_000, ["train.epochs=2"], 3_000),
+    ],
+)
+def test_many_classes_are_trained_scored_and_drawn_in_bounded_memory(
+    tmp_path: Path, classes: int, rows: int, settings: list[str], most: int
+) -> None:
+    random = np.random.default_rng(0)
+    labels = random.permutation(np.arange(rows) % classes)
+    inputs = random.standard_normal((rows, 6)).round(4).T.tolist()
+    table = dict(zip("abcdef", inputs, strict=True))
+    write_csv(tmp_path / "t.csv", {**table, "y": [f"c{label}" for label in labels]})
+    (tmp_path / "c.yaml").write_text("data: {path: t.csv, target: y}\n")
+    command = [*PROGRAM, "train", "--config", "c.yaml", "--run-dir", "r", "--quiet"]
+    # Of a process of its own, whose only child this is: the largest child counts.
+    program = (
+        "import resource, subprocess, sys\n"
+        "subprocess.run(sys.argv[1:], check=True)\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    sets = [part for setting in settings for part in ("--set", setting)]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *command, *sets],
+        cwd=tmp_path,
+        env=environment(),
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert (tmp_path / "r" / "report.html").exists()
+    assert int(done.stdout.split()[-1]) / 1000 < most
+
+
+def report_of(folder: Path, columns: int) -> int:
+    """Train on that many columns; return the calls of drawing its report, beyond reading it."""
+    wide_table(folder / f"{columns}.csv", columns)
+    (folder / f"{columns}.yaml").write_text(f"data: {{path: {columns}.csv, target: y}}\n{LITTLE}")
+    assert run(folder, "train", "--config", f"{columns}.yaml", "--run-dir", f"{columns}").code == 0
+    directory = open_run(folder / f"{columns}")
+    view = from_disk(directory)
+    calls = calls_of(lambda: write_report(directory, view, lambda: None))
+    assert directory.report.stat().st_size < 1_000_000
+    return calls
+
+
+def test_notes_name_few_of_many_columns(tmp_path: Path) -> None:
+    names = [f"x{index}" for index in range(500)]
+    rows = {name: [row % 7 for row in range(40)] for name in names}
+    write_csv(tmp_path / "t.csv", {**rows, "y": [row % 11 for row in range(40)]})
+    far = {name: [100, 100 if name == "x400" else 1] for name in names}
+    write_csv(tmp_path / "new.csv", {**far, "y": [1, 2]})
+    (tmp_path / "c.yaml").write_text(f"data: {{path: t.csv, target: y}}\n{LITTLE}")
+    assert run(tmp_path, "train", "--config", "c.yaml", "--run-dir", "r").code == 0
+    for command in ("predict", "evaluate"):
+        said = run(tmp_path, command, "new.csv", "--run", "r").stderr
+        (note,) = [line for line in said.splitlines() if "outside" in line]
+        assert ": x400 2, x0 1, " in note
+        assert note.endswith("and 488 more columns")
+
+
+@pytest.mark.soak
+def test_a_report_of_more_columns_takes_hardly_more_calls(tmp_path: Path) -> None:
+    few, many = (report_of(tmp_path, columns) for columns in (40, 160))
+    assert many < 1.5 * few
 
 
 def test_limits_of_the_process_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

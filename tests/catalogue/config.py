@@ -305,8 +305,8 @@ OVERRIDES = {
     "model.widths.0=1": "--set model.widths.0: model.widths is a list and has no keys; "
     "set model.widths itself",
     "seed=010": f"--set seed: {AMBIGUOUS.format('010', '10', '010')}",
-    "\udcff=1": "--set \\udcff: lone surrogate (U+DCFF); remove it",
-    "seed=\udcff": "--set seed: lone surrogate (U+DCFF); remove it",
+    "\udcff=1": "\\udcff=1: is not UTF-8, in which a run keeps names; use others",
+    "seed=\udcff": "seed=\\udcff: is not UTF-8, in which a run keeps names; use others",
     "seed=1\n---\n2": "--set seed: second document; keep only one, and remove the line '---'",
 }
 

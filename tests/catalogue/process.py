@@ -306,6 +306,42 @@ CASES = [
         run=runners.prepared("import ml2021.memory; ml2021.memory.free_memory = lambda: 999"),
     ),
     Case(
+        numbers=(79,),
+        name="no memory for the inputs",
+        command="evaluate train.csv --run runs/number",
+        code=5,
+        lines=(
+            "120 rows of 5 inputs need about 1 MB of memory, but only 1 MB are free; end other "
+            "programs, or use fewer rows",
+        ),
+        run=runners.prepared(
+            "import ml2021.memory; ml2021.memory.free_memory = lambda: 999\n"
+            "import ml2021.data.samples; ml2021.data.samples._CERTAIN_TO_FIT = 0"
+        ),
+    ),
+    Case(
+        numbers=(79,),
+        name="no memory for the scores",
+        command="evaluate train.csv --run runs/number",
+        code=5,
+        lines=(
+            "train.csv: the scores of 120 rows need about 1 MB of memory, but only 1 MB are free; "
+            "score fewer rows at a time",
+        ),
+        run=runners.prepared("import ml2021.memory; ml2021.memory.free_memory = lambda: 999"),
+    ),
+    Case(
+        numbers=(79,),
+        name="no memory for the pictures",
+        command="report --run runs/number",
+        code=5,
+        lines=(
+            "the pictures of the report need about {n} MB of memory, but only 1 MB are free; end "
+            "other programs",
+        ),
+        run=runners.prepared("import ml2021.memory; ml2021.memory.free_memory = lambda: 999"),
+    ),
+    Case(
         numbers=(76,),
         name="metrics larger than what is left",
         given=(put("c.yaml", ENDLESS.replace("1e-9", "1e9")),),
@@ -386,12 +422,14 @@ CASES = [
         command=trained("c"),
         code=5,
         lines=(
-            "out of memory with train.batch_size 32 and model {'type': 'relu_stack', 'widths': "
-            "[6000, 6000]}; make one of them smaller",
+            "c.yaml:4:8: 120 rows of 5 inputs, 36,048,001 parameters and batches of 32 rows need "
+            "about {n} MB of memory, but only {n} MB are free; reduce the widths or "
+            "train.batch_size",
         ),
         run=runners.prepared(
             "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
-            "resource.setrlimit(resource.RLIMIT_AS, (used + (300 << 20),) * 2)"
+            "resource.setrlimit(resource.RLIMIT_AS, (used + (300 << 20),) * 2)\n"
+            "import ml2021.memory; ml2021.memory.free_memory = lambda: None"  # not told
         ),
     ),
     Case(

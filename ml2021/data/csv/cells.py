@@ -95,6 +95,9 @@ class CellRules:
         return self.is_number(text) and self.exact(text) in self._missing_numbers
 
 
+_NONE = np.empty(0, np.int64)
+
+
 @dataclass(frozen=True)
 class CheckedColumn:
     """A column's values, and its invalid cells: the first row (int64) of each different one.
@@ -106,8 +109,8 @@ class CheckedColumn:
     """
 
     values: NDArray[np.int64] | NDArray[np.float64] | NDArray[np.object_]
-    invalid: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
-    counts: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    invalid: NDArray[np.int64] = field(default_factory=lambda: _NONE)
+    counts: NDArray[np.int64] = field(default_factory=lambda: _NONE)
     writing: Writing | None = None
     met: frozenset[float | Fraction] = frozenset()
     rounded: Mapping[int, int | Fraction] = field(default_factory=dict)

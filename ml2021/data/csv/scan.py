@@ -199,8 +199,11 @@ class TextScan:
         """Reject comments, and a single column that another separator would split into several."""
         if what := explain_first_line(record, data, self._format):
             raise self._error(record.line, what)
-        first, second = record.fields[0], data[record.stop :].lstrip(b"\r\n").splitlines()[:1]
-        if len(record.fields) > 1 or first.startswith(b'"') or not second:
+        first = record.fields[0]
+        if len(record.fields) > 1 or first.startswith(b'"'):
+            return
+        second = data[record.stop :].lstrip(b"\r\n").splitlines()[:1]
+        if not second:
             return
         for mark in b",", b";", b"\t", b"|":
             if mark != self._separator and 0 < first.count(mark) == second[0].count(mark):

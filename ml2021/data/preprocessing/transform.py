@@ -25,7 +25,7 @@ from ml2021.data.preprocessing.records import (
 from ml2021.data.series import histories
 from ml2021.data.tables import Rows
 from ml2021.errors import DataError
-from ml2021.formatting import echo, listed
+from ml2021.formatting import echo, listed, plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,7 +67,10 @@ class OddValues:
             add_counts(self.examples.setdefault(column, Counter()), found)
 
     def notes(self, preprocessing: Preprocessing) -> list[str]:
-        """Return a note on each type of odd value, the columns with most of them first."""
+        """Return a note on each type of odd value, columns in the order of the features.
+
+        Of very many columns, those with the most odd values come first.
+        """
         texts = {
             "missing values filled (categories: encoded as none)": self.missing,
             "categories not seen in training, encoded as none": self.unseen,
@@ -78,21 +81,22 @@ class OddValues:
         notes = []
         for what, counts in texts.items():
             are_unseen = counts is self.unseen or counts is self.unseen_as_other
-            found = sorted((n for n in columns if n in counts), key=lambda n: -counts[n])
+            odd = [name for name in columns if name in counts]
+            if more := max(0, len(odd) - _MOST_LISTED):
+                odd = sorted(odd, key=lambda name: -counts[name])[:_MOST_LISTED]
             shown = [
                 f"{echo(name)} {counts[name]:,}"
                 + (f" ({shown_counts(self.examples[name])})" if are_unseen else "")
-                for name in found[:_MOST_COLUMNS]
+                for name in odd
             ]
-            if others := len(found) - len(shown):
-                shown[-1] += f" and {others:,} more"
+            shown += [f"and {plural(more, 'more column')}"] if more else []
             notes += [f"{what}: {', '.join(shown)}"] if shown else []
         return notes
 
 
+_MOST_LISTED = 12
+"""Of more columns with odd values, those with most of them are listed."""
 _MOST_DISTINCT = 100_000
-_MOST_COLUMNS = 8
-"""A note names only so many columns."""
 
 
 def add_counts(counts: Counts, more: Counts) -> None:

@@ -5,6 +5,8 @@
 // A quote is special only at the start of a field, and doubled inside a quoted one. A record is
 // {line, fields, blank, quoted}: quoted says whether its first field is. Line ends: \r\n, \n, \r.
 
+import { count } from "./text.js";
+
 export class TableError extends Error {
   // lines: of the message, as "line 5: what is wrong".
   constructor(...lines) {
@@ -120,6 +122,8 @@ export function withoutLines(text, skip) {
   return parts.join("");
 }
 
+const MOST_FIELDS = 100_000;
+
 // Yield the records and blank lines of a text.
 export function* split(text, separator) {
   const whole = text === "" || text.endsWith("\n") ? text : `${text}\n`;
@@ -148,6 +152,7 @@ export function* split(text, separator) {
         fields.push(whole.slice(place, end));
       }
       place = end + 1;
+      if (fields.length > MOST_FIELDS) throw at(first, `more than ${count(MOST_FIELDS)} fields`);
       if (whole.charCodeAt(end) === mark) continue;
       if (whole[end] === "\r" && whole[place] === "\n") place++;
       break;

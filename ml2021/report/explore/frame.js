@@ -26,7 +26,7 @@ export function startPage(payload) {
   tabs.sort((one, other) => one.place - other.place);
   const app = makeApp(payload);
   const list = el("div", { className: "tabs", role: "tablist", "aria-label": "Parts of the page" });
-  const panels = new Map();
+  const panels = new Map(tabs.map((tab) => [tab.id, panelOf(tab)]));
   app.open = (id) => {
     for (const button of list.children) {
       const chosen = button.id === `tab-${id}`;
@@ -38,49 +38,43 @@ export function startPage(payload) {
     if (app.address.tab !== id) app.setAddress({});
     app.emit("tab", id);
   };
+  list.append(...tabs.map((tab) => tabButton(app, tab)));
+  list.addEventListener("keydown", (event) => moveByKeys(app, event));
   const wanted = tabs.find((tab) => tab.id === app.address.tab) ?? tabs[0];
   app.tab = wanted.id;
-  document.getElementById("page").append(header(app), list);
-  for (const tab of tabs) {
-    list.append(
-      el(
-        "button",
-        {
-          type: "button",
-          role: "tab",
-          id: `tab-${tab.id}`,
-          "aria-controls": `panel-${tab.id}`,
-          onclick: () => app.open(tab.id),
-        },
-        tab.title,
-      ),
-    );
-    const panel = el("div", { role: "tabpanel", id: `panel-${tab.id}`, "aria-labelledby": `tab-${tab.id}` });
-    panels.set(tab.id, panel);
-    document.getElementById("page").append(panel);
-    panel.append(tab.make(app));
-  }
-  list.addEventListener("keydown", (event) => {
-    const last = tabs.length - 1;
-    const at = tabs.findIndex((tab) => tab.id === app.tab);
-    const places = { ArrowRight: at + 1, ArrowLeft: at + last, Home: 0, End: last };
-    if (!(event.key in places)) return;
-    event.preventDefault();
-    const next = tabs[places[event.key] % tabs.length];
-    app.open(next.id);
-    document.getElementById(`tab-${next.id}`).focus();
-  });
-  document.getElementById("page").append(
-    el(
-      "footer",
-      {},
-      `Made by ml2021 ${payload.version} from the run ${payload.run}. Everything is in this one file; its ` +
-        "policy forbids every connection, so that what you type or drop stays here.",
-    ),
-  );
+  document.getElementById("page").append(header(app), list, ...panels.values(), footer(payload));
+  for (const tab of tabs) panels.get(tab.id).append(tab.make(app));
   app.open(wanted.id);
   window.app = app;
   return app;
+}
+
+function panelOf({ id }) {
+  return el("div", { role: "tabpanel", id: `panel-${id}`, "aria-labelledby": `tab-${id}` });
+}
+
+function tabButton(app, { id, title }) {
+  const attributes = { type: "button", role: "tab", id: `tab-${id}`, "aria-controls": `panel-${id}` };
+  return el("button", { ...attributes, onclick: () => app.open(id) }, title);
+}
+
+// The arrows, Home and End open the tabs.
+function moveByKeys(app, event) {
+  const last = tabs.length - 1;
+  const at = tabs.findIndex((tab) => tab.id === app.tab);
+  const places = { ArrowRight: at + 1, ArrowLeft: at + last, Home: 0, End: last };
+  if (!(event.key in places)) return;
+  event.preventDefault();
+  const next = tabs[places[event.key] % tabs.length];
+  app.open(next.id);
+  document.getElementById(`tab-${next.id}`).focus();
+}
+
+function footer({ version, run }) {
+  const text =
+    `Made by ml2021 ${version} from the run ${run}. Everything is in this one file; its policy forbids every ` +
+    "connection, so that what you type or drop stays here.";
+  return el("footer", {}, text);
 }
 
 function makeApp(payload) {
@@ -126,7 +120,7 @@ function header({ payload, model }) {
   const about = [
     `The function that ${how}: ${count(model.parameters)} parameters${members}.`,
     scoreOf(payload),
-    absent === null ? null : `It has no rows here: ${absent}.`,
+    absent === null ? null : `It has no rows: ${absent}.`,
   ];
   const name = payload.target.label ?? payload.target.name;
   return el(

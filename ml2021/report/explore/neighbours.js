@@ -9,10 +9,11 @@ export class Neighbours {
     this.usual = usualDistance(this.inputs);
   }
 
-  // The nearest rows as [{place, distance}], nearest first.
-  nearest(values, count = 5) {
+  // The nearest rows as [{place, distance}], nearest first; `own` is the row itself, if it is here.
+  nearest(values, own = -1, count = 5) {
     const x = this.model.encode(values, new Float64Array(this.model.F));
     const found = this.inputs.map((inputs, place) => ({ place, distance: apart(x, inputs) }));
+    if (own >= 0) found.splice(own, 1);
     return found.sort((a, b) => a.distance - b.distance || a.place - b.place).slice(0, count);
   }
 

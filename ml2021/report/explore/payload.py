@@ -122,7 +122,7 @@ def collect(run: RunDirectory, most: int | None = None) -> Payload:
         "run": run.path.absolute().name,
         "task": preprocessing.task,
         "data_sha256": model.data_sha256,
-        "absent": "the table that it was trained on is gone or has changed" if absent else None,
+        "absent": "its table is gone or has changed since" if absent else None,
         "table": _table_format(model),
         "network": {
             "sizes": list(model.network.layout.sizes),

@@ -16,6 +16,12 @@ export function predictionsCsv(model, predictions, { half = null, carried = [], 
   return `${lines.join("\n")}\n`;
 }
 
+// The names of the predicted columns.
+export function predictedNames(model, hasIntervals) {
+  const half = hasIntervals ? model.target.scales : null;
+  return (model.isClass ? classColumns(model, [], null) : realColumns(model, [], half)).map(([name]) => name);
+}
+
 // Which class each row is given.
 export function chosenClass(values, threshold) {
   return threshold === null ? argmax(values) : Number(values[1] >= threshold);

@@ -1,13 +1,13 @@
 // Scores of predictions whose truth is known, as `ml2021 evaluate` has them.
 
 import { chosenClass } from "./predictions.js";
-import { argmax } from "./text.js";
+import { argmax, number } from "./text.js";
 
-// The rows whose truth is known: all target values, or a class of training.
-export function knownRows(model, truth) {
+// The rows that are predicted and whose truth is known: all target values, or a class of training.
+export function knownRows(model, predictions, truth) {
   if (truth === null) return [];
   const isKnown = (values) => values.every((value) => (model.isClass ? value >= 0 : !Number.isNaN(value)));
-  return truth.flatMap((values, row) => (isKnown(values) ? [row] : []));
+  return truth.flatMap((values, row) => (predictions[row] !== null && isKnown(values) ? [row] : []));
 }
 
 // {mae, rmse, inside} of all targets, inside null without intervals; or {accuracy}.
@@ -35,9 +35,16 @@ export function scoresOf(model, predictions, truth, rows, { half, threshold }) {
 }
 
 // What a prediction says in a few words: a value or a class, by output for several.
-export function answer(model, { values }, threshold, number) {
+export function answer(model, { values }, threshold) {
   if (model.isClass) return model.target.labels[chosenClass(values, threshold)];
-  return Array.from(values, number).join(", ");
+  return inWords(Array.from(values, number));
+}
+
+const MOST_OUTPUTS = 4;
+
+// The values of several outputs, of many the first ones.
+export function inWords(texts) {
+  return texts.length <= MOST_OUTPUTS ? texts.join(", ") : `${texts.slice(0, MOST_OUTPUTS - 1).join(", ")}, …`;
 }
 
 export function certainty({ values }, threshold) {

@@ -19,6 +19,7 @@ registerTab({ id: "what-if", place: 1, title: "What if", make: whatIf });
 
 function whatIf(app) {
   const desk = new Desk(app);
+  app.desk = desk; // for whoever looks in from outside, such as a console
   const quick = (part) => begin(desk.quick, part);
   const slow = (part) => begin(desk.slow, part);
   // In this order the parts also draw: what is in sight first.

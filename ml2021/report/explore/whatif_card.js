@@ -1,9 +1,11 @@
 // A card is a column: its slider, its histogram, its training range and what would be predicted
 // along it are one picture, whose handle sits on the curve. All cards share the axis of the
 // prediction, so that all handles lie on one level.
+
 import { choice, numberInput } from "./controls.js";
 import { el, set, shape } from "./dom.js";
 import { draggable, sized } from "./gestures.js";
+import { isTooFar } from "./model.js";
 import { clamp, linear } from "./scales.js";
 import { number, short } from "./text.js";
 import { domainOf, placesOf, snapped } from "./whatif_curve.js";
@@ -85,7 +87,7 @@ class NumberCard extends Card {
   constructor(desk, j) {
     const column = desk.model.columns[j];
     super(desk, j, numberInput({
-      label: column.name, value: NaN, empty: true, onchange: (value) => this.put(value),
+      label: column.name, value: NaN, empty: true, onchange: (value) => this.#typed(value),
     }));
     this.places = placesOf(column);
     const [min, max] = domainOf(column);
@@ -113,6 +115,12 @@ class NumberCard extends Card {
       shape("text", { class: "tick", y: HEIGHT - 2, "text-anchor": side }));
     this.svg.append(this.beyond, this.ground, this.line, ...this.thin, this.far, this.near,
       this.old, this.handle, ...this.ends);
+  }
+
+  // So far from the training rows that `predict` refuses it, too.
+  #typed(value) {
+    if (isTooFar(this.column, value)) this.control.node.setAttribute("aria-invalid", "true");
+    else this.put(value);
   }
 
   drawGround() {

@@ -1,4 +1,5 @@
 // The cards of all columns: those first that move the prediction most, if they are many.
+
 import { el } from "./dom.js";
 import { sliced } from "./gestures.js";
 import { cardOf } from "./whatif_card.js";
@@ -6,7 +7,7 @@ import { influences } from "./whatif_curve.js";
 import { Walk } from "./walk.js";
 
 const FEW = 12;
-const FRAME = 12; // ms of a frame for curves; those that do not fit follow in the next ones
+const FRAME = 9; // ms of a frame for curves; those that do not fit follow in the next ones
 
 // Null without a column that has a card.
 export function cardsPart(desk, places) {

@@ -6,8 +6,10 @@
 //   now, was      the output that is looked at: of the row, and of the row as it was
 //   low, high     the ends of that output's axis, which all curves share
 //   half          half the width of its interval, null without one
-//   nearest       the nearest training rows; isFar: a made row that none of them is like
+//   nearest       the nearest training rows
+//   outside       the columns in which a made row is outside of training; isFar: it is like no row
 //   begun         when the frame began, in ms: whoever draws much shares its time out
+
 import { Neighbours } from "./neighbours.js";
 import { RowInHand, knownValues, ownRows } from "./whatif_row.js";
 
@@ -30,7 +32,8 @@ export class Desk {
   at(moment, model) {
     this.moment = moment;
     this.model = this.hand.model = model;
-    delete this.hand.source.predictions;
+    const { source } = this.hand;
+    if (!source.isHeldOut) source.predictions = null;
     this.redraw();
   }
 
@@ -70,15 +73,23 @@ export class Desk {
     const { model, hand, neighbours } = this, { output } = hand;
     const { values, std } = model.predict(hand.values);
     const now = values[output], was = model.predict(hand.origin).values[output];
-    const [low, high] = axisOf(model, output), nearest = neighbours.nearest(hand.values);
+    const [low, high] = axisOf(model, output), nearest = neighbours.nearest(hand.values, this.#ownPlace());
+    // A row that was drawn keeps the interval's promise, however odd it is: the promise counts odd
+    // rows, too. One that was made up has none.
     return {
       begun: performance.now(), values, std, now, was,
       low: Math.min(low, now, was), high: Math.max(high, now, was),
       half: this.halfWidth(output), nearest,
-      // A row that was drawn keeps the interval's promise, however odd it is: the promise counts
-      // odd rows, too. One that was made up has none.
+      outside: hand.isMade ? hand.outside : [],
       isFar: hand.isMade && neighbours.isFar(nearest),
     };
+  }
+
+  // Where the row in hand is one of the training rows, its place among them; −1 where it is not.
+  #ownPlace() {
+    const { hand, own, payload: { rows, background } } = this;
+    if (hand.source !== own || rows?.part !== "train") return -1;
+    return background?.places.indexOf(rows.places[hand.place]) ?? -1;
   }
 
   // Intervals were calibrated for the best network, and for no other moment of training.

@@ -1,5 +1,6 @@
 // What is predicted for the row, in words and on a line, always in sight: the value with its
 // interval and the truth, or the classes with their probabilities.
+
 import { choice } from "./controls.js";
 import { el } from "./dom.js";
 import { argmax, count, number, percent } from "./text.js";
@@ -36,20 +37,22 @@ function whatIsRead(desk) {
 
 const said = (kind, ...text) => el("span", { className: kind }, ...text);
 
-function facts(desk, { now, half, std, isFar }) {
-  const { hand } = desk, truth = hand.truth?.[hand.output] ?? NaN, outside = hand.outside;
+function facts(desk, { now, half, std, isFar, outside }) {
+  const { hand } = desk, truth = hand.truth?.[hand.output] ?? NaN;
   const found = [];
   if (half !== null) found.push(said("interval", `${number(now - half)} to ${number(now + half)}`));
   if (std) found.push(said("", `members ± ${number(std[hand.output])}`));
   if (!Number.isNaN(truth)) found.push(said("truth", `◆ truth ${number(truth)}${ofWhich(hand)}`));
+  const heldOut = hand.source.isHeldOut && !hand.moved.length ? hand.source.predictions[hand.place] : null;
+  if (heldOut) found.push(said("", `${number(heldOut[hand.output])} by the fold that held it out`));
   return [...found, ...warnings(desk, outside, isFar)];
 }
 
-function factsOfClass(desk, { values, isFar }) {
+function factsOfClass(desk, { values, isFar, outside }) {
   const { hand, model } = desk, { labels } = model.target, [truth] = hand.truth ?? [-1];
   const found = [said("", `probability ${percent(values[argmax(values)])}`), ...atThreshold(desk, values)];
   if (truth >= 0) found.push(said("truth", `◆ truth ${labels[truth]}${ofWhich(hand)}`));
-  return [...found, ...warnings(desk, hand.outside, isFar)];
+  return [...found, ...warnings(desk, outside, isFar)];
 }
 
 // Where the run found a threshold of two classes that is better than a half, and it matters here.

@@ -3,7 +3,9 @@
 // A source of rows is {label, rows: [values], truth: [[value an output] or [class]] or null,
 // names: [text]}. isDrawn of the page's own: its rows were drawn as the training rows were, so that
 // the interval's promise holds for each of them. A value is as in `model.js`.
+
 import { movedColumns } from "./shapley.js";
+import { count } from "./text.js";
 
 export const knownValues = (values) => values.map((value) => value ?? NaN);
 
@@ -18,9 +20,16 @@ export function ownRows(payload) {
     label: `${block.part} rows`,
     rows: block.values.map(knownValues),
     truth: block.truth.map(knownValues),
-    names: block.places.map((place) => `row ${(place + 1).toLocaleString("en-US")}`),
+    names: block.places.map((place, i) => nameOf(block, place, i)),
+    predictions: block.held_out,
+    isHeldOut: block.held_out !== null,
     isDrawn: true,
   };
+}
+
+// Its number in the file, and in a series where it stands.
+function nameOf({ order, group }, place, i) {
+  return [`row ${count(place + 1)}`, order?.[i], group?.[i]].filter(Boolean).join(", ");
 }
 
 function usualValue(column) {
@@ -68,32 +77,39 @@ export class RowInHand {
   }
 }
 
-// Of an image the pixel that varies most: those at its edge are often always the same.
+// Of an image the pixel in its middle: those at its edge are often always the same.
 function firstOutput({ isClass, target }) {
   if (isClass || target.shape?.length !== 2) return 0;
-  const ranges = target.scales;
-  return ranges.indexOf(Math.max(...ranges));
+  const [height, width] = target.shape;
+  return (height >> 1) * width + (width >> 1);
 }
 
-// How the rows of a source can be put in order, by what is predicted for them.
-export const ORDERS = {
-  file: "as in the file",
-  worst: "worst predicted first",
-  highest: "highest prediction first",
-};
+// How the rows of a source can be put in order, by what is predicted for them: {name: text}.
+export function ordersOf({ truth }, { isClass }) {
+  return {
+    file: "as in the file",
+    ...(truth ? { worst: "worst predicted first" } : {}),
+    ...(isClass ? { unsure: "least sure first" } : { highest: "highest prediction first" }),
+  };
+}
 
-export function orderedRows(source, model, order) {
+// source.predictions are kept; of folds, what each predicted for the rows that it had not seen.
+export function orderedRows(source, model, order, output) {
   const places = [...source.rows.keys()];
   if (order === "file") return places;
   source.predictions ??= source.rows.map((row) => model.predict(row).values);
-  const key = order === "worst" ? (i) => missOf(source, model, i) : (i) => source.predictions[i][0];
-  const keys = places.map(key);
+  const { predictions } = source;
+  const keyOf = {
+    worst: (i) => missOf(source, model, i),
+    unsure: (i) => -Math.max(...predictions[i]),
+    highest: (i) => predictions[i][output],
+  }[order];
+  const keys = places.map(keyOf);
   return places.sort((a, b) => keys[b] - keys[a] || a - b);
 }
 
 // How wrong a prediction is: in deviations, the largest of the outputs; of classes 1 − p(truth).
 function missOf({ truth, predictions }, model, i) {
-  if (!truth) return 0;
   const values = predictions[i];
   if (model.isClass) return truth[i][0] >= 0 ? 1 - values[truth[i][0]] : 0;
   const misses = truth[i].map((t, k) => Math.abs(values[k] - t) / model.target.scales[k]);

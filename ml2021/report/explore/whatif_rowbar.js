@@ -2,33 +2,40 @@
 
 import { choice, segmented } from "./controls.js";
 import { el } from "./dom.js";
-import { ORDERS, orderedRows } from "./whatif_row.js";
+import { orderedRows, ordersOf } from "./whatif_row.js";
+
+const MOST_LISTED = 1000; // of a long file a list of all rows would be slow, and of no use
 
 export function rowBarPart(desk) {
   const { hand } = desk;
   const rows = choice({ label: "the row", hidden: true, options: [], onchange: (i) => desk.take(+i) });
-  let order = "file";
-  const list = () => {
-    listed = hand.source;
-    const places = orderedRows(listed, desk.model, order);
-    rows.input.replaceChildren(...places.map((i) => el("option", { value: i }, listed.names[i])));
-  };
   const orders = choice({
     label: "the order of the rows",
     hidden: true,
-    value: order,
-    options: Object.entries(ORDERS),
+    options: [],
     onchange: (next) => {
-      order = next;
-      list();
+      list(next);
       desk.take(+rows.input.value);
     },
   });
   let listed = null;
+  let shown = new Set();
+  const list = (order) => {
+    const { source, output } = hand;
+    const places = orderedRows(source, desk.model, order, output).slice(0, MOST_LISTED);
+    if (order === "file" && !places.includes(hand.place)) places.push(hand.place);
+    fill(rows.input, places.map((i) => [i, source.names[i]]));
+    shown = new Set(places);
+  };
+  const listSource = () => {
+    listed = hand.source;
+    fill(orders.input, Object.entries(ordersOf(listed, desk.model)));
+    list("file");
+  };
   const undo = el("button", { type: "button", className: "quiet", onclick: () => desk.take(hand.place) }, "as it was");
   const note = el("span", { className: "note" });
   const draw = () => {
-    if (listed !== hand.source) list();
+    if (listed !== hand.source || !shown.has(hand.place)) listSource();
     rows.set(hand.place);
     undo.disabled = !hand.moved.length;
     orders.node.hidden = hand.source.rows.length < 2;
@@ -54,10 +61,17 @@ export function rowBarPart(desk) {
   return { node, draw };
 }
 
+function fill(select, options) {
+  select.replaceChildren(...options.map(([value, text]) => el("option", { value }, text)));
+}
+
 // What must be known of rows that are not new to the function.
-function noteOn({ hand: { source }, own, payload }) {
+function noteOn({ hand: { source }, own, payload: { rows } }) {
   if (source !== own) return `from ${source.label}`;
-  return payload.rows?.values.length && payload.rows.seen ? "the function was trained on these rows" : "";
+  if (!rows?.values.length || !rows.seen) return "";
+  return source.isHeldOut
+    ? "The function was trained on these rows; the worst are those that the folds missed most."
+    : "The function was trained on these rows.";
 }
 
 // Only levels that the rows which calibrated them are enough for.

@@ -87,7 +87,7 @@ class SeriesLine {
     this.value.set(now);
     if (!this.width) return;
     const ahead = frame.values.length, [low, high] = this.#range(frame);
-    this.x = linear(-this.steps[0].lag, ahead - 1, LEFT, this.width - RIGHT);
+    this.x = linear(-this.steps[0].lag - 0.5, ahead - 0.5, LEFT, this.width - RIGHT);
     this.y = linear(low, high, this.height - FLOOR - SHARES, TOP);
     this.svg.replaceChildren(...this.#weeks(), ...this.#axis(low, high), ...this.#shares(),
       ...this.#history(), ...this.#ahead(frame));

@@ -1,5 +1,6 @@
 // The prediction on a line: where the training targets lie, the interval as a band, the prediction
 // as a pin, the truth as ◆, and the prediction before the changes as a dotted line.
+
 import { el, set, shape } from "./dom.js";
 import { sized } from "./gestures.js";
 import { clamp, linear, ticks } from "./scales.js";
@@ -18,7 +19,7 @@ export function stripPart(desk) {
     last = frame;
     if (!width) return;
     const x = linear(frame.low, frame.high, EDGE, width - EDGE);
-    svg.replaceChildren(...bars(desk, x), ...interval(desk, frame, x, width), ...axis(frame, x, width),
+    svg.replaceChildren(...bars(desk, x), ...interval(frame, x, width), ...axis(frame, x, width),
       ...marks(desk, frame, x));
   };
   sized(node, (to) => {
@@ -40,10 +41,10 @@ function bars({ hand: { output }, model: { target } }, x) {
 }
 
 // Dashed where it promises nothing: for a row outside of training, or like no row of it.
-function interval({ hand }, { now, half, isFar }, x, width) {
+function interval({ now, half, isFar, outside }, x, width) {
   if (half === null) return [];
   const [a, b] = [now - half, now + half].map((v) => clamp(x(v), 0, width));
-  const off = isFar || hand.outside.length ? " off" : "";
+  const off = isFar || outside.length ? " off" : "";
   return [
     shape("rect", { x: a, y: 12, width: Math.max(1, b - a), height: FLOOR - 12, class: `band${off}` }),
     shape("path", { d: `M${a},12V${FLOOR}M${b},12V${FLOOR}`, class: `whiskers${off}` }),

@@ -88,7 +88,7 @@ class Timeline {
     return found.flatMap(([name, kind, losses], i) => {
       const points = losses.map((loss, k) => [this.updates[k], loss]).filter(([, loss]) => loss > 0);
       const d = points.map(([update, loss]) => `${this.x(update).toFixed(1)},${y(Math.log(loss)).toFixed(1)}`);
-      const label = { class: `tick ${kind}name`, x: this.width / 2 + (i ? 8 : -8), y: 63, "text-anchor": i ? "start" : "end" };
+      const label = { class: `tick ${kind}name`, x: this.width * (isNarrow ? 0.42 : 0.5) + (i ? 8 : -8), y: 63, "text-anchor": i ? "start" : "end" };
       return [shape("path", { class: kind, d: `M${d.join("L")}` }), shape("text", { ...label, text: `${isNarrow ? "" : "loss on "}${isNarrow ? name.split(" ")[0] : name}` })];
     });
   }

@@ -1,4 +1,5 @@
 // Shares as a waterfall: from the reference, column by column, to the prediction.
+
 import { el, shape } from "./dom.js";
 import { clamp } from "./scales.js";
 import { valueText } from "./whatif_card.js";
@@ -10,7 +11,7 @@ export function waterfall(desk, { shares, errors, from, to }, name) {
   const bars = barsOf(desk, shares, errors), ends = stack(bars, from);
   const least = Math.min(to, ...ends), most = Math.max(to, ...ends), pad = 0.06 * (most - least) || 1;
   const x = (value) => (100 * (value - least + pad) / (most - least + 2 * pad)).toFixed(2);
-  const fixed = fixedDigits([from, to, ...bars.map(({ share }) => share)]);
+  const fixed = fixedDigits([to - from, ...bars.map(({ share }) => share)]);
   const end = (label, value) =>
     line("edge", label, "", fixed(value), shape("line", { x1: x(value), x2: x(value), y1: 2, y2: 18, class: "end" }));
   return [end(name, from), ...bars.map((bar) => barLine(bar, x, fixed)), end("this row", to)];
