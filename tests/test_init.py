@@ -266,8 +266,12 @@ def test_a_config_is_refused_as_such_and_not_as_a_file_that_exists(tmp_path: Pat
 def test_columns_have_one_way_of_printing_numbers(tmp_path: Path) -> None:
     """Years have no comma, and no other number of four digits has one, either."""
     rows = range(40)
-    columns = {"year": [1990 + row for row in rows], "x": [1500.5 + 150 * row for row in rows]}
-    write_rows(tmp_path / "t.csv", {**columns, "y": [row * 1000 for row in rows]})
+    columns: dict[str, list[float]] = {
+        "year": [1990 + row for row in rows],
+        "x": [1500.5 + 150 * row for row in rows],
+        "y": [row * 1000 for row in rows],
+    }
+    write_rows(tmp_path / "t.csv", columns)
     run_well(tmp_path, "init", "t.csv")
     text = (tmp_path / "t.yaml").read_text()
     for shown in ("1990 to 2029", "1500 to 7350", "0 to 39,000"):
