@@ -14,18 +14,12 @@ from ml2021.engine.networks import Network, linear, sigmoid_sum
 from ml2021.engine.optimizers import Adam, Optimizer, Sgd
 from ml2021.engine.schedules import Constant
 from ml2021.engine.state import Hyperparameters, start
-from tests.chromium import chromium, computed
+from tests.chromium import computed
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 LOSSES: dict[str, Loss] = {"mse": Mse(), "mae": Mae(), "huber": Huber(1.0)}
-
-
-@pytest.fixture(scope="module")
-def browser() -> "Iterator[Browser]":
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -10,19 +10,12 @@ import pytest
 from ml2021.report.explore.page import render
 from ml2021.report.explore.payload import collect
 from ml2021.runs.directory import open_run
-from tests.chromium import chromium
 from tests.commands import run_well
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
 WIDTHS = (320, 400, 768, 1280)
-
-
-@pytest.fixture(scope="module")
-def browser() -> "Iterator[Browser]":
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
@@ -240,3 +233,34 @@ def test_words_have_contrast(opened: "Page") -> None:
         }"""
     )
     assert low == []
+
+
+def test_a_finger_scrolls_beside_a_handle_and_drags_on_one(browser: "Browser", html: Path) -> None:
+    context = browser.new_context(viewport={"width": 400, "height": 800}, has_touch=True)
+    page = context.new_page()
+    page.goto(html.as_uri() + "#hand")
+    session = context.new_cdp_session(page)
+
+    def swipe(x: float, y: float, up: float) -> None:
+        places = [(x, y - up * share) for share in (0, 0.2, 0.4, 0.6, 0.8, 1)]
+        touch = "Input.dispatchTouchEvent"
+        for kind, (px, py) in zip(["touchStart"] + 5 * ["touchMove"], places, strict=True):
+            session.send(touch, {"type": kind, "touchPoints": [{"x": px, "y": py}]})
+            page.wait_for_timeout(30)
+        session.send(touch, {"type": "touchEnd", "touchPoints": []})
+        page.wait_for_timeout(300)
+
+    now = page.locator("#line .update .now")
+    handle = page.locator("#line .grip").nth(1)
+    before = now.all_inner_texts()
+    handle.evaluate("(node) => node.scrollIntoView({ block: 'center' })")
+    box, scrolled = handle.bounding_box(), page.evaluate("scrollY")
+    assert box is not None
+    swipe(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, 40)
+    assert page.evaluate("scrollY") == scrolled
+    after = now.all_inner_texts()
+    assert after[0] != before[0]
+    swipe(box["x"] + 60, box["y"] + box["height"] / 2 - 90, 150)
+    assert page.evaluate("scrollY") > scrolled
+    assert now.all_inner_texts() == after
+    context.close()

@@ -17,6 +17,9 @@ from tests.commands import run, run_well, series, table, write_rows
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+ROOT = Path(__file__).parent.parent
+SHIPPED = ["diabetes", "digits", "digits_completion"]
+SHIPPED += ["views_linear", "views_relu", "views_sigmoid"]
 Columns = Mapping[str, Sequence[object]]
 Make = Callable[[int, int], Columns]
 HOSTILE = ["</script><b>x", "=cmd", "a\u2028b", 'say "hi", ok', "e\u0301", " b "]
@@ -200,26 +203,33 @@ def test_a_file_gets_the_predictions_of_predict(
 ) -> None:
     path, source = trained(folder, name), f"{name}-new.csv"
     with opened(browser, path, "#rows") as page:
-        give(page, folder / source)
-        assert refusal_of(page) == ""
-        options: list[object] = []
-        if KINDS[name].options:
-            (threshold,) = KINDS[name].options
-            page.fill("#threshold", threshold)
-            page.press("#threshold", "Enter")
-            options = ["--threshold", threshold]
-        elif (level := page.evaluate("app.level")) is not None:
-            options = ["--interval", level]
-        output = tmp_path / "expected.csv"
-        arguments = ("predict", source, "--run", f"run-{name}", "--output", output, *options)
-        said = run_well(folder, *arguments).stderr
-        given, expected = save(page, tmp_path / "given.csv"), read_cells(output)
-        scale = page.evaluate("app.model.isClass ? 1 : Math.min(...app.model.target.scales)")
-        assert given[0] == expected[0]
-        largest, others = differences(given[1:], expected[1:])
-        assert largest <= 1e-5 * scale
-        assert others == 0
-        assert notes(page) == re.findall(r"^  - (.*)$", said, re.MULTILINE)
+        compare(page, folder, source, f"run-{name}", KINDS[name].options, tmp_path)
+
+
+def compare(
+    page: "Page", folder: Path, source: str, name: str, options: Sequence[str], tmp_path: Path
+) -> None:
+    """Give a file to the page and to predict, and check that both say the same.
+
+    options: the threshold of two classes, if any.
+    """
+    give(page, folder / source)
+    assert refusal_of(page) == ""
+    given_options: list[object] = []
+    if options:
+        page.fill("#threshold", options[0])
+        page.press("#threshold", "Enter")
+        given_options = ["--threshold", options[0]]
+    elif (level := page.evaluate("app.level")) is not None:
+        given_options = ["--interval", level]
+    output = tmp_path / "expected.csv"
+    said = run_well(folder, "predict", source, "--run", name, "--output", output, *given_options)
+    given, expected = save(page, tmp_path / "given.csv"), read_cells(output)
+    assert given[0] == expected[0]
+    largest, others = differences(given[1:], expected[1:])
+    assert largest <= 1e-5 * page.evaluate("Math.min(...(app.model.target.scales ?? [1]))")
+    assert others == 0
+    assert notes(page) == re.findall(r"^  - (.*)$", said.stderr, re.MULTILINE)
 
 
 def test_the_training_file_is_recognised_and_a_column_is_copied(
@@ -373,3 +383,19 @@ def test_nothing_runs_and_nothing_leaves(browser: "Browser", folder: Path) -> No
     assert page.inner_text("h1") == "run-hostile: =y, the target"
     assert page.evaluate("document.querySelectorAll('main b b, main img').length") == 0
     page.close()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_config_gets_the_predictions_of_predict(
+    browser: "Browser", folder: Path, tmp_path: Path, name: str
+) -> None:
+    (folder / "data").unlink(missing_ok=True)
+    (folder / "data").symlink_to(ROOT / "data")
+    config = ROOT / "configs" / f"{name}.yaml"
+    once = ("--set", "train.epochs=2", "--run-dir", name)
+    run_well(folder, "train", "--quiet", "--config", config, *once)
+    run_well(folder, "explore", name)
+    source = f"data/{re.sub('_.*', '', name)}.csv"
+    with opened(browser, folder / name / "explore.html", "#rows") as page:
+        compare(page, folder, source, name, [], tmp_path)

@@ -42,7 +42,9 @@ def write_report(
         f"{contents.name}: {contents.preprocessing.target_name}",
         _subtitle(contents),
         summary,
-        f"Made by ml2021 from the run {contents.name}. This file is self-contained.",
+        f"Made by ml2021 from the run {contents.name}. This file is self-contained. The command "
+        "ml2021 explore writes explore.html, a page to try the run's function in: one row, many "
+        "rows, or its parameters by hand.",
         outcome,
         [] if command is None else [command],
         bars,

@@ -83,11 +83,12 @@ class CurvePlot {
   #drawHandles() {
     const { units } = this.training.network;
     if (this.grips.length !== units.length) {
-      this.grips = units.map(() => grip());
+      this.grips.forEach(({ remove }) => remove());
+      this.grips = units.map(() => grip(7, this.figure.node));
       this.handles.replaceChildren(...this.grips.map(({ node }) => node));
     }
-    this.grips.forEach(({ dot, put }, j) => {
-      dot.style.stroke = UNIT_COLOURS[j];
+    this.grips.forEach(({ node, put }, j) => {
+      node.style.stroke = UNIT_COLOURS[j];
       put(...this.#handleOf(units[j]));
     });
   }

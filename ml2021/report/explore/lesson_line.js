@@ -13,6 +13,7 @@ import { clamp } from "./scales.js";
 import { number, percent, short } from "./text.js";
 
 const BATCH = 32;
+const LONGEST = 3000; // steps of a run: those of MAE, or of a batch, never come to rest
 const ETA_DECADES = 3.2;
 const MOST_ETA = 2.8; // of the η from which on the steps grow
 
@@ -113,7 +114,8 @@ class LineChapter {
   #advance() {
     const { descent } = this;
     descent.step();
-    return !descent.hasDiverged && !(descent.settings.size === null && descent.isAtRest);
+    const isDone = descent.hasDiverged || (descent.settings.size === null && descent.isAtRest);
+    return !isDone && descent.losses.length <= LONGEST;
   }
 
   draw() {

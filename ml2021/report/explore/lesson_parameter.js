@@ -12,6 +12,7 @@ import { number, short } from "./text.js";
 const HEIGHTS = [300, 220];
 const ETA_RANGE = [0.004, 1.2]; // of the η that crosses the picture where it is steepest
 const FIRST_ETA = 0.05;
+const ON_THE_SIDE = 0.25; // of the way from the ridge to the local minimum
 const PLACES = 81;
 const LONGEST = 300; // steps of a run: one that jumps to and fro ends nowhere
 
@@ -88,12 +89,12 @@ class ParameterChapter {
     this.#begin(this.shape.start ?? this.#nearTheWorse());
   }
 
-  // Where the way down leads to the valley that is not the deepest.
+  // On the ridge between the valleys, a little to the side of the one that is not the deepest.
   #nearTheWorse() {
     const [best, worse] = this.valleys;
-    const [low, high] = this.shape.range;
-    const end = worse.w < best.w ? low : high;
-    return worse.w + 0.6 * (end - worse.w);
+    const between = ([w]) => w > Math.min(best.w, worse.w) && w < Math.max(best.w, worse.w);
+    const [ridge] = this.curve.filter(between).reduce((top, point) => (point[1] > top[1] ? point : top));
+    return ridge + ON_THE_SIDE * (worse.w - ridge);
   }
 
   #formula() {

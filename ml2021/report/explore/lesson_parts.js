@@ -93,13 +93,19 @@ export function arrow([x0, y0], [x1, y1]) {
   return through([[x0, y0], [x1, y1]]) + through([wings[0], [x1, y1], wings[1]]);
 }
 
-// A handle and, under it, what a finger finds. put(x, y, isOutside) moves both.
-export function grip(radius = 7) {
-  const hit = shape("circle", { r: 22, class: "hit" });
-  const dot = shape("circle", { r: radius, class: "grip" });
-  const node = shape("g", {}, hit, dot);
-  const put = (x, y) => [hit, dot].forEach((circle) => set(circle, { cx: x.toFixed(1), cy: y.toFixed(1) }));
-  return { node, dot, put };
+// A handle. put(x, y) moves it. holder: the node of its figure, where a finger on the handle shall
+// drag it instead of scrolling the page; shapes cannot ask for that, so that it has a place over it.
+export function grip(radius = 7, holder = null) {
+  const node = shape("circle", { r: radius, class: "grip" });
+  const hold = el("div", { className: "hold" });
+  if (holder !== null) holder.append(hold);
+  const put = (x, y) => {
+    set(node, { cx: x.toFixed(1), cy: y.toFixed(1) });
+    hold.style.left = `${x}px`;
+    hold.style.top = `${y}px`;
+  };
+  const remove = () => [node, hold].forEach((each) => each.remove());
+  return { node, put, remove };
 }
 
 export function clipped(id, { width, height }, ...content) {
@@ -160,13 +166,14 @@ export function verdict() {
 const PAUSE = 45;
 const STILL_PAUSE = 400; // for those who prefer reduced motion
 
-// Run and Pause. step() does one step and returns whether there is more to do; draw() shows it.
+// Run and Pause. step() does one step and returns whether there is more to do; draw() shows it. What
+// changes with each step is not read out meanwhile.
 export function player(app, { label, step, draw, pause = PAUSE }) {
   let timer = 0;
   const stop = () => {
     clearTimeout(timer);
     timer = 0;
-    node.textContent = label;
+    show(label);
   };
   const turn = () => {
     timer = setTimeout(turn, prefersStill() ? STILL_PAUSE : pause);
@@ -174,8 +181,12 @@ export function player(app, { label, step, draw, pause = PAUSE }) {
     draw();
   };
   const node = el("button", { type: "button", onclick: () => (timer ? stop() : begin()) }, label);
+  const show = (text) => {
+    node.textContent = text;
+    node.closest("section")?.setAttribute("aria-busy", String(text !== label));
+  };
   const begin = () => {
-    node.textContent = "Pause";
+    show("Pause");
     turn();
   };
   app.on("tab", stop);

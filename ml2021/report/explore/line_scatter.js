@@ -22,7 +22,7 @@ class Scatter {
     this.descent = descent;
     this.figure = figure("The rows, the line, and how far each row is from it", HEIGHTS, (_, size) => this.#draw(size));
     this.ground = shape("g");
-    this.grips = PLACES.map((place) => grip(place === 0.5 ? 5 : 7));
+    this.grips = PLACES.map((place) => grip(place === 0.5 ? 5 : 7, this.figure.node));
     this.figure.svg.append(this.ground, ...this.grips.map(({ node }) => node));
     draggable(this.figure.node, {
       axis: "xy",
