@@ -466,3 +466,12 @@ def test_a_config_run_from_elsewhere_is_told_where_its_table_is(houses: Path) ->
     outcome = run(elsewhere, "train", "../../here.yaml")
     assert outcome.code == 3
     assert f"houses.csv is in {houses}" in outcome.stderr
+
+
+def test_a_config_of_one_line_is_printed_whole(houses: Path) -> None:
+    words = ", ".join(f"unknown {number}" for number in range(7))
+    text = f"data: {{path: houses.csv, target: price, missing: ['', {words}]}}\n"
+    (houses / "long.yaml").write_text(text)
+    lines = run_well(houses, "check", "long.yaml", *FAST[:-1]).stdout
+    assert "…" not in lines
+    assert f"{words}]" in lines

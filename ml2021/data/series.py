@@ -180,7 +180,7 @@ def usable_rows(
         lengths = np.array([len(series)]) if groups is None else np.bincount(groups[groups >= 0])
         ends = int(np.minimum(data.lags + data.horizon - 1, lengths).sum())
         excluded = {
-            f"too close to the ends for {data.lags} lags": ends,
+            f"too close to the ends for {plural(data.lags, 'lag')}": ends,
             "a gap in the history or target": int(lengths.sum()) - ends - len(rows),
         }
         if groups is not None:

@@ -376,7 +376,7 @@ def test_mutations_are_refused_or_handled() -> None:
         mutations.prepare()
         tally = suite(mutations, range(150))
     assert not tally.wrong, "\n".join(tally.wrong)
-    assert sum(n for verdict, n in tally.right.items() if verdict.endswith("code 4")) > 75
+    assert sum(n for verdict, n in tally.right.items() if verdict.endswith("code 4")) > 60
 
 
 @pytest.mark.soak
