@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.browser import opened
+from tests.browser import NAMELESS, PALE, UNREACHED, opened
 from tests.commands import run, run_well, series, table, write_rows
 
 if TYPE_CHECKING:
@@ -241,6 +241,7 @@ def test_the_training_file_is_recognised_and_a_column_is_copied(
     with opened(browser, path, "#rows") as page:
         give(page, folder / "number.csv")
         assert notes(page)[-1] == "this is the training file, whose rows are predicted too well"
+        assert [page.evaluate(each) for each in (PALE, NAMELESS, UNREACHED)] == [[], [], []]
         give(page, packed)
         assert "training file" not in " ".join(notes(page))
         page.select_option("#carried", label="id")
@@ -358,6 +359,29 @@ def test_files_are_accepted_as_by_predict(browser: "Browser", folder: Path, tmp_
                 page.uncheck("#with-interval")
             given = save(page, tmp_path / "given.csv")
             assert differences(given[1:], read_cells(output)[1:])[0] <= 1e-5, name
+
+
+def test_a_file_is_dropped_on_any_tab_and_its_rows_open_in_what_if(
+    browser: "Browser", folder: Path
+) -> None:
+    text = (folder / "number.csv").read_text()
+    with opened(browser, trained(folder, "number")) as page:
+        page.evaluate(
+            "text => { const data = new DataTransfer(); data.items.add(new File([text], 'x.csv')); "
+            "document.dispatchEvent(new DragEvent('drop', "
+            "{dataTransfer: data, bubbles: true, cancelable: true})) }",
+            text,
+        )
+        page.wait_for_selector("#download")
+        assert page.evaluate("app.tab") == "rows"
+        page.click("text=line 4")
+        assert page.evaluate("app.tab") == "what-if"
+        assert "line 4 of x.csv" in page.inner_text("#panel-what-if")
+        page.keyboard.press("Tab")
+        page.focus("#tab-what-if")
+        page.keyboard.press("ArrowRight")
+        assert page.evaluate("document.activeElement.id") == "tab-rows"
+        assert page.is_visible("#download")
 
 
 def test_nothing_runs_and_nothing_leaves(browser: "Browser", folder: Path) -> None:

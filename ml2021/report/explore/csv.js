@@ -5,7 +5,7 @@
 // A quote is special only at the start of a field, and doubled inside a quoted one. A record is
 // {line, fields, blank, quoted}: quoted says whether its first field is. Line ends: \r\n, \n, \r.
 
-import { count } from "./text.js";
+import { count, plural } from "./text.js";
 
 export class TableError extends Error {
   // lines: of the message, as "line 5: what is wrong".
@@ -187,7 +187,7 @@ export function readRecords(text, format) {
     const [first] = kept;
     if (first === undefined) refuseFirst(record, clean, format);
     else if (record.fields.length !== first.fields.length)
-      throw at(record.line, `${record.fields.length} fields, but line ${first.line} has ${first.fields.length}`);
+      throw at(record.line, `${plural(record.fields.length, "field")}, but line ${first.line} has ${first.fields.length}`);
     else if (first.fields.length === 1 && blank) throw at(blank, "blank line, possibly a missing value");
     blank = 0;
     kept.push(record);
