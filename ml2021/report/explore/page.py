@@ -20,7 +20,7 @@ Numbers, no page (they also run in Node):
     forecast.js   predictorOf(model, table): row after row, and what `predict` notes
     predictions.js, scores.js
                   the CSV that `predict` writes; scores where the truth is known
-    hand_*.js     By hand: losses, gradients, steps, valleys, a curve of sigmoids, one row's way back
+    hand_*.js     By hand: losses, slopes, steps, valleys, a curve of sigmoids, one row's way back
 The page:
     dom.js        el(tag, props, ...children), shape(...) for SVG, set(node, props), heading
     scales.js     linear, ticks, clamp, COLOUR, cividis
