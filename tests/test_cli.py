@@ -21,7 +21,6 @@ from ml2021.cli.options import complete_run
 from ml2021.commands.stdin import spooled_stdin
 from ml2021.files import mark
 from ml2021.runs.directory import run_name
-from ml2021.signals import StoppedError
 from tests import commands
 from tests.commands import contents, refusal, run, run_well, write_rows
 
@@ -284,18 +283,12 @@ def test_errors_of_standard_input_name_it(
     assert str(place) not in outcome.stderr
 
 
-def test_standard_input_is_private_and_removed_after_a_signal(
+def test_standard_input_has_no_name_that_a_kill_could_leave(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with (
-        given(b"a\n1\n", monkeypatch, tmp_path) as place,
-        contextlib.suppress(StoppedError),
-        spooled_stdin([Path("-")]) as (path,),
-    ):
-        assert path.read_bytes() == b"a\n1\n"
-        assert path.parent.parent == place
-        assert path.parent.stat().st_mode & 0o077 == 0
-        raise StoppedError(15)
+    with given(b"a\n1\n", monkeypatch, tmp_path) as place, spooled_stdin([Path("-")]) as (path,):
+        assert path.read_bytes() == path.read_bytes() == b"a\n1\n"
+        assert list(place.iterdir()) == []
 
 
 # Help and completion.

@@ -58,7 +58,13 @@ function edge(state, key, [x0, y0], [x1, y1], pick, { isNarrow }) {
   const label = `${name} = ${number(value)}${isKnown ? `, slope ${number(slope)}` : ""}`;
   const node = shape(
     "g",
-    { class: isPicked ? "edge on" : "edge", role: "button", tabindex: 0, "aria-pressed": String(isPicked), "aria-label": label },
+    {
+      class: isPicked ? "edge on" : "edge",
+      role: "button",
+      tabindex: 0,
+      "aria-pressed": String(isPicked),
+      "aria-label": label,
+    },
     shape("line", { ...ends, class: "touch" }),
     shape("line", ends),
     words(isNarrow ? number(value) : `${name} ${number(value)}`, x, y - 4, "middle", "value"),

@@ -20,7 +20,9 @@ export function curveFigure(training, { dragged, chosen }) {
 class CurvePlot {
   constructor(training, dragged, chosen) {
     Object.assign(this, { training, grips: [] });
-    this.figure = figure("The rows, and the curve as a constant and sigmoids", HEIGHTS, (_, size) => this.#draw(size));
+    this.figure = figure("The rows, and the curve as a constant and sigmoids", HEIGHTS, (_, size) =>
+      this.#draw(size),
+    );
     this.ground = shape("g");
     this.handles = shape("g");
     this.figure.svg.append(this.ground, this.handles);
@@ -48,7 +50,9 @@ class CurvePlot {
 
   #caught(px, py) {
     const { units } = this.training.network;
-    const distances = units.map((unit) => Math.hypot(...this.#handleOf(unit).map((value, k) => value - [px, py][k])));
+    const distances = units.map((unit) =>
+      Math.hypot(...this.#handleOf(unit).map((value, k) => value - [px, py][k])),
+    );
     const j = distances.indexOf(Math.min(...distances));
     return distances[j] < NEAR ? { j, py, c: units[j].c } : null;
   }
@@ -74,8 +78,15 @@ class CurvePlot {
     this.scales = scalesOf(pairs, size);
     this.ground.replaceChildren(
       ...axes(pairs, this.scales, size),
-      ...clipped("hand-curve", size, dots(pairs.u, pairs.v, this.scales), this.#constant(), this.#parts(),
-        this.#path((u) => curveAt(network, u), "own-line"), dots(pairs.u, pairs.v, this.scales, [row], "rows chosen")),
+      ...clipped(
+        "hand-curve",
+        size,
+        dots(pairs.u, pairs.v, this.scales),
+        this.#constant(),
+        this.#parts(),
+        this.#path((u) => curveAt(network, u), "own-line"),
+        dots(pairs.u, pairs.v, this.scales, [row], "rows chosen"),
+      ),
     );
     this.#drawHandles();
   }
@@ -95,14 +106,19 @@ class CurvePlot {
 
   #constant() {
     const level = this.scales.y(this.training.network.constant).toFixed(1);
-    return shape("path", { class: "constant", d: `M${MARGINS.left},${level}H${this.size.width - MARGINS.right}` });
+    return shape("path", {
+      class: "constant",
+      d: `M${MARGINS.left},${level}H${this.size.width - MARGINS.right}`,
+    });
   }
 
   // Each sigmoid by itself on the constant, and its two ReLUs if they are to be seen.
   #parts() {
     const { network, shown, asPairs } = this.training;
     const alone = (whole, unit) => (u) => curveAt({ ...whole, units: [unit] }, u);
-    const sigmoids = network.units.map((unit, j) => this.#path(alone(network, unit), "part", UNIT_COLOURS[j]));
+    const sigmoids = network.units.map((unit, j) =>
+      this.#path(alone(network, unit), "part", UNIT_COLOURS[j]),
+    );
     if (!asPairs) return sigmoids;
     const relus = shown.units.map((unit, j) =>
       this.#path(alone(shown, unit), "part relu", UNIT_COLOURS[Math.floor(j / 2)]),

@@ -11,7 +11,16 @@ export function thereAndBack({ constant, units, activation }, loss, x, y) {
   const overY = loss.slope(predicted - y);
   const overA = units.map(({ c }) => overY * c);
   const overZ = overA.map((over, j) => over * slopes[j]);
-  return { x, y, z, a, slopes, predicted, e: loss.value(predicted - y), over: { y: overY, a: overA, z: overZ } };
+  return {
+    x,
+    y,
+    z,
+    a,
+    slopes,
+    predicted,
+    e: loss.value(predicted - y),
+    over: { y: overY, a: overA, z: overZ },
+  };
 }
 
 export const subscript = (j) => [...String(j + 1)].map((digit) => "₀₁₂₃₄₅₆₇₈₉"[digit]).join("");
@@ -31,9 +40,7 @@ export function factorsOf({ units, activation }, loss, pass, { kind, j }) {
     first,
     { name: `∂ŷ/∂a${at} = c${at}`, value: units[j].c },
     { name: `∂a${at}/∂z${at} = ${activation.name}′(z${at})`, value: pass.slopes[j] },
-    kind === "w"
-      ? { name: `∂z${at}/∂w${at} = x`, value: pass.x }
-      : { name: `∂z${at}/∂b${at} = 1`, value: 1 },
+    kind === "w" ? { name: `∂z${at}/∂w${at} = x`, value: pass.x } : { name: `∂z${at}/∂b${at} = 1`, value: 1 },
   ];
 }
 

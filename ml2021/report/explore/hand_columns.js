@@ -9,7 +9,8 @@ export function lessonColumns({ columns, target, background }) {
   const inputs = columns.map(({ name, kind, value }, j) =>
     kind === "number" && value ? { name, values: background.values.map((row) => row[j]) } : null,
   );
-  const targets = target.kind === "classes" ? classColumns(target, background) : realColumns(target, background);
+  const targets =
+    target.kind === "classes" ? classColumns(target, background) : realColumns(target, background);
   return [
     ...inputs.filter((column) => column !== null).map((column) => ({ ...column, isTarget: false })),
     ...targets.map((column) => ({ ...column, isTarget: true })),

@@ -16,10 +16,18 @@ class BackwardChapter {
   constructor(lesson) {
     const { training } = lesson;
     Object.assign(this, { lesson, training, stage: STAGES.length - 1, picked: { kind: "w", j: 0 } });
-    this.graph = backwardGraph((picked) => this.#pick(picked), () => this.state);
+    this.graph = backwardGraph(
+      (picked) => this.#pick(picked),
+      () => this.state,
+    );
     this.sentence = verdict();
     this.factors = el("div", { className: "factors", role: "status" });
-    this.table = el("div", { className: "scroll", tabIndex: 0, role: "group", "aria-label": "All numbers of this row" });
+    this.table = el("div", {
+      className: "scroll",
+      tabIndex: 0,
+      role: "group",
+      "aria-label": "All numbers of this row",
+    });
     this.parameter = el("span");
     this.row = slider({
       label: "row",
@@ -43,7 +51,12 @@ class BackwardChapter {
       el("button", { type: "button", className, onclick: () => this.#goTo(stage()) }, text);
     this.back = button("Back", "", () => this.stage - 1);
     this.forward = button("Next", "main", () => this.stage + 1);
-    this.steps = [button("From the start", "", () => 0), this.back, this.forward, button("Show all", "link", () => STAGES.length - 1)];
+    this.steps = [
+      button("From the start", "", () => 0),
+      this.back,
+      this.forward,
+      button("Show all", "link", () => STAGES.length - 1),
+    ];
   }
 
   #layout() {
@@ -105,17 +118,28 @@ class BackwardChapter {
       this.listed = length;
       const units = Array.from({ length }, (_, j) => ["w", "b", "c"].map((kind) => ({ kind, j }))).flat();
       this.keys = [...units, { kind: "constant" }];
-      const options = this.keys.map((key, i) => [String(i), key.kind === "constant" ? "the constant b" : parameterName(key)]);
-      this.list = choice({ label: "the slope of", options, value: "0", onchange: (i) => this.#pick(this.keys[Number(i)]) });
+      const options = this.keys.map((key, i) => [
+        String(i),
+        key.kind === "constant" ? "the constant b" : parameterName(key),
+      ]);
+      this.list = choice({
+        label: "the slope of",
+        options,
+        value: "0",
+        onchange: (i) => this.#pick(this.keys[Number(i)]),
+      });
       this.parameter.replaceChildren(this.list.node);
     }
-    this.list.set(String(this.keys.findIndex(({ kind, j }) => kind === this.picked.kind && j === this.picked.j)));
+    this.list.set(
+      String(this.keys.findIndex(({ kind, j }) => kind === this.picked.kind && j === this.picked.j)),
+    );
   }
 
   #drawFactors({ network, loss, pass, picked, stage }) {
     const isKnown = stage >= STAGE.overW;
     const factors = isKnown ? factorsOf(network, loss, pass, picked) : [];
-    const box = (name, value, kind) => el("span", { className: `factor ${kind}` }, el("small", {}, name), el("b", {}, number(value)));
+    const box = (name, value, kind) =>
+      el("span", { className: `factor ${kind}` }, el("small", {}, name), el("b", {}, number(value)));
     this.factors.replaceChildren(
       ...(isKnown ? [box(`∂e/∂${parameterName(picked)}`, productOf(factors), "whole")] : []),
       ...factors.flatMap(({ name, value }, i) => [el("span", {}, i === 0 ? "=" : "·"), box(name, value, "")]),
@@ -138,7 +162,11 @@ const COLUMNS = [
 
 // A line a unit; what is not reached yet stays empty.
 function numbersTable(state) {
-  const head = el("tr", {}, ["unit", ...COLUMNS.map(([name]) => name)].map((text) => el("th", { scope: "col" }, text)));
+  const head = el(
+    "tr",
+    {},
+    ["unit", ...COLUMNS.map(([name]) => name)].map((text) => el("th", { scope: "col" }, text)),
+  );
   const line = (_, j) =>
     el(
       "tr",

@@ -25,7 +25,12 @@ class CurveChapter {
   constructor(lesson) {
     const { training } = lesson;
     Object.assign(this, { lesson, training });
-    this.player = player(lesson.app, { label: "Train", step: () => this.#epochs(), draw: () => lesson.drawCurve(), pause: PAUSE });
+    this.player = player(lesson.app, {
+      label: "Train",
+      step: () => this.#epochs(),
+      draw: () => lesson.drawCurve(),
+      pause: PAUSE,
+    });
     this.figure = curveFigure(training, {
       dragged: (j, unit) => this.#do(() => training.set(j, unit)),
       chosen: (row) => this.#do(() => (training.row = row)),
@@ -41,7 +46,8 @@ class CurveChapter {
 
   #makeControls() {
     const { training } = this;
-    const button = (text, className, change) => el("button", { type: "button", className, onclick: () => this.#do(change) }, text);
+    const button = (text, className, change) =>
+      el("button", { type: "button", className, onclick: () => this.#do(change) }, text);
     this.add = button("Add a sigmoid", "", () => training.add());
     this.remove = button("Remove one", "link", () => training.removeLast());
     this.buttons = [
@@ -116,17 +122,29 @@ class CurveChapter {
   // A slider for the constant and three for each sigmoid.
   #buildKnobs() {
     const { training } = this;
-    const constant = this.#knob("constant b", LIMITS.constant, () => training.network.constant, (value) => {
-      training.put({ ...training.network, constant: value });
-    });
+    const constant = this.#knob(
+      "constant b",
+      LIMITS.constant,
+      () => training.network.constant,
+      (value) => {
+        training.put({ ...training.network, constant: value });
+      },
+    );
     const groups = training.network.units.map((_, j) => this.#unitKnobs(j));
     this.sliders = [constant, ...groups.flat()];
     const group = (knobs, colour) => {
-      const node = el("div", { className: "knob" }, knobs.map(({ node: own }) => own));
+      const node = el(
+        "div",
+        { className: "knob" },
+        knobs.map(({ node: own }) => own),
+      );
       node.style.borderColor = colour;
       return node;
     };
-    this.knobs.replaceChildren(group([constant], "#8a8e95"), ...groups.map((knobs, j) => group(knobs, UNIT_COLOURS[j])));
+    this.knobs.replaceChildren(
+      group([constant], "#8a8e95"),
+      ...groups.map((knobs, j) => group(knobs, UNIT_COLOURS[j])),
+    );
   }
 
   #unitKnobs(j) {
@@ -136,19 +154,42 @@ class CurveChapter {
     const put = (values) => training.set(j, values);
     return [
       // a steeper one stays where it is: b goes along
-      this.#knob(`w${at}, how steep`, LIMITS.w, () => unit().w, (value) => {
-        const w = Math.abs(value) < FLATTEST ? FLATTEST : value;
-        put({ w, b: (unit().b / unit().w) * w });
-      }),
-      this.#knob(`b${at}, where`, LIMITS.b, () => unit().b, (b) => put({ b })),
-      this.#knob(`c${at}, how high`, LIMITS.c, () => unit().c, (c) => put({ c })),
+      this.#knob(
+        `w${at}, how steep`,
+        LIMITS.w,
+        () => unit().w,
+        (value) => {
+          const w = Math.abs(value) < FLATTEST ? FLATTEST : value;
+          put({ w, b: (unit().b / unit().w) * w });
+        },
+      ),
+      this.#knob(
+        `b${at}, where`,
+        LIMITS.b,
+        () => unit().b,
+        (b) => put({ b }),
+      ),
+      this.#knob(
+        `c${at}, how high`,
+        LIMITS.c,
+        () => unit().c,
+        (c) => put({ c }),
+      ),
     ];
   }
 
   #knob(label, most, read, write) {
     const text = () => number(read());
     const oninput = (value) => this.#do(() => write(value));
-    const { node, set } = slider({ label, min: -most, max: most, step: most / 400, value: read(), text, oninput });
+    const { node, set } = slider({
+      label,
+      min: -most,
+      max: most,
+      step: most / 400,
+      value: read(),
+      text,
+      oninput,
+    });
     return { node, set, read, most };
   }
 }

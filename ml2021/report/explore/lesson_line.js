@@ -70,22 +70,60 @@ class LineChapter {
   #layout() {
     const { descent } = this;
     const setting = (label, options, key, value = descent.settings[key]) =>
-      segmented({ label, options, value, onchange: (next) => this.#do(() => descent.change({ [key]: next }), key === "standardised") }).node;
-    const rows = [[null, "all rows"], [BATCH, `${BATCH} rows`], [1, "one row"]];
-    const units = [[true, "standardised"], [false, "as they are"]];
-    const once = el("button", { type: "button", className: "main", onclick: () => this.#do(() => descent.step()) }, "One step");
-    const again = el("button", { type: "button", className: "link", onclick: () => this.#do(() => descent.restart()) }, "Start again");
+      segmented({
+        label,
+        options,
+        value,
+        onchange: (next) => this.#do(() => descent.change({ [key]: next }), key === "standardised"),
+      }).node;
+    const rows = [
+      [null, "all rows"],
+      [BATCH, `${BATCH} rows`],
+      [1, "one row"],
+    ];
+    const units = [
+      [true, "standardised"],
+      [false, "as they are"],
+    ];
+    const once = el(
+      "button",
+      { type: "button", className: "main", onclick: () => this.#do(() => descent.step()) },
+      "One step",
+    );
+    const again = el(
+      "button",
+      { type: "button", className: "link", onclick: () => this.#do(() => descent.restart()) },
+      "Start again",
+    );
     const [scatter, surface, losses] = this.figures.map(({ node }) => node);
     return chapter(
       "line",
       "1. A line and its error surface",
       "Each line is one point of the surface, and each point is a line. Drag either. The arrow, and the dashed line, are " +
         "the step that gradient descent takes next.",
-      el("div", { className: "controls" }, setting("Loss", LOSS_OPTIONS, "loss"), setting("Rows of a step", rows, "size"),
-        setting("Units", units, "standardised")),
-      el("div", { className: "two-pictures wide-left" },
-        el("div", {}, scatter, el("div", { className: "sliders" }, this.parameters.map(({ node }) => node)), this.outlier.node),
-        surface),
+      el(
+        "div",
+        { className: "controls" },
+        setting("Loss", LOSS_OPTIONS, "loss"),
+        setting("Rows of a step", rows, "size"),
+        setting("Units", units, "standardised"),
+      ),
+      el(
+        "div",
+        { className: "two-pictures wide-left" },
+        el(
+          "div",
+          {},
+          scatter,
+          el(
+            "div",
+            { className: "sliders" },
+            this.parameters.map(({ node }) => node),
+          ),
+          this.outlier.node,
+        ),
+        surface,
+      ),
       this.outlierNote,
       el("div", { className: "controls drive" }, this.eta.node, once, this.player.node, again),
       this.verdict.node,
@@ -122,7 +160,9 @@ class LineChapter {
     const { descent } = this;
     const { best, reach } = descent.bowl;
     this.figures.forEach(({ redraw }) => redraw());
-    this.parameters.forEach(({ set }, k) => set(clamp(descent.theta[k], best[k] - reach[k], best[k] + reach[k])));
+    this.parameters.forEach(({ set }, k) =>
+      set(clamp(descent.theta[k], best[k] - reach[k], best[k] + reach[k])),
+    );
     this.#say();
   }
 
@@ -133,8 +173,16 @@ class LineChapter {
     const { value } = descent.lossAt(theta);
     const unit = standardised ? ", in deviations" : "";
     this.numbers.replaceChildren(
-      el("p", { className: "loss-now" }, `L(b, w), the mean of ${ROW_LOSSES[loss].formula}${unit}: `, el("b", {}, number(value))),
-      updateTable(["b", "w"].map((name, k) => [name, theta[k], next.gradient[k], next.theta[k]]), descent.eta),
+      el(
+        "p",
+        { className: "loss-now" },
+        `L(b, w), the mean of ${ROW_LOSSES[loss].formula}${unit}: `,
+        el("b", {}, number(value)),
+      ),
+      updateTable(
+        ["b", "w"].map((name, k) => [name, theta[k], next.gradient[k], next.theta[k]]),
+        descent.eta,
+      ),
     );
     this.verdict.say(...this.#sentence(value, next.loss));
     this.hint.textContent = this.#aboutUnits();
@@ -145,17 +193,25 @@ class LineChapter {
     const { descent } = this;
     const isBatch = descent.settings.size !== null;
     if (descent.hasDiverged) {
-      return ["Diverged: each step overshoots by more than the one before. Take a smaller η and start again.", "bad"];
+      return [
+        "Diverged: each step overshoots by more than the one before. Take a smaller η and start again.",
+        "bad",
+      ];
     }
     if (descent.isAtRest) return ["The slope is flat: this is the bottom.", "good"];
     if (after <= now) return [`The next step lowers the loss to ${number(after)}.`, "good"];
-    const why = isBatch ? "this batch pulls elsewhere than all rows do, or η is too large here" : "η is too large here";
+    const why = isBatch
+      ? "this batch pulls elsewhere than all rows do, or η is too large here"
+      : "η is too large here";
     return [`The next step raises the loss to ${number(after)}: ${why}.`, "bad"];
   }
 
   #aboutUnits() {
     const { bowl, settings, batches } = this.descent;
-    const epoch = settings.size === null ? "" : ` A step uses ${settings.size === 1 ? "one row" : `${BATCH} rows`}, the dark dots; this is epoch ${batches.epoch}.`;
+    const epoch =
+      settings.size === null
+        ? ""
+        : ` A step uses ${settings.size === 1 ? "one row" : `${BATCH} rows`}, the dark dots; this is epoch ${batches.epoch}.`;
     const limit = short(Number(bowl.limit.toPrecision(2)));
     return settings.standardised
       ? `Standardised, the bowl of MSE is round, and steps grow from η = ${limit} on. ml2021 standardises every column for this.${epoch}`
@@ -165,8 +221,11 @@ class LineChapter {
 
   #aboutOutlier() {
     const { data, settings, theta, outlierRow } = this.descent;
-    if (settings.outlier === 0) return "An outlier: move one row up, and compare what the three losses make of it.";
-    const shares = LOSS_OPTIONS.map(([loss, name]) => `${percent(shareOf(data, loss, theta, outlierRow))} of ${name}`);
+    if (settings.outlier === 0)
+      return "An outlier: move one row up, and compare what the three losses make of it.";
+    const shares = LOSS_OPTIONS.map(
+      ([loss, name]) => `${percent(shareOf(data, loss, theta, outlierRow))} of ${name}`,
+    );
     return (
       `The orange row alone is ${shares.slice(0, -1).join(", ")} and ${shares.at(-1)} of this line. Thin lines show where ` +
       "each loss is lowest: MSE, solid, follows the outlier; MAE, dashed, and Huber, dotted, hardly do."

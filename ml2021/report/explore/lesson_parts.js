@@ -14,7 +14,13 @@ export const MARGINS = { left: 46, right: 10, top: 16, bottom: 36 };
 // A chapter with its heading and a first paragraph.
 export function chapter(id, title, lead, ...content) {
   const heading = el("h2", { id: `${id}-title`, tabIndex: -1 }, title);
-  return el("section", { id, className: "lesson", "aria-labelledby": `${id}-title` }, heading, el("p", {}, lead), content);
+  return el(
+    "section",
+    { id, className: "lesson", "aria-labelledby": `${id}-title` },
+    heading,
+    el("p", {}, lead),
+    content,
+  );
 }
 
 // A picture as wide as its place; heights: [wide, narrow]. draw(svg, {width, height}).
@@ -49,7 +55,11 @@ export function axes(pairs, { x, y }, { width, height }) {
   const floor = height - bottom;
   const back = (column, value) => value * column.scale + column.mean;
   const place = (column, value) => (value - column.mean) / column.scale;
-  const along = ticks(back(pairs.x, x.invert(left)), back(pairs.x, x.invert(width - right)), width < NARROW ? 3 : 5);
+  const along = ticks(
+    back(pairs.x, x.invert(left)),
+    back(pairs.x, x.invert(width - right)),
+    width < NARROW ? 3 : 5,
+  );
   const upward = ticks(back(pairs.y, y.invert(floor)), back(pairs.y, y.invert(top)), 6);
   return [
     shape("path", { class: "axis", d: `M${left},${top}V${floor}H${width - right}` }),
@@ -79,7 +89,9 @@ export function dots(xs, ys, { x, y }, places = xs.keys(), kind = "rows") {
 
 // A path through points in pixels, which ends a little outside of any picture.
 export function through(points) {
-  const text = points.map((point) => point.map((value) => clamp(value, -BEYOND, BEYOND).toFixed(1)).join(","));
+  const text = points.map((point) =>
+    point.map((value) => clamp(value, -BEYOND, BEYOND).toFixed(1)).join(","),
+  );
   return text.length ? `M${text.join("L")}` : "";
 }
 
@@ -90,7 +102,12 @@ export function arrow([x0, y0], [x1, y1]) {
   const size = Math.min(9, 0.6 * length) / length;
   const [back, side] = [size * (x1 - x0), size * (y1 - y0)];
   const wings = [1, -1].map((sign) => [x1 - back + sign * 0.55 * side, y1 - side - sign * 0.55 * back]);
-  return through([[x0, y0], [x1, y1]]) + through([wings[0], [x1, y1], wings[1]]);
+  return (
+    through([
+      [x0, y0],
+      [x1, y1],
+    ]) + through([wings[0], [x1, y1], wings[1]])
+  );
 }
 
 // A handle. put(x, y) moves it. holder: the node of its figure, where a finger on the handle shall
@@ -110,7 +127,12 @@ export function grip(radius = 7, holder = null) {
 
 export function clipped(id, { width, height }, ...content) {
   const { left, right, top, bottom } = MARGINS;
-  const area = { x: left, y: top - 8, width: Math.max(0, width - left - right), height: height - top - bottom + 8 };
+  const area = {
+    x: left,
+    y: top - 8,
+    width: Math.max(0, width - left - right),
+    height: height - top - bottom + 8,
+  };
   const clip = shape("clipPath", { id }, shape("rect", area));
   return [clip, shape("g", { "clip-path": `url(#${id})` }, content.flat())];
 }
@@ -120,8 +142,17 @@ export function updateTable(lines, eta) {
   const cell = (text, kind) => el("td", { className: kind }, text);
   const head = ["", "now", "", "η", "slope", "", "next"].map((text) => el("th", {}, text));
   const bodies = lines.map(([name, now, slope, next]) =>
-    el("tr", {}, cell(`${name} ←`), cell(number(now), "now"), cell("−"), cell(`${etaText(eta)} ·`),
-      cell(bracketed(slope), "slope"), cell("="), cell(number(next), "next")),
+    el(
+      "tr",
+      {},
+      cell(`${name} ←`),
+      cell(number(now), "now"),
+      cell("−"),
+      cell(`${etaText(eta)} ·`),
+      cell(bracketed(slope), "slope"),
+      cell("="),
+      cell(number(next), "next"),
+    ),
   );
   return el("table", { className: "update" }, el("tr", {}, head), bodies);
 }

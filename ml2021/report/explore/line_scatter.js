@@ -20,7 +20,9 @@ export function scatterFigure(descent, moved) {
 class Scatter {
   constructor(descent, moved) {
     this.descent = descent;
-    this.figure = figure("The rows, the line, and how far each row is from it", HEIGHTS, (_, size) => this.#draw(size));
+    this.figure = figure("The rows, the line, and how far each row is from it", HEIGHTS, (_, size) =>
+      this.#draw(size),
+    );
     this.ground = shape("g");
     this.grips = PLACES.map((place) => grip(place === 0.5 ? 5 : 7, this.figure.node));
     this.figure.svg.append(this.ground, ...this.grips.map(({ node }) => node));
@@ -75,13 +77,22 @@ class Scatter {
   #draw(size) {
     const { descent } = this;
     const { data, pairs } = descent;
-    const columns = descent.settings.standardised ? pairs : { x: { ...pairs.x, mean: 0, scale: 1 }, y: { ...pairs.y, mean: 0, scale: 1 } };
+    const columns = descent.settings.standardised
+      ? pairs
+      : { x: { ...pairs.x, mean: 0, scale: 1 }, y: { ...pairs.y, mean: 0, scale: 1 } };
     this.size = size;
     this.scales = scalesOf(descent.settings.outlier ? data : descent.plain, size);
     this.ground.replaceChildren(
       ...axes(columns, this.scales, size),
-      ...clipped("hand-scatter", size, this.#residuals(), this.#rows(), this.#bestLines(), this.#line(descent.next.theta, "next-line"),
-        this.#line(descent.theta, "own-line")),
+      ...clipped(
+        "hand-scatter",
+        size,
+        this.#residuals(),
+        this.#rows(),
+        this.#bestLines(),
+        this.#line(descent.next.theta, "next-line"),
+        this.#line(descent.theta, "own-line"),
+      ),
     );
     this.#gripPoints().forEach((point, k) => this.grips[k].put(...point));
   }
@@ -92,7 +103,10 @@ class Scatter {
 
   #line([b, w], kind) {
     const { x, y } = this.scales;
-    return shape("path", { class: kind, d: through(this.#ends().map((px) => [px, y(b + w * x.invert(px))])) });
+    return shape("path", {
+      class: kind,
+      d: through(this.#ends().map((px) => [px, y(b + w * x.invert(px))])),
+    });
   }
 
   #residuals() {
@@ -118,7 +132,9 @@ class Scatter {
   // With an outlier: where each of the losses is lowest.
   #bestLines() {
     if (!this.descent.settings.outlier) return shape("g");
-    const lines = LOSS_OPTIONS.map(([loss]) => this.#line(bestLine(this.descent.data, loss), `best-line of-${loss}`));
+    const lines = LOSS_OPTIONS.map(([loss]) =>
+      this.#line(bestLine(this.descent.data, loss), `best-line of-${loss}`),
+    );
     return shape("g", {}, lines);
   }
 }

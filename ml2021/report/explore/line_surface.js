@@ -77,7 +77,10 @@ class Surface {
     const { settings, data } = this.descent;
     const { x, y } = this.scales;
     const some = settings.standardised || data.u.length <= MOST_ROWS ? null : everyFew(data.u.length);
-    const loss = settings.loss === "mse" ? squaredError(data) : (theta) => lineLoss(data, settings.loss, theta, some).value;
+    const loss =
+      settings.loss === "mse"
+        ? squaredError(data)
+        : (theta) => lineLoss(data, settings.loss, theta, some).value;
     const place = (k) => (k / (points - 1)) * this.size;
     return Float64Array.from({ length: points * points }, (_, i) =>
       loss([x.invert(place(i % points)), y.invert(place(Math.floor(i / points)))]),

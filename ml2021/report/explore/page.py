@@ -20,6 +20,7 @@ Numbers, no page (they also run in Node):
     forecast.js   predictorOf(model, table): row after row, and what `predict` notes
     predictions.js, scores.js
                   the CSV that `predict` writes; scores where the truth is known
+    hand_*.js     By hand: losses, slopes, steps, valleys, a curve of sigmoids, one row's way back
 The page:
     dom.js        el(tag, props, ...children), shape(...) for SVG, set(node, props), heading
     scales.js     linear, ticks, clamp, COLOUR, cividis
@@ -28,6 +29,7 @@ The page:
     frame.js      registerTab, startPage and the `app` that every tab is given
     tab_*.js      one module a tab. It calls registerTab({id, place, title, make}); make(app)
                   returns the tab's node. Every tab_*.js that stands here is on the page.
+    lesson_*.js   By hand: a module a chapter, and lesson_parts.js, what they share
 
 `app` has payload, model, level (of intervals, null for none), source (the rows that are looked
 at) and tabs; see frame.js. CSS: page.css is the frame, and each tab has its own file, tab_*.css.

@@ -25,7 +25,14 @@ function byHand(app) {
   if (pairs === null) return el("p", {}, "This takes two columns of numbers, and the table has fewer.");
   const lesson = new Lesson(app, columns, [from, to], pairs);
   const chapters = CHAPTERS.map((make) => make(lesson));
-  return el("div", { className: "hand" }, el("p", {}, INTRODUCTION), lesson.node, contents(chapters), chapters);
+  return el(
+    "div",
+    { className: "hand" },
+    el("p", {}, INTRODUCTION),
+    lesson.node,
+    contents(chapters),
+    chapters,
+  );
 }
 
 const INTRODUCTION =
@@ -42,7 +49,11 @@ function contents(chapters) {
     "nav",
     { className: "controls", "aria-label": "Chapters" },
     chapters.map((section) =>
-      el("button", { type: "button", className: "link", onclick: () => jump(section) }, section.querySelector("h2").textContent),
+      el(
+        "button",
+        { type: "button", className: "link", onclick: () => jump(section) },
+        section.querySelector("h2").textContent,
+      ),
     ),
   );
 }
@@ -56,9 +67,19 @@ class Lesson {
     this.note = el("span", { className: "note", role: "status" });
     const options = columns.map(({ name }, i) => [String(i), name]);
     this.selects = ["from x", "to y"].map((label, k) =>
-      choice({ label, options, value: String(places[k]), onchange: (place) => this.#choose(k, Number(place)) }),
+      choice({
+        label,
+        options,
+        value: String(places[k]),
+        onchange: (place) => this.#choose(k, Number(place)),
+      }),
     );
-    this.node = el("div", { className: "controls" }, this.selects.map(({ node }) => node), this.note);
+    this.node = el(
+      "div",
+      { className: "controls" },
+      this.selects.map(({ node }) => node),
+      this.note,
+    );
     this.#count();
   }
 
