@@ -226,3 +226,36 @@ def test_a_sigmoid_has_two_valleys(page: "Page", name: str) -> None:
     assert found["range"][0] < min(best, worse) < max(best, worse) < found["range"][1]
     slopes, differences = np.array(found["slopes"]).T
     np.testing.assert_allclose(slopes, differences, rtol=0, atol=1e-7)
+
+
+def test_columns_are_numbers_that_differ_and_classes(page: "Page") -> None:
+    number = {"kind": "number", "value": True}
+    payload = {
+        "columns": [
+            {"name": "a", **number},
+            {"name": "constant", **number},
+            {"name": "colour", "kind": "category"},
+            {"name": "known", "kind": "number", "value": False},
+            {"name": "like y", **number},
+        ],
+        "target": {"kind": "classes", "label": "y", "labels": ["no", "yes"]},
+        "background": {
+            "values": [[1, 7, 0, 0, 3], [None, 7, 1, 1, 4], [4, 7, 0, 0, 9], [2, 7, 1, 0, 4]],
+            "truth": [[0], [0], [1], [0]],
+        },
+    }
+    found = computed(
+        page,
+        ("hand_columns.js",),
+        """
+        const columns = lessonColumns(argument);
+        const chosen = firstChoice(columns);
+        const { u, v, x } = pairsOf(columns[0], columns[2]);
+        return { names: columns.map(({ name }) => name), chosen, u, v, mean: x.mean };
+        """,
+        payload,
+    )
+    assert found["names"] == ["a", "like y", "y = yes"]
+    assert found["chosen"] == [1, 2]
+    assert found["mean"] == pytest.approx(7 / 3)
+    assert len(found["u"]) == len(found["v"]) == 3

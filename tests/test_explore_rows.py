@@ -296,6 +296,8 @@ REFUSED: dict[str, str | bytes] = {
     "a short row": A + "5,6\n",
     "a long row after blank lines": "a,b,colour\n\n1,2,red\n\n\n3,4,blue,5\n",
     "an open quote": A + '5,6,"re\nd\n',
+    "an open quote below another header": 'a,b\n1,2\n"3,4\n',
+    "a return within a record": "a,b,colour\n\r1,2,red\n\r\n3,4\n",
     "text after a quote": A.replace("\n", "\r\n") + '5,6,"r"e\r\n',
     "a quoted line break before a short row": 'a,b,colour\n1,2,"re\nd"\n3,4\n',
     "a NUL": A + "5,\0,red\n",
