@@ -92,6 +92,10 @@ def replace_file(path: Path, *content: bytes | memoryview) -> None:
         os.fsync(file.fileno())
 
 
+DESCRIPTORS = Path("/proc/self/fd")
+"""Where Linux gives the open files of this process a path, even those without a name."""
+
+
 def unnamed_file(folder: Path) -> io.FileIO:
     """Open a new file in a folder that has no name: whatever ends the process, none is left.
 
@@ -111,7 +115,7 @@ def name_file(file: io.FileIO, path: Path) -> None:
     with _replacing(path) as temporary:
         os.fsync(file.fileno())
         try:
-            os.link(f"/proc/self/fd/{file.fileno()}", temporary, follow_symlinks=True)
+            os.link(DESCRIPTORS / str(file.fileno()), temporary, follow_symlinks=True)
         except OSError:  # a file that only ever was unnamed, or another file system
             file.seek(0)
             with temporary.open("xb") as copy:

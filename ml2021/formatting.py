@@ -120,6 +120,10 @@ def number(value: float | None) -> str:
     return f"{value:,.{max(0, 3 - exponent)}f}" if -4 <= exponent < 7 else scientific
 
 
+UNGROUPED = 10_000
+"""The values of a column have commas from here on, as years have none: 2,010 is 2010."""
+
+
 def tick(value: float) -> str:
     """Format a round number, such as that of a tick: no more digits than it has."""
     text = f"{value:,.10g}" if 1e-4 <= abs(value) < 1e7 or value == 0 else f"{value:.3g}"
@@ -130,7 +134,7 @@ def tick(value: float) -> str:
 def score_text(metric: str, value: float | None, error: float | None = None) -> str:
     """Format a score as `number` does, one of at most 1 with at most four decimals.
 
-    Followed by ± and its standard error, if there is one.
+    Followed by ± and its standard error or deviation, if there is one.
     """
     if metric in _SHARES and value is not None and 0 < abs(value) < 0.1:
         text = f"{round(value, 4) + 0.0:.4f}"  # + 0.0: −0 is 0
@@ -206,13 +210,26 @@ def align(cells: Sequence[Sequence[str]]) -> list[str]:
 
 
 def interval(low: float, high: float) -> str:
-    """Return "-0.021 to +0.040": two digits of the larger end, as many decimals of the other."""
+    """Return "-0.021 to +0.040": two digits of the larger end, as many decimals of the other.
+
+    An end that would then be zero has one digit, since its sign says which side of zero it is on.
+    """
     largest = max(abs(low), abs(high))
     exponent = int(f"{largest:.1e}".partition("e")[2])
     if not -4 <= exponent < 7:
         return f"{low:+.1e} to {high:+.1e}"
-    decimals = max(0, 1 - exponent)
-    return " to ".join(f"{round(end, 1 - exponent):+,.{decimals}f}" for end in (low, high))
+    return " to ".join(_signed(end, 1 - exponent) for end in (low, high))
+
+
+def _signed(value: float, digits: int) -> str:
+    """Format with a sign, rounded to so many decimals, or to tens or hundreds if below zero."""
+    rounded = round(value, digits)
+    if rounded == 0 and value != 0:
+        digits = -int(f"{value:.0e}".partition("e")[2])
+        rounded = round(value, digits)
+        if digits > 6:
+            return f"{value:+.0e}"
+    return f"{rounded:+,.{max(0, digits)}f}" if rounded else "0"
 
 
 def bulleted(lines: Iterable[str]) -> list[str]:

@@ -1,6 +1,5 @@
 """Pages in a real browser: opened, watched, and closed."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,9 +7,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
-
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
-OPTIONS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
 
 # Text of less than 4.5 : 1 on its background (WCAG 2.1, 1.4.3), as the browser resolves the
 # colours; of pictures the words are in their labels.
@@ -52,15 +48,24 @@ UNREACHED = """() => [...document.querySelectorAll("button, select, input")]
 
 @contextmanager
 def opened(
-    browser: "Browser", path: Path, at: str = "", width: int = 1280, *, still: bool = False
+    browser: "Browser",
+    path: Path,
+    at: str = "",
+    width: int = 1280,
+    *,
+    still: bool = False,
+    touch: bool = False,
 ) -> Iterator["Page"]:
     """Open a page of the disk; when it is left it must have raised nothing and asked for nothing.
 
-    at: what follows its path, such as #rows. still: the user prefers reduced motion.
+    at: what follows its path, such as #rows. still: the user prefers reduced motion. touch: it is
+    a phone, with fingers.
     """
     context = browser.new_context(
         viewport={"width": width, "height": 900},
         reduced_motion="reduce" if still else "no-preference",
+        has_touch=touch,
+        is_mobile=touch,
     )
     page = context.new_page()
     problems: list[str] = []

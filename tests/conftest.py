@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser import BROWSER, OPTIONS
+from tests.chromium import chromium
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -28,13 +28,8 @@ def record(request: pytest.FixtureRequest) -> Record:
 @pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
     """Chromium, for the tests of a module; they are skipped where it is not installed."""
-    api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    if BROWSER is None:
-        pytest.skip("needs chromium")
-    with api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=BROWSER, args=[*OPTIONS])
-        yield chromium
-        chromium.close()
+    with chromium() as started:
+        yield started
 
 
 def pytest_terminal_summary(

@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -81,9 +82,21 @@ class Forks:
         mutant: str | None = None,
         settings: Mapping[str, Any] | None = None,
         kill_after: float | None = None,
+        most_work: int | None = None,
     ) -> Outcome:
-        """Run a command in `folder`; after `kill_after` seconds it is sent SIGKILL."""
-        self._begin(folder, arguments, mutant, settings, is_stopped=False, kill_after=kill_after)
+        """Run a command in `folder`; after `kill_after` seconds it is sent SIGKILL.
+
+        most_work: the seconds of processor time after which it counts as hung.
+        """
+        self._begin(
+            folder,
+            arguments,
+            mutant,
+            settings,
+            is_stopped=False,
+            kill_after=kill_after,
+            most_work=most_work,
+        )
         return self._end()
 
     def trace(
@@ -125,6 +138,7 @@ class Forks:
         *,
         is_stopped: bool,
         kill_after: float | None = None,
+        most_work: int | None = None,
     ) -> int:
         request = {
             "folder": str(folder),
@@ -133,6 +147,7 @@ class Forks:
             "settings": dict(settings or {}),
             "is_stopped": is_stopped,
             "kill_after": kill_after,
+            "most_work": most_work,
         }
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(request) + "\n")
@@ -191,7 +206,8 @@ def _wait(child: int, kill_after: float | None) -> int:
     while True:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
-            return os.waitstatus_to_exitcode(status)
+            code = os.waitstatus_to_exitcode(status)
+            return HUNG if code == -signal.SIGXCPU else code
         if time.monotonic() - begun > limit:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
@@ -221,6 +237,8 @@ def _child(request: Mapping[str, Any], stdout: int, stderr: int) -> None:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
+        if (seconds := request["most_work"]) is not None:
+            resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
         os.chdir(request["folder"])
         sys.argv = ["ml2021", *request["arguments"]]
         from tests import mutants

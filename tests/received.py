@@ -19,8 +19,8 @@ from tests.damage import change_somewhere, flipped, signed, spliced
 from tests.forks import HUNG, Forks
 from tests.suites import Tally
 
-SECONDS = 10.0
-"""What no mutation may take, unless the machine is busy: then it is given another try."""
+SECONDS = 10
+"""The processor time that no mutation may take. One that waits is hung after `forks.SECONDS`."""
 MEMORY = 3 << 30
 """What a child may take beside what was taken when it was forked."""
 KEPT, VICTIM = "kept", "victim"
@@ -173,9 +173,7 @@ class Mutations:
             (victim / each).unlink(missing_ok=True)
         table = {"series": "s.csv", "curve": "curve.csv"}.get(kind, "new.csv")
         words = [table if word == "NEW" else word for word in reader.words]
-        outcome = self.forks.run(self.folder, *words, kill_after=SECONDS)
-        if outcome.code < 0:  # the machine may have been busy
-            outcome = self.forks.run(self.folder, *words)
+        outcome = self.forks.run(self.folder, *words, most_work=SECONDS)
         return f"{kind}/{name}", " ".join(words), outcome
 
     def fault(self, outcome: Outcome) -> str:

@@ -42,7 +42,7 @@ def test_it_says_what_train_would_do_and_writes_nothing(folder: Path) -> None:
     assert "training 2 ensemble members of relu_stack" in text
     assert "memory: about 1 MB" in text
     assert "3 epochs of" in text
-    assert lines[-1].endswith("ml2021 train --config c.yaml --set optimizer.lr=0.01")
+    assert lines[-1].endswith("ml2021 train c.yaml --set optimizer.lr=0.01")
 
 
 def test_a_table_and_a_target_are_enough(folder: Path) -> None:

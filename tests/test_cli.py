@@ -21,7 +21,6 @@ from ml2021.cli.options import complete_run
 from ml2021.commands.stdin import spooled_stdin
 from ml2021.files import mark
 from ml2021.runs.directory import run_name
-from ml2021.signals import StoppedError
 from tests import commands
 from tests.commands import contents, refusal, run, run_well, write_rows
 
@@ -284,18 +283,12 @@ def test_errors_of_standard_input_name_it(
     assert str(place) not in outcome.stderr
 
 
-def test_standard_input_is_private_and_removed_after_a_signal(
+def test_standard_input_has_no_name_that_a_kill_could_leave(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with (
-        given(b"a\n1\n", monkeypatch, tmp_path) as place,
-        contextlib.suppress(StoppedError),
-        spooled_stdin([Path("-")]) as (path,),
-    ):
-        assert path.read_bytes() == b"a\n1\n"
-        assert path.parent.parent == place
-        assert path.parent.stat().st_mode & 0o077 == 0
-        raise StoppedError(15)
+    with given(b"a\n1\n", monkeypatch, tmp_path) as place, spooled_stdin([Path("-")]) as (path,):
+        assert path.read_bytes() == path.read_bytes() == b"a\n1\n"
+        assert list(place.iterdir()) == []
 
 
 # Help and completion.
@@ -466,3 +459,12 @@ def test_a_config_run_from_elsewhere_is_told_where_its_table_is(houses: Path) ->
     outcome = run(elsewhere, "train", "../../here.yaml")
     assert outcome.code == 3
     assert f"houses.csv is in {houses}" in outcome.stderr
+
+
+def test_a_config_of_one_line_is_printed_whole(houses: Path) -> None:
+    words = ", ".join(f"unknown {number}" for number in range(7))
+    text = f"data: {{path: houses.csv, target: price, missing: ['', {words}]}}\n"
+    (houses / "long.yaml").write_text(text)
+    lines = run_well(houses, "check", "long.yaml", *FAST[:-1]).stdout
+    assert "…" not in lines
+    assert f"{words}]" in lines

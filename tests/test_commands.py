@@ -298,6 +298,7 @@ def test_the_commands_in_their_own_process(fresh: Path) -> None:
         (["train", "--config", "wrong.yaml"], 2, ["torch", "pandas", "matplotlib"]),
         (["train", "--config", "name.yaml"], 2, ["torch", "pandas", "matplotlib"]),
         (["evaluate", "--run", "nowhere"], 4, ["torch", "pandas", "matplotlib"]),
+        (["explore", "nowhere"], 4, ["torch", "pandas", "matplotlib"]),
     ],
 )
 def test_what_needs_no_torch_does_not_wait_for_it(

@@ -121,9 +121,9 @@ def test_each_range_has_a_scale() -> None:
 
 
 REFUSED = {
-    "{}": "2:8: add sweep: with grid, random or runs",
-    "{grid: {}}": "2:8: add sweep: with grid, random or runs",
-    "null": "2:8: add sweep: with grid, random or runs",
+    "{}": "2:8: add a section sweep with grid, random or runs",
+    "{grid: {}}": "2:8: add a section sweep with grid, random or runs",
+    "null": "2:8: add a section sweep with grid, random or runs",
     "3": "2:8: a mapping or null, not 3",
     "{grid: 3}": "2:15: sweep.grid must be a mapping",
     "{grid: {seed: 3}}": "2:22: must be a list, not 3; write [3]",

@@ -4,6 +4,8 @@ import base64
 import hashlib
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +32,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_same_run_gives_the_same_page(folder: Path) -> None:
     first, second = (render(collect(open_run(folder / "run")).data) for _ in range(2))
     assert first == second
+
+
+def test_it_is_written_without_matplotlib_and_twice_alike(folder: Path) -> None:
+    program = (
+        "import sys; from ml2021.cli.main import main; "
+        "sys.argv = ['ml2021', 'explore', 'run', '--output', 'apart.html']; main(); "
+        "assert 'matplotlib' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=folder, check=True, capture_output=True)
+    run_well(folder, "explore", "run")
+    assert (folder / "apart.html").read_bytes() == (folder / "run" / "explore.html").read_bytes()
 
 
 def test_its_policy_allows_this_script_and_this_style_alone(folder: Path) -> None:

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.browser import opened
+from tests.browser import NAMELESS, PALE, UNREACHED, opened
 from tests.commands import run, run_well, series, table, write_rows
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+ROOT = Path(__file__).parent.parent
+SHIPPED = ["diabetes", "digits", "digits_completion"]
+SHIPPED += ["views_linear", "views_relu", "views_sigmoid"]
 Columns = Mapping[str, Sequence[object]]
 Make = Callable[[int, int], Columns]
 HOSTILE = ["</script><b>x", "=cmd", "a\u2028b", 'say "hi", ok', "e\u0301", " b "]
@@ -78,6 +81,13 @@ def stacked(rows: int, seed: int) -> Columns:
     return {"shop": shops, **{name: [*one[name], *other[name]] for name in one}}
 
 
+def wide(rows: int, seed: int) -> Columns:
+    """Return many columns of names with blanks, of which most lie outside after training."""
+    values = np.random.default_rng(seed).normal(size=(16, rows)).round(3) * (1 + seed)
+    columns: Columns = {f"x{column}  ": each.tolist() for column, each in enumerate(values)}
+    return {**columns, "y": values.sum(axis=0).round(3).tolist()}
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of run: its table, the keys of data and train, and what predict is given."""
@@ -111,6 +121,7 @@ KINDS = {
         dated, "target: y, weight: w, dates: [year, month, day, weekday, elapsed]", rows=200
     ),
     "series": Kind(daily, "target: views, lags: 5, horizon: 3, order_by: date"),
+    "wide": Kind(wide, "target: y", model="linear"),
     "shops": Kind(
         stacked,
         "target: views, lags: 3, order_by: date, group_by: shop, gaps: {limit: 2}",
@@ -192,26 +203,33 @@ def test_a_file_gets_the_predictions_of_predict(
 ) -> None:
     path, source = trained(folder, name), f"{name}-new.csv"
     with opened(browser, path, "#rows") as page:
-        give(page, folder / source)
-        assert refusal_of(page) == ""
-        options: list[object] = []
-        if KINDS[name].options:
-            (threshold,) = KINDS[name].options
-            page.fill("#threshold", threshold)
-            page.press("#threshold", "Enter")
-            options = ["--threshold", threshold]
-        elif (level := page.evaluate("app.level")) is not None:
-            options = ["--interval", level]
-        output = tmp_path / "expected.csv"
-        arguments = ("predict", source, "--run", f"run-{name}", "--output", output, *options)
-        said = run_well(folder, *arguments).stderr
-        given, expected = save(page, tmp_path / "given.csv"), read_cells(output)
-        scale = page.evaluate("app.model.isClass ? 1 : Math.min(...app.model.target.scales)")
-        assert given[0] == expected[0]
-        largest, others = differences(given[1:], expected[1:])
-        assert largest <= 1e-5 * scale
-        assert others == 0
-        assert notes(page) == re.findall(r"^  - (.*)$", said, re.MULTILINE)
+        compare(page, folder, source, f"run-{name}", KINDS[name].options, tmp_path)
+
+
+def compare(
+    page: "Page", folder: Path, source: str, name: str, options: Sequence[str], tmp_path: Path
+) -> None:
+    """Give a file to the page and to predict, and check that both say the same.
+
+    options: the threshold of two classes, if any.
+    """
+    give(page, folder / source)
+    assert refusal_of(page) == ""
+    given_options: list[object] = []
+    if options:
+        page.fill("#threshold", options[0])
+        page.press("#threshold", "Enter")
+        given_options = ["--threshold", options[0]]
+    elif (level := page.evaluate("app.level")) is not None:
+        given_options = ["--interval", level]
+    output = tmp_path / "expected.csv"
+    said = run_well(folder, "predict", source, "--run", name, "--output", output, *given_options)
+    given, expected = save(page, tmp_path / "given.csv"), read_cells(output)
+    assert given[0] == expected[0]
+    largest, others = differences(given[1:], expected[1:])
+    assert largest <= 1e-5 * page.evaluate("Math.min(...(app.model.target.scales ?? [1]))")
+    assert others == 0
+    assert notes(page) == re.findall(r"^  - (.*)$", said.stderr, re.MULTILINE)
 
 
 def test_the_training_file_is_recognised_and_a_column_is_copied(
@@ -223,6 +241,7 @@ def test_the_training_file_is_recognised_and_a_column_is_copied(
     with opened(browser, path, "#rows") as page:
         give(page, folder / "number.csv")
         assert notes(page)[-1] == "this is the training file, whose rows are predicted too well"
+        assert [page.evaluate(each) for each in (PALE, NAMELESS, UNREACHED)] == [[], [], []]
         give(page, packed)
         assert "training file" not in " ".join(notes(page))
         page.select_option("#carried", label="id")
@@ -277,6 +296,8 @@ REFUSED: dict[str, str | bytes] = {
     "a short row": A + "5,6\n",
     "a long row after blank lines": "a,b,colour\n\n1,2,red\n\n\n3,4,blue,5\n",
     "an open quote": A + '5,6,"re\nd\n',
+    "an open quote below another header": 'a,b\n1,2\n"3,4\n',
+    "a return within a record": "a,b,colour\n\r1,2,red\n\r\n3,4\n",
     "text after a quote": A.replace("\n", "\r\n") + '5,6,"r"e\r\n',
     "a quoted line break before a short row": 'a,b,colour\n1,2,"re\nd"\n3,4\n',
     "a NUL": A + "5,\0,red\n",
@@ -342,6 +363,29 @@ def test_files_are_accepted_as_by_predict(browser: "Browser", folder: Path, tmp_
             assert differences(given[1:], read_cells(output)[1:])[0] <= 1e-5, name
 
 
+def test_a_file_is_dropped_on_any_tab_and_its_rows_open_in_what_if(
+    browser: "Browser", folder: Path
+) -> None:
+    text = (folder / "number.csv").read_text()
+    with opened(browser, trained(folder, "number")) as page:
+        page.evaluate(
+            "text => { const data = new DataTransfer(); data.items.add(new File([text], 'x.csv')); "
+            "document.dispatchEvent(new DragEvent('drop', "
+            "{dataTransfer: data, bubbles: true, cancelable: true})) }",
+            text,
+        )
+        page.wait_for_selector("#download")
+        assert page.evaluate("app.tab") == "rows"
+        page.click("text=line 4")
+        assert page.evaluate("app.tab") == "what-if"
+        assert "line 4 of x.csv" in page.inner_text("#panel-what-if")
+        page.keyboard.press("Tab")
+        page.focus("#tab-what-if")
+        page.keyboard.press("ArrowRight")
+        assert page.evaluate("document.activeElement.id") == "tab-rows"
+        assert page.is_visible("#download")
+
+
 def test_nothing_runs_and_nothing_leaves(browser: "Browser", folder: Path) -> None:
     page = browser.new_page()
     page.goto(trained(folder, "hostile").as_uri())
@@ -365,3 +409,19 @@ def test_nothing_runs_and_nothing_leaves(browser: "Browser", folder: Path) -> No
     assert page.inner_text("h1") == "run-hostile: =y, the target"
     assert page.evaluate("document.querySelectorAll('main b b, main img').length") == 0
     page.close()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_config_gets_the_predictions_of_predict(
+    browser: "Browser", folder: Path, tmp_path: Path, name: str
+) -> None:
+    (folder / "data").unlink(missing_ok=True)
+    (folder / "data").symlink_to(ROOT / "data")
+    config = ROOT / "configs" / f"{name}.yaml"
+    once = ("--set", "train.epochs=2", "--run-dir", name)
+    run_well(folder, "train", "--quiet", "--config", config, *once)
+    run_well(folder, "explore", name)
+    source = f"data/{re.sub('_.*', '', name)}.csv"
+    with opened(browser, folder / name / "explore.html", "#rows") as page:
+        compare(page, folder, source, name, [], tmp_path)

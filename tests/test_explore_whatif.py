@@ -112,6 +112,34 @@ def test_a_drag_moves_a_column_and_the_address_keeps_it(
         assert shown(page) == moved
 
 
+def test_a_finger_drags_sideways_and_scrolls_up(browser: "Browser", pages: dict[str, Path]) -> None:
+    with opened(browser, pages["number"], width=400, touch=True) as page:
+        shown(page)
+        finger = page.context.new_cdp_session(page)
+        box = page.locator(".card .plot").first.bounding_box()
+        assert box is not None
+        x, y = box["x"] + 60, box["y"] + 60
+
+        def swipe(right: int, down: int) -> tuple[float, float]:
+            touch = "Input.dispatchTouchEvent"
+            finger.send(touch, {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]})
+            for step in range(1, 9):
+                point = {"x": x + right * step / 8, "y": y + down * step / 8}
+                finger.send(touch, {"type": "touchMove", "touchPoints": [point]})
+            finger.send(touch, {"type": "touchEnd", "touchPoints": []})
+            shown(page)
+            value, scroll = page.evaluate("() => [app.desk.hand.values[0], scrollY]")
+            return value, scroll
+
+        before = page.evaluate("() => app.desk.hand.values[0]")
+        value, scroll = swipe(70, 5)
+        assert value != before
+        assert scroll == 0
+        after, scroll = swipe(4, -150)
+        assert after == value
+        assert scroll > 50
+
+
 def test_keys_alone_move_every_part(browser: "Browser", pages: dict[str, Path]) -> None:
     places = {
         "number": (".card .keys", ".timeline .keys", ".map"),
@@ -155,6 +183,13 @@ def test_names_stay_text(browser: "Browser", pages: dict[str, Path]) -> None:
         assert "<b onclick=alert(1)>x" in page.inner_text(".cards")
 
 
+# How far the greys of the predicted image are from the values, of 255.
+DRAWN_APART = """() => {
+  const { low, high } = app.model.target, [least, most] = [Math.min(...low), Math.max(...high)];
+  const { data } = document.querySelector(".made canvas").getContext("2d").getImageData(0, 0, 4, 4);
+  const grey = (v) => 255 - 230 * Math.min(1, Math.max(0, (v - least) / (most - least)));
+  return Math.max(...app.desk.frame.values.map((v, i) => Math.abs(data[4 * i] - grey(v))));
+}"""
 SHARES = """(model, rows) => {
   const [x, reference] = [rows[0], rows[3]];
   const sum = (found) => [...found.shares.values()].reduce((a, b) => a + b, 0);
@@ -184,8 +219,8 @@ def test_shapley_values_sum_and_agree(
     with opened(browser, pages[name]) as page:
         modules = script("shapley.js", "model.js")
         found = page.evaluate(
-            f"() => {{ {modules} const payload = app.payload, model = new Model(payload);"
-            "const rows = payload.background.values.map((row) => model.rowValues(row));"
+            f"() => {{ {modules} const model = new Model(app.payload);"
+            "const rows = app.desk.background;"
             f"return ({SHARES})(model, rows); }}"
         )
     assert max(found["exact"], found["sampled"], found["to"], found["linear"]) < 1e-9, found
@@ -197,7 +232,7 @@ def test_a_walk_ends_where_a_prediction_is(browser: "Browser", pages: dict[str, 
     with opened(browser, pages["members"]) as page:
         apart = page.evaluate(
             f"() => {{ {script('walk.js', 'model.js')} const model = new Model(app.payload);"
-            "const [from, to] = app.payload.rows.values.map((row) => model.rowValues(row));"
+            "const [from, to] = app.desk.own.rows;"
             "const walk = new Walk(model, from); to.forEach((value, j) => walk.put(j, value));"
             "return Math.abs(walk.predict()[0] - model.predict(to).values[0]); }"
         )
@@ -251,7 +286,7 @@ def test_a_row_of_a_dropped_file_is_taken_in_hand(
 ) -> None:
     with opened(browser, pages["number"], "#rows") as page:
         page.set_input_files("input[type=file]", pages["number"].parent.parent / "t.csv")
-        page.locator("button.link", has_text="3").first.click()
+        page.locator("#panel-rows button.link").first.click()
         shown(page)
         assert "t.csv" in page.inner_text(".rowbar .note")
         assert "truth" in page.inner_text(".about")
@@ -299,8 +334,7 @@ def test_what_is_painted_above_is_completed_below(
 ) -> None:
     with opened(browser, pages["halves"]) as page:
         shown(page)
-        drawn = "() => document.querySelector('.made canvas').toDataURL()"
-        before = page.evaluate(drawn)
+        before = page.evaluate(VALUES)
         upper, lower = (page.locator(part).bounding_box() for part in (".paint", ".made"))
         assert upper is not None
         assert lower is not None
@@ -310,7 +344,8 @@ def test_what_is_painted_above_is_completed_below(
         page.mouse.move(upper["x"] + 200, upper["y"] + 160, steps=6)
         page.mouse.up()
         shown(page)
-        assert page.evaluate(drawn) != before
+        assert page.evaluate(VALUES) != before
+        assert page.evaluate(DRAWN_APART) <= 1
         assert page.evaluate("() => app.desk.hand.moved.length") > 1
 
 

@@ -80,3 +80,15 @@ def test_no_figure_needs_pyplot() -> None:
     code = "import sys; from ml2021.report.figures import style; style.to_png(style.new_figure()); "
     code += "sys.exit('matplotlib.pyplot' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_years_along_an_axis_of_cells_have_no_comma() -> None:
+    for is_of_cells in (False, True):
+        figure = style.new_figure()
+        axes = figure.subplots()
+        axes.plot([1920, 2020], [0, 20_000])
+        if is_of_cells:
+            style.show_cells(axes.xaxis)
+        text = style.to_svg(figure)
+        assert (">1920<" in text, ">1,920<" in text) == (is_of_cells, not is_of_cells)
+        assert ">20,000<" in text

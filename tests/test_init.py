@@ -183,7 +183,7 @@ def test_nothing_is_overwritten(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("mine")
     before = contents(tmp_path)
     code, line = refusal(tmp_path, "init", "t.csv")
-    assert (code, name in line) == (7, True)
+    assert (code, name in line) == (2, True)
     assert contents(tmp_path) == before
 
 
@@ -222,7 +222,7 @@ def test_the_example_needs_nothing(tmp_path: Path) -> None:
     }
     assert (tmp_path / "houses.csv").read_text() == example_csv()
     train(tmp_path, "houses.yaml")
-    assert run(tmp_path, "init", "--example").code == 7
+    assert run(tmp_path, "init", "--example").code == 2
     assert run(tmp_path, "init", "--example", "t.csv").code == 2
     assert run(tmp_path, "init").code == 2
 
@@ -255,3 +255,24 @@ def test_a_line_that_may_be_a_row_is_not_dropped(tmp_path: Path) -> None:
     )
     (tmp_path / "t.csv").write_text(written() + "Total\n" + "1,2,red,3\n")
     assert run(tmp_path, "init", "t.csv").code == 3
+
+
+def test_a_config_is_refused_as_such_and_not_as_a_file_that_exists(tmp_path: Path) -> None:
+    (tmp_path / "t.yaml").write_text("data: {path: t.csv, target: y}\n")
+    code, line = refusal(tmp_path, "init", "t.yaml")
+    assert (code, "t.yaml is a config" in line) == (2, True)
+
+
+def test_columns_have_one_way_of_printing_numbers(tmp_path: Path) -> None:
+    """Years have no comma, and no other number of four digits has one, either."""
+    rows = range(40)
+    columns: dict[str, list[float]] = {
+        "year": [1990 + row for row in rows],
+        "x": [1500.5 + 150 * row for row in rows],
+        "y": [row * 1000 for row in rows],
+    }
+    write_rows(tmp_path / "t.csv", columns)
+    run_well(tmp_path, "init", "t.csv")
+    text = (tmp_path / "t.yaml").read_text()
+    for shown in ("1990 to 2029", "1500 to 7350", "0 to 39,000"):
+        assert shown in text, text

@@ -1,6 +1,7 @@
 """The README and the guide: their commands run as shown, their links and the tree are true."""
 
 import re
+import runpy
 import shlex
 import shutil
 from pathlib import Path
@@ -72,3 +73,14 @@ def test_the_tree_lists_every_room_once() -> None:
     assert len(rooms) == len(found[1].splitlines())  # each has a clause
     on_disk = [path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()]
     assert sorted(rooms) == sorted(on_disk)
+
+
+def test_one_setting_makes_the_links_of_the_package_whole() -> None:
+    readme = runpy.run_path(str(ROOT / "setup.py"))["readme"]
+    assert readme("") == README
+    whole = readme("https://a.example/ml2021/")
+    for folder, name in LINKS:
+        if folder == ROOT:
+            assert f"](https://a.example/ml2021/{name}" in whole
+    assert not re.search(r"\]\((?!https?:|#)", whole)
+    assert len(whole.splitlines()) == len(README.splitlines())

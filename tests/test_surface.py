@@ -23,6 +23,7 @@ from ml2021.report.sections.loss_surface import losses_at, tangent_steps
 from ml2021.runs.checkpoints import load_checkpoint, save_checkpoint
 from ml2021.runs.directory import RunDirectory
 from ml2021.runs.model import load_model, reload_training_data
+from ml2021.runs.outputs import PNG
 from tests.commands import contents, read_rows, refusal, run_well, table, write_rows
 
 LINE = """data: {path: line.csv, target: score, split: {validation: 0.0, test: 0.2}}
@@ -162,7 +163,7 @@ def test_a_picture_is_written_and_its_path_printed(
     trained: Path, tmp_path: Path, name: str, options: list[str], facts: tuple[str, ...]
 ) -> None:
     picture = tmp_path / "picture.png"
-    picture.write_text("replaced")
+    picture.write_bytes(PNG + b"replaced")
     before = contents(trained)
     outcome = run_well(trained, "surface", "--run", name, *options, "--output", picture)
     assert outcome.stdout == f"{picture}\n"

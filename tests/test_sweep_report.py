@@ -75,7 +75,7 @@ def test_it_says_what_the_table_says(folder: Path) -> None:
     best = min(rows, key=lambda row: float(row["validation_rmse"]))
     assert f"run {best['run']} (optimizer.lr {best['optimizer.lr']}" in text
     assert "0.001, 0.01, 0.1" in text
-    assert "12, of which 12 completed" in text
+    assert "12, all completed" in text
     assert "84 train, 12 validation, 24 test" in text
     for row in rows:
         assert f"{float(row['test_rmse']):.4g}" in text

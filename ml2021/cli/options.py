@@ -95,6 +95,12 @@ def refuse_table(config: Path | None, remedy: str) -> None:
         raise BadParameter(f"{config} is a table by its name; {remedy}")
 
 
+def refuse_config(table: Path) -> None:
+    """Refuse a config where a table is expected, by its name."""
+    if table.suffix.lower() in _CONFIG_SUFFIXES:
+        raise BadParameter(f"{table} is a config by its name; give the table that it is for")
+
+
 def source_of(
     source: Path | None, config: Path | None, target: list[str] | None, resume: Path | None = None
 ) -> tuple[Path, bool]:

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 def evaluate(
     csv: Annotated[
         Path | None,
-        InputArgument(help="CSV to score, - for stdin (default: the run's own test rows)."),
+        InputArgument(
+            metavar="CSV", help="CSV to score, - for stdin (default: the run's own test rows)."
+        ),
     ] = None,
     run: Run = None,
     set_: FileFormat = None,
@@ -64,7 +66,8 @@ def evaluate(
 )
 def predict(
     csv: Annotated[
-        list[Path], InputArgument(help="CSVs to predict, - for stdin; no target column needed.")
+        list[Path],
+        InputArgument(metavar="CSV", help="CSVs to predict, - for stdin; no target column needed."),
     ],
     run: Run = None,
     output: Annotated[
@@ -165,7 +168,7 @@ def compare(
     runs: Annotated[
         list[Path] | None,
         InputArgument(
-            metavar="RUN...",
+            metavar="RUN",
             autocompletion=complete_run,
             help="Runs; a sweep stands for all its runs.",
             show_default=False,

@@ -6,7 +6,16 @@ from typing import Annotated
 from typer import Argument, BadParameter, Option
 
 from ml2021.cli.app import command
-from ml2021.cli.options import Config, InitFrom, InputArgument, Overrides, Source, Target, source_of
+from ml2021.cli.options import (
+    Config,
+    InitFrom,
+    InputArgument,
+    Overrides,
+    Source,
+    Target,
+    refuse_config,
+    source_of,
+)
 from ml2021.console import Console, write_data, write_result
 
 
@@ -41,6 +50,7 @@ def init(
     if csv is None:
         written = init_command.init_example()
     else:
+        refuse_config(csv)
         written = init_command.init(csv, target, set_ or [], output)
     Console().say(*written.notes)
     write_result(str(written.config))
@@ -66,7 +76,7 @@ def check(
 def keys(
     key: Annotated[
         str | None,
-        Argument(metavar="[KEY]", help="A key, or a section for all in it.", show_default=False),
+        Argument(metavar="KEY", help="A key, or a section for all in it.", show_default=False),
     ] = None,
     as_markdown: Annotated[
         bool, Option("--markdown", help="Print all keys as a page of Markdown.")

@@ -86,7 +86,7 @@ def sweep(
         Path | None, Option(help="Directory for the sweep (default: runs/<config name>-sweep-<n>).")
     ] = None,
     jobs: Annotated[
-        int | None, Option(min=1, help="Worker processes (default: one per core).")
+        int | None, Option(min=1, metavar="N", help="Worker processes (default: one per core).")
     ] = None,
     with_report: WithReport = True,
     quiet: Quiet = False,
@@ -114,7 +114,9 @@ def sweep(
 
 @command("piecewise curve.csv", "piecewise curve.csv --pieces 20 --relu")
 def piecewise(
-    csv: Annotated[Path, InputArgument(help="CSV of two columns: x and the curve's y.")],
+    csv: Annotated[
+        Path, InputArgument(metavar="CSV", help="CSV of two columns: x and the curve's y.")
+    ],
     pieces: Annotated[
         int | None, Option(min=1, metavar="N", help="Approximate with N pieces (default: exact).")
     ] = None,

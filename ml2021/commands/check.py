@@ -40,7 +40,7 @@ def check(
     lines.append(describe_training(trainer))
     lines.append(f"memory: about {memory_size(needed)} beside the table{left}")
     lines.append(f"time: {estimate(trainer).describe()}")
-    command = ["ml2021", "train", *([] if is_table else ["--config"]), str(source)]
+    command = ["ml2021", "train", str(source)]
     command += [word for name in target or () for word in ("--target", name)]
     command += [word for text in overrides for word in ("--set", text)]
     command += [] if init_from is None else ["--init-from", str(init_from)]

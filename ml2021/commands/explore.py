@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ml2021.errors import ConfigError
 from ml2021.files import replace_file
 from ml2021.formatting import plural
-from ml2021.report.explore.page import render
-from ml2021.report.explore.payload import Payload, collect
 from ml2021.runs.directory import open_run
-from ml2021.runs.outputs import check_output, tables_of
+from ml2021.runs.outputs import check_output, tables_of, write_output
+
+if TYPE_CHECKING:
+    from ml2021.report.explore.payload import Payload
 
 _OF_SPLIT = {"train": "training", "validation": "validation", "test": "test"}
 
@@ -32,11 +34,17 @@ def explore(run_path: Path | None, rows: int | None, output: Path | None) -> Exp
         raise ConfigError(f"--rows {rows}: must be 0, for none, or more")
     run = open_run(run_path)
     if output is not None:
-        check_output("--output", output, tables_of(run))
+        check_output("--output", output, tables_of(run), replaced=b"<!DOCTYPE html>")
+
+    from ml2021.report.explore.page import render
+    from ml2021.report.explore.payload import collect
+
     payload = collect(run, rows)
-    page = run.explore if output is None else output.resolve()  # a link of the user's stays one
     content = render(payload.data).encode()
-    replace_file(page, content)
+    if output is None:
+        replace_file(run.explore, content)
+    else:
+        write_output(output, content)
     return Explored(
         run.path,
         run.explore if output is None else output,
@@ -44,7 +52,7 @@ def explore(run_path: Path | None, rows: int | None, output: Path | None) -> Exp
     )
 
 
-def _contents(payload: Payload) -> list[str]:
+def _contents(payload: "Payload") -> list[str]:
     """Say which rows the page holds, since whoever is given it can read them."""
     if payload.absent:
         return [f"holds no rows, and so no histograms: {payload.absent}"]

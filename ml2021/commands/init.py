@@ -19,7 +19,7 @@ from ml2021.config.loading import LoadedConfig, load_config_text
 from ml2021.config.schema import FORMAT_KEYS
 from ml2021.config.yaml_reader import parse_document
 from ml2021.config.yaml_scalars import dump_document, dump_value
-from ml2021.errors import ConfigError, DataError, RunInUseError
+from ml2021.errors import ConfigError, DataError
 from ml2021.files import replace_file
 from ml2021.formatting import echo, printable
 from ml2021.runs.directory import refuse_inside
@@ -46,7 +46,7 @@ def init(
     """Write a config for a table, and its JSON Schema beside it.
 
     target: the columns to predict, by default the last one. overrides: further keys of the config.
-    Raises RunInUseError where a file exists, and what `train` would raise before its first update.
+    Raises ConfigError where a file exists, and what `train` would raise before its first update.
     """
     path = Path(f"{name_of(csv)}.yaml") if output is None else output
     schema = path.with_name(f"{path.name.removesuffix(path.suffix)}.schema.json")
@@ -70,10 +70,10 @@ def init_example() -> Written:
 
 
 def refuse_existing(paths: Sequence[Path], remedy: str) -> None:
-    """Raise RunInUseError for files that exist, and ConfigError where there is no folder."""
+    """Raise ConfigError for files that exist, and where there is no folder."""
     for path in paths:
         if os.path.lexists(path):  # a link that leads nowhere is the user's, too
-            raise RunInUseError(f"{path.absolute()}: already exists; move it, or {remedy}")
+            raise ConfigError(f"{path.absolute()}: already exists; move it, or {remedy}")
         if not path.parent.is_dir():
             raise ConfigError(f"{path.parent.absolute()}: no such folder; make it first")
 

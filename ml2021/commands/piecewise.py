@@ -61,9 +61,9 @@ def _read_points(csv: Path, file_format: "TableFormat") -> tuple["Curve", tuple[
 
 def _positions(csv: Path, file_format: "TableFormat", rows: list[int]) -> list[str]:
     """Return the position of each row in the file, for a message."""
-    from ml2021.data.tables import find_lines
+    from ml2021.data.tables import find_lines, is_parquet
 
-    if csv.suffix == ".parquet":
+    if is_parquet(csv):
         return [f"{csv}: row {row + 1}" for row in rows]
     lines = find_lines(csv, file_format, rows)
     return [f"{csv}:{lines[row]}" for row in rows]

@@ -16,9 +16,9 @@ from ml2021.console import write_data
 from ml2021.data.new_table import find_columns
 from ml2021.data.preprocessing.records import ClassTarget
 from ml2021.errors import ConfigError, ResourceError
-from ml2021.files import cannot_write, name_file, replace_file, unnamed_file
+from ml2021.files import cannot_write, name_file, unnamed_file
 from ml2021.runs.directory import chosen_run, open_run, refuse_run
-from ml2021.runs.outputs import check_output, check_output_folder, tables_of
+from ml2021.runs.outputs import check_output, check_output_folder, tables_of, write_output
 
 if TYPE_CHECKING:
     from ml2021.runs.model import TrainedModel
@@ -131,16 +131,10 @@ def _write(path: Path, spool: FileIO, start: int, stop: int) -> None:
     text = memoryview(mmap.mmap(spool.fileno(), 0, access=mmap.ACCESS_READ))[start:stop]
     if path == STDOUT:
         write_data(text)
-    elif not path.is_file() and path.exists():
-        try:
-            with path.open("wb") as file:
-                file.write(text)
-        except OSError as error:
-            raise cannot_write(path, error) from None
-    elif start == 0 and stop == spool.tell():
+    elif start == 0 and stop == spool.tell() and (path.is_file() or not path.exists()):
         name_file(spool, path.resolve())  # a link stays a link
     else:
-        replace_file(path.resolve(), text)
+        write_output(path, text)
 
 
 def _output_paths(sources: Sequence[Path], output: Path | None) -> list[Path]:

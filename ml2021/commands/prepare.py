@@ -14,7 +14,7 @@ from ml2021.commands.config_hints import config_hints
 from ml2021.commands.from_table import load_table_config, table_hints
 from ml2021.config.loading import LoadedConfig, dump_changes, load_config
 from ml2021.errors import ConfigError
-from ml2021.formatting import bulleted, plural, shortened
+from ml2021.formatting import bulleted, plural, shortened_path
 from ml2021.runs.directory import open_run, refuse_run, refuse_undecodable, refuse_used
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def prepare(
 
     data = choose_numbers(data)
     say("config, where it is not the default:")
-    say(*(f"  {shortened(line)}" for line in dump_changes(loaded.config).splitlines()))
+    say(*(f"  {shortened_path(line)}" for line in dump_changes(loaded.config).splitlines()))
     say(*describe(data))
     theta = None if initial is None else initial.model.theta
     trainer = build_trainer(data, loaded.locate("model"), None, None, theta)

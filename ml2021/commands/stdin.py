@@ -1,5 +1,6 @@
-"""Standard input as a table: spooled to a private file, since a table is read more than once."""
+"""Standard input as a table: kept in a file without a name, as a table is read more than once."""
 
+import io
 import shutil
 import sys
 import tempfile
@@ -8,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ml2021.errors import ConfigError, DataError, Ml2021Error, ResourceError
+from ml2021.files import DESCRIPTORS, unnamed_file
 
 NAME = "stdin"
 """How standard input is called in messages."""
 _PATHS = (Path("-"), Path("/dev/stdin"), Path("/dev/fd/0"), Path("/proc/self/fd/0"))
-_PARQUET = b"PAR1"
 
 
 def is_stdin(path: Path) -> bool:
@@ -22,10 +23,11 @@ def is_stdin(path: Path) -> bool:
 
 @contextmanager
 def spooled_stdin(paths: Sequence[Path]) -> Iterator[list[Path]]:
-    """Give the paths, with a temporary file that holds standard input where one of them means it.
+    """Give the paths, with a file that holds standard input where one of them means it.
 
-    The file is removed however the block ends. Errors about it name it stdin. Raises ConfigError if
-    two paths mean standard input, DataError if it is closed, ResourceError if it cannot be stored.
+    Nothing is left of the file, whatever ends the process. Errors about it name it stdin. Raises
+    ConfigError if two paths mean standard input, DataError if it is closed, ResourceError if it
+    cannot be stored.
     """
     ours = [path for path in paths if is_stdin(path)]
     if not ours:
@@ -33,25 +35,34 @@ def spooled_stdin(paths: Sequence[Path]) -> Iterator[list[Path]]:
         return
     if len(ours) > 1:
         raise ConfigError(f"{ours[1]}: standard input can be read only once; give it once")
-    with tempfile.TemporaryDirectory(prefix="ml2021-") as folder:  # for this user alone
-        file = _spool(Path(folder))
+    with _spooled() as file:
         try:
             yield [file if is_stdin(path) else path for path in paths]
         except Ml2021Error as error:
             raise type(error)(*(line.replace(str(file), NAME) for line in error.lines)) from None
 
 
-def _spool(folder: Path) -> Path:
-    """Store standard input in a file in the folder, whose name tells Parquet from CSV."""
+@contextmanager
+def _spooled() -> Iterator[Path]:
+    """Store standard input in a file without a name, which a killed process does not leave."""
     if sys.stdin is None:
         raise DataError(f"{NAME}: closed; give the path of a CSV")
-    try:
-        head = sys.stdin.buffer.read(len(_PARQUET))
-        path = folder / (f"{NAME}.parquet" if head == _PARQUET else NAME)
-        with path.open("wb") as file:
-            file.write(head)
-            shutil.copyfileobj(sys.stdin.buffer, file)
-    except OSError as error:
-        where = folder.parent
-        raise ResourceError(f"{NAME}: cannot be stored in {where} ({error.strerror})") from None
-    return path
+    folder = Path(tempfile.gettempdir())
+    with unnamed_file(folder) as file:
+        try:
+            whole = io.BufferedWriter(file)  # which tries again what the system wrote in part
+            shutil.copyfileobj(sys.stdin.buffer, whole)
+            whole.flush()
+        except OSError as error:
+            raise ResourceError(
+                f"{NAME}: cannot be stored in {folder} ({error.strerror})"
+            ) from None
+        if DESCRIPTORS.is_dir():
+            yield DESCRIPTORS / str(file.fileno())
+            return
+        with tempfile.TemporaryDirectory(prefix="ml2021-") as named:  # macOS
+            path = Path(named) / NAME
+            file.seek(0)
+            with path.open("wb") as copy:
+                shutil.copyfileobj(file, copy)
+            yield path

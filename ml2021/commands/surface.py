@@ -21,7 +21,7 @@ from ml2021.inspection.loss_surface import (
 from ml2021.report.sections.loss_surface import CURVE, GRID, draw_curve, draw_surface, rows_text
 from ml2021.runs.directory import chosen_run, open_run
 from ml2021.runs.model import load_model, reload_training_data
-from ml2021.runs.outputs import check_output, tables_of
+from ml2021.runs.outputs import PNG, check_output, tables_of, write_output
 
 
 def surface(
@@ -42,7 +42,7 @@ def surface(
     if not named and model.network.layout.parameters == 2:
         named = [names.at(0), names.at(1)]
     if output is not None:
-        check_output("--output", output, tables_of(run))
+        check_output("--output", output, tables_of(run), replaced=PNG)
     with chosen_run(run, run_path):
         data = reload_training_data(run, model)
     trajectory = load_trajectory(run, model)
@@ -74,6 +74,8 @@ def surface(
 
     from ml2021.report.figures.style import to_png
 
-    # A link that the user names stays a link; one in the run is replaced.
-    replace_file(run.surface if output is None else output.resolve(), to_png(figure))
-    return run.surface if output is None else output
+    if output is None:
+        replace_file(run.surface, to_png(figure))
+        return run.surface
+    write_output(output, to_png(figure))
+    return output

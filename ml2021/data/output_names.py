@@ -8,8 +8,11 @@ from ml2021.formatting import echo, listed
 
 
 def escape_formula(text: str) -> str:
-    """Prefix a text that a spreadsheet would execute as a formula with '."""
-    if not text.startswith(("=", "+", "-", "@", "\t", "\r")):
+    """Prefix a text that a spreadsheet would execute as a formula with '.
+
+    One that begins so already gets another one: different texts stay different.
+    """
+    if not text.lstrip("'").startswith(("=", "+", "-", "@", "\t", "\r")):
         return text
     try:
         float(text)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ml2021.data.tables import is_number
-from ml2021.formatting import echo, listed, number, plural
+from ml2021.formatting import UNGROUPED, echo, listed, number, plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,8 +114,8 @@ def _values(columns: "pd.DataFrame", kind: str) -> str:
 def _plain(value: float) -> str:
     """Return a number as a table has it, with four digits of a fraction: 2010, 45,000, 0.45."""
     if value == round(value) and abs(value) < 10**15:
-        return f"{value:.0f}" if abs(value) < 10**4 else f"{value:,.0f}"
-    text = number(value)
+        return f"{value:,.0f}" if abs(value) >= UNGROUPED else f"{value:.0f}"
+    text = number(value) if abs(value) >= UNGROUPED else number(value).replace(",", "")
     return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
 
 

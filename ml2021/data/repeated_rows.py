@@ -41,7 +41,7 @@ def row_hashes(frame: "pd.DataFrame", preprocessing: Preprocessing) -> Hashes:
         else:
             bits = (values.astype(np.float64) + 0.0).view(np.uint64)  # -0 is 0
             bits[np.isnan(values)] = 1
-            if values.dtype.kind == "i" and has_large(values):
+            if values.dtype.kind in "iu" and has_large(values):
                 bits += values.astype(np.uint64)  # floats would round them
         # Only the high bits of small whole numbers differ, and a product carries low bits up alone.
         bits = (bits ^ (bits >> np.uint64(32))) * first

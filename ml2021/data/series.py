@@ -46,13 +46,13 @@ def is_date(values: "Iterable[object]") -> bool:
 def sort_keys(column: "pd.Series", what: str) -> np.ndarray:
     """Return the column as values (N,) to sort by: numbers, NaN where missing, or `to_moments`.
 
-    They are float64, or int64 if there are integers that float64 would round.
+    They are float64, or int64 or uint64 if there are integers that float64 would round.
 
     Raises DataError for text that is not an ISO date; `what` names the config key.
     """
     if is_number(column):
         values = column.to_numpy()
-        is_exact = values.dtype.kind == "i" and has_large(values)
+        is_exact = values.dtype.kind in "iu" and has_large(values)
         return values if is_exact else values.astype(np.float64, copy=False)
     keys = to_moments(column)
     odd = np.isnan(keys) & (column.fillna("") != "").to_numpy()
@@ -180,7 +180,7 @@ def usable_rows(
         lengths = np.array([len(series)]) if groups is None else np.bincount(groups[groups >= 0])
         ends = int(np.minimum(data.lags + data.horizon - 1, lengths).sum())
         excluded = {
-            f"too close to the ends for {data.lags} lags": ends,
+            f"too close to the ends for {plural(data.lags, 'lag')}": ends,
             "a gap in the history or target": int(lengths.sum()) - ends - len(rows),
         }
         if groups is not None:

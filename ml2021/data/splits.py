@@ -217,7 +217,7 @@ def split_by_threshold(
                 f"data.split.{name} is '{echo(value)}', but column '{echo(column)}' holds {held}; "
                 "give a value of that type"
             )
-        if keys.dtype.kind == "i":  # not as floats, which would round both
+        if keys.dtype.kind in "iu":  # not as floats, which would round both
             threshold = math.ceil(threshold)
         reached[name] = keys >= threshold  # false for missing values
     in_test = reached["test_from"]

@@ -14,7 +14,14 @@ from ml2021.data.csv.cells import CheckedColumn, StorageType
 from ml2021.data.csv.faults import InvalidCells, reject_invalid
 from ml2021.data.csv.parser import Values, map_pieces, parse_piece
 from ml2021.data.csv.scan import TableFormat, begin_table, make_header, open_scan
-from ml2021.data.tables import check_columns, csv_cells, frame_of, may_be_rounded, select_columns
+from ml2021.data.tables import (
+    check_columns,
+    csv_cells,
+    frame_of,
+    is_parquet,
+    may_be_rounded,
+    select_columns,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,8 +71,7 @@ class TableStream:
 
         Raises what `read_table` does: an invalid cell is an error after the last row.
         """
-        is_parquet = self._path.suffix == ".parquet"
-        for parsed in self._parquet() if is_parquet else self._csv():
+        for parsed in self._parquet() if is_parquet(self._path) else self._csv():
             rows = len(next(iter(parsed.checked[0].values())).values)
             self.invalid.add(parsed.checked[0], parsed.cells, rows)
             if not self.invalid:

@@ -42,6 +42,7 @@ from ml2021.data.csv.scan import (
 from ml2021.data.csv.source import show_path
 from ml2021.data.csv.writings import Writing
 from ml2021.errors import DataError
+from ml2021.files import DESCRIPTORS
 from ml2021.formatting import echo, listed
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 _SEARCHED = 1 << 16
 _SEARCHED_ROWS = 2_000
 """Bytes and rows at the beginning of a file that are searched for leading zeros."""
+_PARQUET = b"PAR1"
 _LEADING_ZERO = re.compile(rb"0[0-9]+[^0-9.:]")
 _ZERO_FIRST = re.compile(r"\s*0[0-9]+\s*", re.ASCII)
 Rows = NDArray[np.int64]
@@ -77,12 +79,20 @@ class Table:
     notes: tuple[str, ...] = ()
 
 
+def is_parquet(path: Path) -> bool:
+    """Whether a file is Parquet: by its name or, as standard input has none, by its first bytes."""
+    if path.parent != DESCRIPTORS:
+        return path.suffix == ".parquet"
+    with path.open("rb") as file:
+        return file.read(len(_PARQUET)) == _PARQUET
+
+
 def read_header(path: Path, format: TableFormat) -> Header:
     """Read the column names of a CSV or Parquet file.
 
     Raises DataError if the file cannot be read, its header is invalid, or it has no rows.
     """
-    if path.suffix == ".parquet":
+    if is_parquet(path):
         from ml2021.data.parquet import ParquetSource
 
         with ParquetSource(path) as parquet:
@@ -93,7 +103,7 @@ def read_header(path: Path, format: TableFormat) -> Header:
 
 def guess_rows(path: Path, format: TableFormat) -> int:
     """Return about how many rows a file has, from its beginning. Raises as `read_header` does."""
-    if path.suffix == ".parquet":
+    if is_parquet(path):
         from ml2021.data.parquet import ParquetSource
 
         with ParquetSource(path) as parquet:
@@ -128,7 +138,7 @@ def read_table(
     rules = format.rules
 
     is_odd = partial(may_be_rounded, rules, compared)
-    if path.suffix == ".parquet":
+    if is_parquet(path):
         from ml2021.data.parquet import ParquetSource
 
         with ParquetSource(path) as parquet:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ml2021.data.csv.cells import INTEGERS_END
 from ml2021.data.csv.scan import TableFormat
 from ml2021.data.preprocessing.records import ClassTarget, value_text
-from ml2021.data.tables import Rows, find_lines
+from ml2021.data.tables import Rows, find_lines, is_parquet
 from ml2021.errors import DataError
 from ml2021.formatting import echo
 
@@ -39,7 +39,7 @@ def check_weights(frame: "pd.DataFrame", name: str, path: Path, table_format: Ta
         return
     row, count = int(negative.argmax()), int(negative.sum())
     where = f"{path}: row {row + 1}"
-    if path.suffix != ".parquet":
+    if not is_parquet(path):
         where = f"{path}:{find_lines(path, table_format, [row])[row]}"
     more = f" (and {count - 1:,} more in this column)" if count > 1 else ""
     raise DataError(

@@ -17,7 +17,7 @@ from ml2021.config.yaml_scalars import dump_value
 from ml2021.data.preprocessing.records import Record
 from ml2021.evaluation.metrics import Scores
 from ml2021.evaluation.scoring import SPLITS, SplitScores
-from ml2021.formatting import HIGHER_IS_BETTER, align, echo, heading, number, score_text
+from ml2021.formatting import HIGHER_IS_BETTER, align, echo, heading, score_text
 
 SEED = "seed"
 CELL_LIMIT = 48
@@ -81,9 +81,8 @@ class Spread:
         return -self.mean if self.metric in HIGHER_IS_BETTER else self.mean
 
     def __str__(self) -> str:
-        """Return four significant digits of the mean, and the deviation behind it."""
-        text = score_text(self.metric, self.mean)
-        return text + ("" if self.std is None else f" ± {number(self.std)}")
+        """Return the mean with the digits of a score, and the deviation behind it."""
+        return score_text(self.metric, self.mean, self.std)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from ml2021.config import schema
 from ml2021.evaluation.scoring import Evaluation, best_available
 from ml2021.evaluation.verdict import FEW_ROWS
-from ml2021.formatting import HIGHER_IS_BETTER, echo, heading, number, score_text
+from ml2021.formatting import HIGHER_IS_BETTER, echo, heading, number, plural, score_text
 from ml2021.inspection.evidence import (
     CLEARLY,
     LEAST_GAP,
@@ -199,7 +199,7 @@ def _diagnose_held_out_error(evidence: Evidence) -> Diagnosis:
         return _inconclusive(f"{heading(metric)} is undefined on the {split} rows")
     if held.rows < FEW_ROWS:
         return _inconclusive(
-            f"scores on only {held.rows} {split} rows vary too much by chance",
+            f"scores on only {plural(held.rows, f'{split} row')} vary too much by chance",
             "Next: more rows, or larger held-out splits (data.split).",
         )
     figures = (

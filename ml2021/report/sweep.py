@@ -95,7 +95,7 @@ def _setup(sweep: SweepDirectory, summary: SweepSummary) -> Section:
         ["data", config.data.path],
         ["target", _target(summary)],
         ["rows", rows],
-        ["runs", f"{len(summary.plan.texts):,}, of which {len(summary.done):,} completed"],
+        ["runs", _completed(len(summary.done), len(summary.plan.texts))],
     ]
     for key in summary.keys:
         texts = [
@@ -264,3 +264,7 @@ def _target(summary: SweepSummary) -> str:
 def _score_label(summary: SweepSummary, split: str = "") -> str:
     unit = "nats" if summary.metric == "log_loss" else _target(summary)
     return f"{split}{heading(summary.metric)}: {unit}"
+
+
+def _completed(done: int, planned: int) -> str:
+    return f"{done:,}, all completed" if done == planned else f"{done:,} of {planned:,} completed"

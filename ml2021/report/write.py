@@ -13,7 +13,7 @@ from ml2021.inspection.diagnosis import diagnose, suggested_command
 from ml2021.inspection.evidence import evidence_of
 from ml2021.inspection.importance import importance
 from ml2021.report.contents import ReportContents
-from ml2021.report.figures.style import to_png
+from ml2021.report.figures.style import OUR_PNG, to_png
 from ml2021.report.html import Bars, Frame, Picture, Section, render
 from ml2021.report.sections import function as about_function
 from ml2021.report.sections import predictions as about_rows
@@ -21,6 +21,7 @@ from ml2021.report.sections import run as about_run
 from ml2021.report.sections import worst_rows as about_errors
 from ml2021.runs.content import write_text
 from ml2021.runs.directory import RunDirectory
+from ml2021.runs.outputs import check_output
 from ml2021.runs.summary import PiecewiseFacts
 
 
@@ -41,7 +42,9 @@ def write_report(
         f"{contents.name}: {contents.preprocessing.target_name}",
         _subtitle(contents),
         summary,
-        f"Made by ml2021 from the run {contents.name}. This file is self-contained.",
+        f"Made by ml2021 from the run {contents.name}. This file is self-contained. The command "
+        "ml2021 explore writes explore.html, a page to try the run's function in: one row, many "
+        "rows, or its parameters by hand.",
         outcome,
         [] if command is None else [command],
         bars,
@@ -163,6 +166,8 @@ def write_page(
             if plots is not None:  # after the page has drawn it, so that the page stays the same
                 for block in section.blocks:
                     if isinstance(block, Picture):
-                        replace_file(plots / f"{block.name}.png", to_png(block.figure))
+                        path = plots / f"{block.name}.png"
+                        check_output("--plots", path, replaced=OUR_PNG)
+                        replace_file(path, to_png(block.figure))
 
     write_text(page, render(frame, watched()))

@@ -141,11 +141,11 @@ class TrainedModel:
     def member_predictions(self, inputs: NDArray[np.float32]) -> Iterator[NDArray[np.float64]]:
         """Yield the predictions of each member, as `predict` does."""
         for raw in member_outputs(self.network, self.theta, inputs):
-            if odd := int((~are_finite(raw)).sum()):
+            if not are_finite(raw).all():  # not their number, since more blocks may follow
                 raise DataError(
-                    f"the network's output is not a finite number in {odd:,} of {len(raw):,} rows, "
-                    "whose values are too far from those of the training rows; correct them, or "
-                    "list them in data.missing"
+                    "the network's output is not a finite number in some rows, whose values are "
+                    "too far from those of the training rows; correct them, or list them in "
+                    "data.missing"
                 )
             yield to_predictions(self.preprocessing, raw)
 

@@ -271,7 +271,7 @@ def load_sweep_text(text: str, source: str, overrides: Sequence[str] = ()) -> Lo
     section = draft.tree.get("sweep")
     if not isinstance(section, dict) or not any(map(section.get, ("runs", "grid", "random"))):
         place = draft.nodes.get(("sweep",), draft.nodes[()]).value
-        message = "nothing to sweep; add sweep: with grid, random or runs"
+        message = "nothing to sweep; add a section sweep with grid, random or runs"
         refuse([*problems, Problem(place, ("sweep",), message)])
     assert isinstance(section, dict)
     broken = {p.path[1] for p in problems if p.path and p.path[0] == "sweep"}

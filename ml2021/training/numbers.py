@@ -47,11 +47,11 @@ def choose_numbers(data: TrainingData) -> TrainingData:
     with memory_errors(data.config):
         before, after = _held_out_loss(plain), _held_out_loss(pieces)
     chosen = pieces if after < (1 - LEAST_GAIN) * before else plain
-    change = after / before - 1
+    change = 100 * (after / before - 1)
+    by = f"by {change:+.0f} %" if abs(change) >= 0.5 else "by less than 1 %"
     note = (
         f"numbers are {'in pieces as well' if chosen is pieces else 'standardised'}: in a trial on "
-        f"held-out training rows, pieces changed the loss by {100 * change:+.0f} % "
-        f"(data.numbers: auto)"
+        f"held-out training rows, pieces changed the loss {by} (data.numbers: auto)"
     )
     return replace(chosen, notes=(*chosen.notes, note))
 

@@ -13,6 +13,7 @@ from ml2021.errors import ResourceError
 from ml2021.evaluation.comparison import RunResult
 from ml2021.files import MARK, is_marked, mark, mark_of
 from ml2021.runs.directory import RunDirectory, create_run, foreign_entries
+from ml2021.runs.outputs import write_output
 from ml2021.sweeps.directory import (
     ResultsFile,
     SweepDirectory,
@@ -196,7 +197,7 @@ GUARDED += ["r/new.csv", "r/surface.png", "r/checkpoints/new.png", "r", "s/best"
 GUARDED += ["other/checkpoints/best.safetensors", "s/sweep.json", "s/results.jsonl", "s/sweep.csv"]
 GUARDED += ["s/best/report.html", "s/candidates/x", "c.yaml", "s.yaml", "t.csv", "other/../t.csv"]
 GUARDED += ["r/../c.yaml", "r/../other/summary.json", "way/summary.json", "soft.csv", "hard.csv"]
-GUARDED += ["twice.csv", "into.csv", "soft.yaml"]
+GUARDED += ["twice.csv", "into.csv", "soft.yaml", "broken.yaml", "base.YML", "broken.csv"]
 
 
 def make_links(folder: Path) -> None:
@@ -206,6 +207,9 @@ def make_links(folder: Path) -> None:
     (folder / "way").symlink_to("r")
     (folder / "into.csv").symlink_to("s/not-there")
     (folder / "soft.yaml").symlink_to("c.yaml")
+    (folder / "broken.yaml").write_text("data: {path: t.csv\n target")
+    (folder / "broken.csv").symlink_to("broken.yaml")
+    (folder / "base.YML").write_text("preset: fast\n")
 
 
 @pytest.mark.parametrize("command", [("surface",), ("predict", "new.csv")], ids=" ".join)
@@ -249,6 +253,37 @@ def test_the_default_places_are_guarded(folder: Path) -> None:
             assert (code, "is in a run directory" in line) == (2, True), line
     (folder / "t.predictions.csv").symlink_to("../victim/new.csv")
     assert refusal(folder, "predict", "t.csv", "--run", "r")[0] == 2
+
+
+def test_a_picture_or_page_replaces_its_kind_alone(folder: Path) -> None:
+    """Those of the user's in a folder of plots stay."""
+    surface = ("surface", "--run", "r", "--output")
+    (folder / "more.csv").write_text("x,y\n1,2\n")
+    (folder / "plots").mkdir()
+    run_well(folder, *surface, "plots/loss.png")
+    picture = (folder / "plots/loss.png").read_bytes()
+    theirs = picture.replace(b"ml2021", b"theirs")
+    for name in ("learning_curves", "effects"):
+        (folder / "plots" / f"{name}.png").write_bytes(theirs)
+    before = snapshot(folder)
+    assert refusal(folder, *surface, "more.csv")[0] == 2
+    assert refusal(folder, "explore", "r", "--output", "more.csv")[0] == 2
+    code, line = refusal(folder, "report", "--run", "r", "--plots", "plots")
+    assert (code, "already exists" in line) == (2, True), line
+    assert snapshot(folder).items() >= before.items()
+    run_well(folder, *surface, "plots/loss.png")
+    assert (folder / "plots/loss.png").read_bytes() == picture
+    run_well(folder, "report", "--run", "r", "--plots", "ours")
+    run_well(folder, "report", "--run", "r", "--plots", "ours")
+
+
+def test_a_pipe_is_written_into(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    write_output(tmp_path / "pipe", b"predicted")
+    assert os.read(reader, 100) == b"predicted"
+    os.close(reader)
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_a_config_is_written_where_nothing_is(folder: Path) -> None:

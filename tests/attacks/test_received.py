@@ -369,13 +369,14 @@ def test_a_config_is_that_of_the_checkpoint(folder: Path, before: str, after: st
         refused(folder, "number/config.resolved.yaml", *words, "number")
 
 
-def test_hundreds_of_mutations_are_refused_or_handled() -> None:
+def test_mutations_are_refused_or_handled() -> None:
+    """Of the 10,000 of the soak as many as half a minute of processor time allows."""
     with Forks() as forks, scratch() as place:
         mutations = Mutations(place, forks, most_slow=0.0)
         mutations.prepare()
-        tally = suite(mutations, range(300))
+        tally = suite(mutations, range(150))
     assert not tally.wrong, "\n".join(tally.wrong)
-    assert sum(n for verdict, n in tally.right.items() if verdict.endswith("code 4")) > 150
+    assert sum(n for verdict, n in tally.right.items() if verdict.endswith("code 4")) > 60
 
 
 @pytest.mark.soak

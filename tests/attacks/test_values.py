@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from ml2021.data.csv.scan import TableFormat
+from ml2021.data.output_names import escape_formula
 from ml2021.data.series import in_series_order
 from ml2021.data.tables import read_table
 from tests import commands
@@ -270,3 +271,21 @@ def test_rows_are_ordered_by_large_integers(tmp_path: Path) -> None:
     frame = pd.DataFrame({"t": [start + 1, start, start + 3, start + 2]})
     ordered, _ = in_series_order(frame, "t")
     assert ordered["t"].tolist() == [start, start + 1, start + 2, start + 3]
+
+
+def test_rows_are_ordered_by_integers_of_64_bits_without_a_sign() -> None:
+    first = (1 << 63) + 10
+    frame = pd.DataFrame({"t": np.array([first + 3, first + 1, first + 2, first], np.uint64)})
+    ordered, _ = in_series_order(frame, "t")
+    assert ordered["t"].tolist() == [first, first + 1, first + 2, first + 3]
+
+
+def test_formulas_as_classes_stay_different_texts(tmp_path: Path) -> None:
+    labels: list[object] = ["=a", "'=a", "''=a", "a", "'a", "'-1", "+b"]
+    columns: dict[str, list[object]] = {"x": [*range(70)], "y": labels * 10}
+    write_rows(tmp_path / "train.csv", columns)
+    commands.train_runs(tmp_path, {"r": f"data: {{path: train.csv, target: y}}\n{SMALL}"})
+    done = run_well(tmp_path, "predict", "train.csv", "--run", "r", "--output", "-")
+    assert len({*done.stdout.split("\n", 1)[0].split(",")[1:]}) == len(labels)
+    escaped = [escape_formula(str(label)) for label in labels]
+    assert escaped == ["'=a", "''=a", "'''=a", "a", "'a", "''-1", "'+b"]

@@ -48,6 +48,21 @@ CASES = [
     ),
     Case(
         numbers=(15,),
+        name="predictions onto a broken config",
+        given=(put("broken.yaml", "data: {path: new.csv"),),
+        command="predict new.csv --run runs/number --output broken.yaml",
+        code=2,
+        lines=("--output broken.yaml: is a config; choose another file",),
+    ),
+    Case(
+        numbers=(15,),
+        name="a plot onto a table",
+        command="surface --run runs/number --output new.csv",
+        code=2,
+        lines=("--output new.csv: already exists; choose another place",),
+    ),
+    Case(
+        numbers=(15,),
         name="a plot onto the results of a sweep",
         given=(sweep,),
         command="surface --run runs/number --output sweep/sweep.json",

@@ -468,7 +468,7 @@ CASES = [
         name="init where the config exists",
         given=(put("train.yaml", "mine"),),
         command="init train.csv --target y",
-        code=7,
+        code=2,
         lines=("{here}/train.yaml: already exists; move it, or choose another --output",),
     ),
     Case(
@@ -476,7 +476,7 @@ CASES = [
         name="init --example where its table exists",
         given=(put("houses.csv", "mine"),),
         command="init --example",
-        code=7,
+        code=2,
         lines=("{here}/houses.csv: already exists; move it, or use another folder",),
     ),
     Case(

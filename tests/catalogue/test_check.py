@@ -20,6 +20,8 @@ def as_check(case: Case) -> Case | None:
     is_fresh = words[0] == "train" and "--resume" not in words and case.code in (0, 2, 3)
     if not is_fresh or case.run is not in_process or "run" in case.name:
         return None
+    if any(line.startswith("ml2021 train:") for line in case.lines):
+        return None  # its options are not those of check
     kept = []
     while words:
         word = words.pop(0)

@@ -383,7 +383,8 @@ def describe_columns(preprocessing: Preprocessing) -> list[str]:
     if (history := preprocessing.history) is not None:
         series = echo(preprocessing.target_columns[0])
         each = f" in each {echo(history.group_by)}" if history.group_by is not None else ""
-        lines.append(f"history: the previous {history.lags} values of {series}{each}")
+        values = "value" if history.lags == 1 else f"{history.lags} values"
+        lines.append(f"history: the previous {values} of {series}{each}")
     return lines
 
 

@@ -5,7 +5,7 @@
 // A quote is special only at the start of a field, and doubled inside a quoted one. A record is
 // {line, fields, blank, quoted}: quoted says whether its first field is. Line ends: \r\n, \n, \r.
 
-import { count } from "./text.js";
+import { count, plural } from "./text.js";
 
 export class TableError extends Error {
   // lines: of the message, as "line 5: what is wrong".
@@ -14,6 +14,9 @@ export class TableError extends Error {
     this.lines = lines;
   }
 }
+
+// A field that is open at the end of the file: only reading the records before it would meet it.
+export class OpenQuote extends TableError {}
 
 export const at = (line, what) => new TableError(`line ${line}: ${what}`);
 
@@ -140,7 +143,7 @@ export function* split(text, separator) {
       if (whole[place] === '"') {
         end = closingQuote(whole, place);
         const here = first + countLines(whole.slice(begun, place));
-        if (end < 0) throw at(here, "a quote opened here is never closed");
+        if (end < 0) throw new OpenQuote(`line ${here}: a quote opened here is never closed`);
         const after = whole.charCodeAt(end + 1);
         if (after !== mark && after !== 10 && after !== 13)
           throw at(here, "text after the closing quote of this field; double the quotes inside it");
@@ -172,27 +175,39 @@ const SEPARATOR_LINE = /^\s*"?sep=(.)"?[,;\t\s]*$/i;
 const COMMENT = /^"?\s*(#|\/\/|%|!|\*)/;
 const NUMBER = /^\s*"?[-+]?(?:[0-9]+[.,]?[0-9]*|[.,][0-9]+)(?:[eE][-+]?[0-9]+)?"?\s*$/;
 
-// The records of a table, all of the width of the first one.
+// {records, fault}: those of a table, all of the width of the first one. fault: an open quote after
+// them, where there are a header and a row before it, which are then looked at first; or null.
 export function readRecords(text, format) {
+  const records = [];
+  try {
+    for (const record of recordsOf(withoutLines(text, format.skip_rows), format)) records.push(record);
+  } catch (error) {
+    const least = format.header ? 2 : 1;
+    if (!(error instanceof OpenQuote) || records.length < least) throw error;
+    return { records, fault: error };
+  }
+  return { records, fault: null };
+}
+
+function* recordsOf(text, format) {
   const skipped = new Set(Array.isArray(format.skip_rows) ? format.skip_rows : []);
   const isSkipped = (line) => skipped.has(line) || line <= format.skip_rows;
-  const kept = [];
+  let first = null;
   let blank = 0;
-  const clean = withoutLines(text, format.skip_rows);
-  for (const record of split(clean, format.separator)) {
+  for (const record of split(text, format.separator)) {
     if (record.blank) {
       if (!isSkipped(record.line)) blank ||= record.line;
       continue;
     }
-    const [first] = kept;
-    if (first === undefined) refuseFirst(record, clean, format);
-    else if (record.fields.length !== first.fields.length)
-      throw at(record.line, `${record.fields.length} fields, but line ${first.line} has ${first.fields.length}`);
-    else if (first.fields.length === 1 && blank) throw at(blank, "blank line, possibly a missing value");
+    const width = record.fields.length;
+    if (first === null) refuseFirst(record, text, format);
+    else if (width !== first.fields.length)
+      throw at(record.line, `${plural(width, "field")}, but line ${first.line} has ${first.fields.length}`);
+    else if (width === 1 && blank) throw at(blank, "blank line, possibly a missing value");
+    first ??= record;
     blank = 0;
-    kept.push(record);
+    yield record;
   }
-  return kept;
 }
 
 // Refuse comments, Excel's `sep=;`, and a single column that another separator would split.

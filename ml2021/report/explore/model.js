@@ -34,11 +34,6 @@ export class Model {
     return new Model({ ...this.payload, network: { ...this.payload.network, members: 1 } }, theta);
   }
 
-  // A row of the payload, where a missing number is null.
-  rowValues(row) {
-    return row.map((value) => (value === null ? NaN : value));
-  }
-
   encode(values, x = new Float64Array(this.F)) {
     for (let j = 0; j < this.columns.length; j++) encodeColumn(this.columns[j], values[j], x);
     return x;
@@ -52,12 +47,6 @@ export class Model {
 
   predictInputs(x) {
     return this.combine((network) => network.outputs(x));
-  }
-
-  // The prediction (T) of each member.
-  predictMembers(values) {
-    const x = this.encode(values, this.x);
-    return this.networks.map((net) => this.restore(net.outputs(x), new Float64Array(this.T)));
   }
 
   // Outputs of a network (T) in the units of the data, or as probabilities.
@@ -90,41 +79,6 @@ export class Model {
     });
     if (several) std.forEach((s, i) => (std[i] = Math.sqrt(s / (this.networks.length - 1))));
     return { values: mean, std };
-  }
-
-  // Knows a row, and answers quickly what a change of some columns does: only inputs that differ go
-  // through the first layer again. changes: [[place of a column, value], ...].
-  around(values) {
-    const x = this.encode(values);
-    const firsts = this.networks.map((network) => network.first(x));
-    const sums = firsts.map((first) => new Float64Array(first));
-    const changed = new Float64Array(this.F);
-    const outputs = (network, k, changes) => {
-      sums[k].set(firsts[k]);
-      for (const [j] of changes) {
-        const { start, width } = this.columns[j];
-        for (let i = start; i < start + width; i++)
-          if (changed[i] !== x[i]) network.addInput(sums[k], i, changed[i] - x[i]);
-      }
-      return network.rest(sums[k]);
-    };
-    const encoded = (changes) => {
-      changed.set(x);
-      for (const [j, value] of changes) encodeColumn(this.columns[j], value, changed);
-    };
-    return {
-      x,
-      with: (changes) => {
-        encoded(changes);
-        return this.combine((network, k) => outputs(network, k, changes));
-      },
-      members: (changes) => {
-        encoded(changes);
-        return this.networks.map((network, k) =>
-          this.restore(outputs(network, k, changes), new Float64Array(this.T)),
-        );
-      },
-    };
   }
 
   // Half the width (T) of each target's interval at a level, null if there is none: the rank-th of

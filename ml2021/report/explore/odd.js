@@ -6,7 +6,7 @@
 import { exactly } from "./cells.js";
 import { TableError } from "./csv.js";
 import { isTooFar } from "./model.js";
-import { count, echo, listed } from "./text.js";
+import { count, echo, listed, plural } from "./text.js";
 
 const [FINE, MISSING, UNSEEN, OUTSIDE] = [0, 1, 2, 3];
 
@@ -61,32 +61,43 @@ export function refuseFar(model, columns, rows) {
   });
 }
 
+const MOST_LISTED = 12; // of more columns, those with most odd values
+
 // The notes of `predict` on these rows.
 export function notesOn(model, columns, rows) {
-  const missing = new Map();
-  const ofDates = new Map();
-  const [unseen, asOther, outside] = [new Map(), new Map(), new Map()];
+  const [missing, unseen, asOther, outside] = [new Map(), new Map(), new Map(), new Map()];
+  const ofDates = new Map(); // a missing date is one missing value, not one a part
+  const examples = new Map();
   model.columns.forEach((column, j) => {
     if (columns[j] === null) return;
     const { odd, texts } = columns[j];
-    const kinds = [0, 0, 0, 0];
-    for (const row of rows) kinds[odd[row]]++;
-    if (kinds[MISSING] && column.date === null) missing.set(column.name, count(kinds[MISSING]));
-    if (kinds[MISSING] && column.date !== null) ofDates.set(column.date.name, count(kinds[MISSING]));
-    if (kinds[OUTSIDE]) outside.set(column.name, count(kinds[OUTSIDE]));
-    if (!kinds[UNSEEN]) return;
-    const seen = rows.filter((row) => odd[row] === UNSEEN).map((row) => texts[row]);
-    const counts = column.rarer.length ? asOther : unseen;
-    counts.set(column.name, `${count(seen.length)} (${mostFrequent(seen)})`);
+    const times = [0, 0, 0, 0];
+    for (const row of rows) times[odd[row]]++;
+    const add = (counts, name, kind) => times[kind] && counts.set(name, times[kind]);
+    if (column.date === null) add(missing, column.name, MISSING);
+    else add(ofDates, column.date.name, MISSING);
+    add(outside, column.name, OUTSIDE);
+    add(column.rarer?.length ? asOther : unseen, column.name, UNSEEN);
+    if (times[UNSEEN])
+      examples.set(column.name, mostFrequent(rows.filter((row) => odd[row] === UNSEEN).map((row) => texts[row])));
   });
   return [
-    ["missing values filled (categories: encoded as none)", [...missing, ...ofDates]],
-    ["categories not seen in training, encoded as none", [...unseen]],
-    ["categories not seen in training, encoded as other", [...asOther]],
-    ["values outside the training range", [...outside]],
-  ]
-    .filter(([, texts]) => texts.length)
-    .map(([what, texts]) => `${what}: ${texts.map(([name, text]) => `${echo(name)} ${text}`).join(", ")}`);
+    ...noteOf("missing values filled (categories: encoded as none)", new Map([...missing, ...ofDates])),
+    ...noteOf("categories not seen in training, encoded as none", unseen, examples),
+    ...noteOf("categories not seen in training, encoded as other", asOther, examples),
+    ...noteOf("values outside the training range", outside),
+  ];
+}
+
+function noteOf(what, counts, examples = null) {
+  const more = Math.max(0, counts.size - MOST_LISTED);
+  let odd = [...counts];
+  if (more) odd = odd.sort((one, other) => other[1] - one[1]).slice(0, MOST_LISTED);
+  const shown = odd.map(
+    ([name, times]) => `${echo(name)} ${count(times)}${examples === null ? "" : ` (${examples.get(name)})`}`,
+  );
+  if (more) shown.push(`and ${plural(more, "more column")}`);
+  return shown.length ? [`${what}: ${shown.join(", ")}`] : [];
 }
 
 // The three most frequent texts, as `red × 3, blue × 1`.

@@ -11,13 +11,16 @@ Numbers, no page (they also run in Node):
     text.js       formatG (C's %.9g), number (four digits), short (axes), count (1,234), plain (6
                   digits, for inputs), percent, listed, argmax
     network.js    Network: one member's forward pass in float64
-    model.js      Model: predict(values), around(values), withTheta(theta), halfWidths(level),
-                  rowValues(row of the payload); see its head
+    model.js      Model: predict(values), withTheta(theta), halfWidths(level); see its head
+    walk.js       Walk: a row whose columns are changed one by one, predicted quickly
+    shapley.js    Shapley values: exact, sampled, and of linear models by formula
+    neighbours.js the training rows nearest to a row
     csv.js, cells.js, header.js, table.js, odd.js, dates.js, series.js
                   a file as `ml2021.data` reads it: records, cells, columns, odd values, dates
     forecast.js   predictorOf(model, table): row after row, and what `predict` notes
     predictions.js, scores.js
                   the CSV that `predict` writes; scores where the truth is known
+    hand_*.js     By hand: losses, slopes, steps, valleys, a curve of sigmoids, one row's way back
 The page:
     dom.js        el(tag, props, ...children), shape(...) for SVG, set(node, props), heading
     scales.js     linear, ticks, clamp, COLOUR, cividis
@@ -26,6 +29,7 @@ The page:
     frame.js      registerTab, startPage and the `app` that every tab is given
     tab_*.js      one module a tab. It calls registerTab({id, place, title, make}); make(app)
                   returns the tab's node. Every tab_*.js that stands here is on the page.
+    lesson_*.js   By hand: a module a chapter, and lesson_parts.js, what they share
 
 `app` has payload, model, level (of intervals, null for none), source (the rows that are looked
 at) and tabs; see frame.js. CSS: page.css is the frame, and each tab has its own file, tab_*.css.
@@ -44,6 +48,7 @@ _FOLDER = files("ml2021.report.explore")
 _START = "start.js"
 _IMPORT = re.compile(r'^import \{([^}]*)\} from "\./(\w+\.js)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export ((?:async )?(?:function\*?|class|const)) (\w+)", re.MULTILINE)
+_BLANK = re.compile(r"^\s+", re.MULTILINE)
 _COMMENT = re.compile(r"^[ \t]*(?://.*|/\*(?:[^*]|\*(?!/))*\*/[ \t]*)\n", re.MULTILINE)
 
 _NO_SCRIPTS = (
@@ -107,7 +112,7 @@ def _hash(text: str) -> str:
 def stylesheet() -> str:
     """Return the CSS files as one, that of the frame first."""
     names = sorted((n for n in _names(".css")), key=lambda name: (name != "page.css", name))
-    style = _without_comments("".join(map(_read, names)))
+    style = _plain("".join(map(_read, names)))
     assert "</style" not in style.lower()
     return style
 
@@ -142,15 +147,16 @@ def _as_function(name: str, text: str) -> str:
     body = _EXPORT.sub(r"\1 \2", _IMPORT.sub("", text))
     assert not re.search(r"^(?:import|export)\b", body, re.MULTILINE), name
     names = ", ".join(match[2] for match in _EXPORT.finditer(text))
-    body = _without_comments(body)
+    body = _plain(body)
+    assert all(line.count("`") % 2 == 0 for line in body.splitlines()), f"{name}: text of lines"
     if not names:
         return f"(() => {{\n{body}}})();\n"
     return f"const {{ {names} }} = (() => {{\n{body}return {{ {names} }};\n}})();\n"
 
 
-def _without_comments(text: str) -> str:
-    """Leave out the comments that have lines of their own: a fifth of the code."""
-    return _COMMENT.sub("", text)
+def _plain(text: str) -> str:
+    """Leave out comments that have lines of their own, blank lines and indentation: a quarter."""
+    return _BLANK.sub("", _COMMENT.sub("", text))
 
 
 def _names(suffix: str) -> list[str]:

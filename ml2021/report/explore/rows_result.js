@@ -4,7 +4,7 @@ import { checkbox, choice, numberInput } from "./controls.js";
 import { el } from "./dom.js";
 import { predictedNames, predictionsCsv, shield } from "./predictions.js";
 import { scatter } from "./scatter.js";
-import { answer, certainty, knownRows, scoresOf } from "./scores.js";
+import { answer, certainty, inWords, knownRows, scoresOf } from "./scores.js";
 import { count, echo, listed, number, percent, plural } from "./text.js";
 
 const MOST_SHOWN = 100;
@@ -181,7 +181,8 @@ function pictures(view) {
   if (known.length > 1 && !app.model.isClass && app.model.T === 1) found.push(scatterOf(view, half));
   const region = { className: "scroll listing", tabIndex: 0, role: "region", "aria-label": "Predictions" };
   const rest = predictions.length > MOST_SHOWN;
-  const note = `The first ${MOST_SHOWN} rows; the saved file has all ${count(predictions.length)}.`;
+  const which = app.payload.series === null ? "first" : "last"; // what comes next ends a series
+  const note = `The ${which} ${MOST_SHOWN} rows; the saved file has all ${count(predictions.length)}.`;
   found.push(el("div", {}, el("div", region, listing(view, half)), rest ? el("p", { className: "note" }, note) : null));
   return found;
 }
@@ -210,20 +211,22 @@ function listing(view, half) {
     return el("button", { type: "button", className: "link", onclick: () => app.lookAt(source, row) }, text);
   };
   const interval = ({ values, far }) =>
-    far ? "" : Array.from(values, (v, t) => `${number(v - half[t])} to ${number(v + half[t])}`).join(", ");
+    far ? "" : inWords(Array.from(values, (v, t) => `${number(v - half[t])} to ${number(v + half[t])}`));
   const columns = [
     ["row", (row) => name(row)],
     [target.label ?? target.name, (row, found) => answer(app.model, found, options.threshold)],
   ];
   if (isClass) columns.push(["probability", (row, found) => percent(certainty(found, options.threshold))]);
   else if (half !== null) columns.push(["interval", (row, found) => interval(found)]);
-  const known = (row) => (isClass ? target.labels[truth[row][0]] ?? "" : truth[row].map(number).join(", "));
+  const known = (row) => (isClass ? target.labels[truth[row][0]] ?? "" : inWords(truth[row].map(number)));
   if (truth !== null) columns.push(["truth", known]);
   const cells = (row) =>
     columns.map(([heading, text]) =>
       el("td", {}, predictions[row] === null && heading !== "row" && text !== known ? "" : text(row, predictions[row])),
     );
-  const rows = predictions.slice(0, MOST_SHOWN).map((_, row) => el("tr", {}, cells(row)));
+  const first = app.payload.series === null ? 0 : Math.max(0, predictions.length - MOST_SHOWN);
+  const shown = predictions.slice(first, first + MOST_SHOWN);
+  const rows = shown.map((_, at) => el("tr", {}, cells(first + at)));
   const head = columns.map(([heading]) => el("th", { scope: "col" }, heading));
   return el("table", {}, el("thead", {}, el("tr", {}, head)), el("tbody", {}, rows));
 }

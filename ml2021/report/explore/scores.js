@@ -37,7 +37,14 @@ export function scoresOf(model, predictions, truth, rows, { half, threshold }) {
 // What a prediction says in a few words: a value or a class, by output for several.
 export function answer(model, { values }, threshold) {
   if (model.isClass) return model.target.labels[chosenClass(values, threshold)];
-  return Array.from(values, number).join(", ");
+  return inWords(Array.from(values, number));
+}
+
+const MOST_OUTPUTS = 4;
+
+// The values of several outputs, of many the first ones.
+export function inWords(texts) {
+  return texts.length <= MOST_OUTPUTS ? texts.join(", ") : `${texts.slice(0, MOST_OUTPUTS - 1).join(", ")}, …`;
 }
 
 export function certainty({ values }, threshold) {

@@ -18,7 +18,8 @@ export function seriesOf(table, { order_by, group_by }) {
     const cell = table.group[row];
     if (cell === null) continue;
     const key = areNumbers ? table.rules.exact(cell) : cell;
-    found.set(key, [...(found.get(key) ?? []), row]);
+    if (!found.has(key)) found.set(key, []);
+    found.get(key).push(row);
   }
   return [...found.values()];
 }

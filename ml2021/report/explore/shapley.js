@@ -4,6 +4,7 @@
 //
 // Each function returns {shares: Map(column's place -> share), errors: Map or null, from, to},
 // where the shares sum to `to` − `from`, in the units of the output.
+
 import { Walk } from "./walk.js";
 
 // The most columns whose every coalition is tried: 2¹⁰ predictions.

@@ -20,11 +20,12 @@ const LISTED = 8;
 export function readTable(text, model) {
   const { table, series } = model.payload;
   const rules = cellRules(table);
-  const records = readRecords(text, table);
+  const { records, fault } = readRecords(text, table);
   const header = readHeader(records, table, rules);
   const body = table.header ? records.slice(1) : records;
   const places = matchColumns(header, table, model.target.sources);
   refuseAbsent(places, neededColumns(model), header, table);
+  if (fault !== null) throw fault;
   const cellsOf = (name) => body.map(({ fields }) => textOf(fields[places[name]], rules));
   const numbers = checkNumbers(model, body, places, rules);
   const columns = encodeColumns(model, numbers, cellsOf, rules);

@@ -1,5 +1,6 @@
 // A row whose columns are changed one after another. Only what changed goes through the first layer
 // again, which is most of the work of a curve, of a map and of Shapley values. No DOM.
+
 import { encodeColumn } from "./model.js";
 
 export class Walk {

@@ -1,6 +1,7 @@
 // A card is a column: its slider, its histogram, its training range and what would be predicted
 // along it are one picture, whose handle sits on the curve. All cards share the axis of the
 // prediction, so that all handles lie on one level.
+
 import { choice, numberInput } from "./controls.js";
 import { el, set, shape } from "./dom.js";
 import { draggable, sized } from "./gestures.js";
@@ -42,7 +43,7 @@ class Card {
     this.width = width;
     set(this.svg, { width });
     this.drawGround();
-    if (this.curve) this.drawCurve(this.desk.frame);
+    if (this.curve) this.draw(this.desk.frame);
   }
 
   get now() { return this.desk.hand.values[this.j]; }
@@ -65,7 +66,16 @@ class Card {
   draw(frame) {
     this.node.classList.toggle("changed", !Object.is(this.now, this.was));
     this.drawControl(frame);
-    if (this.width) this.drawCurve(frame);
+    if (!this.width) return;
+    this.drawCurve(frame);
+    this.drawHandle(frame);
+  }
+
+  // For a frame whose time is over: the handle at once, the curve in one of the next frames.
+  drawWithoutCurve(frame) {
+    this.node.classList.toggle("changed", !Object.is(this.now, this.was));
+    this.drawControl(frame);
+    if (this.width) this.drawHandle(frame);
   }
 
   // Where a prediction lies; beyond the picture, just outside of it.
@@ -91,7 +101,8 @@ class NumberCard extends Card {
     this.places = placesOf(column);
     const [min, max] = domainOf(column);
     this.slider = el("input", {
-      type: "range", className: "keys", min, max, step: column.step, "aria-label": `${column.name}, along its curve`,
+      type: "range", className: "keys", min, max, step: column.step,
+      "aria-label": `${column.name}, along its curve`,
     });
     this.slider.addEventListener("input", () => this.put(snapped(column, +this.slider.value)));
     this.node.append(this.slider);
@@ -134,12 +145,15 @@ class NumberCard extends Card {
   }
 
   drawCurve(frame) {
-    const { low, high } = this.column, x = (v) => clamp(this.x(v), EDGE, this.width - EDGE);
-    const y = this.level(frame), step = this.places[1] - this.places[0];
+    const { low, high } = this.column, y = this.level(frame), step = this.places[1] - this.places[0];
     const isNear = (i) => this.places[i] > low - step && this.places[i] < high + step;
     set(this.far, { d: this.#path(this.curve, y) });
     set(this.near, { d: this.#path(this.curve, y, isNear) });
     this.thin.forEach((path, k) => set(path, { d: this.#path(this.members[k] ?? [], y) }));
+  }
+
+  drawHandle(frame) {
+    const x = (v) => clamp(this.x(v), EDGE, this.width - EDGE), y = this.level(frame);
     const level = y(frame.now), isMissing = Number.isNaN(this.now);
     const at = (value) => x(Number.isNaN(value) ? this.column.fill : value);
     set(this.line, { x1: 0, x2: this.width, y1: level, y2: level });
@@ -186,6 +200,8 @@ class ChoiceCard extends Card {
     return clamp(Math.floor((px - EDGE) / this.gap), 0, this.choices.length - 1);
   }
 
+  #middle(i) { return EDGE + (i + 0.5) * this.gap; }
+
   get place() { return this.places.findIndex((value) => Object.is(value, this.now)); }
 
   drawGround() {
@@ -194,15 +210,18 @@ class ChoiceCard extends Card {
   }
 
   drawCurve(frame) {
-    const x = (i) => EDGE + (i + 0.5) * this.gap, y = this.level(frame), level = y(frame.now);
-    const r = clamp(this.gap / 3, 1, 4);
-    this.dots.forEach((dot, i) => set(dot, { cx: x(i), cy: y(this.curve[i]), r }));
+    const y = this.level(frame), r = clamp(this.gap / 3, 1, 4);
+    this.dots.forEach((dot, i) => set(dot, { cx: this.#middle(i), cy: y(this.curve[i]), r }));
     this.thin.forEach((path, k) => {
       const curve = this.members[k] ?? [];
-      set(path, { d: curve.map((value, i) => `M${x(i) - r},${y(value)}h${2 * r}`).join("") });
+      set(path, { d: curve.map((value, i) => `M${this.#middle(i) - r},${y(value)}h${2 * r}`).join("") });
     });
+  }
+
+  drawHandle(frame) {
+    const level = this.level(frame)(frame.now);
     set(this.line, { x1: 0, x2: this.width, y1: level, y2: level });
-    set(this.handle, { cx: x(this.place), cy: level });
+    set(this.handle, { cx: this.#middle(this.place), cy: level });
   }
 
   drawControl() {

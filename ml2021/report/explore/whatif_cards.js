@@ -1,4 +1,5 @@
 // The cards of all columns: those first that move the prediction most, if they are many.
+
 import { el } from "./dom.js";
 import { sliced } from "./gestures.js";
 import { cardOf } from "./whatif_card.js";
@@ -34,7 +35,7 @@ export function cardsPart(desk, places) {
     slices.stop();
     while (performance.now() - frame.begun < FRAME && one());
     // The others keep their old curve for a moment, with the handle where it belongs by now.
-    for (const card of shown.slice(next)) if (card.curve) card.draw(frame);
+    for (const card of shown.slice(next)) if (card.curve) card.drawWithoutCurve(frame);
     if (next < shown.length) slices(one);
   };
   const lead = el("p", { className: "lead" },
@@ -57,7 +58,8 @@ function finder(desk, order, show) {
     if (!text) return few();
     show(order.filter((j) => columns[j].name.toLowerCase().includes(text)).slice(0, 4 * FEW));
   });
-  const all = el("button", { type: "button", className: "quiet" }, `all ${order.length.toLocaleString("en-US")} columns`);
+  const text = `all ${order.length.toLocaleString("en-US")} columns`;
+  const all = el("button", { type: "button", className: "quiet" }, text);
   all.addEventListener("click", () => { search.value = ""; show(order); });
   const first = el("button", { type: "button", className: "quiet" }, `the ${FEW} that move it most`);
   first.addEventListener("click", () => { search.value = ""; few(); });

@@ -1,5 +1,7 @@
 // What would be predicted along a column, all others as they are. No DOM.
 
+import { Walk } from "./walk.js";
+
 // Of a number: enough places for a smooth curve, few enough for dozens of curves in a frame.
 const PLACES = 33;
 
@@ -23,12 +25,16 @@ export function placesOf(column) {
 // How far one output moves when a column goes from one deviation below its mean to one above, or
 // through its categories: what the columns are sorted by, in deviations of the outputs.
 export function influences(model, values) {
-  const around = model.around(values), scales = model.isClass ? null : model.target.scales;
+  const walk = new Walk(model, values), scales = model.isClass ? null : model.target.scales;
   return model.columns.map((column, j) => {
     const places = column.kind === "number"
       ? [column.mean - column.scale, column.mean + column.scale]
       : [0, column.labels.length - 1];
-    const [low, high] = places.map((value) => around.with([[j, value]]).values.slice());
+    const [low, high] = places.map((value) => {
+      walk.put(j, value);
+      return walk.predict().slice();
+    });
+    walk.put(j, values[j]);
     return low.reduce((sum, v, t) => sum + Math.abs(v - high[t]) / (scales?.[t] ?? 1), 0);
   });
 }

@@ -9,6 +9,7 @@
 //   nearest       the nearest training rows
 //   outside       the columns in which a made row is outside of training; isFar: it is like no row
 //   begun         when the frame began, in ms: whoever draws much shares its time out
+
 import { Neighbours } from "./neighbours.js";
 import { RowInHand, knownValues, ownRows } from "./whatif_row.js";
 

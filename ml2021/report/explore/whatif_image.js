@@ -19,7 +19,7 @@ export function imagePart(desk) {
   const pair = [easel?.node, result?.node].filter(Boolean);
   if (desk.payload.halves === "below") pair.reverse();
   const joined = desk.payload.halves ? " joined" : "";
-  const node = el("div", { className: "pictures" },
+  const node = el("div", { className: "easel" },
     el("div", { className: `pair${joined}` }, pair),
     easel?.tools, result?.note, did?.node);
   const draw = (frame) => {

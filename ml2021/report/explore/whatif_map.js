@@ -1,26 +1,26 @@
 // Two at once: the prediction over two columns as bands of colour, all others as they are. The row
 // is a point in it, to be dragged.
 
+import { paintBands } from "./bands.js";
 import { choice } from "./controls.js";
 import { el, set, shape } from "./dom.js";
 import { draggable, sized, sliced } from "./gestures.js";
-import { cividis, clamp, linear, ticks } from "./scales.js";
+import { clamp, linear, ticks } from "./scales.js";
 import { number, short } from "./text.js";
 import { domainOf, influences, snapped } from "./whatif_curve.js";
 import { Walk } from "./walk.js";
 
 const GRIDS = [14, 27, 53]; // coarse at once, then finer
-const BANDS = 20;
 const MOST_DOTS = 400;
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 
 // Null with fewer than two numbers.
 export function mapPart(desk) {
   const numbers = [...desk.model.columns.entries()].filter(([, { kind, value }]) => kind === "number" && value);
-  return numbers.length < 2 ? null : new Map2(desk, numbers.map(([j]) => j));
+  return numbers.length < 2 ? null : new PairMap(desk, numbers.map(([j]) => j));
 }
 
-class Map2 {
+class PairMap {
   constructor(desk, numbers) {
     const moves = influences(desk.model, desk.hand.values);
     Object.assign(this, { desk, size: 0, drawn: null, slices: sliced(7) });
@@ -159,25 +159,4 @@ class Map2 {
     this.legend.textContent = `${name}: from ${least} to ${most}, dark is low; the other columns are as in the row. ` +
       "Dots: training rows; dashed: their range.";
   }
-}
-
-// A grid of n × n values as bands of colour, smoothed between its places.
-export function paintBands(canvas, grid, n, share) {
-  const { width, height } = canvas, context = canvas.getContext("2d");
-  const image = context.createImageData(width, height), { data } = image;
-  const table = Array.from({ length: BANDS + 1 }, (_, i) => cividis(i / BANDS).map(Math.round));
-  for (let py = 0, at = 0; py < height; py++) {
-    const v = py / (height - 1) * (n - 1), r = Math.min(n - 2, Math.floor(v)), down = v - r;
-    for (let px = 0; px < width; px++, at += 4) {
-      const u = px / (width - 1) * (n - 1), c = Math.min(n - 2, Math.floor(u)), right = u - c, o = r * n + c;
-      const upper = grid[o] + right * (grid[o + 1] - grid[o]);
-      const lower = grid[o + n] + right * (grid[o + n + 1] - grid[o + n]);
-      const [red, green, blue] = table[Math.round(clamp(share(upper + down * (lower - upper)), 0, 1) * BANDS)];
-      data[at] = red;
-      data[at + 1] = green;
-      data[at + 2] = blue;
-      data[at + 3] = 255;
-    }
-  }
-  context.putImageData(image, 0, 0);
 }

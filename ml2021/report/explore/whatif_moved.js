@@ -2,6 +2,7 @@
 //
 // Compared with the training rows: why is this row unlike the rest? Compared with the row as it
 // was: which of the changes did what?
+
 import { segmented } from "./controls.js";
 import { el } from "./dom.js";
 import { sliced } from "./gestures.js";

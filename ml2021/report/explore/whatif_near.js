@@ -48,7 +48,8 @@ function differenceText({ model, hand, neighbours }, place) {
 }
 
 function nearText(rows) {
-  return `The nearest of ${count(rows.length)} training rows; how far: root mean square over the inputs, in deviations.`;
+  return `The nearest of ${count(rows.length)} training rows; how far: ` +
+    "root mean square over the inputs, in deviations.";
 }
 
 function farText({ neighbours: { usual } }, { distance }) {

@@ -1,5 +1,6 @@
 // What is predicted for the row, in words and on a line, always in sight: the value with its
 // interval and the truth, or the classes with their probabilities.
+
 import { choice } from "./controls.js";
 import { el } from "./dom.js";
 import { argmax, count, number, percent } from "./text.js";

@@ -119,7 +119,8 @@ class SeriesLine {
   // What each step did, up or down from a line under the series.
   #shares() {
     const middle = this.height - FLOOR - SHARES / 2, gap = this.x(1) - this.x(0);
-    const shares = this.steps.map(({ j }) => this.found.get(j) ?? 0), greatest = Math.max(1e-12, ...shares.map(Math.abs));
+    const shares = this.steps.map(({ j }) => this.found.get(j) ?? 0);
+    const greatest = Math.max(1e-12, ...shares.map(Math.abs));
     return this.steps.map(({ lag }, i) => {
       const height = Math.abs(shares[i]) / greatest * SHARES / 2, isUp = shares[i] > 0;
       return shape("rect", {
@@ -133,7 +134,8 @@ class SeriesLine {
     const { values, origin, moved } = this.desk.hand, near = this.steps.length > 40 ? 2 : 3.5;
     const path = (row) => `M${this.steps.map(({ j, lag }) => `${this.x(-lag)},${this.y(row[j])}`).join("L")}`;
     const points = this.steps.map(({ j, lag }, i) => shape("circle", {
-      class: i === this.chosen ? "handle" : "point", r: i === this.chosen ? 6 : near, cx: this.x(-lag), cy: this.y(values[j]),
+      ...(i === this.chosen ? { class: "handle", r: 6 } : { class: "point", r: near }),
+      cx: this.x(-lag), cy: this.y(values[j]),
     }));
     const was = moved.length ? [shape("path", { class: "wasline", d: path(origin) })] : [];
     return [...was, shape("path", { class: "curve", d: path(values) }), ...points];
@@ -141,18 +143,23 @@ class SeriesLine {
 
   // The first prediction is the next step's; with a horizon there are more.
   #ahead({ values }) {
-    const { hand } = this.desk, last = this.steps.at(-1), y = (v) => clamp(this.y(v), -40, this.height + 40);
-    const line = [`${this.x(-last.lag)},${y(hand.values[last.j])}`, ...Array.from(values, (v, t) => `${this.x(t)},${y(v)}`)];
+    const last = this.steps.at(-1), y = (v) => clamp(this.y(v), -40, this.height + 40);
+    const from = `${this.x(-last.lag)},${y(this.desk.hand.values[last.j])}`;
+    const line = [from, ...Array.from(values, (v, t) => `${this.x(t)},${y(v)}`)];
+    const steps = [...values].flatMap((value, t) => this.#step(value, t, y));
+    return [shape("path", { class: "curve far", d: `M${line.join("L")}` }), ...steps];
+  }
+
+  // One step to come: its interval, the truth, and the prediction.
+  #step(value, t, y) {
+    const { hand } = this.desk, half = this.desk.halfWidth(t), truth = hand.truth?.[t] ?? NaN;
+    const x = this.x(t), look = t === hand.output ? { class: "nowdot", r: 5.5 } : { class: "option", r: 4 };
+    const spread = { class: "spread", x1: x, x2: x, y1: y(value - half), y2: y(value + half) };
+    const diamond = { class: "diamond", d: `M${x},${y(truth) - 6}l5,6l-5,6l-5,-6z` };
     return [
-      shape("path", { class: "curve far", d: `M${line.join("L")}` }),
-      ...[...values].flatMap((value, t) => {
-        const half = this.desk.halfWidth(t), truth = hand.truth?.[t] ?? NaN, x = this.x(t);
-        return [
-          ...(half === null ? [] : [shape("line", { class: "spread", x1: x, x2: x, y1: y(value - half), y2: y(value + half) })]),
-          ...(Number.isNaN(truth) ? [] : [shape("path", { class: "diamond", d: `M${x},${y(truth) - 6}l5,6l-5,6l-5,-6z` })]),
-          shape("circle", { class: t === hand.output ? "nowdot" : "option", r: t === hand.output ? 5.5 : 4, cx: x, cy: y(value) }),
-        ];
-      }),
-    ];
+      half === null ? null : shape("line", spread),
+      Number.isNaN(truth) ? null : shape("path", diamond),
+      shape("circle", { ...look, cx: x, cy: y(value) }),
+    ].filter(Boolean);
   }
 }

@@ -1,5 +1,6 @@
 // The prediction on a line: where the training targets lie, the interval as a band, the prediction
 // as a pin, the truth as ◆, and the prediction before the changes as a dotted line.
+
 import { el, set, shape } from "./dom.js";
 import { sized } from "./gestures.js";
 import { clamp, linear, ticks } from "./scales.js";

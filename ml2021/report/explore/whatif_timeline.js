@@ -88,20 +88,22 @@ class Timeline {
     return found.flatMap(([name, kind, losses], i) => {
       const points = losses.map((loss, k) => [this.updates[k], loss]).filter(([, loss]) => loss > 0);
       const d = points.map(([update, loss]) => `${this.x(update).toFixed(1)},${y(Math.log(loss)).toFixed(1)}`);
-      const label = { class: `tick ${kind}name`, x: this.width * (isNarrow ? 0.42 : 0.5) + (i ? 8 : -8), y: 63, "text-anchor": i ? "start" : "end" };
-      return [shape("path", { class: kind, d: `M${d.join("L")}` }), shape("text", { ...label, text: `${isNarrow ? "" : "loss on "}${isNarrow ? name.split(" ")[0] : name}` })];
+      const text = isNarrow ? name.split(" ")[0] : `loss on ${name}`;
+      const x = this.width * (isNarrow ? 0.42 : 0.5) + (i ? 8 : -8);
+      const label = { class: `${kind}name`, x, y: 63, "text-anchor": i ? "start" : "end", text };
+      return [shape("path", { class: kind, d: `M${d.join("L")}` }), shape("text", label)];
     });
   }
 
   #marks(update) {
-    const at = this.x(update), ends = { class: "tick", y: 63 };
+    const at = this.x(update), end = `epoch ${count(this.desk.payload.history.epoch.at(-1))}`;
     return [
       ...this.path.updates.map((stop) =>
         shape("line", { x1: this.x(stop), x2: this.x(stop), y1: FLOOR, y2: FLOOR + 3, class: "axis" })),
       shape("line", { x1: at, x2: at, y1: 2, y2: FLOOR + 2, class: "now" }),
       shape("circle", { cx: at, cy: FLOOR + 1, r: 6, class: "handle" }),
-      shape("text", { ...ends, x: 4, text: "start" }),
-      shape("text", { ...ends, x: this.width - 4, "text-anchor": "end", text: `epoch ${count(this.desk.payload.history.epoch.at(-1))}` }),
+      shape("text", { x: 4, y: 63, text: "start" }),
+      shape("text", { x: this.width - 4, y: 63, "text-anchor": "end", text: end }),
     ];
   }
 }

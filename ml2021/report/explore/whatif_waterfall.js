@@ -1,4 +1,5 @@
 // Shares as a waterfall: from the reference, column by column, to the prediction.
+
 import { el, shape } from "./dom.js";
 import { clamp } from "./scales.js";
 import { valueText } from "./whatif_card.js";

@@ -152,6 +152,7 @@ def column_curve(
     axes.plot(x, line + ramps.sum(axis=0), color=style.PREDICTION, linewidth=2.2, label="sum")
     axes.plot([], [], color=style.BASELINE, linewidth=0.8, label="hard sigmoids")
     axes.xaxis.set_major_locator(MaxNLocator(6))
+    style.show_cells(axes.xaxis)
     axes.set_xticks(edges, minor=True)
     axes.tick_params(axis="x", which="minor", length=5, color=style.MUTED)
     style.add_legend(figure)
@@ -238,6 +239,7 @@ def partial_dependence(
         clip_on=False,
     )
     axes.xaxis.set_major_locator(MaxNLocator(6))
+    style.show_cells(axes.xaxis)
     style.label_axes(axes, *labels)
     return figure
 

@@ -33,7 +33,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 from numpy.typing import ArrayLike
 
-from ml2021.formatting import printable, tick
+from ml2021.formatting import UNGROUPED, printable, tick
 
 COLOURS = {
     "page": ("#ffffff", "#16181b"),
@@ -232,10 +232,11 @@ _LEGEND_LETTERS = 13
 
 
 class _PlainNumbers(ScalarFormatter):
-    """Numbers along an axis as in tables: 1,000 and not 1000."""
+    """Numbers along an axis as in tables: 1,000 and not 1000; `grouped_from` has commas."""
 
-    def __init__(self) -> None:
+    def __init__(self, grouped_from: int = 0) -> None:
         super().__init__(useOffset=False)
+        self._grouped_from = grouped_from
 
     def __call__(self, x: float, pos: int | None = None) -> str:
         """Return the number with commas."""
@@ -243,7 +244,13 @@ class _PlainNumbers(ScalarFormatter):
         if not whole.lstrip("-").isdigit():
             return whole + point + fraction
         sign = "-" if whole.startswith("-") else ""
-        return f"{sign}{abs(int(whole)):,}{point}{fraction}"
+        size = abs(int(whole))
+        return f"{sign}{size:{',' if size >= self._grouped_from else ''}}{point}{fraction}"
+
+
+def show_cells(axis: Axis) -> None:
+    """Label an axis of a column's values as its cells are shown elsewhere: 2010, not 2,010."""
+    axis.set_major_formatter(_PlainNumbers(UNGROUPED))
 
 
 def _plain_numbers(figure: Figure) -> None:
@@ -253,13 +260,17 @@ def _plain_numbers(figure: Figure) -> None:
                 axis.set_major_formatter(_PlainNumbers())
 
 
+OUR_PNG = b"Software\0ml2021"
+"""What a PNG file of `to_png` has in its head, and hardly one of somebody else."""
+
+
 def to_png(figure: Figure) -> bytes:
     """Return the figure as a PNG file."""
     stream = io.BytesIO()
     _plain_numbers(figure)
     with _ignore_missing_glyphs():
         canvas: Any = FigureCanvasAgg(figure)
-        canvas.print_png(stream, metadata={"Software": None})
+        canvas.print_png(stream, metadata={"Software": "ml2021"})
     return stream.getvalue()
 
 
