@@ -10,13 +10,14 @@ import pytest
 from typer.testing import CliRunner
 
 from ml2021.cli.app import app
-from tests.commands import read_rows
+from tests.commands import read_rows, run_well
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 GUIDE = (ROOT / "configs" / "guide.md").read_text()
 SHELL_BLOCKS = re.findall(r"```sh\n(.*?)```", README + GUIDE, re.DOTALL)
 COMMANDS = [line for block in SHELL_BLOCKS for line in block.splitlines()]
+PYTHON_BLOCKS = re.findall(r"```python\n(.*?)```", README + GUIDE, re.DOTALL)
 PAGES = ("README.md", "configs", "data", "tests", "tests/benchmarks")
 LINKS = [
     (page.parent, name)
@@ -49,6 +50,22 @@ def check_the_ladder(path: Path) -> None:
         assert parameters == float(run["parameters"])
         assert train == pytest.approx(float(run["train_mae"]), rel=0.1, abs=2)
         assert test == pytest.approx(float(run["test_mae"]), rel=0.1)
+
+
+def test_the_python_runs_as_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "data").mkdir()
+    shutil.copy(ROOT / "data" / "diabetes.csv", tmp_path / "data")
+    quick = ("--quiet", "--set", "preset=fast", "--set", "train.epochs=3")
+    run_well(tmp_path, "train", "data/diabetes.csv", "--target", "progression", *quick)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    assert len(PYTHON_BLOCKS) == 2
+    for block in PYTHON_BLOCKS:
+        exec(block, names)
+    assert "frame: column 'bmi' is missing\n" in capsys.readouterr().out
+    assert (tmp_path / "runs" / "diabetes-saved").is_dir()
 
 
 def test_the_two_set_up_commands_are_whole() -> None:
