@@ -1,3 +1,47 @@
-"""Train small neural networks on tables, from a YAML file and a CSV."""
+"""Train small neural networks on tables, from a YAML file and a CSV, and use them from Python.
+
+`ml2021.load` returns the model of a run. What is listed in `__all__` is public, all else private;
+each name is imported when it is first used, so that the command line does not wait for it.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ml2021.errors import (
+        CheckpointError,
+        ConfigError,
+        DataError,
+        Ml2021Error,
+        ResourceError,
+        RunInUseError,
+    )
+    from ml2021.model import Model, load
 
 __version__ = "0.1.0"
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "Ml2021Error",
+    "Model",
+    "ResourceError",
+    "RunInUseError",
+    "__version__",
+    "load",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module 'ml2021' has no attribute '{name}'")
+    from importlib import import_module
+
+    found = getattr(
+        import_module(f"ml2021.{'model' if name in ('Model', 'load') else 'errors'}"), name
+    )
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

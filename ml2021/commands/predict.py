@@ -1,6 +1,5 @@
 """The command `predict`: apply a trained model to new CSVs, one row out for each row in."""
 
-import math
 import mmap
 import os
 import re
@@ -12,15 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from unicodedata import normalize
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ml2021.commands.predict_rows import Request, predict_file
 from ml2021.console import write_data
 from ml2021.data.new_table import find_columns
 from ml2021.data.preprocessing.records import ClassTarget
 from ml2021.errors import ConfigError, ResourceError
-from ml2021.evaluation import intervals as conformal
 from ml2021.files import cannot_write, name_file, unnamed_file
 from ml2021.runs.directory import chosen_run, open_run, refuse_run
 from ml2021.runs.outputs import check_output, check_output_folder, tables_of, write_output
@@ -58,8 +53,6 @@ def predict(
     CSVs are written, where not as the training file. threshold: of two classes, from which
     probability on the second of them is the label.
     """
-    if interval is not None and not 0 < interval < 1:
-        raise ConfigError(f"--interval {interval:g}: must be between 0 and 1, such as 0.9")
     if threshold is not None and not 0 < threshold < 1:
         raise ConfigError(f"--threshold {threshold:g}: must be between 0 and 1, such as 0.3")
     for source in sources:
@@ -77,7 +70,7 @@ def predict(
     model = load_model(run.best)
     if ahead and model.preprocessing.history is None:
         raise ConfigError("--ahead: needs a run that was trained on a time series, with data.lags")
-    half_widths = None if interval is None else _half_widths(model, interval)
+    half_widths = None if interval is None else model.half_widths(interval, "--interval")
     if threshold is not None:
         _refuse_threshold(model)
     table_format = model.table_format(overrides)
@@ -118,28 +111,6 @@ def _refuse_threshold(model: "TrainedModel") -> None:
         return
     found = f"{target.width} classes" if isinstance(target, ClassTarget) else "numbers"
     raise ConfigError(f"--threshold: only for two classes, but this run predicts {found}; omit it")
-
-
-def _half_widths(model: "TrainedModel", level: float) -> NDArray[np.float64]:
-    """Return half the width (T,) of each target's interval. Raises ConfigError if there is none."""
-    if isinstance(model.preprocessing.target, ClassTarget):
-        raise ConfigError(
-            "--interval: only for regression; class probabilities are written already"
-        )
-    if model.residuals is None:
-        raise ConfigError(
-            "--interval: needs a run with validation rows, which determine the width; "
-            "train with data.split.validation above 0"
-        )
-    half_widths = conformal.half_widths(model.residuals, level)
-    if half_widths is None:
-        rows = len(model.residuals)
-        raise ConfigError(
-            f"--interval {level:g}: needs {conformal.fewest_rows(level):,} validation rows; the "
-            f"{rows:,} of this run allow {math.floor(1000 * rows / (rows + 1)) / 1000:g} at most; "
-            "choose a lower level, or hold out more validation rows"
-        )
-    return half_widths
 
 
 def _spool_folder(output: Path) -> Path:

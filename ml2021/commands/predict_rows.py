@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ml2021.commands.forecast import carried_column, forecast
 from ml2021.commands.prediction_csv import Predictions, notes_on_escapes, prediction_columns, to_csv
 from ml2021.data.new_table import NewColumns, NewTableStream, read_columns
-from ml2021.data.preprocessing.transform import OddValues, encode_inputs
+from ml2021.data.preprocessing.transform import OddValues
 from ml2021.data.tables import guess_rows
 from ml2021.errors import DataError
 from ml2021.evaluation.thresholds import POSITIVE
@@ -19,9 +19,6 @@ from ml2021.memory import check_fits
 
 if TYPE_CHECKING:
     from ml2021.runs.model import TrainedModel
-
-_CELLS = 4_000_000
-"""The inputs and outputs of the rows that are predicted at once."""
 
 
 @dataclass(frozen=True)
@@ -64,32 +61,29 @@ def _predict_stream(
 ) -> tuple[int, str, list[str]]:
     """Return the number of rows, the SHA-256 of the file, and notes."""
     model, done, odd = asked.model, 0, OddValues()
-    width = len(model.preprocessing.inputs) + 8 * model.preprocessing.target.width
-    at_once = max(1, _CELLS // (width + 8 * len(columns.carried)))
     given: list[str] = []
     wrong: DataError | None = None
     stream = NewTableStream(columns)
     for frame, carried in stream.pieces():
         if wrong is not None:
             continue
-        for start in range(0, len(frame), at_once):
-            rows = np.arange(start, min(start + at_once, len(frame)))
-            try:
-                encoded = encode_inputs(model.preprocessing, frame, rows)
-                values, spread = model.predict_with_spread(encoded.inputs)
-            except DataError as error:  # an error of the file itself, which may follow, says more
-                wrong = error
-                break
-            odd.add(encoded.odd)
-            half = None if asked.half_widths is None else np.tile(asked.half_widths, (len(rows), 1))
-            predictions = Predictions(values, spread, half, asked.threshold)
-            texts = {
-                str(name): ["" if cell != cell else str(cell) for cell in column.iloc[rows]]
-                for name, column in carried.items()
-            }
-            text, given = _text(asked, predictions, texts, with_header=not done)
-            write(text)
-            done += len(rows)
+        try:
+            for block in model.predict_blocks(frame, beside=8 * len(columns.carried)):
+                odd.add(block.odd)
+                count = len(block.rows)
+                half = None if asked.half_widths is None else np.tile(asked.half_widths, (count, 1))
+                predictions = Predictions(block.values, block.spread, half, asked.threshold)
+                texts = {
+                    str(name): [
+                        "" if cell != cell else str(cell) for cell in column.iloc[block.rows]
+                    ]
+                    for name, column in carried.items()
+                }
+                text, given = _text(asked, predictions, texts, with_header=not done)
+                write(text)
+                done += count
+        except DataError as error:  # an error of the file itself, which may follow, says more
+            wrong = error
     if wrong is not None:
         raise wrong
     notes = odd.notes(model.preprocessing)

@@ -79,6 +79,29 @@ def read_dates(texts: "pd.Series", form: DateForm) -> Moments:
     return np.append(_moments(fields, form), np.datetime64("NaT"))[places]
 
 
+def write_dates(moments: "pd.Series", form: DateForm) -> NDArray[np.object_]:
+    """Return moments (N,), with a time zone or without, in a form that `read_dates` reads.
+
+    With the time of day if one of them has any, and NaN where a moment is missing.
+    """
+    clock = moments.dt.tz_localize(None)
+    values = clock.to_numpy().astype("datetime64[us]")
+    known = ~np.isnat(values)
+    fits = (unit for unit in ("D", "s") if (values == values.astype(f"M8[{unit}]"))[known].all())
+    unit = next(fits, "us")
+    if moments.dt.tz is not None:  # its offset matters where it orders the rows
+        texts = moments.astype(str).to_numpy(object)
+    else:
+        written = np.datetime_as_string(values.astype(f"M8[{unit}]"))
+        texts = np.char.replace(written, "T", " ").astype(object)
+    if form != "year first":
+        day, month = slice(8, 10), slice(5, 7)
+        first, second = (day, month) if form == "day first" else (month, day)
+        parts = ((t[first], t[second], t[:4] + t[10:]) for t in texts)
+        texts = np.array(["-".join(each) for each in parts], object)
+    return np.where(known, texts, np.nan)
+
+
 def _moments(fields: "pd.DataFrame", form: DateForm) -> Moments:
     """Return the moments (N,) of the parts of `_FIELDS`; NaT where there is no such date."""
     import pandas as pd

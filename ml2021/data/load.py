@@ -130,7 +130,7 @@ def load_training_data(
     )
     config = resolve_config(loaded, types.task)
     if types.task == "classification":
-        refuse_rounded(read, selection.targets)
+        refuse_rounded(read.rounded, selection.targets)
     columns = summarise_columns(frame, selection, types) if with_columns else ()
     rows, left_out = usable_rows(frame, selection, config.data)
     split = split_rows(config, frame, selection, rows)
@@ -269,7 +269,7 @@ def _read_in_order(
     columns, apart = [*selection.used, *excluded], _telling_apart(data)
     compared = {*apart, *selection.targets}
     table = read_table(path, table_format, columns=columns, types=types, compared=compared)
-    refuse_rounded(table, apart)
+    refuse_rounded(table.rounded, apart)
     if data.weight is not None:
         check_weights(table.frame, data.weight, path, table_format)
     group_by = data.group_by if data.lags else None

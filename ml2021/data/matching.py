@@ -3,6 +3,7 @@
 `ml2021.data.new_table` reads the columns that are found here.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from ml2021.data.csv.scan import Header
@@ -11,11 +12,18 @@ from ml2021.errors import DataError
 from ml2021.formatting import echo, listed, plural, suggest
 
 
-def match_columns(path: Path, preprocessing: Preprocessing, header: Header) -> dict[str, str]:
+def match_columns(
+    path: Path,
+    preprocessing: Preprocessing,
+    header: Header,
+    others: Mapping[tuple[str, int], str] = {},
+) -> dict[str, str]:
     """Return the name in another file of each training column that it has.
 
     Positions are no names: where one of the files has no header, the other must have the same
     columns in the same order, with or without the targets. Raises DataError if it does not.
+    others: names of columns by the name in training and its occurrence, where the file itself has
+    no such column.
     """
     sources = preprocessing.sources
     if not (header.numbered or preprocessing.numbered):
@@ -24,6 +32,7 @@ def match_columns(path: Path, preprocessing: Preprocessing, header: Header) -> d
             for source, name in zip(sources_of(header), header.names, strict=True)
         }
         keys = {name: (source.raw, source.occurrence) for name, source in sources.items()}
+        names = {**others, **names}
         return {name: names[key] for name, key in keys.items() if key in names}
     width, positions = preprocessing.width, _target_positions(preprocessing)
     given = [i for i in range(width) if len(header.names) == width or i not in positions]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ml2021.data.csv.cells import StorageType
-from ml2021.data.csv.scan import TableFormat
+from ml2021.data.csv.scan import Header, TableFormat
 from ml2021.data.csv.source import changed_error
 from ml2021.data.dates import with_parts
 from ml2021.data.matching import explain_absent, match_columns
@@ -84,6 +84,16 @@ class NewColumns:
         remedy = self.table_format.listing("it")
         return with_parts(frame, self.preprocessing.dates, f"{self.path}: ", remedy)
 
+    def fitted(self, frame: "pd.DataFrame") -> FittedTable:
+        """Return all rows, under the names in training, as a table of the model, in series order.
+
+        Raises DataError for what is no date, or cannot be sorted.
+        """
+        history = self.preprocessing.history
+        order_by, group_by = (history.order_by, history.group_by) if history else (None, None)
+        ordered, file_order = in_series_order(self.with_dates(frame), order_by, group_by)
+        return FittedTable(ordered, file_order, self.preprocessing)
+
 
 @dataclass(frozen=True)
 class NewTable:
@@ -113,7 +123,17 @@ def find_columns(
     """
     header = read_header(path, table_format)
     found = match_columns(path, preprocessing, header)
-    kinds: dict[str, StorageType] = {
+    return choose_columns(preprocessing, header, found, path, table_format, purpose, carried)
+
+
+def needed_columns(
+    preprocessing: Preprocessing, purpose: Literal["scored", "predicted"]
+) -> dict[str, StorageType | None]:
+    """Return the training columns that a new table must have, and how each is read.
+
+    None for a column of which only equality or order matters.
+    """
+    kinds: dict[str, StorageType | None] = {
         f.name: "number" if isinstance(f, NumberFeature) else f.storage
         for f in preprocessing.features
         if f.name not in preprocessing.parts_of_dates
@@ -123,14 +143,35 @@ def find_columns(
     if history is not None or purpose == "scored":
         storage = target.storage if isinstance(target, ClassTarget) else "number"
         kinds |= dict.fromkeys(preprocessing.target_columns, storage)
+    order_by, group_by = (history.order_by, history.group_by) if history else (None, None)
+    for name in (order_by, group_by):
+        if name is not None:
+            kinds.setdefault(name, None)
+    return kinds
+
+
+def choose_columns(
+    preprocessing: Preprocessing,
+    header: Header,
+    found: dict[str, str],
+    path: Path,
+    table_format: TableFormat,
+    purpose: Literal["scored", "predicted"],
+    carried: tuple[str, ...] = (),
+) -> NewColumns:
+    """Return the columns of a table with this header, given those that were `found` in it.
+
+    Raises as `find_columns` does.
+    """
+    needed = needed_columns(preprocessing, purpose)
+    kinds = {name: kind for name, kind in needed.items() if kind is not None}
+    history, target = preprocessing.history, preprocessing.target
     weight = preprocessing.weight
     unweighted = weight if weight is not None and weight not in found else None
     own_weight = found[weight] if purpose == "scored" and weight in found else None
     if weight is not None and own_weight is not None:
-        kinds[weight] = "number"
-    needed = dict.fromkeys(kinds)
-    order_by, group_by = (history.order_by, history.group_by) if history else (None, None)
-    needed |= dict.fromkeys(name for name in (order_by, group_by) if name is not None)
+        needed[weight] = kinds[weight] = "number"
+    group_by = None if history is None else history.group_by
     absent = [name for name in needed if name not in found]
     if len(absent) > _MOST_ABSENT:
         raise DataError(
@@ -186,8 +227,6 @@ def read_columns(columns: NewColumns) -> NewTable:
     Raises DataError, also where categories or classes are all spelled otherwise than in training.
     """
     path, table_format, preprocessing = columns.path, columns.table_format, columns.preprocessing
-    history = preprocessing.history
-    order_by, group_by = (history.order_by, history.group_by) if history else (None, None)
     # A carried column is read verbatim, so that it is written unchanged; if one is also an input,
     # the file is read twice.
     texts: dict[str, StorageType] = dict.fromkeys(columns.carried, "verbatim")
@@ -198,7 +237,7 @@ def read_columns(columns: NewColumns) -> NewTable:
     series = [] if columns.group is None else [columns.group]
     compared = {*columns.numbers, *series}
     read = read_table(path, table_format, columns=wanted, types=loose, compared=compared)
-    refuse_rounded(read, series)
+    refuse_rounded(read.rounded, series)
     again = read_table(path, table_format, columns=columns.carried, types=texts) if twice else read
     spellings = Spellings(path, preprocessing, scored=columns.is_scored)
     spellings.add(read.frame[[*columns.names]].rename(columns=columns.names))
@@ -210,10 +249,9 @@ def read_columns(columns: NewColumns) -> NewTable:
         raise changed_error(path)
     if columns.weight is not None:
         check_weights(read.frame, columns.weight, path, table_format)
-    ordered, file_order = in_series_order(columns.with_dates(frame), order_by, group_by)
     return NewTable(
         columns=columns,
-        table=FittedTable(ordered, file_order, preprocessing),
+        table=columns.fitted(frame),
         carried=again.frame[list(columns.carried)],
         sha256=read.sha256,
     )

@@ -189,10 +189,10 @@ def is_number(column: "pd.Series") -> bool:
     return column.dtype.kind in "iuf"
 
 
-def refuse_rounded(table: Table, names: Iterable[str]) -> None:
+def refuse_rounded(rounded: Collection[str], names: Iterable[str]) -> None:
     """Raise DataError if one of these columns, whose values tell things apart, was rounded."""
     for name in names:
-        if name in table.rounded:
+        if name in rounded:
             raise indistinct_error(name)
 
 

@@ -1,9 +1,10 @@
 """A trained model, read from a checkpoint, ready to predict."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,12 +16,14 @@ from ml2021.config.schema import Config
 from ml2021.config.yaml_reader import KeyPath
 from ml2021.data.csv.scan import TableFormat
 from ml2021.data.load import TrainingData, load_training_data
-from ml2021.data.preprocessing.records import Preprocessing
+from ml2021.data.preprocessing.records import ClassTarget, Preprocessing
+from ml2021.data.preprocessing.transform import OddValues, encode_inputs
 from ml2021.data.resolve import table_format_of
 from ml2021.engine.build import build_network
 from ml2021.engine.hardware import choose_device
 from ml2021.engine.networks import Network, are_finite, member_outputs
-from ml2021.errors import CheckpointError, DataError
+from ml2021.errors import CheckpointError, ConfigError, DataError
+from ml2021.evaluation import intervals as conformal
 from ml2021.evaluation.ensembles import combine
 from ml2021.evaluation.fitted_baselines import FittedBaselines
 from ml2021.evaluation.scoring import to_predictions
@@ -34,6 +37,21 @@ from ml2021.runs.checkpoints import (
     saved_residuals,
 )
 from ml2021.runs.directory import RunDirectory
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_CELLS = 4_000_000
+"""The inputs and outputs of the rows that are predicted at once."""
+
+
+class Block(NamedTuple):
+    """The predictions (N, T) of some rows of a table, as `TrainedModel.predict_with_spread`."""
+
+    rows: NDArray[np.int64]
+    values: NDArray[np.float64]
+    spread: NDArray[np.float64] | None
+    odd: OddValues
 
 
 @dataclass(frozen=True)
@@ -82,6 +100,43 @@ class TrainedModel:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
         """Return `predict`, and of several members the standard deviation (N, T) of theirs."""
         return combine(self.member_predictions(inputs))
+
+    def predict_blocks(self, frame: "pd.DataFrame", beside: int = 0) -> Iterator[Block]:
+        """Yield the predictions of the rows of a table, for a model without a history.
+
+        beside: how many cells a row has beside its inputs and outputs. Raises DataError.
+        """
+        width = len(self.preprocessing.inputs) + 8 * self.preprocessing.target.width
+        at_once = max(1, _CELLS // (width + beside))
+        for start in range(0, len(frame), at_once):
+            rows = np.arange(start, min(start + at_once, len(frame)))
+            encoded = encode_inputs(self.preprocessing, frame, rows)
+            yield Block(rows, *self.predict_with_spread(encoded.inputs), encoded.odd)
+
+    def half_widths(self, level: float, where: str) -> NDArray[np.float64]:
+        """Return half the width (T,) of each target's interval at a level.
+
+        Raises ConfigError where there is none; `where` is what asked for it.
+        """
+        if not 0 < level < 1:
+            raise ConfigError(f"{where} {level:g}: must be between 0 and 1, such as 0.9")
+        if isinstance(self.preprocessing.target, ClassTarget):
+            raise ConfigError(f"{where}: only for regression; classes come with probabilities")
+        if self.residuals is None:
+            raise ConfigError(
+                f"{where}: needs a run with validation rows, which determine the width; "
+                "train with data.split.validation above 0"
+            )
+        half_widths = conformal.half_widths(self.residuals, level)
+        if half_widths is None:
+            rows = len(self.residuals)
+            most = math.floor(1000 * rows / (rows + 1)) / 1000
+            raise ConfigError(
+                f"{where} {level:g}: needs {conformal.fewest_rows(level):,} validation rows; the "
+                f"{rows:,} of this run allow {most:g} at most; "
+                "choose a lower level, or hold out more validation rows"
+            )
+        return half_widths
 
     def member_predictions(self, inputs: NDArray[np.float32]) -> Iterator[NDArray[np.float64]]:
         """Yield the predictions of each member, as `predict` does."""

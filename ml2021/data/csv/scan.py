@@ -258,7 +258,8 @@ class TableFormat:
     """The format of a CSV file; the fields are the config's keys under `data`.
 
     `separator` is one ASCII character, `decimal` a point or a comma, `thousands` one of `MARKS`.
-    by_option: the keys are set by the option --set of a command that has no config.
+    by_option: the keys are set by the option --set of a command that has no config. in_memory: the
+    table is a data frame, whose texts are read as those of a file, and no key can be set.
     """
 
     separator: str = ","
@@ -269,6 +270,7 @@ class TableFormat:
     thousands: str | None = None
     skip_rows: SkipRows = 0
     by_option: bool = False
+    in_memory: bool = False
 
     def setting(self, **keys: str | None) -> str:
         """Return the remedy that keys be set, as the command takes them: `set data.decimal: ","`.
@@ -283,6 +285,8 @@ class TableFormat:
 
     def listing(self, what: str) -> str:
         """Return the remedy that a value be listed as missing."""
+        if self.in_memory:
+            return f"set {what} to NaN"
         place = "--set data.missing=[...]" if self.by_option else "data.missing"
         return f"list {what} in {place}"
 

@@ -1,0 +1,221 @@
+"""Columns of a data frame for a fitted model, as `ml2021.data.new_table` reads those of a file.
+
+A cell means what it would mean in a file of the format that the run was trained on: texts are read
+by the same rules, and "" or NA is missing, as are None, NaN and what else pandas takes for missing.
+Numbers are themselves, of any type; a moment is written as its column's dates were in training.
+Legend: N rows.
+"""
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml2021.data.csv.cells import StorageType
+from ml2021.data.csv.parser import Values
+from ml2021.data.csv.scan import TableFormat, make_header
+from ml2021.data.dates import write_dates
+from ml2021.data.matching import match_columns
+from ml2021.data.new_table import NewColumns, choose_columns
+from ml2021.data.preprocessing.records import DateForm, Preprocessing, value_text
+from ml2021.data.samples import FittedTable
+from ml2021.data.spellings import Spellings
+from ml2021.data.tables import check_columns, frame_of, is_number, refuse_rounded
+from ml2021.errors import DataError
+from ml2021.formatting import echo
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SOURCE = Path("frame")
+"""What messages call the table."""
+_SHOWN = 5
+_CELLS = (str, bool, int, float, Decimal, datetime.date, np.generic)
+_NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal")
+_MOMENTS = ("date", "datetime", "datetime64")
+
+
+class FrameReader:
+    """Reads data frames for a model that was trained on a table of this format."""
+
+    def __init__(self, preprocessing: Preprocessing, table_format: TableFormat) -> None:
+        self._preprocessing = preprocessing
+        self._format = replace(table_format, in_memory=True)
+        self._forms = {date.name: date.form for date in preprocessing.dates}
+        self._last: tuple[tuple[str, ...], NewColumns, dict[str, int]] | None = None
+
+    def read(self, frame: "pd.DataFrame") -> FittedTable:
+        """Return the columns that the model needs, found by name; other columns are not looked at.
+
+        Raises DataError for a frame without rows, a column that is missing, a cell that is no
+        number or date where training had them, and categories all spelled otherwise.
+        """
+        if not len(frame):
+            raise DataError(f"{_SOURCE}: no rows; give at least one")
+        columns, places = self._find(tuple(map(str, frame.columns)))
+        # Words where training had numbers as categories may be another spelling of them.
+        loose = {n: kind for n, kind in columns.types.items() if n not in columns.numbers}
+        series = [] if columns.group is None else [columns.group]
+        values = {
+            name: self._values(frame.iloc[:, places[name]], name, columns, columns.types.get(name))
+            for name in columns.names
+        }
+        checked = check_columns({**values}, self._format.rules, loose)
+        rounded = {name: column.rounded for name, column in checked.items() if column.rounded}
+        refuse_rounded(rounded, series)
+        read = frame_of(checked, len(frame))
+        spellings = Spellings(_SOURCE, self._preprocessing, scored=False)
+        spellings.add(read.rename(columns=columns.names))
+        spellings.refuse_others()
+        if not all(is_number(read[name]) for name in columns.numbers):  # which this reports
+            checked = check_columns({**values}, self._format.rules, columns.types)
+        if lines := [
+            line
+            for name, column in checked.items()
+            for line in _invalid_cells(name, values[name], column.invalid)
+        ]:
+            raise DataError(*lines[:_SHOWN])
+        return columns.fitted(columns.renamed(read, rounded))
+
+    def _find(self, names: tuple[str, ...]) -> tuple[NewColumns, dict[str, int]]:
+        """Return the columns of a frame with these names, and the place of each."""
+        if self._last is None or self._last[0] != names:
+            header = replace(make_header(_SOURCE, names), path=_SOURCE)
+            others = _other_names(self._preprocessing, header.names)
+            found = match_columns(_SOURCE, self._preprocessing, header, others)
+            columns = choose_columns(
+                self._preprocessing, header, found, _SOURCE, self._format, "predicted"
+            )
+            places = {name: place for place, name in enumerate(header.names)}
+            self._last = names, columns, places
+        return self._last[1:]
+
+    def _values(
+        self, column: "pd.Series", name: str, columns: NewColumns, kind: StorageType | None
+    ) -> Values:
+        """Return the cells (N,) as a file's parser does: numbers, or str and NaN where missing."""
+        trained = columns.names[name]
+        form = self._forms.get(trained, "year first")
+        is_told_apart = name in columns.numbers or name == columns.group
+        values = _cells_of(column, name, kind, form, is_told_apart, self._format.decimal)
+        if values.dtype.kind != "O":
+            return values
+        import pandas as pd
+
+        is_missing = pd.Series(values).isin(self._format.rules.missing_texts).to_numpy()
+        return np.where(is_missing, np.nan, values) if is_missing.any() else values
+
+
+def _other_names(
+    preprocessing: Preprocessing, names: tuple[str, ...]
+) -> Mapping[tuple[str, int], str]:
+    """Return names for repeated columns of the training file, which in a frame are mostly unique.
+
+    The second `x` is x.1, as in pandas and in a config; the first is x.0 there.
+    """
+    given, others = {*names}, {}
+    for name, source in preprocessing.sources.items():
+        for other in (name, f"{source.raw}.{source.occurrence}"):
+            if other != source.raw and other in given:
+                others[source.raw, source.occurrence] = other
+    return others
+
+
+def _cells_of(
+    column: "pd.Series",
+    name: str,
+    kind: StorageType | None,
+    form: DateForm,
+    is_told_apart: bool,
+    decimal: str,
+) -> Values:
+    """Return the cells (N,) of a column of any dtype: numbers, or str and NaN where missing.
+
+    kind: how training read the column; None: by its cells. is_told_apart: float32 counts as the
+    shortest number that it stands for, since it is compared with those of a file.
+    """
+    import pandas as pd
+
+    dtype = column.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        distinct = pd.Series(column.cat.categories)
+        values = _cells_of(distinct, name, kind, form, is_told_apart, decimal)
+        codes = column.cat.codes.to_numpy()
+        if (codes >= 0).all():
+            return values[codes]
+        missing = np.array([np.nan], object if values.dtype == object else np.float64)
+        return np.concatenate([values, missing])[codes]
+    letter = dtype.kind if not isinstance(dtype, pd.StringDtype) else "O"
+    is_plain = isinstance(dtype, np.dtype)
+    if letter == "M":
+        return write_dates(column, form)
+    if letter in "iuf" and (is_plain or letter == "f" or not column.hasnans):
+        numbers: Values
+        if letter == "f":
+            numbers = column.to_numpy(np.float64, na_value=np.nan)
+            size = getattr(dtype, "itemsize", 8)
+            if size < 8 and (is_told_apart or kind != "number"):
+                short = column.to_numpy(f"f{size}", na_value=np.nan)
+                numbers = short.astype("U32").astype(np.float64)
+        else:
+            numbers = column.to_numpy(np.uint64 if dtype == np.uint64 else np.int64)
+        return _as_text(numbers) if kind == "text" else numbers
+    cells = column.to_numpy(object)
+    known = np.flatnonzero(column.notna().to_numpy())
+    found = pd.api.types.infer_dtype(cells[known], skipna=False)
+    if found in _MOMENTS and (moments := pd.to_datetime(column, errors="coerce")).dtype.kind == "M":
+        return write_dates(moments, form)
+    texts = np.full(len(cells), np.nan, object)
+    if found == "boolean" and kind == "number":
+        numbers = np.full(len(cells), np.nan)
+        numbers[known] = cells[known].astype(np.float64)
+        return numbers
+    if found in _NUMBERS and kind != "text" and not is_told_apart:
+        numbers = np.full(len(cells), np.nan)
+        try:
+            numbers[known] = cells[known].astype(np.float64)
+        except OverflowError:  # the text of the integer will be refused
+            pass
+        else:
+            return numbers
+    if found == "string":
+        texts[known] = cells[known]
+        return texts
+    for place in known:
+        if not isinstance(cell := cells[place], _CELLS):
+            what = type(cell).__name__
+            raise DataError(
+                f"{_SOURCE}: row {place + 1}: column '{echo(name)}' holds a {what}, neither a "
+                "number nor text; convert it"
+            )
+        texts[place] = _text(cell, decimal)
+    return texts
+
+
+def _as_text(numbers: Values) -> Values:
+    """Return numbers (N,) as text, 3.0 as 3, and NaN where missing."""
+    texts = [value if value != value else value_text(value) for value in numbers.tolist()]
+    return np.array(texts, object)
+
+
+def _text(cell: object, decimal: str) -> str:
+    """Return a cell as a file of this format would hold it."""
+    if isinstance(cell, np.generic):
+        cell = cell.item()
+    if isinstance(cell, float) and np.isfinite(cell):
+        return value_text(cell).replace(".", decimal)
+    return str(cell).replace(".", decimal) if isinstance(cell, Decimal) else str(cell)
+
+
+def _invalid_cells(name: str, values: Values, rows: NDArray[np.int64]) -> list[str]:
+    """Return a line for each different cell that is no number, though the column holds numbers."""
+    return [
+        f"{_SOURCE}: row {row + 1}: column '{echo(name)}': '{echo(values[row])}' is not a number "
+        "up to 3.4e38; correct it, or set it to NaN"
+        for row in rows[:_SHOWN].tolist()
+    ]
