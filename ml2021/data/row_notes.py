@@ -28,6 +28,8 @@ _MOST_EXCLUDED = 3
 _FEWEST_GROUPS = 20
 _SAMPLE = 1000
 _ALIKE = 0.95
+_FEWEST_PAIRS = 30
+_NEIGHBOURS_ALIKE = 0.5  # the correlation of targets of neighbouring rows
 _YEARS = (1600, 2200)
 _CLOCK_OR_CALENDAR = re.compile(
     r"(?:hours?|hrs?|h|min(?:ute)?s?|sec(?:ond)?s?|time|(?:week)?day|dow|week|month|quarter|year)",
@@ -54,16 +56,19 @@ def notes_on_rows(
     excluded: columns of the frame that are not in use.
     """
     names = [*selection.features, *selection.extra, *excluded]
-    if not data.lags:
-        if data.group_by is not None or len(selection.targets) > 1:
-            return []
-        return notes_on_entities(frame, names, selection.targets[0])
     dates = [data.order_by] if data.order_by is not None else []
     for name in names:
         is_text = name not in dates and not is_number(frame[name])
         if is_text and is_date(frame[name].dropna().unique()):
             dates.append(name)
-    notes: list[str] = []
+    if not data.lags:
+        if data.group_by is not None or len(selection.targets) > 1:
+            return []
+        notes = notes_on_entities(frame, names, selection.targets[0])
+        if not notes and data.split.method in ("random", "kfold"):
+            notes = notes_on_time(frame, dates, selection.targets[0])
+        return notes
+    notes = []
     if data.group_by is None:
         others = [name for name in names if name not in dates]
         notes = notes_on_repeats(frame, dates, others)
@@ -104,6 +109,34 @@ def notes_on_steps(keys: np.ndarray, name: str, groups: Codes | None) -> list[st
                 "with rows that have an empty target"
             )
     return notes
+
+
+def notes_on_time(frame: "pd.DataFrame", dates: Iterable[str], target: str) -> list[str]:
+    """Return a note on rows in the order of a date, whose targets are like those next to them.
+
+    Of rows that are divided at random, those held out then lie between rows of training.
+    """
+    if not is_number(frame[target]):
+        return []
+    values = frame[target].to_numpy(np.float64)
+    pairs = np.stack([values[:-1], values[1:]])
+    pairs = pairs[:, ~np.isnan(pairs).any(axis=0)]
+    if pairs.shape[1] < _FEWEST_PAIRS or (pairs.std(axis=1) == 0).any():
+        return []
+    if np.corrcoef(pairs)[0, 1] < _NEIGHBOURS_ALIKE:
+        return []
+    for name in dates:
+        try:
+            steps = _steps(sort_keys(frame[name], "a date"))
+        except DataError:
+            continue
+        if len(steps) and ((steps >= 0).all() or (steps <= 0).all()) and (steps != 0).any():
+            return [
+                f"rows are in the order of {echo(name)}, and {echo(target)} is like that of the "
+                "row before; to score predictions of later rows, set data.split: sequential, or "
+                "data.lags for a time series"
+            ]
+    return []
 
 
 def _steps(keys: np.ndarray) -> np.ndarray:

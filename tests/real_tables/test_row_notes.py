@@ -152,3 +152,28 @@ def test_a_gap_between_two_parts_is_not_filled(tmp_path: Path) -> None:
     parts[41:44] = ["train"] * 3
     path = write_csv(tmp_path / "t.csv", {"v": values, "part": parts})
     assert load(path, *LAGS, FILL, split).split.test.tolist() == [*range(44, 60)]
+
+
+@pytest.mark.parametrize(
+    ("order", "walk", "key", "noted"),
+    [
+        ("up", True, "preset: fast", True),
+        ("down", True, "preset: fast", True),
+        ("shuffled", True, "preset: fast", False),
+        ("up", False, "preset: fast", False),
+        ("up", True, "split: sequential", False),
+    ],
+)
+def test_rows_in_the_order_of_a_date_are_noted(
+    tmp_path: Path, order: str, walk: bool, key: str, noted: bool
+) -> None:
+    steps = np.random.default_rng(0).standard_normal(100)
+    days = np.datetime64("2023-01-01") + np.arange(100)
+    rows = {"up": np.arange(100), "down": np.arange(100)[::-1]}.get(order)
+    if rows is None:
+        rows = np.random.default_rng(0).permutation(100)
+    sales = np.cumsum(steps) if walk else steps
+    table = {"day": days.astype(str)[rows].tolist(), "sales": sales[rows].tolist()}
+    path = write_rows(tmp_path / "t.csv", table)
+    found = notes(path, "  target: sales", *([f"  {key}"] if "split" in key else [key]))
+    assert ("rows are in the order of day" in found) == noted
