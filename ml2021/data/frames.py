@@ -25,7 +25,7 @@ from ml2021.data.new_table import NewColumns, choose_columns
 from ml2021.data.preprocessing.records import DateForm, Preprocessing, value_text
 from ml2021.data.samples import FittedTable
 from ml2021.data.spellings import Spellings
-from ml2021.data.tables import check_columns, frame_of, is_number, refuse_rounded
+from ml2021.data.tables import check_columns, frame_of, refuse_rounded
 from ml2021.errors import DataError
 from ml2021.formatting import echo
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _SOURCE = Path("frame")
 """What messages call the table."""
 _SHOWN = 5
+_FEW = 100  # rows for which pandas takes longer to begin than Python to end
 _CELLS = (str, bool, int, float, Decimal, datetime.date, np.generic)
 _NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal")
 _MOMENTS = ("date", "datetime", "datetime64")
@@ -68,11 +69,11 @@ class FrameReader:
         checked = check_columns({**values}, self._format.rules, loose)
         rounded = {name: column.rounded for name, column in checked.items() if column.rounded}
         refuse_rounded(rounded, series)
-        read = frame_of(checked, len(frame))
+        read = frame_of({columns.names[n]: each for n, each in checked.items()}, len(frame))
         spellings = Spellings(_SOURCE, self._preprocessing, scored=False)
-        spellings.add(read.rename(columns=columns.names))
+        spellings.add(read)
         spellings.refuse_others()
-        if not all(is_number(read[name]) for name in columns.numbers):  # which this reports
+        if any(checked[name].values.dtype == object for name in columns.numbers):  # as this reports
             checked = check_columns({**values}, self._format.rules, columns.types)
         if lines := [
             line
@@ -80,7 +81,9 @@ class FrameReader:
             for line in _invalid_cells(name, values[name], column.invalid)
         ]:
             raise DataError(*lines[:_SHOWN])
-        return columns.fitted(columns.renamed(read, rounded))
+        if rounded:
+            read = columns.renamed(frame_of(checked, len(frame)), rounded)
+        return columns.fitted(read)
 
     def _find(self, names: tuple[str, ...]) -> tuple[NewColumns, dict[str, int]]:
         """Return the columns of a frame with these names, and the place of each."""
@@ -105,9 +108,12 @@ class FrameReader:
         values = _cells_of(column, name, kind, form, is_told_apart, self._format.decimal)
         if values.dtype.kind != "O":
             return values
+        texts = self._format.rules.missing_texts
+        if len(values) <= _FEW:
+            return np.array([np.nan if cell in texts else cell for cell in values], object)
         import pandas as pd
 
-        is_missing = pd.Series(values).isin(self._format.rules.missing_texts).to_numpy()
+        is_missing = pd.Series(values).isin(texts).to_numpy()
         return np.where(is_missing, np.nan, values) if is_missing.any() else values
 
 
