@@ -81,7 +81,9 @@ def _has_known(column: "pd.Series", known: "tuple[str | float, ...]") -> bool:
     """Whether any of the values is known."""
     storage: Literal["number", "text"] = "number" if is_number(column) else "text"
     values = known if storage == "number" else tuple(map(value_text, known))
-    parts = (column.iloc[:_ROWS_AT_FIRST], column)
+    parts = [column]
+    if len(column) > _ROWS_AT_FIRST:
+        parts.insert(0, column.iloc[:_ROWS_AT_FIRST])
     return any((positions_of(values, storage, part) >= 0).any() for part in parts)
 
 
