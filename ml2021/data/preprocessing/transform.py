@@ -292,7 +292,7 @@ def _positions_of_few(
     known: Sequence[str | float], storage: Literal["number", "text"], values: list[object]
 ) -> NDArray[np.int64]:
     """Return `positions_of` a few values, in a tenth of the time that an index takes."""
-    found = {value: index for index, value in enumerate(known)}
+    found: dict[object, int] = {value: index for index, value in enumerate(known)}
     places = [found.get(value, -1) if value == value else -1 for value in values]
     if storage == "text" and -1 in places:
         composed = {normalize("NFC", str(text)): i for i, text in enumerate(known)}
