@@ -41,7 +41,9 @@ def test_targets_that_predictions_would_name_alike_are_refused(tmp_path: Path) -
     run_well(tmp_path, "predict", "t.csv", "--run", "r")
     write_rows(tmp_path / "t.csv", {**PAIRS, "=y": PAIRS["a"], "'=y": PAIRS["a"]})
     (tmp_path / "c.yaml").write_text(f"data: {{path: t.csv, target: ['=y', \"'=y\"]}}\n{SMALL}")
-    assert refusal(tmp_path, "train", "--config", "c.yaml")[0] == 2
+    run_well(tmp_path, "train", "--config", "c.yaml", "--run-dir", "quoted")
+    text = run_well(tmp_path, "predict", "t.csv", "--run", "quoted", "--output", "-").stdout
+    assert text.splitlines()[0] == "'=y,''=y"
 
 
 def test_targets_in_the_way_of_intervals_are_noted(tmp_path: Path) -> None:

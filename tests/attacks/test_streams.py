@@ -63,7 +63,7 @@ def both(
     with monkeypatch.context() as context:
         context.setattr(source, "CHUNK", 5000)
         context.setattr("ml2021.data.csv.parser._STREAMED_BYTES", 1)
-        context.setattr(predict_rows, "_CELLS", 2000)
+        context.setattr("ml2021.runs.model._CELLS", 2000)
         context.setattr(table_stream, "_PARQUET_ROWS", 77)
         return whole, run(folder, *command)
 
