@@ -422,9 +422,8 @@ CASES = [
         command=trained("c"),
         code=5,
         lines=(
-            "c.yaml:4:8: 120 rows of 5 inputs, 36,048,001 parameters and batches of 32 rows need "
-            "about {n} MB of memory, but only {n} MB are free; reduce the widths or "
-            "train.batch_size",
+            "out of memory with train.batch_size 32 and model {'type': 'relu_stack', 'widths': "
+            "[6000, 6000]}; make one of them smaller",
         ),
         run=runners.prepared(
             "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
