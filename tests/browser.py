@@ -80,3 +80,16 @@ def opened(
         context.close()
     assert problems == []
     assert [url for url in asked if not url.startswith(("file:", "blob:", "data:"))] == []
+
+
+def fits(page: "Page", width: int) -> bool:
+    """Resize a page, and return whether it comes to need no scrolling sideways.
+
+    What is drawn in the width of its place follows a frame or more later.
+    """
+    page.set_viewport_size({"width": width, "height": 900})
+    for _ in range(100):
+        if page.evaluate("document.documentElement.scrollWidth") <= width:
+            return True
+        page.wait_for_timeout(50)
+    return False

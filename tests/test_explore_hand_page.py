@@ -10,6 +10,7 @@ import pytest
 from ml2021.report.explore.page import render
 from ml2021.report.explore.payload import collect
 from ml2021.runs.directory import open_run
+from tests.browser import fits
 from tests.commands import run_well
 
 if TYPE_CHECKING:
@@ -59,10 +60,10 @@ def drag(page: "Page", handle: "Locator", right: float, down: float) -> None:
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_it_fits_each_width(opened: "Page", width: int) -> None:
-    opened.set_viewport_size({"width": width, "height": 800})
+    assert fits(opened, width)
     opened.locator("#one-parameter").get_by_role("button", name="a sigmoid").click()
     opened.wait_for_timeout(100)
-    assert opened.evaluate("document.documentElement.scrollWidth") == width
+    assert fits(opened, width)
     cut = opened.evaluate(
         """() => [...document.querySelectorAll(".hand :is(p, button, select, label, output)")]
         .filter((node) => node.getBoundingClientRect().right > innerWidth + 1)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ml2021.report.explore.page import script
-from tests.browser import NAMELESS, PALE, UNREACHED, opened
+from tests.browser import NAMELESS, PALE, UNREACHED, fits, opened
 from tests.commands import read_rows, run_well, series, table, write_rows
 from tests.conftest import Record
 
@@ -376,8 +376,7 @@ def test_it_fits_every_width_and_is_named_and_legible(
     with opened(browser, pages[name], still=True) as page:
         shown(page)
         for width in WIDTHS:
-            page.set_viewport_size({"width": width, "height": 900})
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert fits(page, width)
         assert page.evaluate(PALE) == []
         assert page.evaluate(NAMELESS) == []
         assert page.evaluate(UNREACHED) == []
