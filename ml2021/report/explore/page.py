@@ -13,6 +13,7 @@ Numbers, no page (they also run in Node):
     network.js    Network: one member's forward pass in float64
     model.js      Model: predict(values), withTheta(theta), halfWidths(level); see its head
     walk.js       Walk: a row whose columns are changed one by one, predicted quickly
+    random.js     numbers and orders that are the same everywhere
     shapley.js    Shapley values: exact, sampled, and of linear models by formula
     neighbours.js the training rows nearest to a row
     csv.js, cells.js, header.js, table.js, odd.js, dates.js, series.js
