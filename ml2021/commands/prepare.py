@@ -104,9 +104,10 @@ def load_initial_model_for(loaded: LoadedConfig, path: Path) -> tuple["InitialMo
     What the config leaves to its preset is as in that run, as far as the parameters depend on it.
     """
     from ml2021.data.resolve import check_columns
+    from ml2021.data.table_source import source_of
 
     source = open_run(path)
-    check_columns(loaded)
+    check_columns(loaded, source_of(loaded).header())
 
     from ml2021.training.init_from import load_initial_model
 

@@ -209,6 +209,13 @@ def find_lines(path: Path, format: TableFormat, rows: Iterable[int]) -> dict[int
     return {row: line for row, line, _ in _find_rows(path, format, set(rows), None)}
 
 
+def place_of(path: Path, format: TableFormat, row: int) -> str:
+    """Return the place of a row, for the start of a message: its line, in Parquet its number."""
+    if is_parquet(path):
+        return f"{path}: row {row + 1}"
+    return f"{path}:{find_lines(path, format, [row])[row]}"
+
+
 def _leading_zeros(
     scan: TextScan, blocks: Sequence[Block], header: Header, format: TableFormat
 ) -> dict[str, str]:
