@@ -16,6 +16,7 @@ from ml2021.config.loading import LoadedConfig, dump_changes, load_config
 from ml2021.errors import ConfigError
 from ml2021.formatting import bulleted, plural, shortened_path
 from ml2021.runs.directory import open_run, refuse_run, refuse_undecodable, refuse_used
+from ml2021.runs.tensorboard import check_tensorboard
 
 if TYPE_CHECKING:
     from ml2021.training.init_from import InitialModel
@@ -62,6 +63,7 @@ def prepare(
             f"{loaded.locate('sweep')}: this config has a sweep; run `ml2021 sweep --config "
             f"{source}`, or drop it with --set sweep=null"
         )
+    check_tensorboard(loaded.config, loaded.locate("train", "tensorboard"))
     if run_dir is not None:
         section = loaded.config.data
         tables = [Path(path) for path in (section.path, section.test_path) if path is not None]

@@ -509,6 +509,9 @@ class Train(Section):
     """Seconds between two checkpoints."""
     keep_path: bool = True
     """Whether to save the training trajectory for plots: at most 200 points and 64 MB."""
+    tensorboard: bool = False
+    """Whether to write event files for TensorBoard, which needs the package tensorboard: what
+    metrics.csv has, the norm of the gradient too, and the settings of the runs of a sweep."""
 
 
 class Sweep(Section):
