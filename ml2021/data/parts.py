@@ -43,14 +43,14 @@ TablePath = Path | Parts
 """Where a table is: one file, or several."""
 
 
-def find_parts(*written: str | Path) -> TablePath:
-    """Return the file or files of a table, each a path, a glob, or a folder of files.
+def find_parts(written: str | Path | Sequence[str | Path]) -> TablePath:
+    """Return the file or files of a table: of a path, a glob, a folder of files, or some of these.
 
     A path that exists is never a glob. A folder's parts are the files in it that end in one of
     `SUFFIXES`, but for those that are hidden or begin with `_`. Parts are in the plain order of
     their paths. Raises DataError where there are none, or one is there twice.
     """
-    paths = [Path(each) for each in written]
+    paths = [Path(p) for p in ([written] if isinstance(written, str | Path) else written)]
     if len(paths) == 1 and not _is_folder(paths[0]) and not _is_pattern(paths[0]):
         return paths[0]
     notes: list[str] = []
@@ -128,7 +128,9 @@ def _in_folder(folder: Path, notes: list[str]) -> Iterator[Path]:
             names = sorted(e.name for e in entries if not e.name.startswith(_SKIPPED))
     except OSError as error:
         raise os_error(folder, "opened", error) from None
-    if inner := [name for name in names if _is_folder(folder / name)]:
+    inner = [name for name in names if _is_folder(folder / name)]
+    names = [name for name in names if name not in inner]
+    if inner := [name for name in inner if not _holds_runs(folder / name)]:
         suffix = next(filter(None, (_suffix(name) for name in names)), ".csv")
         here, below = folder / f"*{suffix}", folder / "**" / f"*{suffix}"
         raise file_error(
@@ -147,6 +149,13 @@ def _in_folder(folder: Path, notes: list[str]) -> Iterator[Path]:
             f"{listed(others, 5)}"
         )
     yield from (folder / name for name in found)
+
+
+def _holds_runs(folder: Path) -> bool:
+    """Whether a folder is a run or a sweep, or one such as `runs` that holds some."""
+    with suppress(OSError):
+        return is_marked(folder) or any(map(is_marked, folder.iterdir()))
+    return False
 
 
 def _suffix(name: str) -> str:
