@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ml2021.report.explore.page import script
-from tests.browser import NAMELESS, PALE, UNREACHED, fits, opened
+from tests.browser import NAMELESS, PALE, UNREACHED, fits, function_bytes, opened
 from tests.commands import read_rows, run_well, series, table, write_rows
 from tests.conftest import Record
 
@@ -175,6 +175,12 @@ def test_an_empty_cell_is_a_missing_value(browser: "Browser", pages: dict[str, P
         field.press("Tab")
         assert shown(page) is not None
         assert page.evaluate("() => app.desk.hand.values[1]") == 0.5
+
+
+@pytest.mark.parametrize("name", [*CONFIGS, "empty"])
+def test_without_path_and_rows_it_is_small(pages: dict[str, Path], name: str) -> None:
+    size, parameters = function_bytes(pages[name])
+    assert size <= 200_000 + 5.4 * parameters
 
 
 def test_names_stay_text(browser: "Browser", pages: dict[str, Path]) -> None:

@@ -41,6 +41,7 @@ from ml2021.runs.summary import (
     IntervalLevel,
     Intervals,
     RunSummary,
+    SplitSizes,
     Threshold,
 )
 from ml2021.training.loop import Saver, memory_errors, metrics_columns, metrics_row, run_loop
@@ -224,7 +225,7 @@ def summarise(trainer: Trainer, seconds: float, updates: int) -> RunSummary:
     return RunSummary(
         task=data.preprocessing.task,
         parameters=trainer.network.layout.parameters,
-        split={"method": data.config.data.split.method, **data.split.sizes()},
+        split=SplitSizes(method=data.config.data.split.method, **data.split.sizes()),
         left_out=dict(data.split.left_out),
         epochs=state.epoch,
         stopped_early=state.epoch < trainer.hparams.epochs,
