@@ -272,6 +272,8 @@ class Data(Section):
         return self
 
 
+FRAME = "<DataFrame>"
+"""What `data.path`, which is absolute there, is in a run whose table was a data frame."""
 FORMAT_KEYS = ("separator", "decimal", "thousands", "encoding", "header", "skip_rows", "missing")
 """The keys of `data` that say how a file is written: commands that read a CSV take them, too."""
 
@@ -522,6 +524,9 @@ class Train(Section):
     """Seconds between two checkpoints."""
     keep_path: bool = True
     """Whether to save the training trajectory for plots: at most 200 points and 64 MB."""
+    tensorboard: bool = False
+    """Whether to write event files for TensorBoard, which needs the package tensorboard: what
+    metrics.csv has, the norm of the gradient too, and the settings of the runs of a sweep."""
 
 
 class Sweep(Section):

@@ -183,7 +183,9 @@ def resolve_config(loaded: LocatedConfig, found: schema.Task) -> schema.Config:
         test = 0.0 if config.data.test_path is not None else split.test
         split = split.model_copy(update={"method": method, "test": test})
     # Absolute, so that the run also finds its data from another working directory.
-    paths = {"path": schema.absolute_paths(config.data.path)}
+    paths = {"path": config.data.path}
+    if config.data.path != schema.FRAME:
+        paths["path"] = schema.absolute_paths(config.data.path)
     if config.data.test_path is not None:
         paths["test_path"] = schema.absolute_paths(config.data.test_path)
     parts = date_parts(config.data)

@@ -16,6 +16,7 @@ from ml2021.data.resolve import LocatedConfig, Selection, table_format_of
 from ml2021.data.series import in_series_order, is_date
 from ml2021.data.tables import Rows, Table, place_of, read_header, read_table, refuse_rounded
 from ml2021.data.weights import check_weights
+from ml2021.errors import DataError
 from ml2021.formatting import echo
 
 if TYPE_CHECKING:
@@ -73,9 +74,19 @@ class FileSource:
 
 
 def source_of(loaded: LocatedConfig) -> TableSource:
-    """Return the table of a config, unread."""
+    """Return the table of a config, unread. Raises DataError as `refuse_frame` does."""
     data = loaded.config.data
+    refuse_frame(loaded, "set data.path to a file that holds it")
     return FileSource(find_parts(data.path), table_format_of(data))
+
+
+def refuse_frame(loaded: LocatedConfig, remedy: str) -> None:
+    """Raise DataError for the config of a run whose table was a data frame."""
+    if loaded.config.data.path == schema.FRAME:
+        raise DataError(
+            f"{loaded.locate('data', 'path')}: the table of this run was a DataFrame, which it "
+            f"does not keep; {remedy}"
+        )
 
 
 def read_in_order(

@@ -46,7 +46,7 @@ _SEARCHED = 1 << 16
 _SEARCHED_ROWS = 2_000
 """Bytes and rows at the beginning of a file that are searched for leading zeros."""
 _LEADING_ZERO = re.compile(rb"0[0-9]+[^0-9.:]")
-_ZERO_FIRST = re.compile(r"\s*0[0-9]+\s*", re.ASCII)
+LEADING_ZEROS = re.compile(r"\s*0[0-9]+\s*", re.ASCII)
 Rows = NDArray[np.int64]
 """Row numbers of a table, from 0."""
 
@@ -155,16 +155,17 @@ def read_table(
             texts_of = _join(second, lambda p: p.parse(reread, reread, again=True), reread)
         values |= {name: texts_of[name] for name in again}
         names = [name for name in grouped if are_grouped(texts_of[name], format.decimal)]
-        notes = _notes_on_marks(names, format)
+        notes = notes_on_marks(names, format)
     checked = check_columns(values, rules, types)
     reject_invalid(format, checked, partial(find_cells, format, first.read))
     met = frozenset[float | Fraction]().union(*(column.met for column in checked.values()))
-    found = _table(header, selected, checked, first, format)
+    found = make_table(header, selected, checked, first.rows, first.sha256, format)
     numbers = {n: zeros[n] for n in selected if n in zeros and is_number(found.frame[n])}
     if all(not is_parquet(file.path) for file in first.read):  # whose texts are not looked at
         notes += sought.notes(shown_of(table), met)
     own = table.notes if isinstance(table, Parts) else ()
-    return replace(found, leading_zeros=numbers, notes=(*own, *notes))
+    parts = {file.path: file.sha256 for file in first.read} if len(first.read) > 1 else {}
+    return replace(found, parts=parts, leading_zeros=numbers, notes=(*own, *notes))
 
 
 def _join(
@@ -228,7 +229,7 @@ def _leading_zeros(file: TextFile, format: TableFormat) -> dict[str, str]:
     records = (record for record in every if not record.blank)
     for record in islice(records, int(format.header), _SEARCHED_ROWS):
         for name, cell in zip(header.names, record.texts(), strict=False):
-            if name not in found and _ZERO_FIRST.fullmatch(cell):
+            if name not in found and LEADING_ZEROS.fullmatch(cell):
                 found[name] = cell.strip()
     return found
 
@@ -250,7 +251,7 @@ def select_columns(header: Header, columns: Sequence[str] | None) -> list[str]:
     return [name for name in header.names if name in chosen]
 
 
-def _notes_on_marks(names: Sequence[str], format: TableFormat) -> list[str]:
+def notes_on_marks(names: Sequence[str], format: TableFormat) -> list[str]:
     """Return a note on columns in which the decimal mark may mark thousands."""
     if not names:
         return []
@@ -293,19 +294,20 @@ def frame_of(checked: Mapping[str, CheckedColumn], rows: int) -> "pd.DataFrame":
     return pd.DataFrame(columns, index, copy=False)
 
 
-def _table(
+def make_table(
     header: Header,
     names: Sequence[str],
     checked: Mapping[str, CheckedColumn],
-    read: TablePass,
+    rows: int,
+    sha256: str,
     format: TableFormat,
 ) -> Table:
-    frame = frame_of({name: checked[name] for name in names}, read.rows)
+    """Return the checked columns of these names as a table without notes."""
+    frame = frame_of({name: checked[name] for name in names}, rows)
     writings = {
         name: replace(found, remedy=remedy_for(found, format))
         for name in names
         if (found := checked[name].writing) is not None
     }
     rounded = {name: checked[name].rounded for name in names if checked[name].rounded}
-    parts = {file.path: file.sha256 for file in read.read} if len(read.read) > 1 else {}
-    return Table(header, frame, read.sha256, parts, writings=writings, rounded=rounded)
+    return Table(header, frame, sha256, writings=writings, rounded=rounded)

@@ -286,12 +286,16 @@ def choose_threshold(
 
 
 def train_to_end(
-    trainer: Trainer, run: RunDirectory, console: Console, metrics: MetricsWriter
+    trainer: Trainer, run: RunDirectory | None, console: Console, metrics: MetricsWriter | None
 ) -> None:
     """Train to the end; after a divergence the best parameters so far are saved.
 
-    Raises DivergenceError, ResourceError, or RunInterruptedError after a signal; the run is saved.
+    run, metrics: None to write nothing. Raises DivergenceError, ResourceError, or
+    RunInterruptedError after a signal; the run is saved.
     """
+    if run is None or metrics is None:
+        run_loop(trainer, console, saver=None, end_epoch=lambda step: None)
+        return
     data, state = trainer.data, trainer.state
     factor = loss_unit(data.config, data.preprocessing).factor
     lr = float(data.config.optimizer.lr)
@@ -304,9 +308,8 @@ def train_to_end(
     try:
         run_loop(
             trainer,
-            run,
             console,
-            saver=Saver(write, data.config.train.save_seconds),
+            saver=Saver(run, write, data.config.train.save_seconds),
             end_epoch=lambda step: metrics.append(metrics_row(data, step.progress, lr, factor)),
         )
     except DivergenceError as error:
