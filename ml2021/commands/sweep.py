@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ml2021.commands.config_hints import config_hints
+from ml2021.config.schema import each_path
 from ml2021.console import Console, ProgressBar
 from ml2021.errors import CheckpointError, RunInterruptedError, SweepFailedError
 from ml2021.evaluation.metrics import selection_metric
@@ -72,8 +73,9 @@ def sweep(
         loaded = load_sweep(config, overrides)
         if run_dir is not None:
             tables = [v.loaded.config.data for v in loaded.variations]
-            paths = {path for data in tables for path in (data.path, data.test_path) if path}
-            refuse_used(run_dir, [config, *map(Path, sorted(paths))], "sweep")
+            named = [key for data in tables for key in (data.path, data.test_path)]
+            paths = dict.fromkeys(path for key in named for path in each_path(key))
+            refuse_used(run_dir, [config, *map(Path, paths)], "sweep")
         for run in (variation.loaded for variation in loaded.variations):
             check_tensorboard(run.config, run.locate("train", "tensorboard"))
         check_runs(loaded)
@@ -239,7 +241,7 @@ class _Sweep:
         """Raise CheckpointError if the data file is not the one that earlier runs trained on."""
         if result.data_sha256 is None:
             return
-        path = self.configs[result.run].data.path
+        path = ", ".join(each_path(self.configs[result.run].data.path))
         if self.digests.setdefault(path, result.data_sha256) != result.data_sha256:
             raise CheckpointError(
                 f"{self.directory.path}: {path} has changed since the sweep began; "
