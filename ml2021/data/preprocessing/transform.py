@@ -34,7 +34,7 @@ _ROWS_AT_ONCE = 1 << 14  # few enough to stay in the CPU cache
 Counts = Counter[str | float]
 """How often each value of a column occurs."""
 _FEW = 50  # rows, and categories, for which pandas takes longer to begin than Python to end
-_FARTHEST = 1e18  # standard deviations from the mean; float32 can still hold the square
+FARTHEST = 1e18  # standard deviations from the mean; float32 can still hold the square
 
 
 @dataclass
@@ -220,7 +220,7 @@ def _refuse_far(
     fitted: NumberFeature | History,
 ) -> None:
     """Raise DataError for a value so far from the mean that its square overflows float32."""
-    if standardised.size and max(standardised.max(), -standardised.min()) > _FARTHEST:
+    if standardised.size and max(standardised.max(), -standardised.min()) > FARTHEST:
         odd = values.flat[np.abs(standardised).argmax()]
         raise DataError(
             f"column '{echo(name)}': {odd:g} is out of range (training mean {fitted.mean:g}, "
