@@ -9,7 +9,7 @@ second spelling of a category. Each input is a sum of codes, which the first lay
 Legend: N rows, F inputs of the network, G codes.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from unicodedata import normalize
 
@@ -97,17 +97,18 @@ def encode(graph: Graph, preprocessing: Preprocessing, rules: CellRules) -> Enco
     doubles = [*numbers, *of_numbers]
     missing = ""
     if doubles:
-        values, missing = _numbers_of(graph, columns, doubles, rules)
+        values = graph.concat([columns[p.feature.name] for p in doubles])
+        missing = _is_missing(graph, values, rules)
     if numbers:
         mask = graph.columns(missing, range(len(numbers)), len(doubles))
         own = graph.columns(values, range(len(numbers)), len(doubles))
         floats += _encode_numbers(graph, encoding, numbers, own, mask, sound)
     if (history := preprocessing.history) is not None:
         name = graph.input(graph.free("history"), DOUBLE, history.lags)
-        known, lost = _without_missing(graph, name, rules)
-        known = graph.columns(known, [history.lags - lag for lag in history.used], history.lags)
-        lost = graph.cast(lost, FLOAT)
+        lost = graph.cast(_is_missing(graph, name, rules), FLOAT)
         sound.append(graph.add("Equal", lost, np.zeros((1, 1), np.float32)))
+        places = [history.lags - lag for lag in history.used]
+        known = graph.columns(name, places, history.lags)
         z = _standardise(graph, known, [history.mean], [history.scale])
         sound.append(_is_near(graph, z))
         first = encoding.take(len(history.used))
@@ -169,22 +170,12 @@ def _add_inputs(graph: Graph, preprocessing: Preprocessing) -> dict[str, str]:
     return columns
 
 
-def _numbers_of(
-    graph: Graph, columns: Mapping[str, str], doubles: Sequence[_Placed], rules: CellRules
-) -> tuple[str, str]:
-    """Return the columns of numbers side by side, NaN where missing, and where they are."""
-    values = graph.concat([columns[p.feature.name] for p in doubles])
-    return _without_missing(graph, values, rules)
-
-
-def _without_missing(graph: Graph, values: str, rules: CellRules) -> tuple[str, str]:
-    """Return the values with NaN for the numbers that mean missing, and a mask of the missing."""
+def _is_missing(graph: Graph, values: str, rules: CellRules) -> str:
+    """Return which values are NaN, or a number that means missing."""
     missing = graph.add("IsNaN", values)
     for number in rules.missing_floats.tolist():
         missing = graph.add("Or", missing, graph.add("Equal", values, float(number)))
-    if rules.missing_floats.size:
-        values = graph.add("Where", missing, float("nan"), values)
-    return values, missing
+    return missing
 
 
 def _standardise(graph: Graph, values: str, means: Sequence[float], scales: Sequence[float]) -> str:
