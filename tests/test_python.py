@@ -253,6 +253,9 @@ def test_a_saved_model_is_a_run(runs: Path, tmp_path: Path) -> None:
         model.save(tmp_path / "kept")
     with pytest.raises(ml2021.ConfigError):
         model.save(tmp_path / "kept" / "inside")
+    (tmp_path / "a.txt").write_text("")
+    with pytest.raises(ml2021.ConfigError, match="is not a folder"):
+        model.save(tmp_path / "a.txt" / "x")
 
 
 def test_a_run_is_found_by_its_name(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

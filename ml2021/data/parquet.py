@@ -31,7 +31,7 @@ class ParquetSource:
         self, path: Path, state: tuple[int, ...] | None = None, *, hashed: bool = False
     ) -> None:
         try:
-            pypa = import_module("pyarrow")
+            pyarrow = import_module("pyarrow")
             parquet = import_module("pyarrow.parquet")
         except ImportError:
             what = "Parquet needs pyarrow; pip install 'ml2021[parquet]'"
