@@ -15,7 +15,7 @@ from ml2021.commands.from_table import load_table_config, table_hints
 from ml2021.config.loading import LoadedConfig, dump_changes, load_config
 from ml2021.errors import ConfigError
 from ml2021.formatting import bulleted, plural, shortened_path
-from ml2021.runs.directory import open_run, refuse_run, refuse_undecodable, refuse_used
+from ml2021.runs.directory import RUNS, open_run, refuse_run, refuse_undecodable, refuse_used
 
 if TYPE_CHECKING:
     from ml2021.training.init_from import InitialModel
@@ -80,7 +80,9 @@ def prepare(
         check_job(Job(*plan), loaded.locate("model"), is_encoded=False)
 
     with hints():
-        data = load_training_data(loaded, known, with_columns=with_columns, check=check)
+        data = load_training_data(
+            loaded, known, with_columns=with_columns, beside=run_dir or RUNS, check=check
+        )
     if initial is not None:
         initial.check_columns(data)
         data = replace(data, init_sha256=initial.sha256)

@@ -187,6 +187,8 @@ def resolve_config(loaded: LocatedConfig, found: schema.Task) -> schema.Config:
     paths = {"path": str(Path(config.data.path).absolute())}
     if config.data.test_path is not None:
         paths["test_path"] = str(Path(config.data.test_path).absolute())
+    if config.data.cache is not None:
+        paths["cache"] = str(Path(config.data.cache).absolute())
     parts = date_parts(config.data)
     data = config.data.model_copy(update={"split": split, "dates": parts, **paths})
     return config.model_copy(update={"task": task, "loss": loss, "data": data})

@@ -186,7 +186,7 @@ def reload_training_data(
     otherwise = "" if alternative is None else f", or {alternative}"
     loaded = load_saved_config(run.resolved_config)
     check_same_config(loaded, config_without_paths(model.config), f"restore it{otherwise}", of_data)
-    data = load_training_data(loaded, reuse=model.preprocessing)
+    data = load_training_data(loaded, reuse=model.preprocessing, beside=run.path)
     if (changed := changed_file(data, model.data_sha256, model.test_sha256)) is not None:
         raise DataError(
             f"{changed.path}: has changed since the run was trained, so its rows are no longer "

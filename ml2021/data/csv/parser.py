@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml2021.data.csv.scan import Block, TableFormat, TextScan
+from ml2021.disk import empty, uses_disk
 from ml2021.files import cores
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ class _Column:
     """A column that grows piece by piece: an array of numbers, or a list of arrays of str.
 
     The array of numbers is allocated once for all expected rows; memory that has not been written
-    to costs nothing.
+    to costs nothing. Where numbers are on the disk, equal texts are one object, of 8 bytes a row.
     """
 
     def __init__(self, expected_rows: Callable[[], int]) -> None:
@@ -166,6 +167,7 @@ class _Column:
         self._expected_rows = expected_rows
         self._numbers: Values | None = None
         self._texts: list[NDArray[np.object_]] = []
+        self._known: dict[object, object] | None = {} if uses_disk() else None
 
     def append(self, rows: int, piece: "pd.Series") -> None:
         """Append a piece after the first `rows` rows."""
@@ -178,6 +180,8 @@ class _Column:
         if self._numbers is not None:
             parts.insert(0, _as_texts(self._numbers[:rows]))
         self._numbers = None
+        if (known := self._known) is not None:
+            parts = [None if part is None else _shared(part, known) for part in parts]
         self._texts += [part for part in parts if part is not None]
         if any(part is None for part in parts):
             self._is_garbled = True
@@ -187,7 +191,7 @@ class _Column:
         stop = rows + len(values)
         dtype = values.dtype if self._numbers is None else np.result_type(self._numbers, values)
         if self._numbers is None or self._numbers.dtype != dtype or len(self._numbers) < stop:
-            larger = np.empty(max(stop, self._expected_rows()), dtype)
+            larger = empty(max(stop, self._expected_rows()), dtype)
             if self._numbers is not None:
                 larger[:rows] = self._numbers[:rows]
             self._numbers = larger
@@ -212,6 +216,11 @@ def _as_texts(values: "pd.Series | Values") -> NDArray[np.object_] | None:
     if pd.api.types.infer_dtype(values, skipna=True) not in ("string", "empty"):
         return None
     return pd.Series(values).to_numpy(dtype=object, na_value=np.nan)
+
+
+def _shared(texts: NDArray[np.object_], known: dict[object, object]) -> NDArray[np.object_]:
+    """Return the same texts, equal ones as the one object that is known."""
+    return np.array([known.setdefault(text, text) for text in texts.tolist()], object)
 
 
 def _has_mark(piece: list[bytes]) -> bool:
