@@ -53,7 +53,8 @@ class Updates:
     """The updates of a training state, with every buffer and view made once.
 
     Each epoch gathers its rows in its own order, large ones the rows of some batches at a time; the
-    batches are views of them.
+    batches are views of them. gradient: (K, P), what the last update used: clipped, and with the
+    weight decay that an optimizer adds.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class Updates:
         train = train.with_mean_weight()
         self._train, self._seeds, self._trajectory = train, hparams.seeds, state.trajectory
         self._is_full = hparams.batch_size is None
-        self._theta, self._gradient = theta, torch.empty_like(theta)
+        self._theta, self.gradient = theta, torch.empty_like(theta)
         members, count = len(theta), len(train)
         batches = hparams.batches(count)
         self._size = size = count if hparams.batch_size is None else min(hparams.batch_size, count)
@@ -82,9 +83,7 @@ class Updates:
                 else rows.new_empty(members, held, *own[1:])
             )
         last = count % size or size
-        steps = {
-            n: BatchStep(network, theta, self._gradient, n, hparams.loss) for n in {size, last}
-        }
+        steps = {n: BatchStep(network, theta, self.gradient, n, hparams.loss) for n in {size, last}}
         views = [*zip(*(torch.split(rows, size, dim=1) for rows in self._rows), strict=True)]
         self._batches = []
         for batch, total in enumerate(state.batch_losses.view(batches, members, 1, 1).unbind()):
@@ -92,9 +91,9 @@ class Updates:
             inputs, targets, *weights = (each[:, :n] for each in views[batch % self._at_once])
             own_weights = weights[0] if weights else None
             self._batches.append((steps[n], inputs, targets, total, own_weights))
-        self._update = build_update(hparams.optimizer, theta, self._gradient, state.slots)
+        self._update = build_update(hparams.optimizer, theta, self.gradient, state.slots)
         clip = hparams.clip_norm
-        self._clip = None if clip is None else build_clip(self._gradient, clip)
+        self._clip = None if clip is None else build_clip(self.gradient, clip)
         self._factor: Callable[[int], float] = partial(
             lr_factor, hparams.schedule, updates_per_epoch=batches, epochs=hparams.epochs
         )
@@ -134,7 +133,7 @@ class Updates:
         step(inputs, targets, total, weights)
         done = self._done + batch
         if self._trajectory is not None and self._trajectory.is_due(done):
-            self._trajectory.record(done, self._theta[0], self._gradient[0])
+            self._trajectory.record(done, self._theta[0], self.gradient[0])
         if self._clip is not None:
             self._clip()
         self._update(done + 1, self._factor(done))

@@ -157,6 +157,7 @@ def notes_of(trainer: Trainer) -> tuple[str, ...]:
 
 def environment(trainer: Trainer) -> Environment:
     """Return what the result depends on beside config and data."""
+    section = trainer.data.config.data
     return Environment(
         ml2021=__version__,
         python=platform.python_version(),
@@ -167,10 +168,12 @@ def environment(trainer: Trainer) -> Environment:
         seed=trainer.data.config.seed,
         device=device_name(trainer),
         threads=trainer.threads,
-        data=str(trainer.data.data_path),
-        test=trainer.data.config.data.test_path,
+        data=written if isinstance(written := section.path, list) else str(trainer.data.data_path),
+        test=section.test_path,
         data_sha256=trainer.data.data_sha256,
         test_sha256=trainer.data.test_sha256,
+        parts={str(path.absolute()): each for path, each in trainer.data.parts.items()},
+        test_parts={str(path.absolute()): each for path, each in trainer.data.test_parts.items()},
         init_sha256=trainer.data.init_sha256,
     )
 
@@ -284,12 +287,16 @@ def choose_threshold(
 
 
 def train_to_end(
-    trainer: Trainer, run: RunDirectory, console: Console, metrics: MetricsWriter
+    trainer: Trainer, run: RunDirectory | None, console: Console, metrics: MetricsWriter | None
 ) -> None:
     """Train to the end; after a divergence the best parameters so far are saved.
 
-    Raises DivergenceError, ResourceError, or RunInterruptedError after a signal; the run is saved.
+    run, metrics: None to write nothing. Raises DivergenceError, ResourceError, or
+    RunInterruptedError after a signal; the run is saved.
     """
+    if run is None or metrics is None:
+        run_loop(trainer, console, saver=None, end_epoch=lambda step: None)
+        return
     data, state = trainer.data, trainer.state
     factor = loss_unit(data.config, data.preprocessing).factor
     lr = float(data.config.optimizer.lr)
@@ -302,9 +309,8 @@ def train_to_end(
     try:
         run_loop(
             trainer,
-            run,
             console,
-            saver=Saver(write, data.config.train.save_seconds),
+            saver=Saver(run, write, data.config.train.save_seconds),
             end_epoch=lambda step: metrics.append(metrics_row(data, step.progress, lr, factor)),
         )
     except DivergenceError as error:
