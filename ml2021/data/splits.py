@@ -85,13 +85,8 @@ def split_by_fraction(
     else:
         order = shuffled(count, seed, classes if method == "stratified" else None)
     slices = np.split(order, [n_test, n_test + n_validation])
-    in_test, in_validation, in_training = (_sorted(rows[each]) for each in slices)
+    in_test, in_validation, in_training = (kept(np.sort(rows[each])) for each in slices)
     return Split(in_training, in_validation, in_test)
-
-
-def _sorted(rows: Rows) -> Rows:
-    rows.sort()
-    return kept(rows)
 
 
 def split_series(

@@ -395,9 +395,6 @@ def _tensors(state: TrainingState) -> dict[str, Tensor]:
 
 
 def config_without_paths(config: Config) -> dict[str, Any]:
-    """Return the config as a checkpoint keeps it: the data is named by its SHA-256.
-
-    Where its rows lay while it was trained makes no difference.
-    """
+    """Return the config as a checkpoint keeps it: wherever the data lay; it has its SHA-256."""
     plain, nowhere = to_plain(config), {"path": "", "test_path": None, "cache": None}
     return {**plain, "data": {**plain["data"], **nowhere, "memory": "auto"}}
