@@ -1,6 +1,7 @@
 """Text for messages: numbers, score tables, lists of names, plurals, "did you mean"."""
 
 import difflib
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -115,6 +116,8 @@ def number(value: float | None) -> str:
         return "-"
     if value == 0:
         return "0"
+    if not math.isfinite(value):  # inf, nan
+        return str(value)
     scientific = f"{value:.3e}"
     exponent = int(scientific.partition("e")[2])
     return f"{value:,.{max(0, 3 - exponent)}f}" if -4 <= exponent < 7 else scientific

@@ -7,6 +7,7 @@ Legend: N rows, F columns, T targets, C classes.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from numbers import Integral, Real
 from typing import Any, Literal, Self
 
@@ -190,10 +191,8 @@ class _Estimator(BaseEstimator):
                 reset=reset,
             )
             if X.dtype.kind == "O":
-                try:
+                with suppress(ValueError):  # of text; what is neither it nor a number: TypeError
                     X = X.astype(np.float64)
-                except ValueError:  # there is text; what is neither it nor a number is a TypeError
-                    pass
             elif X.dtype.kind in "US":
                 X = X.astype(str).astype(object)
             table = pd.DataFrame(X)
@@ -416,7 +415,9 @@ def _class_names(classes: NDArray[Any], missing: Any) -> list[int] | list[str]:
         names: list[int] | list[str] = [int(label) for label in labels]
     else:
         names = [str(label) for label in labels]
-    rules = CellRules(".", [*(Data.model_fields["missing"].default if missing is None else missing)])
+    if missing is None:
+        missing = Data.model_fields["missing"].default
+    rules = CellRules(".", missing)
     if len({*names}) < len(names) or any(rules.is_missing(str(name)) for name in names):
         return [*range(len(names))]
     return names

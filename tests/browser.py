@@ -1,5 +1,8 @@
 """Pages in a real browser: opened, watched, and closed."""
 
+import base64
+import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,6 +83,21 @@ def opened(
         context.close()
     assert problems == []
     assert [url for url in asked if not url.startswith(("file:", "blob:", "data:"))] == []
+
+
+def function_bytes(page: Path) -> tuple[int, int]:
+    """Return how large a page is without its rows and its path, and the parameters of all members.
+
+    What is left out is as it stands in the page, as JSON in the fewest characters.
+    """
+    text = page.read_text(encoding="utf-8")
+    found = re.search(r'<script type="application/json" id="run">(.*?)</script>', text)
+    assert found is not None
+    payload = json.loads(found[1])
+    left_out = {key: payload[key] for key in ("rows", "background", "path")}
+    counted = json.dumps(left_out, separators=(",", ":"))
+    parameters = len(base64.b64decode(payload["theta"])) // 4
+    return len(text.encode()) - len(counted), parameters
 
 
 def fits(page: "Page", width: int) -> bool:

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import math
 import os
 import subprocess
 import sys
@@ -29,6 +30,8 @@ NUMBERS = {
     9999000.0: "9,999,000",
     1e7: "1.000e+07",
     1e300: "1.000e+300",
+    math.inf: "inf",
+    math.nan: "nan",
 }
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser import opened
+from tests.browser import function_bytes, opened
 from tests.commands import run_well, series, table, write_rows
 
 if TYPE_CHECKING:
@@ -49,7 +49,12 @@ def page_of(folder: Path, name: str, *options: object) -> Path:
 
 
 def look(browser: "Browser", page: Path) -> str:
-    """Open every tab of a page at the width of a phone; return all of its words."""
+    """Open every tab of a page at the width of a phone; return all of its words.
+
+    Without path and rows the page must be small.
+    """
+    size, parameters = function_bytes(page)
+    assert size <= 200_000 + 5.4 * parameters
     with opened(browser, page, width=400) as shown:
         words = [shown.inner_text("header")]
         for tab in shown.locator("[role=tab]").all():

@@ -7,6 +7,7 @@ import pytest
 from ml2021.commands.from_table import load_table_config
 from ml2021.config.loading import load_config_text
 from ml2021.data.resolve import check_columns
+from ml2021.data.table_source import source_of
 from ml2021.errors import ConfigError, DataError
 from tests.commands import contents, run_well, table, write_rows
 
@@ -65,8 +66,12 @@ def test_the_last_column_is_that_of_the_file_as_it_is_written(tmp_path: Path) ->
 def test_messages_name_the_option(
     csv: Path, target: list[str], overrides: list[str], start: str
 ) -> None:
+    def check() -> None:
+        loaded = load_table_config(csv, target, overrides)[0]
+        check_columns(loaded, source_of(loaded).header())
+
     with pytest.raises(ConfigError) as error:
-        check_columns(load_table_config(csv, target, overrides)[0])
+        check()
     assert [line for line in error.value.lines if line.startswith(start)]
 
 

@@ -171,7 +171,7 @@ def _note_on_training_file(run: RunDirectory, model: "TrainedModel", rows: int) 
     summary = read_summary_if_ended(run)
     if summary is None or model.test_sha256 is not None:
         return f"{note}, so these scores are too good for new rows"
-    held_out = int(summary.split["test"])
+    held_out = summary.split.test
     if not held_out:
         return f"{note}, and none of its {rows:,} rows were held out for testing"
     return (

@@ -243,7 +243,7 @@ def _write(
     picture: bytes,
 ) -> None:
     """Fill the run directory. The resolved config comes last: it marks a complete run."""
-    from ml2021.runs.checkpoints import write_best
+    from ml2021.runs.checkpoints import best_checkpoint, save_checkpoint
     from ml2021.runs.summary import write_record
     from ml2021.training.trainer import environment, open_metrics, summarise
 
@@ -254,5 +254,5 @@ def _write(
     built = {"stopped_early": False, "piecewise": facts}
     write_record(run.summary, summary.model_copy(update=built))
     replace_file(run.curve, picture)
-    write_best(run, trainer.data, trainer.baselines, None, trainer.state)
+    save_checkpoint(best_checkpoint(run.best, trainer.data, trainer.baselines, None, trainer.state))
     write_text(run.resolved_config, dump_yaml(trainer.data.config))

@@ -51,6 +51,9 @@ def resume(path: Path, overrides: Sequence[str], console: Console, *, with_repor
     loaded = load_saved_config(run.resolved_config, overrides)
     with locked(run):
         from ml2021.commands.train import finish
+        from ml2021.data.table_source import refuse_frame
+
+        refuse_frame(loaded, "train again with ml2021.train")
         from ml2021.data.load import Plan, load_training_data
         from ml2021.runs.summary import read_environment
         from ml2021.training.memory import Job, check_job

@@ -259,6 +259,8 @@ class Data(Section):
         return self
 
 
+FRAME = "<DataFrame>"
+"""What `data.path`, which is absolute there, is in a run whose table was a data frame."""
 FORMAT_KEYS = ("separator", "decimal", "thousands", "encoding", "header", "skip_rows", "missing")
 """The keys of `data` that say how a file is written: commands that read a CSV take them, too."""
 

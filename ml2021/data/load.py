@@ -4,7 +4,7 @@
 reads any other table. Legend: N rows of the table.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,12 +13,10 @@ import numpy as np
 
 from ml2021.config import schema
 from ml2021.data.column_types import infer_column_types, with_date_parts
-from ml2021.data.csv.cells import INTEGERS_END
 from ml2021.data.csv.scan import Header
 from ml2021.data.dates import with_parts
 from ml2021.data.folds import split_rows_in_folds
 from ml2021.data.groups import group_codes, note_on_both, note_on_groups
-from ml2021.data.labels import notes_on_numbers
 from ml2021.data.new_table import NewTable, read_new_table
 from ml2021.data.output_names import check_output_names
 from ml2021.data.overview import ColumnSummary, summarise_columns
@@ -34,7 +32,6 @@ from ml2021.data.presets import fill_preset
 from ml2021.data.repeated_rows import notes_on_repeated, row_hashes
 from ml2021.data.resolve import (
     LocatedConfig,
-    Selection,
     check_columns,
     date_parts,
     resolve_config,
@@ -42,10 +39,11 @@ from ml2021.data.resolve import (
 )
 from ml2021.data.row_notes import excluded_names, notes_on_rows
 from ml2021.data.samples import FittedTable, Folds, Samples
-from ml2021.data.series import in_series_order, is_date, usable_rows
+from ml2021.data.series import usable_rows
 from ml2021.data.splits import Split, split_rows, without_unseen
-from ml2021.data.tables import Rows, Table, read_header, read_table, refuse_rounded
-from ml2021.data.weights import check_weights, class_factors, named_classes
+from ml2021.data.table_source import TableSource, notes_on_reading, read_in_order, source_of
+from ml2021.data.tables import Rows, read_header, read_table, refuse_rounded
+from ml2021.data.weights import class_factors, named_classes
 from ml2021.errors import ConfigError, DataError
 from ml2021.formatting import bulleted, echo, listed, number, plural
 
@@ -57,7 +55,8 @@ if TYPE_CHECKING:
 class TrainingData:
     """All that training needs from the data. `config` has its defaults resolved.
 
-    data_sha256: of the bytes of `data.path`; test_sha256: of `data.test_path`, if given.
+    data_path: what messages call the table. data_sha256: of its bytes; test_sha256: of
+    `data.test_path`, if given.
     unused: the columns of the file that are not features or targets and do not order or split rows.
     folds: of a cross-validation; the samples and the preprocessing are then for the final model.
     init_sha256: of the checkpoint whose parameters training starts from, if any. columns: what each
@@ -107,22 +106,26 @@ def load_training_data(
     loaded: LocatedConfig,
     reuse: Preprocessing | None = None,
     *,
+    source: TableSource | None = None,
     with_columns: bool = False,
     check: Callable[[Plan], None] | None = None,
 ) -> TrainingData:
     """Read the table, split its rows, fit the preprocessing on the training rows, and apply it.
 
     The preprocessing `reuse` replaces the fitted one if it is compatible; callers report if not.
+    source: the table, in place of the file that the config names.
     with_columns: also say what each column holds, which takes a pass over the table. check: called
     before the rows are encoded, to refuse what does not fit into memory.
 
     Raises ConfigError for column names that the file does not have, DataError for its contents.
     """
-    header, selection = check_columns(loaded)
-    excluded = excluded_names(loaded.config.data, header, selection.used)
-    frame, file_order, read = _read_in_order(loaded.config.data, selection, excluded)
+    source = source or source_of(loaded)
+    header = source.header()
+    selection = check_columns(loaded, header)
+    excluded = excluded_names(loaded.config.data, header, selection.used, source.size())
+    frame, file_order, read = read_in_order(source, loaded.config.data, selection, excluded)
     task, lags = loaded.config.task, loaded.config.data.lags
-    read_notes = _notes_on_reading(read, frame, selection, task)
+    read_notes = notes_on_reading(read, frame, selection, task)
     most = loaded.config.data.max_categories
     dates = date_parts(loaded.config.data)
     types = infer_column_types(
@@ -201,7 +204,7 @@ def load_training_data(
         config=config,
         preprocessing=preprocessing,
         split=split,
-        data_path=Path(config.data.path),
+        data_path=header.path,
         data_sha256=read.sha256,
         test_sha256=test_sha256,
         notes=tuple(notes),
@@ -253,58 +256,6 @@ def with_config(data: TrainingData, loaded: LocatedConfig) -> TrainingData:
         config = config.model_copy(update={"data": config.data.model_copy(update=numbers)})
     _check_names(config, data.preprocessing)
     return replace(data, config=config)
-
-
-def _read_in_order(
-    data: schema.Data, selection: Selection, excluded: Sequence[str]
-) -> tuple["pd.DataFrame", Rows, Table]:
-    """Return the rows in series order, the file order (`in_series_order`), and the table as read.
-
-    Its rows are released here, which order_by would otherwise keep beside the sorted ones.
-    """
-    path, table_format, types = Path(data.path), table_format_of(data), selection.storage
-    types |= dict.fromkeys(excluded, "text")  # so that no cell of them is refused
-    if data.weight is not None:
-        types[data.weight] = "number"
-    columns, apart = [*selection.used, *excluded], _telling_apart(data)
-    compared = {*apart, *selection.targets}
-    table = read_table(path, table_format, columns=columns, types=types, compared=compared)
-    refuse_rounded(table.rounded, apart)
-    if data.weight is not None:
-        check_weights(table.frame, data.weight, path, table_format)
-    group_by = data.group_by if data.lags else None
-    read = replace(table, frame=table.frame[:0].copy())
-    return *in_series_order(table.frame, data.order_by, group_by), read
-
-
-def _telling_apart(data: schema.Data) -> list[str]:
-    """Return the columns whose numbers are told apart: of groups, and beside large thresholds."""
-    split, names = data.split, [] if data.group_by is None else [data.group_by]
-    if isinstance(split, schema.ColumnSplit):
-        thresholds = (split.validation_from, split.test_from)
-        if any(isinstance(t, int | float) and abs(t) >= INTEGERS_END for t in thresholds):
-            names.append(split.column)
-    return names
-
-
-def _notes_on_reading(
-    table: Table, frame: "pd.DataFrame", selection: Selection, task: str
-) -> list[str]:
-    """Return notes on what the cells may mean. Raises as `notes_on_numbers` does."""
-    odd = {name for name, found in table.writings.items() if found.oddities}
-    features = [
-        name
-        for name in selection.features
-        if name not in odd or not is_date(frame[name].dropna().unique())  # 18:00 is a time
-    ]
-    zeros = [
-        f"{echo(name)} has numbers with leading zeros, such as {echo(text)}; codes are kept as "
-        f"written with data.types: {{{echo(name)}: category}}"
-        for name, text in table.leading_zeros.items()
-        if name not in selection.types
-    ]
-    numbers = notes_on_numbers(table.writings, features, selection.targets, task)
-    return [*table.notes, *zeros, *numbers]
 
 
 def _read_test_file(data: schema.Data, preprocessing: Preprocessing) -> tuple[NewTable, Rows]:

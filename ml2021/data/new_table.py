@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -22,7 +23,7 @@ from ml2021.data.samples import FittedTable
 from ml2021.data.series import in_series_order
 from ml2021.data.spellings import Spellings
 from ml2021.data.table_stream import TableStream
-from ml2021.data.tables import is_number, read_header, read_table, refuse_rounded
+from ml2021.data.tables import is_number, place_of, read_header, read_table, refuse_rounded
 from ml2021.data.weights import check_weights
 from ml2021.errors import ConfigError, DataError
 from ml2021.formatting import echo, listed
@@ -248,7 +249,7 @@ def read_columns(columns: NewColumns) -> NewTable:
     if again.sha256 != read.sha256:
         raise changed_error(path)
     if columns.weight is not None:
-        check_weights(read.frame, columns.weight, path, table_format)
+        check_weights(read.frame, columns.weight, partial(place_of, path, table_format))
     return NewTable(
         columns=columns,
         table=columns.fitted(frame),

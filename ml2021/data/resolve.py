@@ -11,7 +11,6 @@ import numpy as np
 from ml2021.config import schema
 from ml2021.data.csv.cells import StorageType
 from ml2021.data.csv.scan import Header, TableFormat
-from ml2021.data.tables import read_header
 from ml2021.errors import ConfigError
 from ml2021.formatting import echo, listed, plural, suggest
 
@@ -128,17 +127,15 @@ def explain_missing(header: Header, name: str) -> str:
     return f"no column '{echo(name)}' in {header.path.name}{hint}"
 
 
-def check_columns(loaded: LocatedConfig) -> tuple[Header, Selection]:
-    """Match the config's column names against the header of the file, without reading the rows.
+def check_columns(loaded: LocatedConfig, header: Header) -> Selection:
+    """Match the config's column names against the header of its table.
 
     Raises ConfigError with a line for each wrong name.
     """
-    data = loaded.config.data
-    header = read_header(Path(data.path), table_format_of(data))
     selection, problems = _select(loaded.config, header)
     if problems:
         raise ConfigError(*(f"{loaded.locate(*p.keys)}: {p.text}" for p in problems))
-    return header, selection
+    return selection
 
 
 def resolve_config(loaded: LocatedConfig, found: schema.Task) -> schema.Config:
@@ -187,7 +184,9 @@ def resolve_config(loaded: LocatedConfig, found: schema.Task) -> schema.Config:
         test = 0.0 if config.data.test_path is not None else split.test
         split = split.model_copy(update={"method": method, "test": test})
     # Absolute, so that the run also finds its data from another working directory.
-    paths = {"path": str(Path(config.data.path).absolute())}
+    paths = {"path": config.data.path}
+    if config.data.path != schema.FRAME:
+        paths["path"] = str(Path(config.data.path).absolute())
     if config.data.test_path is not None:
         paths["test_path"] = str(Path(config.data.test_path).absolute())
     parts = date_parts(config.data)

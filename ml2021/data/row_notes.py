@@ -5,7 +5,6 @@ Legend: N rows.
 
 import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,12 +36,12 @@ _CLOCK_OR_CALENDAR = re.compile(
 )
 
 
-def excluded_names(data: schema.Data, header: Header, used: Sequence[str]) -> list[str]:
+def excluded_names(data: schema.Data, header: Header, used: Sequence[str], size: int) -> list[str]:
     """Return excluded columns that may tell groups apart, to be read for a look at them.
 
-    Those that `data.exclude` names, a few, and only of files that are read quickly.
+    Those that `data.exclude` names, a few, and only of tables whose size in bytes is read quickly.
     """
-    if data.group_by is not None or Path(data.path).stat().st_size > _MOST_BYTES:
+    if data.group_by is not None or size > _MOST_BYTES:
         return []
     named = [name for name in data.exclude if name in header.names and name not in used]
     return named[:_MOST_EXCLUDED]

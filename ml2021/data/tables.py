@@ -53,7 +53,7 @@ _SEARCHED_ROWS = 2_000
 """Bytes and rows at the beginning of a file that are searched for leading zeros."""
 _PARQUET = b"PAR1"
 _LEADING_ZERO = re.compile(rb"0[0-9]+[^0-9.:]")
-_ZERO_FIRST = re.compile(r"\s*0[0-9]+\s*", re.ASCII)
+LEADING_ZEROS = re.compile(r"\s*0[0-9]+\s*", re.ASCII)
 Rows = NDArray[np.int64]
 """Row numbers of a table, from 0."""
 
@@ -147,7 +147,7 @@ def read_table(
             cells = parquet.read(header.names, set(selected), types, rules.missing_texts, is_odd)
         checked = check_columns(dict(cells), rules, types)
         reject_invalid(format, checked, partial(_parquet_cells, path, cells))
-        return _table(header, selected, checked, parquet.rows, parquet.sha256, format)
+        return make_table(header, selected, checked, parquet.rows, parquet.sha256, format)
     sought = MissingTexts(format)
     with open_scan(path, format) as scan:
         blocks = scan.blocks()
@@ -175,11 +175,11 @@ def read_table(
             _, texts_of = parse_blocks(second, blocks, header.names, reread, reread, format)
         values |= {name: texts_of[name] for name in again}
         names = [name for name in grouped if are_grouped(texts_of[name], format.decimal)]
-        notes = _notes_on_marks(names, format)
+        notes = notes_on_marks(names, format)
     checked = check_columns(values, rules, types)
     reject_invalid(format, checked, partial(csv_cells, path, format, header, scan.state))
     met = frozenset[float | Fraction]().union(*(column.met for column in checked.values()))
-    table = _table(header, selected, checked, rows, scan.sha256, format)
+    table = make_table(header, selected, checked, rows, scan.sha256, format)
     numbers = {n: zeros[n] for n in selected if n in zeros and is_number(table.frame[n])}
     return replace(table, leading_zeros=numbers, notes=(*notes, *sought.notes(path, met)))
 
@@ -209,6 +209,13 @@ def find_lines(path: Path, format: TableFormat, rows: Iterable[int]) -> dict[int
     return {row: line for row, line, _ in _find_rows(path, format, set(rows), None)}
 
 
+def place_of(path: Path, format: TableFormat, row: int) -> str:
+    """Return the place of a row, for the start of a message: its line, in Parquet its number."""
+    if is_parquet(path):
+        return f"{path}: row {row + 1}"
+    return f"{path}:{find_lines(path, format, [row])[row]}"
+
+
 def _leading_zeros(
     scan: TextScan, blocks: Sequence[Block], header: Header, format: TableFormat
 ) -> dict[str, str]:
@@ -226,7 +233,7 @@ def _leading_zeros(
     records = (record for record in every if not record.blank)
     for record in islice(records, int(format.header), _SEARCHED_ROWS):
         for name, cell in zip(header.names, record.texts(), strict=False):
-            if name not in found and _ZERO_FIRST.fullmatch(cell):
+            if name not in found and LEADING_ZEROS.fullmatch(cell):
                 found[name] = cell.strip()
     return found
 
@@ -248,7 +255,7 @@ def select_columns(header: Header, columns: Sequence[str] | None) -> list[str]:
     return [name for name in header.names if name in chosen]
 
 
-def _notes_on_marks(names: Sequence[str], format: TableFormat) -> list[str]:
+def notes_on_marks(names: Sequence[str], format: TableFormat) -> list[str]:
     """Return a note on columns in which the decimal mark may mark thousands."""
     if not names:
         return []
@@ -291,7 +298,7 @@ def frame_of(checked: Mapping[str, CheckedColumn], rows: int) -> "pd.DataFrame":
     return pd.DataFrame(columns, index, copy=False)
 
 
-def _table(
+def make_table(
     header: Header,
     names: Sequence[str],
     checked: Mapping[str, CheckedColumn],
@@ -299,6 +306,7 @@ def _table(
     sha256: str,
     format: TableFormat,
 ) -> Table:
+    """Return the checked columns of these names as a table without notes."""
     frame = frame_of({name: checked[name] for name in names}, rows)
     writings = {
         name: replace(found, remedy=remedy_for(found, format))

@@ -8,18 +8,16 @@ Legend: N rows, T targets, C classes. Without weights everything is the plain st
 bit.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml2021.data.csv.cells import INTEGERS_END
-from ml2021.data.csv.scan import TableFormat
 from ml2021.data.preprocessing.records import ClassTarget, value_text
-from ml2021.data.tables import Rows, find_lines, is_parquet
+from ml2021.data.tables import Rows
 from ml2021.errors import DataError
 from ml2021.formatting import echo
 
@@ -32,18 +30,15 @@ ClassWeight = Literal["balanced"] | Mapping[str, float] | None
 """As `train.class_weight` says it."""
 
 
-def check_weights(frame: "pd.DataFrame", name: str, path: Path, table_format: TableFormat) -> None:
-    """Raise DataError, with its line, for a weight below 0 in a table as read from `path`."""
+def check_weights(frame: "pd.DataFrame", name: str, place: Callable[[int], str]) -> None:
+    """Raise DataError for a weight below 0 in a table as read; `place` says where a row stands."""
     values = frame[name].to_numpy(np.float64)
     if not (negative := values < 0).any():
         return
     row, count = int(negative.argmax()), int(negative.sum())
-    where = f"{path}: row {row + 1}"
-    if not is_parquet(path):
-        where = f"{path}:{find_lines(path, table_format, [row])[row]}"
     more = f" (and {count - 1:,} more in this column)" if count > 1 else ""
     raise DataError(
-        f"{where}: column '{echo(name)}', used as data.weight: {values[row]:g} is negative; "
+        f"{place(row)}: column '{echo(name)}', used as data.weight: {values[row]:g} is negative; "
         f"correct it, or set it to 0 to leave the row out{more}"
     )
 

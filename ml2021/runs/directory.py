@@ -146,28 +146,31 @@ def refuse_inside(option: str, path: Path, *places: Path) -> None:
         raise ConfigError(f"{where}: is in a {kind} directory; {remedy}")
 
 
-def refuse_used(path: Path, inputs: Sequence[Path] = (), kind: Kind = "run") -> None:
-    """Refuse a --run-dir that already exists, unless it is an empty directory.
+def refuse_used(
+    path: Path, inputs: Sequence[Path] = (), kind: Kind = "run", option: str = "--run-dir"
+) -> None:
+    """Refuse a run's directory that already exists, unless it is empty; `option` names it.
 
     Raises ConfigError where it is a file, lies in another run or sweep, or holds one of `inputs`;
     else RunInUseError. What a process left that was killed before its run or sweep had begun does
     not count.
     """
     if path.exists() and not path.is_dir():
-        raise ConfigError(f"--run-dir {echo(path)}: is a file; name a new or empty folder")
-    refuse_inside("--run-dir", path, path.parent, Path(os.path.realpath(path)).parent)
+        raise ConfigError(f"{option} {echo(path)}: is a file; name a new or empty folder")
+    refuse_inside(option, path, path.parent, Path(os.path.realpath(path)).parent)
     if not path.is_dir() or _has_not_begun(path, kind):
         return
     for each in inputs:
         if each.resolve().is_relative_to(path.resolve()):
             raise ConfigError(
-                f"--run-dir {echo(path)}: contains an input, {echo(each)}; "
+                f"{option} {echo(path)}: contains an input, {echo(each)}; "
                 "name a new or empty folder"
             )
     found, remedy = mark_of(path), ""
     if found is not None and (path / _BEGUN[found.kind]).is_file():
-        remedy = f", or resume its {found.kind} with --resume {path}"
-    raise RunInUseError(f"{path}: not an empty directory; choose another --run-dir{remedy}")
+        command = "--resume" if option.startswith("--") else "ml2021 train --resume"
+        remedy = f", or resume its {found.kind} with {command} {path}"
+    raise RunInUseError(f"{path}: not an empty directory; choose another {option}{remedy}")
 
 
 _BEGUN: Mapping[Kind, str] = {"run": "config.resolved.yaml", "sweep": "sweep.json"}

@@ -19,6 +19,7 @@ from ml2021.data.load import TrainingData, load_training_data
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing
 from ml2021.data.preprocessing.transform import OddValues, encode_inputs
 from ml2021.data.resolve import table_format_of
+from ml2021.data.table_source import refuse_frame
 from ml2021.engine.build import build_network
 from ml2021.engine.hardware import choose_device
 from ml2021.engine.networks import Network, are_finite, member_outputs
@@ -185,6 +186,7 @@ def reload_training_data(
     """
     otherwise = "" if alternative is None else f", or {alternative}"
     loaded = load_saved_config(run.resolved_config)
+    refuse_frame(loaded, alternative or "train on a file of it for this")
     check_same_config(loaded, config_without_paths(model.config), f"restore it{otherwise}", of_data)
     data = load_training_data(loaded, reuse=model.preprocessing)
     if (changed := changed_file(data, model.data_sha256, model.test_sha256)) is not None:

@@ -206,22 +206,30 @@ class PiecewiseFacts(Record):
     largest_rounding_of_float32: NotNegative
 
 
+class SplitSizes(Record):
+    """How rows were divided, and how many each split has."""
+
+    method: str
+    train: Count
+    validation: Count
+    test: Count
+
+
 class RunSummary(Record):
     """What a run came to: summary.json, written when training has ended.
 
-    split: the method, and how many rows each split has. left_out: rows that were left out, by
-    reason. best_epoch: of several members the latest. seconds, rows_per_second: of the last
-    session. scores: by split. classes: their labels. members: of an ensemble. interval: None for
-    classes and where no rows calibrate intervals. threshold: of two classes. final_epochs: of the
-    final model, if it was trained again with the validation rows. temperature: what its outputs
-    were divided by. piecewise: of a network that was not trained. notes: on the data and the
-    baselines, as printed before training.
+    left_out: rows that were left out, by reason. best_epoch: of several members the latest.
+    seconds, rows_per_second: of the last session. scores: by split. classes: their labels. members:
+    of an ensemble. interval: None for classes and where no rows calibrate intervals. threshold: of
+    two classes. final_epochs: of the final model, if it was trained again with the validation rows.
+    temperature: what its outputs were divided by. piecewise: of a network that was not trained.
+    notes: on the data and the baselines, as printed before training.
     """
 
     format_version: Literal[4] = FORMAT_VERSION
     task: Task
     parameters: Count
-    split: dict[str, str | int]
+    split: SplitSizes
     left_out: dict[str, int]
     epochs: Count
     stopped_early: bool

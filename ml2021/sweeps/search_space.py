@@ -16,6 +16,7 @@ from ml2021.config.schema import Sweep
 from ml2021.config.yaml_reader import KeyPath, Node, Problem
 from ml2021.config.yaml_scalars import dump_document
 from ml2021.data.resolve import check_columns
+from ml2021.data.table_source import source_of
 from ml2021.errors import ConfigError
 from ml2021.evaluation.comparison import SEED
 from ml2021.formatting import echo, suggest
@@ -346,7 +347,7 @@ def check_runs(loaded: LoadedSweep) -> None:
         if key not in checked:
             checked.add(key)
             try:
-                check_columns(variation.loaded)
+                check_columns(variation.loaded, source_of(variation.loaded).header())
             except ConfigError as error:
                 lines += error.lines
     if lines:

@@ -126,7 +126,8 @@ def _validation_scores(data: TrainingData, progress: Progress, fine: Tensor) -> 
 class Saver:
     """Calls `write` about every `seconds` while a run is trained."""
 
-    def __init__(self, write: Callable[[], None], seconds: float) -> None:
+    def __init__(self, run: RunDirectory, write: Callable[[], None], seconds: float) -> None:
+        self.run = run
         self._write = write
         self._seconds = seconds
         self._last = time.monotonic()
@@ -143,18 +144,18 @@ class Saver:
 
 def run_loop(
     trainer: "Trainer",
-    run: RunDirectory,
     console: Console,
     *,
-    saver: Saver,
+    saver: Saver | None,
     end_epoch: Callable[[MemberProgress], None],
     label: str = "",
 ) -> None:
     """Train to the end, with a progress bar whose text begins with `label`.
 
     `end_epoch` is called for each step that ends an epoch. Saves when the saver says so, and at the
-    end. Raises DivergenceError; RunInterruptedError after a signal, with everything saved; or
-    StoppedError after a signal that came during the last save.
+    end; None: nothing is saved, and no signal is looked for. Raises DivergenceError;
+    RunInterruptedError after a signal, with everything saved; or StoppedError after a signal that
+    came during the last save.
     """
     data, hparams, state = trainer.data, trainer.hparams, trainer.state
     unit = loss_unit(data.config, data.preprocessing)
@@ -178,6 +179,8 @@ def run_loop(
                         f"{label}at most about {duration(expected)} for {epochs - before:g} epochs"
                     )
             bar.show(done, f"{label}{_losses(progress, unit)}")
+            if saver is None:
+                continue
             signal_number = stop_signal()
             if saver.is_due() or signal_number is not None:
                 saver.save()
@@ -185,9 +188,10 @@ def run_loop(
                 raise RunInterruptedError(
                     signal_number,
                     f"interrupted at epoch {int(done)} of {epochs}; progress is saved. "
-                    f"Resume with: ml2021 train --resume {run.path}",
+                    f"Resume with: ml2021 train --resume {saver.run.path}",
                 )
-        saver.save()
+        if saver is not None:
+            saver.save()
     if (late := stop_signal()) is not None:  # no sooner: one might come after the look
         raise StoppedError(late)
 

@@ -41,6 +41,7 @@ from ml2021.runs.summary import (
     IntervalLevel,
     Intervals,
     RunSummary,
+    SplitSizes,
     Threshold,
 )
 from ml2021.training.loop import Saver, memory_errors, metrics_columns, metrics_row, run_loop
@@ -221,7 +222,7 @@ def summarise(trainer: Trainer, seconds: float, updates: int) -> RunSummary:
     return RunSummary(
         task=data.preprocessing.task,
         parameters=trainer.network.layout.parameters,
-        split={"method": data.config.data.split.method, **data.split.sizes()},
+        split=SplitSizes(method=data.config.data.split.method, **data.split.sizes()),
         left_out=dict(data.split.left_out),
         epochs=state.epoch,
         stopped_early=state.epoch < trainer.hparams.epochs,
@@ -282,12 +283,16 @@ def choose_threshold(
 
 
 def train_to_end(
-    trainer: Trainer, run: RunDirectory, console: Console, metrics: MetricsWriter
+    trainer: Trainer, run: RunDirectory | None, console: Console, metrics: MetricsWriter | None
 ) -> None:
     """Train to the end; after a divergence the best parameters so far are saved.
 
-    Raises DivergenceError, ResourceError, or RunInterruptedError after a signal; the run is saved.
+    run, metrics: None to write nothing. Raises DivergenceError, ResourceError, or
+    RunInterruptedError after a signal; the run is saved.
     """
+    if run is None or metrics is None:
+        run_loop(trainer, console, saver=None, end_epoch=lambda step: None)
+        return
     data, state = trainer.data, trainer.state
     factor = loss_unit(data.config, data.preprocessing).factor
     lr = float(data.config.optimizer.lr)
@@ -300,9 +305,8 @@ def train_to_end(
     try:
         run_loop(
             trainer,
-            run,
             console,
-            saver=Saver(write, data.config.train.save_seconds),
+            saver=Saver(run, write, data.config.train.save_seconds),
             end_epoch=lambda step: metrics.append(metrics_row(data, step.progress, lr, factor)),
         )
     except DivergenceError as error:

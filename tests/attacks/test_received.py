@@ -143,6 +143,21 @@ def test_the_best_run_of_a_sweep_is_one_of_its_runs(folder: Path, content: str) 
     refused(folder, "sweep/best/sweep_run.json", "sweep", "--quiet", "--resume", "sweep")
 
 
+@pytest.mark.parametrize("split", [{}, {"method": "random"}, {"test": "6"}, {"test": -6}])
+def test_the_rows_of_each_split_are_counted(folder: Path, split: dict[str, object]) -> None:
+    path = folder / "number/summary.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "split": split}))
+    refused(folder, "number/summary.json", "evaluate", "t.csv", "--run", "number")
+
+
+@pytest.mark.parametrize("words", ["surface --run", "report --run"])
+def test_a_loss_that_is_infinite_is_shown_as_such(folder: Path, words: str) -> None:
+    for name in (BEST, LAST):
+        signed(folder, f"classes/{name}", change("theta", lambda theta: theta * 1e30))
+    result = commands.run(folder, *words.split(), "classes")
+    assert result.code in (0, 3, 4), result.stderr
+
+
 def cast(dtype: torch.dtype, tensor: torch.Tensor) -> torch.Tensor:
     return tensor.to(dtype)
 

@@ -117,6 +117,46 @@ def build_permuted_loop(
     return _system(name, repeated(epoch, epochs), workload, rows, epochs)
 
 
+def build_graphed_step(workload: Workload, rows: Rows, device: torch.device, epochs: int) -> System:
+    """Write what PyTorch's notes on CUDA graphs show: a captured step of autograd and fused Adam.
+
+    Only full batches, whose rows are copied to where the graph reads them.
+    """
+    all_inputs, all_targets = (tensor.to(device) for tensor in _tensors(rows))
+    size, count = workload.batch_size, len(all_inputs) // workload.batch_size
+    module, criterion = _module(workload).to(device), _criterion(workload)
+    optimizer = torch.optim.Adam(module.parameters(), LR, fused=True, capturable=True)
+    inputs, targets = all_inputs[:size].clone(), all_targets[:size].clone()
+    total = torch.zeros((), device=device)
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        loss = criterion(module(inputs), targets)
+        loss.backward()
+        optimizer.step()
+        total.add_(loss.detach())
+
+    side = torch.cuda.Stream(device)
+    side.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            step()
+    torch.cuda.current_stream(device).wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+
+    def epoch() -> None:
+        order = torch.randperm(len(all_inputs), device=device)
+        for batch in torch.split(order[: count * size], size):
+            torch.index_select(all_inputs, 0, batch, out=inputs)
+            torch.index_select(all_targets, 0, batch, out=targets)
+            graph.replay()
+
+    name = "torch autograd, a step as a CUDA graph"
+    return System(name, repeated(epoch, epochs), count * epochs, count * size)
+
+
 def build_sklearn(workload: Workload, rows: Rows, epochs: int) -> System:
     """Call `fit` of MLPRegressor or MLPClassifier, for so many epochs."""
     from sklearn.exceptions import ConvergenceWarning

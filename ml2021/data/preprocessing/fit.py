@@ -319,8 +319,8 @@ def fit_preprocessing(
                 notes.append(f"excluded: {texts} (constant in the training rows)")
     if not features and (history is None or not history.used):
         raise DataError(
-            f"{data.path}: every feature is constant or empty in the training rows, so nothing is "
-            "left to predict from; see data.features and data.split"
+            f"{header.path}: every feature is constant or empty in the training rows, so nothing "
+            "is left to predict from; see data.features and data.split"
         )
     order = [name for name in (data.order_by, data.group_by) if data.lags and name is not None]
     parts = {name for date in types.dates for name in date.features}

@@ -12,11 +12,6 @@ export function floats32(text) {
   return Float32Array.from({ length: view.byteLength / 4 }, (_, i) => view.getFloat32(4 * i, true));
 }
 
-export function floats64(text) {
-  const view = viewOf(text);
-  return Float64Array.from({ length: view.byteLength / 8 }, (_, i) => view.getFloat64(8 * i, true));
-}
-
 export function floats16(text) {
   const view = viewOf(text);
   return Float32Array.from({ length: view.byteLength / 2 }, (_, i) => half(view.getUint16(2 * i, true)));

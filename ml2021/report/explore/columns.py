@@ -5,10 +5,13 @@ Each column is an object with name, source (the file's column that it comes from
 
     number      value, indicator: whether it has that input; mean, scale, fill; edges, centres of
                 its pieces; low, high: the training range; step: of a slider; histogram: counts of
-                training rows in 24 bins from low to high, null without rows; lag: how many rows of
-                a series back, null for none; date: {name, part} of a part of a date, or null
+                training rows in 24 bins from low to high, null without rows and for a lag; lag: how
+                many rows of a series back, null for none; date: {name, part} of a part of a date,
+                or null
     category    storage, categories, rarer: as in the table; labels: of its inputs, the last one
                 "(other)" if there are rarer ones; histogram: by input; date
+
+without what is as in most columns, `USUAL`, and a source that is named like the column.
 """
 
 import math
@@ -19,8 +22,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml2021.data.preprocessing.records import CategoryFeature, History, NumberFeature, Preprocessing
-from ml2021.report.explore.rows import Values
+from ml2021.report.explore.rows import Values, plain
 
+USUAL: dict[str, Any] = {
+    "width": 1,
+    "date": None,
+    "lag": None,
+    "value": True,
+    "indicator": False,
+    "edges": [],
+    "centres": [],
+    "rarer": [],
+}
+"""What a column has that does not say otherwise; `completed` of model.js has the same."""
 _BINS = 24
 _STEPS = 400
 _DECIMALS = 7
@@ -30,7 +44,15 @@ _UNKNOWN_RANGE = 3.0  # deviations to each side, of a series whose values are no
 
 def describe_columns(preprocessing: Preprocessing, values: Values | None) -> list[dict[str, Any]]:
     """Return the columns in the order of the inputs; `values` are of the training rows (S,)."""
-    return [*_columns(preprocessing, values)]
+    return [
+        {
+            key: value
+            for key, value in column.items()
+            if (key not in USUAL or value != USUAL[key])
+            and (key, value) != ("source", column["name"])
+        }
+        for column in _columns(preprocessing, values)
+    ]
 
 
 def _columns(preprocessing: Preprocessing, values: Values | None) -> Iterator[dict[str, Any]]:
@@ -78,7 +100,7 @@ def _number(feature: NumberFeature, values: NDArray[np.float64] | None) -> dict[
 
 
 def _lag(history: History, lag: int, values: NDArray[np.float64] | None) -> dict[str, Any]:
-    """Return a previous value of a series; all of them share their range and histogram."""
+    """Return a previous value of a series; all of them share their range, and have no picture."""
     reach = _UNKNOWN_RANGE * history.scale
     low, high = history.mean - reach, history.mean + reach
     if values is not None and values.size:
@@ -94,14 +116,15 @@ def _lag(history: History, lag: int, values: NDArray[np.float64] | None) -> dict
         "centres": [],
         "lag": lag,
         **_range(values, low, high),
+        "histogram": None,
     }
 
 
 def _range(values: NDArray[np.float64] | None, low: float, high: float) -> dict[str, Any]:
     known = None if values is None else values[~np.isnan(values)]
     return {
-        "low": low,
-        "high": high,
+        "low": plain(low),
+        "high": plain(high),
         "step": _step(known, low, high),
         "histogram": None if known is None else histogram(known, low, high, _BINS),
     }

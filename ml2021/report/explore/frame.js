@@ -11,10 +11,9 @@
 // app.setAddress(values)   keeps an object in it, beside the tab that is open
 
 import { el } from "./dom.js";
-import { Model } from "./model.js";
+import { Model, completed } from "./model.js";
 import { count, number } from "./text.js";
 
-const LEVELS = [0.5, 0.8, 0.9, 0.95];
 const tabs = [];
 
 // tab: {id, place, title, make(app) -> node}; tabs stand in the order of their places.
@@ -22,7 +21,8 @@ export function registerTab(tab) {
   tabs.push(tab);
 }
 
-export function startPage(payload) {
+export function startPage(found) {
+  const payload = { ...found, columns: found.columns.map(completed) };
   tabs.sort((one, other) => one.place - other.place);
   const app = makeApp(payload);
   const list = el("div", { className: "tabs", role: "tablist", "aria-label": "Parts of the page" });
@@ -80,7 +80,7 @@ function footer({ version, run }) {
 function makeApp(payload) {
   const model = new Model(payload);
   const listeners = new Map();
-  const levels = LEVELS.filter((level) => model.halfWidths(level) !== null);
+  const levels = payload.widths.map(([level]) => level);
   const app = {
     payload,
     model,

@@ -1,5 +1,7 @@
 // The columns of numbers that the lessons draw from, and two of them as pairs. No DOM.
 
+import { seeded, shuffle } from "./random.js";
+
 const MOST_PAIRS = 300;
 const MOST_TARGETS = 10;
 
@@ -68,17 +70,11 @@ export function asTheyAre({ x, y, u, v, correlation }) {
   return { x: unit(x), y: unit(y), u: back(x, u), v: back(y, v), correlation };
 }
 
-// Numbers in [0, 1), the same ones for the same seed (the generator of Numerical Recipes, 1992).
-function drawing(seed) {
-  let state = seed >>> 0;
-  return () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32;
-}
-
 // The rows of each step: an epoch goes through all of them once, in an order of its own. The next
 // batch is known before it is used, so that its step can be shown before it is taken.
 export class Batches {
   constructor(rows, size, seed = 1) {
-    Object.assign(this, { rows, size, left: [], draw: drawing(seed), epoch: 0 });
+    Object.assign(this, { rows, size, left: [], random: seeded(seed), epoch: 0 });
     this.advance();
   }
 
@@ -101,10 +97,7 @@ export class Batches {
 
   #shuffled() {
     const order = [...Array(this.rows).keys()];
-    for (let i = order.length - 1; i > 0; i--) {
-      const k = Math.floor(this.draw() * (i + 1));
-      [order[i], order[k]] = [order[k], order[i]];
-    }
+    shuffle(order, this.random);
     return order;
   }
 }

@@ -28,19 +28,35 @@ export function stepped(theta, gradient, eta) {
 
 // What the bowl of the squared error looks like: where it is lowest, how far to look around there,
 // and the η from which on its steps grow, one over the larger eigenvalue of the mean of (1, u)(1, u)ᵀ.
-export function bowlOf({ u, v }) {
-  const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
-  const [meanU, meanV] = [mean(u), mean(v)];
-  const varianceU = mean(u.map((value) => (value - meanU) ** 2));
-  const varianceV = mean(v.map((value) => (value - meanV) ** 2));
-  const slope = mean(u.map((value, i) => (value - meanU) * (v[i] - meanV))) / varianceU;
-  const half = (1 + varianceU + meanU * meanU) / 2;
-  const largest = half + Math.sqrt(Math.max(0, half * half - varianceU));
-  const [scaleU, scaleV] = [varianceU, varianceV].map(Math.sqrt);
+export function bowlOf(data) {
+  const { meanU, meanV, uu, vv, uv } = momentsOf(data);
+  const slope = uv / uu;
+  const half = (1 + uu + meanU * meanU) / 2;
+  const largest = half + Math.sqrt(Math.max(0, half * half - uu));
+  const [scaleU, scaleV] = [uu, vv].map(Math.sqrt);
   return {
     best: [meanV - slope * meanU, slope],
     reach: [1.9 * scaleV * Math.hypot(1, meanU / scaleU), (1.9 * scaleV) / scaleU],
     limit: 1 / largest,
+  };
+}
+
+// The mean squared error of [b, w] as the quadratic that it is, without a sum over the rows each time.
+export function squaredError(data) {
+  const { meanU, meanV, uu, vv, uv } = momentsOf(data);
+  return ([b, w]) => (b + w * meanU - meanV) ** 2 + w * w * uu - 2 * w * uv + vv;
+}
+
+// Means, variances and the covariance.
+function momentsOf({ u, v }) {
+  const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const [meanU, meanV] = [mean(u), mean(v)];
+  return {
+    meanU,
+    meanV,
+    uu: mean(u.map((value) => (value - meanU) ** 2)),
+    vv: mean(v.map((value) => (value - meanV) ** 2)),
+    uv: mean(u.map((value, i) => (value - meanU) * (v[i] - meanV))),
   };
 }
 

@@ -1,6 +1,8 @@
 // A function of one parameter w, and the mean squared error over it: one valley, or two. No DOM.
 
-const sigmoid = (z) => 1 / (1 + Math.exp(-z));
+import { ACTIVATIONS } from "./network.js";
+
+const { sigmoid } = ACTIVATIONS;
 
 // ŷ = wx. kind, range: of w; at(u, w): ŷ; slope(u, w): ∂ŷ/∂w; rows: those of the loss, null for all.
 export function throughOrigin({ correlation }) {

@@ -1,14 +1,14 @@
 // The loss over b and w as a surface of bands, the way of gradient descent on it, and its next step.
 
+import { paintBands } from "./bands.js";
 import { el, set, shape, picture } from "./dom.js";
 import { draggable, sized } from "./gestures.js";
-import { lineLoss } from "./hand_line.js";
+import { lineLoss, squaredError } from "./hand_line.js";
 import { arrow, grip, through, words } from "./lesson_parts.js";
-import { cividis, clamp, linear, ticks } from "./scales.js";
+import { clamp, linear, ticks } from "./scales.js";
 import { short } from "./text.js";
 
 const LARGEST = 360;
-const BANDS = 22;
 const POINTS = { round: 41, gorge: 121 }; // of the grid along each axis: a gorge is narrow
 const MOST_ROWS = 100; // of the grid of a gorge, for losses that are no quadratic
 const SHOWN_STEPS = 600;
@@ -69,7 +69,13 @@ class Surface {
     if (this.painted?.data === data && this.painted.key === String(key)) return;
     this.painted = { data, key: String(key) };
     const points = settings.standardised ? POINTS.round : POINTS.gorge;
-    paintBands(this.canvas.getContext("2d"), this.size, points, this.#grid(points));
+    const grid = this.#grid(points);
+    const low = grid.reduce((least, value) => Math.min(least, value), Infinity);
+    const high = grid.reduce((most, value) => Math.max(most, value), -Infinity);
+    // the square root of the height shows the bottom better
+    paintBands(this.canvas, grid, points, (height) =>
+      Math.sqrt(Math.max(0, height - low) / (high - low || 1)),
+    );
   }
 
   // The loss at points × points places, from the top left.
@@ -120,45 +126,4 @@ function surfaceAxes({ x, y }, size) {
 function everyFew(rows) {
   const apart = Math.ceil(rows / MOST_ROWS);
   return Array.from({ length: Math.ceil(rows / apart) }, (_, i) => i * apart);
-}
-
-// The mean squared error as the quadratic that it is, without a sum over the rows each time.
-function squaredError({ u, v }) {
-  const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
-  const [meanU, meanV] = [mean(u), mean(v)];
-  const uu = mean(u.map((value) => (value - meanU) ** 2));
-  const vv = mean(v.map((value) => (value - meanV) ** 2));
-  const uv = mean(u.map((value, i) => (value - meanU) * (v[i] - meanV)));
-  return ([b, w]) => (b + w * meanU - meanV) ** 2 + w * w * uu - 2 * w * uv + vv;
-}
-
-// A grid as bands of the square root of its height, which shows the bottom better.
-function paintBands(context, size, points, grid) {
-  const low = grid.reduce((least, value) => Math.min(least, value), Infinity);
-  const high = grid.reduce((most, value) => Math.max(most, value), -Infinity);
-  const colours = Array.from({ length: BANDS }, (_, k) => cividis(k / (BANDS - 1)));
-  const image = context.createImageData(size, size);
-  const steps = (points - 1) / Math.max(1, size - 1);
-  for (let row = 0, at = 0; row < size; row++)
-    for (let column = 0; column < size; column++, at += 4) {
-      const height = between(grid, points, column * steps, row * steps);
-      const share = Math.sqrt(Math.max(0, height - low) / (high - low || 1));
-      const [red, green, blue] = colours[Math.min(BANDS - 1, Math.floor(share * BANDS))];
-      image.data[at] = red;
-      image.data[at + 1] = green;
-      image.data[at + 2] = blue;
-      image.data[at + 3] = 255;
-    }
-  context.putImageData(image, 0, 0);
-}
-
-// Bilinear between four points of the grid.
-function between(grid, points, x, y) {
-  const left = Math.min(points - 2, Math.floor(x));
-  const top = Math.min(points - 2, Math.floor(y));
-  const [across, down] = [x - left, y - top];
-  const at = top * points + left;
-  const upper = grid[at] + across * (grid[at + 1] - grid[at]);
-  const lower = grid[at + points] + across * (grid[at + points + 1] - grid[at + points]);
-  return upper + down * (lower - upper);
 }

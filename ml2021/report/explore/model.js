@@ -3,7 +3,7 @@
 // A row is an array with a value for each of `columns`: a number, NaN if it is missing; or the place
 // of a category among the column's labels, −1 for none of them. F inputs, T outputs, K members.
 
-import { floats16, floats32, floats64 } from "./bytes.js";
+import { floats16, floats32 } from "./bytes.js";
 import { Network } from "./network.js";
 
 const FARTHEST = 1e18;
@@ -26,7 +26,6 @@ export class Model {
     this.T = sizes.at(-1);
     this.x = new Float64Array(this.F);
     this.own = new Float64Array(this.T);
-    this.residuals = payload.residuals === null ? null : floats64(payload.residuals);
   }
 
   // The same model with other parameters, such as those of `pathOf`; of one network.
@@ -81,15 +80,16 @@ export class Model {
     return { values: mean, std };
   }
 
-  // Half the width (T) of each target's interval at a level, null if there is none: the rank-th of
-  // the sorted residuals. The level is taken as the decimal number that is written.
+  // Half the width (T) of each output's interval at a level, null if there is none.
   halfWidths(level) {
-    if (this.residuals === null || level === null) return null;
-    const rows = this.residuals.length / this.T;
-    const rank = Math.ceil(Math.round((rows + 1) * level * 1e9) / 1e9);
-    if (rank > rows) return null;
-    return Float64Array.from({ length: this.T }, (_, t) => this.residuals[t * rows + rank - 1]);
+    return this.payload.widths.find(([own]) => own === level)?.[1] ?? null;
   }
+}
+
+// The page's text leaves out what is the same in most columns: `USUAL` of columns.py.
+export function completed(column) {
+  const usual = { width: 1, date: null, lag: null, value: true, indicator: false, edges: [], centres: [], rarer: [] };
+  return { ...usual, source: column.name, ...column };
 }
 
 // Write the inputs of a column's value; float32, as in training.

@@ -4,7 +4,7 @@ Its script is written as plain JavaScript modules beside this file, and the styl
 `script` joins the modules without a bundler: each becomes a function that is called once and
 returns what it exports, after those that it imports. So `import { a, b } from "./x.js";` and
 `export` before a function, class or const are all that a module may use of the language's modules,
-and no two modules export one name.
+and no two modules export one name. `minify` leaves out what a reader needs and a browser does not.
 
 Numbers, no page (they also run in Node):
     bytes.js      floats32, floats16: base64 to Float32Array
@@ -13,6 +13,7 @@ Numbers, no page (they also run in Node):
     network.js    Network: one member's forward pass in float64
     model.js      Model: predict(values), withTheta(theta), halfWidths(level); see its head
     walk.js       Walk: a row whose columns are changed one by one, predicted quickly
+    random.js     numbers and orders that are the same everywhere
     shapley.js    Shapley values: exact, sampled, and of linear models by formula
     neighbours.js the training rows nearest to a row
     csv.js, cells.js, header.js, table.js, odd.js, dates.js, series.js
@@ -40,16 +41,16 @@ import html
 import json
 import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
+
+from ml2021.report.explore.minify import minified, minified_style
 
 _FOLDER = files("ml2021.report.explore")
 _START = "start.js"
 _IMPORT = re.compile(r'^import \{([^}]*)\} from "\./(\w+\.js)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export ((?:async )?(?:function\*?|class|const)) (\w+)", re.MULTILINE)
-_BLANK = re.compile(r"^\s+", re.MULTILINE)
-_COMMENT = re.compile(r"^[ \t]*(?://.*|/\*(?:[^*]|\*(?!/))*\*/[ \t]*)\n", re.MULTILINE)
 
 _NO_SCRIPTS = (
     "This page computes in the browser: allow scripts for it. Nothing is sent anywhere; its policy "
@@ -112,7 +113,7 @@ def _hash(text: str) -> str:
 def stylesheet() -> str:
     """Return the CSS files as one, that of the frame first."""
     names = sorted((n for n in _names(".css")), key=lambda name: (name != "page.css", name))
-    style = _plain("".join(map(_read, names)))
+    style = minified_style("".join(map(_read, names)))
     assert "</style" not in style.lower()
     return style
 
@@ -134,29 +135,39 @@ def script(*wanted: str) -> str:
     tabs = [name for name in texts if name.startswith("tab_")]
     for name in wanted or (*tabs, _START):
         add(name, ())
-    code = '"use strict";\n' + "".join(_as_function(name, texts[name]) for name in order)
+    exports = {name: _exports(texts[name]) for name in order}
+    _check_names(exports)
+    code = "".join(_as_function(texts[name], exports[name]) for name in order)
+    code = f'"use strict";\n{code}'
     if not wanted:
-        code = f"(() => {{\n{code}}})();\n"
+        code = f"(()=>{{\n{code}}})();\n"
     assert "</script" not in code.lower()
     assert "<!--" not in code
     return code
 
 
-def _as_function(name: str, text: str) -> str:
+def _exports(text: str) -> list[str]:
+    return [match[2] for match in _EXPORT.finditer(text)]
+
+
+def _check_names(exports: Mapping[str, Sequence[str]]) -> None:
+    """Refuse names that two modules export, which would be one constant of the script."""
+    owner: dict[str, str] = {}
+    for module, names in exports.items():
+        for name in names:
+            first = owner.setdefault(name, module)
+            assert first == module, f"{first} and {module} both export {name}"
+
+
+def _as_function(text: str, exports: Sequence[str]) -> str:
     """Return a module as a function that is called once and returns the module's exports."""
+    imports = [name for match in _IMPORT.finditer(text) for name in re.findall(r"\w+", match[1])]
     body = _EXPORT.sub(r"\1 \2", _IMPORT.sub("", text))
-    assert not re.search(r"^(?:import|export)\b", body, re.MULTILINE), name
-    names = ", ".join(match[2] for match in _EXPORT.finditer(text))
-    body = _plain(body)
-    assert all(line.count("`") % 2 == 0 for line in body.splitlines()), f"{name}: text of lines"
+    body = minified(body, {*imports, *exports})
+    names = ",".join(exports)
     if not names:
-        return f"(() => {{\n{body}}})();\n"
-    return f"const {{ {names} }} = (() => {{\n{body}return {{ {names} }};\n}})();\n"
-
-
-def _plain(text: str) -> str:
-    """Leave out comments that have lines of their own, blank lines and indentation: a quarter."""
-    return _BLANK.sub("", _COMMENT.sub("", text))
+        return f"(()=>{{{body}}})();\n"
+    return f"const{{{names}}}=(()=>{{{body}return{{{names}}}}})();\n"
 
 
 def _names(suffix: str) -> list[str]:

@@ -19,19 +19,17 @@ this order, with every list of numbers as JSON and parameters as base64 of littl
     image       [height, width] where the columns are pixels, else null; blank: the pixels without
                 an input, [[place among all pixels, value]]; halves: where they stand in one image
                 with the targets, "above" or "below", else null
-    residuals   float64 (T, N), each sorted, of the rows that calibrate intervals, else null
-    coverage    [[level, share of test values inside]]
+    widths      [[level, half the width of the interval of each output]], none without intervals
     threshold   of two classes: {positive, threshold}, else null
-    loss        {type, delta}; weight: the column of weights; temperature: what the outputs were
-                divided by; piecewise: whether the network was built, not trained
+    piecewise   whether the network was built, not trained
     rows        {part, seen, total, places, values, truth, weights, order, group, held_out}: the
                 rows to begin with. seen: whether θ was trained on them. values: for each column a
                 number, null if missing, or the place of a category, −1 for none
     background  the same of training rows: neighbours, Shapley values, lessons
-    scores      by split, the network's; baselines: by split and name
-    training    best_epochs, final_epochs, batch_size, optimizer, seed
-    history     {epoch, train, validation, lr}; null without epochs
+    scores      by split
+    training    best_epochs, final_epochs, batch_size
     path        {updates, theta: float16 (n, P)}: θ of a single network in training, or null
+    history     {epoch, train, validation}: its losses at some of the epochs; null without a path
 """
 
 import base64
@@ -48,6 +46,7 @@ from ml2021.data.load import TrainingData
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing
 from ml2021.engine.trajectory import TrajectoryRecorder
 from ml2021.errors import CheckpointError, ConfigError, DataError
+from ml2021.evaluation.intervals import LEVELS, half_widths
 from ml2021.files import is_there
 from ml2021.inspection.features import halves, image_shape
 from ml2021.inspection.rows import InspectedRows, held_out_rows
@@ -68,6 +67,8 @@ _MOST_CELLS = 40_000
 """Values of the rows of one split."""
 _PATH_BYTES = 400_000
 _FEWEST_POINTS = 8
+_MOST_EPOCHS = 400
+_LOSS_DIGITS = 6
 _TARGET_BINS = 40
 _UNKNOWN_RANGE = 3.0  # deviations to each side, of targets whose values are not at hand
 
@@ -115,7 +116,7 @@ def collect(run: RunDirectory, most: int | None = None) -> Payload:
     except (ConfigError, DataError, CheckpointError) as error:
         absent = error.lines[0]
     config, preprocessing = model.config, model.preprocessing
-    assert config.loss is not None
+    path = _path(run, model)
     data = {
         "format": FORMAT,
         "version": __version__,
@@ -137,26 +138,19 @@ def collect(run: RunDirectory, most: int | None = None) -> Payload:
         "series": _series(preprocessing),
         "dates": [date.model_dump() for date in preprocessing.dates],
         **_image(preprocessing),
-        "residuals": None if model.residuals is None else _base64(model.residuals.T, "<f8"),
-        "coverage": _coverage(summary),
+        "widths": _widths(model),
         "threshold": _threshold(summary),
-        "loss": config.loss.model_dump(),
-        "weight": preprocessing.weight,
-        "temperature": None if summary is None else summary.temperature,
         "piecewise": summary is not None and summary.piecewise is not None,
         "rows": None if table is None else table.rows,
         "background": None if table is None else table.background,
         "scores": _scores(summary),
-        "baselines": _baselines(summary),
         "training": {
             "best_epochs": [] if summary is None else _best_epochs(summary),
             "final_epochs": None if summary is None else summary.final_epochs,
             "batch_size": config.train.batch_size,
-            "optimizer": config.optimizer.model_dump(),
-            "seed": config.seed,
         },
-        "history": _history(run),
-        "path": _path(run, model),
+        "path": path,
+        "history": None if path is None else _history(run),
     }
     return Payload(data, absent)
 
@@ -279,10 +273,11 @@ def _image(preprocessing: Preprocessing) -> dict[str, Any]:
     }
 
 
-def _coverage(summary: RunSummary | None) -> list[list[float | None]]:
-    if summary is None or summary.interval is None:
+def _widths(model: TrainedModel) -> list[tuple[float, list[float]]]:
+    if model.residuals is None:
         return []
-    return [[each.level, each.coverage] for each in summary.interval.levels]
+    found = ((level, half_widths(model.residuals, level)) for level in LEVELS)
+    return [(level, widths.tolist()) for level, widths in found if widths is not None]
 
 
 def _threshold(summary: RunSummary | None) -> dict[str, Any] | None:
@@ -297,30 +292,33 @@ def _scores(summary: RunSummary | None) -> dict[str, Any]:
     return {split: dict(each.scores) for split, each in summary.evaluations.items()}
 
 
-def _baselines(summary: RunSummary | None) -> dict[str, Any]:
-    if summary is None:
-        return {}
-    return {
-        split: {name: dict(scores) for name, scores in each.baselines.items()}
-        for split, each in summary.evaluations.items()
-    }
-
-
 def _best_epochs(summary: RunSummary) -> list[int]:
     return list(summary.best_epochs) or [summary.best_epoch]
 
 
 def _history(run: RunDirectory) -> dict[str, Any] | None:
-    """Return the losses by epoch; None for a network that was not trained."""
+    """Return the losses by epoch, of many epochs some; None for a network that was not trained."""
     if not is_there(run.metrics) or not len((found := read_metrics(run)).epochs):
         return None
+    kept = _denser_first(len(found.epochs), _MOST_EPOCHS)
+
+    def losses(of: NDArray[np.float64]) -> list[float | None]:
+        return [plain(float(f"{loss:.{_LOSS_DIGITS}g}")) for loss in of[kept]]
+
     validation = found.validation
     return {
-        "epoch": found.epochs.tolist(),
-        "train": [*map(plain, found.training.tolist())],
-        "validation": None if validation is None else [*map(plain, validation.tolist())],
-        "lr": [*map(plain, found.lr.tolist())],
+        "epoch": found.epochs[kept].tolist(),
+        "train": losses(found.training),
+        "validation": None if validation is None else losses(validation),
     }
+
+
+def _denser_first(count: int, most: int) -> NDArray[np.int64]:
+    """Return at most `most` places of 0 ... count − 1: all, or denser at first, with both ends."""
+    if count <= most:
+        return np.arange(count)
+    share = np.linspace(0, 1, most)
+    return np.unique(((count - 1) * share**2).round().astype(np.int64))
 
 
 def _path(run: RunDirectory, model: TrainedModel) -> dict[str, Any] | None:
@@ -335,7 +333,7 @@ def _path(run: RunDirectory, model: TrainedModel) -> dict[str, Any] | None:
     count = min(len(points), _PATH_BYTES // (2 * model.network.layout.parameters))
     if count < _FEWEST_POINTS:
         return None
-    chosen = np.unique(((len(points) - 1) * np.linspace(0, 1, count) ** 2).round().astype(int))
+    chosen = _denser_first(len(points), count)
     theta = points.numpy()[chosen]
     if not np.isfinite(theta.astype("<f2")).all():
         return None

@@ -5,6 +5,7 @@
 // Each function returns {shares: Map(column's place -> share), errors: Map or null, from, to},
 // where the shares sum to `to` − `from`, in the units of the output.
 
+import { seeded, shuffle } from "./random.js";
 import { Walk } from "./walk.js";
 
 // The most columns whose every coalition is tried: 2¹⁰ predictions.
@@ -153,23 +154,4 @@ function meanWeights(model, output) {
     for (let i = 0; i < mean.length; i++) mean[i] += weights[start + i] / model.networks.length;
   }
   return mean;
-}
-
-function shuffle(order, random) {
-  for (let i = order.length - 1; i > 0; i--) {
-    const k = Math.floor(random() * (i + 1));
-    [order[i], order[k]] = [order[k], order[i]];
-  }
-}
-
-// Numbers in [0, 1) that are the same on every machine: a page shows the same shares twice.
-// Mulberry32, T. Ettinger, 2017, public domain.
-function seeded(seed) {
-  let state = seed | 0;
-  return () => {
-    state = state + 0x6d2b79f5 | 0;
-    let mixed = Math.imul(state ^ state >>> 15, 1 | state);
-    mixed = mixed + Math.imul(mixed ^ mixed >>> 7, 61 | mixed) ^ mixed;
-    return ((mixed ^ mixed >>> 14) >>> 0) / 2 ** 32;
-  };
 }
