@@ -120,7 +120,7 @@ class Model:
 
     @property
     def epochs(self) -> int | None:
-        """For how many epochs training lasted, None if it has not ended, and for a single member."""
+        """How many epochs training lasted; None if it has not ended, and for a single member."""
         return None if self._summary is None else self._summary.epochs
 
     @property
