@@ -42,7 +42,7 @@ class ResourceError(Ml2021Error):
     exit_code = 5
 
 
-class DivergenceError(Ml2021Error):
+class DivergenceError(Ml2021Error, ValueError):
     """The training loss is no longer a finite number."""
 
     exit_code = 6

@@ -33,19 +33,16 @@ from ml2021.model import Model
 
 _Setting = str | Mapping[str, Any] | None
 """A section of the config: the type, or a mapping of its keys; None: the default."""
-_KEYS = {
-    **{name: (name,) for name in ("model", "loss", "optimizer", "preset", "device")},
-    **{
-        name: ("train", name)
-        for name in (
-            *("members", "epochs", "batch_size", "schedule", "clip_norm", "early_stopping"),
-            *("metric", "refit", "calibrate"),
-        )
-    },
-    **{name: ("data", name) for name in ("numbers", "types", "dates", "max_categories", "missing")},
-    "validation": ("data", "split", "validation"),
+_SECTIONS = {
+    (): ("model", "loss", "optimizer", "preset", "device"),
+    ("train",): (
+        *("members", "epochs", "batch_size", "schedule", "clip_norm", "early_stopping", "metric"),
+        *("class_weight", "refit", "calibrate"),
+    ),
+    ("data",): ("features", "exclude", "numbers", "types", "dates", "max_categories", "missing"),
+    ("data", "split"): ("validation",),
 }
-"""The key of the config that a parameter sets; None leaves it to the preset or its default."""
+"""The section of the config that has the key of each parameter but `random_state`."""
 _EXACT = 2**53
 """Integers from here on are not told apart as float64."""
 
@@ -73,6 +70,8 @@ class _Estimator(BaseEstimator):
         metric: str | None = None,
         refit: bool | None = None,
         validation: float | None = None,
+        features: Sequence[str] | None = None,
+        exclude: Sequence[str] | None = None,
         numbers: _Setting = None,
         types: Mapping[str, str] | None = None,
         dates: Sequence[str] | None = None,
@@ -94,6 +93,8 @@ class _Estimator(BaseEstimator):
         self.metric = metric
         self.refit = refit
         self.validation = validation
+        self.features = features
+        self.exclude = exclude
         self.numbers = numbers
         self.types = types
         self.dates = dates
@@ -125,14 +126,15 @@ class _Estimator(BaseEstimator):
     def _settings(self) -> dict[str, Any]:
         """Return the parameters as a config, without its columns."""
         config: dict[str, Any] = {"data": {"split": {"test": 0.0}}, "train": {"keep_path": False}}
-        for name, value in self.get_params(deep=False).items():
-            if value is None or name not in _KEYS:
-                continue
-            *sections, key = _KEYS[name]
+        values = self.get_params(deep=False)
+        for sections, names in _SECTIONS.items():
             place = config
             for section in sections:
                 place = place[section]
-            place[key] = None if name == "early_stopping" and value is False else value
+            given = {name: values[name] for name in names if values.get(name) is not None}
+            if given.get("early_stopping") is False:
+                given["early_stopping"] = None
+            place |= given
         if self.random_state is not None:
             seed = self.random_state
             if not isinstance(seed, Integral):
@@ -154,7 +156,7 @@ class _Estimator(BaseEstimator):
         rows = len(table)
         if sample_weight is not None:
             weights = _check_weights(sample_weight, rows)
-            rows = np.count_nonzero(weights)
+            rows = int(np.count_nonzero(weights))
             data["weight"] = _unused("sample_weight", {*table.columns, *names})
             columns[data["weight"]] = weights
         split = data["split"]
@@ -300,6 +302,8 @@ class Classifier(ClassifierMixin, _Estimator):
         refit: bool | None = None,
         calibrate: bool | None = None,
         validation: float | None = None,
+        features: Sequence[str] | None = None,
+        exclude: Sequence[str] | None = None,
         numbers: _Setting = None,
         types: Mapping[str, str] | None = None,
         dates: Sequence[str] | None = None,
@@ -322,6 +326,8 @@ class Classifier(ClassifierMixin, _Estimator):
             metric=metric,
             refit=refit,
             validation=validation,
+            features=features,
+            exclude=exclude,
             numbers=numbers,
             types=types,
             dates=dates,
@@ -349,14 +355,12 @@ class Classifier(ClassifierMixin, _Estimator):
         names = _class_names(self.classes_, data.get("missing"))
         if not isinstance(names[0], int):
             data["types"] = {**data.get("types", {}), target: "category"}
-        if (weight := self.class_weight) is not None:
-            config["train"]["class_weight"] = weight
-            if isinstance(weight, Mapping):
-                texts = dict(zip(self.classes_.tolist(), map(str, names), strict=True))
-                if unknown := [label for label in weight if label not in texts]:
-                    raise ValueError(f"class_weight: {unknown[0]!r} is no class of y")
-                own = {texts[label]: value for label, value in weight.items()}
-                config["train"]["class_weight"] = own
+        if isinstance(weights := self.class_weight, Mapping):
+            texts = dict(zip(self.classes_.tolist(), map(str, names), strict=True))
+            if unknown := [label for label in weights if label not in texts]:
+                raise ValueError(f"class_weight: {unknown[0]!r} is no class of y")
+            own = {texts[label]: weight for label, weight in weights.items()}
+            config["train"]["class_weight"] = own
         self._fit(table, {target: np.array(names)[codes]}, sample_weight, config)
         self._places = {str(name): place for place, name in enumerate(names)}
         return self
