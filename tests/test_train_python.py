@@ -89,5 +89,5 @@ def test_a_frame_trains_as_the_file_of_it_does(
     told = contents(folder / kind)
     assert {*told} == {*contents(folder / f"{kind}-2")}
     again = pd.read_csv("table.csv")
-    assert of_frame.predict(frame).tolist() == by_command.predict(again).tolist()
+    assert np.array_equal(of_frame.predict(frame), by_command.predict(again))
     pd.testing.assert_frame_equal(frame, table())

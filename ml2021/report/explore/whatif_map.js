@@ -121,8 +121,9 @@ class PairMap {
     const along = ticks(...a, 4).map((v) => shape("text", {
       class: "on", x: clamp(x(v), 30, this.size - 24), y: this.size - 5, "text-anchor": "middle", text: short(v),
     }));
-    const up = ticks(...b, 4).map((v) => shape("text", { class: "on", x: 4, y: y(v) + 3, text: short(v) }));
-    return [...along, ...up.slice(1)];
+    const isFree = (v) => y(v) > 10 && y(v) < this.size - 20; // of the words along
+    const up = ticks(...b, 5).filter(isFree).map((v) => shape("text", { class: "on", x: 4, y: y(v) + 3, text: short(v) }));
+    return [...along, ...up];
   }
 
   #point(x, y) {
