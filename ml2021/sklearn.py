@@ -25,8 +25,8 @@ except ImportError as error:
         f"ml2021.sklearn needs scikit-learn 1.6 or newer ({error}); pip install 'ml2021[sklearn]'"
     ) from None
 
-from ml2021.config.schema import Data, FractionSplit
-from ml2021.data.csv.cells import CellRules
+from ml2021.config.schema import FractionSplit
+from ml2021.data.array_names import class_names, column_name, unused_name
 from ml2021.data.preprocessing.records import value_text
 from ml2021.fitting import train
 from ml2021.model import Model
@@ -43,8 +43,6 @@ _SECTIONS = {
     ("data", "split"): ("validation",),
 }
 """The section of the config that has the key of each parameter but `random_state`."""
-_EXACT = 2**53
-"""Integers from here on are not told apart as float64."""
 
 
 class _Estimator(BaseEstimator):
@@ -157,7 +155,7 @@ class _Estimator(BaseEstimator):
         if sample_weight is not None:
             weights = _check_weights(sample_weight, rows)
             rows = int(np.count_nonzero(weights))
-            data["weight"] = _unused("sample_weight", {*table.columns, *names})
+            data["weight"] = unused_name("sample_weight", {*table.columns, *names})
             columns[data["weight"]] = weights
         split = data["split"]
         if "validation" not in split and round(rows * FractionSplit().validation) == 0:
@@ -170,28 +168,20 @@ class _Estimator(BaseEstimator):
         """Return the rows as a frame, its columns called as in training, under a plain index.
 
         Raises ValueError for other columns than in training, and whatever is no table; TypeError
-        for a sparse matrix.
+        for a sparse matrix; NotFittedError.
         """
+        if not reset:
+            check_is_fitted(self)
         least = 2 if reset else 1
         if isinstance(X, pd.DataFrame):
             validate_data(self, X, skip_check_array=True, reset=reset)
-            for size, what, fewest in zip(X.shape, ("sample", "feature"), (least, 1), strict=True):
-                if size < fewest:
-                    raise ValueError(
-                        f"Found a DataFrame with {size} {what}(s) (shape={X.shape}) while a "
-                        f"minimum of {fewest} is required by {type(self).__name__}."
-                    )
+            if len(X) < least or not X.shape[1]:
+                raise ValueError(f"X has the shape {X.shape}; at least {(least, 1)} is needed")
             table = X.copy(deep=False)
             table.index = pd.RangeIndex(len(X))
         else:
-            X = validate_data(
-                self,
-                X,
-                dtype=None,
-                ensure_all_finite="allow-nan",
-                ensure_min_samples=least,
-                reset=reset,
-            )
+            checks = {"ensure_all_finite": "allow-nan", "ensure_min_samples": least}
+            X = validate_data(self, X, reset=reset, dtype=None, **checks)
             if X.dtype.kind == "O":
                 with suppress(ValueError):  # of text; what is neither it nor a number: TypeError
                     X = X.astype(np.float64)
@@ -203,10 +193,6 @@ class _Estimator(BaseEstimator):
             names = [f"x{place}" for place in range(self.n_features_in_)]
         table.columns = pd.Index(names)
         return table
-
-    def _fitted_table(self, X: Any) -> pd.DataFrame:
-        check_is_fitted(self)
-        return self._table(X, reset=False)
 
 
 class Regressor(RegressorMixin, _Estimator):
@@ -223,8 +209,7 @@ class Regressor(RegressorMixin, _Estimator):
     Fitted attributes: model_, the `ml2021.Model`; n_iter_, the epochs trained; n_features_in_, and
     of a data frame feature_names_in_.
 
-    `fit` raises ValueError, of which ml2021.ConfigError is one for a parameter and ml2021.DataError
-    for the rows; and ml2021.DivergenceError.
+    `fit` raises ValueError; ml2021.ConfigError, ml2021.DataError and ml2021.DivergenceError are.
     """
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -241,15 +226,15 @@ class Regressor(RegressorMixin, _Estimator):
         width = values.shape[1] if self._shape else 1
         targets: dict[str, Any] = {}
         for place, column in enumerate(values.reshape(len(values), width).T):
-            name = _name_of(y, place) or ("y" if width == 1 else f"y{place}")
-            targets[_unused(name, {*table.columns, *targets})] = column
+            name = column_name(y, place) or ("y" if width == 1 else f"y{place}")
+            targets[unused_name(name, {*table.columns, *targets})] = column
         task = "regression" if width == 1 else "structured"
         self._fit(table, targets, sample_weight, {**self._settings(), "task": task})
         return self
 
     def predict(self, X: Any) -> NDArray[np.float64]:
         """Return the predictions, (N,) or (N, T) as y was."""
-        table = self._fitted_table(X)
+        table = self._table(X, reset=False)
         values: NDArray[np.float64] = self.model_.predict(table).to_numpy()
         return values.reshape(len(table), *self._shape)
 
@@ -259,7 +244,7 @@ class Regressor(RegressorMixin, _Estimator):
         A share of `level` of the validation rows is within theirs. Raises ValueError if they are
         too few for that level.
         """
-        table = self._fitted_table(X)
+        table = self._table(X, reset=False)
         ends = self.model_.predict_interval(table, level).to_numpy()
         return ends.reshape(len(table), *self._shape, 2)
 
@@ -351,8 +336,8 @@ class Classifier(ClassifierMixin, _Estimator):
         self.classes_, codes = np.unique(labels, return_inverse=True)
         config = self._settings() | {"task": "classification"}
         data = config["data"]
-        target = _unused(_name_of(y, 0) or "y", {*table.columns})
-        names = _class_names(self.classes_, data.get("missing"))
+        target = unused_name(column_name(y) or "y", {*table.columns})
+        names = class_names(self.classes_, data.get("missing"))
         if not isinstance(names[0], int):
             data["types"] = {**data.get("types", {}), target: "category"}
         if isinstance(weights := self.class_weight, Mapping):
@@ -372,7 +357,7 @@ class Classifier(ClassifierMixin, _Estimator):
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return the probability of each of classes_, (N, C); 0 of one without training rows."""
-        table = self._fitted_table(X)
+        table = self._table(X, reset=False)
         found = self.model_.predict_proba(table)
         probabilities = np.zeros((len(table), len(self.classes_)))
         places = [self._places[value_text(label)] for label in found.columns]
@@ -410,31 +395,3 @@ def _check_weights(sample_weight: Any, rows: int) -> NDArray[np.float64]:
     if not weights.any():
         raise ValueError("every sample_weight is zero")
     return np.asarray(weights)
-
-
-def _class_names(classes: NDArray[Any], missing: Any) -> list[int] | list[str]:
-    """Return what the classes (C,) are called in a table: integers or texts, else their places."""
-    labels = classes.tolist()
-    if classes.dtype.kind in "iuf" and max(map(abs, labels)) < _EXACT:
-        names: list[int] | list[str] = [int(label) for label in labels]
-    else:
-        names = [str(label) for label in labels]
-    if missing is None:
-        missing = Data.model_fields["missing"].default
-    rules = CellRules(".", missing)
-    if len({*names}) < len(names) or any(rules.is_missing(str(name)) for name in names):
-        return [*range(len(names))]
-    return names
-
-
-def _name_of(y: Any, place: int) -> str | None:
-    """Return the name of a column of y, if y is of pandas and it has one."""
-    name = y.columns[place] if isinstance(y, pd.DataFrame) else getattr(y, "name", None)
-    return name if isinstance(name, str) else None
-
-
-def _unused(name: str, names: set[str]) -> str:
-    """Return the name, with underscores behind it until it is not among the others."""
-    while name in names:
-        name += "_"
-    return name
