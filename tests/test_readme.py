@@ -69,7 +69,7 @@ def test_the_python_runs_as_shown(
     run_well(tmp_path, "train", "data/diabetes.csv", "--target", "progression", *quick)
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
-    assert len(PYTHON_BLOCKS) == 2
+    assert len(PYTHON_BLOCKS) == 3
     for block in PYTHON_BLOCKS:
         exec(block, names)
     assert "frame: column 'bmi' is missing\n" in capsys.readouterr().out
