@@ -22,7 +22,11 @@ from tests.conftest import Record
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 
-BASE = {"data": {"target": "y", "exclude": ["cls", "z"]}, "preset": "fast", "train": {"epochs": 2}}
+BASE: dict[str, Any] = {
+    "data": {"target": "y", "exclude": ["cls", "z"]},
+    "preset": "fast",
+    "train": {"epochs": 2},
+}
 CASES: dict[str, dict[str, Any]] = {
     "linear": {"model": {"type": "linear"}},
     "linear pieces": {"model": {"type": "linear"}, "data": {"numbers": "piecewise"}},
@@ -87,7 +91,7 @@ def table(rows: int, seed: int, *, is_new: bool = False) -> pd.DataFrame:
             "a": np.where(random.random(rows) < 0.1, np.nan, a),
             "large": random.normal(size=rows) * 1e25,
             "few": draw([-2.0, 0.0, 1.0], rows),
-            "c": draw(["x", "é", "z", normalize("NFD", "ñ"), None, "-"], rows),
+            "c": draw(np.array(["x", "é", "z", normalize("NFD", "ñ"), None, "-"], object), rows),
             "many": [f"k{n:.0f}" for n in random.exponential(4, rows)],
             "truth": draw([True, False], rows),
             "when": when.astype("datetime64[s]"),

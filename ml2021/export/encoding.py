@@ -118,8 +118,8 @@ def encode(graph: Graph, preprocessing: Preprocessing, rules: CellRules) -> Enco
         _flag_missing(encoding, doubles)
         exact.append(graph.cast(missing, DOUBLE))
     if of_numbers:
-        places = range(len(numbers), len(doubles))
-        own = graph.columns(values, places, len(doubles))
+        of_categories = range(len(numbers), len(doubles))
+        own = graph.columns(values, of_categories, len(doubles))
         known_numbers = [[*map(float, _categories(p))] for p in of_numbers]
         exact += _one_hot(graph, encoding, of_numbers, own, known_numbers)
     if of_texts:
@@ -281,7 +281,7 @@ def _one_hot(
     encoding: Encoding,
     placed: Sequence[_Placed],
     values: str,
-    known: Sequence[Sequence[str]] | Sequence[Sequence[float]],
+    known: Sequence[Sequence[str | float]],
     missing: Sequence[Sequence[str]] | None = None,
 ) -> list[str]:
     """Return the codes (N, ...) of columns of categories, `values` (N, C), C of them.
@@ -291,13 +291,13 @@ def _one_hot(
     Columns with about as many values are compared at once, each with as many as the longest.
     """
     found = []
-    listed = [
+    listed: list[list[str | float]] = [
         [*own, *(missing[k] if missing is not None and _has_other(placed[k]) else ())]
         for k, own in enumerate(known)
     ]
     buckets: dict[int, list[int]] = {}
-    for k, own in enumerate(listed):
-        buckets.setdefault(max(1, len(own) - 1).bit_length(), []).append(k)
+    for k, values_of in enumerate(listed):
+        buckets.setdefault(max(1, len(values_of) - 1).bit_length(), []).append(k)
     for _, members in sorted(buckets.items()):
         longest = max(len(listed[k]) for k in members)
         is_text = missing is not None
@@ -306,9 +306,9 @@ def _one_hot(
         for row, k in enumerate(members):
             table[0, row, : len(listed[k])] = listed[k]
             _place(encoding, placed[k], listed[k], len(known[k]), first + row * longest)
-        own = graph.columns(values, members, len(placed))
-        own = graph.add("Unsqueeze", own, np.array([2], np.int64))
-        equal = graph.add("Equal", own, table if is_text else table.astype(np.float64))
+        column = graph.columns(values, members, len(placed))
+        column = graph.add("Unsqueeze", column, np.array([2], np.int64))
+        equal = graph.add("Equal", column, table if is_text else table.astype(np.float64))
         flat = graph.add("Reshape", equal, np.array([-1, len(members) * longest], np.int64))
         found.append(graph.cast(flat, DOUBLE))
     return found
