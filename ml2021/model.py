@@ -248,10 +248,11 @@ class Model:
         self, frame: "pd.DataFrame", half_widths: NDArray[np.float64] | None = None
     ) -> Predictions:
         """Return the predictions for the rows of a frame, in their order."""
-        table = self._read(frame)
         if self._model.preprocessing.history is not None:
-            return forecast(self._model, table, 0, _SOURCE, half_widths)[0]
-        blocks = [block.values for block in self._model.predict_blocks(table.frame)]
+            return forecast(self._model, self._read(frame), 0, _SOURCE, half_widths)[0]
+        refuse_other_tables(frame)
+        columns = self._reader.columns(frame)
+        blocks = [each.values for each in self._model.predict_blocks(columns, len(frame))]
         values = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
         half = None if half_widths is None else np.tile(half_widths, (len(values), 1))
         return Predictions(values, None, half)

@@ -102,15 +102,19 @@ class TrainedModel:
         """Return `predict`, and of several members the standard deviation (N, T) of theirs."""
         return combine(self.member_predictions(inputs))
 
-    def predict_blocks(self, frame: "pd.DataFrame", beside: int = 0) -> Iterator[Block]:
-        """Yield the predictions of the rows of a table, for a model without a history.
+    def predict_blocks(
+        self, frame: "pd.DataFrame | Mapping[str, NDArray[Any]]", count: int, beside: int = 0
+    ) -> Iterator[Block]:
+        """Yield the predictions of the N = count rows of a table, for a model without a history.
 
-        beside: how many cells a row has beside its inputs and outputs. Raises DataError.
+        frame: the table, or its columns by name. beside: how many cells a row has beside its inputs
+        and outputs. Raises DataError.
         """
-        width = len(self.preprocessing.inputs) + 8 * self.preprocessing.target.width
+        inputs, outputs = self.preprocessing.sizes
+        width = inputs + 8 * outputs
         at_once = max(1, _CELLS // (width + beside))
-        for start in range(0, len(frame), at_once):
-            rows = np.arange(start, min(start + at_once, len(frame)))
+        for start in range(0, count, at_once):
+            rows = np.arange(start, min(start + at_once, count))
             encoded = encode_inputs(self.preprocessing, frame, rows)
             yield Block(rows, *self.predict_with_spread(encoded.inputs), encoded.odd)
 
