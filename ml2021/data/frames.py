@@ -72,6 +72,10 @@ class FrameReader:
         parts = found.with_dates(_frame_of(dates))
         return read | {str(name): column.to_numpy() for name, column in parts.items()}
 
+    def notes(self, frame: "pd.DataFrame") -> list[str]:
+        """Return notes on the columns that are not used. Raises as `columns` does."""
+        return self._find(tuple(map(str, frame.columns.tolist())))[0].notes()
+
     def _read(self, frame: "pd.DataFrame") -> tuple[dict[str, Values], NewColumns]:
         """Return the columns by their names in training, checked, and what was found in the frame.
 

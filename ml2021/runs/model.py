@@ -17,7 +17,7 @@ from ml2021.config.yaml_reader import KeyPath
 from ml2021.data.csv.scan import TableFormat
 from ml2021.data.load import TrainingData, load_training_data
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing
-from ml2021.data.preprocessing.transform import OddValues, encode_inputs
+from ml2021.data.preprocessing.transform import LISTED, OddValues, encode_inputs
 from ml2021.data.resolve import table_format_of
 from ml2021.data.table_source import refuse_frame
 from ml2021.engine.build import build_network
@@ -62,7 +62,7 @@ class TrainedModel:
     theta: (K, P), a row for each member. selected: (K, P), the parameters that validation rows
     chose and that had not seen them, see `ml2021.training.final_model`. residuals: (N, T) of the
     rows that calibrate intervals, see `ml2021.evaluation.intervals`; None for classes and without
-    such rows.
+    such rows. remedy: how a value of a new table becomes a missing one.
     """
 
     config: Config
@@ -74,6 +74,7 @@ class TrainedModel:
     residuals: NDArray[np.float64] | None
     data_sha256: str
     test_sha256: str | None
+    remedy: str = LISTED
 
     def of_split(self, split: str) -> "TrainedModel":
         """Return the model that scores a split: for training and validation rows, `selected`.
@@ -115,7 +116,7 @@ class TrainedModel:
         at_once = max(1, _CELLS // (width + beside))
         for start in range(0, count, at_once):
             rows = np.arange(start, min(start + at_once, count))
-            encoded = encode_inputs(self.preprocessing, frame, rows)
+            encoded = encode_inputs(self.preprocessing, frame, rows, remedy=self.remedy)
             yield Block(rows, *self.predict_with_spread(encoded.inputs), encoded.odd)
 
     def half_widths(self, level: float, where: str) -> NDArray[np.float64]:
@@ -149,8 +150,8 @@ class TrainedModel:
             if not are_finite(raw).all():  # not their number, since more blocks may follow
                 raise DataError(
                     "the network's output is not a finite number in some rows, whose values are "
-                    "too far from those of the training rows; correct them, or list them in "
-                    "data.missing"
+                    "too far from those of the training rows; correct them, or "
+                    f"{self.remedy.format('them')}"
                 )
             yield to_predictions(self.preprocessing, raw)
 

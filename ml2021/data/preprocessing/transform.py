@@ -34,6 +34,8 @@ _ROWS_AT_ONCE = 1 << 14  # few enough to stay in the CPU cache
 Counts = Counter[str | float]
 """How often each value of a column occurs."""
 _FEW = 50  # rows, and categories, for which pandas takes longer to begin than Python to end
+LISTED = "list {} in data.missing"
+"""How a value of a file becomes a missing one."""
 _FARTHEST = 1e18  # standard deviations from the mean; float32 can still hold the square
 
 
@@ -74,8 +76,8 @@ class OddValues:
         """
         texts = {
             "missing values filled (categories: encoded as none)": self.missing,
-            "categories not seen in training, encoded as none": self.unseen,
-            "categories not seen in training, encoded as other": self.unseen_as_other,
+            f"{UNSEEN}, encoded as none": self.unseen,
+            f"{UNSEEN}, encoded as other": self.unseen_as_other,
             "values outside the training range": self.outside,
         }
         columns = [each.name for each in (*preprocessing.features, *preprocessing.dates)]
@@ -95,6 +97,7 @@ class OddValues:
         return notes
 
 
+UNSEEN = "categories not seen in training"
 _MOST_LISTED = 12
 """Of more columns with odd values, those with most of them are listed."""
 _MOST_DISTINCT = 100_000
@@ -114,12 +117,14 @@ def encode_inputs(
     frame: "pd.DataFrame | Mapping[str, NDArray[Any]]",
     rows: Rows,
     series: NDArray[np.float64] | None = None,
+    remedy: str = LISTED,
 ) -> Encoded:
     """Return the inputs of these rows of the table, a frame or its columns by name.
 
     With a history, `series` holds the target's values in order; each row's history is complete.
+    remedy: how a value becomes a missing one. Raises DataError for a value that is too large.
     """
-    (encoded,) = encode_splits(preprocessing, frame.__getitem__, [rows], series)
+    (encoded,) = encode_splits(preprocessing, frame.__getitem__, [rows], series, remedy)
     return encoded
 
 
@@ -128,6 +133,7 @@ def encode_splits(
     column_of: "Callable[[str], pd.Series | NDArray[Any]]",
     splits: Sequence[Rows],
     series: NDArray[np.float64] | None = None,
+    remedy: str = LISTED,
 ) -> list[Encoded]:
     """Return the inputs of several sets of rows, as `encode_inputs` does for one.
 
@@ -145,7 +151,7 @@ def encode_splits(
         stop = start + feature.width
         for rows, inputs, encoded in zip(splits, by_column, found, strict=True):
             if isinstance(feature, NumberFeature):
-                _encode_numbers(feature, column, rows, inputs[start:stop], encoded)
+                _encode_numbers(feature, column, rows, inputs[start:stop], encoded, remedy)
             else:
                 _encode_categories(feature, column[rows], inputs[start:stop], encoded)
         start = stop
@@ -154,7 +160,7 @@ def encode_splits(
             assert series is not None
             values = histories(series, rows, history.used)
             standardised = _standardise(values, history)
-            _refuse_far(preprocessing.target_columns[0], values, standardised, history)
+            _refuse_far(preprocessing.target_columns[0], values, standardised, history, remedy)
             inputs[start:-1] = standardised.T
         inputs[-1] = 1
     by_column.clear()
@@ -177,6 +183,7 @@ def _encode_numbers(
     rows: Rows,
     inputs: NDArray[np.float32],
     encoded: Encoded,
+    remedy: str,
 ) -> None:
     numbers = column.astype(np.float64, copy=False)
     count_missing = count_outside = 0
@@ -192,7 +199,7 @@ def _encode_numbers(
             count_outside += int(outside.sum())
         if feature.has_value:
             standardised = _standardise(values, feature)
-            _refuse_far(feature.name, values, standardised, feature)
+            _refuse_far(feature.name, values, standardised, feature, remedy)
             inputs[0, start:stop] = standardised
         if feature.has_indicator:
             inputs[int(feature.has_value), start:stop] = missing
@@ -218,13 +225,14 @@ def _refuse_far(
     values: NDArray[np.float64],
     standardised: NDArray[np.float64],
     fitted: NumberFeature | History,
+    remedy: str,
 ) -> None:
     """Raise DataError for a value so far from the mean that its square overflows float32."""
     if standardised.size and max(standardised.max(), -standardised.min()) > _FARTHEST:
         odd = values.flat[np.abs(standardised).argmax()]
         raise DataError(
             f"column '{echo(name)}': {odd:g} is out of range (training mean {fitted.mean:g}, "
-            f"standard deviation {fitted.scale:g}); correct it, or list it in data.missing"
+            f"standard deviation {fitted.scale:g}); correct it, or {remedy.format('it')}"
         )
 
 
