@@ -15,6 +15,7 @@ from ml2021.commands.prepare import prepare_config
 from ml2021.commands.train import write_run
 from ml2021.config.loading import dump_yaml
 from ml2021.config.mapping import load_from_python
+from ml2021.config.schema import each_path
 from ml2021.console import Console
 from ml2021.data.frame_source import FrameSource
 from ml2021.data.resolve import table_format_of
@@ -64,8 +65,8 @@ def train(
     if place is not None:
         refuse_undecodable()
         files = [] if isinstance(config, Mapping) else [Path(config)]
-        tables = [section.path, section.test_path] if frame is None else []
-        files += [Path(path) for path in tables if path is not None]
+        if frame is None:
+            files += map(Path, (*each_path(section.path), *each_path(section.test_path)))
         refuse_used(place, files, option="run_dir")
     source = None if frame is None else FrameSource(frame, table_format_of(section))
     initial = None if init_from is None else Path(init_from)

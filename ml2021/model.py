@@ -85,6 +85,9 @@ class Model:
         self._target = self._model.preprocessing.target
         self._reader = FrameReader(self._model.preprocessing, self._model.table_format(()))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Model, (self._checkpoint, self._config, self._summary)
+
     def __repr__(self) -> str:
         config = self._model.config
         return f"<ml2021.Model {config.model.type} of {self._model.preprocessing.target_name}>"
@@ -114,6 +117,11 @@ class Model:
         if self._summary is None:
             return {}
         return {name: {**each.scores} for name, each in self._summary.evaluations.items()}
+
+    @property
+    def epochs(self) -> int | None:
+        """How many epochs training lasted; None if it has not ended, and for a single member."""
+        return None if self._summary is None else self._summary.epochs
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -290,9 +290,9 @@ def _odd_cells_are_missing() -> None:
 
 
 def _rows_are_lines() -> None:
-    from ml2021.data import tables
+    from ml2021.data import passes
 
-    find = tables.csv_cells
+    find = passes.csv_cells
 
     def broken(path: Path, *arguments: Any) -> Any:
         found = find(path, *arguments)

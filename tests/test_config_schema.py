@@ -82,6 +82,7 @@ def test_two_keys_are_enough() -> None:
             "calibrate": False,
             "save_seconds": 30.0,
             "keep_path": True,
+            "tensorboard": False,
         },
         "seed": 0,
         "device": "auto",

@@ -61,7 +61,8 @@ def _read_points(csv: Path, file_format: "TableFormat") -> tuple["Curve", tuple[
 
 def _positions(csv: Path, file_format: "TableFormat", rows: list[int]) -> list[str]:
     """Return the position of each row in the file, for a message."""
-    from ml2021.data.tables import find_lines, is_parquet
+    from ml2021.data.passes import is_parquet
+    from ml2021.data.tables import find_lines
 
     if is_parquet(csv):
         return [f"{csv}: row {row + 1}" for row in rows]

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 from ml2021.commands.config_hints import config_hints
 from ml2021.commands.from_table import load_table_config, table_hints
 from ml2021.config.loading import LoadedConfig, dump_changes, load_config
+from ml2021.config.schema import each_path
 from ml2021.errors import ConfigError
 from ml2021.formatting import bulleted, plural, shortened_path
 from ml2021.runs.directory import open_run, refuse_run, refuse_undecodable, refuse_used
+from ml2021.runs.tensorboard import check_tensorboard
 
 if TYPE_CHECKING:
     from ml2021.data.table_source import TableSource
@@ -64,10 +66,11 @@ def prepare(
             f"{loaded.locate('sweep')}: this config has a sweep; run `ml2021 sweep --config "
             f"{source}`, or drop it with --set sweep=null"
         )
+    check_tensorboard(loaded.config, loaded.locate("train", "tensorboard"))
     if run_dir is not None:
         section = loaded.config.data
-        tables = [Path(path) for path in (section.path, section.test_path) if path is not None]
-        refuse_used(run_dir, [source, *tables])
+        tables = [*each_path(section.path), *each_path(section.test_path)]
+        refuse_used(run_dir, [source, *map(Path, tables)])
     return prepare_config(loaded, init_from, say, hints=hints, with_columns=with_columns)
 
 

@@ -102,6 +102,8 @@ def finish(trainer: "Trainer", run: RunDirectory, console: Console, *, with_repo
         remove_leftovers(run)
         run.summary.unlink(missing_ok=True)  # until this training has ended, there is none
         write_text(run.resolved_config, dump_yaml(trainer.data.config))
+        if trainer.data.config.train.tensorboard:
+            metrics.write_events(run.tensorboard)
         console.say(describe_training(trainer))
         folds = None
         if trainer.data.folds is not None:

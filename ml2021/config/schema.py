@@ -4,6 +4,7 @@ The string under each field is its description in the JSON Schema. `Config`, at 
 the sections above it; a member of a union is selected by its `type` or `method`.
 """
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
@@ -23,13 +24,24 @@ from ml2021.config.types import (
     Members,
     Momentum,
     NotNegative,
+    PathOrPaths,
     Positive,
     Scalar,
     Section,
     ShortFor,
-    Text,
     conflict,
 )
+
+
+def each_path(written: str | list[str] | None) -> list[str]:
+    """Return the paths that a key names, which takes one or a list."""
+    return [written] if isinstance(written, str) else written or []
+
+
+def absolute_paths(written: str | list[str]) -> str | list[str]:
+    """Return what a key names as absolute paths, one or a list as it is written."""
+    paths = [str(Path(path).absolute()) for path in each_path(written)]
+    return paths[0] if isinstance(written, str) else paths
 
 
 class FractionSplit(Section):
@@ -140,11 +152,12 @@ DatePart = Literal["year", "month", "day", "weekday", "hour", "elapsed"]
 class Data(Section):
     """The table and what its columns mean."""
 
-    path: Text
+    path: PathOrPaths
     """The CSV file (also .gz; Parquet where pyarrow is installed), relative to the working
-    directory."""
-    test_path: Text | None = None
-    """A separate file for testing; null: the test rows come from `path`."""
+    directory. A list, a glob (`sales/*.csv`) or a folder names the parts of one table: they have
+    the same columns in any order, and follow each other in the plain order of their names."""
+    test_path: PathOrPaths | None = None
+    """A separate table for testing, named as `path` is; null: the test rows come from `path`."""
     separator: Character = ","
     """The field separator of the file."""
     decimal: Literal[".", ","] = "."
@@ -511,6 +524,9 @@ class Train(Section):
     """Seconds between two checkpoints."""
     keep_path: bool = True
     """Whether to save the training trajectory for plots: at most 200 points and 64 MB."""
+    tensorboard: bool = False
+    """Whether to write event files for TensorBoard, which needs the package tensorboard: what
+    metrics.csv has, the norm of the gradient too, and the settings of the runs of a sweep."""
 
 
 class Sweep(Section):

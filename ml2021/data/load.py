@@ -5,7 +5,7 @@ reads any other table. Legend: N rows of the table.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,6 +20,7 @@ from ml2021.data.groups import group_codes, note_on_both, note_on_groups
 from ml2021.data.new_table import NewTable, read_new_table
 from ml2021.data.output_names import check_output_names
 from ml2021.data.overview import ColumnSummary, summarise_columns
+from ml2021.data.parts import find_parts
 from ml2021.data.preprocessing.fit import fit_preprocessing
 from ml2021.data.preprocessing.records import (
     ClassTarget,
@@ -56,7 +57,8 @@ class TrainingData:
     """All that training needs from the data. `config` has its defaults resolved.
 
     data_path: what messages call the table. data_sha256: of its bytes; test_sha256: of
-    `data.test_path`, if given.
+    `data.test_path`, if given. parts, test_parts: the files of each, if it has several, with the
+    SHA-256 of each.
     unused: the columns of the file that are not features or targets and do not order or split rows.
     folds: of a cross-validation; the samples and the preprocessing are then for the final model.
     init_sha256: of the checkpoint whose parameters training starts from, if any. columns: what each
@@ -75,6 +77,8 @@ class TrainingData:
     validation: Samples
     test: Samples
     folds: Folds | None
+    parts: Mapping[Path, str] = field(default_factory=dict)
+    test_parts: Mapping[Path, str] = field(default_factory=dict)
     init_sha256: str | None = None
     columns: tuple[ColumnSummary, ...] = ()
 
@@ -180,10 +184,11 @@ def load_training_data(
         features, [kept.train, kept.validation, kept.test], order
     )
     test_sha256 = test_hashes = None
+    test_parts: Mapping[Path, str] = {}
     if test_path is not None:
         left_out["marked as test, but data.test_path is given"] = len(split.test)
         new, rows = _read_test_file(loaded.config.data, preprocessing)
-        test, test_sha256 = new.table.samples(rows, order), new.sha256
+        test, test_sha256, test_parts = new.table.samples(rows, order), new.sha256, new.parts
         test_hashes = row_hashes(new.table.frame, preprocessing)[rows]
         unscored = f"no {new.table.needed_to_score} in data.test_path"
         left_out[unscored] = len(new.table.frame) - len(rows)
@@ -207,6 +212,8 @@ def load_training_data(
         data_path=header.path,
         data_sha256=read.sha256,
         test_sha256=test_sha256,
+        parts=read.parts,
+        test_parts=test_parts,
         notes=tuple(notes),
         unused=tuple(name for name in header.names if name not in used),
         train=train,
@@ -261,11 +268,12 @@ def with_config(data: TrainingData, loaded: LocatedConfig) -> TrainingData:
 def _read_test_file(data: schema.Data, preprocessing: Preprocessing) -> tuple[NewTable, Rows]:
     """Return the table of `data.test_path`, and its rows that can be scored."""
     assert data.test_path is not None
-    new = read_new_table(preprocessing, Path(data.test_path), table_format_of(data), "scored")
+    path = find_parts(data.test_path)
+    new = read_new_table(preprocessing, path, table_format_of(data), "scored")
     rows = new.table.scorable_rows()
     if len(rows) == 0:
         needed = new.table.needed_to_score
-        raise DataError(f"{data.test_path}: no row has a {needed}; add rows to score")
+        raise DataError(f"{path}: no row has a {needed}; add rows to score")
     return new, rows
 
 
@@ -279,7 +287,7 @@ def _notes_on_groups(data: schema.Data, frame: "pd.DataFrame", split: Split) -> 
     is_kfold = isinstance(data.split, schema.KFoldSplit)
     notes = [note_on_groups(column, split.rows, in_folds=is_kfold)]
     if data.test_path is not None:
-        path, format = Path(data.test_path), table_format_of(data)
+        path, format = find_parts(data.test_path), table_format_of(data)
         if data.group_by in read_header(path, format).names:
             names = [data.group_by]
             test = read_table(path, format, columns=names, types=dict.fromkeys(names, "text"))

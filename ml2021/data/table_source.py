@@ -5,13 +5,13 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ml2021.config import schema
 from ml2021.data.csv.cells import INTEGERS_END, StorageType
 from ml2021.data.csv.scan import Header, TableFormat
 from ml2021.data.labels import notes_on_numbers
+from ml2021.data.parts import TablePath, files_of, find_parts
 from ml2021.data.resolve import LocatedConfig, Selection, table_format_of
 from ml2021.data.series import in_series_order, is_date
 from ml2021.data.tables import Rows, Table, place_of, read_header, read_table, refuse_rounded
@@ -46,9 +46,9 @@ class TableSource(Protocol):
 
 @dataclass(frozen=True)
 class FileSource:
-    """The CSV or Parquet file at a path."""
+    """The CSV or Parquet file at a path, or several that are one table."""
 
-    path: Path
+    path: TablePath
     format: TableFormat
 
     def header(self) -> Header:
@@ -66,7 +66,7 @@ class FileSource:
 
     def size(self) -> int:
         """Return how many bytes it has on the disk."""
-        return self.path.stat().st_size
+        return sum(file.stat().st_size for file in files_of(self.path))
 
     def place(self, row: int) -> str:
         """Return the line of a row."""
@@ -77,7 +77,7 @@ def source_of(loaded: LocatedConfig) -> TableSource:
     """Return the table of a config, unread. Raises DataError as `refuse_frame` does."""
     data = loaded.config.data
     refuse_frame(loaded, "set data.path to a file that holds it")
-    return FileSource(Path(data.path), table_format_of(data))
+    return FileSource(find_parts(data.path), table_format_of(data))
 
 
 def refuse_frame(loaded: LocatedConfig, remedy: str) -> None:

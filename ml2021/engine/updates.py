@@ -41,7 +41,8 @@ class BatchStep:
 class Updates:
     """The updates of a training state, with every buffer and view made once.
 
-    Each epoch gathers its rows once, in its own order; the batches are views of them.
+    Each epoch gathers its rows once, in its own order; the batches are views of them. gradient:
+    (K, P), what the last update used: clipped, and with the weight decay that an optimizer adds.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Updates:
         train = train.with_mean_weight()
         self._train, self._seeds, self._trajectory = train, hparams.seeds, state.trajectory
         self._is_full = hparams.batch_size is None
-        self._theta, self._gradient = theta, torch.empty_like(theta)
+        self._theta, self.gradient = theta, torch.empty_like(theta)
         members, count = len(theta), len(train)
         batches = hparams.batches(count)
         self._size = size = count if hparams.batch_size is None else min(hparams.batch_size, count)
@@ -63,7 +64,7 @@ class Updates:
                 rows.expand(members, *own) if self._is_full else rows.new_empty(members, *own)
             )
         sizes = {size, count % size or size}
-        steps = {n: BatchStep(network, theta, self._gradient, n, hparams.loss) for n in sizes}
+        steps = {n: BatchStep(network, theta, self.gradient, n, hparams.loss) for n in sizes}
         self._batches = [
             (steps[inputs.shape[1]], inputs, targets, total, weights[0] if weights else None)
             for total, inputs, targets, *weights in zip(
@@ -72,9 +73,9 @@ class Updates:
                 strict=True,
             )
         ]
-        self._update = build_update(hparams.optimizer, theta, self._gradient, state.slots)
+        self._update = build_update(hparams.optimizer, theta, self.gradient, state.slots)
         clip = hparams.clip_norm
-        self._clip = None if clip is None else build_clip(self._gradient, clip)
+        self._clip = None if clip is None else build_clip(self.gradient, clip)
         self._factor: Callable[[int], float] = partial(
             lr_factor, hparams.schedule, updates_per_epoch=batches, epochs=hparams.epochs
         )
@@ -97,7 +98,7 @@ class Updates:
         step(inputs, targets, total, weights)
         done = self._done + batch
         if self._trajectory is not None and self._trajectory.is_due(done):
-            self._trajectory.record(done, self._theta[0], self._gradient[0])
+            self._trajectory.record(done, self._theta[0], self.gradient[0])
         if self._clip is not None:
             self._clip()
         self._update(done + 1, self._factor(done))

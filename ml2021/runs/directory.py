@@ -27,6 +27,7 @@ RUNS = Path("runs")
 BEST_OF_SWEEP = "best"
 """The folder of a sweep's directory that holds its best run."""
 _FOLD_PACK = re.compile(r"folds-[0-9]+\.safetensors")
+_EVENT_FILE = re.compile(r"events\.out\.tfevents\.[0-9]+\..+")
 
 
 class MarkedDirectory(Protocol):
@@ -56,6 +57,7 @@ class RunDirectory:
         self.curve = path / "piecewise.png"  # by the command `piecewise`
         self.origin = path / "sweep_run.json"  # in the best run of a sweep: its number
         self.checkpoints = path / "checkpoints"
+        self.tensorboard = path / "tensorboard"  # metrics.csv for TensorBoard
         self.best = self.checkpoints / "best.safetensors"  # the lowest validation loss
         self.last = self.checkpoints / "last.safetensors"  # to resume from
         self.refit = self.checkpoints / "refit.safetensors"  # to resume the final model's training
@@ -66,11 +68,12 @@ class RunDirectory:
         return self.checkpoints / f"folds-{number}.safetensors"
 
     def entries(self) -> Iterator[Path]:
-        """Yield every file and folder of a run, there or not, and the packs of folds that are."""
+        """Yield every file and folder of a run, there or not; of numbered ones those that are."""
         yield from (path for path in vars(self).values() if path != self.path)
         for entry in sorted(_listing(self.checkpoints)):
             if _FOLD_PACK.fullmatch(entry.name):
                 yield entry
+        yield from event_files(self.tensorboard)
 
 
 def refuse_undecodable() -> None:
@@ -200,6 +203,12 @@ def _has_not_begun(path: Path, kind: Kind) -> bool:
 def _listing(folder: Path) -> list[Path]:
     """Return what a folder holds; nothing where it is none, or a link."""
     return list(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else []
+
+
+def event_files(folder: Path) -> list[Path]:
+    """Return the event files that TensorBoard's writer has made in a folder."""
+    found = [path for path in _listing(folder) if _EVENT_FILE.fullmatch(path.name)]
+    return sorted(path for path in found if not path.is_dir())
 
 
 def make_numbered(name: str) -> Path:
@@ -356,7 +365,7 @@ def foreign_entries(run: RunDirectory) -> list[Path]:
     """Return what is in a run's directory and is not ours."""
     known = {*run.entries()}
     names = {path.name for path in known}
-    found = [*_listing(run.path), *_listing(run.checkpoints)]
+    found = [*_listing(run.path), *_listing(run.checkpoints), *_listing(run.tensorboard)]
     return [path for path in found if path not in known and not is_temporary(path, names)]
 
 
@@ -365,10 +374,11 @@ def remove_run(run: RunDirectory) -> None:
     refuse_links(run)
     remove_leftovers(run)
     for path in [*run.entries()]:
-        if path not in (run.mark, run.checkpoints):
+        if path not in (run.mark, run.checkpoints, run.tensorboard):
             path.unlink(missing_ok=True)
-    with suppress(OSError):
-        run.checkpoints.rmdir()
+    for folder in (run.checkpoints, run.tensorboard):
+        with suppress(OSError):
+            folder.rmdir()
     run.mark.unlink(missing_ok=True)
     with suppress(OSError):
         run.path.rmdir()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ml2021.config.loading import LoadedConfig, load_saved_config, set_format
 from ml2021.config.messages import differences
-from ml2021.config.schema import Config
+from ml2021.config.schema import Config, each_path
 from ml2021.config.yaml_reader import KeyPath
 from ml2021.data.csv.scan import TableFormat
 from ml2021.data.load import TrainingData, load_training_data
@@ -28,6 +28,7 @@ from ml2021.evaluation import intervals as conformal
 from ml2021.evaluation.ensembles import combine
 from ml2021.evaluation.fitted_baselines import FittedBaselines
 from ml2021.evaluation.scoring import to_predictions
+from ml2021.formatting import listed
 from ml2021.runs.checkpoints import (
     Checkpoint,
     config_without_paths,
@@ -245,6 +246,6 @@ def changed_file(
     if data.data_sha256 != data_sha256:
         return ChangedFile(data.data_path, data.data_sha256, data_sha256)
     if data.test_sha256 != test_sha256:
-        path = data.config.data.test_path or "data.test_path"
+        path = listed(each_path(data.config.data.test_path)) or "data.test_path"
         return ChangedFile(path, data.test_sha256, test_sha256)
     return None

@@ -156,6 +156,7 @@ def notes_of(trainer: Trainer) -> tuple[str, ...]:
 
 def environment(trainer: Trainer) -> Environment:
     """Return what the result depends on beside config and data."""
+    section = trainer.data.config.data
     return Environment(
         ml2021=__version__,
         python=platform.python_version(),
@@ -166,10 +167,12 @@ def environment(trainer: Trainer) -> Environment:
         seed=trainer.data.config.seed,
         device=device_name(trainer),
         threads=trainer.threads,
-        data=str(trainer.data.data_path),
-        test=trainer.data.config.data.test_path,
+        data=written if isinstance(written := section.path, list) else str(trainer.data.data_path),
+        test=section.test_path,
         data_sha256=trainer.data.data_sha256,
         test_sha256=trainer.data.test_sha256,
+        parts={str(path.absolute()): each for path, each in trainer.data.parts.items()},
+        test_parts={str(path.absolute()): each for path, each in trainer.data.test_parts.items()},
         init_sha256=trainer.data.init_sha256,
     )
 
