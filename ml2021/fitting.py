@@ -72,7 +72,7 @@ def train(
     initial = None if init_from is None else Path(init_from)
     with _threads_kept(), _public_errors():
         prepared = prepare_config(
-            loaded, initial, lambda *lines: None, source=source, option="init_from"
+            loaded, initial, lambda *lines: None, source=source, beside=place, option="init_from"
         )
         if place is None:
             return _train_in_memory(prepared.trainer)

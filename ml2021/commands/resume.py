@@ -69,7 +69,9 @@ def resume(path: Path, overrides: Sequence[str], console: Console, *, with_repor
         environment = read_environment(run)
         progress = read_progress(run, environment)
         check_same_run(loaded, progress.begun)
-        data = load_training_data(loaded, reuse=progress.preprocessing, check=check)
+        data = load_training_data(
+            loaded, reuse=progress.preprocessing, beside=run.path, check=check
+        )
         data = replace(data, init_sha256=environment.init_sha256)
         check_unchanged(run, data, environment, progress.begun)
         if overrides and data.folds is not None:

@@ -11,12 +11,23 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ml2021.engine.dataset import Dataset, epoch_order
+from ml2021.engine.dataset import Dataset, EpochOrder
 from ml2021.engine.losses import Loss, build_loss
 from ml2021.engine.networks import Network, Pass
 from ml2021.engine.optimizers import build_clip, build_update
 from ml2021.engine.schedules import lr_factor
 from ml2021.engine.state import Hyperparameters, TrainingState
+
+GATHERED_BYTES = 256 << 20
+"""Rows that are gathered at once, for some batches or for all of an epoch."""
+_GATHERED_BATCHES = 16
+"""Gathered batches are a multiple of this, so that each one is aligned as in a gathered epoch."""
+
+
+def batches_at_once(members: int, columns: int, size: int) -> int:
+    """Return for how many batches of `size` rows (columns,) float32 are gathered at once."""
+    batches = GATHERED_BYTES // (4 * members * columns * size)
+    return max(1, batches // _GATHERED_BATCHES) * _GATHERED_BATCHES
 
 
 class BatchStep:
@@ -41,8 +52,9 @@ class BatchStep:
 class Updates:
     """The updates of a training state, with every buffer and view made once.
 
-    Each epoch gathers its rows once, in its own order; the batches are views of them. gradient:
-    (K, P), what the last update used: clipped, and with the weight decay that an optimizer adds.
+    Each epoch gathers its rows in its own order, large ones the rows of some batches at a time; the
+    batches are views of them. gradient: (K, P), what the last update used: clipped, and with the
+    weight decay that an optimizer adds.
     """
 
     def __init__(
@@ -56,23 +68,29 @@ class Updates:
         members, count = len(theta), len(train)
         batches = hparams.batches(count)
         self._size = size = count if hparams.batch_size is None else min(hparams.batch_size, count)
-        self._rows: list[Tensor] = []  # inputs, targets and weights, if any: (K, N, ...)
+        self._at_once = batches
+        if not self._is_full and not theta.is_cuda:  # whose memory holds the rows already
+            columns = train.inputs.shape[-1]
+            self._at_once = min(batches, batches_at_once(members, columns, size))
+        self._rows: list[Tensor] = []  # inputs, targets and weights, if any: (K, N or fewer, ...)
         for rows in train.tensors:
             own = rows.shape[0 if train.is_shared else 1 :]
+            held = min(count, self._at_once * size)
             # the order of the rows of a full batch does not matter
             self._rows.append(
-                rows.expand(members, *own) if self._is_full else rows.new_empty(members, *own)
+                rows.expand(members, *own)
+                if self._is_full
+                else rows.new_empty(members, held, *own[1:])
             )
-        sizes = {size, count % size or size}
-        steps = {n: BatchStep(network, theta, self.gradient, n, hparams.loss) for n in sizes}
-        self._batches = [
-            (steps[inputs.shape[1]], inputs, targets, total, weights[0] if weights else None)
-            for total, inputs, targets, *weights in zip(
-                state.batch_losses.view(batches, members, 1, 1).unbind(),
-                *(torch.split(rows, size, dim=1) for rows in self._rows),
-                strict=True,
-            )
-        ]
+        last = count % size or size
+        steps = {n: BatchStep(network, theta, self.gradient, n, hparams.loss) for n in {size, last}}
+        views = [*zip(*(torch.split(rows, size, dim=1) for rows in self._rows), strict=True)]
+        self._batches = []
+        for batch, total in enumerate(state.batch_losses.view(batches, members, 1, 1).unbind()):
+            n = size if batch < batches - 1 else last
+            inputs, targets, *weights = (each[:, :n] for each in views[batch % self._at_once])
+            own_weights = weights[0] if weights else None
+            self._batches.append((steps[n], inputs, targets, total, own_weights))
         self._update = build_update(hparams.optimizer, theta, self.gradient, state.slots)
         clip = hparams.clip_norm
         self._clip = None if clip is None else build_clip(self.gradient, clip)
@@ -80,20 +98,37 @@ class Updates:
             lr_factor, hparams.schedule, updates_per_epoch=batches, epochs=hparams.epochs
         )
         self._done = 0
+        self._gathered = range(batches)  # the batches whose rows are there
+        self._orders: list[EpochOrder] = []
 
     def begin_epoch(self, epoch: int) -> None:
-        """Gather the rows in the order of the epoch, counted from 0."""
+        """Gather the rows in the order of the epoch, counted from 0; or later, batch by batch."""
         self._done = epoch * len(self._batches)
         if self._is_full:
             return
-        for member, seed in enumerate(self._seeds):
+        self._orders = [EpochOrder(seed, epoch, len(self._train)) for seed in self._seeds]
+        self._gathered = range(0)
+        if self._at_once == len(self._batches):
+            self._gather(0)
+
+    def _gather(self, batch: int) -> None:
+        """Gather the rows of a batch, and of those around it."""
+        assert self._orders, "the epoch has not begun, or was gathered to its end"
+        first = batch // self._at_once * self._at_once
+        self._gathered = range(first, min(len(self._batches), first + self._at_once))
+        start, stop = first * self._size, min(len(self._train), self._gathered.stop * self._size)
+        for member, order in enumerate(self._orders):
             rows = self._train.of_member(member)
-            order = epoch_order(seed, epoch, len(rows)).to(rows.inputs.device)
-            for source, place in zip(rows.tensors, self._rows, strict=True):
-                torch.index_select(source, 0, order, out=place[member])
+            places = order.rows(start, stop).to(rows.inputs.device)
+            for source, gathered in zip(rows.tensors, self._rows, strict=True):
+                torch.index_select(source, 0, places, out=gathered[member, : stop - start])
+        if self._gathered.stop == len(self._batches):
+            self._orders.clear()  # they are as long as the epoch
 
     def __call__(self, batch: int) -> None:
         """Do the update for a batch of the epoch, counted from 0."""
+        if batch not in self._gathered:
+            self._gather(batch)
         step, inputs, targets, total, weights = self._batches[batch]
         step(inputs, targets, total, weights)
         done = self._done + batch

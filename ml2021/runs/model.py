@@ -194,7 +194,7 @@ def reload_training_data(
     loaded = load_saved_config(run.resolved_config)
     refuse_frame(loaded, alternative or "train on a file of it for this")
     check_same_config(loaded, config_without_paths(model.config), f"restore it{otherwise}", of_data)
-    data = load_training_data(loaded, reuse=model.preprocessing)
+    data = load_training_data(loaded, reuse=model.preprocessing, beside=run.path)
     if (changed := changed_file(data, model.data_sha256, model.test_sha256)) is not None:
         raise DataError(
             f"{changed.path}: has changed since the run was trained, so its rows are no longer "

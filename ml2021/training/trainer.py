@@ -19,6 +19,7 @@ from ml2021.data.load import TrainingData
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, RealTargets
 from ml2021.data.samples import Samples
 from ml2021.data.weights import Weights, class_factors
+from ml2021.disk import kept
 from ml2021.engine.build import build_hyperparameters, build_network
 from ml2021.engine.dataset import Dataset
 from ml2021.engine.fit import Score
@@ -350,12 +351,13 @@ def to_dataset(
     inputs = torch.from_numpy(samples.inputs)
     target, weights = preprocessing.target, samples.weights
     if isinstance(target, RealTargets):
-        targets = torch.from_numpy(target.standardise(samples.values)).float()
+        standardised = target.standardise(samples.values)
+        targets = torch.from_numpy(kept(standardised.astype(np.float32)))
     else:
         targets = torch.from_numpy(samples.classes)
         if factors is not None:
             own = factors[samples.classes]
-            weights = own if weights is None else own * weights
+            weights = kept(own if weights is None else own * weights)
     return Dataset(inputs, targets, None if weights is None else torch.from_numpy(weights)[:, None])
 
 
