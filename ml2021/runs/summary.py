@@ -31,7 +31,8 @@ NotNegative = Annotated[float, Field(ge=0)]
 class Environment(Record):
     """What the result depends on beside config and data.
 
-    device: the model of the GPU, or cpu. threads: of the CPU. data, test: the absolute paths of the
+    device: the model of the GPU, or cpu. threads: of the CPU. ranks: processes that shared the
+    updates. data, test: the absolute paths of the
     training file and of data.test_path. data_sha256, test_sha256: of those files. init_sha256: of
     the checkpoint whose parameters training began with.
     """
@@ -46,6 +47,7 @@ class Environment(Record):
     seed: int
     device: str
     threads: Annotated[int, Field(ge=1, le=MOST_THREADS)]
+    ranks: Annotated[int, Field(ge=1)] = 1
     data: str
     test: str | None = None
     data_sha256: str
