@@ -25,6 +25,7 @@ def run_as_rank(run: Callable[[], None]) -> NoReturn:
     is_leader = os.environ["RANK"] == "0"
     if not is_leader:  # before any thread starts, which inherits it
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # the rest is our own lines
     from ml2021.engine.distributed import join
 
     try:

@@ -272,7 +272,7 @@ def measure(
     size, times = state.theta.numel() + len(state.theta), 20
     ranks.tell(do="sum", size=size, times=times)
     summing = _time_sums(ranks, state.theta.new_zeros(size), times)
-    return Costs(ranks.size, alone, shared, summing)
+    return Costs(ranks.size, alone, shared, min(summing, shared))
 
 
 def _time_updates(updates: Updates, batches: int) -> float:
