@@ -1,7 +1,8 @@
 """Train small neural networks on tables, from a YAML file and a CSV, and use them from Python.
 
-`ml2021.load` returns the model of a run. What is listed in `__all__` is public, all else private;
-each name is imported when it is first used, so that the command line does not wait for it.
+`ml2021.train` trains a model, `ml2021.load` returns that of a run. What is listed in `__all__` is
+public, all else private; each name is imported when it is first used, so that the command line does
+not wait for it.
 """
 
 from typing import TYPE_CHECKING
@@ -11,10 +12,12 @@ if TYPE_CHECKING:
         CheckpointError,
         ConfigError,
         DataError,
+        DivergenceError,
         Ml2021Error,
         ResourceError,
         RunInUseError,
     )
+    from ml2021.fitting import train
     from ml2021.model import Model, load
 
 __version__ = "0.1.0"
@@ -22,13 +25,16 @@ __all__ = [
     "CheckpointError",
     "ConfigError",
     "DataError",
+    "DivergenceError",
     "Ml2021Error",
     "Model",
     "ResourceError",
     "RunInUseError",
     "__version__",
     "load",
+    "train",
 ]
+_MODULES = {"Model": "model", "load": "model", "train": "fitting"}
 
 
 def __getattr__(name: str) -> object:
@@ -36,9 +42,7 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'ml2021' has no attribute '{name}'")
     from importlib import import_module
 
-    found = getattr(
-        import_module(f"ml2021.{'model' if name in ('Model', 'load') else 'errors'}"), name
-    )
+    found = getattr(import_module(f"ml2021.{_MODULES.get(name, 'errors')}"), name)
     globals()[name] = found
     return found
 

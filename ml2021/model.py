@@ -57,6 +57,14 @@ def load(run: str | os.PathLike[str]) -> "Model":
     return Model(checkpoint, config.decode("utf-8", "replace"), summary)
 
 
+def refuse_other_tables(frame: object) -> None:
+    """Raise TypeError for what is no data frame of pandas."""
+    import pandas as pd
+
+    if not isinstance(frame, pd.DataFrame):
+        raise TypeError(f"a pandas DataFrame is needed, not {type(frame).__name__}")
+
+
 class Model:
     """A trained function of data frames, from `ml2021.load`.
 
@@ -76,6 +84,9 @@ class Model:
         self._model: TrainedModel = build_model(checkpoint)
         self._target = self._model.preprocessing.target
         self._reader = FrameReader(self._model.preprocessing, self._model.table_format(()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Model, (self._checkpoint, self._config, self._summary)
 
     def __repr__(self) -> str:
         config = self._model.config
@@ -106,6 +117,20 @@ class Model:
         if self._summary is None:
             return {}
         return {name: {**each.scores} for name, each in self._summary.evaluations.items()}
+
+    @property
+    def epochs(self) -> int | None:
+        """How many epochs training lasted; None if it has not ended, and for a single member."""
+        return None if self._summary is None else self._summary.epochs
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the command `train` notes about the table and the baselines, a sentence each.
+
+        Such as columns that are left out, rows that look alike, and what cells may mean. Empty if
+        training has not ended, and for a single member.
+        """
+        return () if self._summary is None else self._summary.notes
 
     @cached_property
     def members(self) -> tuple["Model", ...]:
@@ -224,10 +249,7 @@ class Model:
         return numbers.astype(np.int64) if (numbers == np.floor(numbers)).all() else numbers
 
     def _read(self, frame: "pd.DataFrame") -> FittedTable:
-        import pandas as pd
-
-        if not isinstance(frame, pd.DataFrame):
-            raise TypeError(f"a pandas DataFrame is needed, not {type(frame).__name__}")
+        refuse_other_tables(frame)
         return self._reader.read(frame)
 
     def _predict(

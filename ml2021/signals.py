@@ -17,6 +17,7 @@ from types import FrameType
 GRACE_SECONDS = 8.0
 """Seconds to save after a SIGTERM; service managers often kill after 10."""
 _WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_commands: list[None] = []  # one while the command line handles signals
 
 
 class StoppedError(BaseException):
@@ -35,13 +36,23 @@ def stoppable() -> Iterator[None]:
         raise StoppedError(signal_number)
 
     with _watch_thread(), _handled(stop):
-        yield
+        _commands.append(None)
+        try:
+            yield
+        finally:
+            _commands.pop()
 
 
 @contextmanager
 def stop_signals() -> Iterator[Callable[[], int | None]]:
-    """Yield a function that returns the first signal received, if any; a SIGINT after it kills."""
+    """Yield a function that returns the first signal received, if any; a SIGINT after it kills.
+
+    Only within `stoppable`: in a program that is not ours, signals do what it wants them to do.
+    """
     caught: list[int] = []
+    if not _commands:
+        yield lambda: None
+        return
     with _handled(caught.append):
         yield lambda: caught[0] if caught else None
 

@@ -16,7 +16,7 @@ from ml2021.config.loading import load_config_text
 from ml2021.data.load import load_training_data
 from ml2021.errors import CheckpointError
 from ml2021.runs import checkpoints
-from ml2021.runs.checkpoints import load_checkpoint, write_best
+from ml2021.runs.checkpoints import best_checkpoint, load_checkpoint, save_checkpoint
 from ml2021.runs.directory import RunDirectory
 from ml2021.runs.model import TrainedModel, load_model
 from ml2021.training.trainer import build_trainer, residuals
@@ -54,7 +54,8 @@ def make_checkpoint(folder: Path) -> Path:
     trainer.state.best_epoch.fill_(1)
     run = RunDirectory(folder)
     run.best.parent.mkdir()
-    write_best(run, trainer.data, trainer.baselines, residuals(trainer), trainer.state)
+    data, kept = trainer.data, residuals(trainer)
+    save_checkpoint(best_checkpoint(run.best, data, trainer.baselines, kept, trainer.state))
     return run.best
 
 

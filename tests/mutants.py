@@ -147,10 +147,16 @@ def _a_failing_disk_is_a_missing_file() -> None:
 def _order_from_a_stream() -> None:
     import torch
 
-    from ml2021.engine.dataset import epoch_order
+    from ml2021.engine.dataset import EpochOrder
 
     stream = torch.Generator().manual_seed(0)
-    put(epoch_order, lambda seed, epoch, rows: torch.randperm(rows, generator=stream))
+
+    class Broken(EpochOrder):
+        def __init__(self, seed: int, epoch: int, rows: int) -> None:
+            super().__init__(seed, epoch, rows)
+            self._order = torch.randperm(rows, generator=stream)
+
+    put(EpochOrder, Broken)
 
 
 def _restored_without(*names: str) -> Callable[[], None]:
@@ -290,9 +296,9 @@ def _odd_cells_are_missing() -> None:
 
 
 def _rows_are_lines() -> None:
-    from ml2021.data import tables
+    from ml2021.data import passes
 
-    find = tables.csv_cells
+    find = passes.csv_cells
 
     def broken(path: Path, *arguments: Any) -> Any:
         found = find(path, *arguments)

@@ -1,6 +1,9 @@
 """The tab What if of explore.html, in a browser: it moves by every means, and says what is true."""
 
+import json
 import statistics
+from bisect import bisect_left
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -392,16 +395,38 @@ def test_it_fits_every_width_and_is_named_and_legible(
         )
 
 
-FRAMES = """() => {
-  const times = [], { step } = app.model.columns[0];
-  for (let i = 0; i < 60; i++) {
-    app.desk.hand.values[0] += step;
-    const begun = performance.now();
-    app.desk.draw();
-    times.push(performance.now() - begun);
-  }
-  return times;
-}"""
+# A drag of a column of which the map is drawn anew: a step in each frame.
+DRAG = """() => new Promise((done) => {
+  const axes = [...document.querySelectorAll(".axes select")].map((list) => Number(list.value));
+  const j = app.model.columns.findIndex(({ kind }, j) => kind === "number" && !axes.includes(j));
+  const { step } = app.model.columns[j];
+  let frames = 0;
+  const next = () => {
+    if (frames++ === 80) return done();
+    app.desk.change([j, app.desk.hand.values[j] + step]);
+    requestAnimationFrame(next);
+  };
+  next();
+})"""
+
+TRACED = ["toplevel", "devtools.timeline", "disabled-by-default-devtools.timeline"]
+
+
+def frame_times(trace: bytes) -> list[float]:
+    """Return for each frame what its main thread computed, ms: script, style, layout and paint.
+
+    That is the time of the processor, so that a busy machine counts for little.
+    """
+    events = json.loads(trace)["traceEvents"]
+    whole = [each for each in events if each.get("ph") == "X"]
+    commits = [each for each in whole if each["name"] == "Commit"]
+    main = Counter((each["pid"], each["tid"]) for each in commits).most_common(1)[0][0]
+    ends = sorted(each["ts"] for each in commits if (each["pid"], each["tid"]) == main)
+    times = [0.0] * (len(ends) + 1)
+    for each in whole:
+        if each["name"] == "ThreadControllerImpl::RunTask" and (each["pid"], each["tid"]) == main:
+            times[bisect_left(ends, each["ts"])] += each.get("tdur", 0) / 1000
+    return times[3:-1]
 
 
 @pytest.mark.soak
@@ -409,7 +434,7 @@ FRAMES = """() => {
 def test_a_frame_of_a_drag_is_short(
     browser: "Browser", tmp_path: Path, record: Record, width: int, most: int
 ) -> None:
-    """8 columns, 10⁴ and 10⁵ parameters; the minimum is near what a quiet core takes."""
+    """8 columns, 10⁴ and 10⁵ parameters."""
     write_rows(
         tmp_path / "t.csv", {**table(400), **{f"x{i}": table(400, i)["a"] for i in range(5)}}
     )
@@ -422,7 +447,11 @@ def test_a_frame_of_a_drag_is_short(
     with opened(browser, tmp_path / "run" / "explore.html") as page:
         shown(page)
         page.wait_for_timeout(5000)  # until the shares have settled
-        times = page.evaluate(FRAMES)
+        browser.start_tracing(page=page, categories=TRACED)
+        page.evaluate(DRAG)
+        times = frame_times(browser.stop_tracing())
         count = page.evaluate("app.model.parameters")
-    record(f"frame of a drag at {count:,} parameters, ms", f"{statistics.median(times):.1f}")
-    assert min(times) < most
+    assert len(times) > 40
+    middle = statistics.median(times)
+    record(f"frame of a drag at {count:,} parameters, ms", f"{middle:.1f}, least {min(times):.1f}")
+    assert middle <= most

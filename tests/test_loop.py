@@ -2,11 +2,13 @@
 
 import time
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ml2021.runs.directory import RunDirectory
 from ml2021.training.loop import Saver
 
 INTERVAL = 30.0
@@ -17,7 +19,7 @@ def test_a_save_is_due_an_interval_after_the_last_began(step: float, save: float
     now, begun = 1000.0, [1000.0]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(time, "monotonic", lambda: now)
-        saver = Saver(lambda: begun.append(now), INTERVAL)
+        saver = Saver(RunDirectory(Path("run")), lambda: begun.append(now), INTERVAL)
         while now < 1000 + 10 * INTERVAL:
             now += step
             if saver.is_due():

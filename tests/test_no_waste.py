@@ -256,7 +256,7 @@ def test_a_table_of_numbers_is_read_once(tmp_path: Path, monkeypatch: pytest.Mon
         passes.append(path)
         return open_scan(path, *arguments)
 
-    monkeypatch.setattr("ml2021.data.tables.open_scan", counting)
+    monkeypatch.setattr("ml2021.data.passes.open_scan", counting)
     path = tmp_path / "t.csv"
     path.write_text("a,b\n" + "1.5,\n2,7\n" * 100)
     read_table(path, TableFormat())

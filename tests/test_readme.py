@@ -16,7 +16,16 @@ README = (ROOT / "README.md").read_text()
 GUIDE = (ROOT / "configs" / "guide.md").read_text()
 SHELL_BLOCKS = re.findall(r"```sh\n(.*?)```", README + GUIDE, re.DOTALL)
 COMMANDS = [line for block in SHELL_BLOCKS for line in block.splitlines()]
-PYTHON_BLOCKS = re.findall(r"```python\n(.*?)```", README + GUIDE, re.DOTALL)
+TRACKERS = {
+    match[1]: block
+    for block in re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
+    if (match := re.match(r"import .*\b(mlflow|wandb)\b", block))
+}
+PYTHON_BLOCKS = [
+    block
+    for block in re.findall(r"```python\n(.*?)```", README + GUIDE, re.DOTALL)
+    if block not in TRACKERS.values()
+]
 PAGES = ("README.md", "configs", "data", "tests", "tests/benchmarks")
 LINKS = [
     (page.parent, name)
@@ -60,11 +69,25 @@ def test_the_python_runs_as_shown(
     run_well(tmp_path, "train", "data/diabetes.csv", "--target", "progression", *quick)
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
-    assert len(PYTHON_BLOCKS) == 2
+    assert len(PYTHON_BLOCKS) == 3
     for block in PYTHON_BLOCKS:
         exec(block, names)
     assert "frame: column 'bmi' is missing\n" in capsys.readouterr().out
     assert (tmp_path / "runs" / "diabetes-saved").is_dir()
+
+
+@pytest.mark.parametrize("tracker", ["mlflow", "wandb"])
+def test_recipes_for_trackers_run_as_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tracker: str
+) -> None:
+    assert len(TRACKERS[tracker].splitlines()) <= 15
+    pytest.importorskip(tracker)
+    shutil.copytree(ROOT / "data", tmp_path / "data")
+    quick = ("--quiet", "--set", "preset=fast", "--set", "train.epochs=3")
+    run_well(tmp_path, "train", "data/diabetes.csv", "--target", "progression", *quick)
+    monkeypatch.chdir(tmp_path)
+    exec(TRACKERS[tracker], {})
+    assert {"mlflow": list(tmp_path.glob("mlruns*")), "wandb": [tmp_path / "wandb"]}[tracker]
 
 
 def test_the_two_set_up_commands_are_whole() -> None:

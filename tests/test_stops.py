@@ -10,10 +10,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ml2021.runs.checkpoints import load_checkpoint
 from tests import mutants
+from tests.commands import read_rows
 from tests.conftest import Record
 from tests.finishing import (
     RESUME,
@@ -145,6 +147,30 @@ def test_a_mutant_is_caught(forks: Forks, folders: dict[str, Path], mutant: str)
         stop_until_it_ends(forks, folders[name], random.Random(name), mutant)[0]
         for name in ("adamw", "early stopping")
     )
+
+
+def test_event_files_of_a_run_that_was_killed_twice_have_each_step_once(forks: Forks) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    with scratch() as folder:
+        config = CONFIGS["early stopping"].replace("epochs: 40", "epochs: 9, tensorboard: true")
+        prepare(folder, forks, config)
+        for first, second in [(8, 5), (13, 4)]:
+            begin_again(folder)
+            for command, when in [(TRAIN, first), (RESUME, second)]:
+                kill = Injection("rename", "signal=SIGKILL", when)
+                outcome, _ = forks.trace(
+                    folder, *command, calls="rename", inject=kill, settings=SETTINGS
+                )
+                assert outcome.code == -9
+            assert all("tensorboard" in name for name in finish(forks, folder))
+            rows = read_rows(folder / RUN / "metrics.csv")
+            events = accumulator.EventAccumulator(str(folder / RUN / "tensorboard")).Reload()
+            assert set(events.Tags()["scalars"]) == rows[0].keys() - {"epoch"}
+            for name in events.Tags()["scalars"]:
+                found = [(event.step, event.value) for event in events.Scalars(name)]
+                kept = [(int(row["epoch"]), float(np.float32(row[name]))) for row in rows]
+                assert found == kept
+            assert len(rows) > 5
 
 
 REAL = f"""preset: fast

@@ -32,9 +32,11 @@ if TYPE_CHECKING:
 )
 def evaluate(
     csv: Annotated[
-        Path | None,
+        list[Path] | None,
         InputArgument(
-            metavar="CSV", help="CSV to score, - for stdin (default: the run's own test rows)."
+            metavar="CSV",
+            help="CSV to score, - for stdin, or the parts of one table (default: the run's own "
+            "test rows).",
         ),
     ] = None,
     run: Run = None,
@@ -45,9 +47,9 @@ def evaluate(
     from ml2021.commands import evaluate as evaluate_command
     from ml2021.commands.stdin import NAME, is_stdin, spooled_stdin
 
-    with spooled_stdin([] if csv is None else [csv]) as sources:
-        result = evaluate_command.evaluate(sources[0] if sources else None, run, set_ or [])
-    if csv is not None and is_stdin(csv):
+    with spooled_stdin(csv or []) as sources:
+        result = evaluate_command.evaluate(sources, run, set_ or [])
+    if csv is not None and len(csv) == 1 and is_stdin(csv[0]):
         result = replace(result, split=NAME)
     Console().say(f"run {result.run}", *bulleted(result.notes))
     if json_:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml2021.config.schema import KFoldSplit
+from ml2021.config.schema import KFoldSplit, each_path
 from ml2021.data.csv.scan import TableFormat
 from ml2021.data.new_table import read_new_table
+from ml2021.data.parts import find_parts
 from ml2021.data.preprocessing.records import ClassTarget
 from ml2021.data.preprocessing.transform import shown_counts, value_counts
 from ml2021.data.samples import Samples
@@ -82,14 +83,15 @@ class ScoredRows:
         return [*lines, "", self.evaluation.verdict_words(split)]
 
 
-def evaluate(csv: Path | None, run_path: Path | None, overrides: Sequence[str]) -> ScoredRows:
+def evaluate(csvs: Sequence[Path], run_path: Path | None, overrides: Sequence[str]) -> ScoredRows:
     """Score a run's best parameters on a CSV, or on the run's own test or validation rows.
 
-    overrides: how the CSV is written, where it differs from the training file.
+    csvs: none, one, or the parts of one table. overrides: how they are written, where they differ
+    from the training file.
     """
-    if csv is None and overrides:
+    if not csvs and overrides:
         raise ConfigError("--set: says how a CSV is written; name the CSV to score")
-    if csv is not None:
+    for csv in csvs:
         refuse_run(csv)
     run = open_run(run_path)
 
@@ -103,16 +105,16 @@ def evaluate(csv: Path | None, run_path: Path | None, overrides: Sequence[str]) 
     notes: list[str] = []
     unseen_classes = ""
     folds = None
-    if csv is None and isinstance(model.config.data.split, KFoldSplit):
+    if not csvs and isinstance(model.config.data.split, KFoldSplit):
         folds = _folds_of(run)
         if model.test_sha256 is None:  # nothing but the folds was held out
             return ScoredRows(run.path, "folds", task, folds.evaluation(), (), folds)
     with chosen_run(run, run_path):
-        if csv is None:
+        if not csvs:
             split, samples = reload_training_data(run, model, "name a CSV to score").scored_split
             model = model.of_split(split)
         else:
-            split, samples, notes, unseen_classes = _rows_of(csv, run, model, table_format)
+            split, samples, notes, unseen_classes = _rows_of(csvs, run, model, table_format)
         check_scores(model.preprocessing, len(samples), len(model.theta), echo(split))
         evaluation, _ = evaluate_members(
             model.member_predictions, model.config, model.preprocessing, model.baselines, samples
@@ -139,14 +141,15 @@ def _folds_of(run: RunDirectory) -> FoldScores:
 
 
 def _rows_of(
-    csv: Path, run: RunDirectory, model: "TrainedModel", table_format: TableFormat
+    csvs: Sequence[Path], run: RunDirectory, model: "TrainedModel", table_format: TableFormat
 ) -> tuple[str, Samples, list[str], str]:
     """Return the rows of another file that can be scored, notes, and examples of new classes."""
-    matched = read_new_table(model.preprocessing, csv, table_format, "scored")
+    table = find_parts(csvs)
+    matched = read_new_table(model.preprocessing, table, table_format, "scored")
     rows = matched.table.scorable_rows()
     if not len(rows):
         needed = matched.table.needed_to_score
-        raise DataError(f"{csv}: every row lacks its {needed}; add rows to score")
+        raise DataError(f"{table}: every row lacks its {needed}; add rows to score")
     notes = matched.columns.notes()
     if unscored := len(matched.table.frame) - len(rows):
         needed = matched.table.needed_to_score
@@ -160,7 +163,7 @@ def _rows_of(
         notes.append(_note_on_training_file(run, model, len(matched.table.frame)))
     elif matched.sha256 != model.test_sha256:
         notes += _notes_on_training_rows(run, model, samples)
-    return str(csv), samples, notes, unseen_classes
+    return str(table), samples, notes, unseen_classes
 
 
 def _note_on_training_file(run: RunDirectory, model: "TrainedModel", rows: int) -> str:
@@ -191,8 +194,11 @@ def _notes_on_training_rows(
 
     from ml2021.runs.model import reload_training_data
 
-    path = Path(read_environment(run).data)
-    if not path.is_file() or path.stat().st_size > _MOST_BYTES:
+    recorded = read_environment(run)
+    files = [Path(path) for path in recorded.parts or each_path(recorded.data)]
+    if not all(file.is_file() for file in files):
+        return []
+    if sum(file.stat().st_size for file in files) > _MOST_BYTES:
         return []
     try:
         data = reload_training_data(run, model)

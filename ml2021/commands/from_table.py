@@ -61,12 +61,13 @@ def load_table_config(
 
 def last_column(csv: Path, overrides: Sequence[str]) -> str:
     """Return the name of a table's last column; `overrides` may say how the file is written."""
+    from ml2021.data.parts import find_parts
     from ml2021.data.resolve import table_format_of
     from ml2021.data.tables import read_header
 
     text = dump_document({"data": {"path": str(csv), "target": "-"}})
     data = load_config_text(text, printable(str(csv)), overrides).config.data
-    return read_header(Path(data.path), table_format_of(data)).names[-1]
+    return read_header(find_parts(data.path), table_format_of(data)).names[-1]
 
 
 def sets_target(override: str) -> bool:

@@ -84,11 +84,12 @@ def config_text(
     """Return the text of the config for `path`, and notes on what was assumed."""
     from ml2021.data.detect import detect_format
     from ml2021.data.load import load_training_data
+    from ml2021.data.parts import find_parts
 
     given = dump_document({"data": {"path": str(csv), "target": "-"}})
     section = load_config_text(given, printable(str(csv)), overrides).config.data
     known = {k: getattr(section, k) for k in FORMAT_KEYS if k in section.model_fields_set}
-    found = detect_format(csv, known, target)
+    found = detect_format(find_parts(section.path), known, target)
     notes, comments = list[str](), dict[str, str]()
     named = list(target or ())
     if not named and not any(map(sets_target, overrides)):

@@ -61,7 +61,8 @@ def _read_points(csv: Path, file_format: "TableFormat") -> tuple["Curve", tuple[
 
 def _positions(csv: Path, file_format: "TableFormat", rows: list[int]) -> list[str]:
     """Return the position of each row in the file, for a message."""
-    from ml2021.data.tables import find_lines, is_parquet
+    from ml2021.data.passes import is_parquet
+    from ml2021.data.tables import find_lines
 
     if is_parquet(csv):
         return [f"{csv}: row {row + 1}" for row in rows]
@@ -243,7 +244,7 @@ def _write(
     picture: bytes,
 ) -> None:
     """Fill the run directory. The resolved config comes last: it marks a complete run."""
-    from ml2021.runs.checkpoints import write_best
+    from ml2021.runs.checkpoints import best_checkpoint, save_checkpoint
     from ml2021.runs.summary import write_record
     from ml2021.training.trainer import environment, open_metrics, summarise
 
@@ -254,5 +255,5 @@ def _write(
     built = {"stopped_early": False, "piecewise": facts}
     write_record(run.summary, summary.model_copy(update=built))
     replace_file(run.curve, picture)
-    write_best(run, trainer.data, trainer.baselines, None, trainer.state)
+    save_checkpoint(best_checkpoint(run.best, trainer.data, trainer.baselines, None, trainer.state))
     write_text(run.resolved_config, dump_yaml(trainer.data.config))

@@ -14,6 +14,7 @@ from unicodedata import normalize
 from ml2021.commands.predict_rows import Request, predict_file
 from ml2021.console import write_data
 from ml2021.data.new_table import find_columns
+from ml2021.data.parts import files_of, find_parts
 from ml2021.data.preprocessing.records import ClassTarget
 from ml2021.errors import ConfigError, ResourceError
 from ml2021.files import cannot_write, name_file, unnamed_file
@@ -59,7 +60,8 @@ def predict(
         refuse_run(source)
     run = open_run(run_path)
     outputs = _output_paths(sources, output)
-    kept = [*sources, *tables_of(run)]
+    tables = [find_parts(source) for source in sources]
+    kept = [*sources, *(file for table in tables for file in files_of(table)), *tables_of(run)]
     for path in outputs:
         if path != STDOUT:
             check_output("" if output is None else "--output", path, kept)
@@ -87,10 +89,8 @@ def predict(
                 raise cannot_write(outputs[0].resolve(), error) from None
 
         with chosen_run(run, run_path):
-            for source, path in zip(sources, outputs, strict=True):
-                found = find_columns(
-                    model.preprocessing, source, table_format, "predicted", carried
-                )
+            for source, table, path in zip(sources, tables, outputs, strict=True):
+                found = find_columns(model.preprocessing, table, table_format, "predicted", carried)
                 rows, notes = predict_file(asked, found, write)
                 predicted.append(Predicted(source, path, rows, tuple(notes)))
                 ends.append(spool.tell())

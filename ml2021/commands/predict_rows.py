@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ml2021.commands.forecast import carried_column, forecast
 from ml2021.commands.prediction_csv import Predictions, notes_on_escapes, prediction_columns, to_csv
 from ml2021.data.new_table import NewColumns, NewTableStream, read_columns
+from ml2021.data.parts import shown_of
 from ml2021.data.preprocessing.transform import OddValues
 from ml2021.data.tables import guess_rows
 from ml2021.errors import DataError
@@ -99,7 +100,7 @@ def _predict_series(
     _check_memory(asked, columns)
     read = read_columns(columns)
     predictions, notes = forecast(
-        asked.model, read.table, asked.ahead, columns.path, asked.half_widths
+        asked.model, read.table, asked.ahead, shown_of(columns.path), asked.half_widths
     )
     texts = {
         str(name): carried_column(column, read.table, asked.ahead, is_group=name == columns.group)

@@ -5,6 +5,7 @@ torch once the column names are, so that a mistake in them is answered at once.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,11 +14,14 @@ from typing import TYPE_CHECKING
 from ml2021.commands.config_hints import config_hints
 from ml2021.commands.from_table import load_table_config, table_hints
 from ml2021.config.loading import LoadedConfig, dump_changes, load_config
+from ml2021.config.schema import each_path
 from ml2021.errors import ConfigError
 from ml2021.formatting import bulleted, plural, shortened_path
-from ml2021.runs.directory import open_run, refuse_run, refuse_undecodable, refuse_used
+from ml2021.runs.directory import RUNS, open_run, refuse_run, refuse_undecodable, refuse_used
+from ml2021.runs.tensorboard import check_tensorboard
 
 if TYPE_CHECKING:
+    from ml2021.data.table_source import TableSource
     from ml2021.training.init_from import InitialModel
     from ml2021.training.trainer import Trainer
 
@@ -42,10 +46,10 @@ def prepare(
     target: Sequence[str] | None = None,
     with_columns: bool = False,
 ) -> Prepared:
-    """Read the config and the table, split and encode the rows, and build the network.
+    """Read the config, and go on as `prepare_config` does.
 
-    The arguments are those of `ml2021.commands.train.train`. What is found is said on the way, by
-    `say`, which takes lines. with_columns: as in `load_training_data`. Nothing is written.
+    The arguments are those of `ml2021.commands.train.train`. with_columns: as in
+    `load_training_data`.
     """
     refuse_undecodable()
     if is_table:
@@ -62,13 +66,36 @@ def prepare(
             f"{loaded.locate('sweep')}: this config has a sweep; run `ml2021 sweep --config "
             f"{source}`, or drop it with --set sweep=null"
         )
+    check_tensorboard(loaded.config, loaded.locate("train", "tensorboard"))
     if run_dir is not None:
         section = loaded.config.data
-        tables = [Path(path) for path in (section.path, section.test_path) if path is not None]
-        refuse_used(run_dir, [source, *tables])
+        tables = [*each_path(section.path), *each_path(section.test_path)]
+        refuse_used(run_dir, [source, *map(Path, tables)])
+    return prepare_config(
+        loaded, init_from, say, hints=hints, with_columns=with_columns, beside=run_dir or RUNS
+    )
+
+
+def prepare_config(
+    loaded: LoadedConfig,
+    init_from: Path | None,
+    say: Callable[..., None],
+    *,
+    source: "TableSource | None" = None,
+    hints: Callable[[], AbstractContextManager[None]] = nullcontext,
+    with_columns: bool = False,
+    beside: Path | None = None,
+    option: str = "--init-from",
+) -> Prepared:
+    """Read the table, split and encode the rows, and build the network.
+
+    What is found is said on the way, by `say`, which takes lines. source: the table, in place of
+    the file that the config names. hints: adds to an error about the table. beside: the directory
+    of the run. option: what messages call `init_from`. Nothing is written.
+    """
     initial = None
     if init_from is not None:
-        initial, loaded = load_initial_model_for(loaded, init_from)
+        initial, loaded = load_initial_model_for(loaded, init_from, source, option)
 
     from ml2021.data.load import Plan, describe, load_training_data
 
@@ -80,7 +107,9 @@ def prepare(
         check_job(Job(*plan), loaded.locate("model"), is_encoded=False)
 
     with hints():
-        data = load_training_data(loaded, known, with_columns=with_columns, check=check)
+        data = load_training_data(
+            loaded, known, source=source, with_columns=with_columns, beside=beside, check=check
+        )
     if initial is not None:
         initial.check_columns(data)
         data = replace(data, init_sha256=initial.sha256)
@@ -98,20 +127,23 @@ def prepare(
     return Prepared(loaded, trainer, initial)
 
 
-def load_initial_model_for(loaded: LoadedConfig, path: Path) -> tuple["InitialModel", LoadedConfig]:
+def load_initial_model_for(
+    loaded: LoadedConfig, path: Path, table: "TableSource | None", option: str
+) -> tuple["InitialModel", LoadedConfig]:
     """Return the best parameters of the run at `path`, and the config, which they fit.
 
-    What the config leaves to its preset is as in that run, as far as the parameters depend on it.
+    table: in place of the file that the config names. What the config leaves to its preset is as in
+    that run, as far as the parameters depend on it.
     """
     from ml2021.data.resolve import check_columns
     from ml2021.data.table_source import source_of
 
     source = open_run(path)
-    check_columns(loaded, source_of(loaded).header())
+    check_columns(loaded, (table or source_of(loaded)).header())
 
     from ml2021.training.init_from import load_initial_model
 
-    initial = load_initial_model(source.best, str(path))
+    initial = load_initial_model(source.best, str(path), option)
     loaded = initial.completed(loaded)
     initial.check_config(loaded.config)
     return initial, loaded

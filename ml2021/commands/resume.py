@@ -11,6 +11,7 @@ from ml2021.errors import CheckpointError, ConfigError
 from ml2021.files import is_there
 from ml2021.formatting import echo, plural
 from ml2021.runs.directory import RunDirectory, locked, open_run, refuse_undecodable
+from ml2021.runs.tensorboard import check_tensorboard
 
 if TYPE_CHECKING:
     from ml2021.data.load import TrainingData
@@ -49,8 +50,12 @@ def resume(path: Path, overrides: Sequence[str], console: Console, *, with_repor
     if odd := [text for text in overrides if not text.startswith("train.epochs=")]:
         raise ConfigError(f"--set {odd[0]}: only train.epochs can be changed when resuming")
     loaded = load_saved_config(run.resolved_config, overrides)
+    check_tensorboard(loaded.config, loaded.locate("train", "tensorboard"))
     with locked(run):
         from ml2021.commands.train import finish
+        from ml2021.data.table_source import refuse_frame
+
+        refuse_frame(loaded, "train again with ml2021.train")
         from ml2021.data.load import Plan, load_training_data
         from ml2021.engine.hardware import current_ranks
         from ml2021.runs.summary import read_environment
@@ -65,7 +70,9 @@ def resume(path: Path, overrides: Sequence[str], console: Console, *, with_repor
         environment = read_environment(run)
         progress = read_progress(run, environment)
         check_same_run(loaded, progress.begun)
-        data = load_training_data(loaded, reuse=progress.preprocessing, check=check)
+        data = load_training_data(
+            loaded, reuse=progress.preprocessing, beside=run.path, check=check
+        )
         data = replace(data, init_sha256=environment.init_sha256)
         check_unchanged(run, data, environment, progress.begun)
         if overrides and data.folds is not None:

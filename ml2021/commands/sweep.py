@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ml2021.commands.config_hints import config_hints
+from ml2021.config.schema import each_path
 from ml2021.console import Console, ProgressBar
 from ml2021.errors import CheckpointError, RunInterruptedError, SweepFailedError
 from ml2021.evaluation.metrics import selection_metric
@@ -26,6 +27,7 @@ from ml2021.runs.directory import (
     remove_leftovers,
     run_name,
 )
+from ml2021.runs.tensorboard import check_tensorboard
 from ml2021.signals import stop_signals
 from ml2021.sweeps.directory import (
     ResultsFile,
@@ -43,7 +45,7 @@ from ml2021.sweeps.directory import (
 )
 from ml2021.sweeps.packing import Pack, data_key, make_packs
 from ml2021.sweeps.pool import PackTask, Pool, Progressed, RunEnded, TableRead
-from ml2021.sweeps.results import Result, choose_best, losses_of, validation_value
+from ml2021.sweeps.results import Result, choose_best, hyperparameters, losses_of, validation_value
 from ml2021.sweeps.search_space import check_runs, load_sweep
 from ml2021.sweeps.summary import SweepSummary
 
@@ -71,8 +73,11 @@ def sweep(
         loaded = load_sweep(config, overrides)
         if run_dir is not None:
             tables = [v.loaded.config.data for v in loaded.variations]
-            paths = {path for data in tables for path in (data.path, data.test_path) if path}
-            refuse_used(run_dir, [config, *map(Path, sorted(paths))], "sweep")
+            named = [key for data in tables for key in (data.path, data.test_path)]
+            paths = dict.fromkeys(path for key in named for path in each_path(key))
+            refuse_used(run_dir, [config, *map(Path, paths)], "sweep")
+        for run in (variation.loaded for variation in loaded.variations):
+            check_tensorboard(run.config, run.locate("train", "tensorboard"))
         check_runs(loaded)
     plan = SweepPlan(
         settings=tuple(variation.settings for variation in loaded.variations),
@@ -95,6 +100,8 @@ def resume(path: Path, jobs: int | None, console: Console, *, with_report: bool)
     directory = open_sweep(path)
     with locked(RunDirectory(path)):
         plan = read_plan(directory)
+        for config in plan.configs:
+            check_tensorboard(config, str(directory.plan))
         results = load_results(directory, plan)
         kept = {run: result for run, result in results.items() if result.status != "failed"}
         missing = len(plan.texts) - len(kept)
@@ -191,6 +198,10 @@ class _Sweep:
         for run, config in self.configs.items():
             first_of.setdefault(data_key(config), run)
 
+        settings: list[dict[str, float | str]] = []
+        if any(config.train.tensorboard for config in self.configs.values()):
+            settings = hyperparameters(self.plan.settings, self.plan.configs)
+
         def make_task(pack: Pack) -> PackTask:
             value = None if self.best is None else validation_value(self.best, self.losses)
             return PackTask(
@@ -201,6 +212,7 @@ class _Sweep:
                 share=MEMORY_SHARE / workers,
                 losses=self.losses,
                 best=None if self.best is None or value is None else (value, self.best.run),
+                settings={run: settings[run - 1] for run in pack if settings},
             )
 
         def data_of(pack: Pack) -> object:
@@ -229,7 +241,7 @@ class _Sweep:
         """Raise CheckpointError if the data file is not the one that earlier runs trained on."""
         if result.data_sha256 is None:
             return
-        path = self.configs[result.run].data.path
+        path = ", ".join(each_path(self.configs[result.run].data.path))
         if self.digests.setdefault(path, result.data_sha256) != result.data_sha256:
             raise CheckpointError(
                 f"{self.directory.path}: {path} has changed since the sweep began; "

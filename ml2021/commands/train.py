@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml2021.commands.from_table import how_to_go_on, name_of
-from ml2021.commands.prepare import describe_training, prepare
+from ml2021.commands.prepare import Prepared, describe_training, prepare
 from ml2021.config.loading import dump_yaml
 from ml2021.console import VERDICT_COLOURS, Console
 from ml2021.errors import RunInterruptedError
@@ -51,14 +51,25 @@ def train(
     prepared = prepare(
         source, overrides, run_dir, init_from, console.say, is_table=is_table, target=target
     )
+    if console.verbose:
+        every = dump_yaml(prepared.trainer.data.config).splitlines()
+        console.say("config, with every default:", *every)
+    run = create_run(run_dir, name_of(source) if is_table else run_name(source))
+    console.say(f"run {run.path}; every key with its value: {run.resolved_config}")
+    write_run(prepared, run, console, with_report=with_report)
+    if is_table:
+        console.say(how_to_go_on(run))
+    return run.path
+
+
+def write_run(
+    prepared: Prepared, run: RunDirectory, console: Console, *, with_report: bool
+) -> None:
+    """Train what is prepared, into the directory of a new run. Raises as `finish` does."""
     loaded, initial, trainer = prepared.loaded, prepared.initial, prepared.trainer
     from ml2021.runs.summary import write_record
     from ml2021.training.trainer import environment
 
-    if console.verbose:
-        console.say("config, with every default:", *dump_yaml(trainer.data.config).splitlines())
-    run = create_run(run_dir, name_of(source) if is_table else run_name(source))
-    console.say(f"run {run.path}; every key with its value: {run.resolved_config}")
     with locked(run):
         refuse_used(run.path)  # by a process that was quicker than we were
         write_text(run.config, loaded.text)
@@ -75,9 +86,6 @@ def train(
                     "so held-out scores may be optimistic"
                 )
         finish(trainer, run, console, with_report=with_report)
-    if is_table:
-        console.say(how_to_go_on(run))
-    return run.path
 
 
 def finish(trainer: "Trainer", run: RunDirectory, console: Console, *, with_report: bool) -> None:
@@ -94,6 +102,8 @@ def finish(trainer: "Trainer", run: RunDirectory, console: Console, *, with_repo
         remove_leftovers(run)
         run.summary.unlink(missing_ok=True)  # until this training has ended, there is none
         write_text(run.resolved_config, dump_yaml(trainer.data.config))
+        if trainer.data.config.train.tensorboard:
+            metrics.write_events(run.tensorboard)
         console.say(describe_training(trainer))
         if trainer.ranks is not None:
             from ml2021.training.ranks import describe_ranks

@@ -4,6 +4,7 @@ The string under each field is its description in the JSON Schema. `Config`, at 
 the sections above it; a member of a union is selected by its `type` or `method`.
 """
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
@@ -23,6 +24,7 @@ from ml2021.config.types import (
     Members,
     Momentum,
     NotNegative,
+    PathOrPaths,
     Positive,
     Scalar,
     Section,
@@ -30,6 +32,17 @@ from ml2021.config.types import (
     Text,
     conflict,
 )
+
+
+def each_path(written: str | list[str] | None) -> list[str]:
+    """Return the paths that a key names, which takes one or a list."""
+    return [written] if isinstance(written, str) else written or []
+
+
+def absolute_paths(written: str | list[str]) -> str | list[str]:
+    """Return what a key names as absolute paths, one or a list as it is written."""
+    paths = [str(Path(path).absolute()) for path in each_path(written)]
+    return paths[0] if isinstance(written, str) else paths
 
 
 class FractionSplit(Section):
@@ -140,11 +153,12 @@ DatePart = Literal["year", "month", "day", "weekday", "hour", "elapsed"]
 class Data(Section):
     """The table and what its columns mean."""
 
-    path: Text
+    path: PathOrPaths
     """The CSV file (also .gz; Parquet where pyarrow is installed), relative to the working
-    directory."""
-    test_path: Text | None = None
-    """A separate file for testing; null: the test rows come from `path`."""
+    directory. A list, a glob (`sales/*.csv`) or a folder names the parts of one table: they have
+    the same columns in any order, and follow each other in the plain order of their names."""
+    test_path: PathOrPaths | None = None
+    """A separate table for testing, named as `path` is; null: the test rows come from `path`."""
     separator: Character = ","
     """The field separator of the file."""
     decimal: Literal[".", ","] = "."
@@ -205,6 +219,29 @@ class Data(Section):
     feature."""
     split: Split = FractionSplit()
     """Which rows are for training, validation and testing."""
+    memory: Literal["auto", "ram", "disk"] = "auto"
+    """Where the rows lie while the command runs: `ram`; or `disk`, in files that the system reads
+    and drops as it needs memory, for tables that do not fit. The results are the same, bit for bit.
+    `auto` is disk where the rows are estimated not to fit into the memory that is free."""
+    cache: Text | None = None
+    """A folder for the rows that are on the disk, on a fast disk with space; null: beside the run.
+    The encoded rows are kept there, and used again by a run on the same data."""
+
+    @model_validator(mode="after")
+    def _check_memory(self) -> "Data":
+        if self.memory == "ram" and self.cache is not None:
+            raise conflict(
+                "data.memory ram needs no data.cache; set data.memory to auto or disk, or "
+                "data.cache to null",
+                "cache",
+            )
+        if self.memory == "disk" and isinstance(self.split, KFoldSplit):
+            raise conflict(
+                "data.memory disk does not go with data.split kfold, whose folds are trained side "
+                "by side in memory; use another split, or set data.memory to auto",
+                "memory",
+            )
+        return self
 
     @model_validator(mode="after")
     def _check(self) -> "Data":
@@ -259,6 +296,8 @@ class Data(Section):
         return self
 
 
+FRAME = "<DataFrame>"
+"""What `data.path`, which is absolute there, is in a run whose table was a data frame."""
 FORMAT_KEYS = ("separator", "decimal", "thousands", "encoding", "header", "skip_rows", "missing")
 """The keys of `data` that say how a file is written: commands that read a CSV take them, too."""
 
@@ -509,6 +548,9 @@ class Train(Section):
     """Seconds between two checkpoints."""
     keep_path: bool = True
     """Whether to save the training trajectory for plots: at most 200 points and 64 MB."""
+    tensorboard: bool = False
+    """Whether to write event files for TensorBoard, which needs the package tensorboard: what
+    metrics.csv has, the norm of the gradient too, and the settings of the runs of a sweep."""
 
 
 class Sweep(Section):

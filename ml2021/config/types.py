@@ -131,6 +131,10 @@ NotNegative = Annotated[float, Field(ge=0)]
 Momentum = Annotated[float, Field(ge=0, lt=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Text = Annotated[str, Field(min_length=1)]
+PathOrPaths = Annotated[
+    Annotated[Text, Tag("str")] | Annotated[list[Text], Field(min_length=1), Tag("list")],
+    _by_type("must be a path or a list of paths"),
+]
 Character = Annotated[
     str,
     AfterValidator(_single_character),

@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy as np
 from ml2021.config.schema import FORMAT_KEYS
 from ml2021.data.csv.scan import TableFormat
 from ml2021.data.csv.writings import looks_missing, means_no_number
+from ml2021.data.parts import TablePath
 from ml2021.data.plausibility import far_codes, is_apart, pixel_groups
 from ml2021.data.tables import Table, is_number, read_table
 from ml2021.errors import DataError
@@ -47,7 +47,7 @@ class DetectedFormat:
 
 
 def detect_format(
-    path: Path, known: Mapping[str, Any], targets: Sequence[str] | None
+    path: TablePath, known: Mapping[str, Any], targets: Sequence[str] | None
 ) -> DetectedFormat:
     """Return how a CSV file is written.
 

@@ -2,12 +2,13 @@
 
 A cell means what it would mean in a file of the format that the run was trained on: texts are read
 by the same rules, and "" or NA is missing, as are None, NaN and what else pandas takes for missing.
-Numbers are themselves, of any type; a moment is written as its column's dates were in training.
+Numbers are themselves, of any type, and those of float32 what they are as text; a moment is written
+as its column's dates were in training.
 Legend: N rows.
 """
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -24,6 +25,7 @@ from ml2021.data.matching import match_columns
 from ml2021.data.new_table import NewColumns, choose_columns
 from ml2021.data.preprocessing.records import DateForm, Preprocessing, value_text
 from ml2021.data.samples import FittedTable
+from ml2021.data.shortest import shortest
 from ml2021.data.spellings import Spellings
 from ml2021.data.tables import check_columns, frame_of, refuse_rounded
 from ml2021.errors import DataError
@@ -32,7 +34,7 @@ from ml2021.formatting import echo
 if TYPE_CHECKING:
     import pandas as pd
 
-_SOURCE = Path("frame")
+FRAME_NAME = Path("frame")
 """What messages call the table."""
 _SHOWN = 5
 _FEW = 100  # rows for which pandas takes longer to begin than Python to end
@@ -57,7 +59,7 @@ class FrameReader:
         number or date where training had them, and categories all spelled otherwise.
         """
         if not len(frame):
-            raise DataError(f"{_SOURCE}: no rows; give at least one")
+            raise DataError(f"{FRAME_NAME}: no rows; give at least one")
         columns, places = self._find(tuple(map(str, frame.columns)))
         # Words where training had numbers as categories may be another spelling of them.
         loose = {n: kind for n, kind in columns.types.items() if n not in columns.numbers}
@@ -71,7 +73,7 @@ class FrameReader:
         rounded = {name: column.rounded for name, column in checked.items() if column.rounded}
         refuse_rounded(rounded, series)
         read = frame_of({columns.names[n]: each for n, each in checked.items()}, len(frame))
-        spellings = Spellings(_SOURCE, self._preprocessing, scored=False)
+        spellings = Spellings(FRAME_NAME, self._preprocessing, scored=False)
         spellings.add(read)
         spellings.refuse_others()
         if any(checked[name].values.dtype == object for name in columns.numbers):  # as this reports
@@ -89,11 +91,11 @@ class FrameReader:
     def _find(self, names: tuple[str, ...]) -> tuple[NewColumns, dict[str, int]]:
         """Return the columns of a frame with these names, and the place of each."""
         if self._last is None or self._last[0] != names:
-            header = replace(make_header(_SOURCE, names), path=_SOURCE)
+            header = replace(make_header(FRAME_NAME, names), path=FRAME_NAME)
             others = _other_names(self._preprocessing, header.names)
-            found = match_columns(_SOURCE, self._preprocessing, header, others)
+            found = match_columns(FRAME_NAME, self._preprocessing, header, others)
             columns = choose_columns(
-                self._preprocessing, header, found, _SOURCE, self._format, "predicted"
+                self._preprocessing, header, found, FRAME_NAME, self._format, "predicted"
             )
             places = {name: place for place, name in enumerate(header.names)}
             self._last = names, columns, places
@@ -106,16 +108,10 @@ class FrameReader:
         trained = columns.names[name]
         form = self._forms.get(trained, "year first")
         is_told_apart = name in columns.numbers or name == columns.group
-        values = _cells_of(column, name, kind, form, is_told_apart, self._format.decimal)
-        if values.dtype.kind != "O":
-            return values
-        texts = self._format.rules.missing_texts
-        if len(values) <= _FEW:
-            return np.array([np.nan if cell in texts else cell for cell in values], object)
-        import pandas as pd
-
-        is_missing = pd.Series(values).isin(texts).to_numpy()
-        return np.where(is_missing, np.nan, values) if is_missing.any() else values
+        values = cells_of(
+            column, name, kind, form, is_told_apart=is_told_apart, decimal=self._format.decimal
+        )
+        return without_missing(values, self._format.rules.missing_texts)
 
 
 def _other_names(
@@ -133,25 +129,38 @@ def _other_names(
     return others
 
 
-def _cells_of(
+def without_missing(values: Values, texts: Collection[str]) -> Values:
+    """Return cells (N,) with NaN in place of the texts that mean a missing value."""
+    if values.dtype.kind != "O":
+        return values
+    if len(values) <= _FEW:
+        return np.array([np.nan if cell in texts else cell for cell in values], object)
+    import pandas as pd
+
+    is_missing = pd.Series(values).isin(texts).to_numpy()
+    return np.where(is_missing, np.nan, values) if is_missing.any() else values
+
+
+def cells_of(
     column: "pd.Series",
     name: str,
     kind: StorageType | None,
     form: DateForm,
+    *,
     is_told_apart: bool,
     decimal: str,
 ) -> Values:
     """Return the cells (N,) of a column of any dtype: numbers, or str and NaN where missing.
 
-    kind: how training read the column; None: by its cells. is_told_apart: float32 counts as the
-    shortest number that it stands for, since it is compared with those of a file.
+    kind: how the column is read; None: by its cells. is_told_apart: its values are compared, so
+    that integers among objects keep all their digits.
     """
     import pandas as pd
 
     dtype = column.dtype
     if isinstance(dtype, pd.CategoricalDtype):
         distinct = pd.Series(column.cat.categories)
-        values = _cells_of(distinct, name, kind, form, is_told_apart, decimal)
+        values = cells_of(distinct, name, kind, form, is_told_apart=is_told_apart, decimal=decimal)
         codes = column.cat.codes.to_numpy()
         if (codes >= 0).all():
             return values[codes]
@@ -165,9 +174,10 @@ def _cells_of(
         numbers: Values
         if letter == "f":
             numbers = column.to_numpy(np.float64, na_value=np.nan)
-            size = getattr(dtype, "itemsize", 8)
-            if size < 8 and (is_told_apart or kind != "number"):
-                short = column.to_numpy(f"f{size}", na_value=np.nan)
+            if getattr(dtype, "itemsize", 8) == 4:
+                numbers = shortest(column.to_numpy(np.float32, na_value=np.nan))
+            elif getattr(dtype, "itemsize", 8) == 2:
+                short = column.to_numpy(np.float16, na_value=np.nan)
                 numbers = short.astype("U32").astype(np.float64)
         else:
             numbers = column.to_numpy(np.uint64 if dtype == np.uint64 else np.int64)
@@ -197,7 +207,7 @@ def _cells_of(
         if not isinstance(cell := cells[place], _CELLS):
             what = type(cell).__name__
             raise DataError(
-                f"{_SOURCE}: row {place + 1}: column '{echo(name)}' holds a {what}, neither a "
+                f"{FRAME_NAME}: row {place + 1}: column '{echo(name)}' holds a {what}, neither a "
                 "number nor text; convert it"
             )
         texts[place] = _text(cell, decimal)
@@ -222,7 +232,7 @@ def _text(cell: object, decimal: str) -> str:
 def _invalid_cells(name: str, values: Values, rows: NDArray[np.int64]) -> list[str]:
     """Return a line for each different cell that is no number, though the column holds numbers."""
     return [
-        f"{_SOURCE}: row {row + 1}: column '{echo(name)}': '{echo(values[row])}' is not a number "
-        "up to 3.4e38; correct it, or set it to NaN"
+        f"{FRAME_NAME}: row {row + 1}: column '{echo(name)}': '{echo(values[row])}' is not a "
+        "number up to 3.4e38; correct it, or set it to NaN"
         for row in rows[:_SHOWN].tolist()
     ]

@@ -5,7 +5,7 @@ reads any other table. Legend: N rows of the table.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,6 +20,8 @@ from ml2021.data.groups import group_codes, note_on_both, note_on_groups
 from ml2021.data.new_table import NewTable, read_new_table
 from ml2021.data.output_names import check_output_names
 from ml2021.data.overview import ColumnSummary, summarise_columns
+from ml2021.data.parts import find_parts
+from ml2021.data.placement import place_rows
 from ml2021.data.preprocessing.fit import fit_preprocessing
 from ml2021.data.preprocessing.records import (
     ClassTarget,
@@ -44,6 +46,7 @@ from ml2021.data.splits import Split, split_rows, without_unseen
 from ml2021.data.table_source import TableSource, notes_on_reading, read_in_order, source_of
 from ml2021.data.tables import Rows, read_header, read_table, refuse_rounded
 from ml2021.data.weights import class_factors, named_classes
+from ml2021.disk import columns_of
 from ml2021.errors import ConfigError, DataError
 from ml2021.formatting import bulleted, echo, listed, number, plural
 
@@ -56,7 +59,8 @@ class TrainingData:
     """All that training needs from the data. `config` has its defaults resolved.
 
     data_path: what messages call the table. data_sha256: of its bytes; test_sha256: of
-    `data.test_path`, if given.
+    `data.test_path`, if given. parts, test_parts: the files of each, if it has several, with the
+    SHA-256 of each.
     unused: the columns of the file that are not features or targets and do not order or split rows.
     folds: of a cross-validation; the samples and the preprocessing are then for the final model.
     init_sha256: of the checkpoint whose parameters training starts from, if any. columns: what each
@@ -75,6 +79,8 @@ class TrainingData:
     validation: Samples
     test: Samples
     folds: Folds | None
+    parts: Mapping[Path, str] = field(default_factory=dict)
+    test_parts: Mapping[Path, str] = field(default_factory=dict)
     init_sha256: str | None = None
     columns: tuple[ColumnSummary, ...] = ()
 
@@ -108,14 +114,16 @@ def load_training_data(
     *,
     source: TableSource | None = None,
     with_columns: bool = False,
+    beside: Path | None = None,
     check: Callable[[Plan], None] | None = None,
 ) -> TrainingData:
     """Read the table, split its rows, fit the preprocessing on the training rows, and apply it.
 
     The preprocessing `reuse` replaces the fitted one if it is compatible; callers report if not.
     source: the table, in place of the file that the config names.
-    with_columns: also say what each column holds, which takes a pass over the table. check: called
-    before the rows are encoded, to refuse what does not fit into memory.
+    with_columns: also say what each column holds, which takes a pass over the table. beside: the
+    run's directory, for rows that are on the disk. check: called before the rows are encoded, to
+    refuse what does not fit into memory.
 
     Raises ConfigError for column names that the file does not have, DataError for its contents.
     """
@@ -123,6 +131,7 @@ def load_training_data(
     header = source.header()
     selection = check_columns(loaded, header)
     excluded = excluded_names(loaded.config.data, header, selection.used, source.size())
+    place_notes = place_rows(loaded.config.data, source, len(selection.used), beside)
     frame, file_order, read = read_in_order(source, loaded.config.data, selection, excluded)
     task, lags = loaded.config.task, loaded.config.data.lags
     read_notes = notes_on_reading(read, frame, selection, task)
@@ -150,6 +159,7 @@ def load_training_data(
     if check is not None:
         check(Plan(config, preprocessing, split.sizes(), len(fold_splits)))
     notes = [
+        *place_notes,
         *_notes_on_names(header),
         *name_notes,
         *read_notes,
@@ -160,7 +170,7 @@ def load_training_data(
     ]
 
     hashes = None if config.data.lags else row_hashes(frame, preprocessing)
-    frame = frame.drop(columns=excluded)
+    frame = frame.drop(columns=excluded) if excluded else frame
     clusters = None
     if config.data.group_by is not None:
         notes += _notes_on_groups(config.data, frame, split)
@@ -180,10 +190,11 @@ def load_training_data(
         features, [kept.train, kept.validation, kept.test], order
     )
     test_sha256 = test_hashes = None
+    test_parts: Mapping[Path, str] = {}
     if test_path is not None:
         left_out["marked as test, but data.test_path is given"] = len(split.test)
         new, rows = _read_test_file(loaded.config.data, preprocessing)
-        test, test_sha256 = new.table.samples(rows, order), new.sha256
+        test, test_sha256, test_parts = new.table.samples(rows, order), new.sha256, new.parts
         test_hashes = row_hashes(new.table.frame, preprocessing)[rows]
         unscored = f"no {new.table.needed_to_score} in data.test_path"
         left_out[unscored] = len(new.table.frame) - len(rows)
@@ -207,6 +218,8 @@ def load_training_data(
         data_path=header.path,
         data_sha256=read.sha256,
         test_sha256=test_sha256,
+        parts=read.parts,
+        test_parts=test_parts,
         notes=tuple(notes),
         unused=tuple(name for name in header.names if name not in used),
         train=train,
@@ -228,7 +241,7 @@ def without_pieces(data: TrainingData) -> TrainingData:
     if folds is not None:
         folds = replace(folds, table=replace(folds.table, preprocessing=preprocessing))
     train, validation, test = (
-        replace(samples, inputs=np.ascontiguousarray(samples.inputs[:, kept]))
+        replace(samples, inputs=columns_of(samples.inputs, kept))
         for samples in (data.train, data.validation, data.test)
     )
     section = section.model_copy(update={"numbers": schema.Standardise()})
@@ -261,11 +274,12 @@ def with_config(data: TrainingData, loaded: LocatedConfig) -> TrainingData:
 def _read_test_file(data: schema.Data, preprocessing: Preprocessing) -> tuple[NewTable, Rows]:
     """Return the table of `data.test_path`, and its rows that can be scored."""
     assert data.test_path is not None
-    new = read_new_table(preprocessing, Path(data.test_path), table_format_of(data), "scored")
+    path = find_parts(data.test_path)
+    new = read_new_table(preprocessing, path, table_format_of(data), "scored")
     rows = new.table.scorable_rows()
     if len(rows) == 0:
         needed = new.table.needed_to_score
-        raise DataError(f"{data.test_path}: no row has a {needed}; add rows to score")
+        raise DataError(f"{path}: no row has a {needed}; add rows to score")
     return new, rows
 
 
@@ -279,7 +293,7 @@ def _notes_on_groups(data: schema.Data, frame: "pd.DataFrame", split: Split) -> 
     is_kfold = isinstance(data.split, schema.KFoldSplit)
     notes = [note_on_groups(column, split.rows, in_folds=is_kfold)]
     if data.test_path is not None:
-        path, format = Path(data.test_path), table_format_of(data)
+        path, format = find_parts(data.test_path), table_format_of(data)
         if data.group_by in read_header(path, format).names:
             names = [data.group_by]
             test = read_table(path, format, columns=names, types=dict.fromkeys(names, "text"))

@@ -4,16 +4,16 @@
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from ml2021.data.csv.scan import Header
+from ml2021.data.parts import TablePath
 from ml2021.data.preprocessing.records import Preprocessing, sources_of
 from ml2021.errors import DataError
 from ml2021.formatting import echo, listed, plural, suggest
 
 
 def match_columns(
-    path: Path,
+    path: TablePath,
     preprocessing: Preprocessing,
     header: Header,
     others: Mapping[tuple[str, int], str] = {},
@@ -46,7 +46,7 @@ def match_columns(
     return {name: found[s.position] for name, s in sources.items() if s.position in found}
 
 
-def explain_absent(path: Path, preprocessing: Preprocessing, header: Header, name: str) -> str:
+def explain_absent(path: TablePath, preprocessing: Preprocessing, header: Header, name: str) -> str:
     """Return the message about a training column that is not found."""
     raw = preprocessing.sources[name].raw
     if header.numbered or preprocessing.numbered:

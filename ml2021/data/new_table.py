@@ -12,6 +12,7 @@ from ml2021.data.csv.scan import Header, TableFormat
 from ml2021.data.csv.source import changed_error
 from ml2021.data.dates import with_parts
 from ml2021.data.matching import explain_absent, match_columns
+from ml2021.data.parts import Parts, TablePath, shown_of
 from ml2021.data.preprocessing.records import (
     CategoryFeature,
     ClassTarget,
@@ -46,7 +47,7 @@ class NewColumns:
     column of weights, if the file has none.
     """
 
-    path: Path
+    path: TablePath
     table_format: TableFormat
     preprocessing: Preprocessing
     is_scored: bool
@@ -61,7 +62,7 @@ class NewColumns:
 
     def notes(self) -> list[str]:
         """Return notes on the ignored columns, and on a column of weights that is missing."""
-        notes = []
+        notes = [*self.path.notes] if isinstance(self.path, Parts) else []
         if self.ignored:
             notes.append(f"ignoring columns that the model does not use: {listed(self.ignored, 8)}")
         if self.unweighted is not None:
@@ -100,18 +101,19 @@ class NewColumns:
 class NewTable:
     """A file read for a fitted model, whole.
 
-    carried: the columns to copy. sha256: of the file's bytes.
+    carried: the columns to copy. sha256: of the file's bytes. parts: as of `Table`.
     """
 
     columns: NewColumns
     table: FittedTable
     carried: "pd.DataFrame"
     sha256: str
+    parts: Mapping[Path, str]
 
 
 def find_columns(
     preprocessing: Preprocessing,
-    path: Path,
+    path: TablePath,
     table_format: TableFormat,
     purpose: Literal["scored", "predicted"],
     carried: tuple[str, ...] = (),
@@ -155,7 +157,7 @@ def choose_columns(
     preprocessing: Preprocessing,
     header: Header,
     found: dict[str, str],
-    path: Path,
+    path: TablePath,
     table_format: TableFormat,
     purpose: Literal["scored", "predicted"],
     carried: tuple[str, ...] = (),
@@ -210,7 +212,7 @@ def choose_columns(
 
 def read_new_table(
     preprocessing: Preprocessing,
-    path: Path,
+    path: TablePath,
     table_format: TableFormat,
     purpose: Literal["scored", "predicted"],
     carried: tuple[str, ...] = (),
@@ -247,7 +249,7 @@ def read_columns(columns: NewColumns) -> NewTable:
         read = read_table(path, table_format, columns=wanted, types=types, compared=compared)
     frame = columns.renamed(read.frame, read.rounded)
     if again.sha256 != read.sha256:
-        raise changed_error(path)
+        raise changed_error(shown_of(path))
     if columns.weight is not None:
         check_weights(read.frame, columns.weight, partial(place_of, path, table_format))
     return NewTable(
@@ -255,6 +257,7 @@ def read_columns(columns: NewColumns) -> NewTable:
         table=columns.fitted(frame),
         carried=again.frame[list(columns.carried)],
         sha256=read.sha256,
+        parts=read.parts,
     )
 
 

@@ -3,7 +3,7 @@
 This needs pyarrow, an optional dependency. `ml2021.data.csv.cells` checks the cells.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Sequence, Set
 from contextlib import closing
 from importlib import import_module
 from math import isfinite
@@ -13,20 +13,23 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ml2021.data.csv.cells import StorageType
+from ml2021.data.csv.cells import INTEGERS_END
 from ml2021.data.csv.source import HashedFile, changed_error, file_error, file_state
 from ml2021.errors import DataError
 from ml2021.formatting import echo
 
 
 class ParquetSource:
-    """A Parquet file: the `names` of its columns, its number of `rows`, its `sha256`.
+    """A Parquet file: the `names` of its columns, its number of `rows`, its `sha256` if `hashed`.
 
-    A context manager. Raises DataError if pyarrow is not installed, or the file is not Parquet or
-    holds no table.
+    A context manager. `state` is the `state` of an earlier time, since which it must not have
+    changed. Raises DataError if pyarrow is not installed, or the file is not Parquet or has no
+    columns.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, state: tuple[int, ...] | None = None, *, hashed: bool = False
+    ) -> None:
         try:
             pyarrow = import_module("pyarrow")
             parquet = import_module("pyarrow.parquet")
@@ -34,8 +37,10 @@ class ParquetSource:
             what = "Parquet needs pyarrow; pip install 'ml2021[parquet]'"
             raise file_error(path, what) from None
         with closing(HashedFile(path)) as file:
-            self.sha256 = file.finish()
-            self._state = file.state
+            self.sha256 = file.finish() if hashed else ""
+            self.state = file.state
+        if state is not None and state != self.state:
+            raise changed_error(path)
         self._path = path
         self._opened = path.open("rb")
         try:
@@ -48,6 +53,10 @@ class ParquetSource:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
         self._opened.close()
 
     def _open(self, pyarrow: Any, parquet: Any) -> None:
@@ -64,22 +73,9 @@ class ParquetSource:
         if not self.names:
             raise file_error(path, "the table has no columns; add some")
         self.rows = int(self._file.metadata.num_rows)
-        if not self.rows:
-            raise file_error(path, "a header but no rows; add rows")
         if "" in self.names:
             number = self.names.index("") + 1
             raise file_error(path, f"column {number} has no name; give it one")
-
-    def read(
-        self,
-        names: Sequence[str],
-        selected: Set[str],
-        types: Mapping[str, StorageType],
-        missing: Collection[str],
-        is_odd: Callable[[str, NDArray[np.generic]], bool],
-    ) -> dict[str, NDArray[np.generic]]:
-        """Return the `selected` columns by unique name, of all rows, as `columns` does."""
-        return self.columns(self._read(), names, selected, types, missing, is_odd)
 
     def batches(self, rows: int) -> Iterator[Any]:
         """Yield the rows for `columns`, at most so many at a time. Raises DataError."""
@@ -91,42 +87,45 @@ class ParquetSource:
             raise self._damaged(error) from None
         self._check_unchanged()
 
-    def _read(self) -> Any:
-        pa = import_module("pyarrow")
-        try:
-            table = self._file.read()
-        except (pa.ArrowException, OSError) as error:
-            raise self._damaged(error) from None
-        self._check_unchanged()
-        return table
+    def texts_of(self, rows: Set[int], most: int) -> Iterator[tuple[int, list[str]]]:
+        """Yield the cells of these rows as text, of at most `most` rows in memory."""
+        first = 0
+        for batch in self.batches(most):
+            for row in sorted(rows & {*range(first, first + batch.num_rows)}):
+                yield row, [_cell_text(column[row - first]) for column in batch.columns]
+            first += batch.num_rows
 
     def _damaged(self, error: Exception) -> DataError:
         return file_error(self._path, f"damaged Parquet file: {echo(error)}; get a new copy")
 
     def _check_unchanged(self) -> None:
-        if file_state(self._opened.fileno()) != self._state:
+        if file_state(self._opened.fileno()) != self.state:
             raise changed_error(self._path)
 
     def columns(
         self,
-        table: Any,
+        batch: Any,
         names: Sequence[str],
-        selected: Set[str],
-        types: Mapping[str, StorageType],
+        columns: Collection[str],
+        texts: Collection[str],
+        verbatim: Collection[str],
         missing: Collection[str],
-        is_odd: Callable[[str, NDArray[np.generic]], bool],
+        first: int,
+        *,
+        again: bool = False,
     ) -> dict[str, NDArray[np.generic]]:
-        """Return the `selected` columns by unique name: numbers, or object holding str and NaN.
+        """Return `columns` of a batch by unique name: numbers, or object holding str and NaN.
 
-        `names` are the unique names of all columns. Booleans, dates, categories and the columns
-        that `types` wants as text become text; the texts in `missing` become NaN, but not those of
-        a "verbatim" column. Whole numbers that a column of floats may have rounded become text if
-        `is_odd` says so. Raises DataError for a column of other values, such as lists.
+        `names` are the unique names of all columns; `first` is the number of rows before the batch.
+        Booleans, dates, categories and the columns in `texts` become text; the texts in `missing`
+        become NaN, but not those of the columns in `verbatim`. again: the texts are of numbers that
+        float64 may have rounded, or that are text elsewhere. Raises DataError for a column of other
+        values, such as lists.
         """
         pa = import_module("pyarrow")
-        columns: dict[str, NDArray[np.generic]] = {}
-        for name, column in zip(names, table.columns, strict=True):
-            if name not in selected:
+        found: dict[str, NDArray[np.generic]] = {}
+        for name, column in zip(names, batch.columns, strict=True):
+            if name not in columns:
                 continue
             try:
                 column = _decoded(column)
@@ -135,32 +134,30 @@ class ParquetSource:
             kind = column.type
             if _is_neither(kind):
                 raise self._unreadable(name, f"{kind}, neither numbers nor text")
+            is_integer = pa.types.is_integer(kind)
+            is_number = is_integer or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
             if pa.types.is_null(kind):
-                columns[name] = np.full(len(column), np.nan)
-            elif types.get(name, "number") == "number" and (
-                pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
-            ):
-                exact = pa.types.is_integer(kind) and not column.null_count
-                values = (column if exact else column.cast("float64", False)).to_numpy()
-                if values.dtype.kind == "f" and is_odd(name, values):
-                    values = _whole_texts(self._cells(name, column), values)
-                columns[name] = values
+                found[name] = np.full(len(column), np.nan)
+            elif is_number and name not in texts:
+                exact = is_integer and not column.null_count
+                found[name] = (column if exact else column.cast("float64", False)).to_numpy()
             else:
-                absent = missing if types.get(name) != "verbatim" else ()
-                texts = [None if cell is None else str(cell) for cell in self._cells(name, column)]
-                columns[name] = np.array(
-                    [np.nan if text is None or text in absent else text for text in texts],
+                absent = missing if name not in verbatim else ()
+                written = _number_text if is_number and again else _text
+                cells = [written(cell) for cell in self._cells(name, column, first)]
+                found[name] = np.array(
+                    [np.nan if cell is None or cell in absent else cell for cell in cells],
                     np.object_,
                 )
-        return columns
+        return found
 
-    def _cells(self, name: str, column: Any) -> list[Any]:
+    def _cells(self, name: str, column: Any, first: int) -> list[Any]:
         """Return a column's cells; DataError for one that Python cannot hold, with its row."""
         try:
             return list(column.to_pylist())
         except (ArithmeticError, LookupError, ValueError):
             pass
-        for row, cell in enumerate(column, 1):
+        for row, cell in enumerate(column, first + 1):
             try:
                 cell.as_py()
             except UnicodeDecodeError:
@@ -175,11 +172,23 @@ class ParquetSource:
         return file_error(self._path, what)
 
 
-def _whole_texts(cells: list[Any], values: NDArray[np.float64]) -> NDArray[np.generic]:
-    """Return numbers (N,) as the texts of their integers, NaN where missing; else the `values`."""
-    if any(cell is not None and (not isfinite(cell) or cell != int(cell)) for cell in cells):
-        return values
-    return np.array([np.nan if cell is None else str(int(cell)) for cell in cells], np.object_)
+def _text(cell: Any) -> str | None:
+    return None if cell is None else str(cell)
+
+
+def _cell_text(cell: Any) -> str:
+    try:
+        return str(cell.as_py())
+    except (ArithmeticError, LookupError, ValueError):  # of a column that is not read
+        return ""
+
+
+def _number_text(cell: Any) -> str | None:
+    """Return a number as text, whole ones that float64 may have rounded with all their digits."""
+    if cell is None or cell != cell:
+        return None
+    is_large = isfinite(cell) and abs(cell) >= INTEGERS_END
+    return str(int(cell) if is_large and cell == int(cell) else cell)
 
 
 def _decoded(column: Any) -> Any:

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import NamedTuple, Protocol, get_args
 
 import numpy as np
@@ -184,9 +183,13 @@ def resolve_config(loaded: LocatedConfig, found: schema.Task) -> schema.Config:
         test = 0.0 if config.data.test_path is not None else split.test
         split = split.model_copy(update={"method": method, "test": test})
     # Absolute, so that the run also finds its data from another working directory.
-    paths = {"path": str(Path(config.data.path).absolute())}
+    paths = {"path": config.data.path}
+    if config.data.path != schema.FRAME:
+        paths["path"] = schema.absolute_paths(config.data.path)
     if config.data.test_path is not None:
-        paths["test_path"] = str(Path(config.data.test_path).absolute())
+        paths["test_path"] = schema.absolute_paths(config.data.test_path)
+    if config.data.cache is not None:
+        paths["cache"] = schema.absolute_paths(config.data.cache)
     parts = date_parts(config.data)
     data = config.data.model_copy(update={"split": split, "dates": parts, **paths})
     return config.model_copy(update={"task": task, "loss": loss, "data": data})

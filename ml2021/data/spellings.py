@@ -6,10 +6,10 @@ A file whose categories or classes were all written otherwise would be predicted
 import math
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from unicodedata import normalize
 
+from ml2021.data.parts import TablePath
 from ml2021.data.preprocessing.records import (
     ClassTarget,
     NumberFeature,
@@ -36,7 +36,7 @@ _TRUTH |= dict.fromkeys(("no", "n", "false", "f", "off", "0.0"), False)
 class Spellings:
     """Columns of categories, and classes to score, of which no value has been known so far."""
 
-    def __init__(self, path: Path, preprocessing: Preprocessing, *, scored: bool) -> None:
+    def __init__(self, path: TablePath, preprocessing: Preprocessing, *, scored: bool) -> None:
         self._path = path
         self._known: dict[str, tuple[str | float, ...]] = {
             feature.name: (*feature.categories, *feature.rarer)

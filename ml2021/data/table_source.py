@@ -5,17 +5,26 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ml2021.config import schema
 from ml2021.data.csv.cells import INTEGERS_END, StorageType
 from ml2021.data.csv.scan import Header, TableFormat
 from ml2021.data.labels import notes_on_numbers
+from ml2021.data.parts import TablePath, files_of, find_parts
 from ml2021.data.resolve import LocatedConfig, Selection, table_format_of
 from ml2021.data.series import in_series_order, is_date
-from ml2021.data.tables import Rows, Table, place_of, read_header, read_table, refuse_rounded
+from ml2021.data.tables import (
+    Rows,
+    Table,
+    guess_rows,
+    place_of,
+    read_header,
+    read_table,
+    refuse_rounded,
+)
 from ml2021.data.weights import check_weights
+from ml2021.errors import DataError
 from ml2021.formatting import echo
 
 if TYPE_CHECKING:
@@ -39,15 +48,18 @@ class TableSource(Protocol):
     def size(self) -> int:
         """Return about how many bytes it has."""
 
+    def rows(self) -> int:
+        """Return about how many rows it has."""
+
     def place(self, row: int) -> str:
         """Return where a row stands, for the start of a message."""
 
 
 @dataclass(frozen=True)
 class FileSource:
-    """The CSV or Parquet file at a path."""
+    """The CSV or Parquet file at a path, or several that are one table."""
 
-    path: Path
+    path: TablePath
     format: TableFormat
 
     def header(self) -> Header:
@@ -65,7 +77,11 @@ class FileSource:
 
     def size(self) -> int:
         """Return how many bytes it has on the disk."""
-        return self.path.stat().st_size
+        return sum(file.stat().st_size for file in files_of(self.path))
+
+    def rows(self) -> int:
+        """Return about how many rows it has, from its beginning."""
+        return guess_rows(self.path, self.format)
 
     def place(self, row: int) -> str:
         """Return the line of a row."""
@@ -73,9 +89,19 @@ class FileSource:
 
 
 def source_of(loaded: LocatedConfig) -> TableSource:
-    """Return the table of a config, unread."""
+    """Return the table of a config, unread. Raises DataError as `refuse_frame` does."""
     data = loaded.config.data
-    return FileSource(Path(data.path), table_format_of(data))
+    refuse_frame(loaded, "set data.path to a file that holds it")
+    return FileSource(find_parts(data.path), table_format_of(data))
+
+
+def refuse_frame(loaded: LocatedConfig, remedy: str) -> None:
+    """Raise DataError for the config of a run whose table was a data frame."""
+    if loaded.config.data.path == schema.FRAME:
+        raise DataError(
+            f"{loaded.locate('data', 'path')}: the table of this run was a DataFrame, which it "
+            f"does not keep; {remedy}"
+        )
 
 
 def read_in_order(

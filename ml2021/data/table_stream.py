@@ -6,27 +6,19 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import partial
-from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ml2021.data.csv.cells import CheckedColumn, StorageType
 from ml2021.data.csv.faults import InvalidCells, reject_invalid
-from ml2021.data.csv.parser import Values, map_pieces, parse_piece
-from ml2021.data.csv.scan import TableFormat, begin_table, make_header, open_scan
-from ml2021.data.tables import (
-    check_columns,
-    csv_cells,
-    frame_of,
-    is_parquet,
-    may_be_rounded,
-    select_columns,
-)
+from ml2021.data.csv.parser import Values, map_in_threads, settle
+from ml2021.data.csv.scan import TableFormat
+from ml2021.data.parts import TablePath
+from ml2021.data.passes import Piece as RawPiece
+from ml2021.data.passes import TablePass, find_cells
+from ml2021.data.tables import check_columns, frame_of, may_be_rounded, select_columns
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_PARQUET_ROWS = 1 << 16
 
 
 class Piece(NamedTuple):
@@ -47,7 +39,7 @@ class _Parsed(NamedTuple):
 
 
 class TableStream:
-    """The rows of a CSV or Parquet file in pieces.
+    """The rows of a table in pieces.
 
     reads: the columns to read, by their unique names, each with its type; a column that is needed
     as two types stands in two reads. compared: columns whose numbers tell things apart. After the
@@ -56,14 +48,14 @@ class TableStream:
 
     def __init__(
         self,
-        path: Path,
+        table: TablePath,
         format: TableFormat,
         reads: Sequence[Mapping[str, StorageType]],
         compared: Collection[str] = (),
     ) -> None:
         self.sha256 = ""
         self.invalid = InvalidCells()
-        self._path, self._format, self._reads = path, format, reads
+        self._table, self._format, self._reads = table, format, reads
         self._is_odd = partial(may_be_rounded, format.rules, compared)
 
     def pieces(self) -> "Iterator[Piece]":
@@ -71,65 +63,39 @@ class TableStream:
 
         Raises what `read_table` does: an invalid cell is an error after the last row.
         """
-        for parsed in self._parquet() if is_parquet(self._path) else self._csv():
-            rows = len(next(iter(parsed.checked[0].values())).values)
-            self.invalid.add(parsed.checked[0], parsed.cells, rows)
-            if not self.invalid:
-                yield _piece(parsed.checked, rows)
-
-    def _csv(self) -> Iterator[_Parsed]:
-        with open_scan(self._path, self._format) as scan:
-            blocks = scan.blocks()
-            header, first = begin_table(scan, blocks, self._format)
-            selected = [select_columns(header, [*types]) for types in self._reads]
-
-            def parse(piece: list[bytes]) -> _Parsed:
-                values = []
-                for types, columns in zip(self._reads, selected, strict=True):
-                    texts = [name for name in columns if types[name] != "number"]
-                    verbatim = {name for name in texts if types[name] == "verbatim"}
-                    of = partial(parse_piece, piece, header.names)
-                    found = of(columns, texts, self._format, verbatim)
-                    again = [
-                        name
-                        for name, column in found.items()
-                        if column is None
-                        or (
-                            column.dtype.kind == "f"
-                            and (scan.spaced_exponent or self._is_odd(name, column))
-                        )
-                    ]
-                    values.append(found | (of(again, again, self._format) if again else {}))
-                return self._checked([dict(_known(found)) for found in values])
-
-            yield from map_pieces(parse, chain(first, blocks), self._format)
-        self.sha256 = scan.sha256
-        find = partial(csv_cells, self._path, self._format, header, scan.state)
+        with TablePass(self._table, self._format) as begun:
+            selected = [select_columns(begun.header, [*types]) for types in self._reads]
+            parse = partial(self._parsed, selected)
+            rows = begun.pieces(is_streamed=True)
+            for parsed in map_in_threads(parse, rows, is_streamed=True):
+                count = len(next(iter(parsed.checked[0].values())).values)
+                self.invalid.add(parsed.checked[0], parsed.cells, count)
+                if not self.invalid:
+                    yield _piece(parsed.checked, count)
+        self.sha256 = begun.sha256
+        find = partial(find_cells, self._format, begun.read)
         reject_invalid(self._format, self.invalid.columns(), find)
 
-    def _parquet(self) -> Iterator[_Parsed]:
-        from ml2021.data.parquet import ParquetSource
-
-        with ParquetSource(self._path) as parquet:
-            header = make_header(self._path, parquet.names)
-            for batch in parquet.batches(_PARQUET_ROWS):
-                yield self._checked(
-                    [
-                        parquet.columns(
-                            batch,
-                            header.names,
-                            {*select_columns(header, [*types])},
-                            types,
-                            self._format.rules.missing_texts,
-                            self._is_odd,
-                        )
-                        for types in self._reads
-                    ]
+    def _parsed(self, selected: Sequence[Sequence[str]], piece: RawPiece) -> _Parsed:
+        """Return the columns of each read in some rows."""
+        values = []
+        for types, columns in zip(self._reads, selected, strict=True):
+            texts = [name for name in columns if types[name] != "number"]
+            verbatim = {name for name in texts if types[name] == "verbatim"}
+            found = settle(piece.parse(columns, texts, verbatim), columns)
+            again = [
+                name
+                for name, column in found.items()
+                if column is None
+                or (
+                    column.dtype.kind == "f"
+                    and (piece.file.spaced_exponent or self._is_odd(name, column))
                 )
-            self.sha256 = parquet.sha256
-        reject_invalid(
-            self._format, self.invalid.columns(), partial(self.invalid.cells, self._path)
-        )
+            ]
+            if again:
+                found |= settle(piece.parse(again, again, again=True), again)
+            values.append(dict(_known(found)))
+        return self._checked(values)
 
     def _checked(self, values: list[dict[str, Values]]) -> _Parsed:
         rules = self._format.rules

@@ -6,11 +6,12 @@ accepted, and a second, slower pass finds their lines. `ml2021.data.resolve` sel
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,22 +28,16 @@ from ml2021.data.csv.cells import (
     has_large,
     may_be_grouped,
 )
-from ml2021.data.csv.faults import Cells, reject_invalid, remedy_for
+from ml2021.data.csv.faults import reject_invalid, remedy_for
 from ml2021.data.csv.missing import MissingTexts
-from ml2021.data.csv.parser import Values, parse_blocks
-from ml2021.data.csv.scan import (
-    Block,
-    Header,
-    TableFormat,
-    TextScan,
-    begin_table,
-    make_header,
-    open_scan,
-)
+from ml2021.data.csv.parser import Values, join_pieces, map_in_threads
+from ml2021.data.csv.scan import Block, Header, TableFormat
 from ml2021.data.csv.source import show_path
 from ml2021.data.csv.writings import Writing
+from ml2021.data.parts import Parts, TablePath, files_of, shown_of
+from ml2021.data.passes import Piece, TablePass, TextFile, find_cells, is_parquet, lines_of
+from ml2021.disk import kept, uses_disk
 from ml2021.errors import DataError
-from ml2021.files import DESCRIPTORS
 from ml2021.formatting import echo, listed
 
 if TYPE_CHECKING:
@@ -51,20 +46,20 @@ if TYPE_CHECKING:
 _SEARCHED = 1 << 16
 _SEARCHED_ROWS = 2_000
 """Bytes and rows at the beginning of a file that are searched for leading zeros."""
-_PARQUET = b"PAR1"
 _LEADING_ZERO = re.compile(rb"0[0-9]+[^0-9.:]")
-_ZERO_FIRST = re.compile(r"\s*0[0-9]+\s*", re.ASCII)
+LEADING_ZEROS = re.compile(r"\s*0[0-9]+\s*", re.ASCII)
 Rows = NDArray[np.int64]
 """Row numbers of a table, from 0."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A file's columns, and the SHA-256 of its bytes on disk.
+    """The columns of a table, and the SHA-256 of its bytes on disk, see `parts.digest_of`.
 
     `frame` has the selected columns under their unique names, in file order, and a RangeIndex.
     Number columns are int64, or float64 with NaN for missing values; text columns are object,
     holding str exactly as in the file (even true and false) and NaN for missing values.
+    parts: the files of a table that has several, in order, each with its SHA-256.
     leading_zeros: number columns with cells such as 00601 near the beginning, and the first one.
     writings: what each text column whose type was inferred holds. rounded: the numbers by
     row, of the columns that were to be compared, that float64 does not hold. notes: for the user.
@@ -73,50 +68,38 @@ class Table:
     header: Header
     frame: "pd.DataFrame"
     sha256: str
+    parts: Mapping[Path, str] = field(default_factory=dict)
     leading_zeros: Mapping[str, str] = field(default_factory=dict)
     writings: Mapping[str, Writing] = field(default_factory=dict)
     rounded: Mapping[str, Mapping[int, int | Fraction]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
-def is_parquet(path: Path) -> bool:
-    """Whether a file is Parquet: by its name or, as standard input has none, by its first bytes."""
-    if path.parent != DESCRIPTORS:
-        return path.suffix == ".parquet"
-    with path.open("rb") as file:
-        return file.read(len(_PARQUET)) == _PARQUET
+def read_header(table: TablePath, format: TableFormat) -> Header:
+    """Read the column names of a CSV or Parquet file, and see that all parts of a table have them.
 
-
-def read_header(path: Path, format: TableFormat) -> Header:
-    """Read the column names of a CSV or Parquet file.
-
-    Raises DataError if the file cannot be read, its header is invalid, or it has no rows.
+    Raises DataError if a file cannot be read, its header is invalid, or it has no rows.
     """
-    if is_parquet(path):
-        from ml2021.data.parquet import ParquetSource
-
-        with ParquetSource(path) as parquet:
-            return make_header(path, parquet.names)
-    with open_scan(path, format) as scan:
-        return begin_table(scan, scan.blocks(), format)[0]
+    with TablePass(table, format, hashed=False) as begun:
+        begun.check_headers()
+        return begun.header
 
 
-def guess_rows(path: Path, format: TableFormat) -> int:
-    """Return about how many rows a file has, from its beginning. Raises as `read_header` does."""
-    if is_parquet(path):
-        from ml2021.data.parquet import ParquetSource
+def guess_rows(table: TablePath, format: TableFormat) -> int:
+    """Return about how many rows a table has, from the beginnings of its files.
 
-        with ParquetSource(path) as parquet:
-            return parquet.rows
-    with open_scan(path, format) as scan:
-        blocks = scan.blocks()
-        begin_table(scan, blocks, format)
-        next(blocks, None)
-        return scan.expected_rows()
+    Raises as `read_header` does.
+    """
+    rows = 0
+    for path in files_of(table):
+        with TablePass(path, format, hashed=False) as begun:
+            next(begun.pieces(is_streamed=True), None)
+            rows += begun.expected_rows()
+    return rows
 
 
 def read_table(
-    path: Path,
+    table: TablePath,
     format: TableFormat,
     *,
     columns: Sequence[str] | None = None,
@@ -125,63 +108,78 @@ def read_table(
 ) -> Table:
     """Read columns of a CSV (plain or gzip) or Parquet file, selected by their unique names.
 
-    `types` sets the type of a column: in a "number" column every other cell is an error, a "text"
-    column is never parsed, a "verbatim" one has every cell as it stands, even a missing one. Other
-    columns are numbers if at least 90 % of their cells are, or if `recognise` finds that they were
-    meant to be, and text otherwise. The structure is checked in the whole file, cells only in the
-    selected columns. Of the columns in `compared`, whose numbers tell things apart, `Table.rounded`
-    is complete.
+    Of several files, the parts of one table, the rows follow each other; a type is that of the
+    whole column. `types` sets the type of a column: in a "number" column every other cell is an
+    error, a "text" column is never parsed, a "verbatim" one has every cell as it stands, even a
+    missing one. Other columns are numbers if at least 90 % of their cells are, or if `recognise`
+    finds that they were meant to be, and text otherwise. The structure is checked in the whole
+    file, cells only in the selected columns. Of the columns in `compared`, whose numbers tell
+    things apart, `Table.rounded` is complete.
 
     Raises DataError, with a line for each fault, if the file is not a table, lacks a column, or has
     invalid cells.
     """
     rules = format.rules
-
     is_odd = partial(may_be_rounded, rules, compared)
-    if is_parquet(path):
-        from ml2021.data.parquet import ParquetSource
-
-        with ParquetSource(path) as parquet:
-            header = make_header(path, parquet.names)
-            selected = select_columns(header, columns)
-            cells = parquet.read(header.names, set(selected), types, rules.missing_texts, is_odd)
-        checked = check_columns(dict(cells), rules, types)
-        reject_invalid(format, checked, partial(_parquet_cells, path, cells))
-        return _table(header, selected, checked, parquet.rows, parquet.sha256, format)
     sought = MissingTexts(format)
-    with open_scan(path, format) as scan:
-        blocks = scan.blocks()
-        header, first = begin_table(scan, blocks, format)
+    zeros: dict[str, str] = {}
+
+    def watch(file: TextFile) -> Iterable[Block]:
+        for name, cell in _leading_zeros(file, format).items():
+            zeros.setdefault(name, cell)
+        return sought.search(file.blocks())
+
+    with TablePass(table, format, watch=watch) as first:
+        header = first.header
         selected = select_columns(header, columns)
         texts = [name for name in selected if types.get(name) in ("text", "verbatim")]
         verbatim = {name for name in texts if types[name] == "verbatim"}
-        zeros = _leading_zeros(scan, first, header, format)
-        blocks = sought.search(chain(first, blocks))
-        rows, values = parse_blocks(scan, blocks, header.names, selected, texts, format, verbatim)
+
+        def parse(piece: Piece) -> "Mapping[str, pd.Series | Values]":
+            return piece.parse(selected, texts, verbatim)
+
+        values = _join(first, parse, selected)
+    has_text = not all(is_parquet(file.path) for file in first.read)
     again = [
         name
         for name, column in values.items()
         if column is None
-        or (column.dtype.kind == "f" and (scan.spaced_exponent or is_odd(name, column)))
+        or (column.dtype.kind == "f" and (first.spaced_exponent or is_odd(name, column)))
     ]
     grouped = []
-    if format.thousands is None:
+    if format.thousands is None and has_text:
         floats = {n: c for n, c in values.items() if c is not None and c.dtype == np.float64}
         grouped = may_be_grouped(floats)
     notes: list[str] = []
     if reread := list(dict.fromkeys([*again, *grouped])):
-        with open_scan(path, format, scan.state) as second:
-            blocks = second.blocks()
-            _, texts_of = parse_blocks(second, blocks, header.names, reread, reread, format)
+        with TablePass(table, format, first.read) as second:
+            texts_of = _join(second, lambda p: p.parse(reread, reread, again=True), reread)
         values |= {name: texts_of[name] for name in again}
         names = [name for name in grouped if are_grouped(texts_of[name], format.decimal)]
-        notes = _notes_on_marks(names, format)
+        notes = notes_on_marks(names, format)
     checked = check_columns(values, rules, types)
-    reject_invalid(format, checked, partial(csv_cells, path, format, header, scan.state))
+    reject_invalid(format, checked, partial(find_cells, format, first.read))
     met = frozenset[float | Fraction]().union(*(column.met for column in checked.values()))
-    table = _table(header, selected, checked, rows, scan.sha256, format)
-    numbers = {n: zeros[n] for n in selected if n in zeros and is_number(table.frame[n])}
-    return replace(table, leading_zeros=numbers, notes=(*notes, *sought.notes(path, met)))
+    found = make_table(header, selected, checked, first.rows, first.sha256, format)
+    numbers = {n: zeros[n] for n in selected if n in zeros and is_number(found.frame[n])}
+    if all(not is_parquet(file.path) for file in first.read):  # whose texts are not looked at
+        notes += sought.notes(shown_of(table), met)
+    own = table.notes if isinstance(table, Parts) else ()
+    parts = {file.path: file.sha256 for file in first.read} if len(first.read) > 1 else {}
+    return replace(found, parts=parts, leading_zeros=numbers, notes=(*own, *notes))
+
+
+def _join(
+    begun: TablePass,
+    parse: "Callable[[Piece], Mapping[str, pd.Series | Values]]",
+    columns: Sequence[str],
+) -> dict[str, Values | None]:
+    """Return the columns of a whole table, parsed in threads."""
+    pieces = begun.pieces()
+    if not columns:
+        deque(pieces, maxlen=0)  # so that all of its structure is checked
+        return {}
+    return join_pieces(map_in_threads(parse, pieces), columns, begun.expected_rows)
 
 
 def is_number(column: "pd.Series") -> bool:
@@ -206,20 +204,19 @@ def indistinct_error(name: str) -> DataError:
 
 def find_lines(path: Path, format: TableFormat, rows: Iterable[int]) -> dict[int, int]:
     """Return the line of a CSV file on which each of these rows begins."""
-    return {row: line for row, line, _ in _find_rows(path, format, set(rows), None)}
+    return {row: line for row, line, _ in lines_of(path, format, set(rows))}
 
 
-def place_of(path: Path, format: TableFormat, row: int) -> str:
+def place_of(table: TablePath, format: TableFormat, row: int) -> str:
     """Return the place of a row, for the start of a message: its line, in Parquet its number."""
-    if is_parquet(path):
-        return f"{path}: row {row + 1}"
-    return f"{path}:{find_lines(path, format, [row])[row]}"
+    with TablePass(table, format, hashed=False) as whole:
+        deque(whole.pieces(is_streamed=True), maxlen=0)
+    return find_cells(format, whole.read, {row})[row][0]
 
 
-def _leading_zeros(
-    scan: TextScan, blocks: Sequence[Block], header: Header, format: TableFormat
-) -> dict[str, str]:
+def _leading_zeros(file: TextFile, format: TableFormat) -> dict[str, str]:
     """Return the columns with digits after a leading zero in the first rows, and the first cell."""
+    blocks, scan, header = file.start, file.scan, file.header
     start = b"".join(block.data[:_SEARCHED] for block in blocks)[:_SEARCHED]
     chars = np.frombuffer(start, np.uint8)
     # unsigned, so that what comes before 0 lies above 9
@@ -233,7 +230,7 @@ def _leading_zeros(
     records = (record for record in every if not record.blank)
     for record in islice(records, int(format.header), _SEARCHED_ROWS):
         for name, cell in zip(header.names, record.texts(), strict=False):
-            if name not in found and _ZERO_FIRST.fullmatch(cell):
+            if name not in found and LEADING_ZEROS.fullmatch(cell):
                 found[name] = cell.strip()
     return found
 
@@ -255,7 +252,7 @@ def select_columns(header: Header, columns: Sequence[str] | None) -> list[str]:
     return [name for name in header.names if name in chosen]
 
 
-def _notes_on_marks(names: Sequence[str], format: TableFormat) -> list[str]:
+def notes_on_marks(names: Sequence[str], format: TableFormat) -> list[str]:
     """Return a note on columns in which the decimal mark may mark thousands."""
     if not names:
         return []
@@ -280,9 +277,10 @@ def check_columns(
         values = columns.pop(name)
         assert values is not None
         if values.dtype == np.object_:
-            checked[name] = check_texts(values.astype(object, copy=False), rules, types.get(name))
+            found = check_texts(values.astype(object, copy=False), rules, types.get(name))
         else:
-            checked[name] = check_numbers(values, rules)
+            found = check_numbers(values, rules)
+        checked[name] = replace(found, values=kept(found.values)) if uses_disk() else found
     return checked
 
 
@@ -298,7 +296,7 @@ def frame_of(checked: Mapping[str, CheckedColumn], rows: int) -> "pd.DataFrame":
     return pd.DataFrame(columns, index, copy=False)
 
 
-def _table(
+def make_table(
     header: Header,
     names: Sequence[str],
     checked: Mapping[str, CheckedColumn],
@@ -306,6 +304,7 @@ def _table(
     sha256: str,
     format: TableFormat,
 ) -> Table:
+    """Return the checked columns of these names as a table without notes."""
     frame = frame_of({name: checked[name] for name in names}, rows)
     writings = {
         name: replace(found, remedy=remedy_for(found, format))
@@ -314,37 +313,3 @@ def _table(
     }
     rounded = {name: checked[name].rounded for name in names if checked[name].rounded}
     return Table(header, frame, sha256, writings=writings, rounded=rounded)
-
-
-def _find_rows(
-    path: Path, format: TableFormat, rows: set[int], state: tuple[int, ...] | None
-) -> Iterator[tuple[int, int, list[str]]]:
-    """Yield the row, line and cells of these rows of a CSV file, splitting only their blocks."""
-    wanted = sorted(row + format.header for row in rows)
-    with open_scan(path, format, state) as scan:
-        blocks = scan.blocks()
-        while wanted and (block := next(blocks, None)):
-            if wanted[0] >= block.row + block.rows:
-                continue
-            records = (r for r in scan.split(block.data, block.line) if not r.blank)
-            for row, record in enumerate(records, block.row):
-                if wanted and row == wanted[0]:
-                    yield wanted.pop(0) - format.header, record.line, record.texts()
-
-
-def csv_cells(
-    path: Path, format: TableFormat, header: Header, state: tuple[int, ...], rows: set[int]
-) -> Cells:
-    """Return the place and the cells of these rows of a CSV file."""
-    return {
-        row: (f"{show_path(path)}:{line}", dict(zip(header.names, cells, strict=True)))
-        for row, line, cells in _find_rows(path, format, rows, state)
-    }
-
-
-def _parquet_cells(path: Path, columns: Mapping[str, Values], rows: set[int]) -> Cells:
-    found = {}
-    for row in rows:
-        cells = {name: str(values[row]) for name, values in columns.items()}
-        found[row] = (f"{show_path(path)}: row {row + 1}", cells)
-    return found

@@ -11,7 +11,7 @@ Legend: K members, N rows, T outputs.
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -46,7 +46,8 @@ class Progress:
     train_loss: (K,) float64, the mean over this epoch's batches so far, each before its update.
     validation_loss: (K,) float64 and validation_outputs: (K, N, T), at the end of an epoch if there
     are validation rows, else None. improved: (K,) bool, whether this epoch is the member's best so
-    far; None within an epoch.
+    far; None within an epoch. gradient: (K, P), what the epoch's last update used, at its end: a
+    buffer, which the next update overwrites.
     """
 
     epoch: int
@@ -58,6 +59,7 @@ class Progress:
     validation_loss: Tensor | None = None
     validation_outputs: Tensor | None = None
     improved: Tensor | None = None
+    gradient: Tensor | None = None
 
     @property
     def is_epoch_end(self) -> bool:
@@ -108,7 +110,8 @@ def fit(
             if is_due and update.may_pause(state.batch):
                 yield _within_epoch(hparams, state, train)
                 yielded = time.perf_counter()
-        yield _end_epoch(forward, hparams, state, train, validation, of_outputs)
+        ended = _end_epoch(forward, hparams, state, train, validation, of_outputs)
+        yield replace(ended, gradient=update.gradient)
         yielded = time.perf_counter()
 
 

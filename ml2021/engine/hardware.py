@@ -6,6 +6,7 @@ import torch
 
 from ml2021.engine import networks, optimizers
 from ml2021.engine.state import Hyperparameters
+from ml2021.engine.updates import batches_at_once
 from ml2021.errors import ResourceError
 from ml2021.files import cores, is_one_of_several, most_threads
 from ml2021.formatting import plural
@@ -81,6 +82,9 @@ def memory_needed(
     batch = rows if hparams.batch_size is None else min(hparams.batch_size, rows)
     copies = 3 + len(optimizers.slot_names(hparams.optimizer))  # θ, its gradient, the best; slots
     values = copies * layout.parameters + 2 * batch * sum(layout.sizes)
-    times = own_rows + (hparams.batch_size is not None)  # batches: a copy in the epoch's order
-    values += times * rows * (layout.inputs + 1 + layout.outputs)
+    columns = layout.inputs + 1 + layout.outputs
+    copied = 0 if hparams.batch_size is None else rows  # batches: a copy in the epoch's order
+    if hparams.batch_size is not None and not own_rows:
+        copied = min(rows, batch * batches_at_once(len(hparams.seeds), layout.inputs + 1, batch))
+    values += (copied + own_rows * rows) * columns
     return 4 * len(hparams.seeds) * values

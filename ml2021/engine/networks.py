@@ -24,6 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ml2021.disk import empty
 from ml2021.engine.matmul import build_product
 
 
@@ -333,7 +334,7 @@ def member_outputs(
         parameters = theta[member : member + 1].double()
         block = parameters.new_zeros(1, network.layout.inputs + 1, INFERENCE_ROWS).mT
         forward = Pass(network, parameters, INFERENCE_ROWS).forward
-        outputs = np.empty((len(inputs), network.layout.outputs))
+        outputs: NDArray[np.float64] = empty((len(inputs), network.layout.outputs), np.float64)
         try:
             if INFERENCE_ROWS * network.layout.parameters < _LEAST_SHARED:
                 torch.set_num_threads(1)

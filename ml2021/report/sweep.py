@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ml2021.config.schema import each_path
 from ml2021.config.yaml_scalars import dump_value
 from ml2021.evaluation.comparison import SEED, are_same_rows, best_of, comparison_cells
 from ml2021.formatting import echo, heading, listed, number, plural, score_text
@@ -92,7 +93,7 @@ def _setup(sweep: SweepDirectory, summary: SweepSummary) -> Section:
     config = summary.plan.configs[first.run - 1]
     rows = ", ".join(f"{scored.rows:,} {split}" for split, scored in scores.items())
     lines = [
-        ["data", config.data.path],
+        ["data", listed(each_path(config.data.path))],
         ["target", _target(summary)],
         ["rows", rows],
         ["runs", _completed(len(summary.done), len(summary.plan.texts))],

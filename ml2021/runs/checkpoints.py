@@ -176,7 +176,9 @@ class Checkpoints:
         is_written = self._written is not None and all(map(torch.equal, self._written, marks))
         if is_written or not bool(state.best_epoch.any()):
             return
-        write_best(self._run, self._data, self._baselines, self._residuals(), state)
+        best = self._run.best
+        residuals = self._residuals()
+        save_checkpoint(best_checkpoint(best, self._data, self._baselines, residuals, state))
         self._written = [mark.clone() for mark in marks]
 
 
@@ -191,15 +193,15 @@ def write_last(
     save_checkpoint(Checkpoint(_describe(data, state.epoch, state.batch), last, path))
 
 
-def write_best(
-    run: RunDirectory,
+def best_checkpoint(
+    path: Path,
     data: TrainingData,
     baselines: FittedBaselines,
     residuals: NDArray[np.float64] | None,
     state: TrainingState,
     final: Tensor | None = None,
-) -> None:
-    """Write best.safetensors: the best parameters, and what predicting needs beside them.
+) -> Checkpoint:
+    """Return best.safetensors: the best parameters, and what predicting needs beside them.
 
     final: (K, P), the parameters that predict in their place, see `ml2021.training.refit`.
     """
@@ -210,7 +212,7 @@ def write_best(
     if residuals is not None:
         best[_RESIDUALS] = torch.from_numpy(residuals)
     description = _describe(data, int(state.best_epoch[members].max()), 0)
-    save_checkpoint(Checkpoint(description, best, run.best))
+    return Checkpoint(description, best, path)
 
 
 def _describe(data: TrainingData, epoch: int, batch: int) -> Description:
@@ -393,6 +395,6 @@ def _tensors(state: TrainingState) -> dict[str, Tensor]:
 
 
 def config_without_paths(config: Config) -> dict[str, Any]:
-    """Return the config as a checkpoint keeps it: the data is named by its SHA-256."""
-    plain = to_plain(config)
-    return {**plain, "data": {**plain["data"], "path": "", "test_path": None}}
+    """Return the config as a checkpoint keeps it: wherever the data lay; it has its SHA-256."""
+    plain, nowhere = to_plain(config), {"path": "", "test_path": None, "cache": None}
+    return {**plain, "data": {**plain["data"], **nowhere, "memory": "auto"}}

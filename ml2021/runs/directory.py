@@ -27,6 +27,7 @@ RUNS = Path("runs")
 BEST_OF_SWEEP = "best"
 """The folder of a sweep's directory that holds its best run."""
 _FOLD_PACK = re.compile(r"folds-[0-9]+\.safetensors")
+_EVENT_FILE = re.compile(r"events\.out\.tfevents\.[0-9]+\..+")
 
 
 class MarkedDirectory(Protocol):
@@ -56,6 +57,7 @@ class RunDirectory:
         self.curve = path / "piecewise.png"  # by the command `piecewise`
         self.origin = path / "sweep_run.json"  # in the best run of a sweep: its number
         self.checkpoints = path / "checkpoints"
+        self.tensorboard = path / "tensorboard"  # metrics.csv for TensorBoard
         self.best = self.checkpoints / "best.safetensors"  # the lowest validation loss
         self.last = self.checkpoints / "last.safetensors"  # to resume from
         self.refit = self.checkpoints / "refit.safetensors"  # to resume the final model's training
@@ -66,11 +68,12 @@ class RunDirectory:
         return self.checkpoints / f"folds-{number}.safetensors"
 
     def entries(self) -> Iterator[Path]:
-        """Yield every file and folder of a run, there or not, and the packs of folds that are."""
+        """Yield every file and folder of a run, there or not; of numbered ones those that are."""
         yield from (path for path in vars(self).values() if path != self.path)
         for entry in sorted(_listing(self.checkpoints)):
             if _FOLD_PACK.fullmatch(entry.name):
                 yield entry
+        yield from event_files(self.tensorboard)
 
 
 def refuse_undecodable() -> None:
@@ -146,28 +149,31 @@ def refuse_inside(option: str, path: Path, *places: Path) -> None:
         raise ConfigError(f"{where}: is in a {kind} directory; {remedy}")
 
 
-def refuse_used(path: Path, inputs: Sequence[Path] = (), kind: Kind = "run") -> None:
-    """Refuse a --run-dir that already exists, unless it is an empty directory.
+def refuse_used(
+    path: Path, inputs: Sequence[Path] = (), kind: Kind = "run", option: str = "--run-dir"
+) -> None:
+    """Refuse a run's directory that already exists, unless it is empty; `option` names it.
 
     Raises ConfigError where it is a file, lies in another run or sweep, or holds one of `inputs`;
     else RunInUseError. What a process left that was killed before its run or sweep had begun does
     not count.
     """
     if path.exists() and not path.is_dir():
-        raise ConfigError(f"--run-dir {echo(path)}: is a file; name a new or empty folder")
-    refuse_inside("--run-dir", path, path.parent, Path(os.path.realpath(path)).parent)
+        raise ConfigError(f"{option} {echo(path)}: is a file; name a new or empty folder")
+    refuse_inside(option, path, path.parent, Path(os.path.realpath(path)).parent)
     if not path.is_dir() or _has_not_begun(path, kind):
         return
     for each in inputs:
         if each.resolve().is_relative_to(path.resolve()):
             raise ConfigError(
-                f"--run-dir {echo(path)}: contains an input, {echo(each)}; "
+                f"{option} {echo(path)}: contains an input, {echo(each)}; "
                 "name a new or empty folder"
             )
     found, remedy = mark_of(path), ""
     if found is not None and (path / _BEGUN[found.kind]).is_file():
-        remedy = f", or resume its {found.kind} with --resume {path}"
-    raise RunInUseError(f"{path}: not an empty directory; choose another --run-dir{remedy}")
+        command = "--resume" if option.startswith("--") else "ml2021 train --resume"
+        remedy = f", or resume its {found.kind} with {command} {path}"
+    raise RunInUseError(f"{path}: not an empty directory; choose another {option}{remedy}")
 
 
 _BEGUN: Mapping[Kind, str] = {"run": "config.resolved.yaml", "sweep": "sweep.json"}
@@ -197,6 +203,12 @@ def _has_not_begun(path: Path, kind: Kind) -> bool:
 def _listing(folder: Path) -> list[Path]:
     """Return what a folder holds; nothing where it is none, or a link."""
     return list(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else []
+
+
+def event_files(folder: Path) -> list[Path]:
+    """Return the event files that TensorBoard's writer has made in a folder."""
+    found = [path for path in _listing(folder) if _EVENT_FILE.fullmatch(path.name)]
+    return sorted(path for path in found if not path.is_dir())
 
 
 def make_numbered(name: str) -> Path:
@@ -353,7 +365,7 @@ def foreign_entries(run: RunDirectory) -> list[Path]:
     """Return what is in a run's directory and is not ours."""
     known = {*run.entries()}
     names = {path.name for path in known}
-    found = [*_listing(run.path), *_listing(run.checkpoints)]
+    found = [*_listing(run.path), *_listing(run.checkpoints), *_listing(run.tensorboard)]
     return [path for path in found if path not in known and not is_temporary(path, names)]
 
 
@@ -362,10 +374,11 @@ def remove_run(run: RunDirectory) -> None:
     refuse_links(run)
     remove_leftovers(run)
     for path in [*run.entries()]:
-        if path not in (run.mark, run.checkpoints):
+        if path not in (run.mark, run.checkpoints, run.tensorboard):
             path.unlink(missing_ok=True)
-    with suppress(OSError):
-        run.checkpoints.rmdir()
+    for folder in (run.checkpoints, run.tensorboard):
+        with suppress(OSError):
+            folder.rmdir()
     run.mark.unlink(missing_ok=True)
     with suppress(OSError):
         run.path.rmdir()

@@ -1,5 +1,6 @@
 """metrics.csv: the writer and the reader of one file."""
 
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from ml2021.errors import CheckpointError, ResourceError
 from ml2021.formatting import HIGHER_IS_BETTER
 from ml2021.runs.content import read_bytes, write_text
 from ml2021.runs.directory import RunDirectory
+from ml2021.runs.tensorboard import EventWriter
 
 
 class MetricsWriter:
@@ -23,6 +25,7 @@ class MetricsWriter:
         """Open for appending after the first `epochs` epochs; later rows are cut off."""
         self._path = path
         self._columns = columns
+        self._events: EventWriter | None = None
         kept = [",".join(columns)]
         if epochs:
             lacks = (
@@ -40,6 +43,13 @@ class MetricsWriter:
         except OSError as error:
             raise ResourceError(f"{path}: cannot be written ({error.strerror})") from None
 
+    def write_events(self, folder: Path) -> None:
+        """Write event files for TensorBoard, too: of the epochs so far, and of those to come."""
+        table = _parse(self._path, _read_lines(self._path, f"{self._path}: missing"))[1]
+        rows = ([None if math.isnan(cell) else cell for cell in row] for row in table.tolist())
+        history = (dict(zip(self._columns, row, strict=True)) for row in rows)
+        self._events = EventWriter(folder, history)
+
     def append(self, row: Mapping[str, int | float | None]) -> None:
         """Add an epoch; None is an empty cell."""
         cells = ["" if row[name] is None else repr(row[name]) for name in self._columns]
@@ -47,6 +57,8 @@ class MetricsWriter:
             self._file.write(",".join(cells) + "\n")
         except OSError as error:
             raise ResourceError(f"{self._path}: cannot be written ({error.strerror})") from None
+        if self._events is not None:
+            self._events.append({name: row[name] for name in self._columns})
 
     def flush(self) -> None:
         """Write appended rows to the disk, before the checkpoint that relies on them."""
@@ -58,8 +70,12 @@ class MetricsWriter:
 
     def close(self) -> None:
         """Flush and close."""
-        self.flush()
-        self._file.close()
+        try:
+            self.flush()
+            self._file.close()
+        finally:
+            if self._events is not None:
+                self._events.close()
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from ml2021.config.loading import LoadedConfig, load_saved_config, set_format
 from ml2021.config.messages import differences
-from ml2021.config.schema import Config
+from ml2021.config.schema import Config, each_path
 from ml2021.config.yaml_reader import KeyPath
 from ml2021.data.csv.scan import TableFormat
 from ml2021.data.load import TrainingData, load_training_data
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing
 from ml2021.data.preprocessing.transform import OddValues, encode_inputs
 from ml2021.data.resolve import table_format_of
+from ml2021.data.table_source import refuse_frame
 from ml2021.engine.build import build_network
 from ml2021.engine.hardware import choose_device
 from ml2021.engine.networks import Network, are_finite, member_outputs
@@ -27,6 +28,7 @@ from ml2021.evaluation import intervals as conformal
 from ml2021.evaluation.ensembles import combine
 from ml2021.evaluation.fitted_baselines import FittedBaselines
 from ml2021.evaluation.scoring import to_predictions
+from ml2021.formatting import listed
 from ml2021.runs.checkpoints import (
     Checkpoint,
     config_without_paths,
@@ -185,8 +187,9 @@ def reload_training_data(
     """
     otherwise = "" if alternative is None else f", or {alternative}"
     loaded = load_saved_config(run.resolved_config)
+    refuse_frame(loaded, alternative or "train on a file of it for this")
     check_same_config(loaded, config_without_paths(model.config), f"restore it{otherwise}", of_data)
-    data = load_training_data(loaded, reuse=model.preprocessing)
+    data = load_training_data(loaded, reuse=model.preprocessing, beside=run.path)
     if (changed := changed_file(data, model.data_sha256, model.test_sha256)) is not None:
         raise DataError(
             f"{changed.path}: has changed since the run was trained, so its rows are no longer "
@@ -238,6 +241,6 @@ def changed_file(
     if data.data_sha256 != data_sha256:
         return ChangedFile(data.data_path, data.data_sha256, data_sha256)
     if data.test_sha256 != test_sha256:
-        path = data.config.data.test_path or "data.test_path"
+        path = listed(each_path(data.config.data.test_path)) or "data.test_path"
         return ChangedFile(path, data.test_sha256, test_sha256)
     return None

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ml2021.config.loading import SIZE_LIMIT, read_draft
+from ml2021.config.schema import each_path
 from ml2021.errors import ConfigError
 from ml2021.files import cannot_write, is_there, replace_file
 from ml2021.formatting import echo
@@ -34,8 +35,12 @@ def check_output(option: str, path: Path, kept: Iterable[Path] = (), replaced: b
     if path.is_dir():
         raise ConfigError(f"{where}: is a directory; name a file")
     refuse_inside(option, path)
-    if any(_is_same(path, each) for each in kept):
-        raise ConfigError(f"{where}: is an input; choose another file")
+    for each in kept:
+        if _is_same(path, each):
+            raise ConfigError(f"{where}: is an input; choose another file")
+        if each.is_dir() and _is_same(path.parent, each):
+            what = f"would be a part of the input {echo(each)}"
+            raise ConfigError(f"{where}: {what}; choose another folder")
     if _is_config(path):
         raise ConfigError(f"{where}: is a config; choose another file")
     if path.is_file() and (head := _head(path)) and replaced not in head:
@@ -68,8 +73,9 @@ def tables_of(run: RunDirectory) -> list[Path]:
     """Return the tables that a run was trained and tested on, as far as it tells; for `kept`."""
     if not is_there(run.environment):  # predicting needs the checkpoint alone
         return []
-    environment = read_environment(run)
-    return [Path(path) for path in (environment.data, environment.test) if path is not None]
+    found = read_environment(run)
+    named = [*each_path(found.data), *each_path(found.test)]
+    return [Path(path) for path in (*named, *found.parts, *found.test_parts)]
 
 
 def _is_same(one: Path, other: Path) -> bool:

@@ -103,6 +103,7 @@ class SweepDirectory:
         self.report = path / "report.html"
         self.best = path / BEST_OF_SWEEP  # the best run, an ordinary run directory
         self.candidates = path / "candidates"  # runs that may become the best, during the sweep
+        self.tensorboard = path / "tensorboard"  # a folder for each ended run, for TensorBoard
 
     def candidate(self, run: int) -> Path:
         """Return where that run is kept while the sweep is running."""
@@ -112,9 +113,15 @@ class SweepDirectory:
         """Return where that run is written before it is a candidate."""
         return self.candidates / f".{run}"
 
+    def events(self, run: int) -> Path:
+        """Return the folder of that run's event files."""
+        return self.tensorboard / str(run)
+
     def entries(self) -> Iterator[Path]:
-        """Yield every file and folder of a sweep, there or not."""
+        """Yield every file and folder of a sweep, there or not, and those of events that are."""
         yield from (path for path in vars(self).values() if path != self.path)
+        if self.tensorboard.is_dir() and not self.tensorboard.is_symlink():
+            yield from sorted(self.tensorboard.iterdir())
 
 
 def create_sweep(path: Path | None, name: str) -> SweepDirectory:
@@ -303,7 +310,9 @@ def keep_best(sweep: SweepDirectory, plan: SweepPlan, best: Result | None) -> No
         if now is not None:
             before = RunDirectory(sweep.best)
             for path in foreign_entries(before):
-                path.replace(chosen.path / path.relative_to(before.path))
+                place = chosen.path / path.relative_to(before.path)
+                place.parent.mkdir(exist_ok=True)
+                path.replace(place)
             if now != best.run:
                 before.path.replace(sweep.candidate(now))
             else:

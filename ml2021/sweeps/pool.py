@@ -30,7 +30,8 @@ class PackTask:
     sweep's first run on the same data, by which `data.numbers: auto` is decided for all of them, in
     whatever worker. threads: CPU threads.
     share: of the free memory. losses: of all runs; they determine the metric. best: the validation
-    score and the number of the best run so far.
+    score and the number of the best run so far. settings: run number -> its hyperparameters, where
+    event files are written.
     """
 
     sweep: str
@@ -40,6 +41,7 @@ class PackTask:
     share: float
     losses: Sequence[str]
     best: tuple[float, int] | None
+    settings: Mapping[int, Mapping[str, float | str]]
 
     def to_line(self) -> str:
         """Return it as a line of JSON."""
@@ -49,9 +51,11 @@ class PackTask:
     def from_line(cls, line: str) -> "PackTask":
         """Parse what `to_line` returned."""
         value = json.loads(line)
-        runs = {int(run): text for run, text in value.pop("runs").items()}
+        runs, settings = (
+            {int(run): own for run, own in value.pop(name).items()} for name in ("runs", "settings")
+        )
         best = value.pop("best")
-        return cls(**value, runs=runs, best=best and tuple(best))
+        return cls(**value, runs=runs, best=best and tuple(best), settings=settings)
 
 
 class RunEnded(NamedTuple):

@@ -109,7 +109,7 @@ def table(
 
     settings and configs are those of run 1, 2, ...
     """
-    keys = list(dict.fromkeys(key for one in settings for key in one))
+    keys = _keys(settings)
     columns = _score_columns(results.values())
     counts = ("parameters", "epochs", "best_epoch")
     header = ["run", *keys, "status", *counts, *map("_".join, columns)]
@@ -120,6 +120,28 @@ def table(
         row += [_cell(getattr(ended.result, name, None)) for name in counts]
         rows.append([*row, *(_cell(ended.score(*column)) for column in columns)])
     return header, rows
+
+
+def _keys(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(key for one in settings for key in one))
+
+
+def hyperparameters(
+    settings: Sequence[Mapping[str, Any]], configs: Sequence[Config]
+) -> list[dict[str, float | str]]:
+    """Return the value in each run of every key that a run sets: a number if it is one in all.
+
+    Every other key is a text in all runs, as in sweep.csv, since TensorBoard gives a key one type.
+    """
+    found: list[dict[str, float | str]] = [{} for _ in configs]
+    for key in _keys(settings):
+        pairs = list(zip(settings, configs, strict=True))
+        values: list[Any] = [setting_value(key, *pair) for pair in pairs]
+        if any(type(value) not in (int, float) for value in values):
+            values = [setting_text(key, *pair) for pair in pairs]
+        for own, value in zip(found, values, strict=True):
+            own[key] = value
+    return found
 
 
 def setting_text(key: str, settings: Mapping[str, Any], config: Config) -> str:

@@ -12,7 +12,7 @@ from ml2021.config.loading import Draft, LoadedConfig, check_draft, read_draft, 
 from ml2021.config.messages import shown
 from ml2021.config.overrides import assign, wrong_key
 from ml2021.config.paths import takes_whole_numbers
-from ml2021.config.schema import Sweep
+from ml2021.config.schema import Sweep, absolute_paths
 from ml2021.config.yaml_reader import KeyPath, Node, Problem
 from ml2021.config.yaml_scalars import dump_document
 from ml2021.data.resolve import check_columns
@@ -314,7 +314,7 @@ def _text(tree: Mapping[str, Any]) -> str:
     """Return the config of a run as text, in which the tables have absolute paths, as in a run."""
     data = tree["data"]
     named = {key: data.get(key) for key in ("path", "test_path")}
-    paths = {key: str(Path(path).absolute()) for key, path in named.items() if path is not None}
+    paths = {key: absolute_paths(path) for key, path in named.items() if path is not None}
     return dump_document({**tree, "data": {**data, **paths}})
 
 

@@ -25,10 +25,12 @@ from ml2021.data.load import Plan, TrainingData, describe, load_training_data, w
 from ml2021.engine.fit import divergence_error
 from ml2021.errors import DivergenceError, Ml2021Error
 from ml2021.evaluation.comparison import RunResult
+from ml2021.evaluation.metrics import CLASS_METRICS, REAL_METRICS
 from ml2021.runs.checkpoints import Checkpoints
 from ml2021.runs.content import write_text
 from ml2021.runs.metrics_csv import MetricsWriter
 from ml2021.runs.summary import RunSummary, write_record
+from ml2021.runs.tensorboard import EventWriter
 from ml2021.sweeps.directory import SweepDirectory, begin_draft
 from ml2021.sweeps.pack import FinishedRun, PackTensors, prepare_tensors, train_pack
 from ml2021.sweeps.packing import data_key
@@ -115,7 +117,9 @@ class Worker:
                 if best is None or rank < best:
                     best = rank
                     keep_candidate(sweep, rank[1], task.runs[rank[1]], member, summary)
-            for (result, _), _ in ended:
+            for (result, _), member in ended:
+                if member.trainer.data.config.train.tensorboard:
+                    write_events(sweep, result, member, task.settings[result.run])
                 send(result)
             if time.monotonic() - last_reply > PROGRESS_SECONDS:
                 self._reply({"event": "progress", "done": progress.done})
@@ -185,6 +189,26 @@ def result_of(run: int, member: FinishedRun) -> tuple[Result, RunSummary | None]
         return result, None
     found = summary.result(data.config)
     return Result(run=run, status="done", data_sha256=data.data_sha256, result=found), summary
+
+
+def write_events(
+    sweep: SweepDirectory, result: Result, member: FinishedRun, settings: Mapping[str, float | str]
+) -> None:
+    """Write a run's event files: its epochs, its hyperparameters, and what it scored."""
+    assert result.result is not None
+    data = member.trainer.data
+    columns = metrics_columns(data)
+    epochs = ({name: row[name] for name in columns} for row in member.history)
+    events = EventWriter(sweep.events(result.run), epochs)
+    is_class = data.preprocessing.task == "classification"
+    scores = {
+        f"scores/{split}_{metric}": result.score(split, metric)
+        for split in data.splits
+        if split != "train"
+        for metric in (CLASS_METRICS if is_class else REAL_METRICS)
+    }
+    events.add_run(settings, scores)
+    events.close()
 
 
 def keep_candidate(

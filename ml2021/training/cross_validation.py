@@ -74,10 +74,11 @@ class FoldResult:
     alone: Sequence[NDArray[np.float64]] = ()
 
 
-def cross_validate(trainer: Trainer, run: RunDirectory, console: Console) -> FoldScores:
+def cross_validate(trainer: Trainer, run: RunDirectory | None, console: Console) -> FoldScores:
     """Train all folds, resuming from their checkpoints; make the trainer that of the final model.
 
     That is trained for as many epochs as the folds chose, and calibrated on their held-out rows.
+    run: None to write nothing.
     Raises DivergenceError where a fold diverged, since a mean over the others would be too
     optimistic; ResourceError; or RunInterruptedError after a signal, with everything saved.
     """
@@ -113,7 +114,8 @@ def cross_validate(trainer: Trainer, run: RunDirectory, console: Console) -> Fol
         final_epochs=max(1, _median(chain(*best_epochs))),
         seconds=time.perf_counter() - begun,
     )
-    write_text(run.folds, _fold_lines(folds))
+    if run is not None:
+        write_text(run.folds, _fold_lines(folds))
     trainer.hparams = replace(trainer.hparams, last_epoch=scores.final_epochs)
     if not isinstance(predictions, ClassAnswers):
         values = np.asarray(truth, np.float64)
@@ -163,7 +165,7 @@ def pack_folds(network: Network, hparams: Hyperparameters, folds: Folds) -> list
 
 def _train_pack(
     trainer: Trainer,
-    run: RunDirectory,
+    run: RunDirectory | None,
     console: Console,
     number: int,
     indices: Sequence[int],
@@ -181,8 +183,8 @@ def _train_pack(
     if len(folds[0].validation):
         validation = stack_folds(data.config, folds, "validation", members).to(device)
     state = start(network, hparams, len(train), train.inputs)
-    path = run.fold_pack(number)
-    if is_there(path):
+    path = None if run is None else run.fold_pack(number)
+    if path is not None and is_there(path):
         last = load_checkpoint(path)
         stacked = saved_baselines(last, len(folds))
         restore_state(state, last)
@@ -198,7 +200,10 @@ def _train_pack(
             f"{which}: {len(folds)} side by side, {plural(len(train), 'training row')} each, "
             f"{plural(hparams.batches(len(train)), 'update')} per epoch"
         )
-        save_seconds = data.config.train.save_seconds
+        saver = None
+        if run is not None and path is not None:
+            save = partial(write_last, path, data, state, stacked)
+            saver = Saver(run, save, data.config.train.save_seconds)
         run_loop(
             replace(
                 trainer,
@@ -211,9 +216,8 @@ def _train_pack(
                     [(f.preprocessing, f.validation) for f in folds for _ in range(members)],
                 ),
             ),
-            run,
             console,
-            saver=Saver(lambda: write_last(path, data, state, stacked), save_seconds),
+            saver=saver,
             end_epoch=lambda step: _refuse_diverged(state, indices),
             label=f"{which}, ",
         )

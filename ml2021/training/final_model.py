@@ -10,6 +10,8 @@ Legend: K members, P parameters.
 import math
 import time
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from statistics import median
 
 from torch import Tensor
@@ -21,7 +23,14 @@ from ml2021.engine.state import Hyperparameters, ensemble_members, start
 from ml2021.evaluation.calibration import fit_temperature, rows_to_calibrate
 from ml2021.files import is_there
 from ml2021.formatting import plural
-from ml2021.runs.checkpoints import load_checkpoint, restore_state, write_best, write_last
+from ml2021.runs.checkpoints import (
+    Checkpoint,
+    best_checkpoint,
+    load_checkpoint,
+    restore_state,
+    save_checkpoint,
+    write_last,
+)
 from ml2021.runs.directory import RunDirectory
 from ml2021.runs.metrics_csv import MetricsWriter
 from ml2021.runs.summary import RunSummary
@@ -37,14 +46,15 @@ from ml2021.training.trainer import (
 
 
 def train_and_score(
-    trainer: Trainer, run: RunDirectory, metrics: MetricsWriter, console: Console
+    trainer: Trainer, run: RunDirectory | None, metrics: MetricsWriter | None, console: Console
 ) -> RunSummary:
     """Train to the end, make the final model, and score every split that has rows.
 
-    Raises DivergenceError, ResourceError, or RunInterruptedError after a signal; the run is saved.
+    run, metrics: None to write nothing; `best_of` then returns the model. Raises DivergenceError,
+    ResourceError, or RunInterruptedError after a signal; the run is saved.
     """
     begun, updates_before = time.perf_counter(), updates_done(trainer)
-    if not trainer.state.is_finished(trainer.hparams):
+    if run is not None and not trainer.state.is_finished(trainer.hparams):
         run.refit.unlink(missing_ok=True)  # a final model of fewer epochs
     with memory_errors(trainer.data.config):
         train_to_end(trainer, run, console, metrics)
@@ -54,7 +64,7 @@ def train_and_score(
     return summary.model_copy(update={"final_epochs": epochs, "temperature": trainer.temperature})
 
 
-def _finalise(trainer: Trainer, run: RunDirectory, console: Console) -> int | None:
+def _finalise(trainer: Trainer, run: RunDirectory | None, console: Console) -> int | None:
     """Make and save the final model, if it is not the best parameters; return its epochs."""
     settings, data, epochs = trainer.data.config.train, trainer.data, None
     if settings.refit and trainer.validation is not None:
@@ -72,16 +82,21 @@ def _finalise(trainer: Trainer, run: RunDirectory, console: Console) -> int | No
             if theta is None:
                 theta = trainer.state.best[ensemble_members(trainer.state)]
             trainer.final = divide_outputs(trainer.network, theta, trainer.temperature)
-    if trainer.final is not None:
-        kept = residuals(trainer)
-        write_best(run, data, trainer.baselines, kept, trainer.state, trainer.final)
+    if run is not None and trainer.final is not None:
+        save_checkpoint(best_of(trainer, run.best))
     return epochs
 
 
-def train_final(trainer: Trainer, run: RunDirectory, console: Console) -> tuple[Tensor, int]:
+def best_of(trainer: Trainer, path: Path) -> Checkpoint:
+    """Return the model as best.safetensors holds it, for that path."""
+    data, kept = trainer.data, residuals(trainer)
+    return best_checkpoint(path, data, trainer.baselines, kept, trainer.state, trainer.final)
+
+
+def train_final(trainer: Trainer, run: RunDirectory | None, console: Console) -> tuple[Tensor, int]:
     """Train on training and validation rows; return the parameters (K, P) and the epochs.
 
-    Resumes from its checkpoint, if there is one.
+    Resumes from its checkpoint, if there is one; run: None to write nothing.
     Each member that has not diverged starts again from its seed, under the same schedule, and
     stops after the median of the best epochs. Raises DivergenceError, ResourceError, or
     RunInterruptedError after a signal, with everything saved.
@@ -92,7 +107,7 @@ def train_final(trainer: Trainer, run: RunDirectory, console: Console) -> tuple[
     hparams = final_hyperparameters(trainer, members)
     initial = None if trainer.initial is None else trainer.initial[members]
     state = start(trainer.network, hparams, len(train), train.inputs, theta=initial)
-    if is_there(run.refit):
+    if run is not None and is_there(run.refit):
         restore_state(state, load_checkpoint(run.refit))
     if not state.is_finished(hparams):
         assert hparams.last_epoch is not None
@@ -100,16 +115,14 @@ def train_final(trainer: Trainer, run: RunDirectory, console: Console) -> tuple[
             f"the final model: training and validation rows, {len(train):,}, for "
             f"{plural(hparams.last_epoch, 'epoch')}"
         )
-        data = trainer.data
-
-        def save() -> None:
-            write_last(run.refit, data, state, trainer.baselines)
-
+        saver = None
+        if run is not None:
+            save = partial(write_last, run.refit, trainer.data, state, trainer.baselines)
+            saver = Saver(run, save, trainer.data.config.train.save_seconds)
         run_loop(
             replace(trainer, hparams=hparams, state=state, train=train, validation=None),
-            run,
             console,
-            saver=Saver(save, data.config.train.save_seconds),
+            saver=saver,
             end_epoch=lambda step: None,
             label="final model, ",
         )

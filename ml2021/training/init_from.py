@@ -21,11 +21,15 @@ from ml2021.runs.model import TrainedModel, build_model
 
 @dataclass(frozen=True)
 class InitialModel:
-    """The model that training starts from, its run as the user names it, its checkpoint's bytes."""
+    """The model that training starts from, its run as the user names it, its checkpoint's bytes.
+
+    option: what messages call the argument that names it.
+    """
 
     name: str
     model: TrainedModel
     content: bytes
+    option: str = "--init-from"
 
     @property
     def sha256(self) -> str:
@@ -54,7 +58,7 @@ class InitialModel:
         """Raise ConfigError where the model or the number of ensemble members differs."""
         if isinstance(config.data.split, KFoldSplit):
             raise ConfigError(
-                f"--init-from {self.name}: not with kfold, since these parameters may have been "
+                f"{self.option} {self.name}: not with kfold, since these parameters may have been "
                 "trained on the rows that a fold holds out; choose another data.split.method"
             )
         now, then = ({"model": to_plain(each)["model"]} for each in (config, self.model.config))
@@ -72,12 +76,12 @@ class InitialModel:
         if found:
             more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
             raise ConfigError(
-                f"--init-from {self.name}: {found[0]}{more}; make them agree, "
-                "or train without --init-from"
+                f"{self.option} {self.name}: {found[0]}{more}; make them agree, "
+                f"or train without {self.option}"
             )
 
 
-def load_initial_model(path: Path, name: str) -> InitialModel:
+def load_initial_model(path: Path, name: str, option: str = "--init-from") -> InitialModel:
     """Read the checkpoint of best parameters at `path`. Raises CheckpointError, ResourceError."""
     content = read_content(path)
-    return InitialModel(name, build_model(parse_checkpoint(content, path)), content)
+    return InitialModel(name, build_model(parse_checkpoint(content, path)), content, option)

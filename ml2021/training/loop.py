@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from itertools import repeat
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from ml2021.config.schema import Config
@@ -56,10 +57,17 @@ def _mean(losses: Tensor) -> float:
 
 
 def metrics_columns(data: TrainingData) -> list[str]:
-    """Return the header of metrics.csv; an ensemble has a column for the members in training."""
-    columns = ["epoch", "updates", "members", "lr", "train_loss", "validation_loss"]
-    if data.config.train.members == 1:
-        columns.remove("members")
+    """Return the header of metrics.csv; an ensemble has a column for the members in training.
+
+    The norm of the gradient is for TensorBoard.
+    """
+    columns = ["epoch", "updates"]
+    if data.config.train.members > 1:
+        columns.append("members")
+    columns.append("lr")
+    if data.config.train.tensorboard:
+        columns.append("gradient_norm")
+    columns += ["train_loss", "validation_loss"]
     if len(data.validation):
         is_class = isinstance(data.preprocessing.target, ClassTarget)
         columns += [f"validation_{name}" for name in (CLASS_METRICS if is_class else REAL_METRICS)]
@@ -72,12 +80,16 @@ def metrics_row(data: TrainingData, progress: Progress, lr: float, factor: float
     Those of an ensemble are the means over the members still in training.
     """
     losses: list[float | None] = [_mean(progress.train_loss) * factor, None]
+    norm = None
+    if data.config.train.tensorboard:
+        norms = _gradient_norms(progress)
+        norm = _mean(norms) if bool(norms.isfinite().any()) else None
     scores: Scores = {}
     if progress.validation_loss is not None:
         losses[1] = _mean(progress.validation_loss) * factor
         fine = progress.validation_loss.isfinite()
         scores = mean_scores(_validation_scores(data, progress, fine))
-    return _row(progress, lr, len(progress.train_loss), losses, scores)
+    return _row(progress, lr, len(progress.train_loss), norm, losses, scores)
 
 
 def member_rows(
@@ -88,7 +100,12 @@ def member_rows(
     lrs: the learning rate of each (k,). The runs share everything but the optimizer's numbers.
     """
     fine = progress.train_loss.isfinite()
-    validation = [None] * len(fine)
+    validation: list[float | None] = [None] * len(fine)
+    norms = list(validation)
+    if data.config.train.tensorboard:
+        norms = [
+            norm if math.isfinite(norm) else None for norm in _gradient_norms(progress).tolist()
+        ]
     scores: Iterator[Scores] = repeat({})
     if progress.validation_loss is not None:
         validation = (progress.validation_loss * factor).tolist()
@@ -96,13 +113,20 @@ def member_rows(
         scores = iter(_validation_scores(data, progress, fine))
     train = (progress.train_loss * factor).tolist()
     return [
-        _row(progress, lr, 1, losses, next(scores)) if is_fine else None
-        for is_fine, lr, *losses in zip(fine.tolist(), lrs, train, validation, strict=True)
+        _row(progress, lr, 1, norm, losses, next(scores)) if is_fine else None
+        for is_fine, lr, norm, *losses in zip(
+            fine.tolist(), lrs, norms, train, validation, strict=True
+        )
     ]
 
 
 def _row(
-    progress: Progress, lr: float, members: int, losses: Sequence[float | None], scores: Scores
+    progress: Progress,
+    lr: float,
+    members: int,
+    gradient_norm: float | None,
+    losses: Sequence[float | None],
+    scores: Scores,
 ) -> MetricsRow:
     train, validation = losses
     return {
@@ -110,10 +134,18 @@ def _row(
         "updates": progress.updates,
         "members": members,
         "lr": lr * progress.lr_factor,
+        "gradient_norm": gradient_norm,
         "train_loss": train,
         "validation_loss": validation,
         **{f"validation_{name}": value for name, value in scores.items()},
     }
+
+
+def _gradient_norms(progress: Progress) -> Tensor:
+    """Return the norm (k,) float64 of each member's gradient, that of the epoch's last update."""
+    assert progress.gradient is not None
+    norms: Tensor = torch.linalg.vector_norm(progress.gradient, dim=1, dtype=torch.float64)
+    return norms
 
 
 def _validation_scores(data: TrainingData, progress: Progress, fine: Tensor) -> list[Scores]:
@@ -126,7 +158,8 @@ def _validation_scores(data: TrainingData, progress: Progress, fine: Tensor) -> 
 class Saver:
     """Calls `write` about every `seconds` while a run is trained."""
 
-    def __init__(self, write: Callable[[], None], seconds: float) -> None:
+    def __init__(self, run: RunDirectory, write: Callable[[], None], seconds: float) -> None:
+        self.run = run
         self._write = write
         self._seconds = seconds
         self._last = time.monotonic()
@@ -143,18 +176,18 @@ class Saver:
 
 def run_loop(
     trainer: "Trainer",
-    run: RunDirectory,
     console: Console,
     *,
-    saver: Saver,
+    saver: Saver | None,
     end_epoch: Callable[[MemberProgress], None],
     label: str = "",
 ) -> None:
     """Train to the end, with a progress bar whose text begins with `label`.
 
     `end_epoch` is called for each step that ends an epoch. Saves when the saver says so, and at the
-    end. Raises DivergenceError; RunInterruptedError after a signal, with everything saved; or
-    StoppedError after a signal that came during the last save.
+    end; None: nothing is saved, and no signal is looked for. Raises DivergenceError;
+    RunInterruptedError after a signal, with everything saved; or StoppedError after a signal that
+    came during the last save.
     """
     data, hparams, state = trainer.data, trainer.hparams, trainer.state
     unit = loss_unit(data.config, data.preprocessing)
@@ -178,6 +211,8 @@ def run_loop(
                         f"{label}at most about {duration(expected)} for {epochs - before:g} epochs"
                     )
             bar.show(done, f"{label}{_losses(progress, unit)}")
+            if saver is None:
+                continue
             signal_number = stop_signal()
             if saver.is_due() or signal_number is not None:
                 saver.save()
@@ -185,9 +220,10 @@ def run_loop(
                 raise RunInterruptedError(
                     signal_number,
                     f"interrupted at epoch {int(done)} of {epochs}; progress is saved. "
-                    f"Resume with: ml2021 train --resume {run.path}",
+                    f"Resume with: ml2021 train --resume {saver.run.path}",
                 )
-        saver.save()
+        if saver is not None:
+            saver.save()
     if (late := stop_signal()) is not None:  # no sooner: one might come after the look
         raise StoppedError(late)
 

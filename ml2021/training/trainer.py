@@ -19,6 +19,7 @@ from ml2021.data.load import TrainingData
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, RealTargets
 from ml2021.data.samples import Samples
 from ml2021.data.weights import Weights, class_factors
+from ml2021.disk import kept
 from ml2021.engine.build import build_hyperparameters, build_network
 from ml2021.engine.dataset import Dataset
 from ml2021.engine.fit import Score
@@ -172,6 +173,7 @@ def notes_of(trainer: Trainer) -> tuple[str, ...]:
 
 def environment(trainer: Trainer) -> Environment:
     """Return what the result depends on beside config and data."""
+    section = trainer.data.config.data
     return Environment(
         ml2021=__version__,
         python=platform.python_version(),
@@ -183,10 +185,12 @@ def environment(trainer: Trainer) -> Environment:
         device=device_name(trainer),
         threads=trainer.threads,
         ranks=1 if trainer.ranks is None else trainer.ranks.size,
-        data=str(trainer.data.data_path),
-        test=trainer.data.config.data.test_path,
+        data=written if isinstance(written := section.path, list) else str(trainer.data.data_path),
+        test=section.test_path,
         data_sha256=trainer.data.data_sha256,
         test_sha256=trainer.data.test_sha256,
+        parts={str(path.absolute()): each for path, each in trainer.data.parts.items()},
+        test_parts={str(path.absolute()): each for path, each in trainer.data.test_parts.items()},
         init_sha256=trainer.data.init_sha256,
     )
 
@@ -300,12 +304,16 @@ def choose_threshold(
 
 
 def train_to_end(
-    trainer: Trainer, run: RunDirectory, console: Console, metrics: MetricsWriter
+    trainer: Trainer, run: RunDirectory | None, console: Console, metrics: MetricsWriter | None
 ) -> None:
     """Train to the end; after a divergence the best parameters so far are saved.
 
-    Raises DivergenceError, ResourceError, or RunInterruptedError after a signal; the run is saved.
+    run, metrics: None to write nothing. Raises DivergenceError, ResourceError, or
+    RunInterruptedError after a signal; the run is saved.
     """
+    if run is None or metrics is None:
+        run_loop(trainer, console, saver=None, end_epoch=lambda step: None)
+        return
     data, state = trainer.data, trainer.state
     factor = loss_unit(data.config, data.preprocessing).factor
     lr = float(data.config.optimizer.lr)
@@ -318,9 +326,8 @@ def train_to_end(
     try:
         run_loop(
             trainer,
-            run,
             console,
-            saver=Saver(write, data.config.train.save_seconds),
+            saver=Saver(run, write, data.config.train.save_seconds),
             end_epoch=lambda step: metrics.append(metrics_row(data, step.progress, lr, factor)),
         )
     except DivergenceError as error:
@@ -361,12 +368,13 @@ def to_dataset(
     inputs = torch.from_numpy(samples.inputs)
     target, weights = preprocessing.target, samples.weights
     if isinstance(target, RealTargets):
-        targets = torch.from_numpy(target.standardise(samples.values)).float()
+        standardised = target.standardise(samples.values)
+        targets = torch.from_numpy(kept(standardised.astype(np.float32)))
     else:
         targets = torch.from_numpy(samples.classes)
         if factors is not None:
             own = factors[samples.classes]
-            weights = own if weights is None else own * weights
+            weights = kept(own if weights is None else own * weights)
     return Dataset(inputs, targets, None if weights is None else torch.from_numpy(weights)[:, None])
 
 

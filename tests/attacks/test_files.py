@@ -464,7 +464,7 @@ def test_names_that_are_not_utf_8_are_refused_before_anything(folder: Path, name
 def test_a_sweep_names_its_tables_by_absolute_paths(folder: Path) -> None:
     """C11: so that it is resumed from any working directory."""
     configs = plan_of(folder / "s.yaml").configs
-    assert {Path(config.data.path).is_absolute() for config in configs} == {True}
+    assert {Path(str(config.data.path)).is_absolute() for config in configs} == {True}
 
 
 def test_a_full_disk_is_named_by_what_it_refused(tmp_path: Path) -> None:

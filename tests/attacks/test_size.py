@@ -207,7 +207,7 @@ def test_a_sweep_whose_rows_do_not_fit_is_refused(
     replies: list[dict[str, Any]] = []
     encoded: list[object] = []
     monkeypatch.setattr(samples, "encode_splits", lambda *args: encoded.append(args))
-    task = PackTask("sweep", {3: text}, text, 1, 1.0, ["mse"], None)
+    task = PackTask("sweep", {3: text}, text, 1, 1.0, ["mse"], None, {})
     Worker(lambda reply: replies.append(dict(reply))).train(task)
     (result,) = (reply["result"] for reply in replies if reply["event"] == "result")
     assert (result["run"], result["status"], result["exit_code"]) == (3, "failed", 5)

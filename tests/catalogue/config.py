@@ -209,7 +209,7 @@ TEXTS: dict[int, dict[str, str]] = {
         f"{DATA}train: {{early_stopping: off}}": "2:25: train.early_stopping must be a mapping or "
         "null, not 'off'",
         "data: a.csv": "1:7: data must be a mapping, not 'a.csv'",
-        "data: {path: 3, target: y}": "1:14: data.path must be text, not 3; quote it if it is text",
+        "data: {path: 3, target: y}": "1:14: data.path must be a path or a list of paths, not 3",
         "data: {path: a, target: true}": "1:25: data.target must be a column name or a list of "
         "column names, not true; quote it if it is text",
         "data: {path: a, target: y, features: x}": "1:38: data.features must be a list, not 'x'; "

@@ -26,6 +26,27 @@ def refused(
     return Case(numbers=(number,), name=name, given=given, command=TRAIN, code=code, lines=lines)
 
 
+def parts_refused(
+    name: str,
+    path: str,
+    *lines: str,
+    keys: str = "target: y",
+    given: Step = lambda folder: None,
+    **parts: bytes,
+) -> Case:
+    """Return the row of a table in parts, d/a.csv and so on, that training refuses."""
+    config = f"data: {{path: {path}, {keys}}}\nmodel: linear\ndevice: cpu\n"
+    steps = [put(f"d/{part}.csv", content) for part, content in parts.items()]
+    return Case(
+        numbers=(31,),
+        name=name,
+        given=(lambda folder: (folder / "d").mkdir(), put("c.yaml", config), *steps, given),
+        command=TRAIN,
+        code=3,
+        lines=lines,
+    )
+
+
 def accepted(
     number: int, name: str, *given: Step, keys: Sequence[str] = (), lines: Sequence[str] = ()
 ) -> Case:
@@ -376,7 +397,86 @@ CASES = [
         name="a folder",
         command="train --config number.yaml --set data.path=runs",
         code=3,
-        lines=("runs: this is a directory; give the path of a file",),
+        lines=("runs: no file in this folder ends in .csv, .tsv, .gz, .parquet; check the path",),
+    ),
+    Case(
+        numbers=(31,),
+        name="a run for a table",
+        command="train --config number.yaml --set data.path=runs/number",
+        code=3,
+        lines=("runs/number: this is a run or a sweep, not a table; name a table",),
+    ),
+    parts_refused(
+        "a pattern that matches nothing",
+        "d/*.tsv",
+        "d/*.tsv: no file matches this pattern; check it",
+        a=b"x,y\n1,2\n",
+    ),
+    parts_refused(
+        "a part without a column",
+        "d",
+        "d/b.csv: no column 'x', which d/a.csv has (and 1 more column); all parts of a table have "
+        "the same columns",
+        "d/b.csv: column 'z' is not in d/a.csv; all parts of a table have the same columns",
+        a=b"x,v,y\n1,2,3\n",
+        b=b"z,y\n1,2\n",
+    ),
+    parts_refused(
+        "a part of another width, without a header",
+        "d",
+        "d/b.csv: 3 columns, but d/a.csv has 2; all parts of a table have the same columns",
+        keys="target: 1, header: false",
+        a=b"1,2\n",
+        b=b"1,2,3\n",
+    ),
+    parts_refused(
+        "a part that is given twice",
+        "[d/a.csv, './d/*.csv']",
+        "d/a.csv: is given twice; a table has each part once",
+        a=b"x,y\n1,2\n",
+    ),
+    parts_refused(
+        "parts without rows",
+        "d",
+        "d: headers but no rows in any part; add rows",
+        a=b"x,y\n",
+        b=b"y,x\n",
+    ),
+    parts_refused(
+        "a part with an unclosed quote",
+        "d",
+        "d/b.csv:3: a quote opened here is never closed; close or remove it",
+        a=b"x,y\n1,2\n",
+        b=b'x,y\n1,2\n"3,4\n',
+    ),
+    parts_refused(
+        "a part with a wrong cell",
+        "d",
+        "d/b.csv:4: column 'x': '1O5' is not a number; correct it, or list it in data.missing",
+        a=b"x,y\n" + b"".join(b"%d.5,%d\n" % (i, 2 * i) for i in range(40)),
+        b=b"y,x\n1,2\n\n2,1O5\n",
+    ),
+    parts_refused(
+        "a part that is a link to another",
+        "d",
+        "d/b.csv: is the same file as d/a.csv; a table has each part once",
+        a=b"x,y\n1,2\n",
+        given=lambda folder: (folder / "d" / "b.csv").symlink_to("a.csv"),
+    ),
+    parts_refused(
+        "a folder among the parts",
+        "d",
+        "d: a folder of parts that has the folder '2020' in it; name the parts by a pattern, such "
+        "as 'd/*.csv' or 'd/**/*.csv'",
+        a=b"x,y\n1,2\n",
+        given=lambda folder: (folder / "d" / "2020").mkdir(),
+    ),
+    parts_refused(
+        "a folder of other files",
+        "d",
+        "d: no file in this folder ends in .csv, .tsv, .gz, .parquet; name others by a pattern, "
+        "such as 'd/*'",
+        given=put("d/readme.md", b"x,y\n1,2\n"),
     ),
     Case(
         numbers=(31,),

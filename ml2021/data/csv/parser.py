@@ -5,7 +5,7 @@
 
 import io
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ml2021.data.csv.scan import Block, TableFormat, TextScan
+from ml2021.data.csv.scan import Block, TableFormat
+from ml2021.disk import empty, uses_disk
 from ml2021.files import cores
 
 if TYPE_CHECKING:
@@ -28,85 +29,29 @@ _WAITING = 2  # pieces in memory for each thread
 _STREAMED_BYTES = 1 << 20
 """The size of a piece where the table is not kept: text takes ten times as much once parsed."""
 Values = NDArray[np.generic]
+Piece = TypeVar("Piece")
 Parsed = TypeVar("Parsed")
 
 
-def parse_blocks(
-    scan: TextScan,
-    blocks: Iterable[Block],
+def parse_text(
+    blocks: list[bytes],
     names: Sequence[str],
     columns: Sequence[str],
     texts: Sequence[str],
     format: TableFormat,
     verbatim: Collection[str] = (),
-) -> tuple[int, dict[str, Values | None]]:
-    """Parse these `columns` from all blocks of a scan, whose fields are called `names`.
+) -> "Mapping[str, pd.Series]":
+    """Parse these `columns` of some records, whose fields are called `names`.
 
     The columns in `texts` are parsed as text, of which those in `verbatim` have no missing values;
-    pandas infers the type of the others. Returns the number of rows, and columns (rows,) of int64,
-    uint64 or float64, NaN if missing, or of object, holding str, or NaN if missing. A column with
-    both, or with true and false, is None: pandas does not keep how its cells were written, so it
-    must be parsed as text. Raises what `blocks` raises.
+    pandas infers the type of the others.
     """
-    blocks = islice(blocks, int(format.header), None)  # the first block is the first record alone
-    if not columns:
-        return sum(block.rows for block in blocks), {}
-
-    def parse(piece: list[bytes]) -> "pd.DataFrame":
-        return _parse(piece, names, columns, texts, format, verbatim)
-
-    parsed = {name: _Column(scan.expected_rows) for name in columns}
-    rows = 0
-    for frame in _map_in_threads(parse, _pieces(blocks), _WAITING):
-        for name, column in parsed.items():
-            column.append(rows, frame[name])
-        rows += len(frame)
-    return rows, {name: column.take(rows) for name, column in parsed.items()}
-
-
-def parse_piece(
-    piece: list[bytes],
-    names: Sequence[str],
-    columns: Sequence[str],
-    texts: Sequence[str],
-    format: TableFormat,
-    verbatim: Collection[str] = (),
-) -> dict[str, Values | None]:
-    """Parse these `columns` of some records, as `parse_blocks` does those of all blocks."""
-    frame = _parse(piece, names, columns, texts, format, verbatim)
-    parsed = {}
-    for name in columns:
-        column = _Column(lambda: 0)
-        column.append(0, frame[name])
-        parsed[name] = column.take(len(frame))
-    return parsed
-
-
-def map_pieces(
-    parse: Callable[[list[bytes]], Parsed], blocks: Iterable[Block], format: TableFormat
-) -> Iterator[Parsed]:
-    """Yield what `parse` makes of some records at a time, in order, computed in several threads.
-
-    Memory holds few pieces of about `_STREAMED_BYTES`, however long the table is.
-    """
-    blocks = islice(blocks, int(format.header), None)  # as in `parse_blocks`
-    return _map_in_threads(parse, _pieces(blocks, _STREAMED_BYTES), 1)
-
-
-def _parse(
-    piece: list[bytes],
-    names: Sequence[str],
-    columns: Sequence[str],
-    texts: Sequence[str],
-    format: TableFormat,
-    verbatim: Collection[str],
-) -> "pd.DataFrame":
     import pandas as pd
 
     missing = format.rules.parser_texts
     missing_of = {name: missing for name in columns if name not in verbatim}
-    return pd.read_csv(
-        _Utf8Reader(piece),
+    frame = pd.read_csv(
+        _Utf8Reader(blocks),
         engine="c",
         sep=format.separator,
         decimal=format.decimal,
@@ -118,9 +63,49 @@ def _parse(
         keep_default_na=False,
         index_col=False,
         skip_blank_lines=False,
-        skiprows=1 if _has_mark(piece) else None,  # the line of _Utf8Reader; it costs 5 %
+        skiprows=1 if _has_mark(blocks) else None,  # the line of _Utf8Reader; it costs 5 %
         low_memory=False,
     )
+    return {name: frame[name] for name in columns}
+
+
+def join_pieces(
+    pieces: "Iterable[Mapping[str, pd.Series | Values]]",
+    columns: Sequence[str],
+    expected_rows: Callable[[], int],
+) -> dict[str, Values | None]:
+    """Return whole columns, of which the `pieces` hold some rows at a time.
+
+    expected_rows: a guess of all rows, which may change. Returns columns (rows,) of int64, uint64
+    or float64, NaN if missing, or of object, holding str, or NaN if missing. A column with both, or
+    with true and false, is None: pandas does not keep how its cells were written, so it must be
+    parsed as text. Raises what `pieces` raises.
+    """
+    parsed = {name: _Column(expected_rows) for name in columns}
+    rows = 0
+    for piece in pieces:
+        for name, column in parsed.items():
+            column.append(rows, piece[name])
+        rows += len(piece[columns[0]]) if columns else 0
+    return {name: column.take(rows) for name, column in parsed.items()}
+
+
+def settle(
+    piece: "Mapping[str, pd.Series | Values]", columns: Sequence[str]
+) -> dict[str, Values | None]:
+    """Return the columns of one piece, as `join_pieces` does those of a table."""
+    return join_pieces([piece], columns, lambda: 0)
+
+
+def text_pieces(
+    blocks: Iterable[Block], format: TableFormat, *, is_streamed: bool = False
+) -> Iterator[list[bytes]]:
+    """Yield the text of the records after the header, in pieces to be parsed.
+
+    is_streamed: the table is not kept, so that memory should hold little of it.
+    """
+    blocks = islice(blocks, int(format.header), None)  # the first block is the first record alone
+    return _pieces(blocks, _STREAMED_BYTES if is_streamed else None)
 
 
 def _pieces(blocks: Iterable[Block], least_bytes: int | None = None) -> Iterator[list[bytes]]:
@@ -139,10 +124,11 @@ def _pieces(blocks: Iterable[Block], least_bytes: int | None = None) -> Iterator
         yield piece
 
 
-def _map_in_threads(
-    parse: Callable[[list[bytes]], Parsed], pieces: Iterable[list[bytes]], waiting: int
+def map_in_threads(
+    parse: Callable[[Piece], Parsed], pieces: Iterable[Piece], *, is_streamed: bool = False
 ) -> Iterator[Parsed]:
-    """Yield the parsed pieces in order; for each thread, `waiting` more are in memory."""
+    """Yield the parsed pieces in order; for each thread, a few more are in memory."""
+    waiting = 1 if is_streamed else _WAITING
     threads = min(_MOST_THREADS, cores())
     running: deque[Future[Parsed]] = deque()
     with ThreadPoolExecutor(threads) as pool:
@@ -158,7 +144,7 @@ class _Column:
     """A column that grows piece by piece: an array of numbers, or a list of arrays of str.
 
     The array of numbers is allocated once for all expected rows; memory that has not been written
-    to costs nothing.
+    to costs nothing. Where numbers are on the disk, equal texts are one object, of 8 bytes a row.
     """
 
     def __init__(self, expected_rows: Callable[[], int]) -> None:
@@ -166,18 +152,21 @@ class _Column:
         self._expected_rows = expected_rows
         self._numbers: Values | None = None
         self._texts: list[NDArray[np.object_]] = []
+        self._known: dict[object, object] | None = {} if uses_disk() else None
 
-    def append(self, rows: int, piece: "pd.Series") -> None:
+    def append(self, rows: int, piece: "pd.Series | Values") -> None:
         """Append a piece after the first `rows` rows."""
         if self._is_garbled:
             return
         if piece.dtype.kind in "iuf" and not self._texts:
-            self._append_numbers(rows, piece.to_numpy())
+            self._append_numbers(rows, np.asarray(piece))
             return
         parts = [_as_texts(piece)]
         if self._numbers is not None:
             parts.insert(0, _as_texts(self._numbers[:rows]))
         self._numbers = None
+        if (known := self._known) is not None:
+            parts = [None if part is None else _shared(part, known) for part in parts]
         self._texts += [part for part in parts if part is not None]
         if any(part is None for part in parts):
             self._is_garbled = True
@@ -187,7 +176,8 @@ class _Column:
         stop = rows + len(values)
         dtype = values.dtype if self._numbers is None else np.result_type(self._numbers, values)
         if self._numbers is None or self._numbers.dtype != dtype or len(self._numbers) < stop:
-            larger = np.empty(max(stop, self._expected_rows()), dtype)
+            grown = len(self._numbers) * 3 // 2 if self._numbers is not None else 0
+            larger = empty(max(stop, self._expected_rows(), grown), dtype)
             if self._numbers is not None:
                 larger[:rows] = self._numbers[:rows]
             self._numbers = larger
@@ -212,6 +202,11 @@ def _as_texts(values: "pd.Series | Values") -> NDArray[np.object_] | None:
     if pd.api.types.infer_dtype(values, skipna=True) not in ("string", "empty"):
         return None
     return pd.Series(values).to_numpy(dtype=object, na_value=np.nan)
+
+
+def _shared(texts: NDArray[np.object_], known: dict[object, object]) -> NDArray[np.object_]:
+    """Return the same texts, equal ones as the one object that is known."""
+    return np.array([known.setdefault(text, text) for text in texts.tolist()], object)
 
 
 def _has_mark(piece: list[bytes]) -> bool:

@@ -97,6 +97,10 @@ class TextScan:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
     def blocks(self) -> Iterator[Block]:
@@ -126,6 +130,11 @@ class TextScan:
             if (rest and final) or len(rest) > RECORD_LIMIT:
                 raise self._endless(rest, final)
         self.sha256 = self._file.finish()
+
+    @property
+    def records(self) -> int:
+        """The number of records read so far, the header included."""
+        return self._row
 
     def expected_rows(self) -> int:
         """Guess how many records the file holds, by those in the part of it that was read."""
@@ -358,9 +367,9 @@ def open_scan(path: Path, format: TableFormat, state: tuple[int, ...] | None = N
 
 
 def begin_table(
-    scan: TextScan, blocks: Iterator[Block], format: TableFormat
+    scan: TextScan, blocks: Iterator[Block], format: TableFormat, *, is_part: bool = False
 ) -> tuple[Header, list[Block]]:
-    """Return the header and the blocks up to the first row of data."""
+    """Return the header and the blocks up to the first row of data, which a part may lack."""
     first: list[Block] = []
     least = 2 if format.header else 1
     while sum(block.rows for block in first) < least and (block := next(blocks, None)):
@@ -387,6 +396,6 @@ def begin_table(
             raise DataError(f"{where}: {why}")
         remedy = "" if raw[0] else " (pandas writes its index this way; use to_csv(index=False))"
         raise DataError(f"{where}: column {raw.index('') + 1} has no name; give it one{remedy}")
-    if sum(block.rows for block in first) < least:
+    if sum(block.rows for block in first) < least and not is_part:
         raise file_error(scan.path, "a header but no rows; add rows")
     return make_header(scan.path, raw), first

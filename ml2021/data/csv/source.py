@@ -44,7 +44,7 @@ def file_error(path: Path, what: str) -> DataError:
     return DataError(f"{show_path(path)}: {what}")
 
 
-def _os_error(path: Path, action: str, error: OSError) -> DataError | ResourceError:
+def os_error(path: Path, action: str, error: OSError) -> DataError | ResourceError:
     """Return the error for a file that the system cannot open or read."""
     kind = ResourceError if is_of_machine(error) else DataError
     return kind(f"{show_path(path)}: cannot be {action}: {error.strerror}")
@@ -76,7 +76,7 @@ class HashedFile:
         except FileNotFoundError:
             raise DataError(missing_file(path)) from None
         except OSError as error:
-            raise _os_error(path, "opened", error) from None
+            raise os_error(path, "opened", error) from None
         except ValueError as error:
             raise file_error(path, f"cannot be opened: {error}") from None
         mode = os.fstat(descriptor).st_mode
@@ -109,7 +109,7 @@ class HashedFile:
         try:
             data = self._file.read(size) or b""
         except OSError as error:
-            raise _os_error(self.path, "read", error) from None
+            raise os_error(self.path, "read", error) from None
         self._hash.update(data)
         return data
 

@@ -24,6 +24,7 @@ from ml2021.data.preprocessing.records import (
 )
 from ml2021.data.series import histories
 from ml2021.data.tables import Rows
+from ml2021.disk import empty
 from ml2021.errors import DataError
 from ml2021.formatting import echo, listed, plural
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 _ROWS_AT_ONCE = 1 << 14  # few enough to stay in the CPU cache
 Counts = Counter[str | float]
 """How often each value of a column occurs."""
+_BLOCK = 1 << 16
+"""Rows of a table that are encoded at a time where the inputs are on the disk."""
 _FEW = 50  # rows, and categories, for which pandas takes longer to begin than Python to end
 _FARTHEST = 1e18  # standard deviations from the mean; float32 can still hold the square
 
@@ -57,6 +60,12 @@ class OddValues:
     unseen_as_other: dict[str, int] = field(default_factory=dict)
     outside: dict[str, int] = field(default_factory=dict)
     examples: dict[str, Counts] = field(default_factory=dict)
+
+    def sort(self, preprocessing: Preprocessing) -> None:
+        """Put the columns in the order in which they are encoded."""
+        names = [f.name for f in preprocessing.features] + [d.name for d in preprocessing.dates]
+        for key, own in vars(self).items():
+            setattr(self, key, {name: own[name] for name in names if name in own})
 
     def add(self, other: "OddValues") -> None:
         """Count those of further rows, too."""
@@ -163,6 +172,41 @@ def encode_splits(
             counts = [encoded.odd.missing.pop(name, 0) for name in date.features]
             encoded.odd.missing |= {date.name: max(counts)} if any(counts) else {}
         encoded.inputs = np.ascontiguousarray(encoded.inputs)
+    return found
+
+
+def encode_on_disk(
+    preprocessing: Preprocessing,
+    column_of: "Callable[[str], pd.Series]",
+    splits: Sequence[Rows],
+    series: NDArray[np.float64] | None = None,
+) -> list[Encoded]:
+    """Return what `encode_splits` does, for sorted rows, with the inputs in files: row by row.
+
+    The table is gone through once, some rows at a time; memory holds these alone.
+    """
+    width = len(preprocessing.inputs) + 1
+    found = [Encoded(empty((len(rows), width), np.float32)) for rows in splits]
+    columns = {feature.name: column_of(feature.name) for feature in preprocessing.features}
+    back = 0 if preprocessing.history is None else preprocessing.history.lags
+    assert all((rows[1:] > rows[:-1]).all() for rows in splits)
+    for start in range(
+        0, max((int(rows[-1]) + 1 for rows in splits if len(rows)), default=0), _BLOCK
+    ):
+        first = max(0, start - back)
+        block = slice(first, start + _BLOCK)
+        places = [slice(*np.searchsorted(rows, [start, start + _BLOCK])) for rows in splits]
+        encoded = encode_splits(
+            preprocessing,
+            lambda name, block=block: columns[name].iloc[block],  # type: ignore[misc]
+            [rows[place] - first for rows, place in zip(splits, places, strict=True)],
+            None if series is None else series[block],
+        )
+        for whole, place, part in zip(found, places, encoded, strict=True):
+            whole.inputs[place] = part.inputs
+            whole.odd.add(part.odd)
+    for whole in found:
+        whole.odd.sort(preprocessing)
     return found
 
 

@@ -1,12 +1,14 @@
 // One row through the curve's network and back, number by number. No DOM.
 //
-// Forward: z = b + wx, a = activation(z), ŷ = b + Σ c·a, e = loss(ŷ − y). Then from back to front by
+// Forward: z = b + wx, a = activation(z), ŷ = b + Σ c·a and what stays, e = loss(ŷ − y). Then from back to front by
 // the chain rule: over.y is ∂e/∂ŷ, over.a[j] is ∂e/∂aⱼ, over.z[j] is ∂e/∂zⱼ.
 
-export function thereAndBack({ constant, units, activation }, loss, x, y) {
+import { restAt } from "./hand_curve.js";
+
+export function thereAndBack({ constant, units, activation, rest }, loss, x, y) {
   const z = units.map(({ w, b }) => b + w * x);
   const a = z.map(activation.value);
-  const predicted = units.reduce((sum, { c }, j) => sum + c * a[j], constant);
+  const predicted = units.reduce((sum, { c }, j) => sum + c * a[j], constant + restAt(rest, x));
   const slopes = z.map(activation.slope);
   const overY = loss.slope(predicted - y);
   const overA = units.map(({ c }) => overY * c);

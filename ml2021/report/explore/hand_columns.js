@@ -5,11 +5,12 @@ import { seeded, shuffle } from "./random.js";
 const MOST_PAIRS = 300;
 const MOST_TARGETS = 10;
 
-// [{name, values, isTarget}] of the training rows on the page, NaN where a value is missing; only
+// [{name, values, isTarget, place: of the column, or of the output}] of the training rows on the page,
+// NaN where a value is missing; only
 // columns that differ from row to row. A class is a column that is 1 in its rows and 0 in others.
 export function lessonColumns({ columns, target, background }) {
   const inputs = columns.map(({ name, kind, value }, j) =>
-    kind === "number" && value ? { name, values: background.values.map((row) => row[j]) } : null,
+    kind === "number" && value ? { name, place: j, values: background.values.map((row) => row[j]) } : null,
   );
   const targets =
     target.kind === "classes" ? classColumns(target, background) : realColumns(target, background);
@@ -22,7 +23,7 @@ export function lessonColumns({ columns, target, background }) {
 }
 
 function realColumns({ labels }, { truth }) {
-  return labels.slice(0, MOST_TARGETS).map((name, t) => ({ name, values: truth.map((row) => row[t]) }));
+  return labels.slice(0, MOST_TARGETS).map((name, t) => ({ name, place: t, values: truth.map((row) => row[t]) }));
 }
 
 // Of two classes the second one says it all.
@@ -30,6 +31,7 @@ function classColumns({ label, labels }, { truth }) {
   const places = labels.length === 2 ? [1] : [...labels.slice(0, MOST_TARGETS).keys()];
   return places.map((place) => ({
     name: `${label} = ${labels[place]}`,
+    place,
     values: truth.map(([own]) => (own === place ? 1 : 0)),
   }));
 }

@@ -1,5 +1,6 @@
 // A curve as a constant and sigmoids, ŷ = b + Σ cⱼ · a(bⱼ + wⱼx): a network with one hidden layer.
-// Its parameters as an array are b, then w, b, c of each unit. No DOM.
+// Its parameters as an array are b, then w, b, c of each unit. rest: null, or another such network that
+// is added and stays as it is. No DOM.
 
 import { ACTIVATIONS } from "./network.js";
 
@@ -19,17 +20,21 @@ export function betweenSigmoids(hard) {
 
 export const RELU = { name: "ReLU", value: relu, slope: (z) => (z > 0 ? 1 : 0) };
 
-// {constant, units: [{w, b, c}], activation}; two sigmoids to begin with, one at each side.
+// {constant, units: [{w, b, c}], activation, rest}; two sigmoids to begin with, one at each side.
 export function firstCurve() {
   const units = [
     { w: 3, b: 3, c: 0.9 },
     { w: 3, b: -3, c: 0.9 },
   ];
-  return { constant: -0.6, units, activation: betweenSigmoids(0) };
+  return { constant: -0.6, units, activation: betweenSigmoids(0), rest: null };
 }
 
-export function curveAt({ constant, units, activation }, u) {
-  return units.reduce((y, { w, b, c }) => y + c * activation.value(b + w * u), constant);
+export function curveAt({ constant, units, activation, rest }, u) {
+  return units.reduce((y, { w, b, c }) => y + c * activation.value(b + w * u), constant + restAt(rest, u));
+}
+
+export function restAt(rest, u) {
+  return rest === null ? 0 : curveAt(rest, u);
 }
 
 // {value, gradient} of the mean loss over all rows; the gradient in the order of the parameters.
@@ -57,12 +62,12 @@ export function parametersOf({ constant, units }) {
   return [constant, ...units.flatMap(({ w, b, c }) => [w, b, c])];
 }
 
-export function withParameters({ units, activation }, theta) {
-  const own = units.map((_, j) => {
+export function withParameters(network, theta) {
+  const units = network.units.map((_, j) => {
     const [w, b, c] = theta.slice(1 + 3 * j, 4 + 3 * j);
     return { w, b, c };
   });
-  return { constant: theta[0], units: own, activation };
+  return { ...network, constant: theta[0], units };
 }
 
 // m ← β₁m + (1 − β₁)g, s ← β₂s + (1 − β₂)g², θ ← θ − η·m̂ / (√ŝ + ε): the rule of
@@ -86,11 +91,11 @@ export class Adam {
 
 // The same curve with ReLUs: hard_sigmoid(z) = max(0, z/6 + ½) − max(0, z/6 − ½), so that each hard
 // sigmoid is one ReLU that begins the rise and one that ends it.
-export function asReluPairs({ constant, units }) {
+export function asReluPairs({ constant, units, rest }) {
   const pairs = units.flatMap(({ w, b, c }) =>
     [0.5, -0.5].map((shift) => ({ w: w / 6, b: b / 6 + shift, c: shift > 0 ? c : -c })),
   );
-  return { constant, units: pairs, activation: RELU };
+  return { constant, units: pairs, activation: RELU, rest };
 }
 
 const STRETCHES = 12;

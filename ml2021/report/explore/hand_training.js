@@ -14,21 +14,28 @@ function nearest(values, wanted) {
 }
 
 export class CurveTraining {
-  constructor(pairs) {
-    Object.assign(this, { pairs, loss: "mse", hard: 0, asPairs: false });
-    this.restart();
+  // own: the run's own function as such a curve, or null. isOwn: whether it is what one began with.
+  constructor(pairs, own = null, isOwn = false) {
+    Object.assign(this, { pairs, own, loss: "mse", hard: 0, asPairs: false });
+    this.begin(isOwn);
   }
 
-  use(pairs) {
-    this.pairs = pairs;
-    this.restart();
+  use(pairs, own = null) {
+    Object.assign(this, { pairs, own });
+    this.begin(this.isOwn);
   }
 
-  restart() {
-    const network = firstCurve();
+  begin(isOwn) {
+    this.isOwn = isOwn && this.own !== null;
+    const network = this.isOwn ? this.own : firstCurve();
+    if (this.isOwn) Object.assign(this, { hard: network.hard, asPairs: this.asPairs && network.hard === 1 });
     const [{ w, b }] = network.units;
     this.row = nearest(this.pairs.u, -b / w);
     this.put(network);
+  }
+
+  restart() {
+    this.begin(this.isOwn);
   }
 
   // Another network: the optimizer begins anew.

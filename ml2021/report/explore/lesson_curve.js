@@ -9,7 +9,7 @@ import { LOSS_OPTIONS } from "./hand_losses.js";
 import { MOST_UNITS } from "./hand_training.js";
 import { chapter, player, verdict } from "./lesson_parts.js";
 import { clamp } from "./scales.js";
-import { number, plural } from "./text.js";
+import { count, number, plural } from "./text.js";
 
 const LIMITS = { constant: 3, w: 12, b: 15, c: 4 };
 const FLATTEST = 0.05; // |w| of a slider, for a sigmoid without slope has no middle
@@ -19,6 +19,14 @@ const PAUSE = 16;
 
 export function curveChapter(lesson) {
   return new CurveChapter(lesson).node;
+}
+
+// What the run's own function is, and which part of it is moved.
+function originOf({ app, pairs }, { units, rest }) {
+  const alone = app.model.columns.length === 1 ? "" : ", the other columns at their means";
+  const all = units.length + (rest?.units.length ?? 0);
+  const moved = rest === null ? "" : ` Of its ${count(all)} sigmoids the ${units.length} that bend it most are moved; the others stay.`;
+  return `This run’s own function along ${pairs.x.name}${alone}.${moved}`;
 }
 
 class CurveChapter {
@@ -39,7 +47,7 @@ class CurveChapter {
     this.knobs = el("div", { className: "knobs" });
     this.#makeControls();
     this.node = this.#layout();
-    lesson.on(() => this.#do(() => training.use(lesson.pairs)));
+    lesson.on(() => this.#do(() => training.use(lesson.pairs, lesson.ownCurve())));
     lesson.curveDraws.push(() => this.draw());
     this.draw();
   }
@@ -57,6 +65,16 @@ class CurveChapter {
       this.remove,
       button("Start again", "link", () => training.restart()),
     ];
+    this.begin = segmented({
+      label: "Begin with",
+      options: [
+        [false, "two sigmoids"],
+        [true, "this run’s own function"],
+      ],
+      value: training.isOwn,
+      onchange: (isOwn) => this.#do(() => training.begin(isOwn)),
+    });
+    this.origin = el("p", { className: "note" });
     this.loss = segmented({
       label: "Loss of the curve",
       options: LOSS_OPTIONS,
@@ -85,6 +103,8 @@ class CurveChapter {
       "2. A curve is a constant and a few sigmoids",
       "ŷ = b + Σ c · σ(b + w · x). Drag a handle: sideways it moves its sigmoid, up and down it makes it larger. Make it " +
         "hard, and see each as two ReLUs. Then let gradient descent move them all.",
+      el("div", { className: "controls" }, this.begin.node),
+      this.origin,
       el("div", { className: "controls" }, this.loss.node, this.hard.node, this.asPairs.node),
       this.figure.node,
       el("div", { className: "controls" }, this.buttons),
@@ -108,8 +128,12 @@ class CurveChapter {
   draw() {
     const { training } = this;
     const { units } = training.network;
-    if (this.knobs.children.length !== units.length + 1) this.#buildKnobs();
+    const isOther = this.knobs.children.length !== units.length + 1;
+    if (isOther || this.sliders.some(({ read, most }) => Math.abs(read()) > most)) this.#buildKnobs();
     this.figure.redraw();
+    this.begin.node.hidden = training.own === null;
+    this.begin.set(training.isOwn);
+    this.origin.textContent = training.isOwn ? originOf(this.lesson, training.own) : "";
     this.hard.set(training.hard);
     this.asPairs.input.checked = training.asPairs;
     this.add.disabled = units.length >= MOST_UNITS;
@@ -178,7 +202,9 @@ class CurveChapter {
     ];
   }
 
-  #knob(label, most, read, write) {
+  // A value beyond the slider's end moves the end.
+  #knob(label, least, read, write) {
+    const most = Math.max(least, 1.5 * Math.abs(read()));
     const text = () => number(read());
     const oninput = (value) => this.#do(() => write(value));
     const { node, set } = slider({

@@ -1,12 +1,16 @@
 // The steps of chapter 3: forward, then from back to front.
 
+import { restAt } from "./hand_curve.js";
 import { number } from "./text.js";
+
+const staying = ({ rest }, { x }) =>
+  rest === null ? "" : `, and ${number(restAt(rest, x))} of the sigmoids that stay`;
 
 // What is said after each step on the way of a row: {network, pass, loss, name: of the activation}.
 export const STAGES = [
   () => "The row's x goes in at the left.",
   ({ name }) => `Forward: each unit has z = b + w · x, and a = ${name}(z).`,
-  () => "Forward: ŷ = b + Σ c · a.",
+  ({ network, pass }) => `Forward: ŷ = b + Σ c · a${staying(network, pass)}.`,
   ({ loss }) => `Forward: e = ${loss.formula}. Now from back to front.`,
   ({ loss, pass }) => `Back: ∂e/∂ŷ = ${loss.slopeFormula} = ${number(pass.over.y)}.`,
   () => "Back: ∂e/∂c = ∂e/∂ŷ · a, and ∂e/∂a = ∂e/∂ŷ · c.",

@@ -7,7 +7,6 @@ Legend: N rows of the table, S rows of a block, C columns of the page.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from ml2021.data.csv.source import changed_error
 from ml2021.data.load import TrainingData
 from ml2021.data.new_table import read_new_table
+from ml2021.data.parts import find_parts, shown_of
 from ml2021.data.preprocessing.records import (
     CategoryFeature,
     NumberFeature,
@@ -59,13 +59,12 @@ class Source:
         return found
 
 
-def read_source(data: TrainingData, path: str, sha256: str | None) -> Source:
+def read_source(data: TrainingData, path: str | list[str], sha256: str | None) -> Source:
     """Read the training table, or that of data.test_path, again. Raises DataError."""
-    new = read_new_table(
-        data.preprocessing, Path(path), table_format_of(data.config.data), "scored"
-    )
+    table = find_parts(path)
+    new = read_new_table(data.preprocessing, table, table_format_of(data.config.data), "scored")
     if new.sha256 != sha256:
-        raise changed_error(Path(path))
+        raise changed_error(shown_of(table))
     return Source(new.table, values_of(data.preprocessing, new.table.frame.__getitem__))
 
 

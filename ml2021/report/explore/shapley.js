@@ -137,7 +137,7 @@ export function isLinear(model) {
   return !model.isClass && model.networks.every((network) => network.layers.length === 1);
 }
 
-function meanInputs(model, rows) {
+export function meanInputs(model, rows) {
   const mean = new Float64Array(model.F), x = new Float64Array(model.F);
   for (const row of rows) {
     model.encode(row, x);

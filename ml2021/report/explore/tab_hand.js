@@ -4,11 +4,13 @@ import { choice } from "./controls.js";
 import { el } from "./dom.js";
 import { registerTab } from "./frame.js";
 import { firstChoice, lessonColumns, pairsOf } from "./hand_columns.js";
-import { CurveTraining } from "./hand_training.js";
+import { ownCurve } from "./hand_own.js";
+import { CurveTraining, MOST_UNITS } from "./hand_training.js";
 import { backwardChapter } from "./lesson_backward.js";
 import { curveChapter } from "./lesson_curve.js";
 import { lineChapter } from "./lesson_line.js";
 import { parameterChapter } from "./lesson_parameter.js";
+import { knownValues } from "./whatif_row.js";
 
 registerTab({ id: "hand", place: 3, title: "By hand", make: byHand });
 
@@ -63,7 +65,7 @@ function contents(chapters) {
 class Lesson {
   constructor(app, columns, places, pairs) {
     Object.assign(this, { app, columns, places, pairs, listeners: [], curveDraws: [] });
-    this.training = new CurveTraining(pairs);
+    this.training = new CurveTraining(pairs, this.ownCurve(), app.payload.piecewise);
     this.note = el("span", { className: "note", role: "status" });
     const options = columns.map(({ name }, i) => [String(i), name]);
     this.selects = ["from x", "to y"].map((label, k) =>
@@ -81,6 +83,14 @@ class Lesson {
       this.note,
     );
     this.#count();
+  }
+
+  // The run's own function between the two columns, as a constant and sigmoids; null if it is none.
+  ownCurve() {
+    const { app, columns, places, pairs } = this, [from, to] = places.map((place) => columns[place]);
+    if (from.isTarget || !to.isTarget) return null;
+    const rows = app.payload.background.values.map(knownValues);
+    return ownCurve(app.model, rows, pairs, { place: from.place, output: to.place }, MOST_UNITS);
   }
 
   on(listener) {

@@ -23,6 +23,12 @@ export function digitsOf(mean, scale) {
   return Math.min(17, Math.max(9, Math.ceil(7.5 + alike)));
 }
 
+// toLocaleString would look its locale up each time, which a drag has no time for.
+const grouped = Array.from({ length: 8 }, (_, digits) =>
+  new Intl.NumberFormat("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits }),
+);
+const inEnglish = new Intl.NumberFormat("en-US");
+
 // Four significant digits, as the report writes them.
 export function number(value) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
@@ -30,16 +36,14 @@ export function number(value) {
   const exponent = Number(value.toExponential(3).split("e")[1]);
   if (exponent < -4 || exponent >= 7) return minus(value.toExponential(3));
   const digits = Math.max(0, 3 - exponent);
-  return minus(
-    value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits }),
-  );
+  return minus(grouped[digits].format(value));
 }
 
 // As few digits as an axis needs.
 export function short(value) {
   const size = Math.abs(value);
   if (size >= 1e6 || (size > 0 && size < 1e-3)) return minus(value.toExponential(1));
-  return minus(Number(value.toPrecision(4)).toLocaleString("en-US"));
+  return minus(inEnglish.format(Number(value.toPrecision(4))));
 }
 
 function minus(text) {
@@ -52,7 +56,7 @@ export function plain(value) {
 }
 
 export function count(value) {
-  return value.toLocaleString("en-US");
+  return inEnglish.format(value);
 }
 
 export function plural(value, noun) {

@@ -29,7 +29,7 @@ export function cardOf(desk, j) {
 class Card {
   // control: {node, set}, with the column's name.
   constructor(desk, j, control) {
-    Object.assign(this, { desk, j, control, column: desk.model.columns[j], width: 0 });
+    Object.assign(this, { desk, j, control, column: desk.model.columns[j], width: 0, computed: 0 });
     this.svg = shape("svg", { "aria-hidden": "true", height: HEIGHT });
     this.plot = el("div", { className: "plot" }, this.svg);
     const { name } = this.column;
@@ -50,9 +50,17 @@ class Card {
   get was() { return this.desk.hand.origin[this.j]; }
   put(value) { this.desk.change([this.j, value]); }
 
+  // Whether its curve is the row's: a curve does not depend on where the handle is on it.
+  isCurrent() {
+    const { model, hand: { output, values } } = this.desk, { given } = this;
+    return given?.model === model && given.output === output &&
+      values.every((value, k) => k === this.j || Object.is(value, given.values[k]));
+  }
+
   // Follow the column from place to place. walk: of the row, and left as it was.
   compute(walk) {
-    const { output } = this.desk.hand, count = walk.members.length;
+    const { model, hand: { output, values } } = this.desk, count = walk.members.length;
+    Object.assign(this, { given: { model, output, values: [...values] }, computed: performance.now() });
     this.members = count > 1 ? walk.members.map(() => []) : [];
     this.curve = this.places.map((value) => {
       walk.put(this.j, value);
@@ -63,19 +71,13 @@ class Card {
     walk.put(this.j, this.now);
   }
 
-  draw(frame) {
+  // For a frame whose time is over: the handle at once, the curve in one of the next frames.
+  draw(frame, withCurve = true) {
     this.node.classList.toggle("changed", !Object.is(this.now, this.was));
     this.drawControl(frame);
     if (!this.width) return;
-    this.drawCurve(frame);
+    if (withCurve) this.drawCurve(frame);
     this.drawHandle(frame);
-  }
-
-  // For a frame whose time is over: the handle at once, the curve in one of the next frames.
-  drawWithoutCurve(frame) {
-    this.node.classList.toggle("changed", !Object.is(this.now, this.was));
-    this.drawControl(frame);
-    if (this.width) this.drawHandle(frame);
   }
 
   // Where a prediction lies; beyond the picture, just outside of it.

@@ -2,6 +2,7 @@
 
 import { el } from "./dom.js";
 import { sliced } from "./gestures.js";
+import { count } from "./text.js";
 import { cardOf } from "./whatif_card.js";
 import { influences } from "./whatif_curve.js";
 import { Walk } from "./walk.js";
@@ -23,20 +24,23 @@ export function cardsPart(desk, places) {
   let shown = [];
   show(order.slice(0, isMany ? FEW : order.length));
 
+  // In a frame as many curves as it has time for, those first that have waited longest; the others
+  // keep their old curve for a moment, with the handle where it belongs by now.
   const draw = (frame) => {
     const walk = new Walk(desk.model, desk.hand.values);
-    let next = 0;
+    const waiting = shown.filter((card) => !card.isCurrent());
+    for (const card of shown) if (card.curve) card.draw(frame, !waiting.includes(card));
+    waiting.sort((one, other) => one.computed - other.computed);
     const one = () => {
-      if (next >= shown.length) return false;
-      shown[next].compute(walk);
-      shown[next].draw(frame);
-      return ++next < shown.length;
+      const card = waiting.shift();
+      if (card === undefined) return false;
+      card.compute(walk);
+      card.draw(frame);
+      return waiting.length > 0;
     };
     slices.stop();
     while (performance.now() - frame.begun < FRAME && one());
-    // The others keep their old curve for a moment, with the handle where it belongs by now.
-    for (const card of shown.slice(next)) if (card.curve) card.drawWithoutCurve(frame);
-    if (next < shown.length) slices(one);
+    if (waiting.length) slices(() => !desk.isDue && one());
   };
   const lead = el("p", { className: "lead" },
     "Each curve is what would be predicted along that column, with all others as they are. " +
@@ -58,7 +62,7 @@ function finder(desk, order, show) {
     if (!text) return few();
     show(order.filter((j) => columns[j].name.toLowerCase().includes(text)).slice(0, 4 * FEW));
   });
-  const text = `all ${order.length.toLocaleString("en-US")} columns`;
+  const text = `all ${count(order.length)} columns`;
   const all = el("button", { type: "button", className: "quiet" }, text);
   all.addEventListener("click", () => { search.value = ""; show(order); });
   const first = el("button", { type: "button", className: "quiet" }, `the ${FEW} that move it most`);

@@ -10,8 +10,9 @@ import { number, short } from "./text.js";
 import { domainOf, influences, snapped } from "./whatif_curve.js";
 import { Walk } from "./walk.js";
 
-const GRIDS = [14, 27, 53]; // coarse at once, then finer
+const GRIDS = [14, 27, 53]; // coarse at once, finer when nothing moves
 const MOST_DOTS = 400;
+const LIVE = 20_000; // the most parameters of all members whose coarse map fits into a frame of a drag
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 
 // Null with fewer than two numbers.
@@ -23,10 +24,13 @@ export function mapPart(desk) {
 class PairMap {
   constructor(desk, numbers) {
     const moves = influences(desk.model, desk.hand.values);
-    Object.assign(this, { desk, size: 0, drawn: null, slices: sliced(7) });
+    Object.assign(this, { desk, size: 0, drawn: null, finest: 0, slices: sliced(7) });
     this.axes = [...numbers].sort((a, b) => moves[b] - moves[a]).slice(0, 2);
     this.canvas = el("canvas", { "aria-hidden": "true" });
-    this.over = shape("svg", { "aria-hidden": "true" });
+    this.ground = shape("g");
+    this.point = shape("g");
+    this.over = shape("svg", { "aria-hidden": "true" }, this.ground, this.point);
+    this.isLive = desk.model.theta.length <= LIVE;
     this.box = el("div", {
       className: "map", tabIndex: 0, role: "group",
       "aria-label": "the map; the arrow keys move the row in it", onkeydown: (event) => this.#key(event),
@@ -40,20 +44,22 @@ class PairMap {
       el("div", { className: "axes" }, picks[0], el("span", {}, "×"), picks[1]), this.box, this.legend);
     draggable(this.box, { axis: "xy", move: (px, py) => this.#moveTo(px, py) });
     sized(this.box, (width) => this.#resize(width));
+    desk.slow.push({ draw: (frame) => this.size && this.#fill(frame, GRIDS) });
   }
 
   #pick(k, j) {
     this.axes[k] = j;
-    this.draw(this.desk.frame);
+    this.#drawGround();
+    this.desk.redraw();
   }
 
   #resize(width) {
     this.size = width;
-    Object.assign(this.canvas, { width, height: width });
     this.box.style.height = `${width}px`;
     set(this.over, { width, height: width });
     this.drawn = null;
-    if (this.desk.frame) this.draw(this.desk.frame);
+    this.#drawGround();
+    if (this.desk.frame) this.desk.redraw();
   }
 
   get columns() { return this.axes.map((j) => this.desk.model.columns[j]); }
@@ -85,12 +91,8 @@ class PairMap {
 
   draw(frame) {
     if (!this.size) return;
-    const [x, y] = this.scales;
-    this.over.replaceChildren(...this.#ground(x, y), ...this.#ticks(x, y), ...this.#point(x, y));
-    const state = this.#state();
-    if (this.drawn?.every((value, i) => Object.is(value, state[i])) && this.drawn.length === state.length) return;
-    this.drawn = state;
-    this.#fill(frame, x, y);
+    this.point.replaceChildren(...this.#point(...this.scales));
+    if (this.isLive) this.#fill(frame, GRIDS.slice(0, 1));
   }
 
   // What the colours depend on: not on the two columns themselves.
@@ -100,15 +102,18 @@ class PairMap {
     return [...this.axes, hand.output, moment?.updates ?? -1, ...others];
   }
 
-  #ground(x, y) {
-    const [a, b] = this.columns, rows = this.desk.background.slice(0, MOST_DOTS);
+  // What the row in hand does not change.
+  #drawGround() {
+    if (!this.size) return;
+    const [a, b] = this.columns, [x, y] = this.scales, rows = this.desk.background.slice(0, MOST_DOTS);
     const seen = rows.map((row) => this.axes.map((j) => row[j])).filter((pair) => !pair.some(Number.isNaN));
-    return [
+    this.ground.replaceChildren(
       shape("rect", {
         class: "trained", x: x(a.low), y: y(b.high), width: x(a.high) - x(a.low), height: y(b.low) - y(b.high),
       }),
-      ...seen.map(([u, v]) => shape("circle", { class: "seen", cx: x(u).toFixed(1), cy: y(v).toFixed(1), r: 1.7 })),
-    ];
+      shape("path", { class: "seen", d: seen.map(([u, v]) => `M${x(u).toFixed(1)},${y(v).toFixed(1)}h0`).join("") }),
+      ...this.#ticks(x, y),
+    );
   }
 
   #ticks(x, y) {
@@ -116,8 +121,9 @@ class PairMap {
     const along = ticks(...a, 4).map((v) => shape("text", {
       class: "on", x: clamp(x(v), 30, this.size - 24), y: this.size - 5, "text-anchor": "middle", text: short(v),
     }));
-    const up = ticks(...b, 4).map((v) => shape("text", { class: "on", x: 4, y: y(v) + 3, text: short(v) }));
-    return [...along, ...up.slice(1)];
+    const isFree = (v) => y(v) > 10 && y(v) < this.size - 20; // of the words along
+    const up = ticks(...b, 5).filter(isFree).map((v) => shape("text", { class: "on", x: 4, y: y(v) + 3, text: short(v) }));
+    return [...along, ...up];
   }
 
   #point(x, y) {
@@ -132,24 +138,38 @@ class PairMap {
     ];
   }
 
-  #fill({ low, high }, x, y) {
-    const { hand, model } = this.desk, walk = new Walk(model, hand.values), [a, b] = this.axes;
-    const { output } = hand, grids = [...GRIDS];
-    let n = grids.shift(), i = 0, grid = new Float64Array(n * n);
+  // Paint the grids that are not painted yet, one after another.
+  #fill({ low, high }, grids) {
+    const state = this.#state();
+    const isSame = this.drawn?.length === state.length && this.drawn.every((value, i) => Object.is(value, state[i]));
+    if (!isSame) Object.assign(this, { drawn: state, finest: 0 });
+    const left = grids.filter((n) => n > this.finest);
+    if (!left.length) return;
+    const { hand, model } = this.desk, walk = new Walk(model, hand.values), [a, b] = this.axes, [x, y] = this.scales;
+    const { output } = hand;
+    let n = left.shift(), i = 0, grid = new Float64Array(n * n);
     this.slices(() => {
       const place = (k) => k / (n - 1) * this.size;
       walk.put(a, x.invert(place(i % n)));
       walk.put(b, y.invert(place(Math.floor(i / n))));
       grid[i] = walk.predict()[output];
       if (++i < n * n) return true;
-      paintBands(this.canvas, grid, n, (value) => (value - low) / (high - low || 1));
-      this.#describe(grid);
-      if (!grids.length) return false;
-      n = grids.shift();
+      this.#paint(grid, n, (value) => (value - low) / (high - low || 1));
+      this.finest = n;
+      if (!left.length) return false;
+      n = left.shift();
       i = 0;
       grid = new Float64Array(n * n);
       return true;
     });
+  }
+
+  // The coarse grid, of frames that have little time, with fewer pixels and no words.
+  #paint(grid, n, share) {
+    const isCoarse = n === GRIDS[0], size = isCoarse ? Math.ceil(this.size / 2) : this.size;
+    if (this.canvas.width !== size) Object.assign(this.canvas, { width: size, height: size });
+    paintBands(this.canvas, grid, n, share);
+    if (!isCoarse) this.#describe(grid);
   }
 
   #describe(grid) {

@@ -68,7 +68,11 @@ class Timeline {
     this.desk.at(isBest ? null : { updates }, isBest ? this.best : this.best.withTheta(this.path.thetas[place]));
   }
 
+  // Only its own moves and another width change it.
   draw() {
+    const state = `${this.place} ${this.width}`;
+    if (this.drawn === state) return;
+    this.drawn = state;
     const updates = this.path.updates[this.place], isBest = updates === undefined;
     this.said.textContent = isBest ? `epoch ${count(this.desk.payload.training.best_epochs[0])}, the best`
       : `epoch ${(updates / this.perEpoch).toFixed(1)}, ${count(updates)} updates`;

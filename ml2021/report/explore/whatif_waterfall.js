@@ -2,6 +2,7 @@
 
 import { el, shape } from "./dom.js";
 import { clamp } from "./scales.js";
+import { count } from "./text.js";
 import { valueText } from "./whatif_card.js";
 
 const MOST_BARS = 8;
@@ -25,7 +26,7 @@ function barsOf(desk, shares, errors) {
   }));
   if (rest.length) {
     bars.push({
-      name: `${rest.length.toLocaleString("en-US")} others`,
+      name: `${count(rest.length)} others`,
       detail: "",
       share: rest.reduce((sum, [, share]) => sum + share, 0),
       error: Math.hypot(...rest.map(([j]) => error(j))),

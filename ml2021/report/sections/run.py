@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from ml2021.config import schema
+from ml2021.config.schema import each_path
 from ml2021.data.preprocessing.records import CategoryFeature, ClassTarget, NumberFeature
 from ml2021.evaluation.metrics import Scores
 from ml2021.evaluation.scoring import SPLITS, loss_unit
@@ -23,7 +24,7 @@ def setup_section(contents: ReportContents) -> Section:
     """Return the data, the config, and the columns used and not used."""
     config, preprocessing = contents.config, contents.preprocessing
     rows = [
-        ["data", config.data.path],
+        ["data", listed(each_path(config.data.path))],
         ["target", contents.preprocessing.target_name],
         ["task", preprocessing.task],
         ["rows", _rows_text(contents)],
