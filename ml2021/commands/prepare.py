@@ -67,10 +67,9 @@ def prepare(
             f"{source}`, or drop it with --set sweep=null"
         )
     check_tensorboard(loaded.config, loaded.locate("train", "tensorboard"))
-    if run_dir is not None:
-        section = loaded.config.data
-        tables = [*each_path(section.path), *each_path(section.test_path)]
-        refuse_used(run_dir, [source, *map(Path, tables)])
+    section = loaded.config.data
+    tables = [*each_path(section.path), *each_path(section.test_path)]
+    refuse_used(run_dir, [source, *map(Path, tables)])
     return prepare_config(
         loaded, init_from, say, hints=hints, with_columns=with_columns, beside=run_dir or RUNS
     )
