@@ -194,6 +194,8 @@ class _Sweep:
     ) -> None:
         """Let workers train the packs, and save the results."""
         ranks = _ranks()[: workers - 1]
+        if ranks:
+            _resume_with(f"ml2021 sweep --resume {self.directory.path}")
         threads = most_threads() if ranks else max(1, cores() // workers)
         by = plural(workers, "rank" if ranks else "worker")
         self.console.say(
@@ -296,6 +298,14 @@ def _ranks() -> Sequence[Callable[[Callable[[str | None], None]], Link]]:
     from ml2021.sweeps.ranks import links_to_ranks
 
     return links_to_ranks()
+
+
+def _resume_with(command: str) -> None:
+    """Let the line that tells of a lost rank say how to go on."""
+    from ml2021.engine.distributed import current
+
+    if (ranks := current()) is not None:
+        ranks.remedy = f"resume with: {command}"
 
 
 def default_jobs(device: str) -> int:

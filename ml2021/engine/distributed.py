@@ -139,7 +139,10 @@ class Ranks:
 
     def has_lost_leader(self) -> bool:
         """Whether the leader's process was on this machine and is no more."""
-        return self._watch is not None and self._watch.state_of(0) == "gone"
+        try:
+            return self._watch is not None and self._watch.state_of(0) == "gone"
+        except RuntimeError:  # the store is gone, and torchrun with it
+            return True
 
     def pass_on(self, signal_number: int) -> None:
         """Let the leader stop as if it had got that signal, which this rank did."""
@@ -276,9 +279,9 @@ class _Watch:
                     self._store.set("signal", str(self.signal_number))
                 self._look()
             except RuntimeError:
-                self._give_up("torchrun has ended")
+                self._give_up(f"torchrun has ended; {self._ranks.remedy}")
             if os.getppid() != self._parent:
-                self._give_up("torchrun has ended")
+                self._give_up(f"torchrun has ended; {self._ranks.remedy}")
             time.sleep(BEAT_SECONDS)
 
     def _look(self) -> None:
