@@ -69,10 +69,12 @@ def test_the_python_runs_as_shown(
     run_well(tmp_path, "train", "data/diabetes.csv", "--target", "progression", *quick)
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
-    assert len(PYTHON_BLOCKS) == 3
+    assert len(PYTHON_BLOCKS) == 4
     for block in PYTHON_BLOCKS:
         exec(block, names)
-    assert "frame: column 'bmi' is missing\n" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "data.target: no column 'progress' in frame; did you mean 'progression'?\n" in told
+    assert "frame: column 'bmi' is missing\n" in told
     assert (tmp_path / "runs" / "diabetes-saved").is_dir()
 
 
