@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         CheckpointError,
         ConfigError,
         DataError,
+        DataWarning,
         DivergenceError,
         Ml2021Error,
         ResourceError,
@@ -25,6 +26,7 @@ __all__ = [
     "CheckpointError",
     "ConfigError",
     "DataError",
+    "DataWarning",
     "DivergenceError",
     "Ml2021Error",
     "Model",
@@ -37,14 +39,16 @@ __all__ = [
 _MODULES = {"Model": "model", "load": "model", "train": "fitting"}
 
 
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module 'ml2021' has no attribute '{name}'")
-    from importlib import import_module
+if not TYPE_CHECKING:  # to which any name would then be one of the package
 
-    found = getattr(import_module(f"ml2021.{_MODULES.get(name, 'errors')}"), name)
-    globals()[name] = found
-    return found
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module 'ml2021' has no attribute '{name}'")
+        from importlib import import_module
+
+        found = getattr(import_module(f"ml2021.{_MODULES.get(name, 'errors')}"), name)
+        globals()[name] = found
+        return found
 
 
 def __dir__() -> list[str]:

@@ -18,13 +18,13 @@ class Ml2021Error(Exception):
         self.lines = lines
 
 
-class ConfigError(Ml2021Error):
+class ConfigError(Ml2021Error, ValueError):
     """The config file, an override or the command line is invalid."""
 
     exit_code = 2
 
 
-class DataError(Ml2021Error):
+class DataError(Ml2021Error, ValueError):
     """A data file cannot be read, or lacks what the config or the model needs."""
 
     exit_code = 3
@@ -42,7 +42,7 @@ class ResourceError(Ml2021Error):
     exit_code = 5
 
 
-class DivergenceError(Ml2021Error):
+class DivergenceError(Ml2021Error, ValueError):
     """The training loss is no longer a finite number."""
 
     exit_code = 6
@@ -68,6 +68,10 @@ class RunInterruptedError(Ml2021Error):
     def __init__(self, signal_number: int, *lines: str) -> None:
         super().__init__(*lines)
         self.exit_code = 128 + signal_number
+
+
+class DataWarning(UserWarning):
+    """From Python: a table that can be used, but not all of it means what the user may think."""
 
 
 _LACKS_MEMORY = (

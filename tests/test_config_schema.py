@@ -55,6 +55,8 @@ def test_two_keys_are_enough() -> None:
             "gaps": None,
             "weight": None,
             "split": {"method": "auto", "validation": 0.1, "test": 0.2, "seed": 0},
+            "memory": "auto",
+            "cache": None,
         },
         "task": "auto",
         "preset": "default",

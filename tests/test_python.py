@@ -253,6 +253,9 @@ def test_a_saved_model_is_a_run(runs: Path, tmp_path: Path) -> None:
         model.save(tmp_path / "kept")
     with pytest.raises(ml2021.ConfigError):
         model.save(tmp_path / "kept" / "inside")
+    (tmp_path / "a.txt").write_text("")
+    with pytest.raises(ml2021.ConfigError, match="is not a folder"):
+        model.save(tmp_path / "a.txt" / "x")
 
 
 def test_a_run_is_found_by_its_name(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -321,11 +324,11 @@ def test_all_that_is_public_is_there_and_described() -> None:
     public = [name for name in vars(ml2021.Model) if not name.startswith("_")]
     assert {*public} == {
         *("predict", "predict_proba", "predict_interval", "members", "features", "config"),
-        *("scores", "notes", "to_torch", "encode", "save"),
+        *("scores", "notes", "notes_on", "epochs", "to_torch", "encode", "save"),
     }
     assert all(inspect.getdoc(getattr(ml2021.Model, name)) for name in public)
     with pytest.raises(AttributeError):
-        ml2021.nothing  # noqa: B018
+        _ = ml2021.nothing  # type: ignore[attr-defined]
 
 
 def test_a_failed_command_is_unchanged(runs: Path) -> None:

@@ -2,13 +2,17 @@
 
 import contextlib
 import importlib.util
+import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from ml2021.errors import ResourceError
 from ml2021.runs.directory import RunDirectory, event_files, foreign_entries, remove_run
+from ml2021.runs.tensorboard import EventWriter
 from ml2021.sweeps.directory import SweepDirectory, read_plan
 from ml2021.sweeps.pool import PackTask
 from ml2021.sweeps.results import hyperparameters as hyperparameters_of
@@ -118,6 +122,23 @@ def test_a_link_in_place_of_events_is_not_followed(kept: Path) -> None:
     code, line = refusal(kept, *words)
     assert (code, "points outside the run directory" in line) == (4, True)
     assert [path.read_text() for path in outside.iterdir()] == ["of the user"]
+
+
+def test_a_disk_that_fails_is_told_in_a_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    hook, folder = threading.excepthook, tmp_path / "events"
+    events = EventWriter(folder, [{"epoch": 1, "lr": 0.1}])
+    shutil.rmtree(folder)
+    with contextlib.suppress(ResourceError):  # or it fails at once
+        events.append({"epoch": 2, "lr": 0.1})
+    with pytest.raises(ResourceError, match="events: cannot be written"):
+        events.close()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ResourceError, match="file/events: cannot be written"):
+        EventWriter(tmp_path / "file" / "events", [])
+    assert capfd.readouterr().err == ""  # the writer's own thread has failed, too
+    assert threading.excepthook is hook
 
 
 def hyperparameters(folder: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The commands about runs: `evaluate`, `predict`, `report`, `explore`, `compare` and `surface`."""
+"""The commands about runs: `evaluate`, `predict`, `report`, `explore`, `export`, `compare`..."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -169,6 +169,28 @@ def explore(
     explored = explore_command.explore(one_run(run, run_), rows, output)
     Console().say(f"run {explored.run}", *bulleted(explored.lines))
     write_path(explored.page)
+
+
+@command("export houses-1", "export houses-1 --output houses.onnx --interval 0.8")
+def export(
+    run: RunArgument = None,
+    run_: RunAgain = None,
+    output: Annotated[Path, Option(help="ONNX file to write.")] = Path("model.onnx"),
+    interval: Annotated[
+        float | None,
+        Option(
+            metavar="LEVEL",
+            help="Share of new rows that low and high contain (default: 0.9, if the run has rows "
+            "to tell).",
+        ),
+    ] = None,
+) -> None:
+    """Write a run as an ONNX model, its preprocessing inside."""
+    from ml2021.commands import export as export_command
+
+    exported = export_command.export(one_run(run, run_), output, interval)
+    Console().say(f"run {exported.run}", *bulleted(exported.lines))
+    write_path(exported.output)
 
 
 @command("compare houses-1 houses-2", "compare houses-sweep-1 houses-2 --json")

@@ -81,8 +81,7 @@ def piecewise(
     """Build a curve as a network, exactly or with `pieces` pieces; return its run directory."""
     refuse_undecodable()
     data = set_format(Data(path=str(csv), target="y"), overrides)
-    if run_dir is not None:
-        refuse_used(run_dir, [csv])
+    refuse_used(run_dir, [csv])
 
     from ml2021.data.resolve import table_format_of
 

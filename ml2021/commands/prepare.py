@@ -17,7 +17,7 @@ from ml2021.config.loading import LoadedConfig, dump_changes, load_config
 from ml2021.config.schema import each_path
 from ml2021.errors import ConfigError
 from ml2021.formatting import bulleted, plural, shortened_path
-from ml2021.runs.directory import open_run, refuse_run, refuse_undecodable, refuse_used
+from ml2021.runs.directory import RUNS, open_run, refuse_run, refuse_undecodable, refuse_used
 from ml2021.runs.tensorboard import check_tensorboard
 
 if TYPE_CHECKING:
@@ -67,11 +67,12 @@ def prepare(
             f"{source}`, or drop it with --set sweep=null"
         )
     check_tensorboard(loaded.config, loaded.locate("train", "tensorboard"))
-    if run_dir is not None:
-        section = loaded.config.data
-        tables = [*each_path(section.path), *each_path(section.test_path)]
-        refuse_used(run_dir, [source, *map(Path, tables)])
-    return prepare_config(loaded, init_from, say, hints=hints, with_columns=with_columns)
+    section = loaded.config.data
+    tables = [*each_path(section.path), *each_path(section.test_path)]
+    refuse_used(run_dir, [source, *map(Path, tables)])
+    return prepare_config(
+        loaded, init_from, say, hints=hints, with_columns=with_columns, beside=run_dir or RUNS
+    )
 
 
 def prepare_config(
@@ -82,13 +83,14 @@ def prepare_config(
     source: "TableSource | None" = None,
     hints: Callable[[], AbstractContextManager[None]] = nullcontext,
     with_columns: bool = False,
+    beside: Path | None = None,
     option: str = "--init-from",
 ) -> Prepared:
     """Read the table, split and encode the rows, and build the network.
 
     What is found is said on the way, by `say`, which takes lines. source: the table, in place of
-    the file that the config names. hints: adds to an error about the table. option: what messages
-    call `init_from`. Nothing is written.
+    the file that the config names. hints: adds to an error about the table. beside: the directory
+    of the run. option: what messages call `init_from`. Nothing is written.
     """
     initial = None
     if init_from is not None:
@@ -105,7 +107,7 @@ def prepare_config(
 
     with hints():
         data = load_training_data(
-            loaded, known, source=source, with_columns=with_columns, check=check
+            loaded, known, source=source, with_columns=with_columns, beside=beside, check=check
         )
     if initial is not None:
         initial.check_columns(data)

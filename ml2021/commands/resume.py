@@ -57,6 +57,7 @@ def resume(path: Path, overrides: Sequence[str], console: Console, *, with_repor
 
         refuse_frame(loaded, "train again with ml2021.train")
         from ml2021.data.load import Plan, load_training_data
+        from ml2021.engine.hardware import current_ranks
         from ml2021.runs.summary import read_environment
         from ml2021.training.memory import Job, check_job
         from ml2021.training.trainer import build_trainer
@@ -69,7 +70,9 @@ def resume(path: Path, overrides: Sequence[str], console: Console, *, with_repor
         environment = read_environment(run)
         progress = read_progress(run, environment)
         check_same_run(loaded, progress.begun)
-        data = load_training_data(loaded, reuse=progress.preprocessing, check=check)
+        data = load_training_data(
+            loaded, reuse=progress.preprocessing, beside=run.path, check=check
+        )
         data = replace(data, init_sha256=environment.init_sha256)
         check_unchanged(run, data, environment, progress.begun)
         if overrides and data.folds is not None:
@@ -81,7 +84,10 @@ def resume(path: Path, overrides: Sequence[str], console: Console, *, with_repor
         if initial is None and data.config.train.refit and environment.init_sha256 is not None:
             initial = read_initial(run, environment)  # the final model starts there too
         theta = None if initial is None else initial.model.theta
-        trainer = build_trainer(data, where, progress.last, environment.threads, theta)
+        ranks = current_ranks()
+        are_same = environment.ranks == (1 if ranks is None else ranks.size)
+        threads = environment.threads if are_same else None
+        trainer = build_trainer(data, where, progress.last, threads, theta)
         done, epochs = trainer.state.epoch, trainer.hparams.epochs
         if epochs < done and not overrides:
             raise CheckpointError(
@@ -194,5 +200,11 @@ def describe_resumption(
         lines.append(
             f"resuming on {device}, but the run started on {echo(environment.device)}; "
             "results will not be bit-identical"
+        )
+    now = 1 if trainer.ranks is None else trainer.ranks.size
+    if now != environment.ranks:
+        lines.append(
+            f"resuming on {plural(now, 'rank')}, but the run started on {environment.ranks}; "
+            "results will agree to rounding, not bit for bit"
         )
     return lines

@@ -71,11 +71,10 @@ def sweep(
     refuse_undecodable()
     with config_hints(config, overrides):
         loaded = load_sweep(config, overrides)
-        if run_dir is not None:
-            tables = [v.loaded.config.data for v in loaded.variations]
-            named = [key for data in tables for key in (data.path, data.test_path)]
-            paths = dict.fromkeys(path for key in named for path in each_path(key))
-            refuse_used(run_dir, [config, *map(Path, paths)], "sweep")
+        tables = [v.loaded.config.data for v in loaded.variations]
+        named = [key for data in tables for key in (data.path, data.test_path)]
+        paths = dict.fromkeys(path for key in named for path in each_path(key))
+        refuse_used(run_dir, [config, *map(Path, paths)], "sweep")
         for run in (variation.loaded for variation in loaded.variations):
             check_tensorboard(run.config, run.locate("train", "tensorboard"))
         check_runs(loaded)

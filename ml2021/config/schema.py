@@ -29,6 +29,7 @@ from ml2021.config.types import (
     Scalar,
     Section,
     ShortFor,
+    Text,
     conflict,
 )
 
@@ -218,6 +219,29 @@ class Data(Section):
     feature."""
     split: Split = FractionSplit()
     """Which rows are for training, validation and testing."""
+    memory: Literal["auto", "ram", "disk"] = "auto"
+    """Where the rows lie while the command runs: `ram`; or `disk`, in files that the system reads
+    and drops as it needs memory, for tables that do not fit. The results are the same, bit for bit.
+    `auto` is disk where the rows are estimated not to fit into the memory that is free."""
+    cache: Text | None = None
+    """A folder for the rows that are on the disk, on a fast disk with space; null: beside the run.
+    The encoded rows are kept there, and used again by a run on the same data."""
+
+    @model_validator(mode="after")
+    def _check_memory(self) -> "Data":
+        if self.memory == "ram" and self.cache is not None:
+            raise conflict(
+                "data.memory ram needs no data.cache; set data.memory to auto or disk, or "
+                "data.cache to null",
+                "cache",
+            )
+        if self.memory == "disk" and isinstance(self.split, KFoldSplit):
+            raise conflict(
+                "data.memory disk does not go with data.split kfold, whose folds are trained side "
+                "by side in memory; use another split, or set data.memory to auto",
+                "memory",
+            )
+        return self
 
     @model_validator(mode="after")
     def _check(self) -> "Data":

@@ -69,6 +69,10 @@ class FrameSource:
         """Return how many bytes its columns take, texts only as references."""
         return int(self._frame.memory_usage(index=False).sum())
 
+    def rows(self) -> int:
+        """Return how many rows it has."""
+        return len(self._frame)
+
     def place(self, row: int) -> str:
         """Return the number of a row, from 1."""
         return f"{FRAME_NAME}: row {row + 1}"

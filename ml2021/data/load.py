@@ -21,6 +21,7 @@ from ml2021.data.new_table import NewTable, read_new_table
 from ml2021.data.output_names import check_output_names
 from ml2021.data.overview import ColumnSummary, summarise_columns
 from ml2021.data.parts import find_parts
+from ml2021.data.placement import place_rows
 from ml2021.data.preprocessing.fit import fit_preprocessing
 from ml2021.data.preprocessing.records import (
     ClassTarget,
@@ -45,6 +46,7 @@ from ml2021.data.splits import Split, split_rows, without_unseen
 from ml2021.data.table_source import TableSource, notes_on_reading, read_in_order, source_of
 from ml2021.data.tables import Rows, read_header, read_table, refuse_rounded
 from ml2021.data.weights import class_factors, named_classes
+from ml2021.disk import columns_of
 from ml2021.errors import ConfigError, DataError
 from ml2021.formatting import bulleted, echo, listed, number, plural
 
@@ -112,14 +114,16 @@ def load_training_data(
     *,
     source: TableSource | None = None,
     with_columns: bool = False,
+    beside: Path | None = None,
     check: Callable[[Plan], None] | None = None,
 ) -> TrainingData:
     """Read the table, split its rows, fit the preprocessing on the training rows, and apply it.
 
     The preprocessing `reuse` replaces the fitted one if it is compatible; callers report if not.
     source: the table, in place of the file that the config names.
-    with_columns: also say what each column holds, which takes a pass over the table. check: called
-    before the rows are encoded, to refuse what does not fit into memory.
+    with_columns: also say what each column holds, which takes a pass over the table. beside: the
+    run's directory, for rows that are on the disk. check: called before the rows are encoded, to
+    refuse what does not fit into memory.
 
     Raises ConfigError for column names that the file does not have, DataError for its contents.
     """
@@ -127,6 +131,7 @@ def load_training_data(
     header = source.header()
     selection = check_columns(loaded, header)
     excluded = excluded_names(loaded.config.data, header, selection.used, source.size())
+    place_notes = place_rows(loaded.config.data, source, len(selection.used), beside)
     frame, file_order, read = read_in_order(source, loaded.config.data, selection, excluded)
     task, lags = loaded.config.task, loaded.config.data.lags
     read_notes = notes_on_reading(read, frame, selection, task)
@@ -154,6 +159,7 @@ def load_training_data(
     if check is not None:
         check(Plan(config, preprocessing, split.sizes(), len(fold_splits)))
     notes = [
+        *place_notes,
         *_notes_on_names(header),
         *name_notes,
         *read_notes,
@@ -164,7 +170,7 @@ def load_training_data(
     ]
 
     hashes = None if config.data.lags else row_hashes(frame, preprocessing)
-    frame = frame.drop(columns=excluded)
+    frame = frame.drop(columns=excluded) if excluded else frame
     clusters = None
     if config.data.group_by is not None:
         notes += _notes_on_groups(config.data, frame, split)
@@ -235,7 +241,7 @@ def without_pieces(data: TrainingData) -> TrainingData:
     if folds is not None:
         folds = replace(folds, table=replace(folds.table, preprocessing=preprocessing))
     train, validation, test = (
-        replace(samples, inputs=np.ascontiguousarray(samples.inputs[:, kept]))
+        replace(samples, inputs=columns_of(samples.inputs, kept))
         for samples in (data.train, data.validation, data.test)
     )
     section = section.model_copy(update={"numbers": schema.Standardise()})

@@ -157,6 +157,7 @@ class ParquetSource:
             return list(column.to_pylist())
         except (ArithmeticError, LookupError, ValueError):
             pass
+        pa = import_module("pyarrow")
         for row, cell in enumerate(column, first + 1):
             try:
                 cell.as_py()
@@ -164,6 +165,9 @@ class ParquetSource:
                 raise self._unreadable(name, f"text that is not UTF-8 in row {row:,}") from None
             except (ArithmeticError, LookupError, ValueError) as error:
                 what = f"a {column.type} in row {row:,} that cannot be read ({echo(error)})"
+                is_odd = isinstance(error, LookupError | pa.ArrowException)  # the time zone
+                if _is_date(column.type) and not is_odd:
+                    what = f"a date in row {row:,} that is not within the years 1 to 9999"
                 raise self._unreadable(name, what) from None
         raise AssertionError("a column is unreadable, but none of its cells")
 
@@ -204,6 +208,11 @@ def _decoded(column: Any) -> Any:
             return column
         chunks = [chunk.storage for chunk in column.chunks]
         column = pa.chunked_array(chunks, kind.storage_type)
+
+
+def _is_date(kind: Any) -> bool:
+    types = import_module("pyarrow").types
+    return bool(types.is_date(kind) or types.is_timestamp(kind))
 
 
 def _is_neither(kind: Any) -> bool:

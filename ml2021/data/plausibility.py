@@ -70,7 +70,7 @@ def _are_like_images(frame: "pd.DataFrame", members: Sequence[str]) -> bool:
     Answers from 1 to 5, counts, and numbers scaled to 0..1 fail one of the two.
     """
     rows = np.linspace(0, len(frame) - 1, min(len(frame), _SAMPLE)).astype(np.int64)
-    values = frame[list(members)].to_numpy(np.float64)[rows]
+    values = np.stack([frame[name].to_numpy()[rows] for name in members], 1).astype(np.float64)
     values = np.where(np.isnan(values), 0.0, values)
     varying = values[:, np.ptp(values, axis=0) > 0]
     if varying.shape[1] < _FEWEST_PIXELS or len(rows) < 3:

@@ -14,12 +14,16 @@ from ml2021.data.csv.cells import has_large
 from ml2021.data.preprocessing.records import Preprocessing
 from ml2021.data.splits import Split
 from ml2021.data.tables import Rows
+from ml2021.disk import empty, taken
 from ml2021.formatting import listed, plural
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Hashes = NDArray[np.uint64]
+_ROWS_AT_ONCE = 1 << 20
+_MOST_COMPARED = 10_000_000
+"""Of more hashes those in a range are compared at a time: what finds them is large, too."""
 _SEED = 20_211  # of the factors, odd numbers of 64 bits
 
 
@@ -31,21 +35,29 @@ def row_hashes(frame: "pd.DataFrame", preprocessing: Preprocessing) -> Hashes:
     names += dict.fromkeys(preprocessing.target_columns)
     random = np.random.default_rng(_SEED)
     factors = random.integers(0, 1 << 63, (len(names), 2), dtype=np.uint64) * np.uint64(2) + 1
-    hashes = np.zeros(len(frame), np.uint64)
+    hashes = empty(len(frame), np.uint64)
+    hashes[...] = 0
     for name, (first, second) in zip(names, factors, strict=True):
         values = frame[name].to_numpy()
+        codes = own = None
         if values.dtype == np.object_:
             codes, distinct = pd.factorize(values)
             texts = np.array([str(text) for text in distinct], np.object_)
-            bits = np.append(pd.util.hash_array(texts, categorize=False), np.uint64(0))[codes]
-        else:
-            bits = (values.astype(np.float64) + 0.0).view(np.uint64)  # -0 is 0
-            bits[np.isnan(values)] = 1
-            if values.dtype.kind in "iu" and has_large(values):
-                bits += values.astype(np.uint64)  # floats would round them
-        # Only the high bits of small whole numbers differ, and a product carries low bits up alone.
-        bits = (bits ^ (bits >> np.uint64(32))) * first
-        hashes += (bits ^ (bits >> np.uint64(29))) * second
+            own = np.append(pd.util.hash_array(texts, categorize=False), np.uint64(0))
+        is_large = values.dtype.kind in "iu" and has_large(values)
+        for start in range(0, len(values), _ROWS_AT_ONCE):
+            some = slice(start, start + _ROWS_AT_ONCE)
+            if codes is not None and own is not None:
+                bits = own[codes[some]]
+            else:
+                bits = (values[some].astype(np.float64) + 0.0).view(np.uint64)  # -0 is 0
+                bits[np.isnan(values[some])] = 1
+                if is_large:
+                    bits += values[some].astype(np.uint64)  # floats would round them
+            # Only the high bits of small whole numbers differ, and a product carries low bits up
+            # alone.
+            bits = (bits ^ (bits >> np.uint64(32))) * first
+            hashes[some] += (bits ^ (bits >> np.uint64(29))) * second
     return hashes
 
 
@@ -57,7 +69,7 @@ def notes_on_repeated(
     hashes: (N,) of the table. folds: their splits in a cross-validation. test: (S,) of the rows of
     data.test_path, if given.
     """
-    parts = {name: hashes[rows] for name, rows in split.rows.items() if len(rows)}
+    parts = {name: taken(hashes, rows) for name, rows in split.rows.items() if len(rows)}
     parts |= {} if test is None else {"test": test}
     found = _repeated_in_folds(hashes, folds) | _repeated_in_parts(parts)
     if not found:
@@ -74,13 +86,17 @@ def _repeated_in_parts(parts: Mapping[str, Hashes]) -> dict[str, tuple[int, int]
     """Return of each part how many rows an earlier part has, too, and how many rows there are."""
     import pandas as pd
 
-    found = {}
-    earlier: list[Hashes] = []
-    for name, hashes in parts.items():
-        if earlier and (count := int(pd.Series(hashes).isin(np.concatenate(earlier)).sum())):
-            found[name] = (count, len(hashes))
-        earlier.append(hashes)
-    return found
+    counts = dict.fromkeys(parts, 0)
+    ranges = 1 << (sum(map(len, parts.values())) // _MOST_COMPARED).bit_length()
+    for number in range(ranges):
+        earlier: list[Hashes] = []
+        for name, hashes in parts.items():
+            # the remainder, as the low bits differ as well as the high ones
+            own = hashes if ranges == 1 else hashes[hashes % np.uint64(ranges) == number]
+            if earlier:
+                counts[name] += int(pd.Series(own).isin(np.concatenate(earlier)).sum())
+            earlier.append(own)
+    return {name: (count, len(parts[name])) for name, count in counts.items() if count}
 
 
 def _repeated_in_folds(hashes: Hashes, folds: Sequence[Split]) -> dict[str, tuple[int, int]]:

@@ -188,6 +188,8 @@ def resolve_config(loaded: LocatedConfig, found: schema.Task) -> schema.Config:
         paths["path"] = schema.absolute_paths(config.data.path)
     if config.data.test_path is not None:
         paths["test_path"] = schema.absolute_paths(config.data.test_path)
+    if config.data.cache is not None:
+        paths["cache"] = schema.absolute_paths(config.data.cache)
     parts = date_parts(config.data)
     data = config.data.model_copy(update={"split": split, "dates": parts, **paths})
     return config.model_copy(update={"task": task, "loss": loss, "data": data})

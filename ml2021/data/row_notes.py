@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _MOST_BYTES = 20_000_000
+_MOST_ROWS = 10_000_000
+"""Rows of a larger table that are looked at for signs of groups and of an order, the first ones."""
 _MOST_EXCLUDED = 3
 _FEWEST_GROUPS = 20
 _SAMPLE = 1000
@@ -61,6 +63,7 @@ def notes_on_rows(
         if is_text and is_date(frame[name].dropna().unique()):
             dates.append(name)
     if not data.lags:
+        frame = frame.iloc[:_MOST_ROWS] if len(frame) > _MOST_ROWS else frame
         if data.group_by is not None or len(selection.targets) > 1:
             return []
         notes = notes_on_entities(frame, names, selection.targets[0])

@@ -19,12 +19,14 @@ from ml2021.data.preprocessing.transform import (
     Encoded,
     encode_classes,
     encode_inputs,
+    encode_on_disk,
     encode_splits,
 )
 from ml2021.data.series import complete_windows, fill_gaps, futures, note_on_filled, series_of
 from ml2021.data.splits import Split
 from ml2021.data.tables import Rows
 from ml2021.data.weights import Weights, weights_of
+from ml2021.disk import empty, kept, uses_disk
 from ml2021.formatting import plural
 from ml2021.memory import check_fits
 
@@ -158,15 +160,19 @@ class FittedTable:
             return rows  # saves the memory of two columns
         places = np.empty_like(self.file_order)
         places[self.file_order] = np.arange(len(self.file_order))
-        return places[rows]
+        return kept(places[rows])
 
     def samples(self, rows: Rows, order: str | None = None) -> Samples:
         """Return these rows, all of them scorable, with the column `order` as in the file.
 
         Raises ResourceError if their inputs do not fit into memory.
         """
-        _check_fits(self.preprocessing, [rows])
-        encoded = encode_inputs(self.preprocessing, self.frame, rows, self.filled)
+        if uses_disk():
+            take = self.frame.__getitem__
+            (encoded,) = encode_on_disk(self.preprocessing, take, [rows], self.filled)
+        else:
+            _check_fits(self.preprocessing, [rows])
+            encoded = encode_inputs(self.preprocessing, self.frame, rows, self.filled)
         samples = self._samples(rows, encoded, order)
         return replace(samples, notes=(*samples.notes, *self.notes_on_filled(rows)))
 
@@ -190,25 +196,29 @@ class FittedTable:
         They are removed from the dictionary one by one, to free their memory early. Raises
         ResourceError if the inputs do not fit into memory.
         """
-        _check_fits(self.preprocessing, splits)
 
         def take(name: str) -> "pd.Series":
             return features.pop(name) if name in features else self.frame[name]
 
-        encoded = encode_splits(self.preprocessing, take, splits, self.filled)
+        if uses_disk():
+            encoded = encode_on_disk(self.preprocessing, take, splits, self.filled)
+        else:
+            _check_fits(self.preprocessing, splits)
+            encoded = encode_splits(self.preprocessing, take, splits, self.filled)
         return [self._samples(*split, order) for split in zip(splits, encoded, strict=True)]
 
     def _samples(self, rows: Rows, encoded: Encoded, order: str | None) -> Samples:
         target = self.preprocessing.target
         targets: NDArray[np.float64] | NDArray[np.int64]
         if isinstance(target, ClassTarget):
-            targets = encode_classes(target, self.frame[target.name].iloc[rows])
+            targets = kept(encode_classes(target, self.frame[target.name].iloc[rows]))
         elif self.series is not None:
-            targets = futures(self.series, rows, target.width)
+            targets = kept(futures(self.series, rows, target.width))
         else:
-            targets = np.empty((len(rows), target.width))
+            targets = empty((len(rows), target.width), np.float64)
             for index, name in enumerate(target.names):
                 targets[:, index] = self.frame[name].to_numpy(np.float64)[rows]
+        weights = weights_of(self.frame, self.preprocessing.weight, rows)
         return Samples(
             inputs=encoded.inputs,
             targets=targets,
@@ -220,7 +230,7 @@ class FittedTable:
             order=self.frame[order].iloc[rows] if order in self.frame else None,
             groups=None if self._group_by is None else self.frame[self._group_by].iloc[rows],
             clusters=None if self.clusters is None else self.clusters[rows],
-            weights=weights_of(self.frame, self.preprocessing.weight, rows),
+            weights=None if weights is None else kept(weights),
         )
 
 

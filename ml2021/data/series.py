@@ -15,6 +15,7 @@ from ml2021.data.csv.cells import has_large
 from ml2021.data.groups import Codes, group_codes
 from ml2021.data.resolve import Selection
 from ml2021.data.tables import Rows, is_number
+from ml2021.disk import kept, taken, uses_disk
 from ml2021.errors import DataError
 from ml2021.formatting import echo, plural
 
@@ -203,7 +204,7 @@ def usable_rows(
         why = f" ({counts})" if counts else ""
         used = f"{len(rows)} of {plural(len(frame), 'row')} can be used{why}"
         raise DataError(f"{used}; training needs at least 2")
-    return rows, excluded
+    return kept(rows), excluded
 
 
 def in_series_order(
@@ -216,7 +217,7 @@ def in_series_order(
     be sorted.
     """
     if order_by is None and group_by is None:
-        return frame, np.arange(len(frame))
+        return frame, kept(np.arange(len(frame)))
     order = np.arange(len(frame))
     if order_by is not None:
         keys = sort_keys(frame[order_by], "data.order_by")
@@ -229,7 +230,19 @@ def in_series_order(
     if group_by is not None:
         groups = group_codes(frame[group_by])[order]
         order = order[np.argsort(groups.astype(np.uint64), kind="stable")]  # −1 is the greatest
-    return frame.take(order).reset_index(drop=True), np.argsort(order)
+    return _in_order(frame, order), kept(np.argsort(order))
+
+
+def _in_order(frame: "pd.DataFrame", order: Rows) -> "pd.DataFrame":
+    if not uses_disk():
+        return frame.take(order).reset_index(drop=True)
+    import pandas as pd
+
+    columns = {
+        name: pd.Series(taken(frame[name].to_numpy(), order), frame.index, copy=False)
+        for name in frame
+    }
+    return pd.DataFrame(columns, frame.index, copy=False)
 
 
 def series_of(frame: "pd.DataFrame", group_by: str | None) -> Codes | None:

@@ -19,6 +19,7 @@ from ml2021.data.preprocessing.transform import encode_classes
 from ml2021.data.resolve import Selection
 from ml2021.data.series import fill_gaps, sort_keys, to_moments
 from ml2021.data.tables import Rows, is_number
+from ml2021.disk import kept
 from ml2021.errors import DataError
 from ml2021.formatting import echo, listed, plural
 
@@ -84,7 +85,7 @@ def split_by_fraction(
     else:
         order = shuffled(count, seed, classes if method == "stratified" else None)
     slices = np.split(order, [n_test, n_test + n_validation])
-    in_test, in_validation, in_training = (np.sort(rows[each]) for each in slices)
+    in_test, in_validation, in_training = (kept(np.sort(rows[each])) for each in slices)
     return Split(in_training, in_validation, in_test)
 
 

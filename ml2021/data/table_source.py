@@ -14,7 +14,15 @@ from ml2021.data.labels import notes_on_numbers
 from ml2021.data.parts import TablePath, files_of, find_parts
 from ml2021.data.resolve import LocatedConfig, Selection, table_format_of
 from ml2021.data.series import in_series_order, is_date
-from ml2021.data.tables import Rows, Table, place_of, read_header, read_table, refuse_rounded
+from ml2021.data.tables import (
+    Rows,
+    Table,
+    guess_rows,
+    place_of,
+    read_header,
+    read_table,
+    refuse_rounded,
+)
 from ml2021.data.weights import check_weights
 from ml2021.errors import DataError
 from ml2021.formatting import echo
@@ -39,6 +47,9 @@ class TableSource(Protocol):
 
     def size(self) -> int:
         """Return about how many bytes it has."""
+
+    def rows(self) -> int:
+        """Return about how many rows it has."""
 
     def place(self, row: int) -> str:
         """Return where a row stands, for the start of a message."""
@@ -67,6 +78,10 @@ class FileSource:
     def size(self) -> int:
         """Return how many bytes it has on the disk."""
         return sum(file.stat().st_size for file in files_of(self.path))
+
+    def rows(self) -> int:
+        """Return about how many rows it has, from its beginning."""
+        return guess_rows(self.path, self.format)
 
     def place(self, row: int) -> str:
         """Return the line of a row."""

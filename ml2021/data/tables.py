@@ -36,6 +36,7 @@ from ml2021.data.csv.source import show_path
 from ml2021.data.csv.writings import Writing
 from ml2021.data.parts import Parts, TablePath, shown_of
 from ml2021.data.passes import Piece, TablePass, TextFile, find_cells, is_parquet, lines_of
+from ml2021.disk import kept, uses_disk
 from ml2021.errors import DataError
 from ml2021.formatting import echo, listed
 
@@ -275,9 +276,10 @@ def check_columns(
         values = columns.pop(name)
         assert values is not None
         if values.dtype == np.object_:
-            checked[name] = check_texts(values.astype(object, copy=False), rules, types.get(name))
+            found = check_texts(values.astype(object, copy=False), rules, types.get(name))
         else:
-            checked[name] = check_numbers(values, rules)
+            found = check_numbers(values, rules)
+        checked[name] = replace(found, values=kept(found.values)) if uses_disk() else found
     return checked
 
 

@@ -55,6 +55,8 @@ def known_values(
 ) -> tuple[NDArray[np.float64], Weights]:
     """Return the values (N,) that are not missing, and their weights."""
     known = ~np.isnan(values)
+    if known.all():
+        return values, weights
     return values[known], None if weights is None else weights[known]
 
 

@@ -8,8 +8,15 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ml2021.disk import empty, uses_disk
+
 if TYPE_CHECKING:
     import torch
+
+WINDOWED_ABOVE = 10_000_000
+"""Rows above which an epoch visits them in windows, so that it reads a disk in long pieces."""
+_BLOCK_ROWS = 4096
+_WINDOW_BLOCKS = 256
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,16 @@ class Dataset:
 
         rows = self.inputs.ndim - 2
         pairs = zip(self.tensors, other.tensors, strict=True)
-        return Dataset(*(torch.cat(pair, dim=rows) for pair in pairs))
+        if self.inputs.is_cuda or not uses_disk():
+            return Dataset(*(torch.cat(pair, dim=rows) for pair in pairs))
+        joined = []
+        for first, second in pairs:
+            shape = [*first.shape]
+            shape[rows] += second.shape[rows]
+            kind = first.numpy().dtype
+            found = torch.from_numpy(empty(tuple(shape), kind))
+            joined.append(torch.cat((first, second), dim=rows, out=found))
+        return Dataset(*joined)
 
     def with_mean_weight(self) -> "Dataset":
         """Return the same rows, their weights divided by their mean, in the dtype of the inputs."""
@@ -83,8 +99,59 @@ def generator(seed: int, purpose: str, index: int = 0) -> "torch.Generator":
     return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
 
 
-def epoch_order(seed: int, epoch: int, rows: int) -> "torch.Tensor":
-    """Return a permutation (rows,), int64: the order in which an epoch visits the rows."""
-    import torch
+class EpochOrder:
+    """The order in which an epoch visits the rows: a pure function of seed, epoch and rows.
 
-    return torch.randperm(rows, generator=generator(seed, "order", epoch))
+    A random permutation; of more than `WINDOWED_ABOVE` rows, blocks of consecutive rows are
+    shuffled, and then the rows within each window of blocks. Where they lie makes no
+    difference.
+    """
+
+    def __init__(self, seed: int, epoch: int, rows: int) -> None:
+        import torch
+
+        self._seed, self._epoch, self._count = seed, epoch, rows
+        self._is_windowed = rows > WINDOWED_ABOVE
+        number = -(-rows // _BLOCK_ROWS) if self._is_windowed else rows
+        self._order = torch.randperm(number, generator=generator(seed, "order", epoch))
+        self._window = range(0), self._order  # the last one that was needed, and its rows
+
+    def rows(self, start: int, stop: int) -> "torch.Tensor":
+        """Return the rows (stop − start,) int64 that stand at these places of the order."""
+        import torch
+
+        if not self._is_windowed:
+            return self._order[start:stop]
+        parts = [self._order[:0]]
+        while start < stop:
+            places, rows = self._window_of(start)
+            last = min(stop, places.stop)
+            parts.append(rows[start - places.start : last - places.start])
+            start = last
+        return torch.cat(parts)
+
+    def _window_of(self, place: int) -> "tuple[range, torch.Tensor]":
+        """Return the places of the window that holds a place, and their rows."""
+        import torch
+
+        if place in self._window[0]:
+            return self._window
+        size = _BLOCK_ROWS * _WINDOW_BLOCKS
+        short = -self._count % _BLOCK_ROWS  # what the last block of the table lacks
+        at = int((self._order == len(self._order) - 1).nonzero()) // _WINDOW_BLOCKS
+        number = place // size
+        if number >= at and place >= (number + 1) * size - short:
+            number += 1
+        blocks = self._order[number * _WINDOW_BLOCKS : (number + 1) * _WINDOW_BLOCKS]
+        rows = (blocks[:, None] * _BLOCK_ROWS + torch.arange(_BLOCK_ROWS)).flatten()
+        rows = rows[rows < self._count]
+        begin = number * size - (short if number > at else 0)
+        within = generator(self._seed, f"order of epoch {self._epoch}", number)
+        rows = rows[torch.randperm(len(rows), generator=within)]
+        self._window = range(begin, begin + len(rows)), rows
+        return self._window
+
+
+def epoch_order(seed: int, epoch: int, rows: int) -> "torch.Tensor":
+    """Return the whole `EpochOrder` (rows,), int64."""
+    return EpochOrder(seed, epoch, rows).rows(0, rows)

@@ -1,13 +1,19 @@
 """The hardware that training runs on: device, threads, memory."""
 
+from typing import TYPE_CHECKING
+
 import torch
 
 from ml2021.engine import networks, optimizers
 from ml2021.engine.state import Hyperparameters
+from ml2021.engine.updates import batches_at_once
 from ml2021.errors import ResourceError
-from ml2021.files import cores
+from ml2021.files import cores, is_one_of_several, most_threads
 from ml2021.formatting import plural
 from ml2021.memory import free_memory
+
+if TYPE_CHECKING:
+    from ml2021.engine.distributed import Ranks
 
 _WORK_PER_THREAD = 1e7
 """Floating-point operations per update that are worth a thread. At benchmark W1 (1.1 million) two
@@ -31,10 +37,25 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def choose_threads(network: networks.Network, batch_rows: int) -> int:
-    """Return the number of CPU threads for updates of this size, at most one per core."""
+def choose_threads(network: networks.Network, batch_rows: int, ranks: "Ranks | None" = None) -> int:
+    """Return the number of CPU threads for updates of this size, at most one per core.
+
+    ranks: those among which the rows are divided, and the cores of a machine.
+    """
+    most = cores()
+    if ranks is not None:
+        batch_rows, most = -(-batch_rows // ranks.size), most_threads()
     work = 6 * batch_rows * network.layout.parameters
-    return max(1, min(cores(), round(work / _WORK_PER_THREAD)))
+    return max(1, min(most, round(work / _WORK_PER_THREAD)))
+
+
+def current_ranks() -> "Ranks | None":
+    """Return the ranks that train together, of which this process leads; None if it is alone."""
+    if not is_one_of_several():
+        return None
+    from ml2021.engine.distributed import current
+
+    return current()
 
 
 def member_limit(
@@ -61,6 +82,9 @@ def memory_needed(
     batch = rows if hparams.batch_size is None else min(hparams.batch_size, rows)
     copies = 3 + len(optimizers.slot_names(hparams.optimizer))  # θ, its gradient, the best; slots
     values = copies * layout.parameters + 2 * batch * sum(layout.sizes)
-    times = own_rows + (hparams.batch_size is not None)  # batches: a copy in the epoch's order
-    values += times * rows * (layout.inputs + 1 + layout.outputs)
+    columns = layout.inputs + 1 + layout.outputs
+    copied = 0 if hparams.batch_size is None else rows  # batches: a copy in the epoch's order
+    if hparams.batch_size is not None and not own_rows:
+        copied = min(rows, batch * batches_at_once(len(hparams.seeds), layout.inputs + 1, batch))
+    values += (copied + own_rows * rows) * columns
     return 4 * len(hparams.seeds) * values

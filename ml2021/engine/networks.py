@@ -24,6 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ml2021.disk import empty
 from ml2021.engine.matmul import build_product
 
 
@@ -297,7 +298,8 @@ def to_module(network: Network, member: Tensor) -> nn.Sequential:
     for index, view in enumerate(network.layout.views(member[None])):
         if index:
             module.append(activations[network.activation]())
-        layer = nn.Linear(view.shape[2] - 1, view.shape[1], dtype=member.dtype)
+        sizes = view.shape[2] - 1, view.shape[1]
+        layer = nn.utils.skip_init(nn.Linear, *sizes, dtype=member.dtype)  # draws no numbers
         with torch.no_grad():
             layer.weight.copy_(view[0, :, :-1])
             layer.bias.copy_(view[0, :, -1])
@@ -333,7 +335,7 @@ def member_outputs(
         parameters = theta[member : member + 1].double()
         block = parameters.new_zeros(1, network.layout.inputs + 1, INFERENCE_ROWS).mT
         forward = Pass(network, parameters, INFERENCE_ROWS).forward
-        outputs = np.empty((len(inputs), network.layout.outputs))
+        outputs: NDArray[np.float64] = empty((len(inputs), network.layout.outputs), np.float64)
         try:
             if INFERENCE_ROWS * network.layout.parameters < _LEAST_SHARED:
                 torch.set_num_threads(1)

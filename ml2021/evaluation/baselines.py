@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml2021.data.weights import Weights
+from ml2021.disk import empty
 
 CHUNK_VALUES = 1 << 21
 """How many features are held as float64 at a time: 16 MiB."""
@@ -49,7 +50,7 @@ class LeastSquares:
         check_features(features)
         assert features.shape[1] == len(self.coefficients), features.shape
         weights, constant = self.coefficients[:-1], self.coefficients[-1]
-        prediction = np.empty((len(features), len(constant)))
+        prediction: NDArray[np.float64] = empty((len(features), len(constant)), np.float64)
         for chunk in chunks(*features.shape):
             prediction[chunk] = features[chunk, :-1].astype(np.float64) @ weights + constant
         return prediction

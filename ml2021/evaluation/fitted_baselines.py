@@ -13,6 +13,7 @@ from ml2021.data.preprocessing.checks import LARGEST
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, RealTargets
 from ml2021.data.samples import Samples
 from ml2021.data.weights import weighted_median
+from ml2021.disk import columns_of, kept
 from ml2021.evaluation import baselines
 from ml2021.evaluation.logistic import affordable, class_probabilities, fit_logistic_regression
 from ml2021.evaluation.metrics import ClassAnswers, class_answers, joined_answers, row_blocks
@@ -101,11 +102,11 @@ def notes_on_baselines(preprocessing: Preprocessing, fitted: FittedBaselines) ->
 
 def _plain(preprocessing: Preprocessing, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the inputs without pieces: a baseline is the same however numbers are encoded."""
-    kept = preprocessing.plain_inputs
-    if len(kept) == len(preprocessing.inputs):
+    plain = preprocessing.plain_inputs
+    if len(plain) == len(preprocessing.inputs):
         return inputs
     # In the order of rows, as without pieces, so that the baseline is the same bit for bit.
-    return inputs.take([*kept, inputs.shape[1] - 1], axis=1)
+    return columns_of(inputs, [*plain, inputs.shape[1] - 1])
 
 
 OPTIONAL = ("logistic_regression", "logistic_passes")
@@ -159,10 +160,10 @@ def baseline_predictions(
             found["logistic_regression"] = joined_answers(blocks)
         return found
     linear = baselines.LeastSquares(fitted["least_squares"]).predict(inputs)
-    others = {name: np.tile(fitted[name], (rows, 1)) for name in ("mean", "median")}
+    others = {name: kept(np.tile(fitted[name], (rows, 1))) for name in ("mean", "median")}
     if samples.previous is not None:
-        others["previous_value"] = np.tile(samples.previous[:, None], (1, target.width))
-    return {**others, "least_squares": target.restore(linear)}
+        others["previous_value"] = kept(np.tile(samples.previous[:, None], (1, target.width)))
+    return {**others, "least_squares": kept(target.restore(linear))}
 
 
 def linear_predictions(

@@ -21,6 +21,7 @@ from ml2021.config.schema import ColumnSplit, Config, KFoldSplit
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, RealTargets, Record
 from ml2021.data.samples import Samples
 from ml2021.data.weights import Weights
+from ml2021.disk import kept
 from ml2021.evaluation import metrics
 from ml2021.evaluation.confusion import Confusion
 from ml2021.evaluation.fitted_baselines import FittedBaselines, baseline_predictions
@@ -176,7 +177,7 @@ def to_predictions(
     wide = outputs.astype(np.float64)
     target = preprocessing.target
     if isinstance(target, RealTargets):
-        return target.restore(wide)
+        return kept(target.restore(wide))
     wide -= wide.max(axis=1, keepdims=True)  # in place: of many classes these arrays are large
     np.exp(wide, out=wide)
     wide /= wide.sum(axis=1, keepdims=True)

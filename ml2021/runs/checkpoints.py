@@ -395,6 +395,6 @@ def _tensors(state: TrainingState) -> dict[str, Tensor]:
 
 
 def config_without_paths(config: Config) -> dict[str, Any]:
-    """Return the config as a checkpoint keeps it: the data is named by its SHA-256."""
-    plain = to_plain(config)
-    return {**plain, "data": {**plain["data"], "path": "", "test_path": None}}
+    """Return the config as a checkpoint keeps it: wherever the data lay; it has its SHA-256."""
+    plain, nowhere = to_plain(config), {"path": "", "test_path": None, "cache": None}
+    return {**plain, "data": {**plain["data"], **nowhere, "memory": "auto"}}

@@ -122,7 +122,7 @@ def make_directory(path: Path | None, name: str, kind: Kind) -> Path:
     """
     try:
         if path is None:
-            refuse_inside("", RUNS)
+            refuse_used(None)
             path = make_numbered(name)
         make_folder(path)
         refuse_used(path, kind=kind)
@@ -136,30 +136,39 @@ def make_directory(path: Path | None, name: str, kind: Kind) -> Path:
 
 
 def refuse_inside(option: str, path: Path, *places: Path) -> None:
-    """Raise ConfigError where `path` lies in a run or sweep, or is one.
+    """Raise ConfigError where `path` lies in a run or sweep, or is one, or lies in a file.
 
     option: what names the path, such as `--output`; "" for a place that the user did not choose.
-    places: looked at instead of `path`.
+    places: looked at instead of `path` for a run or sweep.
     """
+    where = f"{option} {echo(path)}".lstrip()
+    remedy = "choose another place" if option else "change to another folder"
     for folder in filter(None, map(marked_above, places or (path,))):
         found = mark_of(folder)
         kind = "run" if found is None else found.kind
-        remedy = "choose another place" if option else "change to another folder"
-        where = f"{option} {echo(path)}".lstrip()
         raise ConfigError(f"{where}: is in a {kind} directory; {remedy}")
+    above = next((folder for folder in path.parents if os.path.lexists(folder)), path.parent)
+    if os.path.lexists(above) and not above.is_dir():
+        raise ConfigError(f"{where}: {echo(above)} is not a folder; {remedy}")
 
 
 def refuse_used(
-    path: Path, inputs: Sequence[Path] = (), kind: Kind = "run", option: str = "--run-dir"
+    path: Path | None, inputs: Sequence[Path] = (), kind: Kind = "run", option: str = "--run-dir"
 ) -> None:
     """Refuse a run's directory that already exists, unless it is empty; `option` names it.
 
-    Raises ConfigError where it is a file, lies in another run or sweep, or holds one of `inputs`;
-    else RunInUseError. What a process left that was killed before its run or sweep had begun does
-    not count.
+    None stands for the next free one under runs/. Raises ConfigError where it is a file, lies in
+    one, in another run or sweep, or holds one of `inputs`; else RunInUseError. What a process left
+    that was killed before its run or sweep had begun does not count.
     """
-    if path.exists() and not path.is_dir():
-        raise ConfigError(f"{option} {echo(path)}: is a file; name a new or empty folder")
+    if path is None:
+        refuse_inside("", RUNS)
+        if os.path.lexists(RUNS) and not RUNS.is_dir():
+            raise ConfigError(f"{RUNS}: is not a folder; change to another folder")
+        return
+    if os.path.lexists(path) and not path.is_dir():
+        what = "a file" if path.exists() else "a link to nothing"
+        raise ConfigError(f"{option} {echo(path)}: is {what}; name a new or empty folder")
     refuse_inside(option, path, path.parent, Path(os.path.realpath(path)).parent)
     if not path.is_dir() or _has_not_begun(path, kind):
         return

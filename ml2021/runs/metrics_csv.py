@@ -70,10 +70,12 @@ class MetricsWriter:
 
     def close(self) -> None:
         """Flush and close."""
-        self.flush()
-        self._file.close()
-        if self._events is not None:
-            self._events.close()
+        try:
+            self.flush()
+            self._file.close()
+        finally:
+            if self._events is not None:
+                self._events.close()
 
 
 @dataclass(frozen=True)

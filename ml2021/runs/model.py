@@ -17,7 +17,7 @@ from ml2021.config.yaml_reader import KeyPath
 from ml2021.data.csv.scan import TableFormat
 from ml2021.data.load import TrainingData, load_training_data
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing
-from ml2021.data.preprocessing.transform import OddValues, encode_inputs
+from ml2021.data.preprocessing.transform import LISTED, OddValues, encode_inputs
 from ml2021.data.resolve import table_format_of
 from ml2021.data.table_source import refuse_frame
 from ml2021.engine.build import build_network
@@ -65,7 +65,7 @@ class TrainedModel:
     theta: (K, P), a row for each member. selected: (K, P), the parameters that validation rows
     chose and that had not seen them, see `ml2021.training.final_model`. residuals: (N, T) of the
     rows that calibrate intervals, see `ml2021.evaluation.intervals`; None for classes and without
-    such rows.
+    such rows. remedy: how a value of a new table becomes a missing one.
     """
 
     config: Config
@@ -77,6 +77,7 @@ class TrainedModel:
     residuals: NDArray[np.float64] | None
     data_sha256: str
     test_sha256: str | None
+    remedy: str = LISTED
 
     def of_split(self, split: str) -> "TrainedModel":
         """Return the model that scores a split: for training and validation rows, `selected`.
@@ -105,16 +106,20 @@ class TrainedModel:
         """Return `predict`, and of several members the standard deviation (N, T) of theirs."""
         return combine(self.member_predictions(inputs))
 
-    def predict_blocks(self, frame: "pd.DataFrame", beside: int = 0) -> Iterator[Block]:
-        """Yield the predictions of the rows of a table, for a model without a history.
+    def predict_blocks(
+        self, frame: "pd.DataFrame | Mapping[str, NDArray[Any]]", count: int, beside: int = 0
+    ) -> Iterator[Block]:
+        """Yield the predictions of the N = count rows of a table, for a model without a history.
 
-        beside: how many cells a row has beside its inputs and outputs. Raises DataError.
+        frame: the table, or its columns by name. beside: how many cells a row has beside its inputs
+        and outputs. Raises DataError.
         """
-        width = len(self.preprocessing.inputs) + 8 * self.preprocessing.target.width
+        inputs, outputs = self.preprocessing.sizes
+        width = inputs + 8 * outputs
         at_once = max(1, _CELLS // (width + beside))
-        for start in range(0, len(frame), at_once):
-            rows = np.arange(start, min(start + at_once, len(frame)))
-            encoded = encode_inputs(self.preprocessing, frame, rows)
+        for start in range(0, count, at_once):
+            rows = np.arange(start, min(start + at_once, count))
+            encoded = encode_inputs(self.preprocessing, frame, rows, remedy=self.remedy)
             yield Block(rows, *self.predict_with_spread(encoded.inputs), encoded.odd)
 
     def half_widths(self, level: float, where: str) -> NDArray[np.float64]:
@@ -148,8 +153,8 @@ class TrainedModel:
             if not are_finite(raw).all():  # not their number, since more blocks may follow
                 raise DataError(
                     "the network's output is not a finite number in some rows, whose values are "
-                    "too far from those of the training rows; correct them, or list them in "
-                    "data.missing"
+                    "too far from those of the training rows; correct them, or "
+                    f"{self.remedy.format('them')}"
                 )
             yield to_predictions(self.preprocessing, raw)
 
@@ -191,7 +196,7 @@ def reload_training_data(
     loaded = load_saved_config(run.resolved_config)
     refuse_frame(loaded, alternative or "train on a file of it for this")
     check_same_config(loaded, config_without_paths(model.config), f"restore it{otherwise}", of_data)
-    data = load_training_data(loaded, reuse=model.preprocessing)
+    data = load_training_data(loaded, reuse=model.preprocessing, beside=run.path)
     recorded = read_environment(run) if is_there(run.environment) else None
     changed = changed_file(data, model.data_sha256, model.test_sha256, recorded)
     if changed is not None:

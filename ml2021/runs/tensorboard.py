@@ -5,7 +5,9 @@ whatever a killed process left in them, no step is there twice.
 """
 
 import importlib.util
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 from ml2021.config.schema import Config
@@ -37,13 +39,17 @@ class EventWriter:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise ResourceError(f"{_NEEDED} ({error})") from None
+        self._hook = threading.excepthook
+        threading.excepthook = partial(_leave_to_caller, self._hook)
         try:
             make_folder(folder)
             for path in event_files(folder):
                 path.unlink()
             # A TensorBoard that is running forgets what it has read before.
-            self._writer = SummaryWriter(str(folder), purge_step=0, flush_secs=FLUSH_SECONDS)
+            place = str(folder.absolute())  # it opens the file again for each write
+            self._writer = SummaryWriter(place, purge_step=0, flush_secs=FLUSH_SECONDS)
         except OSError as error:
+            threading.excepthook = self._hook
             raise cannot_write(folder, error) from None
         for row in rows:
             self.append(row)
@@ -70,6 +76,17 @@ class EventWriter:
     def close(self) -> None:
         """Write what is left, and close."""
         try:
+            self._writer.flush()  # closing alone does not tell that writing failed
             self._writer.close()
         except OSError as error:
             raise cannot_write(self._folder, error) from None
+        finally:
+            threading.excepthook = self._hook
+
+
+def _leave_to_caller(
+    hook: Callable[[threading.ExceptHookArgs], object], args: threading.ExceptHookArgs
+) -> None:
+    """Print no traceback of the writer's thread: whoever writes next gets the error."""
+    if not type(args.thread).__module__.startswith("tensorboard."):
+        hook(args)

@@ -14,6 +14,7 @@ from ml2021.data.preprocessing.records import (
     NumberFeature,
     Preprocessing,
 )
+from ml2021.disk import uses_disk
 from ml2021.engine.build import build_hyperparameters, build_network
 from ml2021.engine.hardware import choose_device, memory_needed
 from ml2021.engine.networks import Network
@@ -27,6 +28,8 @@ PACK_BYTES = 1 << 30
 TRIAL_MEMBERS = 2
 TRIAL_ROWS = 20_000
 """The networks, and the rows, of the trial of `ml2021.training.numbers`."""
+_COLUMNS = 3
+"""Columns of numbers that are in memory at once where the rows are on the disk."""
 _BLOCK = 64 << 20
 """The most that the scores of a block of rows hold, or a chunk of rows as float64."""
 
@@ -135,6 +138,13 @@ class Job(Plan):
         pack = min(self.folds, max(1, PACK_BYTES // own))
         return pack * (2 * self._of_inputs(rows) + own)
 
+    def beside_disk(self) -> int:
+        """Return the bytes that training holds where its rows are on the disk."""
+        members, rows = len(self.hparams.seeds), self.rows["train"]
+        parameters = 4 * self.network.layout.parameters * members
+        own = memory_needed(self.network, self.hparams, rows) + 3 * parameters
+        return own + _COLUMNS * 8 * sum(self.rows.values())
+
     def describe(self) -> str:
         """Return what the memory is for, in words."""
         members, parameters = len(self.hparams.seeds), self.network.layout.parameters
@@ -177,6 +187,9 @@ def check_job(job: Job, where: str, *, is_encoded: bool, is_begun: bool = False)
     is_encoded: whether the inputs are in memory already. is_begun: whether the run goes on, so that
     its config stays.
     """
-    needed = max(job.steps().values()) - (job.inputs if is_encoded else 0)
+    if uses_disk():
+        needed = job.beside_disk()
+    else:
+        needed = max(job.steps().values()) - (job.inputs if is_encoded else 0)
     remedy = "end other programs, or start a new run" if is_begun else job.remedy()
     check_fits(needed, f"{where}: {job.describe()}", remedy)

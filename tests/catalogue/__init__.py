@@ -15,4 +15,6 @@ number of its own takes the number of the case that it is a kind of. A row needs
     checkpoints    54-66   what a run directory holds, exit 4
     process        68-82   signals, disks, memory, locks, devices
     numbers        83-93   what training makes of odd numbers
+
+Beside them `ownership` has what outputs may replace, and `parquet` cells of Parquet files.
 """

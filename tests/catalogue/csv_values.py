@@ -199,6 +199,17 @@ CASES = [
         "\xa01.5",
         "\\xa01.5' is a number with a blank of another kind (U+00A0); write 1.5",
     ),
+    noted(
+        43,
+        "rows that are in several parts",
+        "  - {n} of 12 validation rows, {n} of 24 test rows are the same as rows of another part, "
+        "in every feature in use and the target; if they are copies, scores are too good: remove "
+        "them",
+        a=[*range(60)] * 2,
+        b=[0.5] * 120,
+        colour=["red", "blue"] * 60,
+        y=[*range(60)] * 2,
+    ),
     Case(
         numbers=(43,),
         name="many, far down",

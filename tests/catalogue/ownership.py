@@ -38,7 +38,56 @@ def of_another_tool(folder: Path) -> None:
     (folder / "theirs/config.yaml").write_text("theirs: true\n")
 
 
+def runs_in_file(folder: Path) -> None:
+    (folder / "runs").rename(folder / "aside")
+    (folder / "runs").write_text("mine\n")
+
+
+BAD = put("bad.csv", "a,y\n1\n")  # the table is not read before
+IN_FILE = {
+    "a run": "train --config number.yaml --set data.path=bad.csv --run-dir new.csv/x/y",
+    "a run of a table": "train bad.csv --target y --run-dir new.csv/x/y",
+    "a sweep": "sweep --config s.yaml --run-dir new.csv/x/y",
+    "a curve": "piecewise bad.csv --run-dir new.csv/x/y",
+    "predictions": "predict bad.csv --run runs/number --output new.csv/x/y",
+    "a plot": "surface --run runs/number --output new.csv/x/y",
+    "plots": "report --run runs/number --plots new.csv/x/y",
+    "a page": "explore --run runs/number --output new.csv/x/y",
+    "a config": "init bad.csv --target y --output new.csv/x/y",
+}
 CASES = [
+    *(
+        Case(
+            numbers=(15,),
+            name=f"{what} within a file",
+            given=(BAD, put("s.yaml", SWEEP)),
+            command=command,
+            code=2,
+            lines=(
+                f"{command.split()[-2]} new.csv/x/y: new.csv is not a folder; choose another place",
+            ),
+        )
+        for what, command in IN_FILE.items()
+    ),
+    *(
+        Case(
+            numbers=(15,),
+            name=f"{command.split()[0]} where `runs` is a file",
+            given=(BAD, put("s.yaml", SWEEP), runs_in_file),
+            command=command,
+            code=2,
+            lines=("runs: is not a folder; change to another folder",),
+        )
+        for command in ("train bad.csv --target y", "sweep --config s.yaml", "piecewise bad.csv")
+    ),
+    Case(
+        numbers=(15,),
+        name="a run in place of a link that leads nowhere",
+        given=(BAD, lambda folder: (folder / "lost").symlink_to("nothing")),
+        command="train bad.csv --target y --run-dir lost",
+        code=2,
+        lines=("--run-dir lost: is a link to nothing; name a new or empty folder",),
+    ),
     Case(
         numbers=(15,),
         name="a plot onto a config",

@@ -13,6 +13,7 @@ from tests.catalogue import (
     csv_values,
     numbers,
     ownership,
+    parquet,
     predicting,
     process,
 )
@@ -27,7 +28,7 @@ SECTIONS = {
     process: range(68, 83),
     numbers: range(83, 94),
 }
-CASES: list[Case] = [case for section in (*SECTIONS, ownership) for case in section.CASES]
+CASES: list[Case] = [case for section in (*SECTIONS, ownership, parquet) for case in section.CASES]
 WAITING = {67, 75}  # for a cache
 
 

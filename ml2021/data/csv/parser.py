@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml2021.data.csv.scan import Block, TableFormat
+from ml2021.disk import empty, uses_disk
 from ml2021.files import cores
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ class _Column:
     """A column that grows piece by piece: an array of numbers, or a list of arrays of str.
 
     The array of numbers is allocated once for all expected rows; memory that has not been written
-    to costs nothing.
+    to costs nothing. Where numbers are on the disk, equal texts are one object, of 8 bytes a row.
     """
 
     def __init__(self, expected_rows: Callable[[], int]) -> None:
@@ -151,6 +152,7 @@ class _Column:
         self._expected_rows = expected_rows
         self._numbers: Values | None = None
         self._texts: list[NDArray[np.object_]] = []
+        self._known: dict[object, object] | None = {} if uses_disk() else None
 
     def append(self, rows: int, piece: "pd.Series | Values") -> None:
         """Append a piece after the first `rows` rows."""
@@ -163,6 +165,8 @@ class _Column:
         if self._numbers is not None:
             parts.insert(0, _as_texts(self._numbers[:rows]))
         self._numbers = None
+        if (known := self._known) is not None:
+            parts = [None if part is None else _shared(part, known) for part in parts]
         self._texts += [part for part in parts if part is not None]
         if any(part is None for part in parts):
             self._is_garbled = True
@@ -173,7 +177,7 @@ class _Column:
         dtype = values.dtype if self._numbers is None else np.result_type(self._numbers, values)
         if self._numbers is None or self._numbers.dtype != dtype or len(self._numbers) < stop:
             grown = len(self._numbers) * 3 // 2 if self._numbers is not None else 0
-            larger = np.empty(max(stop, self._expected_rows(), grown), dtype)
+            larger = empty(max(stop, self._expected_rows(), grown), dtype)
             if self._numbers is not None:
                 larger[:rows] = self._numbers[:rows]
             self._numbers = larger
@@ -198,6 +202,11 @@ def _as_texts(values: "pd.Series | Values") -> NDArray[np.object_] | None:
     if pd.api.types.infer_dtype(values, skipna=True) not in ("string", "empty"):
         return None
     return pd.Series(values).to_numpy(dtype=object, na_value=np.nan)
+
+
+def _shared(texts: NDArray[np.object_], known: dict[object, object]) -> NDArray[np.object_]:
+    """Return the same texts, equal ones as the one object that is known."""
+    return np.array([known.setdefault(text, text) for text in texts.tolist()], object)
 
 
 def _has_mark(piece: list[bytes]) -> bool:

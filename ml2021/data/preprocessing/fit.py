@@ -81,8 +81,10 @@ def fit_features(
             )
             fitted.left_out.append(left_out)
         elif feature.type == "category":
+            del known
             fitted.features.append(_fit_categories(feature.name, values, max_categories, weights))
         else:
+            del known
             numbers, own = known_values(values.to_numpy(np.float64), weights)
             mean, scale = _moments(numbers, own)
             if feature.group is not None:
@@ -256,7 +258,9 @@ def _moments(values: NDArray[np.float64], weights: Weights) -> tuple[float, floa
     if np.ptp(values) == 0:
         return float(values[0]), 0.0
     mean = float(np.average(values, weights=weights))
-    return mean, _root_mean_square(values - mean, weights)
+    squares = values - mean
+    np.square(squares, out=squares)  # in place: a column of a large table is large, too
+    return mean, float(np.sqrt(np.average(squares, weights=weights)))
 
 
 def _root_mean_square(values: ArrayLike, weights: Weights = None) -> float:

@@ -41,7 +41,7 @@ import html
 import json
 import re
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -60,7 +60,7 @@ _NO_SCRIPTS = (
 
 def render(payload: Mapping[str, Any]) -> str:
     """Return the page as an HTML document, the same one for the same payload."""
-    code, style = script(), stylesheet()
+    code, style = script(absent=absent_modules(payload)), stylesheet()
     policy = "; ".join(
         (
             "default-src 'none'",
@@ -118,17 +118,35 @@ def stylesheet() -> str:
     return style
 
 
-def script(*wanted: str) -> str:
+def absent_modules(payload: Mapping[str, Any]) -> set[str]:
+    """Return the parts of What if that this run has none of.
+
+    Such a part is a module with one export, a function that returns null for such a run.
+    """
+    target, columns = payload["target"], payload["columns"]
+    outputs = len(target["labels"]) if target["kind"] == "real" else 1
+    is_image = target["kind"] == "real" and len(target["shape"] or ()) == 2
+    has = {
+        "whatif_series.js": payload["series"] is not None,
+        "whatif_image.js": payload["image"] is not None or is_image,
+        "whatif_outputs.js": outputs > 1 and not is_image and payload["series"] is None,
+        "whatif_timeline.js": payload["path"] is not None,
+        "whatif_map.js": sum(each["kind"] == "number" for each in columns) > 1,
+    }
+    return {name for name, is_there in has.items() if not is_there}
+
+
+def script(*wanted: str, absent: Collection[str] = ()) -> str:
     """Return modules as one script: `wanted` and what they import, by default the whole page.
 
-    The exports of all of them are constants of the script.
+    The exports of all of them are constants of the script. Those of `absent` return null.
     """
     texts = {name: _read(name) for name in _names(".js")}
     order: dict[str, None] = {}
 
     def add(name: str, users: tuple[str, ...]) -> None:
         assert name not in users, f"{name} imports itself by {', '.join(users)}"
-        for match in _IMPORT.finditer(texts[name]):
+        for match in _IMPORT.finditer("" if name in absent else texts[name]):
             add(match[2], (*users, name))
         order[name] = None
 
@@ -137,7 +155,12 @@ def script(*wanted: str) -> str:
         add(name, ())
     exports = {name: _exports(texts[name]) for name in order}
     _check_names(exports)
-    code = "".join(_as_function(texts[name], exports[name]) for name in order)
+    code = "".join(
+        f"const {exports[name][0]}=()=>null;\n"
+        if name in absent
+        else _as_function(texts[name], exports[name])
+        for name in order
+    )
     code = f'"use strict";\n{code}'
     if not wanted:
         code = f"(()=>{{\n{code}}})();\n"

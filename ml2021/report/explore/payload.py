@@ -21,6 +21,7 @@ this order, with every list of numbers as JSON and parameters as base64 of littl
                 with the targets, "above" or "below", else null
     widths      [[level, half the width of the interval of each output]], none without intervals
     threshold   of two classes: {positive, threshold}, else null
+    weight      the column of weights, else null
     piecewise   whether the network was built, not trained
     rows        {part, seen, total, places, values, truth, weights, order, group, held_out}: the
                 rows to begin with. seen: whether θ was trained on them. values: for each column a
@@ -140,6 +141,7 @@ def collect(run: RunDirectory, most: int | None = None) -> Payload:
         **_image(preprocessing),
         "widths": _widths(model),
         "threshold": _threshold(summary),
+        "weight": preprocessing.weight,
         "piecewise": summary is not None and summary.piecewise is not None,
         "rows": None if table is None else table.rows,
         "background": None if table is None else table.background,
