@@ -14,10 +14,12 @@ import time
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import onnxruntime
 import pandas as pd
+from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -86,7 +88,9 @@ def main() -> None:
         (folder / "row.json").write_text(json.dumps(row))
         frame.head(1).to_csv(folder / "one.csv", index=False)
         types: dict[str, type] = {"number": np.float64, "text": object, "date": np.int64}
-        given = {name: np.array([[row[name]]], types[kind]) for name, kind in kinds.items()}
+        given: dict[str, NDArray[Any]] = {
+            name: np.array([[row[name]]], types[kind]) for name, kind in kinds.items()
+        }
         micros = []
         for _ in range(rounds + 1):
             begun = time.perf_counter()
