@@ -21,6 +21,7 @@ from tests.conftest import Record
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+pytestmark = pytest.mark.filterwarnings("ignore::ml2021.DataWarning")
 
 BASE: dict[str, Any] = {
     "data": {"target": "y", "exclude": ["cls", "z"]},
