@@ -39,7 +39,7 @@ _BLOCK = 1 << 16
 _FEW = 50  # rows, and categories, for which pandas takes longer to begin than Python to end
 LISTED = "list {} in data.missing"
 """How a value of a file becomes a missing one."""
-_FARTHEST = 1e18  # standard deviations from the mean; float32 can still hold the square
+FARTHEST = 1e18  # standard deviations from the mean; float32 can still hold the square
 
 
 @dataclass
@@ -272,7 +272,7 @@ def _refuse_far(
     remedy: str,
 ) -> None:
     """Raise DataError for a value so far from the mean that its square overflows float32."""
-    if standardised.size and max(standardised.max(), -standardised.min()) > _FARTHEST:
+    if standardised.size and max(standardised.max(), -standardised.min()) > FARTHEST:
         odd = values.flat[np.abs(standardised).argmax()]
         raise DataError(
             f"column '{echo(name)}': {odd:g} is out of range (training mean {fitted.mean:g}, "
