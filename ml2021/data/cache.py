@@ -21,14 +21,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ml2021 import __version__
 from ml2021.config import schema
 from ml2021.data.parts import digest_of, files_of, find_parts
 from ml2021.data.preprocessing.records import Preprocessing, Record
 from ml2021.data.samples import Samples
 from ml2021.data.splits import Split
 from ml2021.disk import reserve
-from ml2021.files import cannot_write
+from ml2021.files import FORMAT_VERSION, cannot_write
 
 if TYPE_CHECKING:
     from ml2021.data.load import TrainingData
@@ -59,7 +58,7 @@ class _Odd(Record):
 class _Meta(Record):
     """What a folder of rows holds. keys: of the configs whose rows these are."""
 
-    version: str
+    version: int
     keys: tuple[str, ...]
     data_sha256: str
     test_sha256: str | None
@@ -122,7 +121,7 @@ def read_rows(
             shutil.rmtree(place, ignore_errors=True)  # whatever they were
             notes.append(again.format("damaged"))
             continue
-        if key not in meta.keys or meta.version != __version__:
+        if key not in meta.keys or meta.version != FORMAT_VERSION:
             continue
         hashes = hashes or (_digest(config.data.path), _digest(config.data.test_path))
         if hashes != (meta.data_sha256, meta.test_sha256):
@@ -155,7 +154,7 @@ def keep_rows(asked: schema.Config, data: "TrainingData", *, is_fitted: bool) ->
         with _building(place) as built:
             written = {name: _write(built / name, array) for name, array in arrays.items()}
             meta = _Meta(
-                version=__version__,
+                version=FORMAT_VERSION,
                 keys=keys,
                 data_sha256=data.data_sha256,
                 test_sha256=data.test_sha256,
@@ -221,7 +220,7 @@ def _key(config: schema.Config) -> str:
     """Return what the rows of a config depend on, but for the bytes of its files."""
     data = config.data.model_dump(mode="json", exclude={"memory", "cache"})
     paths = {key: data[key] and schema.absolute_paths(data[key]) for key in ("path", "test_path")}
-    text = json.dumps({**data, **paths, "task": config.task, "version": __version__})
+    text = json.dumps({**data, **paths, "task": config.task, "version": FORMAT_VERSION})
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
