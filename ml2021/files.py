@@ -195,6 +195,8 @@ def missing_file(path: Path) -> str:
         address = printable(f"{web[1]}://{web[2]}")
         return f"{address}: this is a web address; download it first, as by: curl -LO {address}"
     where = printable(str(path.absolute()))
+    if path.is_symlink():
+        return f"{where}: a link to what does not exist; check it"
     with contextlib.suppress(OSError):
         near = closest(path.name, (entry.name for entry in path.parent.iterdir()), cutoff=0.75)
         if near is not None:

@@ -69,7 +69,10 @@ def evaluate(
 def predict(
     csv: Annotated[
         list[Path],
-        InputArgument(metavar="CSV", help="CSVs to predict, - for stdin; no target column needed."),
+        InputArgument(
+            metavar="CSV",
+            help="CSVs to predict, - for stdin, or folders of parts; no target column needed.",
+        ),
     ],
     run: Run = None,
     output: Annotated[
@@ -106,6 +109,9 @@ def predict(
             "(default: the more probable one).",
         ),
     ] = None,
+    parts: Annotated[
+        bool, Option("--parts", help="Take all CSVs as the parts of one table, with one output.")
+    ] = False,
     set_: FileFormat = None,
 ) -> None:
     """Predict every row of new CSVs, in the same order."""
@@ -116,12 +122,12 @@ def predict(
         output = predict_command.STDOUT
     with spooled_stdin(csv) as sources:
         path, files = predict_command.predict(
-            sources, run, output, id_ or [], ahead, interval, set_ or [], threshold
+            sources, run, output, id_ or [], ahead, interval, set_ or [], threshold, as_parts=parts
         )
     console = Console()
     console.say(f"run {path}")
-    for source, file in zip(csv, files, strict=True):
-        name = NAME if is_stdin(source) else source
+    for source, file in zip(csv, files, strict=False):
+        name = NAME if is_stdin(source) else file.source
         to = "stdout" if file.output == predict_command.STDOUT else file.output
         console.say(f"{name}: {plural(file.rows, 'row')} to {to}", *bulleted(file.notes))
 

@@ -161,10 +161,14 @@ def check_unchanged(
     """Raise CheckpointError where the data is not what the run was trained on."""
     from ml2021.runs.model import changed_file
 
-    if file := changed_file(data, environment.data_sha256, environment.test_sha256):
+    file = changed_file(data, environment.data_sha256, environment.test_sha256, environment)
+    if file is not None:
+        hashes = ""
+        if file.now is not None and file.then is not None:
+            hashes = f", its SHA-256 is {file.now[:8]}… and was {file.then[:8]}…"
         raise CheckpointError(
-            f"{run.path}: {file.path} has changed since the run began, its SHA-256 is "
-            f"{str(file.now)[:8]}… and was {str(file.then)[:8]}…; restore it, or start a new run"
+            f"{run.path}: {file.path} {file.what} since the run began{hashes}; {file.remedy}, or "
+            "start a new run"
         )
     if begun is not None and begun.description.data_sha256 != data.data_sha256:
         raise CheckpointError(

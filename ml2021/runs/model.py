@@ -28,6 +28,7 @@ from ml2021.evaluation import intervals as conformal
 from ml2021.evaluation.ensembles import combine
 from ml2021.evaluation.fitted_baselines import FittedBaselines
 from ml2021.evaluation.scoring import to_predictions
+from ml2021.files import is_there
 from ml2021.formatting import listed
 from ml2021.runs.checkpoints import (
     Checkpoint,
@@ -39,6 +40,7 @@ from ml2021.runs.checkpoints import (
     saved_residuals,
 )
 from ml2021.runs.directory import RunDirectory
+from ml2021.runs.summary import Environment, read_environment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -195,10 +197,12 @@ def reload_training_data(
     refuse_frame(loaded, alternative or "train on a file of it for this")
     check_same_config(loaded, config_without_paths(model.config), f"restore it{otherwise}", of_data)
     data = load_training_data(loaded, reuse=model.preprocessing, beside=run.path)
-    if (changed := changed_file(data, model.data_sha256, model.test_sha256)) is not None:
+    recorded = read_environment(run) if is_there(run.environment) else None
+    changed = changed_file(data, model.data_sha256, model.test_sha256, recorded)
+    if changed is not None:
         raise DataError(
-            f"{changed.path}: has changed since the run was trained, so its rows are no longer "
-            f"known; restore it{otherwise}"
+            f"{changed.path}: {changed.what} since the run was trained, so its rows are no longer "
+            f"known; {changed.remedy}{otherwise}"
         )
     return data
 
@@ -232,20 +236,45 @@ def of_training(keys: KeyPath) -> bool:
 
 
 class ChangedFile(NamedTuple):
-    """A data file, its SHA-256 now, and the one that was recorded."""
+    """A data file, its SHA-256 now and the one that was recorded, and what became of it."""
 
     path: Path | str
     now: str | None
     then: str | None
+    what: str = "has changed"
+    remedy: str = "restore it"
 
 
 def changed_file(
-    data: TrainingData, data_sha256: str, test_sha256: str | None
+    data: TrainingData,
+    data_sha256: str,
+    test_sha256: str | None,
+    recorded: Environment | None = None,
 ) -> ChangedFile | None:
-    """Return the data file that has changed since these were recorded, None if neither has."""
+    """Return the data file that has changed since these were recorded, None if neither has.
+
+    recorded: knows the parts of a table in several files, so that the one that changed is named.
+    """
     if data.data_sha256 != data_sha256:
-        return ChangedFile(data.data_path, data.data_sha256, data_sha256)
+        part = None if recorded is None else _changed_part(data.parts, recorded.parts)
+        return part or ChangedFile(data.data_path, data.data_sha256, data_sha256)
     if data.test_sha256 != test_sha256:
+        part = None if recorded is None else _changed_part(data.test_parts, recorded.test_parts)
         path = listed(each_path(data.config.data.test_path)) or "data.test_path"
-        return ChangedFile(path, data.test_sha256, test_sha256)
+        return part or ChangedFile(path, data.test_sha256, test_sha256)
+    return None
+
+
+def _changed_part(now: Mapping[Path, str], then: Mapping[str, str]) -> ChangedFile | None:
+    """Return the first part that is not as it was; None where no parts are known."""
+    if not now or not then:
+        return None
+    found = {str(path.absolute()): sha256 for path, sha256 in now.items()}
+    for path in sorted(found.keys() | then.keys()):
+        if path not in then:
+            return ChangedFile(path, found[path], None, "is new", "remove it")
+        if path not in found:
+            return ChangedFile(path, None, then[path], "is gone")
+        if found[path] != then[path]:
+            return ChangedFile(path, found[path], then[path])
     return None
