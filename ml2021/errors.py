@@ -70,6 +70,10 @@ class RunInterruptedError(Ml2021Error):
         self.exit_code = 128 + signal_number
 
 
+class DataWarning(UserWarning):
+    """From Python: a table that can be used, but not all of it means what the user may think."""
+
+
 _LACKS_MEMORY = (
     *("cannot allocate memory", "can't allocate memory", "failed to map segment", "bad_alloc"),
     "can't start new thread",

@@ -195,6 +195,8 @@ def missing_file(path: Path) -> str:
         address = printable(f"{web[1]}://{web[2]}")
         return f"{address}: this is a web address; download it first, as by: curl -LO {address}"
     where = printable(str(path.absolute()))
+    if path.is_symlink():
+        return f"{where}: a link to what does not exist; check it"
     with contextlib.suppress(OSError):
         near = closest(path.name, (entry.name for entry in path.parent.iterdir()), cutoff=0.75)
         if near is not None:
@@ -207,3 +209,22 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def is_one_of_several() -> bool:
+    """Whether torchrun has started this process as one of several ranks."""
+    return "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1"
+
+
+def most_threads() -> int:
+    """Return the CPU threads that this process may use: one per core, of a rank its share of them.
+
+    A rank takes OMP_NUM_THREADS of them if that is set; a value of 1 does not count, which torchrun
+    sets by itself.
+    """
+    if not is_one_of_several():
+        return cores()
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if asked.isdecimal() and int(asked) > 1:
+        return min(cores(), int(asked))
+    return max(1, cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))

@@ -4,6 +4,7 @@ It trains as the command does, with the same digits, as both share all but what 
 """
 
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,10 @@ from ml2021.training.trainer import Trainer
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_lock = threading.Lock()
+_kept: list[int] = []
+"""The number of torch's threads before the trainings that are in progress, once for each."""
 
 
 def train(
@@ -94,12 +99,19 @@ def _train_in_memory(trainer: Trainer) -> Model:
 
 @contextmanager
 def _threads_kept() -> Iterator[None]:
-    """Leave the number of torch's threads as it was."""
-    before = torch.get_num_threads()
+    """Leave the number of torch's threads as it was, also where several threads train at once.
+
+    Of a thread that has just begun it is the one that was set last, in whatever thread.
+    """
+    with _lock:
+        before = _kept[0] if _kept else torch.get_num_threads()
+        _kept.append(before)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        with _lock:
+            torch.set_num_threads(before)
+            _kept.pop()
 
 
 @contextmanager

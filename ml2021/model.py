@@ -6,6 +6,7 @@ Legend: K members, N rows, F inputs, T outputs, C classes.
 """
 
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -19,14 +20,14 @@ from torch import Tensor, nn
 
 from ml2021.commands.forecast import forecast
 from ml2021.commands.prediction_csv import Predictions
-from ml2021.data.frames import FrameReader
+from ml2021.data.frames import FRAME_NAME, FrameReader
 from ml2021.data.new_table import needed_columns
 from ml2021.data.preprocessing.records import ClassTarget, RealTargets, value_text
-from ml2021.data.preprocessing.transform import encode_inputs
+from ml2021.data.preprocessing.transform import UNSEEN, encode_inputs
 from ml2021.data.samples import FittedTable
 from ml2021.data.series import known_histories
 from ml2021.engine.networks import to_module
-from ml2021.errors import ConfigError, RunInUseError
+from ml2021.errors import ConfigError, DataWarning, RunInUseError
 from ml2021.formatting import echo
 from ml2021.runs.checkpoints import (
     Checkpoint,
@@ -41,8 +42,6 @@ from ml2021.runs.summary import RunSummary, read_summary_if_ended, write_record
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_SOURCE = Path("frame")
 
 
 def load(run: str | os.PathLike[str]) -> "Model":
@@ -76,17 +75,19 @@ class Model:
     is predicted from those before it; what follows the last known value is forecast row by row.
 
     Every method that takes a frame raises DataError, whose lines say what is wrong with it, and
-    TypeError for what is no data frame.
+    TypeError for what is no data frame. Those that predict warn (`DataWarning`) of categories that
+    training has not seen; `notes_on` tells what else is odd in a frame.
     """
 
     def __init__(self, checkpoint: Checkpoint, config: str, summary: RunSummary | None) -> None:
         self._checkpoint, self._config, self._summary = checkpoint, config, summary
-        self._model: TrainedModel = build_model(checkpoint)
+        self._model: TrainedModel = replace(build_model(checkpoint), remedy="set {} to NaN")
         self._target = self._model.preprocessing.target
         self._reader = FrameReader(self._model.preprocessing, self._model.table_format(()))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Model, (self._checkpoint, self._config, self._summary)
+        tensors = {name: tensor.cpu() for name, tensor in self._checkpoint.tensors.items()}
+        return Model, (replace(self._checkpoint, tensors=tensors), self._config, self._summary)
 
     def __repr__(self) -> str:
         config = self._model.config
@@ -159,7 +160,7 @@ class Model:
         """
         import pandas as pd
 
-        values = self._predict(frame).values
+        values = self._predict(frame)[0].values
         if isinstance(target := self._target, ClassTarget):
             classes = self._classes[values.argmax(axis=1)]
             return pd.Series(classes, frame.index, name=target.label)
@@ -176,7 +177,7 @@ class Model:
 
         if not isinstance(self._target, ClassTarget):
             raise ConfigError("predict_proba: only for classes; use predict")
-        return pd.DataFrame(self._predict(frame).values, frame.index, pd.Index(self._classes))
+        return pd.DataFrame(self._predict(frame)[0].values, frame.index, pd.Index(self._classes))
 
     def predict_interval(self, frame: "pd.DataFrame", level: float = 0.9) -> "pd.DataFrame":
         """Return an interval around each prediction, (N, 2 T): target_low, target_high, ...
@@ -187,11 +188,19 @@ class Model:
         """
         import pandas as pd
 
-        found = self._predict(frame, self._model.half_widths(level, "predict_interval"))
+        found, _ = self._predict(frame, self._model.half_widths(level, "predict_interval"))
         assert found.half_widths is not None
         ends = np.stack([found.values - found.half_widths, found.values + found.half_widths], -1)
         names = [f"{label}{end}" for label in self._target.labels for end in ("_low", "_high")]
         return pd.DataFrame(ends.reshape(len(ends), -1), frame.index, names)
+
+    def notes_on(self, frame: "pd.DataFrame") -> tuple[str, ...]:
+        """Return what the command `predict` notes about a table, a sentence each.
+
+        Such as missing values, values outside the training range, and columns that are not used.
+        """
+        _, notes = self._predict(frame, warn=False)
+        return (*self._reader.notes(frame), *notes)
 
     def encode(self, frame: "pd.DataFrame") -> NDArray[np.float64]:
         """Return the network's inputs (N, F) for the rows, as `to_torch` takes them.
@@ -206,7 +215,8 @@ class Model:
             rows = known_histories(table.series, history.lags, groups, table.filled)
         inputs = np.full((len(frame), len(fitted.inputs)), np.nan)
         if rows.size:
-            found = encode_inputs(fitted, table.frame, rows, table.filled)
+            remedy = self._model.remedy
+            found = encode_inputs(fitted, table.frame, rows, table.filled, remedy)
             inputs[rows] = found.inputs[:, :-1]
         return inputs[table.file_order]
 
@@ -253,16 +263,35 @@ class Model:
         return self._reader.read(frame)
 
     def _predict(
-        self, frame: "pd.DataFrame", half_widths: NDArray[np.float64] | None = None
-    ) -> Predictions:
-        """Return the predictions for the rows of a frame, in their order."""
-        table = self._read(frame)
-        if self._model.preprocessing.history is not None:
-            return forecast(self._model, table, 0, _SOURCE, half_widths)[0]
-        blocks = [block.values for block in self._model.predict_blocks(table.frame)]
-        values = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-        half = None if half_widths is None else np.tile(half_widths, (len(values), 1))
-        return Predictions(values, None, half)
+        self,
+        frame: "pd.DataFrame",
+        half_widths: NDArray[np.float64] | None = None,
+        *,
+        warn: bool = True,
+    ) -> tuple[Predictions, list[str]]:
+        """Return the predictions for the rows of a frame, in their order, and notes on them.
+
+        Called by what the user calls, so that a warning names the user's line.
+        """
+        fitted = self._model.preprocessing
+        if fitted.history is not None:
+            table = self._read(frame)
+            found, notes = forecast(self._model, table, 0, FRAME_NAME, half_widths)
+        else:
+            refuse_other_tables(frame)
+            columns = self._reader.columns(frame)
+            blocks = [*self._model.predict_blocks(columns, len(frame))]
+            odd = blocks[0].odd
+            for block in blocks[1:]:
+                odd.add(block.odd)
+            each = [block.values for block in blocks]
+            values = each[0] if len(each) == 1 else np.concatenate(each)
+            half = None if half_widths is None else np.tile(half_widths, (len(values), 1))
+            found, notes = Predictions(values, None, half), odd.notes(fitted)
+        for note in notes:
+            if warn and note.startswith(UNSEEN):
+                warnings.warn(note, DataWarning, stacklevel=3)
+        return found, notes
 
 
 class _Function(nn.Module):

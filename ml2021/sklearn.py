@@ -376,6 +376,8 @@ def _check_target(y: Any, dtype: Literal["numeric"] | None) -> NDArray[Any]:
     """Return y as an array (N,) or (N, T). Raises ValueError for what it cannot hold."""
     if y is None:
         raise ValueError("requires y to be passed, but the target y is None")
+    if isinstance(y, pd.Series) and not y.hasnans and hasattr(y.dtype, "numpy_dtype"):
+        y = y.to_numpy(y.dtype.numpy_dtype)  # truth values, which become floats otherwise
     return np.asarray(check_array(y, ensure_2d=False, dtype=dtype, input_name="y"))
 
 

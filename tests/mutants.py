@@ -307,6 +307,28 @@ def _rows_are_lines() -> None:
     put(find, broken)
 
 
+def _no_sum() -> None:
+    from ml2021.engine.distributed import Ranks
+
+    Ranks.sum = lambda self, tensor: None  # type: ignore[method-assign]
+
+
+def _last_rows_are_skipped() -> None:
+    from ml2021.engine.updates import share
+
+    def broken(rows: int, ranks: Any) -> range:
+        whole = rows if ranks is None else rows - rows % ranks.size
+        return share(whole, ranks)
+
+    put(share, broken)
+
+
+def _means_of_shares() -> None:
+    from ml2021.engine.losses import build_loss
+
+    put(build_loss, lambda loss, gradient, of_rows=None: build_loss(loss, gradient))
+
+
 MUTANTS: dict[str, Mutant] = {
     "a file is written in place": Mutant("test_kill_points", _write_in_place),
     "metrics come after the checkpoint": Mutant("test_kill_points", _metrics_unflushed),
@@ -336,6 +358,9 @@ MUTANTS: dict[str, Mutant] = {
     "no line count": Mutant("csv", _no_line_count),
     "odd cells are missing": Mutant("csv", _odd_cells_are_missing),
     "rows are taken for lines": Mutant("csv", _rows_are_lines),
+    "no all-reduce": Mutant("test_ranks", _no_sum),
+    "a rank skips the last rows": Mutant("test_ranks", _last_rows_are_skipped),
+    "each share has its own mean": Mutant("test_ranks", _means_of_shares),
     "a failing disk is a missing file": Mutant(
         "test_disk_errors", _a_failing_disk_is_a_missing_file
     ),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.browser import NAMELESS, PALE, UNREACHED, opened
+from tests.browser import NAMELESS, PALE, UNREACHED, fits, opened
 from tests.commands import run, run_well, series, table, write_rows
 
 if TYPE_CHECKING:
@@ -81,6 +81,12 @@ def stacked(rows: int, seed: int) -> Columns:
     return {"shop": shops, **{name: [*one[name], *other[name]] for name in one}}
 
 
+def twice(rows: int, seed: int) -> Columns:
+    """Return two columns of one name, after `Kind.repeats`."""
+    columns = tidy(rows, seed)
+    return {"a, too": tidy(rows, seed + 7)["a"], **columns}
+
+
 def wide(rows: int, seed: int) -> Columns:
     """Return many columns of names with blanks, of which most lie outside after training."""
     values = np.random.default_rng(seed).normal(size=(16, rows)).round(3) * (1 + seed)
@@ -98,6 +104,8 @@ class Kind:
     rows: int = 120
     options: tuple[str, ...] = ()
     model: str = "{type: relu_stack, widths: [8]}"
+    repeats: str = ""
+    """A column of the table that is named `a` in its files, as another one is."""
 
 
 Y = "target: y, exclude: [id, kind, p*]"
@@ -121,6 +129,7 @@ KINDS = {
         dated, "target: y, weight: w, dates: [year, month, day, weekday, elapsed]", rows=200
     ),
     "series": Kind(daily, "target: views, lags: 5, horizon: 3, order_by: date"),
+    "repeated": Kind(twice, Y, repeats="a, too"),
     "wide": Kind(wide, "target: y", model="linear"),
     "shops": Kind(
         stacked,
@@ -141,8 +150,11 @@ def trained(folder: Path, name: str) -> Path:
     page = folder / f"run-{name}" / "explore.html"
     if page.exists():
         return page
-    write_rows(folder / f"{name}.csv", kind.make(kind.rows, 0))
-    write_rows(folder / f"{name}-new.csv", kind.make(kind.rows // 2, 1))
+    for path, rows, seed in ((f"{name}.csv", kind.rows, 0), (f"{name}-new.csv", kind.rows // 2, 1)):
+        write_rows(folder / path, kind.make(rows, seed))
+        if kind.repeats:
+            text = (folder / path).read_text()
+            (folder / path).write_text(text.replace(f'"{kind.repeats}"', "a", 1))
     more = f", {kind.train}" if kind.train else ""
     (folder / f"{name}.yaml").write_text(
         f"data: {{path: {name}.csv, {kind.data}}}\nmodel: {kind.model}\n"
@@ -242,6 +254,7 @@ def test_the_training_file_is_recognised_and_a_column_is_copied(
         give(page, folder / "number.csv")
         assert notes(page)[-1] == "this is the training file, whose rows are predicted too well"
         assert [page.evaluate(each) for each in (PALE, NAMELESS, UNREACHED)] == [[], [], []]
+        assert all(fits(page, width) for width in (320, 400, 768, 1280))
         give(page, packed)
         assert "training file" not in " ".join(notes(page))
         page.select_option("#carried", label="id")

@@ -183,8 +183,10 @@ def test_on_cuda_no_update_waits_for_a_value(optimizer: str) -> None:
 def test_waste_in_an_update_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests above can fail: here every update makes a copy and reads a value."""
 
-    def build_wasteful_loss(loss: Loss, gradient: Tensor) -> LossFunction:
-        function = build_loss(loss, gradient)
+    def build_wasteful_loss(
+        loss: Loss, gradient: Tensor, of_rows: int | None = None
+    ) -> LossFunction:
+        function = build_loss(loss, gradient, of_rows)
 
         def call(
             outputs: Tensor, targets: Tensor, total: Tensor, weights: Tensor | None = None

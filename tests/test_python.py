@@ -324,7 +324,7 @@ def test_all_that_is_public_is_there_and_described() -> None:
     public = [name for name in vars(ml2021.Model) if not name.startswith("_")]
     assert {*public} == {
         *("predict", "predict_proba", "predict_interval", "members", "features", "config"),
-        *("scores", "notes", "epochs", "to_torch", "encode", "save"),
+        *("scores", "notes", "notes_on", "epochs", "to_torch", "encode", "save"),
     }
     assert all(inspect.getdoc(getattr(ml2021.Model, name)) for name in public)
     with pytest.raises(AttributeError):

@@ -67,6 +67,8 @@ def usage_line(error: Any, arguments: Sequence[str]) -> str:
         also = (
             f", or name the target by --target {extra}"
             if command.endswith(" train") and "." not in extra
+            else ", or quote the pattern of a table in parts"
+            if "." in extra and command.endswith((" train", " check", " init"))
             else ""
         )
         message = f"unexpected {extra}; remove it{also}"

@@ -10,6 +10,7 @@ from ml2021.cli import results, starting, training  # noqa: F401 (they add their
 from ml2021.cli.app import app
 from ml2021.console import write_message, write_result
 from ml2021.errors import Ml2021Error, lacks_memory
+from ml2021.files import is_one_of_several
 from ml2021.formatting import message
 from ml2021.signals import StoppedError, stoppable
 
@@ -17,6 +18,15 @@ UsageError: type[Exception] = BadParameter.__bases__[0]  # which typer does not 
 
 
 def main() -> None:
+    """Run the command line, on one rank of several if torchrun has started them."""
+    if is_one_of_several():
+        from ml2021.commands.ranks import run_as_rank
+
+        run_as_rank(run)
+    run()
+
+
+def run() -> None:
     """Run the command line; exit with the code of the error, see `ml2021.errors`."""
     try:
         with stoppable():

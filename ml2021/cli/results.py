@@ -1,4 +1,4 @@
-"""The commands about runs: `evaluate`, `predict`, `report`, `explore`, `compare` and `surface`."""
+"""The commands about runs: `evaluate`, `predict`, `report`, `explore`, `export`, `compare`..."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -69,7 +69,10 @@ def evaluate(
 def predict(
     csv: Annotated[
         list[Path],
-        InputArgument(metavar="CSV", help="CSVs to predict, - for stdin; no target column needed."),
+        InputArgument(
+            metavar="CSV",
+            help="CSVs to predict, - for stdin, or folders of parts; no target column needed.",
+        ),
     ],
     run: Run = None,
     output: Annotated[
@@ -106,6 +109,9 @@ def predict(
             "(default: the more probable one).",
         ),
     ] = None,
+    parts: Annotated[
+        bool, Option("--parts", help="Take all CSVs as the parts of one table, with one output.")
+    ] = False,
     set_: FileFormat = None,
 ) -> None:
     """Predict every row of new CSVs, in the same order."""
@@ -116,12 +122,12 @@ def predict(
         output = predict_command.STDOUT
     with spooled_stdin(csv) as sources:
         path, files = predict_command.predict(
-            sources, run, output, id_ or [], ahead, interval, set_ or [], threshold
+            sources, run, output, id_ or [], ahead, interval, set_ or [], threshold, as_parts=parts
         )
     console = Console()
     console.say(f"run {path}")
-    for source, file in zip(csv, files, strict=True):
-        name = NAME if is_stdin(source) else source
+    for source, file in zip(csv, files, strict=False):
+        name = NAME if is_stdin(source) else file.source
         to = "stdout" if file.output == predict_command.STDOUT else file.output
         console.say(f"{name}: {plural(file.rows, 'row')} to {to}", *bulleted(file.notes))
 
@@ -163,6 +169,28 @@ def explore(
     explored = explore_command.explore(one_run(run, run_), rows, output)
     Console().say(f"run {explored.run}", *bulleted(explored.lines))
     write_path(explored.page)
+
+
+@command("export houses-1", "export houses-1 --output houses.onnx --interval 0.8")
+def export(
+    run: RunArgument = None,
+    run_: RunAgain = None,
+    output: Annotated[Path, Option(help="ONNX file to write.")] = Path("model.onnx"),
+    interval: Annotated[
+        float | None,
+        Option(
+            metavar="LEVEL",
+            help="Share of new rows that low and high contain (default: 0.9, if the run has rows "
+            "to tell).",
+        ),
+    ] = None,
+) -> None:
+    """Write a run as an ONNX model, its preprocessing inside."""
+    from ml2021.commands import export as export_command
+
+    exported = export_command.export(one_run(run, run_), output, interval)
+    Console().say(f"run {exported.run}", *bulleted(exported.lines))
+    write_path(exported.output)
 
 
 @command("compare houses-1 houses-2", "compare houses-sweep-1 houses-2 --json")

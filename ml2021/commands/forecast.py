@@ -72,7 +72,7 @@ def forecast(
     spread = None if len(model.theta) == 1 else np.full_like(predictions, np.nan)
 
     def predict_rows(rows: NDArray[np.int64]) -> list[str]:
-        encoded = encode_inputs(preprocessing, frame, rows, filled)
+        encoded = encode_inputs(preprocessing, frame, rows, filled, model.remedy)
         if len(rows):
             predictions[rows], spread_of_rows = model.predict_with_spread(encoded.inputs)
             if spread is not None:

@@ -15,6 +15,7 @@ from ml2021.config.loading import Draft, LoadedConfig, check_draft, load_config_
 from ml2021.config.overrides import apply_override
 from ml2021.config.yaml_reader import KeyPath, Node, Place
 from ml2021.config.yaml_scalars import dump_document
+from ml2021.data.parts import find_parts, literal_name
 from ml2021.errors import DataError
 from ml2021.formatting import echo, printable
 from ml2021.runs.directory import RunDirectory
@@ -61,7 +62,6 @@ def load_table_config(
 
 def last_column(csv: Path, overrides: Sequence[str]) -> str:
     """Return the name of a table's last column; `overrides` may say how the file is written."""
-    from ml2021.data.parts import find_parts
     from ml2021.data.resolve import table_format_of
     from ml2021.data.tables import read_header
 
@@ -77,7 +77,7 @@ def sets_target(override: str) -> bool:
 
 def name_of(csv: Path) -> str:
     """Return what a run or a config of a table is called: its name without any suffix."""
-    return csv.name.partition(".")[0] or "table"
+    return literal_name(csv).partition(".")[0] or "table"
 
 
 def how_to_go_on(run: RunDirectory) -> str:

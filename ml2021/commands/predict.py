@@ -14,7 +14,7 @@ from unicodedata import normalize
 from ml2021.commands.predict_rows import Request, predict_file
 from ml2021.console import write_data
 from ml2021.data.new_table import find_columns
-from ml2021.data.parts import files_of, find_parts
+from ml2021.data.parts import files_of, find_parts, literal_name, shown_of
 from ml2021.data.preprocessing.records import ClassTarget
 from ml2021.errors import ConfigError, ResourceError
 from ml2021.files import cannot_write, name_file, unnamed_file
@@ -46,21 +46,23 @@ def predict(
     interval: float | None,
     overrides: Sequence[str],
     threshold: float | None = None,
+    *,
+    as_parts: bool = False,
 ) -> tuple[Path, list[Predicted]]:
     """Predict each CSV, and return the run's path and what was written. Any error writes nothing.
 
     carried: the columns to copy to the output, names or globs. ahead: the rows to forecast after
     the last one. interval: the level of the prediction intervals, None for none. overrides: how the
     CSVs are written, where not as the training file. threshold: of two classes, from which
-    probability on the second of them is the label.
+    probability on the second of them is the label. as_parts: all CSVs together are one table.
     """
     if threshold is not None and not 0 < threshold < 1:
         raise ConfigError(f"--threshold {threshold:g}: must be between 0 and 1, such as 0.3")
     for source in sources:
         refuse_run(source)
     run = open_run(run_path)
-    outputs = _output_paths(sources, output)
-    tables = [find_parts(source) for source in sources]
+    tables = [find_parts(sources)] if as_parts else [find_parts(source) for source in sources]
+    outputs = _output_paths([literal_name(source) for source in sources][: len(tables)], output)
     kept = [*sources, *(file for table in tables for file in files_of(table)), *tables_of(run)]
     for path in outputs:
         if path != STDOUT:
@@ -89,12 +91,12 @@ def predict(
                 raise cannot_write(outputs[0].resolve(), error) from None
 
         with chosen_run(run, run_path):
-            for source, table, path in zip(sources, tables, outputs, strict=True):
+            for table, path in zip(tables, outputs, strict=True):
                 found = find_columns(model.preprocessing, table, table_format, "predicted", carried)
                 rows, notes = predict_file(asked, found, write)
-                predicted.append(Predicted(source, path, rows, tuple(notes)))
+                predicted.append(Predicted(shown_of(table), path, rows, tuple(notes)))
                 ends.append(spool.tell())
-        if output is not None and len(sources) > 1:
+        if output is not None and len(tables) > 1:
             try:
                 output.mkdir(parents=True, exist_ok=True)
             except OSError as error:
@@ -137,10 +139,13 @@ def _write(path: Path, spool: FileIO, start: int, stop: int) -> None:
         write_output(path, text)
 
 
-def _output_paths(sources: Sequence[Path], output: Path | None) -> list[Path]:
-    """Return the path of each file's predictions. Raises ConfigError where that is no answer."""
+def _output_paths(tables: Sequence[str], output: Path | None) -> list[Path]:
+    """Return the path of the predictions of each of these tables, by name.
+
+    Raises ConfigError where that is no answer.
+    """
     names = [
-        re.sub(r"\.(csv|gz|parquet|tsv|txt)$", "", re.sub(r"\.gz$", "", s.name)) for s in sources
+        re.sub(r"\.(csv|gz|parquet|tsv|txt)$", "", re.sub(r"\.gz$", "", name)) for name in tables
     ]
     if output is None:
         paths = [Path(f"{name}.predictions.csv") for name in names]
@@ -148,7 +153,7 @@ def _output_paths(sources: Sequence[Path], output: Path | None) -> list[Path]:
             raise ConfigError(
                 f"{existing[0].absolute()}: already exists; move it, or overwrite it with --output"
             )
-    elif len(sources) == 1 and not output.is_dir():
+    elif len(tables) == 1 and not output.is_dir():
         paths = [output]
     elif output == STDOUT:
         raise ConfigError("--output -: takes only one CSV; name a folder for several")

@@ -69,7 +69,7 @@ def _predict_stream(
         if wrong is not None:
             continue
         try:
-            for block in model.predict_blocks(frame, beside=8 * len(columns.carried)):
+            for block in model.predict_blocks(frame, len(frame), beside=8 * len(columns.carried)):
                 odd.add(block.odd)
                 count = len(block.rows)
                 half = None if asked.half_widths is None else np.tile(asked.half_widths, (count, 1))

@@ -57,6 +57,7 @@ def resume(path: Path, overrides: Sequence[str], console: Console, *, with_repor
 
         refuse_frame(loaded, "train again with ml2021.train")
         from ml2021.data.load import Plan, load_training_data
+        from ml2021.engine.hardware import current_ranks
         from ml2021.runs.summary import read_environment
         from ml2021.training.memory import Job, check_job
         from ml2021.training.trainer import build_trainer
@@ -83,7 +84,10 @@ def resume(path: Path, overrides: Sequence[str], console: Console, *, with_repor
         if initial is None and data.config.train.refit and environment.init_sha256 is not None:
             initial = read_initial(run, environment)  # the final model starts there too
         theta = None if initial is None else initial.model.theta
-        trainer = build_trainer(data, where, progress.last, environment.threads, theta)
+        ranks = current_ranks()
+        are_same = environment.ranks == (1 if ranks is None else ranks.size)
+        threads = environment.threads if are_same else None
+        trainer = build_trainer(data, where, progress.last, threads, theta)
         done, epochs = trainer.state.epoch, trainer.hparams.epochs
         if epochs < done and not overrides:
             raise CheckpointError(
@@ -157,10 +161,14 @@ def check_unchanged(
     """Raise CheckpointError where the data is not what the run was trained on."""
     from ml2021.runs.model import changed_file
 
-    if file := changed_file(data, environment.data_sha256, environment.test_sha256):
+    file = changed_file(data, environment.data_sha256, environment.test_sha256, environment)
+    if file is not None:
+        hashes = ""
+        if file.now is not None and file.then is not None:
+            hashes = f", its SHA-256 is {file.now[:8]}… and was {file.then[:8]}…"
         raise CheckpointError(
-            f"{run.path}: {file.path} has changed since the run began, its SHA-256 is "
-            f"{str(file.now)[:8]}… and was {str(file.then)[:8]}…; restore it, or start a new run"
+            f"{run.path}: {file.path} {file.what} since the run began{hashes}; {file.remedy}, or "
+            "start a new run"
         )
     if begun is not None and begun.description.data_sha256 != data.data_sha256:
         raise CheckpointError(
@@ -192,5 +200,11 @@ def describe_resumption(
         lines.append(
             f"resuming on {device}, but the run started on {echo(environment.device)}; "
             "results will not be bit-identical"
+        )
+    now = 1 if trainer.ranks is None else trainer.ranks.size
+    if now != environment.ranks:
+        lines.append(
+            f"resuming on {plural(now, 'rank')}, but the run started on {environment.ranks}; "
+            "results will agree to rounding, not bit for bit"
         )
     return lines

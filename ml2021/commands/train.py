@@ -105,6 +105,11 @@ def finish(trainer: "Trainer", run: RunDirectory, console: Console, *, with_repo
         if trainer.data.config.train.tensorboard:
             metrics.write_events(run.tensorboard)
         console.say(describe_training(trainer))
+        if trainer.ranks is not None:
+            from ml2021.training.ranks import describe_ranks
+
+            trainer.ranks.remedy = f"r{resume[1:]}"
+            console.say(describe_ranks(trainer, trainer.ranks))
         folds = None
         if trainer.data.folds is not None:
             with interrupted(f"interrupted during cross-validation; progress is saved. {resume}"):

@@ -27,7 +27,7 @@ from ml2021.data.preprocessing.records import DateForm, Preprocessing, value_tex
 from ml2021.data.samples import FittedTable
 from ml2021.data.shortest import shortest
 from ml2021.data.spellings import Spellings
-from ml2021.data.tables import check_columns, frame_of, refuse_rounded
+from ml2021.data.tables import check_columns, refuse_rounded
 from ml2021.errors import DataError
 from ml2021.formatting import echo
 
@@ -53,14 +53,37 @@ class FrameReader:
         self._last: tuple[tuple[str, ...], NewColumns, dict[str, int]] | None = None
 
     def read(self, frame: "pd.DataFrame") -> FittedTable:
-        """Return the columns that the model needs, found by name; other columns are not looked at.
+        """Return the columns that the model needs as a table. Raises as `columns` does."""
+        read, found = self._read(frame)
+        return found.fitted(_frame_of(read))
 
-        Raises DataError for a frame without rows, a column that is missing, a cell that is no
+    def columns(self, frame: "pd.DataFrame") -> Mapping[str, Values]:
+        """Return the columns (N,) that the model needs, by their names in training.
+
+        They are found by name; other columns are not looked at. With the parts of dates, and in the
+        order of the frame, as if it were no series: a frame of a few rows would take most of the
+        time. Raises DataError for a frame without rows, a column that is missing, a cell that is no
         number or date where training had them, and categories all spelled otherwise.
+        """
+        read, found = self._read(frame)
+        if not self._preprocessing.dates:
+            return read
+        dates = {date.name: read[date.name] for date in self._preprocessing.dates}
+        parts = found.with_dates(_frame_of(dates))
+        return read | {str(name): column.to_numpy() for name, column in parts.items()}
+
+    def notes(self, frame: "pd.DataFrame") -> list[str]:
+        """Return notes on the columns that are not used. Raises as `columns` does."""
+        return self._find(tuple(map(str, frame.columns.tolist())))[0].notes()
+
+    def _read(self, frame: "pd.DataFrame") -> tuple[dict[str, Values], NewColumns]:
+        """Return the columns by their names in training, checked, and what was found in the frame.
+
+        Raises as `columns` does.
         """
         if not len(frame):
             raise DataError(f"{FRAME_NAME}: no rows; give at least one")
-        columns, places = self._find(tuple(map(str, frame.columns)))
+        columns, places = self._find(tuple(map(str, frame.columns.tolist())))
         # Words where training had numbers as categories may be another spelling of them.
         loose = {n: kind for n, kind in columns.types.items() if n not in columns.numbers}
         series = [] if columns.group is None else [columns.group]
@@ -72,7 +95,7 @@ class FrameReader:
         checked = check_columns({**values}, self._format.rules, loose)
         rounded = {name: column.rounded for name, column in checked.items() if column.rounded}
         refuse_rounded(rounded, series)
-        read = frame_of({columns.names[n]: each for n, each in checked.items()}, len(frame))
+        read: dict[str, Values] = {columns.names[n]: each.values for n, each in checked.items()}
         spellings = Spellings(FRAME_NAME, self._preprocessing, scored=False)
         spellings.add(read)
         spellings.refuse_others()
@@ -84,9 +107,12 @@ class FrameReader:
             for line in _invalid_cells(name, values[name], column.invalid)
         ]:
             raise DataError(*lines[:_SHOWN])
-        if rounded:
-            read = columns.renamed(frame_of(checked, len(frame)), rounded)
-        return columns.fitted(read)
+        for name in columns.numbers:
+            if exact := rounded.get(name):
+                numbers = read[columns.names[name]].astype(object)
+                numbers[[*exact]] = [*exact.values()]
+                read[columns.names[name]] = numbers
+        return read, columns
 
     def _find(self, names: tuple[str, ...]) -> tuple[NewColumns, dict[str, int]]:
         """Return the columns of a frame with these names, and the place of each."""
@@ -112,6 +138,13 @@ class FrameReader:
             column, name, kind, form, is_told_apart=is_told_apart, decimal=self._format.decimal
         )
         return without_missing(values, self._format.rules.missing_texts)
+
+
+def _frame_of(columns: Mapping[str, Values]) -> "pd.DataFrame":
+    import pandas as pd
+
+    each = {name: pd.Series(v, dtype=v.dtype, copy=False) for name, v in columns.items()}
+    return pd.DataFrame(each, copy=False)
 
 
 def _other_names(
@@ -158,6 +191,8 @@ def cells_of(
     import pandas as pd
 
     dtype = column.dtype
+    if isinstance(dtype, pd.StringDtype):
+        return _with_nan(column.to_numpy(object))
     if isinstance(dtype, pd.CategoricalDtype):
         distinct = pd.Series(column.cat.categories)
         values = cells_of(distinct, name, kind, form, is_told_apart=is_told_apart, decimal=decimal)
@@ -166,14 +201,14 @@ def cells_of(
             return values[codes]
         missing = np.array([np.nan], object if values.dtype == object else np.float64)
         return np.concatenate([values, missing])[codes]
-    letter = dtype.kind if not isinstance(dtype, pd.StringDtype) else "O"
-    is_plain = isinstance(dtype, np.dtype)
+    letter, is_plain = dtype.kind, isinstance(dtype, np.dtype)
     if letter == "M":
         return write_dates(column, form)
     if letter in "iuf" and (is_plain or letter == "f" or not column.hasnans):
         numbers: Values
         if letter == "f":
-            numbers = column.to_numpy(np.float64, na_value=np.nan)
+            numbers = column.to_numpy() if is_plain else column.to_numpy(na_value=np.nan)
+            numbers = numbers.astype(np.float64, copy=False)
             if getattr(dtype, "itemsize", 8) == 4:
                 numbers = shortest(column.to_numpy(np.float32, na_value=np.nan))
             elif getattr(dtype, "itemsize", 8) == 2:
@@ -183,7 +218,7 @@ def cells_of(
             numbers = column.to_numpy(np.uint64 if dtype == np.uint64 else np.int64)
         return _as_text(numbers) if kind == "text" else numbers
     cells = column.to_numpy(object)
-    known = np.flatnonzero(column.notna().to_numpy())
+    known = np.flatnonzero(~pd.isna(cells))
     found = pd.api.types.infer_dtype(cells[known], skipna=False)
     if found in _MOMENTS and (moments := pd.to_datetime(column, errors="coerce")).dtype.kind == "M":
         return write_dates(moments, form)
@@ -212,6 +247,16 @@ def cells_of(
             )
         texts[place] = _text(cell, decimal)
     return texts
+
+
+def _with_nan(cells: NDArray[np.object_]) -> Values:
+    """Return texts (N,) with NaN in place of whatever else means a missing one."""
+    if len(cells) <= _FEW:
+        return np.array([cell if isinstance(cell, str) else np.nan for cell in cells], object)
+    import pandas as pd
+
+    is_missing = pd.isna(cells)
+    return np.where(is_missing, np.nan, cells) if is_missing.any() else cells
 
 
 def _as_text(numbers: Values) -> Values:

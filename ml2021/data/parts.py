@@ -48,19 +48,26 @@ def find_parts(written: str | Path | Sequence[str | Path]) -> TablePath:
 
     A path that exists is never a glob. A folder's parts are the files in it that end in one of
     `SUFFIXES`, but for those that are hidden or begin with `_`. Parts are in the plain order of
-    their paths. Raises DataError where there are none, or one is there twice.
+    their absolute paths. Raises DataError where there are none, or one is there twice.
     """
     paths = [Path(p) for p in ([written] if isinstance(written, str | Path) else written)]
     if len(paths) == 1 and not _is_folder(paths[0]) and not _is_pattern(paths[0]):
         return paths[0]
     notes: list[str] = []
     found = [file for path in paths for file in _files_of(path, notes)]
-    files = sorted(found)
+    files = sorted(found, key=_place)
     _refuse_repeated(files)
     shown = paths[0]
     if len(paths) > 1:
         shown = files[0].with_name(f"{files[0].name} and {plural(len(files) - 1, 'more part')}")
     return Parts(tuple(files), shown, (*notes, *_notes_on_order(found, files)))
+
+
+def literal_name(path: Path) -> str:
+    """Return what a table is called after its path: of a glob, the name of the folder before it."""
+    while _is_pattern(path):
+        path = path.parent
+    return path.name or path.resolve().name
 
 
 def files_of(table: TablePath) -> tuple[Path, ...]:
@@ -94,6 +101,11 @@ def _files_of(path: Path, notes: list[str]) -> Iterator[Path]:
         yield path
 
 
+def _place(path: Path) -> tuple[str, ...]:
+    """Return what parts are sorted by, the same from whatever directory they are named."""
+    return Path(os.path.abspath(path)).parts  # noqa: PTH100 - which would follow links
+
+
 def _is_folder(path: Path) -> bool:
     with suppress(OSError):
         return path.is_dir()
@@ -106,7 +118,10 @@ def _is_pattern(path: Path) -> bool:
 
 
 def _matches(path: Path) -> list[Path]:
-    """Return what a glob matches, by name; what of it exists as it is written is no pattern."""
+    """Return what a glob matches, by name, except for runs and what a folder's parts are not.
+
+    What of it exists as it is written is no pattern. At any depth (`**`), only files count.
+    """
     base, pattern = Path(), path.parts
     while os.path.lexists(base / pattern[0]):
         base, pattern = base / pattern[0], pattern[1:]
@@ -114,10 +129,19 @@ def _matches(path: Path) -> list[Path]:
     if not glob.has_magic(rest):
         raise DataError(missing_file(path))
     # unlike Path.glob, it leaves hidden files out, as a shell does
-    matches = glob.glob(rest, root_dir=base, recursive=True)  # noqa: PTH207
+    found = glob.glob(rest, root_dir=base, recursive=True)  # noqa: PTH207
+    if not any(part.startswith("_") for part in pattern):
+        found = [name for name in found if not any(p.startswith("_") for p in Path(name).parts)]
+    names = [Path(name) for name in sorted(found)]
+    folders = [name for name in names if _is_folder(base / name)]
+    left_out = {name for name in folders if "**" in pattern or _holds_runs(base / name)}
+    above = {folder for name in names for folder in name.parents}
+    marked = {folder for folder in above if folder.name and is_marked(base / folder)}
+    names = [name for name in names if name not in left_out]
+    matches = [base / name for name in names if not marked.intersection(name.parents)]
     if not matches:
         raise file_error(path, "no file matches this pattern; check it")
-    return [base / match for match in sorted(matches)]
+    return matches
 
 
 def _in_folder(folder: Path, notes: list[str]) -> Iterator[Path]:
@@ -179,11 +203,12 @@ def _refuse_repeated(files: Sequence[Path]) -> None:
 def _notes_on_order(given: Sequence[Path], files: Sequence[Path]) -> list[str]:
     """Return a note where parts are not in the order that a reader may expect."""
 
-    def natural(file: Path) -> list[str | int]:
-        return [int(t) if t.isdigit() else t for t in _NUMBERS.split(str(file))]
+    def natural(file: Path) -> list[list[str | int]]:
+        split = map(_NUMBERS.split, _place(file))
+        return [[int(t) if t.isdigit() else t for t in texts] for texts in split]
 
     if list(given) != list(files):
-        return [f"the parts are read in order of their names: {_names(files)}"]
+        return [f"the parts are read in order of their names: {listed(files, 5)}"]
     if (expected := sorted(files, key=natural)) != list(files):
         at = next(i for i, (a, b) in enumerate(zip(files, expected, strict=True)) if a != b)
         return [
@@ -191,7 +216,3 @@ def _notes_on_order(given: Sequence[Path], files: Sequence[Path]) -> list[str]:
             f"{expected[at].name}; for the order of the numbers, write all with as many digits"
         ]
     return []
-
-
-def _names(files: Sequence[Path]) -> str:
-    return listed([file.name for file in files], 5)

@@ -16,7 +16,7 @@ from ml2021.data.csv.source import file_error, show_path
 from ml2021.data.parts import TablePath, digest_of, files_of, shown_of
 from ml2021.errors import DataError
 from ml2021.files import DESCRIPTORS
-from ml2021.formatting import echo, plural
+from ml2021.formatting import listed, plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -240,6 +240,17 @@ class TablePass:
         for path in self._files[1:]:
             self._begin(path).close()
 
+    def guess_rows(self) -> int:
+        """Return about how many rows there are, from the beginnings of the files."""
+        rows = 0
+        for path in self._files:
+            file = self._open if path == self._files[0] else self._begin(path)
+            if isinstance(file, TextFile):
+                next(file.pieces(file.blocks(), is_streamed=True), None)
+            rows += file.expected_rows()
+            file.close()
+        return rows
+
     def pieces(self, *, is_streamed: bool = False) -> Iterator[Piece]:
         """Yield the rows in pieces, small ones if they are not kept."""
         for path in self._files:
@@ -283,23 +294,25 @@ class TablePass:
 
 def _check_same_columns(first: Path, header: Header, path: Path, other: Header) -> None:
     """Raise DataError unless a part has the columns of the first one, in any order."""
-    if header.names == other.names or {*header.names} == {*other.names}:
+    names, found = {*header.names}, {*other.names}
+    if names == found:
         return
-    lines = []
+    lacking, extra = (
+        [name for name in header.names if name not in found],
+        [name for name in other.names if name not in names],
+    )
+    what = " and ".join(
+        f"{verb} {listed(columns, 3)}"
+        for verb, columns in (("lacks", lacking), ("has", extra))
+        if columns
+    )
     if header.numbered and other.numbered:
-        found = plural(len(other.names), "column")
-        lines.append(f"{found}, but {show_path(first)} has {len(header.names):,}")
-    else:
-        lacking = [name for name in header.names if name not in {*other.names}]
-        extra = [name for name in other.names if name not in {*header.names}]
-        for name, more, what in (
-            *((lacking[0], len(lacking) - 1, "no column '{}', which {} has") for _ in lacking[:1]),
-            *((extra[0], len(extra) - 1, "column '{}' is not in {}") for _ in extra[:1]),
-        ):
-            text = what.format(echo(name), show_path(first))
-            lines.append(f"{text} (and {plural(more, 'more column')})" if more else text)
-    remedy = "all parts of a table have the same columns"
-    raise DataError(*(f"{show_path(path)}: {line}; {remedy}" for line in lines))
+        what = f"has {plural(len(found), 'column')}"
+    elif not names & found:
+        what = "has none of the columns"
+    raise file_error(
+        path, f"{what}, unlike {show_path(first)}; all parts of a table have the same columns"
+    )
 
 
 def lines_of(

@@ -5,9 +5,12 @@ A file whose categories or classes were all written otherwise would be predicted
 
 import math
 from collections import Counter
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
 from unicodedata import normalize
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ml2021.data.parts import TablePath
 from ml2021.data.preprocessing.records import (
@@ -18,7 +21,6 @@ from ml2021.data.preprocessing.records import (
     value_text,
 )
 from ml2021.data.preprocessing.transform import Counts, add_counts, positions_of, value_counts
-from ml2021.data.tables import is_number
 from ml2021.errors import DataError
 from ml2021.formatting import echo, listed
 
@@ -50,13 +52,14 @@ class Spellings:
             self._known[target.name] = target.classes
         self._counts: dict[str, Counts] = {name: Counter() for name in self._known}
 
-    def add(self, frame: "pd.DataFrame") -> None:
+    def add(self, frame: "pd.DataFrame | Mapping[str, NDArray[Any]]") -> None:
         """Look at the columns of some rows of the file."""
         for name, counts in list(self._counts.items()):
-            if _has_known(frame[name], self._known[name]):
+            column = np.asarray(frame[name])
+            if _has_known(column, self._known[name]):
                 del self._counts[name]
             else:
-                add_counts(counts, value_counts(frame[name]))
+                add_counts(counts, value_counts(column))
 
     def refuse_others(self) -> None:
         """Raise DataError for columns of which no value is known.
@@ -77,13 +80,13 @@ class Spellings:
             raise DataError(*lines)
 
 
-def _has_known(column: "pd.Series", known: "tuple[str | float, ...]") -> bool:
+def _has_known(column: NDArray[Any], known: "tuple[str | float, ...]") -> bool:
     """Whether any of the values is known."""
-    storage: Literal["number", "text"] = "number" if is_number(column) else "text"
+    storage: Literal["number", "text"] = "number" if column.dtype.kind in "iuf" else "text"
     values = known if storage == "number" else tuple(map(value_text, known))
     parts = [column]
     if len(column) > _ROWS_AT_FIRST:
-        parts.insert(0, column.iloc[:_ROWS_AT_FIRST])
+        parts.insert(0, column[:_ROWS_AT_FIRST])
     return any((positions_of(values, storage, part) >= 0).any() for part in parts)
 
 

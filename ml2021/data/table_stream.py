@@ -74,7 +74,7 @@ class TableStream:
                     yield _piece(parsed.checked, count)
         self.sha256 = begun.sha256
         find = partial(find_cells, self._format, begun.read)
-        reject_invalid(self._format, self.invalid.columns(), find)
+        reject_invalid(self._format, self.invalid.columns(), find, len(begun.read))
 
     def _parsed(self, selected: Sequence[Sequence[str]], piece: RawPiece) -> _Parsed:
         """Return the columns of each read in some rows."""

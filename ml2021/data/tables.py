@@ -34,7 +34,7 @@ from ml2021.data.csv.parser import Values, join_pieces, map_in_threads
 from ml2021.data.csv.scan import Block, Header, TableFormat
 from ml2021.data.csv.source import show_path
 from ml2021.data.csv.writings import Writing
-from ml2021.data.parts import Parts, TablePath, files_of, shown_of
+from ml2021.data.parts import Parts, TablePath, shown_of
 from ml2021.data.passes import Piece, TablePass, TextFile, find_cells, is_parquet, lines_of
 from ml2021.disk import kept, uses_disk
 from ml2021.errors import DataError
@@ -59,7 +59,8 @@ class Table:
     `frame` has the selected columns under their unique names, in file order, and a RangeIndex.
     Number columns are int64, or float64 with NaN for missing values; text columns are object,
     holding str exactly as in the file (even true and false) and NaN for missing values.
-    parts: the files of a table that has several, in order, each with its SHA-256.
+    parts: the files of a table that is named by a list, a glob or a folder, in order, each with
+    its SHA-256.
     leading_zeros: number columns with cells such as 00601 near the beginning, and the first one.
     writings: what each text column whose type was inferred holds. rounded: the numbers by
     row, of the columns that were to be compared, that float64 does not hold. notes: for the user.
@@ -90,12 +91,8 @@ def guess_rows(table: TablePath, format: TableFormat) -> int:
 
     Raises as `read_header` does.
     """
-    rows = 0
-    for path in files_of(table):
-        with TablePass(path, format, hashed=False) as begun:
-            next(begun.pieces(is_streamed=True), None)
-            rows += begun.expected_rows()
-    return rows
+    with TablePass(table, format, hashed=False) as begun:
+        return begun.guess_rows()
 
 
 def read_table(
@@ -158,15 +155,17 @@ def read_table(
         names = [name for name in grouped if are_grouped(texts_of[name], format.decimal)]
         notes = notes_on_marks(names, format)
     checked = check_columns(values, rules, types)
-    reject_invalid(format, checked, partial(find_cells, format, first.read))
+    reject_invalid(format, checked, partial(find_cells, format, first.read), len(first.read))
     met = frozenset[float | Fraction]().union(*(column.met for column in checked.values()))
     found = make_table(header, selected, checked, first.rows, first.sha256, format)
     numbers = {n: zeros[n] for n in selected if n in zeros and is_number(found.frame[n])}
     if all(not is_parquet(file.path) for file in first.read):  # whose texts are not looked at
         notes += sought.notes(shown_of(table), met)
-    own = table.notes if isinstance(table, Parts) else ()
-    parts = {file.path: file.sha256 for file in first.read} if len(first.read) > 1 else {}
-    return replace(found, parts=parts, leading_zeros=numbers, notes=(*own, *notes))
+    found = replace(found, leading_zeros=numbers, notes=tuple(notes))
+    if isinstance(table, Parts):
+        parts = {file.path: file.sha256 for file in first.read}
+        found = replace(found, parts=parts, notes=(*table.notes, *notes))
+    return found
 
 
 def _join(

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -24,6 +25,9 @@ from ml2021.engine.schedules import lr_factor
 from ml2021.engine.state import Hyperparameters, TrainingState
 from ml2021.engine.updates import Updates
 from ml2021.errors import DivergenceError
+
+if TYPE_CHECKING:
+    from ml2021.engine.distributed import Ranks
 
 Score = Callable[[Tensor, Tensor], Tensor]
 """(k,), the indices of members, and (k, N, T), their outputs for their validation rows -> (k,)
@@ -73,6 +77,7 @@ def fit(
     score: Score | None = None,
     members: Tensor | None = None,
     pause: float | None = None,
+    ranks: "Ranks | None" = None,
 ) -> Iterator[Progress]:
     """Train until `state.is_finished`, changing `state` in place.
 
@@ -80,11 +85,17 @@ def fit(
     `members` (K,) int64, all by default; or the last ones if there are no validation rows. A member
     whose loss or parameters are no longer finite has diverged, and its best parameters stay as they
     are. pause: the seconds between two yields within an epoch, `PROGRESS_SECONDS` by default.
-    Raises DivergenceError when all members have diverged.
+    ranks: those that share the updates, led by this one. Raises DivergenceError when all members
+    have diverged, and ResourceError where a rank is lost.
     """
     pause = PROGRESS_SECONDS if pause is None else pause
     batches = hparams.batches(len(train))
-    update = build_updates(network, hparams, state, train)
+    if ranks is None:
+        update = build_updates(network, hparams, state, train)
+    else:
+        from ml2021.engine.ranks import LeadingUpdates
+
+        update = LeadingUpdates(ranks, network, hparams, state, train)
     forward = None if validation is None else Forward(network, state.theta, len(validation))
     members = torch.arange(len(state.theta)) if members is None else members
     of_outputs = None if score is None else partial(score, members)
@@ -95,7 +106,8 @@ def fit(
         while state.batch < batches:
             update(state.batch)
             state.batch += 1
-            if time.perf_counter() - yielded > pause and state.batch < batches:
+            is_due = time.perf_counter() - yielded > pause and state.batch < batches
+            if is_due and update.may_pause(state.batch):
                 yield _within_epoch(hparams, state, train)
                 yielded = time.perf_counter()
         ended = _end_epoch(forward, hparams, state, train, validation, of_outputs)
@@ -238,6 +250,7 @@ def fit_members(
     train: Dataset,
     validation: Dataset | None,
     score: Score | None = None,
+    ranks: "Ranks | None" = None,
 ) -> Iterator[MemberProgress]:
     """Train until every member is done, changing `state` in place.
 
@@ -255,9 +268,8 @@ def fit_members(
             own_train = train.select(members)
             own_validation = None if validation is None else validation.select(members)
         try:
-            for progress in fit(
-                network, own_hparams, running, own_train, own_validation, score, members
-            ):
+            rows = own_train, own_validation
+            for progress in fit(network, own_hparams, running, *rows, score, members, ranks=ranks):
                 if is_subset:
                     state.put_back(members, running)
                 yield MemberProgress(members, progress)

@@ -1,14 +1,19 @@
 """The hardware that training runs on: device, threads, memory."""
 
+from typing import TYPE_CHECKING
+
 import torch
 
 from ml2021.engine import networks, optimizers
 from ml2021.engine.state import Hyperparameters
 from ml2021.engine.updates import batches_at_once
 from ml2021.errors import ResourceError
-from ml2021.files import cores
+from ml2021.files import cores, is_one_of_several, most_threads
 from ml2021.formatting import plural
 from ml2021.memory import free_memory
+
+if TYPE_CHECKING:
+    from ml2021.engine.distributed import Ranks
 
 _WORK_PER_THREAD = 1e7
 """Floating-point operations per update that are worth a thread. At benchmark W1 (1.1 million) two
@@ -32,10 +37,25 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def choose_threads(network: networks.Network, batch_rows: int) -> int:
-    """Return the number of CPU threads for updates of this size, at most one per core."""
+def choose_threads(network: networks.Network, batch_rows: int, ranks: "Ranks | None" = None) -> int:
+    """Return the number of CPU threads for updates of this size, at most one per core.
+
+    ranks: those among which the rows are divided, and the cores of a machine.
+    """
+    most = cores()
+    if ranks is not None:
+        batch_rows, most = -(-batch_rows // ranks.size), most_threads()
     work = 6 * batch_rows * network.layout.parameters
-    return max(1, min(cores(), round(work / _WORK_PER_THREAD)))
+    return max(1, min(most, round(work / _WORK_PER_THREAD)))
+
+
+def current_ranks() -> "Ranks | None":
+    """Return the ranks that train together, of which this process leads; None if it is alone."""
+    if not is_one_of_several():
+        return None
+    from ml2021.engine.distributed import current
+
+    return current()
 
 
 def member_limit(

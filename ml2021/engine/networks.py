@@ -298,7 +298,8 @@ def to_module(network: Network, member: Tensor) -> nn.Sequential:
     for index, view in enumerate(network.layout.views(member[None])):
         if index:
             module.append(activations[network.activation]())
-        layer = nn.Linear(view.shape[2] - 1, view.shape[1], dtype=member.dtype)
+        sizes = view.shape[2] - 1, view.shape[1]
+        layer = nn.utils.skip_init(nn.Linear, *sizes, dtype=member.dtype)  # draws no numbers
         with torch.no_grad():
             layer.weight.copy_(view[0, :, :-1])
             layer.bias.copy_(view[0, :, -1])

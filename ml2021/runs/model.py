@@ -17,7 +17,7 @@ from ml2021.config.yaml_reader import KeyPath
 from ml2021.data.csv.scan import TableFormat
 from ml2021.data.load import TrainingData, load_training_data
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing
-from ml2021.data.preprocessing.transform import OddValues, encode_inputs
+from ml2021.data.preprocessing.transform import LISTED, OddValues, encode_inputs
 from ml2021.data.resolve import table_format_of
 from ml2021.data.table_source import refuse_frame
 from ml2021.engine.build import build_network
@@ -28,6 +28,7 @@ from ml2021.evaluation import intervals as conformal
 from ml2021.evaluation.ensembles import combine
 from ml2021.evaluation.fitted_baselines import FittedBaselines
 from ml2021.evaluation.scoring import to_predictions
+from ml2021.files import is_there
 from ml2021.formatting import listed
 from ml2021.runs.checkpoints import (
     Checkpoint,
@@ -39,6 +40,7 @@ from ml2021.runs.checkpoints import (
     saved_residuals,
 )
 from ml2021.runs.directory import RunDirectory
+from ml2021.runs.summary import Environment, read_environment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +65,7 @@ class TrainedModel:
     theta: (K, P), a row for each member. selected: (K, P), the parameters that validation rows
     chose and that had not seen them, see `ml2021.training.final_model`. residuals: (N, T) of the
     rows that calibrate intervals, see `ml2021.evaluation.intervals`; None for classes and without
-    such rows.
+    such rows. remedy: how a value of a new table becomes a missing one.
     """
 
     config: Config
@@ -75,6 +77,7 @@ class TrainedModel:
     residuals: NDArray[np.float64] | None
     data_sha256: str
     test_sha256: str | None
+    remedy: str = LISTED
 
     def of_split(self, split: str) -> "TrainedModel":
         """Return the model that scores a split: for training and validation rows, `selected`.
@@ -103,16 +106,20 @@ class TrainedModel:
         """Return `predict`, and of several members the standard deviation (N, T) of theirs."""
         return combine(self.member_predictions(inputs))
 
-    def predict_blocks(self, frame: "pd.DataFrame", beside: int = 0) -> Iterator[Block]:
-        """Yield the predictions of the rows of a table, for a model without a history.
+    def predict_blocks(
+        self, frame: "pd.DataFrame | Mapping[str, NDArray[Any]]", count: int, beside: int = 0
+    ) -> Iterator[Block]:
+        """Yield the predictions of the N = count rows of a table, for a model without a history.
 
-        beside: how many cells a row has beside its inputs and outputs. Raises DataError.
+        frame: the table, or its columns by name. beside: how many cells a row has beside its inputs
+        and outputs. Raises DataError.
         """
-        width = len(self.preprocessing.inputs) + 8 * self.preprocessing.target.width
+        inputs, outputs = self.preprocessing.sizes
+        width = inputs + 8 * outputs
         at_once = max(1, _CELLS // (width + beside))
-        for start in range(0, len(frame), at_once):
-            rows = np.arange(start, min(start + at_once, len(frame)))
-            encoded = encode_inputs(self.preprocessing, frame, rows)
+        for start in range(0, count, at_once):
+            rows = np.arange(start, min(start + at_once, count))
+            encoded = encode_inputs(self.preprocessing, frame, rows, remedy=self.remedy)
             yield Block(rows, *self.predict_with_spread(encoded.inputs), encoded.odd)
 
     def half_widths(self, level: float, where: str) -> NDArray[np.float64]:
@@ -146,8 +153,8 @@ class TrainedModel:
             if not are_finite(raw).all():  # not their number, since more blocks may follow
                 raise DataError(
                     "the network's output is not a finite number in some rows, whose values are "
-                    "too far from those of the training rows; correct them, or list them in "
-                    "data.missing"
+                    "too far from those of the training rows; correct them, or "
+                    f"{self.remedy.format('them')}"
                 )
             yield to_predictions(self.preprocessing, raw)
 
@@ -190,10 +197,12 @@ def reload_training_data(
     refuse_frame(loaded, alternative or "train on a file of it for this")
     check_same_config(loaded, config_without_paths(model.config), f"restore it{otherwise}", of_data)
     data = load_training_data(loaded, reuse=model.preprocessing, beside=run.path)
-    if (changed := changed_file(data, model.data_sha256, model.test_sha256)) is not None:
+    recorded = read_environment(run) if is_there(run.environment) else None
+    changed = changed_file(data, model.data_sha256, model.test_sha256, recorded)
+    if changed is not None:
         raise DataError(
-            f"{changed.path}: has changed since the run was trained, so its rows are no longer "
-            f"known; restore it{otherwise}"
+            f"{changed.path}: {changed.what} since the run was trained, so its rows are no longer "
+            f"known; {changed.remedy}{otherwise}"
         )
     return data
 
@@ -227,20 +236,45 @@ def of_training(keys: KeyPath) -> bool:
 
 
 class ChangedFile(NamedTuple):
-    """A data file, its SHA-256 now, and the one that was recorded."""
+    """A data file, its SHA-256 now and the one that was recorded, and what became of it."""
 
     path: Path | str
     now: str | None
     then: str | None
+    what: str = "has changed"
+    remedy: str = "restore it"
 
 
 def changed_file(
-    data: TrainingData, data_sha256: str, test_sha256: str | None
+    data: TrainingData,
+    data_sha256: str,
+    test_sha256: str | None,
+    recorded: Environment | None = None,
 ) -> ChangedFile | None:
-    """Return the data file that has changed since these were recorded, None if neither has."""
+    """Return the data file that has changed since these were recorded, None if neither has.
+
+    recorded: knows the parts of a table in several files, so that the one that changed is named.
+    """
     if data.data_sha256 != data_sha256:
-        return ChangedFile(data.data_path, data.data_sha256, data_sha256)
+        part = None if recorded is None else _changed_part(data.parts, recorded.parts)
+        return part or ChangedFile(data.data_path, data.data_sha256, data_sha256)
     if data.test_sha256 != test_sha256:
+        part = None if recorded is None else _changed_part(data.test_parts, recorded.test_parts)
         path = listed(each_path(data.config.data.test_path)) or "data.test_path"
-        return ChangedFile(path, data.test_sha256, test_sha256)
+        return part or ChangedFile(path, data.test_sha256, test_sha256)
+    return None
+
+
+def _changed_part(now: Mapping[Path, str], then: Mapping[str, str]) -> ChangedFile | None:
+    """Return the first part that is not as it was; None where no parts are known."""
+    if not now or not then:
+        return None
+    found = {str(path.absolute()): sha256 for path, sha256 in now.items()}
+    for path in sorted(found.keys() | then.keys()):
+        if path not in then:
+            return ChangedFile(path, found[path], None, "is new", "remove it")
+        if path not in found:
+            return ChangedFile(path, None, then[path], "is gone")
+        if found[path] != then[path]:
+            return ChangedFile(path, found[path], then[path])
     return None

@@ -35,12 +35,14 @@ def check_output(option: str, path: Path, kept: Iterable[Path] = (), replaced: b
     if path.is_dir():
         raise ConfigError(f"{where}: is a directory; name a file")
     refuse_inside(option, path)
-    for each in kept:
-        if _is_same(path, each):
-            raise ConfigError(f"{where}: is an input; choose another file")
+    inputs = list(kept)
+    if any(_is_same(path, each) for each in inputs):
+        raise ConfigError(f"{where}: is an input; choose another file")
+    for each in inputs:
         if each.is_dir() and _is_same(path.parent, each):
             what = f"would be a part of the input {echo(each)}"
-            raise ConfigError(f"{where}: {what}; choose another folder")
+            remedy = "choose another folder" if option else "name another place by --output"
+            raise ConfigError(f"{where}: {what}; {remedy}")
     if _is_config(path):
         raise ConfigError(f"{where}: is a config; choose another file")
     if path.is_file() and (head := _head(path)) and replaced not in head:

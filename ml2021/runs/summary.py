@@ -31,10 +31,11 @@ NotNegative = Annotated[float, Field(ge=0)]
 class Environment(Record):
     """What the result depends on beside config and data.
 
-    device: the model of the GPU, or cpu. threads: of the CPU. data, test: the absolute paths of the
-    training file and of data.test_path, as the config names them. data_sha256, test_sha256: of
-    those files. parts, test_parts: where a table has several files, these with their SHA-256.
-    init_sha256: of the checkpoint whose parameters training began with.
+    device: the model of the GPU, or cpu. threads: of the CPU. ranks: processes that shared the
+    updates. data, test: the absolute paths of the training file and of data.test_path, as the
+    config names them. data_sha256, test_sha256: of those files. parts, test_parts: where a table
+    has several files, these with their SHA-256. init_sha256: of the checkpoint whose parameters
+    training began with.
     """
 
     format_version: Literal[4] = FORMAT_VERSION
@@ -47,6 +48,7 @@ class Environment(Record):
     seed: int
     device: str
     threads: Annotated[int, Field(ge=1, le=MOST_THREADS)]
+    ranks: Annotated[int, Field(ge=1)] = 1
     data: str | list[str]
     test: str | list[str] | None = None
     data_sha256: str

@@ -194,7 +194,7 @@ def run_loop(
     epochs = hparams.epochs if hparams.last_epoch is None else hparams.last_epoch
     done = state.epoch + state.batch / hparams.batches(len(trainer.train))
     rows = trainer.train, trainer.validation
-    steps = fit_members(trainer.network, hparams, state, *rows, trainer.score)
+    steps = fit_members(trainer.network, hparams, state, *rows, trainer.score, ranks=trainer.ranks)
     begun, before, is_told = time.monotonic(), done, False
     with stop_signals() as stop_signal, ProgressBar(console, epochs, done) as bar:
         for step in steps:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from ml2021.disk import kept
 from ml2021.engine.build import build_hyperparameters, build_network
 from ml2021.engine.dataset import Dataset
 from ml2021.engine.fit import Score
-from ml2021.engine.hardware import choose_device, choose_threads
+from ml2021.engine.hardware import choose_device, choose_threads, current_ranks
 from ml2021.engine.networks import Network
 from ml2021.engine.state import Hyperparameters, TrainingState, ensemble_members, start
 from ml2021.errors import ConfigError, DivergenceError
@@ -48,6 +48,9 @@ from ml2021.runs.summary import (
 from ml2021.training.loop import Saver, memory_errors, metrics_columns, metrics_row, run_loop
 from ml2021.training.memory import check_job, job_of
 
+if TYPE_CHECKING:
+    from ml2021.engine.distributed import Ranks
+
 
 @dataclass
 class Trainer:
@@ -57,6 +60,7 @@ class Trainer:
     temperature and threshold: those of folds, in place of those of validation rows. final: (k, P),
     the parameters of the final model (`ml2021.training.final_model`), None while they are the best
     ones. score: what chooses the best epoch, None for the validation loss.
+    ranks: those that share the updates, if this process is not alone.
     """
 
     data: TrainingData
@@ -73,6 +77,7 @@ class Trainer:
     final: torch.Tensor | None = None
     score: Score | None = None
     threshold: Threshold | None = None
+    ranks: "Ranks | None" = None
 
 
 def build_trainer(
@@ -93,8 +98,9 @@ def build_trainer(
     rows = len(data.train)
     check_job(job_of(data), where, is_encoded=True, is_begun=last is not None)
     device = choose_device(config.device)
+    ranks = current_ranks()
     if threads is None:
-        threads = choose_threads(network, min(hparams.batch_size or rows, rows))
+        threads = choose_threads(network, min(hparams.batch_size or rows, rows), ranks)
     torch.set_num_threads(threads)
     with memory_errors(config):
         train, validation = to_datasets(data, device)
@@ -111,7 +117,17 @@ def build_trainer(
     if data.folds is None:
         score = build_score(config, [(preprocessing, data.validation)])
     return Trainer(
-        data, network, hparams, state, baselines, train, validation, threads, theta, score=score
+        data,
+        network,
+        hparams,
+        state,
+        baselines,
+        train,
+        validation,
+        threads,
+        theta,
+        score=score,
+        ranks=ranks,
     )
 
 
@@ -168,6 +184,7 @@ def environment(trainer: Trainer) -> Environment:
         seed=trainer.data.config.seed,
         device=device_name(trainer),
         threads=trainer.threads,
+        ranks=1 if trainer.ranks is None else trainer.ranks.size,
         data=written if isinstance(written := section.path, list) else str(trainer.data.data_path),
         test=section.test_path,
         data_sha256=trainer.data.data_sha256,

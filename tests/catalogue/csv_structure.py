@@ -415,19 +415,41 @@ CASES = [
     parts_refused(
         "a part without a column",
         "d",
-        "d/b.csv: no column 'x', which d/a.csv has (and 1 more column); all parts of a table have "
-        "the same columns",
-        "d/b.csv: column 'z' is not in d/a.csv; all parts of a table have the same columns",
+        "d/b.csv: lacks x, v and has z, unlike d/a.csv; all parts of a table have the same columns",
         a=b"x,v,y\n1,2,3\n",
         b=b"z,y\n1,2\n",
     ),
     parts_refused(
         "a part of another width, without a header",
         "d",
-        "d/b.csv: 3 columns, but d/a.csv has 2; all parts of a table have the same columns",
+        "d/b.csv: has 3 columns, unlike d/a.csv; all parts of a table have the same columns",
         keys="target: 1, header: false",
         a=b"1,2\n",
         b=b"1,2,3\n",
+    ),
+    parts_refused(
+        "a part of another table",
+        "d",
+        "d/b.csv: has none of the columns, unlike d/a.csv; all parts of a table have the same "
+        "columns",
+        a=b"x,y\n1,2\n",
+        b=b"u,v\n1,2\n",
+    ),
+    parts_refused(
+        "a part that is a link to nothing",
+        "d",
+        "{here}/d/b.csv: a link to what does not exist; check it",
+        a=b"x,y\n1,2\n",
+        given=lambda folder: (folder / "d" / "b.csv").symlink_to("c.csv"),
+    ),
+    parts_refused(
+        "units below the header of each part",
+        "d",
+        "d/a.csv:2: 'm', 'kg' in a row of text above the numbers, such as names or units; set "
+        "data.skip_rows: [2]",
+        keys="target: y",
+        a=b"x,y\nm,kg\n" + b"1,2\n" * 30,
+        b=b"x,y\nm,kg\n" + b"1,2\n" * 30,
     ),
     parts_refused(
         "a part that is given twice",

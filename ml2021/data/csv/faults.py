@@ -80,9 +80,15 @@ class InvalidCells:
 
 
 def reject_invalid(
-    format: TableFormat, checked: Mapping[str, CheckedColumn], find: Callable[[set[int]], Cells]
+    format: TableFormat,
+    checked: Mapping[str, CheckedColumn],
+    find: Callable[[set[int]], Cells],
+    files: int = 1,
 ) -> None:
-    """Raise a DataError that lists the invalid cells, equal ones once, if there are any."""
+    """Raise a DataError that lists the invalid cells, equal ones once, if there are any.
+
+    files: how many the table has.
+    """
     invalid = {name: column for name, column in checked.items() if column.invalid.size}
     if not invalid:
         return
@@ -92,7 +98,7 @@ def reject_invalid(
         for name, column in islice(invalid.items(), _SHOWN_COLUMNS)
     }
     found = find({row for rows in shown.values() for row in rows})
-    _reject_units(format, checked, find)
+    _reject_units(format, checked, find, files)
     words = [found[row][1][name] for name, rows in shown.items() for row in rows]
     words = list(dict.fromkeys(word for word in words if word and means_no_number(word)))
     texts = json.dumps([*format.missing, *words[:_LISTED_WORDS]], ensure_ascii=False)
@@ -172,18 +178,21 @@ def _explain(text: str, times: str, format: TableFormat, missing: str) -> str:
 
 
 def _reject_units(
-    format: TableFormat, checked: Mapping[str, CheckedColumn], find: Callable[[set[int]], Cells]
+    format: TableFormat,
+    checked: Mapping[str, CheckedColumn],
+    find: Callable[[set[int]], Cells],
+    files: int,
 ) -> None:
     """Raise a DataError if the first row holds no number, and other text in several columns.
 
-    It is a second header then, as with units.
+    It is a second header then, as with units, of the first file or of each.
     """
     numbers = {name: column for name, column in checked.items() if column.values.dtype != object}
     odd = [name for name, column in numbers.items() if column.invalid[:1].tolist() == [0]]
     if (
         len(odd) < 2
         or any(column.values[0] == column.values[0] for column in numbers.values())
-        or any(numbers[name].counts.tolist() != [1] for name in odd)
+        or any(numbers[name].counts.tolist() not in ([1], [files]) for name in odd)
         or not all((numbers[n].values == numbers[n].values).any() for n in odd)
     ):
         return

@@ -69,6 +69,11 @@ class NumberFeature(Record):
         return self
 
     @property
+    def width(self) -> int:
+        """The number of the network's inputs."""
+        return self.has_value + self.has_indicator + max(0, len(self.edges) - 1)
+
+    @property
     def inputs(self) -> tuple[str, ...]:
         """The names of the network's inputs: the value, whether it is missing, and each piece."""
         names = (self.name, f"{self.name} is missing")
@@ -102,6 +107,11 @@ class CategoryFeature(Record):
         """What each input stands for, as text."""
         named = tuple(value_text(value) for value in self.categories)
         return (*named, "(other)") if self.rarer else named
+
+    @property
+    def width(self) -> int:
+        """The number of the network's inputs."""
+        return len(self.categories) + bool(self.rarer)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -312,7 +322,8 @@ class Preprocessing(Record):
     @property
     def sizes(self) -> tuple[int, int]:
         """F and T: a network's numbers of inputs and outputs."""
-        return len(self.inputs), self.target.width
+        lags = 0 if self.history is None else len(self.history.used)
+        return sum(feature.width for feature in self.features) + lags, self.target.width
 
     @property
     def target_columns(self) -> tuple[str, ...]:

@@ -4,9 +4,9 @@ Legend: N rows, F inputs.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from unicodedata import normalize
 
 import numpy as np
@@ -37,7 +37,9 @@ Counts = Counter[str | float]
 _BLOCK = 1 << 16
 """Rows of a table that are encoded at a time where the inputs are on the disk."""
 _FEW = 50  # rows, and categories, for which pandas takes longer to begin than Python to end
-_FARTHEST = 1e18  # standard deviations from the mean; float32 can still hold the square
+LISTED = "list {} in data.missing"
+"""How a value of a file becomes a missing one."""
+FARTHEST = 1e18  # standard deviations from the mean; float32 can still hold the square
 
 
 @dataclass
@@ -83,8 +85,8 @@ class OddValues:
         """
         texts = {
             "missing values filled (categories: encoded as none)": self.missing,
-            "categories not seen in training, encoded as none": self.unseen,
-            "categories not seen in training, encoded as other": self.unseen_as_other,
+            f"{UNSEEN}, encoded as none": self.unseen,
+            f"{UNSEEN}, encoded as other": self.unseen_as_other,
             "values outside the training range": self.outside,
         }
         columns = [each.name for each in (*preprocessing.features, *preprocessing.dates)]
@@ -104,6 +106,7 @@ class OddValues:
         return notes
 
 
+UNSEEN = "categories not seen in training"
 _MOST_LISTED = 12
 """Of more columns with odd values, those with most of them are listed."""
 _MOST_DISTINCT = 100_000
@@ -120,23 +123,26 @@ def add_counts(counts: Counts, more: Counts) -> None:
 
 def encode_inputs(
     preprocessing: Preprocessing,
-    frame: "pd.DataFrame",
+    frame: "pd.DataFrame | Mapping[str, NDArray[Any]]",
     rows: Rows,
     series: NDArray[np.float64] | None = None,
+    remedy: str = LISTED,
 ) -> Encoded:
-    """Return the inputs of these rows of the table.
+    """Return the inputs of these rows of the table, a frame or its columns by name.
 
     With a history, `series` holds the target's values in order; each row's history is complete.
+    remedy: how a value becomes a missing one. Raises DataError for a value that is too large.
     """
-    (encoded,) = encode_splits(preprocessing, frame.__getitem__, [rows], series)
+    (encoded,) = encode_splits(preprocessing, frame.__getitem__, [rows], series, remedy)
     return encoded
 
 
 def encode_splits(
     preprocessing: Preprocessing,
-    column_of: "Callable[[str], pd.Series]",
+    column_of: "Callable[[str], pd.Series | NDArray[Any]]",
     splits: Sequence[Rows],
     series: NDArray[np.float64] | None = None,
+    remedy: str = LISTED,
 ) -> list[Encoded]:
     """Return the inputs of several sets of rows, as `encode_inputs` does for one.
 
@@ -145,25 +151,25 @@ def encode_splits(
     For the same reason the inputs are column-major until the end: writing a column into rows would
     allocate all rows at once. Transposing at the end takes a fifth of the time, too.
     """
-    width = len(preprocessing.inputs) + 1
+    width = preprocessing.sizes[0] + 1
     by_column = [np.zeros((width, len(rows)), np.float32) for rows in splits]
     found = [Encoded(inputs.T) for inputs in by_column]
     start = 0
     for feature in preprocessing.features:
-        column = column_of(feature.name)
-        stop = start + len(feature.inputs)
+        column = np.asarray(column_of(feature.name))
+        stop = start + feature.width
         for rows, inputs, encoded in zip(splits, by_column, found, strict=True):
             if isinstance(feature, NumberFeature):
-                _encode_numbers(feature, column, rows, inputs[start:stop], encoded)
+                _encode_numbers(feature, column, rows, inputs[start:stop], encoded, remedy)
             else:
-                _encode_categories(feature, column.iloc[rows], inputs[start:stop], encoded)
+                _encode_categories(feature, column[rows], inputs[start:stop], encoded)
         start = stop
     for rows, inputs in zip(splits, by_column, strict=True):
         if (history := preprocessing.history) is not None:
             assert series is not None
             values = histories(series, rows, history.used)
             standardised = _standardise(values, history)
-            _refuse_far(preprocessing.target_columns[0], values, standardised, history)
+            _refuse_far(preprocessing.target_columns[0], values, standardised, history, remedy)
             inputs[start:-1] = standardised.T
         inputs[-1] = 1
     by_column.clear()
@@ -217,12 +223,13 @@ def encode_classes(target: ClassTarget, values: "pd.Series") -> NDArray[np.int64
 
 def _encode_numbers(
     feature: NumberFeature,
-    column: "pd.Series",
+    column: NDArray[Any],
     rows: Rows,
     inputs: NDArray[np.float32],
     encoded: Encoded,
+    remedy: str,
 ) -> None:
-    numbers = column.to_numpy(np.float64)
+    numbers = column.astype(np.float64, copy=False)
     count_missing = count_outside = 0
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         stop = min(start + _ROWS_AT_ONCE, len(rows))
@@ -236,7 +243,7 @@ def _encode_numbers(
             count_outside += int(outside.sum())
         if feature.has_value:
             standardised = _standardise(values, feature)
-            _refuse_far(feature.name, values, standardised, feature)
+            _refuse_far(feature.name, values, standardised, feature, remedy)
             inputs[0, start:stop] = standardised
         if feature.has_indicator:
             inputs[int(feature.has_value), start:stop] = missing
@@ -262,23 +269,24 @@ def _refuse_far(
     values: NDArray[np.float64],
     standardised: NDArray[np.float64],
     fitted: NumberFeature | History,
+    remedy: str,
 ) -> None:
     """Raise DataError for a value so far from the mean that its square overflows float32."""
-    if standardised.size and max(standardised.max(), -standardised.min()) > _FARTHEST:
+    if standardised.size and max(standardised.max(), -standardised.min()) > FARTHEST:
         odd = values.flat[np.abs(standardised).argmax()]
         raise DataError(
             f"column '{echo(name)}': {odd:g} is out of range (training mean {fitted.mean:g}, "
-            f"standard deviation {fitted.scale:g}); correct it, or list it in data.missing"
+            f"standard deviation {fitted.scale:g}); correct it, or {remedy.format('it')}"
         )
 
 
 def _encode_categories(
-    feature: CategoryFeature, column: "pd.Series", inputs: NDArray[np.float32], encoded: Encoded
+    feature: CategoryFeature, values: NDArray[Any], inputs: NDArray[np.float32], encoded: Encoded
 ) -> None:
-    positions = positions_of(feature.categories, feature.storage, column)
-    is_known, is_missing = positions >= 0, column.isna().to_numpy()
+    positions = positions_of(feature.categories, feature.storage, values)
+    is_known, is_missing = positions >= 0, values != values
     if feature.rarer:
-        is_known |= positions_of(feature.rarer, feature.storage, column) >= 0
+        is_known |= positions_of(feature.rarer, feature.storage, values) >= 0
         positions[(positions < 0) & ~is_missing] = len(feature.categories)
     encoded_rows = np.flatnonzero(positions >= 0)
     inputs[positions[encoded_rows], encoded_rows] = 1
@@ -288,12 +296,14 @@ def _encode_categories(
     if unseen := int(is_unseen.sum()):
         counts = encoded.odd.unseen_as_other if feature.rarer else encoded.odd.unseen
         counts[feature.name] = unseen
-        encoded.odd.examples[feature.name] = value_counts(column[is_unseen])
+        encoded.odd.examples[feature.name] = value_counts(values[is_unseen])
 
 
-def value_counts(values: "pd.Series") -> Counts:
+def value_counts(values: "pd.Series | NDArray[Any]") -> Counts:
     """Return how often each value occurs that is not missing."""
-    counts = values.value_counts()
+    import pandas as pd
+
+    counts = pd.Series(values, dtype=values.dtype).value_counts()
     return Counter(dict(zip(counts.index.tolist(), counts.tolist(), strict=True)))
 
 
@@ -305,7 +315,7 @@ def shown_counts(counts: Counts) -> str:
 def positions_of(
     known: tuple[str, ...] | tuple[float, ...] | tuple[str | float, ...],
     storage: Literal["number", "text"],
-    column: "pd.Series",
+    column: "pd.Series | NDArray[Any]",
 ) -> NDArray[np.int64]:
     """Return the index (N,) of each value in `known`, −1 for any other value.
 
@@ -316,7 +326,7 @@ def positions_of(
     import pandas as pd
 
     kind = column.dtype.kind
-    if storage == "number" and (kind == "O" or (kind == "i" and has_large(column.to_numpy()))):
+    if storage == "number" and (kind == "O" or (kind == "i" and has_large(np.asarray(column)))):
         exact = {number: index for index, number in enumerate(known)}
         codes, distinct = pd.factorize(column)
         found = [exact.get(value, -1) for value in distinct.tolist()]

@@ -2,7 +2,7 @@
 
 import { set, shape } from "./dom.js";
 import { draggable } from "./gestures.js";
-import { curveAt } from "./hand_curve.js";
+import { curveAt, restAt } from "./hand_curve.js";
 import { MARGINS, axes, clipped, dots, figure, grip, scalesOf, through } from "./lesson_parts.js";
 import { clamp } from "./scales.js";
 
@@ -112,13 +112,16 @@ class CurvePlot {
     });
   }
 
-  // Each sigmoid by itself on the constant, and its two ReLUs if they are to be seen.
+  // Each sigmoid by itself on the constant, and its two ReLUs if they are to be seen; what stays as
+  // one dotted line.
   #parts() {
     const { network, shown, asPairs } = this.training;
-    const alone = (whole, unit) => (u) => curveAt({ ...whole, units: [unit] }, u);
+    const alone = (whole, unit) => (u) => curveAt({ ...whole, units: [unit], rest: null }, u);
+    const others = network.rest && this.#path((u) => network.constant + restAt(network.rest, u), "constant");
     const sigmoids = network.units.map((unit, j) =>
       this.#path(alone(network, unit), "part", UNIT_COLOURS[j]),
     );
+    if (others) sigmoids.push(others);
     if (!asPairs) return sigmoids;
     const relus = shown.units.map((unit, j) =>
       this.#path(alone(shown, unit), "part relu", UNIT_COLOURS[Math.floor(j / 2)]),

@@ -25,7 +25,7 @@ export function curveChapter(lesson) {
 function originOf({ app, pairs }, { units, rest }) {
   const alone = app.model.columns.length === 1 ? "" : ", the other columns at their means";
   const all = units.length + (rest?.units.length ?? 0);
-  const moved = rest === null ? "" : ` Of its ${count(all)} sigmoids the ${units.length} that bend it most are moved; the others stay.`;
+  const moved = rest === null ? "" : ` Of its ${count(all)} sigmoids the ${units.length} that bend it most are moved; the others stay, as the dotted line.`;
   return `This run’s own function along ${pairs.x.name}${alone}.${moved}`;
 }
 

@@ -4,8 +4,8 @@
 import { slider } from "./controls.js";
 import { el, picture, set, shape } from "./dom.js";
 import { prefersStill, sized } from "./gestures.js";
-import { clamp, linear, ticks } from "./scales.js";
-import { number, short } from "./text.js";
+import { besideAxis, clamp, linear, ticks } from "./scales.js";
+import { number, short, shorts } from "./text.js";
 
 const NARROW = 480;
 const BEYOND = 4000; // pixels outside of a picture at which lines end
@@ -61,10 +61,12 @@ export function axes(pairs, { x, y }, { width, height }) {
     width < NARROW ? 3 : 5,
   );
   const upward = ticks(back(pairs.y, y.invert(floor)), back(pairs.y, y.invert(top)), 6);
+  const marks = shorts(upward);
+  const [at, anchor] = besideAxis(marks, left);
   return [
     shape("path", { class: "axis", d: `M${left},${top}V${floor}H${width - right}` }),
-    ...along.map((t) => words(short(t), x(place(pairs.x, t)), floor + 14, "middle")),
-    ...upward.map((t) => words(short(t), left - 5, y(place(pairs.y, t)) + 4, "end")),
+    ...shorts(along).map((text, i) => words(text, x(place(pairs.x, along[i])), floor + 14, "middle")),
+    ...marks.map((text, i) => words(text, at, y(place(pairs.y, upward[i])) + 4, anchor)),
     words(`${shortened(pairs.x.name, width)} →`, width - right, height - 4, "end", "of-axis"),
     words(`↑ ${shortened(pairs.y.name, width)}`, left + 5, top - 4, "start", "of-axis"),
   ];

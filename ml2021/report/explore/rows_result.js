@@ -210,15 +210,16 @@ function listing(view, half) {
     if (!app.canLook || predictions[row] === null) return text;
     return el("button", { type: "button", className: "link", onclick: () => app.lookAt(source, row) }, text);
   };
+  const inUnits = (value, t) => number(value, target.scales[t]);
   const interval = ({ values, far }) =>
-    far ? "" : inWords(Array.from(values, (v, t) => `${number(v - half[t])} to ${number(v + half[t])}`));
+    far ? "" : inWords(Array.from(values, (v, t) => `${inUnits(v - half[t], t)} to ${inUnits(v + half[t], t)}`));
   const columns = [
     ["row", (row) => name(row)],
     [target.label ?? target.name, (row, found) => answer(app.model, found, options.threshold)],
   ];
   if (isClass) columns.push(["probability", (row, found) => percent(certainty(found, options.threshold))]);
   else if (half !== null) columns.push(["interval", (row, found) => interval(found)]);
-  const known = (row) => (isClass ? target.labels[truth[row][0]] ?? "" : inWords(truth[row].map(number)));
+  const known = (row) => (isClass ? target.labels[truth[row][0]] ?? "" : inWords(truth[row].map(inUnits)));
   if (truth !== null) columns.push(["truth", known]);
   const cells = (row) =>
     columns.map(([heading, text]) =>

@@ -11,15 +11,20 @@ export function linear(d0, d1, r0, r1) {
   return scale;
 }
 
-// Round numbers from low to high, about `count` of them.
+// Round numbers from low to high, about `count` of them: at most a third more.
 export function ticks(low, high, count) {
   const raw = (high - low) / count;
   if (!(raw > 0) || !Number.isFinite(raw)) return [low];
   const power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map((k) => k * power).find((s) => s >= raw * 0.999);
+  const step = [1, 2, 5, 10].map((k) => k * power).find((s) => s >= raw * 0.75);
   const found = [];
   for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) found.push(k * step);
   return found;
+}
+
+// Where the marks of a vertical axis stand: left of it, or inside where they are long; [x, anchor].
+export function besideAxis(texts, left) {
+  return texts.some((text) => text.length > 7) ? [left + 4, "start"] : [left - 5, "end"];
 }
 
 export const COLOUR = {

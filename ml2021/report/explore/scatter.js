@@ -2,8 +2,8 @@
 
 import { el, picture, shape } from "./dom.js";
 import { sized } from "./gestures.js";
-import { linear, ticks } from "./scales.js";
-import { short } from "./text.js";
+import { besideAxis, linear, ticks } from "./scales.js";
+import { shorts } from "./text.js";
 
 const LARGEST = 460;
 const MARGIN = { left: 52, right: 10, top: 18, bottom: 40 };
@@ -42,9 +42,11 @@ function band(x, y, low, high, half) {
 
 function axes(x, y, low, high, size, name) {
   const floor = size - MARGIN.bottom;
-  const marks = ticks(low, high, 5).flatMap((tick) => [
-    shape("text", { x: x(tick), y: floor + 16, "text-anchor": "middle", text: short(tick) }),
-    shape("text", { x: MARGIN.left - 6, y: y(tick) + 4, "text-anchor": "end", text: short(tick) }),
+  const values = ticks(low, high, size < 400 ? 3 : 5), texts = shorts(values);
+  const [beside, anchor] = besideAxis(texts, MARGIN.left);
+  const marks = values.flatMap((tick, i) => [
+    shape("text", { x: x(tick), y: floor + 16, "text-anchor": "middle", text: texts[i] }),
+    shape("text", { x: beside, y: y(tick) + 4, "text-anchor": anchor, text: texts[i] }),
   ]);
   return [
     shape("path", { class: "axis", d: `M${MARGIN.left},${MARGIN.top}V${floor}H${size - MARGIN.right}` }),

@@ -37,7 +37,7 @@ export function scoresOf(model, predictions, truth, rows, { half, threshold }) {
 // What a prediction says in a few words: a value or a class, by output for several.
 export function answer(model, { values }, threshold) {
   if (model.isClass) return model.target.labels[chosenClass(values, threshold)];
-  return inWords(Array.from(values, number));
+  return inWords(Array.from(values, (value, t) => number(value, model.target.scales[t])));
 }
 
 const MOST_OUTPUTS = 4;

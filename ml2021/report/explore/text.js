@@ -29,13 +29,14 @@ const grouped = Array.from({ length: 8 }, (_, digits) =>
 );
 const inEnglish = new Intl.NumberFormat("en-US");
 
-// Four significant digits, as the report writes them.
-export function number(value) {
+// Four significant digits, as the report writes them; and of a value beside a scale those that say
+// something of that scale, too.
+export function number(value, scale = Infinity) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
   if (value === 0) return "0";
   const exponent = Number(value.toExponential(3).split("e")[1]);
   if (exponent < -4 || exponent >= 7) return minus(value.toExponential(3));
-  const digits = Math.max(0, 3 - exponent);
+  const digits = Math.min(7, Math.max(0, 3 - exponent, 1 - Math.floor(Math.log10(scale))));
   return minus(grouped[digits].format(value));
 }
 
@@ -44,6 +45,14 @@ export function short(value) {
   const size = Math.abs(value);
   if (size >= 1e6 || (size > 0 && size < 1e-3)) return minus(value.toExponential(1));
   return minus(inEnglish.format(Number(value.toPrecision(4))));
+}
+
+// The marks of an axis, which differ where their neighbours do: 1,000,002 and not 1.0e+6 again.
+export function shorts(values) {
+  const step = values.length > 1 ? values[1] - values[0] : Infinity;
+  const isFine = Math.max(...values.map(Math.abs)) >= 1000 * step;
+  const digits = Math.min(7, Math.max(0, Math.ceil(-Math.log10(step) - 1e-9)));
+  return values.map((value) => (isFine ? minus(grouped[digits].format(value)) : short(value)));
 }
 
 function minus(text) {

@@ -7,7 +7,7 @@ import { el, set, shape } from "./dom.js";
 import { draggable, sized } from "./gestures.js";
 import { isTooFar } from "./model.js";
 import { clamp, linear } from "./scales.js";
-import { number, short } from "./text.js";
+import { number, plain, short } from "./text.js";
 import { domainOf, placesOf, snapped } from "./whatif_curve.js";
 
 const HEIGHT = 112;
@@ -17,8 +17,11 @@ const EDGE = 6;
 
 export function valueText(column, value) {
   if (column.kind === "category") return column.labels[value] ?? "(another)";
-  return Number.isNaN(value) ? "(missing)" : column.value ? short(value) : "(known)";
+  return Number.isNaN(value) ? "(missing)" : column.value ? inColumn(column, value) : "(known)";
 }
+
+// A year is no quantity: no mark in it.
+const inColumn = ({ date }, value) => (date === null ? short(value) : plain(value));
 
 export function cardOf(desk, j) {
   const column = desk.model.columns[j];
@@ -143,7 +146,7 @@ class NumberCard extends Card {
     set(this.beyond, {
       d: `M${EDGE},4H${left}V${FLOOR}H${EDGE}zM${right},4H${this.width - EDGE}V${FLOOR}H${right}z`,
     });
-    [low, high].forEach((end, i) => set(this.ends[i], { x: i ? right : left }).textContent = short(end));
+    [low, high].forEach((end, i) => set(this.ends[i], { x: i ? right : left }).textContent = inColumn(this.column, end));
   }
 
   drawCurve(frame) {

@@ -11,6 +11,7 @@
 //   begun         when the frame began, in ms: whoever draws much shares its time out
 
 import { Neighbours } from "./neighbours.js";
+import { number } from "./text.js";
 import { RowInHand, knownValues, ownRows } from "./whatif_row.js";
 
 const QUIET = 60; // ms
@@ -90,6 +91,11 @@ export class Desk {
     const { hand, own, payload: { rows, background } } = this;
     if (hand.source !== own || rows?.part !== "train") return -1;
     return background?.places.indexOf(rows.places[hand.place]) ?? -1;
+  }
+
+  // A value of an output in words, as finely as its training values differ.
+  text(value, output = this.hand.output) {
+    return number(value, this.model.target.scales?.[output]);
   }
 
   // Intervals were calibrated for the best network, and for no other moment of training.

@@ -6,7 +6,7 @@ import { choice } from "./controls.js";
 import { el, set, shape } from "./dom.js";
 import { draggable, sized, sliced } from "./gestures.js";
 import { clamp, linear, ticks } from "./scales.js";
-import { number, short } from "./text.js";
+import { number, shorts } from "./text.js";
 import { domainOf, influences, snapped } from "./whatif_curve.js";
 import { Walk } from "./walk.js";
 
@@ -118,12 +118,13 @@ class PairMap {
 
   #ticks(x, y) {
     const [a, b] = this.columns.map(domainOf);
-    const along = ticks(...a, 4).map((v) => shape("text", {
-      class: "on", x: clamp(x(v), 30, this.size - 24), y: this.size - 5, "text-anchor": "middle", text: short(v),
+    const along = ticks(...a, 3), up = ticks(...b, 5);
+    const below = shorts(along).map((text, i) => shape("text", {
+      class: "on", x: clamp(x(along[i]), 30, this.size - 24), y: this.size - 5, "text-anchor": "middle", text,
     }));
     const isFree = (v) => y(v) > 10 && y(v) < this.size - 20; // of the words along
-    const up = ticks(...b, 5).filter(isFree).map((v) => shape("text", { class: "on", x: 4, y: y(v) + 3, text: short(v) }));
-    return [...along, ...up];
+    const beside = shorts(up).map((text, i) => isFree(up[i]) && shape("text", { class: "on", x: 4, y: y(up[i]) + 3, text }));
+    return [...below, ...beside.filter(Boolean)];
   }
 
   #point(x, y) {
@@ -175,8 +176,8 @@ class PairMap {
   #describe(grid) {
     const { model, hand } = this.desk, { isClass, target } = model;
     const name = isClass ? `probability of ${target.labels[hand.output]}` : target.labels[hand.output];
-    const [least, most] = [Math.min(...grid), Math.max(...grid)].map(number);
-    this.legend.textContent = `${name}: from ${least} to ${most}, dark is low; the other columns are as in the row. ` +
-      "Dots: training rows; dashed: their range.";
+    const [least, most] = [Math.min(...grid), Math.max(...grid)].map((value) => number(value));
+    const dots = this.desk.background.length ? "Dots: training rows; dashed: their range." : "Dashed: the training range.";
+    this.legend.textContent = `${name}: from ${least} to ${most}, dark is low; the other columns are as in the row. ${dots}`;
   }
 }

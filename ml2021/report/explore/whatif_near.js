@@ -1,7 +1,7 @@
 // Rows like it: the nearest training rows, what was true of them, and where they differ.
 
 import { el } from "./dom.js";
-import { count, number } from "./text.js";
+import { count } from "./text.js";
 import { valueText } from "./whatif_card.js";
 import { inkColour, inputImage, pixelPicture, pixelsOf } from "./whatif_picture.js";
 
@@ -33,9 +33,10 @@ function thumbnail({ neighbours: { rows } }, place, image) {
   return node;
 }
 
-function truthText({ model, hand, payload }, place) {
+function truthText(desk, place) {
+  const { model, hand, payload } = desk;
   const truth = payload.background.truth[place][model.isClass ? 0 : hand.output];
-  return model.isClass ? model.target.labels[truth] ?? "–" : number(truth);
+  return model.isClass ? model.target.labels[truth] ?? "–" : truth === null ? "–" : desk.text(truth);
 }
 
 function differenceText({ model, hand, neighbours }, place) {

@@ -2,7 +2,6 @@
 
 import { el, shape } from "./dom.js";
 import { clamp, linear } from "./scales.js";
-import { number } from "./text.js";
 
 const FEW = 12;
 const FLOOR = 26;
@@ -31,7 +30,7 @@ function multiple(desk, label, t) {
   const node = el("button", { type: "button", className: "output", onclick: () => desk.look(t) },
     el("span", { className: "name", title: label }, label), value, svg);
   const draw = ({ values }) => {
-    value.textContent = number(values[t]);
+    value.textContent = desk.text(values[t], t);
     node.setAttribute("aria-pressed", String(t === desk.hand.output));
     svg.replaceChildren(...marks(desk, values[t], t));
   };

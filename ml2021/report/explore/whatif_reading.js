@@ -15,7 +15,7 @@ export function readingPart(desk) {
   const node = el("section", { className: "reading", "aria-label": "the prediction" }, said, beside.node);
   const draw = (frame) => {
     big.textContent = model.isClass
-      ? model.target.labels[argmax(frame.values)] : number(frame.now);
+      ? model.target.labels[argmax(frame.values)] : desk.text(frame.now);
     about.replaceChildren(...(model.isClass ? factsOfClass(desk, frame) : facts(desk, frame)));
     beside.draw(frame);
   };
@@ -40,11 +40,11 @@ const said = (kind, ...text) => el("span", { className: kind }, ...text);
 function facts(desk, { now, half, std, isFar, outside }) {
   const { hand } = desk, truth = hand.truth?.[hand.output] ?? NaN;
   const found = [];
-  if (half !== null) found.push(said("interval", `${number(now - half)} to ${number(now + half)}`));
+  if (half !== null) found.push(said("interval", `${desk.text(now - half)} to ${desk.text(now + half)}`));
   if (std) found.push(said("", `members ± ${number(std[hand.output])}`));
-  if (!Number.isNaN(truth)) found.push(said("truth", `◆ truth ${number(truth)}${ofWhich(hand)}`));
+  if (!Number.isNaN(truth)) found.push(said("truth", `◆ truth ${desk.text(truth)}${ofWhich(hand)}`));
   const heldOut = hand.source.isHeldOut && !hand.moved.length ? hand.source.predictions[hand.place] : null;
-  if (heldOut) found.push(said("", `${number(heldOut[hand.output])} by the fold that held it out`));
+  if (heldOut) found.push(said("", `${desk.text(heldOut[hand.output])} by the fold that held it out`));
   return [...found, ...warnings(desk, outside, isFar)];
 }
 

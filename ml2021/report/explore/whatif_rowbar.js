@@ -66,12 +66,12 @@ function fill(select, options) {
 }
 
 // What must be known of rows that are not new to the function.
-function noteOn({ hand: { source }, own, payload: { rows } }) {
+function noteOn({ hand: { source }, own, payload: { rows, piecewise } }) {
   if (source !== own) return `from ${source.label}`;
   if (!rows?.values.length || !rows.seen) return "";
   return source.isHeldOut
     ? "The function was trained on these rows; the worst are those that the folds missed most."
-    : "The function was trained on these rows.";
+    : `The function was ${piecewise ? "built from" : "trained on"} these rows.`;
 }
 
 // Only levels that the rows which calibrated them are enough for.

@@ -3,8 +3,8 @@
 import { slider } from "./controls.js";
 import { el, set, shape } from "./dom.js";
 import { draggable, sized } from "./gestures.js";
-import { clamp, linear, ticks } from "./scales.js";
-import { count, short } from "./text.js";
+import { besideAxis, clamp, linear, ticks } from "./scales.js";
+import { count, short, shorts } from "./text.js";
 import { domainOf, snapped } from "./whatif_curve.js";
 
 const WEEK = 7;
@@ -109,8 +109,9 @@ class SeriesLine {
 
   #axis(low, high) {
     const floor = this.height - FLOOR, oldest = this.steps[0].lag;
-    const up = ticks(low, high, 4).map((v) =>
-      shape("text", { x: LEFT - 6, y: this.y(v) + 4, "text-anchor": "end", text: short(v) }));
+    const values = ticks(low, high, 4), texts = shorts(values), [beside, anchor] = besideAxis(texts, LEFT);
+    const up = texts.map((mark, i) =>
+      shape("text", { x: beside, y: this.y(values[i]) + 4, "text-anchor": anchor, text: mark }));
     const text = (x, words, anchor) => shape("text", { x, y: this.height - 6, "text-anchor": anchor, text: words });
     return [...up, shape("line", { class: "axis", x1: LEFT, x2: this.width - RIGHT, y1: floor, y2: floor }),
       text(LEFT, `${count(oldest)} steps back`, "start"), text(this.width - RIGHT, "to come", "end")];

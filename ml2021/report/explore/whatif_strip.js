@@ -4,7 +4,7 @@
 import { el, set, shape } from "./dom.js";
 import { sized } from "./gestures.js";
 import { clamp, linear, ticks } from "./scales.js";
-import { short } from "./text.js";
+import { shorts } from "./text.js";
 
 const HEIGHT = 76;
 const FLOOR = 52;
@@ -53,9 +53,12 @@ function interval({ now, half, isFar, outside }, x, width) {
 
 function axis({ low, high }, x, width) {
   const line = shape("line", { x1: EDGE, x2: width - EDGE, y1: FLOOR, y2: FLOOR, class: "axis" });
-  const marks = ticks(low, high, width > 500 ? 8 : 4).flatMap((v) => {
-    const at = x(v), text = shape("text", { x: at, y: 70, class: "tick", "text-anchor": "middle" });
-    text.textContent = short(v);
+  const values = ticks(low, high, width > 500 ? 8 : 3), texts = shorts(values);
+  const marks = values.flatMap((v, i) => {
+    const at = x(v), text = shape("text", {
+      x: clamp(at, EDGE + 4 * texts[i].length, width - EDGE - 4 * texts[i].length), y: 70, class: "tick",
+      "text-anchor": "middle", text: texts[i],
+    });
     return [shape("line", { x1: at, x2: at, y1: FLOOR, y2: FLOOR + 4, class: "axis" }), text];
   });
   return [line, ...marks];

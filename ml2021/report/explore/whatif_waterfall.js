@@ -6,8 +6,9 @@ import { count } from "./text.js";
 import { valueText } from "./whatif_card.js";
 
 const MOST_BARS = 8;
+const LEAST_SUM = 7; // letters
 
-// The lines of the picture, greatest share first; the many small ones as one.
+// The lines of the picture, greatest share first; the many small ones as one. All have the sums' width.
 export function waterfall(desk, { shares, errors, from, to }, name) {
   const bars = barsOf(desk, shares, errors), ends = stack(bars, from);
   const least = Math.min(to, ...ends), most = Math.max(to, ...ends), pad = 0.06 * (most - least) || 1;
@@ -15,7 +16,10 @@ export function waterfall(desk, { shares, errors, from, to }, name) {
   const fixed = fixedDigits([to - from, ...bars.map(({ share }) => share)]);
   const end = (label, value) =>
     line("edge", label, "", fixed(value), shape("line", { x1: x(value), x2: x(value), y1: 2, y2: 18, class: "end" }));
-  return [end(name, from), ...bars.map((bar) => barLine(bar, x, fixed)), end("this row", to)];
+  const lines = [end(name, from), ...bars.map((bar) => barLine(bar, x, fixed)), end("this row", to)];
+  const longest = Math.max(...lines.map(({ lastChild }) => lastChild.textContent.length));
+  lines.forEach(({ style }) => style.setProperty("--sum", `${Math.max(LEAST_SUM, longest + 1)}ch`));
+  return lines;
 }
 
 function barsOf(desk, shares, errors) {

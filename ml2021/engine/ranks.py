@@ -1,0 +1,303 @@
+"""Updates that several ranks share: each does its rows of every batch, one sum joins them.
+
+The leader, rank 0, trains as if it were alone (`LeadingUpdates`), and announces to the others how
+many updates come next; `Follower` does the same updates on every other rank. All have all rows and
+the whole state, so that parameters need never be sent: the same sum of gradients gives the same
+step. A digest of the parameters shows it once an epoch.
+
+Legend: K members, N rows, P parameters.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ml2021.engine import losses, optimizers, schedules
+from ml2021.engine.dataset import Dataset
+from ml2021.engine.distributed import Message, Ranks
+from ml2021.engine.networks import Layout, Network
+from ml2021.engine.state import Hyperparameters, TrainingState, start
+from ml2021.engine.updates import Updates
+from ml2021.errors import ResourceError
+from ml2021.files import most_threads
+
+WINDOW_SECONDS = 0.2
+"""About how long the updates take that are announced at once: the others stop between two."""
+_MEASURED_SECONDS = 0.1
+_CLASSES: dict[str, Callable[..., Any]] = {
+    each.__name__: each
+    for each in (
+        *(losses.Mae, losses.Mse, losses.Huber, losses.CrossEntropy),
+        *(optimizers.Sgd, optimizers.Adagrad, optimizers.Rmsprop, optimizers.Adam),
+        *(schedules.Constant, schedules.Cosine, schedules.Step),
+        Hyperparameters,
+    )
+}
+
+
+def _plain(value: Any) -> Any:
+    """Return hyperparameters as JSON takes them."""
+    if type(value).__name__ in _CLASSES:
+        own = {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {"class": type(value).__name__, **own}
+    return value
+
+
+def _built(value: Any) -> Any:
+    """Return what `_plain` was given."""
+    if isinstance(value, dict):
+        own = {name: _built(each) for name, each in value.items() if name != "class"}
+        return _CLASSES[value["class"]](**own)
+    return tuple(value) if isinstance(value, list) else value
+
+
+class LeadingUpdates(Updates):
+    """The updates of rank 0, which the other ranks share."""
+
+    def __init__(
+        self,
+        ranks: Ranks,
+        network: Network,
+        hparams: Hyperparameters,
+        state: TrainingState,
+        train: Dataset,
+    ) -> None:
+        _send_job(ranks, network, hparams, state, train)
+        super().__init__(network, hparams, state, train, ranks)
+        self._group, self._epoch = ranks, -1
+        self._until = self._window = self._announced = 0
+        self._since = 0.0
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Gather the rows in the order of the epoch, counted from 0."""
+        super().begin_epoch(epoch)
+        self._epoch, self._until, self._announced = epoch, 0, 0
+
+    def may_pause(self, batch: int) -> bool:
+        """Whether the others wait before that batch, too."""
+        return batch >= self._until
+
+    def __call__(self, batch: int) -> None:
+        """Do the update for a batch of the epoch, counted from 0."""
+        last = len(self._batches)
+        if batch >= self._until:
+            now = time.perf_counter()
+            if self._announced:
+                each = (now - self._since) / self._announced
+                most = max(1, min(2 * self._window, round(WINDOW_SECONDS / each)))
+                self._window = most
+            self._window = max(1, self._window)
+            self._until = min(last, batch + self._window)
+            self._announced, self._since = self._until - batch, now
+            self._group.tell(do="go", epoch=self._epoch, first=batch, until=self._until)
+        super().__call__(batch)
+        if batch == last - 1:
+            check_equal(self._group, self._theta)
+
+
+def check_equal(ranks: Ranks, theta: Tensor) -> None:
+    """Raise ResourceError unless all ranks have the same parameters θ (K, P), to the bit."""
+    digest = hashlib.blake2b(theta.cpu().numpy().data, digest_size=8).digest()
+    own = torch.tensor([int.from_bytes(digest, "little", signed=True)], device=theta.device)
+    found = [int(each) for each in ranks.gather(own)]
+    odd = [rank for rank, value in enumerate(found) if value != found[0]]
+    if odd:
+        raise ResourceError(
+            f"rank {odd[0]} has other parameters than rank 0 after the same updates; use machines "
+            f"with the same processor, or one machine"
+        )
+
+
+def _send_job(
+    ranks: Ranks, network: Network, hparams: Hyperparameters, state: TrainingState, train: Dataset
+) -> None:
+    """Send everything that the others need to train."""
+    rows = hparams.batch_size or len(train)
+    work = 6.0 * rows * network.layout.parameters * len(state.theta)
+    ranks.connect(work, with_cuda=state.theta.is_cuda)
+    if not _is_sent(ranks, train):
+        described = [[str(each.dtype)[6:], [*each.shape]] for each in train.tensors]
+        ranks.tell(do="rows", tensors=described, device=state.theta.device.type)
+        for each in train.tensors:
+            ranks.broadcast(each.contiguous())
+    ranks.tell(
+        do="train",
+        sizes=network.layout.sizes,
+        activation=network.activation,
+        hparams=_plain(hparams),
+        dtype=str(state.theta.dtype)[6:],
+        threads=torch.get_num_threads(),
+    )
+    for each in (state.theta, *state.slots.values()):
+        ranks.broadcast(each)
+
+
+_sent: dict[Ranks, Dataset] = {}
+"""The rows that the others hold."""
+
+
+def _is_sent(ranks: Ranks, train: Dataset) -> bool:
+    """Whether the others hold these rows; from now on they do."""
+    before, _sent[ranks] = _sent.get(ranks), train
+    return before is train
+
+
+class Follower:
+    """What a rank other than 0 does in training: its share of what the leader announces."""
+
+    def __init__(self, ranks: Ranks) -> None:
+        self._ranks = ranks
+        self._rows: Dataset | None = None
+        self._updates: Updates | None = None
+        self._state: TrainingState | None = None
+        self._epoch = -1
+
+    @torch.inference_mode()
+    def handle(self, message: Message) -> None:
+        """Do what a message of the leader says."""
+        match message["do"]:
+            case "connect":
+                self._ranks.accept(message["seconds"], with_cuda=message["with_cuda"])
+            case "rows":
+                self._updates = self._rows = None  # before the next, so that memory never has two
+                self._receive_rows(message)
+            case "train":
+                self._receive_job(message)
+            case "go":
+                self._update(message["epoch"], message["first"], message["until"])
+            case "sum":
+                _time_sums(self._ranks, self._like(message["size"]), message["times"])
+            case other:
+                raise AssertionError(other)
+
+    def _receive_rows(self, message: Message) -> None:
+        device = torch.device(message["device"])
+        if device.type == "cuda":
+            device = torch.device("cuda", self._ranks.local)
+        tensors = [
+            torch.empty(shape, dtype=getattr(torch, dtype), device=device)
+            for dtype, shape in message["tensors"]
+        ]
+        for each in tensors:
+            self._ranks.broadcast(each)
+        self._rows = Dataset(*tensors)
+
+    def _receive_job(self, message: Message) -> None:
+        assert self._rows is not None
+        torch.set_num_threads(min(message["threads"], most_threads()))
+        network = Network(Layout(tuple(message["sizes"])), message["activation"])
+        hparams: Hyperparameters = _built(message["hparams"])
+        shape = len(hparams.seeds), network.layout.parameters
+        dtype = getattr(torch, message["dtype"])
+        theta = torch.zeros(shape, dtype=dtype, device=self._rows.inputs.device)
+        self._state = start(network, hparams, len(self._rows), theta, theta=theta)
+        for each in (self._state.theta, *self._state.slots.values()):
+            self._ranks.broadcast(each)
+        self._updates, self._epoch = None, -1
+        self._updates = Updates(network, hparams, self._state, self._rows, self._ranks)
+
+    def _update(self, epoch: int, first: int, until: int) -> None:
+        assert self._updates is not None
+        assert self._state is not None
+        if epoch != self._epoch:
+            self._updates.begin_epoch(epoch)
+            self._epoch = epoch
+        for batch in range(first, until):
+            self._updates(batch)
+        if until == len(self._state.batch_losses):
+            check_equal(self._ranks, self._state.theta)
+
+    def _like(self, size: int) -> Tensor:
+        assert self._state is not None
+        return self._state.theta.new_zeros(size)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """The seconds of an update on one rank and on all of them, and of the sum in it."""
+
+    ranks: int
+    alone: float
+    shared: float
+    summing: float
+
+    def describe(self) -> str:
+        """Say what the ranks cost and give."""
+        measured = (
+            f"{self.ranks} ranks: an update takes {_milliseconds(self.shared)}, of which the "
+            f"all-reduce {_milliseconds(self.summing)}; on one rank {_milliseconds(self.alone)}"
+        )
+        if self.shared >= self.alone:
+            return (
+                f"{measured}. More ranks cost more than they give here: train without torchrun, or "
+                "with a larger train.batch_size or model"
+            )
+        most = max(self.ranks, int(self.alone / self.summing))
+        return f"{measured}. More than about {most:,} would gain little"
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1e3:.2g} ms" if seconds < 0.0995 else f"{seconds * 1e3:,.0f} ms"
+
+
+@torch.inference_mode()
+def measure(
+    ranks: Ranks,
+    network: Network,
+    hparams: Hyperparameters,
+    state: TrainingState,
+    train: Dataset,
+    threads: int,
+) -> Costs:
+    """Measure a few updates on a copy of the state; the leader calls it.
+
+    threads: those that a process alone would use.
+    """
+
+    def copy() -> TrainingState:
+        return start(network, hparams, len(train), state.theta, theta=state.theta)
+
+    of_rank = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    alone = _time_updates(Updates(network, hparams, copy(), train), hparams.batches(len(train)))
+    torch.set_num_threads(of_rank)
+    together = LeadingUpdates(ranks, network, hparams, copy(), train)
+    shared = _time_updates(together, hparams.batches(len(train)))
+    size, times = state.theta.numel() + len(state.theta), 20
+    ranks.tell(do="sum", size=size, times=times)
+    summing = _time_sums(ranks, state.theta.new_zeros(size), times)
+    return Costs(ranks.size, alone, shared, min(summing, shared))
+
+
+def _time_updates(updates: Updates, batches: int) -> float:
+    """Return the seconds of an update; the first ones, which make the buffers, are not timed."""
+    taken: list[float] = []
+    begun = time.perf_counter()
+    for epoch in range(1000):
+        updates.begin_epoch(epoch)
+        for batch in range(batches):
+            before = time.perf_counter()
+            updates(batch)
+            if torch.cuda.is_initialized():
+                torch.cuda.synchronize()
+            taken.append(time.perf_counter() - before)
+            is_long = time.perf_counter() - begun > _MEASURED_SECONDS and len(taken) > 1
+            if is_long and updates.may_pause(batch + 1):
+                return median(taken[1:])
+    return median(taken[1:])
+
+
+def _time_sums(ranks: Ranks, tensor: Tensor, times: int) -> float:
+    """Return the seconds of a sum over all ranks."""
+    taken = []
+    for _ in range(times):
+        before = time.perf_counter()
+        ranks.sum(tensor)
+        taken.append(time.perf_counter() - before)
+    return median(taken)

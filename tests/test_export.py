@@ -1,0 +1,313 @@
+"""`export`: the ONNX model gives what `predict` gives, from raw columns, for each kind of run."""
+
+import importlib.util
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from unicodedata import normalize
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+
+import ml2021
+from ml2021.export.encoding import MISSING_DATE, _calendar
+from ml2021.export.graph import INT64, Graph
+from ml2021.model import Model
+from tests.commands import refusal, run_well
+from tests.conftest import Record
+
+onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+pytestmark = pytest.mark.filterwarnings("ignore::ml2021.DataWarning")
+
+BASE: dict[str, Any] = {
+    "data": {"target": "y", "exclude": ["cls", "z"]},
+    "preset": "fast",
+    "train": {"epochs": 2},
+}
+CASES: dict[str, dict[str, Any]] = {
+    "linear": {"model": {"type": "linear"}},
+    "linear pieces": {"model": {"type": "linear"}, "data": {"numbers": "piecewise"}},
+    "sigmoids": {"model": {"type": "sigmoid_sum", "units": 9}, "train": {"members": 3}},
+    "hard sigmoids": {
+        "model": {"type": "sigmoid_sum", "units": 9, "activation": "hard_sigmoid"},
+        "data": {"numbers": "piecewise"},
+    },
+    "relus": {"model": {"type": "relu_stack", "widths": [8, 7]}, "train": {"members": 2}},
+    "other categories": {"data": {"max_categories": 4, "numbers": "piecewise"}},
+    "missing numbers": {"data": {"missing": ["", "-", -2, "x"], "max_categories": 4}},
+    "all parts of dates": {
+        "data": {"dates": ["year", "month", "day", "weekday", "hour", "elapsed"]}
+    },
+    "two targets": {"data": {"target": ["y", "z"], "exclude": ["cls"]}, "train": {"members": 2}},
+    "classes": {"data": {"target": "cls", "exclude": ["y", "z"]}, "train": {"members": 2}},
+    "classes of pieces": {
+        "data": {"target": "cls", "exclude": ["y", "z"], "numbers": "piecewise"},
+        "train": {"calibrate": True},
+        "model": {"type": "relu_stack", "widths": [8]},
+    },
+    "linear classes": {
+        "data": {"target": "cls", "exclude": ["y", "z"]},
+        "model": {"type": "linear"},
+    },
+}
+SERIES: dict[str, dict[str, Any]] = {
+    "one series": {
+        "data": {"target": "y", "features": ["a"], "lags": 3, "horizon": 2, "missing": ["", -7.5]}
+    },
+    "grouped series": {
+        "data": {
+            "target": "y",
+            "features": ["a", "when"],
+            "lags": 3,
+            "group_by": "c",
+            "order_by": "when",
+            "dates": ["month", "elapsed"],
+        },
+        "train": {"members": 2},
+    },
+}
+
+
+def settings(own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the config of a case: `BASE`, and its own values."""
+    found = {key: dict(value) if isinstance(value, dict) else value for key, value in BASE.items()}
+    for section, values in own.items():
+        found[section] = {**found.get(section, {}), **values}
+    return found
+
+
+def table(rows: int, seed: int, *, is_new: bool = False) -> pd.DataFrame:
+    """Draw a table of all types, with missing cells; a new one has values that training has not."""
+    random = np.random.default_rng(seed)
+    draw = random.choice
+    a = random.normal(size=rows).round(3)
+    days = random.integers(-9000, 20_000 if is_new else 9000, rows)
+    when = np.datetime64("2001-03-01T00", "h") + days * np.timedelta64(25, "h")
+    frame = pd.DataFrame(
+        {
+            "a": np.where(random.random(rows) < 0.1, np.nan, a),
+            "large": random.normal(size=rows) * 1e25,
+            "few": draw([-2.0, 0.0, 1.0], rows),
+            "c": draw(np.array(["x", "é", "z", normalize("NFD", "ñ"), None, "-"], object), rows),
+            "many": [f"k{n:.0f}" for n in random.exponential(4, rows)],
+            "truth": draw([True, False], rows),
+            "when": when.astype("datetime64[s]"),
+            "y": 3 * a + random.normal(size=rows) + 1000,
+            "z": a**2,
+            "cls": np.where(a > 0.5, "10", draw(["b", "c"], rows)),
+        }
+    )
+    frame.loc[random.random(rows) < 0.1, "when"] = pd.NaT
+    if is_new:
+        odd = random.random((2, rows)) < 0.1
+        frame.loc[odd[0], "large"] = draw([1e30, -1e30], rows)[odd[0]]
+        new = [normalize("NFD", "é"), "ñ", "new", "other", "Z"]
+        frame.loc[odd[1], "c"] = draw(new, rows)[odd[1]]
+        frame.loc[odd[1], "many"] = "k1000"
+    return frame
+
+
+def session_of(path: Path) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def facts_of(session: Any) -> dict[str, str]:
+    found: dict[str, str] = session.get_modelmeta().custom_metadata_map
+    return found
+
+
+def feed(session: Any, frame: pd.DataFrame) -> dict[str, NDArray[Any]]:
+    """Return the inputs as the guide says that they are given."""
+    found: dict[str, NDArray[Any]] = {}
+    for name, kind in json.loads(facts_of(session)["columns"]).items():
+        column = frame[name]
+        match kind:
+            case "number":
+                values = column.to_numpy(np.float64)
+            case "text":
+                values = column.astype(object).where(column.notna(), "").astype(str)
+                values = values.to_numpy(object)
+            case _:
+                seconds = column.to_numpy("datetime64[s]").astype(np.int64)
+                values = np.where(column.isna(), MISSING_DATE, seconds)
+        found[name] = values[:, None]
+    return found
+
+
+def run_onnx(session: Any, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(None, dict(inputs)), strict=True))
+
+
+def exported(folder: Path, model: Model) -> Any:
+    """Save the model as a run, export it, and open the file."""
+    model.save(folder / "run")
+    run_well(folder, "export", "run", "--output", "m.onnx")
+    return session_of(folder / "m.onnx")
+
+
+def compare(model: Model, session: Any, new: pd.DataFrame, deviation: float) -> None:
+    """Assert that the outputs are those of `predict` to 1e-6."""
+    found = run_onnx(session, feed(session, new))
+    if "label" in found:
+        expected = model.predict_proba(new).to_numpy()
+        np.testing.assert_allclose(found["probabilities"], expected, atol=1e-6, rtol=0)
+        first, second = np.sort(expected, axis=1)[:, :-3:-1].T
+        is_clear = first - second > 1e-6
+        labels = model.predict(new).astype(str).to_numpy()
+        assert (found["label"][:, 0] == labels)[is_clear].all()
+        return
+    values = np.asarray(model.predict(new)).reshape(len(new), -1)
+    np.testing.assert_array_less(
+        np.abs(found["prediction"] - values), 1e-6 * np.maximum(np.abs(values), deviation)
+    )
+    if len(model.members) > 1:
+        each = [np.asarray(m.predict(new)).reshape(len(new), -1) for m in model.members]
+        spread = np.std(each, axis=0, ddof=1)
+        most = np.max(np.abs(each), axis=0)
+        np.testing.assert_array_less(
+            np.abs(found["std"] - spread), 1e-6 * np.maximum(most, deviation)
+        )
+    ends = model.predict_interval(new, 0.9).to_numpy().reshape(len(new), -1, 2)
+    for name, end in (("low", ends[:, :, 0]), ("high", ends[:, :, 1])):
+        np.testing.assert_array_less(
+            np.abs(found[name] - end), 1e-6 * np.maximum(np.abs(values), deviation)
+        )
+
+
+def equal_on_new_rows(folder: Path, name: str, rows: int) -> None:
+    model = ml2021.train(settings(CASES[name]), table(240, 0))
+    compare(model, exported(folder, model), table(rows, 1, is_new=True), deviation=3.0)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_onnx_gives_what_predict_gives(tmp_path: Path, name: str) -> None:
+    equal_on_new_rows(tmp_path, name, 300)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", CASES)
+def test_onnx_gives_what_predict_gives_on_many_rows(
+    tmp_path: Path, name: str, record: Record
+) -> None:
+    equal_on_new_rows(tmp_path, name, 100_000)
+    record(f"ONNX against predict, {name}", "100,000 rows within 1e-6")
+
+
+def series_agree(folder: Path, name: str, rows: int) -> None:
+    frame = table(240, 0).dropna(subset=["c", "when"]).assign(c=lambda t: t["c"].str[:1])
+    frame = frame.sort_values("when", kind="stable").drop_duplicates("when")
+    own = settings(SERIES[name])
+    del own["data"]["exclude"]
+    model = ml2021.train(own, frame)
+    session = exported(folder, model)
+    new = table(rows, 1, is_new=True).dropna(subset=["c", "when"])
+    new = new[new["c"].isin(frame["c"])].sort_values("when", kind="stable")
+    new = new.drop_duplicates("when").reset_index(drop=True)
+    expected = np.asarray(model.predict(new)).reshape(len(new), -1)
+    lags = json.loads(facts_of(session)["lags"])
+    groups = new["c"] if "grouped" in name else pd.Series("", new.index)
+    before = [new["y"].groupby(groups).shift(lag).to_numpy() for lag in range(lags, 0, -1)]
+    history = np.stack(before, axis=1)
+    if name == "one series":
+        history[9, 0] = -7.5
+    found = run_onnx(session, {**feed(session, new), "history": history})["prediction"]
+    known = ~(np.isnan(history) | (history == -7.5)).any(axis=1)
+    assert known.sum() > len(new) / 2
+    assert np.isnan(found[~known]).all()
+    np.testing.assert_allclose(found[known], expected[known], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", SERIES)
+def test_onnx_continues_a_series(tmp_path: Path, name: str) -> None:
+    series_agree(tmp_path, name, 200)
+
+
+def test_the_calendar_is_that_of_every_day() -> None:
+    days = np.arange(np.datetime64("0001-01-01"), np.datetime64("9999-12-31"), 3)
+    graph = Graph(["days"])
+    graph.input("days", INT64, 1)
+    for part, value in _calendar(graph, "days").items():
+        graph.output(part, value, INT64, 1)
+    session = onnxruntime.InferenceSession(graph.model("", {}).SerializeToString())
+    found = run_onnx(session, {"days": days.astype(np.int64)[:, None]})
+    months = days.astype("datetime64[M]")
+    assert (found["year"][:, 0] == days.astype("datetime64[Y]").astype(np.int64) + 1970).all()
+    assert (found["month"][:, 0] == months.astype(np.int64) % 12 + 1).all()
+    assert (found["day"][:, 0] == (days - months).astype(np.int64) + 1).all()
+
+
+def test_a_row_that_predict_refuses_is_not_a_number(tmp_path: Path) -> None:
+    model = ml2021.train(settings(CASES["relus"]), table(240, 0))
+    session = exported(tmp_path, model)
+    far = table(3, 1).assign(a=[0.5, 1e30, np.inf])
+    with pytest.raises(ml2021.DataError):
+        model.predict(far)
+    found = run_onnx(session, feed(session, far))
+    for name in ("prediction", "std", "low", "high"):
+        assert np.isfinite(found[name][:, 0]).tolist() == [True, False, False]
+
+
+def test_the_file_says_what_it_is(tmp_path: Path) -> None:
+    """One file of opset 21 and IR 10, plain operators, its names free of those of columns."""
+    frame = table(240, 0).rename(columns={"a": "prediction", "large": "/0_Concat", "c": "low"})
+    model = ml2021.train(settings(CASES["relus"]), frame)
+    session = exported(tmp_path, model)
+    loaded = onnx.load(tmp_path / "m.onnx", load_external_data=False)
+    assert [(each.domain, each.version) for each in loaded.opset_import] == [("", 21)]
+    assert loaded.ir_version == 10
+    assert {node.domain for node in loaded.graph.node} == {""}
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["m.onnx"]
+    facts = facts_of(session)
+    assert json.loads(facts["columns"])["prediction"] == "number"
+    outputs = json.loads(facts["outputs"])
+    assert outputs["prediction"] == "prediction_"
+    assert outputs["low"] == "low_"
+    assert next(iter(outputs)) == "prediction"
+    assert facts["target"] == "y"
+    assert facts["ml2021_version"] == ml2021.__version__
+    assert len(facts["data_sha256"]) == 64
+    before = (tmp_path / "m.onnx").read_bytes()
+    run_well(tmp_path, "export", "run", "--output", "m.onnx")  # replaces it by the same bytes
+    assert (tmp_path / "m.onnx").read_bytes() == before
+
+
+def test_only_a_model_is_replaced(tmp_path: Path) -> None:
+    ml2021.train(settings(CASES["linear"]), table(60, 0)).save(tmp_path / "run")
+    for name in ("table.csv", "c.yaml"):
+        (tmp_path / name).write_text("mine\n")
+        assert refusal(tmp_path, "export", "run", "--output", name)[0] == 2
+        assert (tmp_path / name).read_text() == "mine\n"
+    assert refusal(tmp_path, "export", "run", "--output", "run/m.onnx")[0] == 2
+
+
+def test_the_level_of_intervals(tmp_path: Path) -> None:
+    model = ml2021.train(settings(CASES["linear"]), table(240, 0))
+    model.save(tmp_path / "run")
+    run_well(tmp_path, "export", "run", "--output", "m.onnx", "--interval", "0.5")
+    session, new = session_of(tmp_path / "m.onnx"), table(30, 1)
+    found = run_onnx(session, feed(session, new))
+    ends = model.predict_interval(new, 0.5).to_numpy()
+    np.testing.assert_allclose(found["low"][:, 0], ends[:, 0], rtol=1e-9)
+    code, line = refusal(tmp_path, "export", "run", "--output", "m.onnx", "--interval", "0.9999")
+    assert code == 2
+    assert line.startswith("--interval 0.9999")
+
+
+def test_without_the_package_a_line_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ml2021.train(settings(CASES["linear"]), table(60, 0)).save(tmp_path / "run")
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "onnx" else find(name)
+    )
+    code, line = refusal(tmp_path, "export", "run")
+    assert code == 5
+    assert "pip install 'ml2021[onnx]'" in line
