@@ -9,6 +9,7 @@ A file has no name, so that nothing is left however the process ends, and its sp
 before it is mapped: a full disk is an error here, not a SIGBUS at some later write.
 """
 
+import io
 import math
 import mmap
 import os
@@ -121,15 +122,21 @@ def is_on_disk(array: NDArray[Any]) -> bool:
 def _reserved(folder: Path, size: int) -> mmap.mmap:
     """Return a new file in a folder as memory. Raises ResourceError."""
     with unnamed_file(folder) as file:
-        try:
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(file.fileno(), 0, size)
-            else:  # macOS
-                for start in range(0, size, _CHUNK_BYTES):
-                    file.write(bytes(min(_CHUNK_BYTES, size - start)))
-            return mmap.mmap(file.fileno(), size)
-        except OSError as error:
-            raise ResourceError(
-                f"{folder}: {memory_size(size)} for rows on the disk cannot be reserved "
-                f"({error.strerror}); free some space, or set data.cache to a folder that has it"
-            ) from None
+        reserve(file, size, folder)
+        return mmap.mmap(file.fileno(), size)
+
+
+def reserve(file: io.FileIO, size: int, folder: Path) -> None:
+    """Reserve the space of an empty file in a folder. Raises ResourceError where there is none."""
+    try:
+        if size and hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        elif size:  # macOS
+            for start in range(0, size, _CHUNK_BYTES):
+                file.write(bytes(min(_CHUNK_BYTES, size - start)))
+            file.seek(0)
+    except OSError as error:
+        raise ResourceError(
+            f"{folder}: {memory_size(size)} for rows on the disk cannot be reserved "
+            f"({error.strerror}); free some space, or set data.cache to a folder that has it"
+        ) from None

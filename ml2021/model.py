@@ -86,7 +86,8 @@ class Model:
         self._reader = FrameReader(self._model.preprocessing, self._model.table_format(()))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Model, (self._checkpoint, self._config, self._summary)
+        tensors = {name: tensor.cpu() for name, tensor in self._checkpoint.tensors.items()}
+        return Model, (replace(self._checkpoint, tensors=tensors), self._config, self._summary)
 
     def __repr__(self) -> str:
         config = self._model.config

@@ -180,3 +180,86 @@ def test_what_auto_chooses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert str(tmp_path) in line
     folds = run_well(tmp_path, *arguments, "folds", "--set", "data.split={method: kfold, folds: 2}")
     assert "data.memory" not in folds.stderr
+
+
+KEPT = "data: {path: t.csv, target: y, memory: disk, cache: kept}\ntrain: {epochs: 1}\n"
+USED = "are used (data.cache)"
+ANEW = "so they are encoded anew"
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    """Return a folder with a run, `first`, whose rows are kept."""
+    _table(tmp_path, 200)
+    (tmp_path / "c.yaml").write_text(KEPT)
+    outcome = run_well(tmp_path, "train", "--config", "c.yaml", "--run-dir", "first")
+    assert "data.cache" not in outcome.stderr
+    return tmp_path
+
+
+def _train(folder: Path, name: str) -> str:
+    said = run_well(folder, "train", "--config", "c.yaml", "--run-dir", name).stderr
+    (place,) = (folder / "kept").iterdir()
+    assert re.fullmatch(r"[0-9a-f]{32}\.rows", place.name)
+    return said
+
+
+def _best(folder: Path, name: str) -> bytes:
+    return (folder / name / "checkpoints/last.safetensors").read_bytes()
+
+
+def test_kept_rows_are_used_again(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = kept / "kept" / f".{'0' * 32}.rows.123.ml2021"  # of a process that was killed
+    left.mkdir()
+    (left / "train-inputs").write_bytes(b"half")
+    with monkeypatch.context() as context:
+        context.delattr("ml2021.data.table_source.read_table")
+        assert USED in _train(kept, "second")
+        evaluated = [run_well(kept, "evaluate", "--run", n).stdout for n in ("first", "second")]
+        run_well(kept, "train", "--resume", "second", "--set", "train.epochs=2")
+    assert _best(kept, "first") != _best(kept, "second")
+    assert evaluated[0] == evaluated[1]
+    run_well(kept, "train", "--resume", "first", "--set", "train.epochs=2")
+    assert _best(kept, "first") == _best(kept, "second")
+
+
+@pytest.mark.parametrize("name", ["train-inputs", "test-targets", "validation-rows", "meta.json"])
+@pytest.mark.parametrize("kind", ["shorter", "another byte", "gone"])
+def test_damaged_rows_are_encoded_anew(kept: Path, name: str, kind: str) -> None:
+    if name != "train-inputs" and kind != "another byte":
+        pytest.skip("the same for each file")
+    (place,) = (kept / "kept").iterdir()
+    content = bytearray((place / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (place / name).unlink()
+    if kind != "gone":
+        (place / name).write_bytes(content[:-1] if kind == "shorter" else content)
+    assert ANEW in _train(kept, "second")
+    assert _best(kept, "first") == _best(kept, "second")
+    assert USED in _train(kept, "third")
+
+
+def test_rows_of_other_data_are_encoded_anew(kept: Path) -> None:
+    _table(kept, 210)
+    said = _train(kept, "second")
+    assert ANEW in said
+    assert USED not in said
+    assert "damaged" not in said
+    assert USED in _train(kept, "third")
+    assert _best(kept, "third") == _best(kept, "second")
+
+
+def test_a_disk_that_fills_while_rows_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    _table(tmp_path, 200)
+    (tmp_path / "c.yaml").write_text(KEPT)
+    (tmp_path / "kept").mkdir()
+    monkeypatch.setattr("ml2021.data.cache.os.fsync", full)
+    outcome = run(tmp_path, "train", "--config", "c.yaml", "--run-dir", "r")
+    assert outcome.code == 5
+    assert ".rows: cannot be written" in outcome.stderr
+    assert [*(tmp_path / "kept").iterdir()] == []

@@ -187,13 +187,11 @@ def _changes(given: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, 
 def read_text(path: Path) -> str:
     """Return the text of a config file. Raises ConfigError or ResourceError if that fails."""
     place = printable(str(path.absolute()))
+    content = None
     try:
-        # Opening a FIFO would block until something writes to it.
-        if not stat.S_ISREG(path.stat().st_mode):
-            kind = "a directory" if path.is_dir() else "not a regular file"
-            raise ConfigError(f"{place}: {kind}; give the path of a YAML file")
-        with path.open("rb") as file:
-            content = file.read(SIZE_LIMIT + 1)
+        if stat.S_ISREG(path.stat().st_mode):  # opening a FIFO would block until something writes
+            with path.open("rb") as file:
+                content = file.read(SIZE_LIMIT + 1)
     except FileNotFoundError:
         raise ConfigError(missing_file(path)) from None
     except ValueError:
@@ -203,6 +201,9 @@ def read_text(path: Path) -> str:
         if is_of_machine(error):
             raise ResourceError(f"{place}: cannot be read ({reason})") from None
         raise ConfigError(f"{place}: cannot be read ({reason}); check the path") from None
+    if content is None:
+        kind = "a directory" if path.is_dir() else "not a regular file"
+        raise ConfigError(f"{place}: {kind}; give the path of a YAML file")
     source = printable(str(path))
     if len(content) > SIZE_LIMIT:
         raise ConfigError(f"{source}: larger than 1 MiB; give the config here, not the data")

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ml2021.config import schema
+from ml2021.data.parts import find_parts
 from ml2021.data.preprocessing.records import value_text
-from ml2021.data.tables import is_number
+from ml2021.data.resolve import table_format_of
+from ml2021.data.tables import is_number, read_header, read_table
 from ml2021.formatting import echo, listed, plural
 
 if TYPE_CHECKING:
@@ -133,3 +136,22 @@ def _counts(numbers: Codes, classes: NDArray[np.int64] | None) -> NDArray[np.flo
     width = int(labels.max()) + 1
     cells = np.bincount(numbers * width + labels, minlength=len(rows) * width)
     return np.hstack([rows, cells.reshape(len(rows), width)])
+
+
+def notes_on_groups(
+    data: schema.Data, column: "pd.Series", rows: Mapping[str, NDArray[np.int64]]
+) -> list[str]:
+    """Return notes on the groups (N,) of each part, and on those in data.test_path, too."""
+    assert data.group_by is not None
+    if data.lags:
+        cut = f"at the same {echo(data.order_by)}" if data.order_by else "before its last rows"
+        return [f"{echo(data.group_by)}: {column.nunique():,} series, each split {cut}"]
+    is_kfold = isinstance(data.split, schema.KFoldSplit)
+    notes = [note_on_groups(column, rows, in_folds=is_kfold)]
+    if data.test_path is not None:
+        path, format = find_parts(data.test_path), table_format_of(data)
+        if data.group_by in read_header(path, format).names:
+            names = [data.group_by]
+            test = read_table(path, format, columns=names, types=dict.fromkeys(names, "text"))
+            notes += note_on_both(column, test.frame[data.group_by])
+    return notes

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ml2021.config import schema
+from ml2021.data import cache
 from ml2021.data.column_types import infer_column_types, with_date_parts
 from ml2021.data.csv.scan import Header
 from ml2021.data.dates import with_parts
 from ml2021.data.folds import split_rows_in_folds
-from ml2021.data.groups import group_codes, note_on_both, note_on_groups
+from ml2021.data.groups import group_codes, notes_on_groups
 from ml2021.data.new_table import NewTable, read_new_table
 from ml2021.data.output_names import check_output_names
 from ml2021.data.overview import ColumnSummary, summarise_columns
@@ -40,18 +41,24 @@ from ml2021.data.resolve import (
     table_format_of,
 )
 from ml2021.data.row_notes import excluded_names, notes_on_rows
-from ml2021.data.samples import FittedTable, Folds, Samples
+from ml2021.data.samples import FittedTable, Folds, Samples, notes_on_unfamiliar
 from ml2021.data.series import usable_rows
 from ml2021.data.splits import Split, split_rows, without_unseen
-from ml2021.data.table_source import TableSource, notes_on_reading, read_in_order, source_of
-from ml2021.data.tables import Rows, read_header, read_table, refuse_rounded
+from ml2021.data.table_source import (
+    FileSource,
+    TableSource,
+    notes_on_reading,
+    read_in_order,
+    source_of,
+)
+from ml2021.data.tables import Rows, refuse_rounded
 from ml2021.data.weights import class_factors, named_classes
-from ml2021.disk import columns_of
+from ml2021.disk import columns_of, uses_disk
 from ml2021.errors import ConfigError, DataError
 from ml2021.formatting import bulleted, echo, listed, number, plural
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 
 @dataclass(frozen=True)
@@ -132,6 +139,13 @@ def load_training_data(
     selection = check_columns(loaded, header)
     excluded = excluded_names(loaded.config.data, header, selection.used, source.size())
     place_notes = place_rows(loaded.config.data, source, len(selection.used), beside)
+    can_keep = loaded.config.data.cache is not None and isinstance(source, FileSource)
+    can_keep = can_keep and uses_disk() and cache.can_keep(loaded.config.data)
+    if can_keep and not with_columns:
+        kept_rows, cache_notes = cache.read_rows(loaded.config, reuse)
+        if kept_rows is not None:
+            return _from_cache(loaded, header, kept_rows, [*place_notes, *cache_notes], check)
+        place_notes += cache_notes
     frame, file_order, read = read_in_order(source, loaded.config.data, selection, excluded)
     task, lags = loaded.config.task, loaded.config.data.lags
     read_notes = notes_on_reading(read, frame, selection, task)
@@ -150,6 +164,7 @@ def load_training_data(
     frame = with_parts(frame, types.dates)
     config = fill_preset(config, len(split.train))
     preprocessing, fit_notes = fit_preprocessing(config, header, frame, selection, types, split)
+    fitted = preprocessing
     if reuse is not None:
         preprocessing = reuse_if_compatible(preprocessing, reuse)
     _check_class_weight(loaded, preprocessing.target)
@@ -159,9 +174,6 @@ def load_training_data(
     if check is not None:
         check(Plan(config, preprocessing, split.sizes(), len(fold_splits)))
     notes = [
-        *place_notes,
-        *_notes_on_names(header),
-        *name_notes,
         *read_notes,
         *types.notes,
         *notes_on_rows(frame, selection, config.data, excluded),
@@ -173,7 +185,7 @@ def load_training_data(
     frame = frame.drop(columns=excluded) if excluded else frame
     clusters = None
     if config.data.group_by is not None:
-        notes += _notes_on_groups(config.data, frame, split)
+        notes += notes_on_groups(config.data, frame[config.data.group_by], split.rows)
         if config.data.lags == 0:
             clusters = group_codes(frame[config.data.group_by])
     folds = None
@@ -184,7 +196,8 @@ def load_training_data(
     test_path = config.data.test_path
     table, features = FittedTable(frame, file_order, preprocessing, clusters).apart(order)
     del frame  # so that what `take_samples` has encoded is released
-    notes += table.notes_on_filled(np.concatenate([*split.rows.values()]))
+    if config.data.lags:
+        notes += table.notes_on_filled(np.concatenate([*split.rows.values()]))
     kept = split if test_path is None else replace(split, test=split.test[:0])
     train, validation, test = table.take_samples(
         features, [kept.train, kept.validation, kept.test], order
@@ -209,9 +222,9 @@ def load_training_data(
         text = f"{plural(unseen, 'test row')} of a class without training rows, counted as wrong"
         notes.append(text)
     for name, samples in (("validation", validation), ("test", test)):
-        notes += _notes_on_unfamiliar(name, samples)
+        notes += notes_on_unfamiliar(name, samples)
     notes += [f"{plural(n, 'row')} excluded: {reason}" for reason, n in left_out.items() if n]
-    return TrainingData(
+    data = TrainingData(
         config=config,
         preprocessing=preprocessing,
         split=split,
@@ -227,6 +240,42 @@ def load_training_data(
         test=test,
         folds=folds,
         columns=columns,
+    )
+    if can_keep:
+        cache.keep_rows(loaded.config, data, is_fitted=preprocessing == fitted)
+    before = (*place_notes, *_notes_on_names(header), *name_notes)
+    return replace(data, notes=(*before, *data.notes))
+
+
+def _from_cache(
+    loaded: LocatedConfig,
+    header: Header,
+    kept: cache.KeptRows,
+    notes: list[str],
+    check: Callable[[Plan], None] | None,
+) -> TrainingData:
+    """Return the data whose rows were kept. Raises as `load_training_data` does."""
+    meta, split = kept.meta, kept.split
+    config = fill_preset(resolve_config(loaded, meta.task), len(split.train))
+    _check_class_weight(loaded, meta.preprocessing.target)
+    name_notes = _check_names(config, meta.preprocessing)
+    if check is not None:
+        check(Plan(config, meta.preprocessing, split.sizes(), 0))
+    return TrainingData(
+        config=config,
+        preprocessing=meta.preprocessing,
+        split=split,
+        data_path=header.path,
+        data_sha256=meta.data_sha256,
+        test_sha256=meta.test_sha256,
+        parts=cache.kept_parts(meta.parts),
+        test_parts=cache.kept_parts(meta.test_parts),
+        notes=(*notes, *_notes_on_names(header), *name_notes, *meta.notes),
+        unused=meta.unused,
+        train=kept.samples("train"),
+        validation=kept.samples("validation"),
+        test=kept.samples("test"),
+        folds=None,
     )
 
 
@@ -283,24 +332,6 @@ def _read_test_file(data: schema.Data, preprocessing: Preprocessing) -> tuple[Ne
     return new, rows
 
 
-def _notes_on_groups(data: schema.Data, frame: "pd.DataFrame", split: Split) -> list[str]:
-    """Return notes on the groups of each part, and on those that are in data.test_path, too."""
-    assert data.group_by is not None
-    column = frame[data.group_by]
-    if data.lags:
-        cut = f"at the same {echo(data.order_by)}" if data.order_by else "before its last rows"
-        return [f"{echo(data.group_by)}: {column.nunique():,} series, each split {cut}"]
-    is_kfold = isinstance(data.split, schema.KFoldSplit)
-    notes = [note_on_groups(column, split.rows, in_folds=is_kfold)]
-    if data.test_path is not None:
-        path, format = find_parts(data.test_path), table_format_of(data)
-        if data.group_by in read_header(path, format).names:
-            names = [data.group_by]
-            test = read_table(path, format, columns=names, types=dict.fromkeys(names, "text"))
-            notes += note_on_both(column, test.frame[data.group_by])
-    return notes
-
-
 def _check_class_weight(loaded: LocatedConfig, target: RealTargets | ClassTarget) -> None:
     """Raise ConfigError for a weight of what is no class."""
     setting = loaded.config.train.class_weight
@@ -327,20 +358,6 @@ def _order_column(data: schema.Data) -> str | None:
         has_thresholds = split.validation_from is not None or split.test_from is not None
         return split.column if has_thresholds else None
     return data.order_by
-
-
-def _notes_on_unfamiliar(split: str, samples: Samples) -> list[str]:
-    """Return notes on values of validation or test rows that training has not seen, as predict."""
-    notes = []
-    for counts, what in (
-        (samples.outside, "values outside the training range"),
-        (samples.unseen, "categories not seen in training"),
-    ):
-        if counts:
-            most = sorted(counts.items(), key=lambda pair: -pair[1])
-            columns = listed((f"{name} {count:,}" for name, count in most), 3)
-            notes.append(f"{split} rows with {what}: {columns} (of {len(samples):,})")
-    return notes
 
 
 def _notes_on_names(header: Header) -> list[str]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from ml2021.config import schema
 from ml2021.data.table_source import TableSource
 from ml2021.disk import nearest_folder, use_disk
-from ml2021.errors import ResourceError
-from ml2021.files import make_folder
+from ml2021.errors import ConfigError, ResourceError
+from ml2021.files import make_folder, marked_above
 from ml2021.formatting import memory_size, plural
 from ml2021.memory import free_memory
 
@@ -55,6 +55,8 @@ def _folder(data: schema.Data, beside: Path | None) -> Path:
     """Return the folder for the rows: `data.cache`, or that of the run."""
     if data.cache is None:
         return nearest_folder(Path(tempfile.gettempdir()) if beside is None else beside)
+    if marked_above(Path(data.cache)) is not None:
+        raise ConfigError(f"data.cache {data.cache}: is in a run directory; choose another folder")
     try:
         make_folder(Path(data.cache))
     except OSError as error:

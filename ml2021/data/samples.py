@@ -27,7 +27,7 @@ from ml2021.data.splits import Split
 from ml2021.data.tables import Rows
 from ml2021.data.weights import Weights, weights_of
 from ml2021.disk import empty, kept, uses_disk
-from ml2021.formatting import plural
+from ml2021.formatting import listed, plural
 from ml2021.memory import check_fits
 
 if TYPE_CHECKING:
@@ -81,6 +81,20 @@ class Samples:
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+
+def notes_on_unfamiliar(split: str, samples: Samples) -> list[str]:
+    """Return notes on values of validation or test rows that training has not seen, as predict."""
+    notes = []
+    for counts, what in (
+        (samples.outside, "values outside the training range"),
+        (samples.unseen, "categories not seen in training"),
+    ):
+        if counts:
+            most = sorted(counts.items(), key=lambda pair: -pair[1])
+            columns = listed((f"{name} {count:,}" for name, count in most), 3)
+            notes.append(f"{split} rows with {what}: {columns} (of {len(samples):,})")
+    return notes
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from ml2021.export.graph import DOUBLE, FLOAT, INT64, STRING, Graph
 MISSING_DATE = int(np.iinfo(np.int64).min)
 """What stands for a missing date, which int64 has no NaN for."""
 _DAY = 86_400
+_FEW = 1024  # comparisons for a row
 _NO_TEXT = "\0"  # fills up lists of texts; what is equal to it is not used
 
 
@@ -92,7 +93,7 @@ def encode(graph: Graph, preprocessing: Preprocessing, rules: CellRules) -> Enco
     ]
     columns = _add_inputs(graph, preprocessing)
     floats: list[str] = []  # all that is cast to float32, as in training
-    exact: list[str] = []  # zeros and ones
+    flags: list[str] = []  # bool
     sound: list[str] = []
     doubles = [*numbers, *of_numbers]
     missing = ""
@@ -116,19 +117,21 @@ def encode(graph: Graph, preprocessing: Preprocessing, rules: CellRules) -> Enco
         floats.append(z)
     if any(map(_depends_on_missing, doubles)):
         _flag_missing(encoding, doubles)
-        exact.append(graph.cast(missing, DOUBLE))
+        flags.append(missing)
     if of_numbers:
         of_categories = range(len(numbers), len(doubles))
         own = graph.columns(values, of_categories, len(doubles))
         known_numbers = [[*map(float, _categories(p))] for p in of_numbers]
-        exact += _one_hot(graph, encoding, of_numbers, own, known_numbers)
+        flags += _one_hot(graph, encoding, of_numbers, own, known_numbers)
     if of_texts:
         own = graph.concat([columns[p.feature.name] for p in of_texts])
-        exact += _one_hot_texts(graph, encoding, of_texts, own, rules)
+        flags += _one_hot_texts(graph, encoding, of_texts, own, rules)
     codes = []
     if floats:
         codes.append(graph.cast(graph.cast(graph.concat(floats), FLOAT), DOUBLE))
-    encoding.codes = graph.concat([*codes, *exact])
+    if flags:
+        codes.append(graph.cast(graph.concat(flags), DOUBLE))
+    encoding.codes = graph.concat(codes)
     for each in sound:
         smallest = graph.add(
             "ReduceMin", graph.cast(each, FLOAT), np.array([1], np.int64), keepdims=1
@@ -288,16 +291,19 @@ def _one_hot(
 
     known: the values of each column that are a category, in the order of its inputs; texts may be
     followed by other forms of them. missing: those that mean a missing one.
-    Columns with about as many values are compared at once, each with as many as the longest.
+    Columns with about as many values, or with few, are compared at once, each with as many as the
+    longest; a node takes longer than some more comparisons.
     """
     found = []
     listed: list[list[str | float]] = [
         [*own, *(missing[k] if missing is not None and _has_other(placed[k]) else ())]
         for k, own in enumerate(known)
     ]
+    sizes = [len(own) for own in listed]
+    is_small = len(sizes) * max(sizes) <= _FEW
     buckets: dict[int, list[int]] = {}
-    for k, values_of in enumerate(listed):
-        buckets.setdefault(max(1, len(values_of) - 1).bit_length(), []).append(k)
+    for k, size in enumerate(sizes):
+        buckets.setdefault(0 if is_small else max(1, size - 1).bit_length(), []).append(k)
     for _, members in sorted(buckets.items()):
         longest = max(len(listed[k]) for k in members)
         is_text = missing is not None
@@ -309,8 +315,8 @@ def _one_hot(
         column = graph.columns(values, members, len(placed))
         column = graph.add("Unsqueeze", column, np.array([2], np.int64))
         equal = graph.add("Equal", column, table if is_text else table.astype(np.float64))
-        flat = graph.add("Reshape", equal, np.array([-1, len(members) * longest], np.int64))
-        found.append(graph.cast(flat, DOUBLE))
+        width = np.array([-1, len(members) * longest], np.int64)
+        found.append(graph.add("Reshape", equal, width))
     return found
 
 
@@ -351,20 +357,23 @@ def _parts_of_dates(graph: Graph, dates: Iterable[DateFeature]) -> dict[str, str
         seconds = graph.add("Where", missing, np.array([[0]]), date.name)
         of_day = graph.add("Mod", seconds, np.array([[_DAY]]))
         days = graph.add("Div", graph.add("Sub", seconds, of_day), np.array([[_DAY]]))
-        calendar = _calendar(graph, days) if {"year", "month", "day"} & {*date.parts} else {}
+        needs_calendar = not {"year", "month", "day"}.isdisjoint(date.parts)
+        calendar = _calendar(graph, days) if needs_calendar else {}
         for part, name in zip(date.parts, date.features, strict=True):
             match part:
                 case "weekday":  # 1970 began on a Thursday
                     shifted = graph.add("Add", days, np.array([[3]]))
                     rest = graph.add("Mod", shifted, np.array([[7]]))
-                    value = graph.cast(graph.add("Add", rest, np.array([[1]])), DOUBLE)
+                    value = graph.add("Add", rest, np.array([[1]]))
                 case "hour":
-                    value = graph.cast(graph.add("Div", of_day, np.array([[3600]])), DOUBLE)
+                    value = graph.add("Div", of_day, np.array([[3600]]))
                 case "elapsed":
                     since = graph.add("Sub", graph.cast(seconds, DOUBLE), date.origin / 1e6)
                     value = graph.add("Div", since, float(_DAY))
                 case _:
-                    value = graph.cast(calendar[part], DOUBLE)
+                    value = calendar[part]
+            if part != "elapsed":
+                value = graph.cast(value, DOUBLE)
             found[name] = graph.add("Where", missing, float("nan"), value)
     return found
 

@@ -177,7 +177,7 @@ class PairMap {
     const { model, hand } = this.desk, { isClass, target } = model;
     const name = isClass ? `probability of ${target.labels[hand.output]}` : target.labels[hand.output];
     const [least, most] = [Math.min(...grid), Math.max(...grid)].map((value) => number(value));
-    this.legend.textContent = `${name}: from ${least} to ${most}, dark is low; the other columns are as in the row. ` +
-      "Dots: training rows; dashed: their range.";
+    const dots = this.desk.background.length ? "Dots: training rows; dashed: their range." : "Dashed: the training range.";
+    this.legend.textContent = `${name}: from ${least} to ${most}, dark is low; the other columns are as in the row. ${dots}`;
   }
 }

@@ -6,6 +6,7 @@
 
 import { movedColumns } from "./shapley.js";
 import { count } from "./text.js";
+import { snapped } from "./whatif_curve.js";
 
 export const knownValues = (values) => values.map((value) => value ?? NaN);
 
@@ -33,7 +34,8 @@ function nameOf({ order, group }, place, i) {
 }
 
 function usualValue(column) {
-  if (column.kind === "number") return Math.min(column.high, Math.max(column.low, column.mean));
+  const { kind, low, high, mean } = column;
+  if (kind === "number") return snapped(column, Math.min(high, Math.max(low, mean)));
   const counts = column.histogram;
   return counts ? counts.indexOf(Math.max(...counts)) : 0;
 }
