@@ -194,8 +194,8 @@ def cells_of(
     if isinstance(dtype, pd.StringDtype):
         if len(column) <= _FEW:
             return np.array([cell if isinstance(cell, str) else np.nan for cell in column], object)
-        codes, distinct = pd.factorize(column)  # so that each text is made once, not once a row
-        return np.array([*distinct, np.nan], object)[codes]
+        places, texts_met = pd.factorize(column)  # so that each text is made once, not once a row
+        return np.array([*texts_met, np.nan], object)[places]
     if isinstance(dtype, pd.CategoricalDtype):
         distinct = pd.Series(column.cat.categories)
         values = cells_of(distinct, name, kind, form, is_told_apart=is_told_apart, decimal=decimal)
