@@ -170,7 +170,7 @@ def without_missing(values: Values, texts: Collection[str]) -> Values:
         return np.array([np.nan if cell in texts else cell for cell in values], object)
     import pandas as pd
 
-    is_missing = pd.Series(values).isin(texts).to_numpy()
+    is_missing = pd.Series(values, dtype=object).isin(texts).to_numpy()
     return np.where(is_missing, np.nan, values) if is_missing.any() else values
 
 
