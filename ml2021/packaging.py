@@ -1,4 +1,4 @@
-"""Builds the package: makes the README's relative links absolute, and the source distribution whole.
+"""Builds the package: absolute links in the README, and a whole source distribution.
 
 A page of a package index shows the README without the repository around it. pyproject.toml names
 `egg_info` as the command of setuptools that writes the description and lists the files of the
