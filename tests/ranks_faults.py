@@ -59,6 +59,20 @@ def _is_alive(pid: int) -> bool:
     return bool(stat := _stat(pid)) and stat[0] not in "ZX"
 
 
+def listening(pid: int) -> set[str]:
+    """Return the addresses on which a process listens, in the hexadecimal of /proc/net."""
+    own = set()
+    for handle in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            own.add(str(handle.readlink()).removeprefix("socket:[").rstrip("]"))
+    lines = [
+        line.split()
+        for table in ("tcp", "tcp6")
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]
+    ]
+    return {line[1].split(":")[0] for line in lines if line[3] == "0A" and line[9] in own}
+
+
 def _ranks_of(launcher: int) -> dict[int, int]:
     """Return the processes of the ranks that a launcher has started, by number."""
     found = {}

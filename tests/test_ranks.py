@@ -16,7 +16,7 @@ import pytest
 from tests import mutants
 from tests.commands import contents, run_well, table, write_rows
 from tests.forks import ROOT
-from tests.ranks_faults import END_SECONDS, launched, run_on_ranks
+from tests.ranks_faults import END_SECONDS, launched, listening, run_on_ranks
 from tests.ranks_group import CASES_OF
 
 NEAR = 1e-9
@@ -111,6 +111,9 @@ def test_all_end_after_a_fault(place: Path, fault: str) -> None:
     run = place / fault.replace(" ", "-")
     with launched(place, "train", "--config", "long.yaml", "--run-dir", run.name) as command:
         command.wait_for(run / "checkpoints/last.safetensors")
+        heard = listening(command.ranks[0]) | listening(command.ranks[1])
+        assert heard
+        assert heard <= {"0100007F", "00000000000000000000000001000000"}  # the loopback
         if fault == "stopped":
             os.kill(command.ranks[1], signal.SIGSTOP)
             assert command.seconds_to_end(command.ranks[:1]) < END_SECONDS
