@@ -103,6 +103,8 @@ def _watch(receiver: int) -> None:
     with suppress(OSError):  # our own pipe failed: nothing to save, nowhere to report
         while received := os.read(receiver, 1):
             number = received[0]
+            if number not in _WATCHED:  # a library's own, such as SIGALRM
+                continue
             if number == signal.SIGINT and stopping:
                 os._exit(128 + number)
             if number != signal.SIGINT and not counting:

@@ -1,7 +1,8 @@
 """Received runs: one file of a run or sweep that somebody else may have made is not what it was.
 
-Each mutation goes through a command that reads the file, in a forked child. It is refused in lines,
-or handled: never a traceback, a warning, a hang, or a change outside the directory.
+Each mutation goes through a command that reads the file: in a forked child, or in one process after
+the other, which takes a third of the time. It is refused in lines, or handled: never a traceback, a
+warning, a hang, or a change outside the directory.
 """
 
 import hashlib
@@ -9,15 +10,19 @@ import json
 import random
 import resource
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from tests import commands
 from tests.commands import Outcome
 from tests.damage import change_somewhere, flipped, signed, spliced
+from tests.finishing import scratch
 from tests.forks import HUNG, Forks
-from tests.suites import Tally
+from tests.suites import HangError, Tally
 
 SECONDS = 10
 """The processor time that no mutation may take. One that waits is hung after `forks.SECONDS`."""
@@ -102,12 +107,15 @@ SWEEP_READERS: dict[str, tuple[Reader, ...]] = {
 
 @dataclass
 class Mutations:
-    """The directories to damage, and what is changed in them, by number."""
+    """The directories to damage, and what is changed in them, by number.
+
+    run: runs a command in a folder. most_slow: the share of the slow commands that are taken where
+    they are drawn.
+    """
 
     folder: Path
-    forks: Forks
+    run: Callable[..., Outcome]
     most_slow: float = 1.0
-    """The share of the slow commands that are taken where they are drawn."""
     kinds: list[str] = field(default_factory=list)
     kept: Mapping[str, str] = field(default_factory=dict)
 
@@ -137,12 +145,9 @@ class Mutations:
         self._well("piecewise", "curve.csv", "--quiet", "--run-dir", f"{KEPT}/curve")
         self.kinds = [*CONFIGS, "init", "curve", "curve", "sweep", "sweep"]
         self.kept = self.listing()
-        used = int(Path(f"/proc/{self.forks.pid}/statm").read_text().split()[0])
-        limit = used * resource.getpagesize() + MEMORY
-        resource.prlimit(self.forks.pid, resource.RLIMIT_AS, (limit, limit))
 
     def _well(self, *words: str) -> None:
-        outcome = self.forks.run(self.folder, *words)
+        outcome = self.run(self.folder, *words)
         assert outcome.code == 0, outcome.stderr
 
     def listing(self) -> dict[str, str]:
@@ -173,7 +178,7 @@ class Mutations:
             (victim / each).unlink(missing_ok=True)
         table = {"series": "s.csv", "curve": "curve.csv"}.get(kind, "new.csv")
         words = [table if word == "NEW" else word for word in reader.words]
-        outcome = self.forks.run(self.folder, *words, most_work=SECONDS)
+        outcome = self.run(self.folder, *words)
         return f"{kind}/{name}", " ".join(words), outcome
 
     def fault(self, outcome: Outcome) -> str:
@@ -189,6 +194,35 @@ class Mutations:
         if self.listing() != self.kept:
             return "a change outside the directory"
         return ""
+
+
+@contextmanager
+def forked(folder: Path) -> Iterator[Mutations]:
+    """Give the directories, and a child for each command, of so much time and memory."""
+    with Forks() as forks:
+        mutations = Mutations(folder, partial(forks.run, most_work=SECONDS))
+        mutations.prepare()
+        used = int(Path(f"/proc/{forks.pid}/statm").read_text().split()[0])
+        limit = used * resource.getpagesize() + MEMORY
+        resource.prlimit(forks.pid, resource.RLIMIT_AS, (limit, limit))
+        yield mutations
+
+
+def in_this_process(count: int) -> Tally:
+    """Try so many mutations, in the time and memory that `tests.suites` allows."""
+    warnings.simplefilter("ignore")  # as `ml2021.__main__` does
+    with scratch() as place:
+        mutations = Mutations(place, _run_here, most_slow=0.0)
+        mutations.prepare()
+        return suite(mutations, range(count))
+
+
+def _run_here(folder: Path, *words: str) -> Outcome:
+    try:
+        with Tally().timed():
+            return commands.run(folder, *words)
+    except HangError:
+        return Outcome(HUNG, "", "")
 
 
 def suite(mutations: Mutations, numbers: Sequence[int]) -> Tally:

@@ -99,6 +99,8 @@ def serve(name: str, count: int, mutants: Sequence[str]) -> None:
     suite: Suite
     if name == "damage":
         from tests.damage import suite
+    elif name == "received":
+        from tests.received import in_this_process as suite
     elif name == "csv":
         from tests.fuzz_csv import suite
     else:

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,11 +12,12 @@ import pytest
 
 from ml2021.data.csv.cells import StorageType
 from ml2021.data.csv.scan import TableFormat
-from ml2021.data.parts import find_parts
+from ml2021.data.parts import files_of, find_parts
 from ml2021.data.table_stream import TableStream
 from ml2021.data.tables import read_table
+from ml2021.files import mark
 from ml2021.runs.checkpoints import load_checkpoint
-from tests.commands import run_well
+from tests.commands import refusal, run_well
 
 pytest.importorskip("pyarrow")
 NAMES = ["code", "size", "kind", "day", "big", "price"]
@@ -106,3 +108,59 @@ def test_the_digest_is_that_of_the_parts(folder: Path) -> None:
     assert table.parts == dict(zip(files, hashes, strict=True))
     assert table.sha256 == hashlib.sha256("".join(f"{h}\n" for h in hashes).encode()).hexdigest()
     assert read_table(find_parts([files[0]]), TableFormat()).sha256 == hashes[0]
+
+
+def test_what_changed_among_the_parts_is_named(folder: Path) -> None:
+    run_well(folder, "train", "parts.yaml", "--run-dir", "some")
+    again = ("train", "--resume", "some", "--set", "train.epochs=3")
+    write(folder / "parts" / "d.csv", rows(3))
+    code, line = refusal(folder, *again)
+    assert (code, "d.csv is new" in line) == (4, True), line
+    (folder / "parts" / "d.csv").unlink()
+    write(folder / "parts" / "a.csv", rows(3))
+    code, line = refusal(folder, "evaluate", "--run", "some")
+    assert (code, "a.csv: has changed" in line) == (3, True), line
+    (folder / "parts" / "a.csv").unlink()
+    code, line = refusal(folder, *again)
+    assert (code, "a.csv is gone" in line) == (4, True), line
+    write(folder / "parts" / "a.csv", rows()[:30])
+    run_well(folder, *again)
+
+
+def test_no_part_is_an_output(folder: Path) -> None:
+    run_well(folder, "train", "parts.yaml", "--run-dir", "some")
+    before = (folder / "parts" / "a.csv").read_bytes()
+    for output in ("parts/a.csv", "parts/new.csv"):
+        code, line = refusal(folder, "predict", "one.csv", "--run", "some", "--output", output)
+        assert (code, output in line) == (2, True), line
+    assert (folder / "parts" / "a.csv").read_bytes() == before
+    assert not (folder / "parts" / "new.csv").exists()
+
+
+def test_a_list_is_in_the_order_of_names_and_scored_or_predicted_as_one(folder: Path) -> None:
+    files = ["parts/c.parquet", "parts/b.csv.gz", "parts/a.csv"]
+    config = CONFIG.replace("path: parts", f"path: [{', '.join(files)}], test_path: 'parts/[a-b]*'")
+    (folder / "list.yaml").write_text(config)
+    assert (
+        "in order of their names" in run_well(folder, "train", "list.yaml", "--run-dir", "l").stderr
+    )
+    for given in (["one.csv"], ["parts"], files):
+        scores = run_well(folder, "evaluate", *given, "--run", "l", "--json").stdout
+        assert '"rows": 90' in scores
+    run_well(folder, "predict", *files, "--parts", "--run", "l", "--output", "1.csv")
+    run_well(folder, "predict", "one.csv", "--run", "l", "--output", "2.csv")
+    assert (folder / "1.csv").read_bytes() == (folder / "2.csv").read_bytes()
+
+
+def test_what_exists_is_no_pattern_and_runs_are_no_parts(folder: Path) -> None:
+    shutil.copy(folder / "one.csv", folder / "parts" / "[ab].csv")
+    shutil.copy(folder / "one.csv", folder / "parts" / "_skipped.csv")
+    assert find_parts(folder / "parts" / "[ab].csv") == folder / "parts" / "[ab].csv"
+    (folder / "parts" / "[ab].csv").unlink()
+    (run := folder / "parts" / "run").mkdir()
+    mark(run, "run")
+    shutil.copy(folder / "one.csv", run / "one.csv")
+    names = ["a.csv", "b.csv.gz", "c.parquet"]
+    for written in ("parts", "parts/[a-z]*", "parts/**/*.[cgp]*"):
+        found = find_parts(folder / written)
+        assert [file.name for file in files_of(found)] == names, written

@@ -75,11 +75,13 @@ def test_the_python_runs_as_shown(
     if importlib.util.find_spec("onnx") is not None:
         run_well(tmp_path, "export", "diabetes-1", "--output", "diabetes.onnx")
     names: dict[str, object] = {}
-    assert len(PYTHON_BLOCKS) == 4
+    assert len(PYTHON_BLOCKS) == 5
     for block in PYTHON_BLOCKS:
         if "onnxruntime" not in block or importlib.util.find_spec("onnxruntime") is not None:
             exec(block, names)
-    assert "frame: column 'bmi' is missing\n" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "data.target: no column 'progress' in frame; did you mean 'progression'?\n" in told
+    assert "frame: column 'bmi' is missing\n" in told
     assert (tmp_path / "runs" / "diabetes-saved").is_dir()
 
 

@@ -57,7 +57,12 @@ def _follow(ranks: "Ranks") -> int:
     follower = Follower(ranks)
     try:
         while (message := ranks.hear())["do"] != "end":
-            follower.handle(message)
+            if message["do"] == "sweep":
+                from ml2021.sweeps.ranks import train_packs
+
+                train_packs(ranks)
+            else:
+                follower.handle(message)
     except Exception as error:
         if (code := _wait_for_end(ranks)) is not None:
             return code

@@ -13,9 +13,9 @@ from pathlib import Path
 from ml2021.commands.config_hints import config_hints
 from ml2021.config.schema import each_path
 from ml2021.console import Console, ProgressBar
-from ml2021.errors import CheckpointError, RunInterruptedError, SweepFailedError
+from ml2021.errors import CheckpointError, ConfigError, RunInterruptedError, SweepFailedError
 from ml2021.evaluation.metrics import selection_metric
-from ml2021.files import cores
+from ml2021.files import cores, is_one_of_several, most_threads
 from ml2021.formatting import heading, number, plural
 from ml2021.runs.content import write_text
 from ml2021.runs.directory import (
@@ -40,11 +40,12 @@ from ml2021.sweeps.directory import (
     load_results,
     open_sweep,
     read_plan,
+    receive_candidate,
     write_plan,
     write_table,
 )
 from ml2021.sweeps.packing import Pack, data_key, make_packs
-from ml2021.sweeps.pool import PackTask, Pool, Progressed, RunEnded, TableRead
+from ml2021.sweeps.pool import CandidateSent, Link, PackTask, Pool, Progressed, RunEnded, TableRead
 from ml2021.sweeps.results import Result, choose_best, hyperparameters, losses_of, validation_value
 from ml2021.sweeps.search_space import check_runs, load_sweep
 from ml2021.sweeps.summary import SweepSummary
@@ -139,6 +140,12 @@ class _Sweep:
         Raises RunInterruptedError after a signal, SweepFailedError if a run failed or all diverged.
         """
         missing = {run: c for run, c in self.configs.items() if run not in self.results}
+        if ranks := _ranks():
+            if jobs is not None:
+                raise ConfigError(
+                    "--jobs: torchrun's ranks are the workers; set its --nproc-per-node instead"
+                )
+            jobs = 1 + len(ranks)
         jobs = jobs or min(default_jobs(config.device) for config in self.configs.values())
         packs = make_packs(missing, jobs)
         remove_leftovers(self.directory)
@@ -186,11 +193,14 @@ class _Sweep:
         stop_signal: Callable[[], int | None],
     ) -> None:
         """Let workers train the packs, and save the results."""
-        threads = max(1, cores() // workers)
+        ranks = _ranks()[: workers - 1]
+        if ranks:
+            _resume_with(f"ml2021 sweep --resume {self.directory.path}")
+        threads = most_threads() if ranks else max(1, cores() // workers)
+        by = plural(workers, "rank" if ranks else "worker")
         self.console.say(
-            f"{plural(sum(map(len, packs)), 'run')} in {plural(len(packs), 'pack')}, by "
-            f"{plural(workers, 'worker')} of {'at most ' if threads > 1 else ''}"
-            f"{plural(threads, 'thread')}"
+            f"{plural(sum(map(len, packs)), 'run')} in {plural(len(packs), 'pack')}, by {by} of "
+            f"{'at most ' if threads > 1 else ''}{plural(threads, 'thread')}"
         )
 
         first_of: dict[object, int] = {}
@@ -217,7 +227,7 @@ class _Sweep:
         def data_of(pack: Pack) -> object:
             return data_key(self.configs[pack[0]])
 
-        pool = Pool(packs, workers, threads, make_task, data_of)
+        pool = Pool(packs, workers, threads, make_task, data_of, ranks)
         is_described = False
         done = len(self.results)
         with pool, ProgressBar(self.console, len(self.configs), done, "run") as bar:
@@ -233,6 +243,8 @@ class _Sweep:
                         if not is_described:
                             self.console.say(*lines)
                             is_described = True
+                    case CandidateSent(run, files):
+                        receive_candidate(self.directory, run, files)
                     case Progressed(of_running):
                         bar.show(len(self.results) + of_running, self._best_so_far())
 
@@ -277,6 +289,23 @@ class _Sweep:
             outcome = f"{len(failed):,} of {plural(len(ordered), 'run')} failed"
         shown = list(lines)[:SHOWN_LINES]
         raise SweepFailedError(first.exit_code, *shown, f"{self.directory.path}: {outcome}")
+
+
+def _ranks() -> Sequence[Callable[[Callable[[str | None], None]], Link]]:
+    """Return what makes the link to each rank of torchrun but this one."""
+    if not is_one_of_several():
+        return []
+    from ml2021.sweeps.ranks import links_to_ranks
+
+    return links_to_ranks()
+
+
+def _resume_with(command: str) -> None:
+    """Let the line that tells of a lost rank say how to go on."""
+    from ml2021.engine.distributed import current
+
+    if (ranks := current()) is not None:
+        ranks.remedy = f"resume with: {command}"
 
 
 def default_jobs(device: str) -> int:

@@ -108,7 +108,7 @@ def finish(trainer: "Trainer", run: RunDirectory, console: Console, *, with_repo
         if trainer.ranks is not None:
             from ml2021.training.ranks import describe_ranks
 
-            trainer.ranks.remedy = resume[0].lower() + resume[1:]
+            trainer.ranks.remedy = f"r{resume[1:]}"
             console.say(describe_ranks(trainer, trainer.ranks))
         folds = None
         if trainer.data.folds is not None:

@@ -82,9 +82,10 @@ class FrameSource:
         columns: Sequence[str],
         types: Mapping[str, StorageType],
         compared: Collection[str] = (),
+        looked_at: Sequence[str] = (),
     ) -> Table:
         """Read columns as `ml2021.data.tables.read_table` reads those of a CSV of the frame."""
-        wanted, rules = {*columns}, self._format.rules
+        wanted, rules = {*columns, *looked_at}, self._format.rules
         values: dict[str, Values] = {}
         for place, name in enumerate(self._header.names):
             if name in wanted:
@@ -104,7 +105,7 @@ class FrameSource:
         }
         return replace(
             table,
-            sha256=_digest(table.frame),
+            sha256=_digest(table.frame[[name for name in names if name in {*columns}]]),
             leading_zeros=_leading_zeros(texts),
             notes=tuple(notes_on_marks(self._grouped(table.frame, texts), self._format)),
         )

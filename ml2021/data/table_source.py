@@ -42,8 +42,12 @@ class TableSource(Protocol):
         columns: Sequence[str],
         types: Mapping[str, StorageType],
         compared: Collection[str] = (),
+        looked_at: Sequence[str] = (),
     ) -> Table:
-        """Read columns as `ml2021.data.tables.read_table` does, and raise what it raises."""
+        """Read columns as `ml2021.data.tables.read_table` does, and raise what it raises.
+
+        looked_at: columns to read as well that are not in use.
+        """
 
     def size(self) -> int:
         """Return about how many bytes it has."""
@@ -71,9 +75,11 @@ class FileSource:
         columns: Sequence[str],
         types: Mapping[str, StorageType],
         compared: Collection[str] = (),
+        looked_at: Sequence[str] = (),
     ) -> Table:
         """Read columns of the file."""
-        return read_table(self.path, self.format, columns=columns, types=types, compared=compared)
+        names = [*columns, *looked_at]
+        return read_table(self.path, self.format, columns=names, types=types, compared=compared)
 
     def size(self) -> int:
         """Return how many bytes it has on the disk."""
@@ -116,7 +122,7 @@ def read_in_order(
     if data.weight is not None:
         types[data.weight] = "number"
     apart = _telling_apart(data)
-    table = source.read([*selection.used, *excluded], types, {*apart, *selection.targets})
+    table = source.read(selection.used, types, {*apart, *selection.targets}, excluded)
     refuse_rounded(table.rounded, apart)
     if data.weight is not None:
         check_weights(table.frame, data.weight, source.place)

@@ -15,7 +15,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -38,6 +38,8 @@ BUSY_SECONDS = 120.0
 _POLL = timedelta(seconds=5)
 _PIECE_BYTES = 64 << 20
 """How much of a tensor is sent at a time, so that no piece takes `SILENT_SECONDS`."""
+_PAYLOAD_BYTES = 2 << 20
+"""How much of a text is put into the store at a time; it takes 8 MiB."""
 _SLOWEST = 1e9
 """Floating-point operations a second, of the slowest core that anybody trains on."""
 Message = Mapping[str, Any]
@@ -70,7 +72,8 @@ def join() -> "Ranks | None":
             os.environ.setdefault("NCCL_SOCKET_IFNAME", loopback)
     store = connect(serve=rank == 0 and not is_served)
     ranks = Ranks(rank, size, store, local=int(os.environ["LOCAL_RANK"]))
-    ranks.watch(connect(serve=False))
+    ranks.connect_store = lambda: connect(serve=False)
+    ranks.watch(ranks.connect_store())
     _joined.append(ranks)
     return ranks
 
@@ -78,13 +81,17 @@ def join() -> "Ranks | None":
 class Ranks:
     """One process of `size`: number `rank` of all, `local` of those on its machine; 0 leads.
 
-    remedy: what a user does when a rank is lost, for messages.
+    remedy: what a user does when a rank is lost, for messages. connect_store: makes another
+    connection to the store, for a thread of its own.
     """
+
+    connect_store: Callable[[], Store]
 
     def __init__(self, rank: int, size: int, store: Store, local: int = 0) -> None:
         self.rank, self.size, self.local = rank, size, local
         self.remedy = "start the command again"
         self.store = store
+        self.are_working = False  # on packs of a sweep
         self._number = 0
         self._is_connected = False
         self._watch: _Watch | None = None
@@ -132,7 +139,10 @@ class Ranks:
 
     def has_lost_leader(self) -> bool:
         """Whether the leader's process was on this machine and is no more."""
-        return self._watch is not None and self._watch.state_of(0) == "gone"
+        try:
+            return self._watch is not None and self._watch.state_of(0) == "gone"
+        except RuntimeError:  # the store is gone, and torchrun with it
+            return True
 
     def pass_on(self, signal_number: int) -> None:
         """Let the leader stop as if it had got that signal, which this rank did."""
@@ -193,6 +203,38 @@ class Ranks:
         return found
 
 
+class Channel:
+    """ASCII texts of any length from one rank to another; one end sends, the other receives."""
+
+    def __init__(self, store: Store, name: str) -> None:
+        self._store, self._name, self._number = store, name, 0
+
+    def send(self, text: str) -> None:
+        """Send a text. Raises RuntimeError where the store is gone."""
+        for start in range(0, max(1, len(text)), _PAYLOAD_BYTES):
+            piece = text[start : start + _PAYLOAD_BYTES]
+            mark = "." if start + _PAYLOAD_BYTES >= len(text) else "+"
+            self._store.set(f"{self._name}/{self._number}", mark + piece)
+            self._number += 1
+
+    def receive(self, stopped: Callable[[], bool]) -> str | None:
+        """Wait for a text and return it, None once `stopped`. Raises RuntimeError as `send`."""
+        pieces = []
+        while not stopped():
+            key = f"{self._name}/{self._number}"
+            try:
+                self._store.wait([key], timedelta(seconds=BEAT_SECONDS))
+            except DistStoreError:
+                continue
+            found = self._store.get(key).decode()
+            self._store.delete_key(key)
+            self._number += 1
+            pieces.append(found[1:])
+            if found[:1] == ".":
+                return "".join(pieces)
+        return None
+
+
 class _Lost:
     """Turn the error of a connection into ResourceError, once the watch had time for a better."""
 
@@ -237,9 +279,9 @@ class _Watch:
                     self._store.set("signal", str(self.signal_number))
                 self._look()
             except RuntimeError:
-                self._give_up("torchrun has ended")
+                self._give_up(f"torchrun has ended; {self._ranks.remedy}")
             if os.getppid() != self._parent:
-                self._give_up("torchrun has ended")
+                self._give_up(f"torchrun has ended; {self._ranks.remedy}")
             time.sleep(BEAT_SECONDS)
 
     def _look(self) -> None:
@@ -249,6 +291,9 @@ class _Watch:
             if self._store.check(["failed"]):
                 failed = json.loads(self._store.get("failed"))
                 self._give_up(*failed["lines"], code=failed["code"])
+        elif self._store.check(["end"]):
+            time.sleep(4 * BEAT_SECONDS)  # of a follower that is in the middle of something
+            self._give_up(code=int(self._store.get("end")))
         now = time.monotonic()
         for peer in self._peers:
             key = f"beat/{peer}"

@@ -29,7 +29,8 @@ from ml2021.files import most_threads
 
 WINDOW_SECONDS = 0.2
 """About how long the updates take that are announced at once: the others stop between two."""
-_MEASURED_SECONDS = 0.1
+MEASURED_SECONDS = 0.1
+"""How long updates are measured before training."""
 _CLASSES: dict[str, Callable[..., Any]] = {
     each.__name__: each
     for each in (
@@ -254,28 +255,30 @@ def measure(
     state: TrainingState,
     train: Dataset,
     threads: int,
+    seconds: float = MEASURED_SECONDS,
 ) -> Costs:
     """Measure a few updates on a copy of the state; the leader calls it.
 
-    threads: those that a process alone would use.
+    threads: those that a process alone would use. seconds: how long to measure each.
     """
 
     def copy() -> TrainingState:
         return start(network, hparams, len(train), state.theta, theta=state.theta)
 
+    batches = hparams.batches(len(train))
     of_rank = torch.get_num_threads()
     torch.set_num_threads(threads)
-    alone = _time_updates(Updates(network, hparams, copy(), train), hparams.batches(len(train)))
+    alone = _time_updates(Updates(network, hparams, copy(), train), batches, seconds)
     torch.set_num_threads(of_rank)
     together = LeadingUpdates(ranks, network, hparams, copy(), train)
-    shared = _time_updates(together, hparams.batches(len(train)))
+    shared = _time_updates(together, batches, seconds)
     size, times = state.theta.numel() + len(state.theta), 20
     ranks.tell(do="sum", size=size, times=times)
     summing = _time_sums(ranks, state.theta.new_zeros(size), times)
     return Costs(ranks.size, alone, shared, min(summing, shared))
 
 
-def _time_updates(updates: Updates, batches: int) -> float:
+def _time_updates(updates: Updates, batches: int, seconds: float) -> float:
     """Return the seconds of an update; the first ones, which make the buffers, are not timed."""
     taken: list[float] = []
     begun = time.perf_counter()
@@ -287,7 +290,7 @@ def _time_updates(updates: Updates, batches: int) -> float:
             if torch.cuda.is_initialized():
                 torch.cuda.synchronize()
             taken.append(time.perf_counter() - before)
-            is_long = time.perf_counter() - begun > _MEASURED_SECONDS and len(taken) > 1
+            is_long = time.perf_counter() - begun > seconds and len(taken) > 1
             if is_long and updates.may_pause(batch + 1):
                 return median(taken[1:])
     return median(taken[1:])

@@ -3,6 +3,7 @@
 `ml2021.commands.sweep` runs the sweep.
 """
 
+import base64
 import csv
 import io
 import math
@@ -21,7 +22,7 @@ from ml2021.config.loading import load_config_text
 from ml2021.config.schema import Config
 from ml2021.data.preprocessing.records import Record
 from ml2021.errors import CheckpointError, ConfigError, ResourceError
-from ml2021.files import FORMAT_VERSION, MARK, is_marked, is_there, mark, mark_of
+from ml2021.files import FORMAT_VERSION, MARK, is_marked, is_there, mark, mark_of, replace_file
 from ml2021.runs.content import read_bytes, read_record, write_json, write_text
 from ml2021.runs.directory import (
     BEST_OF_SWEEP,
@@ -299,6 +300,15 @@ def begin_draft(sweep: SweepDirectory, run: int) -> RunDirectory:
     mark(draft.path, "run")
     draft.checkpoints.mkdir()
     return draft
+
+
+def receive_candidate(sweep: SweepDirectory, run: int, files: Mapping[str, str]) -> None:
+    """Write a candidate that a worker has sent, its files in base 64, completely or not at all."""
+    draft = begin_draft(sweep, run)
+    for path in draft.entries():
+        if (content := files.get(str(path.relative_to(draft.path)))) is not None:
+            replace_file(path, base64.b64decode(content))
+    draft.path.replace(sweep.candidate(run))
 
 
 def keep_best(sweep: SweepDirectory, plan: SweepPlan, best: Result | None) -> None:

@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple, Protocol, TextIO
 
 from ml2021.errors import ResourceError
 from ml2021.sweeps.packing import Pack
@@ -76,7 +76,14 @@ class Progressed(NamedTuple):
     done: float
 
 
-Event = RunEnded | TableRead | Progressed
+class CandidateSent(NamedTuple):
+    """A run that may become the best, of a worker that writes nothing: its files, in base 64."""
+
+    run: int
+    files: Mapping[str, str]
+
+
+Event = RunEnded | TableRead | Progressed | CandidateSent
 POLL_SECONDS = 0.1
 """How long a signal may go unnoticed."""
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -90,22 +97,28 @@ _CODE = (
 )
 
 
+class Link(Protocol):
+    """What leads to a worker; its replies come through a thread that the link has started."""
+
+    def send(self, line: str) -> None:
+        """Send a task. Raises OSError where the worker has died, which its reader reports."""
+
+    def finish(self) -> None:
+        """Let the worker end. Raises OSError, as `send`."""
+
+    def kill(self) -> None:
+        """End the worker now."""
+
+    def end(self) -> int:
+        """Wait until it has ended, and return its exit code."""
+
+
 @dataclass
 class _Worker:
-    process: "subprocess.Popen[str]"
-    reader: threading.Thread
+    link: Link
     pack: Pack = ()
     waiting: set[int] = field(default_factory=set)
     done: float = 0.0
-
-    def end(self) -> int:
-        """Wait until it has ended, close its pipes, and return its exit code."""
-        code = self.process.wait()
-        self.reader.join()
-        assert self.process.stdin is not None
-        with contextlib.suppress(OSError):  # the last task may not have been written
-            self.process.stdin.close()
-        return code
 
     @property
     def done_of_waiting(self) -> float:
@@ -113,11 +126,57 @@ class _Worker:
         return max(0.0, self.done - (len(self.pack) - len(self.waiting)))
 
 
+class _Process:
+    """A worker that is a process of this machine, and its pipes."""
+
+    def __init__(self, threads: int, reply: Callable[[str | None], None]) -> None:
+        environment = {**os.environ, **dict.fromkeys(_THREAD_VARIABLES, str(threads))}
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-c", _CODE, json.dumps([sys.path, gc.get_threshold()[0]])],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+            encoding="utf-8",
+            process_group=0,  # so that Ctrl-C at the terminal reaches this process alone
+        )
+        assert self._process.stdin is not None
+        self._input = self._process.stdin
+        self._reader = threading.Thread(
+            target=_read, args=(self._process.stdout, reply), daemon=True
+        )
+        self._reader.start()
+
+    def send(self, line: str) -> None:
+        self._input.write(line)
+        self._input.flush()
+
+    def finish(self) -> None:
+        self._input.close()
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def end(self) -> int:
+        code = self._process.wait()
+        self._reader.join()
+        with contextlib.suppress(OSError):  # the last task may not have been written
+            self._input.close()
+        return code
+
+
+def _read(replies: TextIO, reply: Callable[[str | None], None]) -> None:
+    with replies:
+        for line in replies:
+            reply(line)
+    reply(None)
+
+
 class Pool:
-    """Worker processes, and the packs that wait for one; use it in a `with`.
+    """Workers, and the packs that wait for one; use it in a `with`.
 
     threads: per worker. data_of: a key for the data of a pack; a worker gets a pack whose data it
-    has already loaded if there is one.
+    has already loaded if there is one. others: what makes the link to each further worker that is
+    not a process of ours, given where its replies go.
     """
 
     def __init__(
@@ -127,11 +186,14 @@ class Pool:
         threads: int,
         make_task: Callable[[Pack], PackTask],
         data_of: Callable[[Pack], object],
+        others: Sequence[Callable[[Callable[[str | None], None]], Link]] = (),
     ) -> None:
         self._packs = list(packs)
         self._jobs, self._threads = jobs, threads
         self._make_task, self._data_of = make_task, data_of
-        self._workers: dict[int, _Worker] = {}  # by process id
+        self._others = list(others)
+        self._workers: dict[int, _Worker] = {}  # in the order in which they started
+        self._started = 0
         self._replies: queue.SimpleQueue[tuple[int, str | None]] = queue.SimpleQueue()
 
     def __enter__(self) -> "Pool":
@@ -139,8 +201,8 @@ class Pool:
 
     def __exit__(self, *_: object) -> None:
         for worker in self._workers.values():
-            worker.process.kill()
-            worker.end()
+            worker.link.kill()
+            worker.link.end()
 
     def run(self, stopped: Callable[[], bool]) -> Iterator[Event]:
         """Train all packs, or until `stopped`, and yield what the workers report."""
@@ -150,13 +212,13 @@ class Pool:
             if not self._workers:
                 return
             try:
-                pid, line = self._replies.get(timeout=POLL_SECONDS)
+                number, line = self._replies.get(timeout=POLL_SECONDS)
             except queue.Empty:
                 continue
             if line is None:
-                yield from self._fail_runs(self._workers.pop(pid))
+                yield from self._fail_runs(self._workers.pop(number))
             else:
-                yield from self._handle_reply(self._workers[pid], json.loads(line))
+                yield from self._handle_reply(self._workers[number], json.loads(line))
             yield Progressed(sum(worker.done_of_waiting for worker in self._workers.values()))
 
     def _handle_reply(self, worker: _Worker, reply: Mapping[str, Any]) -> Iterator[Event]:
@@ -169,52 +231,43 @@ class Pool:
                 worker.done = reply["done"]
             case "data":
                 yield TableRead(reply["lines"])
+            case "candidate":
+                yield CandidateSent(reply["run"], reply["files"])
             case "idle":
                 self._assign_pack(worker)
             case _:
                 raise RuntimeError(f"a worker failed:\n{reply['text']}")
 
     def _start(self) -> _Worker:
-        environment = {**os.environ, **dict.fromkeys(_THREAD_VARIABLES, str(self._threads))}
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _CODE, json.dumps([sys.path, gc.get_threshold()[0]])],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=environment,
-            encoding="utf-8",
-            process_group=0,  # so that Ctrl-C at the terminal reaches this process alone
-        )
-        reader = threading.Thread(
-            target=self._read, args=(process.pid, process.stdout), daemon=True
-        )
-        reader.start()
-        worker = self._workers[process.pid] = _Worker(process, reader)
-        return worker
+        number, self._started = self._started, self._started + 1
 
-    def _read(self, pid: int, replies: TextIO) -> None:
-        with replies:
-            for line in replies:
-                self._replies.put((pid, line))
-        self._replies.put((pid, None))
+        def reply(line: str | None) -> None:
+            self._replies.put((number, line))
+
+        link: Link
+        if number and self._others:  # the first one is ours
+            link = self._others.pop()(reply)
+        else:
+            link = _Process(self._threads, reply)
+        worker = self._workers[number] = _Worker(link)
+        return worker
 
     def _assign_pack(self, worker: _Worker) -> None:
         """Give a worker its next pack; if none is left, let it end."""
-        assert worker.process.stdin is not None
         with contextlib.suppress(OSError):  # it has died, which its reader will report
             if not self._packs:
                 worker.pack, worker.waiting = (), set()
-                worker.process.stdin.close()
+                worker.link.finish()
                 return
             loaded = self._data_of(worker.pack) if worker.pack else None
             index = next((i for i, p in enumerate(self._packs) if self._data_of(p) == loaded), 0)
             worker.pack = self._packs.pop(index)
             worker.waiting, worker.done = set(worker.pack), 0.0
-            worker.process.stdin.write(self._make_task(worker.pack).to_line())
-            worker.process.stdin.flush()
+            worker.link.send(self._make_task(worker.pack).to_line())
 
     def _fail_runs(self, worker: _Worker) -> Iterator[Event]:
         """Mark a dead worker's unfinished runs as failed."""
-        code = worker.end()
+        code = worker.link.end()
         how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
         line = f"its worker process {how}; the system may have run out of memory"
         for run in sorted(worker.waiting):

@@ -18,8 +18,8 @@ from tests.commands import refusal, run_well
 from tests.conftest import Record
 from tests.damage import Tensors, resigned
 from tests.finishing import scratch
-from tests.forks import Forks
-from tests.received import Mutations, suite
+from tests.received import forked, suite
+from tests.suites import run_suite
 
 _REST = "preset: fast\ndevice: cpu\nmodel: {type: relu_stack, widths: [4]}\n"
 CONFIGS = {
@@ -385,20 +385,16 @@ def test_a_config_is_that_of_the_checkpoint(folder: Path, before: str, after: st
 
 
 def test_mutations_are_refused_or_handled() -> None:
-    """Of the 10,000 of the soak as many as half a minute of processor time allows."""
-    with Forks() as forks, scratch() as place:
-        mutations = Mutations(place, forks, most_slow=0.0)
-        mutations.prepare()
-        tally = suite(mutations, range(150))
+    """As many as half a minute of processor time allows."""
+    tally = run_suite("received", 300)[""]
+    assert tally.cases == 300
     assert not tally.wrong, "\n".join(tally.wrong)
-    assert sum(n for verdict, n in tally.right.items() if verdict.endswith("code 4")) > 60
+    assert sum(n for verdict, n in tally.right.items() if verdict.endswith("code 4")) > 120
 
 
 @pytest.mark.soak
 def test_ten_thousand_mutations_are_refused_or_handled(record: Record) -> None:
-    with Forks() as forks, scratch() as place:
-        mutations = Mutations(place, forks)
-        mutations.prepare()
+    with scratch() as place, forked(place) as mutations:
         tally = suite(mutations, range(1000, 11_000))
     right = tally.cases - tally.wrong_cases
     record("received runs and sweeps with a file changed", f"{right:,} of {tally.cases:,} right")
