@@ -1,8 +1,9 @@
-"""Builds the package: makes the README's relative links absolute where they are told where to lead.
+"""Builds the package: absolute links in the README, and a whole source distribution.
 
 A page of a package index shows the README without the repository around it. pyproject.toml names
-`egg_info` as the command of setuptools that writes the description, and `[tool.ml2021] links` is
-the address of the repository's files. Nothing of this runs after the build.
+`egg_info` as the command of setuptools that writes the description and lists the files of the
+source distribution; `[tool.ml2021] links` is the address of the repository's files. Nothing of this
+runs after the build.
 """
 
 import re
@@ -27,8 +28,12 @@ def links_of(pyproject: Path) -> str:
     return links
 
 
+_SOURCES = ("CHANGELOG.md", ".ci/run")
+_FOLDERS = ("configs", "data", "tests")
+
+
 class egg_info(setuptools_egg_info.egg_info):  # noqa: N801 - the name of the command
-    """Write the package's description, with absolute links."""
+    """Write the package's description, with absolute links, and list what the repository has."""
 
     def run(self) -> None:
         """Run the command of setuptools on the changed description."""
@@ -36,3 +41,12 @@ class egg_info(setuptools_egg_info.egg_info):  # noqa: N801 - the name of the co
         text = metadata.long_description or ""
         metadata.long_description = absolute_links(text, links_of(Path("pyproject.toml")))
         super().run()
+
+    def find_sources(self) -> None:
+        """Add the tests, and what they and the README show, to the source distribution."""
+        super().find_sources()
+        for path in _SOURCES:
+            self.filelist.include(path)
+        for folder in _FOLDERS:
+            self.filelist.graft(folder)
+        self.filelist.global_exclude("*.py[cod]")

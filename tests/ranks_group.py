@@ -71,7 +71,7 @@ def _cases() -> Iterator[tuple[str, Case]]:
 
 CASES = dict(_cases())
 FEW = ("adam", "own rows")
-CASES_OF = {2: (*FEW, "momentum", "full batch"), 3: tuple(CASES)}
+CASES_OF = {2: (*FEW, "momentum"), 3: tuple(CASES)}
 
 
 def train(case: Case, ranks: Ranks | None = None) -> list[Tensor]:

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 import ml2021
-from ml2021.export.encoding import MISSING_DATE, _calendar
+from ml2021.export.dates import MISSING_DATE, calendar_of
 from ml2021.export.graph import INT64, Graph
 from ml2021.model import Model
 from tests.commands import refusal, run_well
@@ -162,6 +162,10 @@ def compare(model: Model, session: Any, new: pd.DataFrame, deviation: float) -> 
         is_clear = first - second > 1e-6
         labels = model.predict(new).astype(str).to_numpy()
         assert (found["label"][:, 0] == labels)[is_clear].all()
+        if len(model.members) > 1:
+            each = [member.predict_proba(new).to_numpy() for member in model.members]
+            spread = np.std(each, axis=0, ddof=1)
+            np.testing.assert_allclose(found["std"], spread, atol=1e-6, rtol=0)
         return
     values = np.asarray(model.predict(new)).reshape(len(new), -1)
     np.testing.assert_array_less(
@@ -233,7 +237,7 @@ def test_the_calendar_is_that_of_every_day() -> None:
     days = np.arange(np.datetime64("0001-01-01"), np.datetime64("9999-12-31"), 3)
     graph = Graph(["days"])
     graph.input("days", INT64, 1)
-    for part, value in _calendar(graph, "days").items():
+    for part, value in calendar_of(graph, "days").items():
         graph.output(part, value, INT64, 1)
     session = onnxruntime.InferenceSession(graph.model("", {}).SerializeToString())
     found = run_onnx(session, {"days": days.astype(np.int64)[:, None]})
@@ -252,6 +256,24 @@ def test_a_row_that_predict_refuses_is_not_a_number(tmp_path: Path) -> None:
     found = run_onnx(session, feed(session, far))
     for name in ("prediction", "std", "low", "high"):
         assert np.isfinite(found[name][:, 0]).tolist() == [True, False, False]
+
+
+def test_a_second_outside_the_years_of_dates_is_not_a_number(tmp_path: Path) -> None:
+    model = ml2021.train(settings(CASES["all parts of dates"]), table(240, 0))
+    session = exported(tmp_path, model)
+    ends = (np.datetime64("0001-01-01T00:00:00"), np.datetime64("9999-12-31T23:59:59"))
+    first, last = (int(end.astype(np.int64)) for end in ends)
+    row = feed(session, table(1, 1))
+    inputs = {name: np.repeat(values, 6, axis=0) for name, values in row.items()}
+    inputs["when"] = np.array([[0], [first], [last], [first - 1], [last + 1], [MISSING_DATE]])
+    found = run_onnx(session, inputs)["prediction"][:, 0]
+    assert np.isfinite(found).tolist() == [True, True, True, False, False, True]
+
+
+def test_the_spread_is_given_where_predict_writes_it(tmp_path: Path) -> None:
+    own = settings({"train": {"epochs": 2, "members": 2, "spread": False}})
+    session = exported(tmp_path, ml2021.train(own, table(240, 0)))
+    assert "std" not in [output.name for output in session.get_outputs()]
 
 
 def test_the_file_says_what_it_is(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from setuptools import build_meta
 getattr(build_meta, f"build_{sys.argv[1]}")(sys.argv[2])
 """
 FOLDERS = ("ml2021", "configs", "data", "tests")
-FILES = ("CHANGELOG.md", "LICENSE", "MANIFEST.in", "README.md", "pyproject.toml", ".ci/run")
+FILES = ("CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml", ".ci/run")
 
 
 def files_of(folder: Path) -> set[str]:

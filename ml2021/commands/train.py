@@ -106,7 +106,7 @@ def finish(trainer: "Trainer", run: RunDirectory, console: Console, *, with_repo
             metrics.write_events(run.tensorboard)
         console.say(describe_training(trainer))
         if trainer.ranks is not None:
-            from ml2021.training.ranks import describe_ranks
+            from ml2021.training.duration import describe_ranks
 
             trainer.ranks.remedy = f"r{resume[1:]}"
             console.say(describe_ranks(trainer, trainer.ranks))

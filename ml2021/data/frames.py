@@ -170,7 +170,7 @@ def without_missing(values: Values, texts: Collection[str]) -> Values:
         return np.array([np.nan if cell in texts else cell for cell in values], object)
     import pandas as pd
 
-    is_missing = pd.Series(values).isin(texts).to_numpy()
+    is_missing = pd.Series(values, dtype=object).isin(texts).to_numpy()
     return np.where(is_missing, np.nan, values) if is_missing.any() else values
 
 
@@ -192,7 +192,10 @@ def cells_of(
 
     dtype = column.dtype
     if isinstance(dtype, pd.StringDtype):
-        return _with_nan(column.to_numpy(object))
+        if len(column) <= _FEW:
+            return np.array([cell if isinstance(cell, str) else np.nan for cell in column], object)
+        places, texts_met = pd.factorize(column)  # so that each text is made once, not once a row
+        return np.array([*texts_met, np.nan], object)[places]
     if isinstance(dtype, pd.CategoricalDtype):
         distinct = pd.Series(column.cat.categories)
         values = cells_of(distinct, name, kind, form, is_told_apart=is_told_apart, decimal=decimal)
@@ -247,16 +250,6 @@ def cells_of(
             )
         texts[place] = _text(cell, decimal)
     return texts
-
-
-def _with_nan(cells: NDArray[np.object_]) -> Values:
-    """Return texts (N,) with NaN in place of whatever else means a missing one."""
-    if len(cells) <= _FEW:
-        return np.array([cell if isinstance(cell, str) else np.nan for cell in cells], object)
-    import pandas as pd
-
-    is_missing = pd.isna(cells)
-    return np.where(is_missing, np.nan, cells) if is_missing.any() else cells
 
 
 def _as_text(numbers: Values) -> Values:

@@ -9,7 +9,7 @@ second spelling of a category. Each input is a sum of codes, which the first lay
 Legend: N rows, F inputs of the network, G codes.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from unicodedata import normalize
 
@@ -19,17 +19,14 @@ from numpy.typing import NDArray
 from ml2021.data.csv.cells import CellRules
 from ml2021.data.preprocessing.records import (
     CategoryFeature,
-    DateFeature,
     NumberFeature,
     Preprocessing,
     value_text,
 )
 from ml2021.data.preprocessing.transform import FARTHEST
+from ml2021.export.dates import parts_of_dates
 from ml2021.export.graph import DOUBLE, FLOAT, INT64, STRING, Graph
 
-MISSING_DATE = int(np.iinfo(np.int64).min)
-"""What stands for a missing date, which int64 has no NaN for."""
-_DAY = 86_400
 _FEW = 1024  # comparisons for a row
 _NO_TEXT = "\0"  # fills up lists of texts; what is equal to it is not used
 
@@ -91,10 +88,10 @@ def encode(graph: Graph, preprocessing: Preprocessing, rules: CellRules) -> Enco
     of_texts = [
         p for p in placed if isinstance(p.feature, CategoryFeature) and p.feature.storage == "text"
     ]
-    columns = _add_inputs(graph, preprocessing)
     floats: list[str] = []  # all that is cast to float32, as in training
     flags: list[str] = []  # bool
     sound: list[str] = []
+    columns = _add_inputs(graph, preprocessing, sound)
     doubles = [*numbers, *of_numbers]
     missing = ""
     if doubles:
@@ -161,7 +158,7 @@ def input_columns(preprocessing: Preprocessing) -> dict[str, str]:
     return dict(sorted(kinds.items(), key=lambda each: preprocessing.sources[each[0]].position))
 
 
-def _add_inputs(graph: Graph, preprocessing: Preprocessing) -> dict[str, str]:
+def _add_inputs(graph: Graph, preprocessing: Preprocessing, sound: list[str]) -> dict[str, str]:
     """Add an input for each column; return the values (N, 1) of each feature by name."""
     types = {"number": DOUBLE, "text": STRING, "date": INT64}
     columns = {
@@ -169,7 +166,9 @@ def _add_inputs(graph: Graph, preprocessing: Preprocessing) -> dict[str, str]:
         for name, kind in input_columns(preprocessing).items()
     }
     if preprocessing.dates:
-        columns |= _parts_of_dates(graph, preprocessing.dates)
+        parts, are_dates = parts_of_dates(graph, preprocessing.dates)
+        columns |= parts
+        sound += are_dates
     return columns
 
 
@@ -343,64 +342,3 @@ def _place(
         other = placed.start + len(categories)
         encoding.parts += [(first + n, other, -1.0) for n in range(len(values))]
         encoding.offsets[other] = 1.0
-
-
-def _parts_of_dates(graph: Graph, dates: Iterable[DateFeature]) -> dict[str, str]:
-    """Return the values (N, 1) of each part of the dates, doubles, NaN where one is missing.
-
-    The year, month and day of a number of days: Hinnant 2013, "chrono-compatible low-level date
-    algorithms". ONNX divides integers towards 0, so what is divided is never negative.
-    """
-    found: dict[str, str] = {}
-    for date in dates:
-        missing = graph.add("Equal", date.name, np.array([[MISSING_DATE]]))
-        seconds = graph.add("Where", missing, np.array([[0]]), date.name)
-        of_day = graph.add("Mod", seconds, np.array([[_DAY]]))
-        days = graph.add("Div", graph.add("Sub", seconds, of_day), np.array([[_DAY]]))
-        needs_calendar = not {"year", "month", "day"}.isdisjoint(date.parts)
-        calendar = _calendar(graph, days) if needs_calendar else {}
-        for part, name in zip(date.parts, date.features, strict=True):
-            match part:
-                case "weekday":  # 1970 began on a Thursday
-                    shifted = graph.add("Add", days, np.array([[3]]))
-                    rest = graph.add("Mod", shifted, np.array([[7]]))
-                    value = graph.add("Add", rest, np.array([[1]]))
-                case "hour":
-                    value = graph.add("Div", of_day, np.array([[3600]]))
-                case "elapsed":
-                    since = graph.add("Sub", graph.cast(seconds, DOUBLE), date.origin / 1e6)
-                    value = graph.add("Div", since, float(_DAY))
-                case _:
-                    value = calendar[part]
-            if part != "elapsed":
-                value = graph.cast(value, DOUBLE)
-            found[name] = graph.add("Where", missing, float("nan"), value)
-    return found
-
-
-def _calendar(graph: Graph, days: str) -> dict[str, str]:
-    """Return year, month and day (N, 1) of days since 1970, int64."""
-
-    def integer(operator: str, value: str, other: str | int) -> str:
-        return graph.add(operator, value, other if isinstance(other, str) else np.array([[other]]))
-
-    shifted = integer("Add", days, 719_468)  # since March 1st of the year 0
-    of_era = integer("Mod", shifted, 146_097)  # days of 400 years
-    era = integer("Div", integer("Sub", shifted, of_era), 146_097)
-    leap = integer("Sub", of_era, integer("Div", of_era, 1_460))
-    leap = integer("Add", leap, integer("Div", of_era, 36_524))
-    leap = integer("Sub", leap, integer("Div", of_era, 146_096))
-    year_of_era = integer("Div", leap, 365)
-    before = integer("Mul", year_of_era, 365)
-    before = integer("Add", before, integer("Div", year_of_era, 4))
-    before = integer("Sub", before, integer("Div", year_of_era, 100))
-    of_year = integer("Sub", of_era, before)
-    from_march = integer("Div", integer("Add", integer("Mul", of_year, 5), 2), 153)
-    first = integer("Div", integer("Add", integer("Mul", from_march, 153), 2), 5)
-    day = integer("Add", integer("Sub", of_year, first), 1)
-    is_late = graph.add("GreaterOrEqual", from_march, np.array([[10]]))  # January, February
-    month = integer("Add", from_march, 3)
-    month = graph.add("Where", is_late, integer("Sub", from_march, 9), month)
-    year = integer("Add", year_of_era, integer("Mul", era, 400))
-    year = integer("Add", year, graph.cast(is_late, INT64))
-    return {"year": year, "month": month, "day": day}

@@ -16,7 +16,8 @@ from onnx import ModelProto
 from ml2021 import __version__
 from ml2021.data.preprocessing.records import ClassTarget, RealTargets
 from ml2021.errors import ResourceError
-from ml2021.export.encoding import MISSING_DATE, encode, input_columns
+from ml2021.export.dates import MISSING_DATE
+from ml2021.export.encoding import encode, input_columns
 from ml2021.export.graph import DOUBLE, FLOAT, STRING, Graph
 from ml2021.runs.model import TrainedModel
 
@@ -69,7 +70,7 @@ def build(model: TrainedModel, level: float | None) -> ModelProto:
         names["probabilities"] = graph.output("probabilities", shown, DOUBLE, target.width)
     else:
         names["prediction"] = graph.output("prediction", shown, DOUBLE, target.width)
-    if members > 1:
+    if members > 1 and model.config.train.spread:
         off = graph.add("Sub", each, mean)
         squares = graph.add(
             "ReduceSum", graph.add("Mul", off, off), np.array([0], np.int64), keepdims=0

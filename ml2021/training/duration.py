@@ -6,12 +6,17 @@ Saving is not included; it takes about a hundredth of the time.
 
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ml2021.engine.fit import fit
+from ml2021.engine.hardware import choose_threads
 from ml2021.engine.state import start
 from ml2021.formatting import duration, plural
 from ml2021.training.loop import memory_errors, metrics_row
 from ml2021.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from ml2021.engine.distributed import Ranks
 
 SECONDS = 0.1
 """How long to measure, at least two steps. The first one, which makes the buffers, is not timed."""
@@ -77,3 +82,19 @@ def _epochs(trainer: Trainer) -> int:
     if data.folds is None and data.config.train.refit and trainer.validation is not None:
         again = 1
     return epochs * (1 + again)
+
+
+def describe_ranks(trainer: Trainer, ranks: "Ranks") -> str:
+    """Measure a few updates on one rank and on all, and say whether they pay.
+
+    The trainer is not changed. Raises ResourceError.
+    """
+    from ml2021.engine.ranks import measure
+
+    hparams, rows = trainer.hparams, len(trainer.train)
+    if trainer.state.is_finished(hparams):
+        return f"{ranks.size} ranks"
+    threads = choose_threads(trainer.network, min(hparams.batch_size or rows, rows))
+    work = trainer.network, hparams, trainer.state, trainer.train
+    with memory_errors(trainer.data.config):
+        return measure(ranks, *work, threads=threads).describe()

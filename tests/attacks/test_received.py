@@ -233,6 +233,7 @@ STATES: dict[str, tuple[str, Edit]] = {
     "a negative divergence": ("resume", change("diverged", lambda t: t - 1)),
     "parameters not finite": ("resume", change("theta", lambda t: t * torch.inf)),
     "best parameters not finite": ("resume", change("best", lambda t: t * torch.nan)),
+    "a best loss that is no number": ("resume", change("best_loss", lambda t: t * torch.nan)),
     "slots not finite": ("resume", change("slots.mean", lambda t: t + torch.nan)),
     "negative squares": ("resume", change("slots.squares", lambda t: t - 1)),
     "norms in one row": ("report", change("trajectory.gradient_norms", lambda t: t.flatten())),
