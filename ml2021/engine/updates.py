@@ -24,13 +24,15 @@ if TYPE_CHECKING:
 
 GATHERED_BYTES = 256 << 20
 """Rows that are gathered at once, for some batches or for all of an epoch."""
+_ORDER_BYTES = 32
+"""Of the places in the order of an epoch, a row."""
 _GATHERED_BATCHES = 16
 """Gathered batches are a multiple of this, so that each one is aligned as in a gathered epoch."""
 
 
 def batches_at_once(members: int, columns: int, size: int) -> int:
     """Return for how many batches of `size` rows (columns,) float32 are gathered at once."""
-    batches = GATHERED_BYTES // (4 * members * columns * size)
+    batches = GATHERED_BYTES // (size * (4 * members * columns + _ORDER_BYTES))
     return max(1, batches // _GATHERED_BATCHES) * _GATHERED_BATCHES
 
 

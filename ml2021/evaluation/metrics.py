@@ -65,11 +65,13 @@ def regression_scores_of_each(
     of_values = None if weights is None else np.repeat(weights, truth.shape[1])
     maes = np.average(np.abs(errors), axis=1, weights=of_values)
     rmses = np.sqrt(np.average(np.square(errors), axis=1, weights=of_values))
+    del errors  # which of a large table are large, too
     # Relative to the first row: a large mean then costs small deviations no digits, and a constant
     # target deviates by exactly 0.
-    from_first = truth - truth[:1]
-    deviations = from_first - np.average(from_first, axis=0, weights=weights)
-    spread = np.sqrt(np.average(np.square(deviations.ravel()), weights=of_values))
+    deviations = truth - truth[:1]
+    deviations -= np.average(deviations, axis=0, weights=weights)
+    np.square(deviations, out=deviations)
+    spread = np.sqrt(np.average(deviations.ravel(), weights=of_values))
     # Infinite or NaN where the spread is 0 or the ratio is beyond float64.
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         r2s = 1.0 - np.square(rmses / spread)
@@ -90,7 +92,7 @@ def regression_scores_per_target(
     assert len(names) == truth.shape[1], f"{len(names)} names for {truth.shape[1]} targets"
     assert len(set(names)) == len(names), "two targets have the same name"
     return {
-        name: regression_scores(truth[:, [t]], prediction[:, [t]], weights)
+        name: regression_scores(truth[:, t : t + 1], prediction[:, t : t + 1], weights)
         for t, name in enumerate(names)
     }
 

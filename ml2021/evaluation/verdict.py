@@ -260,8 +260,10 @@ def _influence(
     """
     losses: NDArray[np.float64]
     if not isinstance(predictions, ClassAnswers):
-        errors = np.abs(truth - predictions)
-        losses = (errors if metric == "mae" else np.square(errors)).mean(axis=1)
+        errors = truth - predictions
+        (np.abs if metric == "mae" else np.square)(errors, out=errors)  # large, of many rows
+        losses = errors.mean(axis=1)
+        del errors
     elif metric == "log_loss":
         losses = predictions.log_losses
     else:
@@ -274,7 +276,8 @@ def _influence(
         influence = own * (losses - recall[of_class]) / total[of_class]
         return np.asarray(len(truth) * influence / len(sizes))
     mean = np.average(losses, weights=weights)
-    influence = losses - mean
+    influence = losses
+    influence -= mean
     if weights is not None:
         influence *= weights / weights.mean()
     if metric == "rmse" and mean > 0:

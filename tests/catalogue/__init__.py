@@ -1,6 +1,6 @@
 """What goes wrong, and what the program then does: a table with a row for each case.
 
-The cases are numbered from 1 to 93 (67 and 75 wait for a cache). A row is a `Case`: what is put
+The cases are numbered from 1 to 93. A row is a `Case`: what is put
 into the folder, the command, its exit code, the exact lines on stderr, and what may have changed;
 everything else in the folder, the runs in it too, must be as it was, to the byte.
 

@@ -23,6 +23,28 @@ LAST = "runs/number/checkpoints/last.safetensors"
 RESUME = "train --quiet --resume runs/number"
 DAMAGED = f"{BEST}: damaged or not a checkpoint of ml2021; train the run again"
 
+KEPT = "  - data.cache: the rows kept in rows/{{any}}.rows are {}, so they are encoded anew"
+
+
+def kept_rows(folder: Path) -> None:
+    """Train a run whose encoded rows are kept in rows/."""
+    text = (folder / "number.yaml").read_text()
+    (folder / "kept.yaml").write_text(text.replace("{path", "{memory: disk, cache: rows, path"))
+    commands.run_well(folder, "train", "--quiet", "--config", "kept.yaml", "--run-dir", "once")
+
+
+def flipped(name: str) -> Step:
+    """Change a byte of a file of the kept rows."""
+
+    def step(folder: Path) -> None:
+        (path,) = folder.glob(f"rows/*.rows/{name}")
+        content = bytearray(path.read_bytes())
+        content[len(content) // 3] ^= 8
+        path.unlink()
+        path.write_bytes(content)
+
+    return step
+
 
 def refused(number: int, name: str, given: Step, line: str = DAMAGED) -> Case:
     """Return the row of a checkpoint that is not believed."""
@@ -529,5 +551,32 @@ CASES = [
             "runs/number/checkpoints/last.safetensors: did not start from the parameters named in "
             "environment.json; start a new run",
         ),
+    ),
+    Case(
+        numbers=(67,),
+        name="kept rows with another byte",
+        given=(kept_rows, flipped("train-inputs")),
+        command="train --config kept.yaml --run-dir again",
+        code=0,
+        lines=(KEPT.format("damaged"),),
+        leaves=("again", "rows"),
+    ),
+    Case(
+        numbers=(67,),
+        name="kept rows that are something else",
+        given=(kept_rows, flipped("meta.json")),
+        command="train --config kept.yaml --run-dir again",
+        code=0,
+        lines=(KEPT.format("damaged"),),
+        leaves=("again", "rows"),
+    ),
+    Case(
+        numbers=(67,),
+        name="kept rows of the table as it was",
+        given=(kept_rows, swap("train.csv", "red", "blue")),
+        command="train --config kept.yaml --run-dir again",
+        code=0,
+        lines=(KEPT.format("not those of the data as it is now"),),
+        leaves=("again", "rows"),
     ),
 ]

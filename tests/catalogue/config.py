@@ -184,6 +184,11 @@ TEXTS: dict[int, dict[str, str]] = {
         "data.split random does not divide each series of data.group_by in time; use sequential",
         "data: {path: a, target: y, gaps: interpolate}": "1:34: data.gaps needs data.lags greater "
         "than 0; set data.lags, or data.gaps to null",
+        "data: {path: a, target: y, memory: ram, cache: b}": "1:48: data.memory ram needs no "
+        "data.cache; set data.memory to auto or disk, or data.cache to null",
+        "data: {path: a, target: y, memory: disk, split: kfold}": "1:36: data.memory disk does not "
+        "go with data.split kfold, whose folds are trained side by side in memory; use another "
+        "split, or set data.memory to auto",
         "data: {path: a, target: y, decimal: ','}": f"1:37: {BOTH.format(',')}",
         "data: {path: a, target: y, thousands: .}": "1:39: data.thousands and data.decimal are "
         "both '.'; change one of them",

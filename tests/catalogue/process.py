@@ -271,6 +271,36 @@ CASES = [
         needs=runners.without_mounts,
     ),
     Case(
+        numbers=(75,),
+        name="rows on a disk that is too small for them",
+        given=(lengthened("long.csv", 100),),
+        command="train --config number.yaml --run-dir run --set data.path=long.csv "
+        "--set data.memory=disk --set data.cache=small",
+        code=5,
+        lines=(
+            "small: 67 MB for rows on the disk cannot be reserved (No space left on device); "
+            "free some space, or set data.cache to a folder that has it",
+        ),
+        run=runners.mounted("small", "size=1m"),
+        needs=runners.without_mounts,
+    ),
+    Case(
+        numbers=(75,),
+        name="rows in a run",
+        command="train --config number.yaml --run-dir run --set data.memory=disk "
+        "--set data.cache=runs/number/rows",
+        code=2,
+        lines=("data.cache runs/number/rows: is in a run directory; choose another folder",),
+    ),
+    Case(
+        numbers=(75,),
+        name="rows in a file",
+        command="train --config number.yaml --run-dir run --set data.memory=disk "
+        "--set data.cache=train.csv",
+        code=5,
+        lines=("data.cache train.csv: cannot be made (File exists)",),
+    ),
+    Case(
         numbers=(76,),
         name="predictions onto a full disk",
         command="predict new.csv --run runs/number --output /dev/full",

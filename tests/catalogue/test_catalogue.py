@@ -30,7 +30,6 @@ SECTIONS = {
 }
 CASES: list[Case] = [case for section in (*SECTIONS, ownership, parquet) for case in section.CASES]
 UNDER_TORCHRUN = {*range(94, 99)}  # in tests/test_ranks.py
-WAITING = {67, 75}  # for a cache
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +59,7 @@ def test_case(case: Case, here: Path) -> None:
 
 def test_every_case_has_a_row() -> None:
     shown = {number for case in CASES for number in case.numbers}
-    assert shown == set(range(1, 99)) - WAITING - UNDER_TORCHRUN
+    assert shown == set(range(1, 99)) - UNDER_TORCHRUN
 
 
 def test_a_row_stands_in_its_section_and_has_a_name_of_its_own() -> None:
