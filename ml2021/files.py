@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple
 from ml2021.errors import ResourceError
 from ml2021.formatting import closest, printable
 
-FORMAT_VERSION: Literal[4] = 4
+FORMAT_VERSION: Literal[5] = 5
 """The format of everything in a run or a sweep."""
 MARK = "ml2021.tag"
 """The file that marks a directory as a run or a sweep."""

@@ -38,7 +38,7 @@ class Environment(Record):
     training began with.
     """
 
-    format_version: Literal[4] = FORMAT_VERSION
+    format_version: Literal[5] = FORMAT_VERSION
     ml2021: str
     python: str
     torch: str
@@ -231,7 +231,7 @@ class RunSummary(Record):
     notes: on the data and the baselines, as printed before training.
     """
 
-    format_version: Literal[4] = FORMAT_VERSION
+    format_version: Literal[5] = FORMAT_VERSION
     task: Task
     parameters: Count
     split: SplitSizes

@@ -54,7 +54,7 @@ class _PlannedRun(Record):
 class _PlanFile(Record):
     """sweep.json, see `SweepPlan`."""
 
-    format_version: Literal[4]
+    format_version: Literal[5]
     scales: dict[str, Literal["linear", "log"]]
     runs: Annotated[tuple[_PlannedRun, ...], Field(min_length=1)]
 
