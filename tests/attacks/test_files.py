@@ -11,7 +11,7 @@ import pytest
 from ml2021.config.schema import Config
 from ml2021.errors import ResourceError
 from ml2021.evaluation.comparison import RunResult
-from ml2021.files import MARK, is_marked, mark, mark_of
+from ml2021.files import FORMAT_VERSION, MARK, is_marked, mark, mark_of
 from ml2021.runs.directory import RunDirectory, create_run, foreign_entries
 from ml2021.runs.outputs import write_output
 from ml2021.sweeps.directory import (
@@ -108,7 +108,9 @@ COMMANDS = {
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_folder_of_another_tool_is_not_taken(folder: Path, name: str) -> None:
     """A1: names that other tools use too are no mark, nor is a file of the name of ours."""
-    for number, marked in enumerate([None, "", "a tag of mine\n", f"ml2021 {name}, format 4"]):
+    for number, marked in enumerate(
+        [None, "", "a tag of mine\n", f"ml2021 {name}, format {FORMAT_VERSION}"]
+    ):
         theirs = folder / f"theirs-{number}"
         (theirs / "checkpoints").mkdir(parents=True)
         for file in ("config.yaml", "environment.json", "metrics.csv"):
@@ -124,7 +126,7 @@ def test_a_folder_of_another_tool_is_not_taken(folder: Path, name: str) -> None:
 def test_a_mark_is_a_plain_file_with_our_words(tmp_path: Path) -> None:
     assert not is_marked(tmp_path)
     mark(tmp_path, "sweep")
-    assert mark_of(tmp_path) == ("sweep", 4)
+    assert mark_of(tmp_path) == ("sweep", FORMAT_VERSION)
     (tmp_path / MARK).rename(tmp_path / "away")
     (tmp_path / MARK).symlink_to("away")
     assert not is_marked(tmp_path)

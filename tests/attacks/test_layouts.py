@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ml2021.config.loading import load_config_text
-from ml2021.files import is_marked, is_temporary, mark
+from ml2021.files import FORMAT_VERSION, is_marked, is_temporary, mark
 from ml2021.runs.content import write_json
 from ml2021.runs.directory import MarkedDirectory, RunDirectory
 from ml2021.runs.summary import read_summary
@@ -74,7 +74,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     mark(sweep.path, "sweep")
     text = CONFIG.replace("t.csv", str(folder / "t.csv"))
     runs = [{"settings": {"seed": seed}, "config": text} for seed in (0, 1)]
-    write_json(sweep.plan, {"format_version": 4, "scales": {}, "runs": runs})
+    write_json(sweep.plan, {"format_version": FORMAT_VERSION, "scales": {}, "runs": runs})
     result = read_summary(RunDirectory(folder / "r")).result(load_config_text(text, "r").config)
     lines = [Result(run=n, status="done", result=result).to_line() for n in (1, 2)]
     sweep.results.write_text("".join(lines))

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from ml2021.files import FORMAT_VERSION
 from ml2021.runs.content import MOST_BYTES
 from tests import commands
 from tests.commands import refusal, run_well
@@ -320,9 +321,10 @@ def changed(**values: object) -> Callable[[list[str]], list[str]]:
     return edit
 
 
+NO_RUNS = json.dumps({"format_version": FORMAT_VERSION, "scales": {}, "runs": []})
 SWEEPS: dict[str, tuple[str, Callable[[list[str]], list[str]]]] = {
     "fewer runs than results": ("sweep.json", without_last),
-    "no runs": ("sweep.json", lambda lines: ['{"format_version": 4, "scales": {}, "runs": []}']),
+    "no runs": ("sweep.json", lambda lines: [NO_RUNS]),
     "no plan": ("sweep.json", lambda lines: ["[]"]),
     "results of other runs": ("results.jsonl", swapped),
     "a run of text": ("results.jsonl", changed(run="1")),

@@ -371,14 +371,14 @@ CASES = [
         64,
         "a newer format",
         described(format_version=99),
-        f"{BEST}: checkpoint format 99, but this ml2021 reads 4; "
+        f"{BEST}: checkpoint format 99, but this ml2021 reads 5; "
         "use the version that wrote it, or train again",
     ),
     refused(
         64,
         "an older format",
         described(format_version=0),
-        f"{BEST}: checkpoint format 0, but this ml2021 reads 4; "
+        f"{BEST}: checkpoint format 0, but this ml2021 reads 5; "
         "use the version that wrote it, or train again",
     ),
     Case(

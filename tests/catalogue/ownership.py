@@ -4,7 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
-from ml2021.files import MARK, mark
+from ml2021.files import FORMAT_VERSION, MARK, mark
 from ml2021.runs.content import write_json
 from tests.catalogue import runners
 from tests.catalogue.case import Case, put
@@ -20,7 +20,7 @@ def sweep(folder: Path) -> None:
     mark(place, "sweep")
     config = f"data: {{path: {folder}/train.csv, target: y}}\nmodel: linear\n"
     runs = [{"settings": {"seed": seed}, "config": config} for seed in (0, 1)]
-    write_json(place / "sweep.json", {"format_version": 4, "scales": {}, "runs": runs})
+    write_json(place / "sweep.json", {"format_version": FORMAT_VERSION, "scales": {}, "runs": runs})
     shutil.copytree(folder / "runs/number", place / "best")
     (place / "best/sweep_run.json").write_text('{"run": 1}')
 
@@ -192,7 +192,7 @@ CASES = [
         command="predict new.csv --run runs/number --output -",
         code=4,
         lines=(
-            "runs/number: a run of format 3, but this ml2021 reads 4; use the version that wrote "
+            "runs/number: a run of format 3, but this ml2021 reads 5; use the version that wrote "
             "it, or train again",
         ),
     ),
