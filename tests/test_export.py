@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 import ml2021
+from ml2021.export import function
 from ml2021.export.dates import MISSING_DATE, calendar_of
 from ml2021.export.graph import INT64, Graph
 from ml2021.model import Model
@@ -320,6 +321,15 @@ def test_the_level_of_intervals(tmp_path: Path) -> None:
     code, line = refusal(tmp_path, "export", "run", "--output", "m.onnx", "--interval", "0.9999")
     assert code == 2
     assert line.startswith("--interval 0.9999")
+
+
+def test_what_no_file_holds_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ml2021.train(settings(CASES["linear"]), table(60, 0)).save(tmp_path / "run")
+    monkeypatch.setattr(function, "_MOST_BYTES", 400)
+    code, line = refusal(tmp_path, "export", "run")
+    assert code == 5
+    assert "GB" in line
+    assert not (tmp_path / "model.onnx").exists()
 
 
 def test_without_the_package_a_line_says_what_to_install(

@@ -22,8 +22,8 @@ from ml2021.export.graph import DOUBLE, FLOAT, STRING, Graph
 from ml2021.runs.model import TrainedModel
 
 _LARGEST = float(np.finfo(np.float32).max)
-_MOST_BYTES = 2**31 - 1
-"""Of a message of protobuf, and so of a model in one file."""
+_MOST_BYTES = 2**31 - (1 << 20)
+"""Of the constants of a model in one file: a message of protobuf has at most 2 GiB."""
 
 
 def build(model: TrainedModel, level: float | None) -> ModelProto:
@@ -37,12 +37,7 @@ def build(model: TrainedModel, level: float | None) -> ModelProto:
     Raises ResourceError if it would not fit into one file, ConfigError as `half_widths` does.
     """
     widths = None if level is None else model.half_widths(level, "--interval")
-    needed = 8 * model.theta.numel()
-    if needed > _MOST_BYTES:
-        raise ResourceError(
-            f"an ONNX file holds at most {_MOST_BYTES / 1e9:.1f} GB, and the parameters alone take "
-            f"{needed / 1e9:.1f} GB; export a smaller model"
-        )
+    _refuse_large(8 * model.theta.numel())
     preprocessing = model.preprocessing
     columns = input_columns(preprocessing)
     graph = Graph(columns)
@@ -99,7 +94,17 @@ def build(model: TrainedModel, level: float | None) -> ModelProto:
         facts["interval"] = level
     if history is not None:
         facts |= {"lags": history.lags, "horizon": history.horizon}
+    _refuse_large(graph.size())
     return graph.model(__version__, facts)
+
+
+def _refuse_large(size: int) -> None:
+    """Raise ResourceError for constants of more bytes than a file of ONNX holds."""
+    if size > _MOST_BYTES:
+        raise ResourceError(
+            f"an ONNX file holds at most {_MOST_BYTES / 1e9:.1f} GB, and the parameters take "
+            f"{size / 1e9:.1f} GB; export a smaller model"
+        )
 
 
 def _network(

@@ -73,6 +73,10 @@ class Graph:
         """Return the value in another type."""
         return self.add("Cast", value, to=kind)
 
+    def size(self) -> int:
+        """Return how many bytes the constants take."""
+        return sum(tensor.ByteSize() for tensor in self._tensors)
+
     def _constant(self, value: NDArray[Any] | float) -> str:
         array = np.asarray(value, np.float64) if isinstance(value, float) else value
         content = repr(array.tolist()).encode() if array.dtype == object else array.tobytes()
