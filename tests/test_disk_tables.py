@@ -178,6 +178,14 @@ def test_what_auto_chooses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     (line,) = [line for line in outcome.stderr.splitlines() if "data.memory: auto" in line]
     assert re.search(r"about \d+ rows of 8 columns", line), line
     assert str(tmp_path) in line
+    scored = run_well(tmp_path, "evaluate", "t.csv", "--run", "large")
+    assert "data.memory: auto" in scored.stdout + scored.stderr
+    monkeypatch.setattr(placement, "free_memory", lambda: None)
+    again = run_well(tmp_path, "evaluate", "t.csv", "--run", "large", "--json")
+    monkeypatch.setattr(placement, "free_memory", lambda: 60_000)
+    assert (
+        run_well(tmp_path, "evaluate", "t.csv", "--run", "large", "--json").stdout == again.stdout
+    )
     folds = run_well(tmp_path, *arguments, "folds", "--set", "data.split={method: kfold, folds: 2}")
     assert "data.memory" not in folds.stderr
 

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml2021.config.schema import KFoldSplit, each_path
+from ml2021.config.schema import FractionSplit, KFoldSplit, each_path
 from ml2021.data.csv.scan import TableFormat
 from ml2021.data.new_table import read_new_table
 from ml2021.data.parts import find_parts
+from ml2021.data.placement import place_rows
 from ml2021.data.preprocessing.records import ClassTarget
 from ml2021.data.preprocessing.transform import shown_counts, value_counts
 from ml2021.data.samples import Samples
+from ml2021.data.table_source import FileSource
 from ml2021.errors import CheckpointError, ConfigError, DataError, Ml2021Error
 from ml2021.evaluation.scoring import SPLITS, Evaluation
 from ml2021.formatting import echo, plural, score_table
@@ -145,12 +147,15 @@ def _rows_of(
 ) -> tuple[str, Samples, list[str], str]:
     """Return the rows of another file that can be scored, notes, and examples of new classes."""
     table = find_parts(csvs)
+    section = model.config.data.model_copy(update={"split": FractionSplit()})  # of these rows
+    columns = len(model.preprocessing.sources)
+    placed = place_rows(section, FileSource(table, table_format), columns, run.path)
     matched = read_new_table(model.preprocessing, table, table_format, "scored")
     rows = matched.table.scorable_rows()
     if not len(rows):
         needed = matched.table.needed_to_score
         raise DataError(f"{table}: every row lacks its {needed}; add rows to score")
-    notes = matched.columns.notes()
+    notes = [*placed, *matched.columns.notes()]
     if unscored := len(matched.table.frame) - len(rows):
         needed = matched.table.needed_to_score
         notes.append(f"rows without a {needed}, left out: {unscored}")
