@@ -378,11 +378,6 @@ def test_4_a_missing_run(fresh: Path) -> None:
         assert (code, line.split(": ")[0]) == (4, f"{fresh}/{place}")
 
 
-def test_5_a_run_directory_that_cannot_be_made(fresh: Path) -> None:
-    code, line = refused_training(fresh, "--run-dir", "train.csv/run")
-    assert (code, line.split(": ")[0]) == (5, "train.csv")
-
-
 def test_5_a_name_that_no_disk_takes(fresh: Path) -> None:
     code, line = refusal(fresh, "evaluate", "--run", "x" * 300)
     assert code in (4, 5)

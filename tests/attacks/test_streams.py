@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ml2021.commands import predict_rows
-from ml2021.data import table_stream
+from ml2021.data import passes
 from ml2021.data.csv import source
 from tests import commands
 from tests.benchmarks import streaming
@@ -64,7 +64,7 @@ def both(
         context.setattr(source, "CHUNK", 5000)
         context.setattr("ml2021.data.csv.parser._STREAMED_BYTES", 1)
         context.setattr("ml2021.runs.model._CELLS", 2000)
-        context.setattr(table_stream, "_PARQUET_ROWS", 77)
+        context.setattr(passes, "_PARQUET_ROWS", 77)
         return whole, run(folder, *command)
 
 
