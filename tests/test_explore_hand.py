@@ -160,6 +160,29 @@ def test_two_relus_are_a_hard_sigmoid(page: "Page") -> None:
     assert np.ptp(hard) > 1
 
 
+def test_each_added_sigmoid_has_a_place_of_its_own(page: "Page") -> None:
+    x, y = pairs()
+    units = computed(
+        page,
+        ("hand_training.js", "hand_columns.js"),
+        """
+        const [x, y] = argument;
+        const pairs = pairsOf({ name: "x", values: x }, { name: "y", values: y });
+        const training = new CurveTraining(pairs);
+        while (training.network.units.length < MOST_UNITS) training.add();
+        for (let i = 0; i < 300; i++) training.train();
+        const trained = training.network.units;
+        training.restart();
+        while (training.network.units.length < MOST_UNITS) training.add();
+        return [training.network.units, trained].map((all) => all.map(({ w, b }) => [w, b]));
+        """,
+        [x, y],
+    )
+    for w, b in np.array(units).transpose(0, 2, 1):
+        places = np.sort(-b / w)
+        assert np.diff(places).min() > 0.01
+
+
 def test_an_outlier_pulls_the_line_of_the_squared_error_most(page: "Page") -> None:
     x, y = pairs()
     found = computed(
@@ -226,6 +249,29 @@ def test_a_sigmoid_has_two_valleys(page: "Page", name: str) -> None:
     assert found["range"][0] < min(best, worse) < max(best, worse) < found["range"][1]
     slopes, differences = np.array(found["slopes"]).T
     np.testing.assert_allclose(slopes, differences, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("kind", ["line", "sigmoid"])
+def test_a_run_as_it_begins_ends_in_the_valley(page: "Page", name: str, kind: str) -> None:
+    found = computed(
+        page,
+        ("hand_parameter.js", "hand_columns.js"),
+        """
+        const [x, y, kind] = argument;
+        const pairs = pairsOf({ name: "x", values: x }, { name: "y", values: y });
+        const one = new OneParameter(pairs);
+        one.use(pairs, kind);
+        let pictures = 1;
+        while (one.advanceMore()) pictures++;
+        const far = Math.abs(one.at - one.valleys.at(-1).w) / one.span;
+        return { pictures, far, isAtRest: one.isAtRest, steps: one.steps };
+        """,
+        [*map(list, SHAPES[name]), kind],
+    )
+    assert found["isAtRest"], found
+    assert found["far"] < 1e-3, found
+    assert found["pictures"] < 200, found
 
 
 def test_columns_are_numbers_that_differ_and_classes(page: "Page") -> None:

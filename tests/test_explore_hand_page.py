@@ -116,6 +116,32 @@ def test_too_large_a_step_is_said_to_be_one(opened: "Page") -> None:
     assert "Diverged" in section.locator(".verdict").inner_text()
 
 
+def test_steps_that_grow_stay_in_the_picture(opened: "Page") -> None:
+    section = opened.locator("#one-parameter")
+    section.get_by_role("slider", name="learning rate").press("End")
+    section.get_by_role("button", name="Run").click()
+    section.get_by_role("button", name="Run").wait_for()
+    assert "Diverged" in section.locator(".verdict").inner_text()
+    picture, way = (
+        opened.evaluate(
+            "(query) => { const { left, right } = document.querySelector(query)"
+            ".getBoundingClientRect(); return [left, right]; }",
+            f"#one-parameter {part}",
+        )
+        for part in (".figure:has(.zigzag) > svg", ".zigzag")
+    )
+    assert picture[0] <= way[0] < way[1] - 100 < way[1] <= picture[1]
+
+
+def test_at_the_bottom_slopes_are_nought(opened: "Page") -> None:
+    section = opened.locator("#line")
+    section.get_by_role("button", name="Run").click()
+    section.get_by_role("button", name="Run").wait_for(timeout=60_000)
+    assert "this is the bottom" in section.locator(".verdict").inner_text()
+    assert section.locator(".update .slope").all_inner_texts() == ["0", "0"]
+    assert "e" not in "".join(section.locator(".update .now").all_inner_texts())
+
+
 def test_the_line_and_the_surface_are_dragged(opened: "Page") -> None:
     section = opened.locator("#line")
     now = section.locator(".update .now")

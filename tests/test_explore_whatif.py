@@ -262,6 +262,46 @@ def test_what_moved_it_names_the_changes(browser: "Browser", pages: dict[str, Pa
         assert "by the formula" in page.inner_text(".whatif")
 
 
+def test_all_rows_are_compared_with_the_same_mean(
+    browser: "Browser", pages: dict[str, Path]
+) -> None:
+    with opened(browser, pages["number"]) as page:
+        found = page.evaluate(
+            f"() => {{ {script('shapley.js', 'model.js')} const model = new Model(app.payload);"
+            "const rows = app.desk.background;"
+            "const mean = rows.reduce((sum, row) => sum + model.predict(row).values[0], 0);"
+            "return [mean / rows.length, ...rows.slice(0, 3).map((row) => {"
+            "const sampler = new ShapleySampler(model, row, rows, 0);"
+            "for (let i = 0; i < 24; i++) sampler.step();"
+            "const { shares, from, to } = sampler.result();"
+            "const sum = [...shares.values()].reduce((a, b) => a + b, from);"
+            "return { from, off: sum - to }; })]; }"
+        )
+        page.wait_for_function("() => document.querySelectorAll('.bar').length === 6")
+        widths = page.evaluate(
+            "() => [...document.querySelectorAll('.bar svg')].map((each) =>"
+            "each.getBoundingClientRect().width)"
+        )
+    mean, *each = found
+    assert [one["from"] for one in each] == pytest.approx([mean] * 3, rel=1e-12)
+    assert [one["off"] for one in each] == pytest.approx([0] * 3, abs=1e-9)
+    assert max(widths) - min(widths) < 0.1
+
+
+def test_both_losses_of_a_chosen_epoch_are_said(browser: "Browser", pages: dict[str, Path]) -> None:
+    with opened(browser, pages["number"]) as page:
+        shown(page)
+        page.focus(".timeline .keys")
+        page.keyboard.press("Home")
+        shown(page)
+        history = page.evaluate("app.payload.history")
+        text = page.inner_text(".timeline")
+        assert f"Epoch {history['epoch'][0]}: loss on training rows" in text
+        assert f"{history['train'][0]:.4g}" in text
+        assert f"{history['validation'][0]:.4g}" in text
+        assert "it overfits" in text
+
+
 def test_the_way_of_training_is_replayed(browser: "Browser", pages: dict[str, Path]) -> None:
     with opened(browser, pages["number"]) as page:
         best = shown(page)
@@ -317,6 +357,7 @@ def test_each_member_is_a_thin_line(browser: "Browser", pages: dict[str, Path]) 
         )
         assert "members ±" in page.inner_text(".about")
         assert page.locator(".timeline").count() == 0
+        assert "mean of 3 members" in page.inner_text(".untimed")
 
 
 def test_a_series_is_one_line_whose_points_are_dragged(

@@ -100,7 +100,8 @@ export function asReluPairs({ constant, units, rest }) {
 
 const STRETCHES = 12;
 
-// One more sigmoid, in the stretch of x in which the rows are farthest from the curve together.
+// One more sigmoid, in the stretch of x in which the rows are farthest from the curve together, of
+// those that are without a sigmoid: two at one place would have the same slopes, and never part.
 export function withOneMore(network, { u, v }) {
   const [low, high] = [Math.min(...u), Math.max(...u)];
   const misses = new Float64Array(STRETCHES);
@@ -108,8 +109,13 @@ export function withOneMore(network, { u, v }) {
     const place = Math.min(STRETCHES - 1, Math.floor(((each - low) / (high - low)) * STRETCHES));
     misses[place] += v[i] - curveAt(network, each);
   });
-  const place = misses.reduce((best, miss, k) => (Math.abs(miss) > Math.abs(misses[best]) ? k : best), 0);
-  const middle = low + ((place + 0.5) / STRETCHES) * (high - low);
+  const width = (high - low) / STRETCHES;
+  const middleOf = (k) => low + (k + 0.5) * width;
+  const isFree = (k) => network.units.every(({ w, b }) => !(Math.abs(-b / w - middleOf(k)) < width));
+  const places = [...misses.keys()];
+  const free = places.filter(isFree);
+  const [place] = (free.length ? free : places).sort((i, k) => Math.abs(misses[k]) - Math.abs(misses[i]));
+  const middle = middleOf(place);
   const unit = { w: 4, b: -4 * middle, c: 0.4 * (Math.sign(misses[place]) || 1) };
   return { ...network, units: [...network.units, unit] };
 }

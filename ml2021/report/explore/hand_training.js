@@ -5,7 +5,7 @@ import { parametersOf, withOneMore, withParameters } from "./hand_curve.js";
 import { ROW_LOSSES } from "./hand_losses.js";
 
 export const MOST_UNITS = 6;
-const ETA = 0.03;
+export const ETA = 0.03;
 
 // The row in the middle of the first rise, where slopes are largest, is the first to be looked at.
 function nearest(values, wanted) {

@@ -6,7 +6,7 @@ import { el } from "./dom.js";
 import { prefersStill } from "./gestures.js";
 import { subscript } from "./hand_backward.js";
 import { LOSS_OPTIONS } from "./hand_losses.js";
-import { MOST_UNITS } from "./hand_training.js";
+import { ETA, MOST_UNITS } from "./hand_training.js";
 import { chapter, player, verdict } from "./lesson_parts.js";
 import { clamp } from "./scales.js";
 import { count, number, plural } from "./text.js";
@@ -102,7 +102,8 @@ class CurveChapter {
       "curve",
       "2. A curve is a constant and a few sigmoids",
       "ŷ = b + Σ c · σ(b + w · x). Drag a handle: sideways it moves its sigmoid, up and down it makes it larger. Make it " +
-        "hard, and see each as two ReLUs. Then let gradient descent move them all.",
+        "hard, and see each as two ReLUs. Then let training move them all: gradient descent over all rows, each step by " +
+        `Adam’s rule with η = ${ETA}, so that at first each parameter moves by about ${ETA}, however steep its slope is.`,
       el("div", { className: "controls" }, this.begin.node),
       this.origin,
       el("div", { className: "controls" }, this.loss.node, this.hard.node, this.asPairs.node),

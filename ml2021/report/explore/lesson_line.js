@@ -10,10 +10,11 @@ import { lossesFigure } from "./line_losses.js";
 import { scatterFigure } from "./line_scatter.js";
 import { surfaceFigure } from "./line_surface.js";
 import { clamp } from "./scales.js";
-import { number, percent, short } from "./text.js";
+import { nought, number, percent, short } from "./text.js";
 
 const BATCH = 32;
 const LONGEST = 3000; // steps of a run: those of MAE, or of a batch, never come to rest
+const DUST = 1e-6; // of the picture: less is shown as 0
 const ETA_DECADES = 3.2;
 const MOST_ETA = 2.8; // of the η from which on the steps grow
 
@@ -48,7 +49,7 @@ class LineChapter {
         min: -1,
         max: 1,
         value: 0,
-        text: () => number(descent.theta[k]),
+        text: () => number(nought(descent.theta[k], DUST * descent.bowl.reach[k])),
         oninput: (value) => moved(descent.theta.map((own, i) => (i === k ? value : own))),
       });
     this.parameters = ["b", "w"].map(parameter);
@@ -170,6 +171,7 @@ class LineChapter {
     const { descent } = this;
     const { loss, standardised } = descent.settings;
     const { theta, next } = descent;
+    const { reach } = descent.bowl;
     const { value } = descent.lossAt(theta);
     const unit = standardised ? ", in deviations" : "";
     this.numbers.replaceChildren(
@@ -180,7 +182,10 @@ class LineChapter {
         el("b", {}, number(value)),
       ),
       updateTable(
-        ["b", "w"].map((name, k) => [name, theta[k], next.gradient[k], next.theta[k]]),
+        ["b", "w"].map((name, k) => {
+          const [now, then] = [theta, next.theta].map((each) => nought(each[k], DUST * reach[k]));
+          return [name, now, nought(next.gradient[k], DUST * (value / reach[k])), then];
+        }),
         descent.eta,
       ),
     );
@@ -211,7 +216,7 @@ class LineChapter {
     const epoch =
       settings.size === null
         ? ""
-        : ` A step uses ${settings.size === 1 ? "one row" : `${BATCH} rows`}, the dark dots; this is epoch ${batches.epoch}.`;
+        : ` A step uses ${settings.size === 1 ? "one row, the dark dot" : `${BATCH} rows, the dark dots`}; this is epoch ${batches.epoch}.`;
     const limit = short(Number(bowl.limit.toPrecision(2)));
     return settings.standardised
       ? `Standardised, the bowl of MSE is round, and steps grow from η = ${limit} on. ml2021 standardises every column for this.${epoch}`

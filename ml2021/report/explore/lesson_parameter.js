@@ -6,7 +6,7 @@ import { OneParameter } from "./hand_parameter.js";
 import { chapter, etaSlider, player, updateTable, verdict } from "./lesson_parts.js";
 import { functionFigure, lossFigure } from "./parameter_plots.js";
 import { clamp } from "./scales.js";
-import { number } from "./text.js";
+import { count, nought, number } from "./text.js";
 
 const ETA_RANGE = [0.004, 1.2]; // of the η that crosses the picture where it is steepest
 
@@ -21,7 +21,7 @@ class ParameterChapter {
     const { one } = this;
     this.player = player(lesson.app, {
       label: "Run",
-      step: () => one.advance(),
+      step: () => one.advanceMore(),
       draw: () => this.draw(),
     });
     const begin = (w) => this.#do(() => one.begin(clamp(w, ...one.shape.range)));
@@ -110,9 +110,10 @@ class ParameterChapter {
     this.loss.redraw();
     this.w.set(clamp(one.at, ...one.shape.range));
     const { value, slope } = one.here;
+    const tidy = (w) => nought(w, 1e-6 * one.span);
     this.numbers.replaceChildren(
       el("p", { className: "loss-now" }, "L(w) = ", el("b", {}, number(value))),
-      updateTable([["w", one.at, slope, one.next]], one.rate),
+      updateTable([["w", tidy(one.at), nought(slope, 1e-6 * (value / one.span)), tidy(one.next)]], one.rate),
     );
     this.verdict.say(...sentence(one));
   }
@@ -120,9 +121,13 @@ class ParameterChapter {
 
 function sentence(one) {
   if (one.isLost) {
-    return ["Diverged: each step is larger than the one before. Take a smaller η and start again.", "bad"];
+    return ["Diverged: each step is larger than the one before, and the loss grows. Take a smaller η and start again.", "bad"];
   }
   if (one.isAtRest) return rest(one);
+  if (one.isTired) {
+    const steps = count(one.steps);
+    return [`Paused after ${steps} steps, not yet at rest. Run goes on; or take another η.`, "bad"];
+  }
   const { value, slope } = one.here;
   const way = slope < 0 ? "to the right" : "to the left";
   const after = one.lossAt(one.next).value;

@@ -38,10 +38,10 @@ _WORDS = _words(
 )
 _BROWSER = _words(
     "Array BigInt Blob Boolean CustomEvent DataView Date DecompressionStream Error Float32Array "
-    "Float64Array Infinity Intl JSON Map Math NaN Number Object Promise RegExp ResizeObserver "
-    "Response Set String TextDecoder URL URLSearchParams Uint16Array Uint32Array Uint8Array atob "
-    "clearTimeout crypto document globalThis history innerWidth location matchMedia parseInt "
-    "performance requestAnimationFrame setTimeout window"
+    "Float64Array Infinity Intl JSON Map Math NaN Number Object Promise RegExp "
+    "ResizeObserver Response Set String TextDecoder URL URLSearchParams Uint16Array Uint32Array "
+    "Uint8Array WeakMap atob clearTimeout crypto document globalThis history innerWidth location "
+    "matchMedia parseInt performance requestAnimationFrame setTimeout window"
 )
 _OPERATORS = _words("await case delete else in instanceof of return throw typeof void yield")
 _ENDS = frozenset((")", "]", "}"))

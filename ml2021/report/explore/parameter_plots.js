@@ -2,6 +2,7 @@
 
 import { shape } from "./dom.js";
 import { draggable } from "./gestures.js";
+import { lossCurve } from "./hand_valley.js";
 import {
   MARGINS,
   arrow,
@@ -70,19 +71,22 @@ class LossPlot {
   }
 
   #draw(size) {
-    const losses = this.one.curve.map(([, loss]) => loss);
+    const { one } = this;
+    const { view } = one;
+    const curve = one.trail.length ? lossCurve(one.pairs, one.shape, view) : one.curve;
+    const losses = curve.map(([, loss]) => loss);
     const [low, high] = [Math.min(...losses), Math.max(...losses)];
     const { left, right, top, bottom } = MARGINS;
-    const x = linear(...this.one.shape.range, left, size.width - right);
+    const x = linear(...view, left, size.width - right);
     const y = linear(low - 0.16 * (high - low), high + 0.04 * (high - low), size.height - bottom, top);
     this.scales = { x, y };
-    const curve = shape("path", {
+    const line = shape("path", {
       class: "own-line",
-      d: through(this.one.curve.map(([w, loss]) => [x(w), y(loss)])),
+      d: through(curve.map(([w, loss]) => [x(w), y(loss)])),
     });
     this.ground.replaceChildren(
-      ...lossAxes(this.one.shape.range, [low, high], { x, y }, size),
-      ...clipped("hand-loss", size, curve, this.#tangent(x, y), this.#steps(x, y)),
+      ...lossAxes(view, [low, high], { x, y }, size),
+      ...clipped("hand-loss", size, line, this.#tangent(x, y), this.#steps(x, y)),
       ...this.#valleyNames(x, y, size),
     );
     const { value } = this.one.here;
@@ -95,7 +99,7 @@ class LossPlot {
   // The tangent reaches as far as a fifth of the picture.
   #tangent(x, y) {
     const { value, slope } = this.one.here;
-    const reach = 0.1 * (this.one.shape.range[1] - this.one.shape.range[0]);
+    const reach = 0.1 * (this.one.view[1] - this.one.view[0]);
     const ends = [-reach, reach].map((step) => [x(this.one.at + step), y(value + slope * step)]);
     return shape("path", { class: "tangent", d: through(ends) });
   }
@@ -103,9 +107,11 @@ class LossPlot {
   #steps(x, y) {
     const level = y(this.one.here.value);
     const onCurve = (w) => [x(w), y(this.one.lossAt(w).value)];
+    const way = [...this.one.trail, this.one.at].map(onCurve);
     const marks = this.one.trail.map((w) => `${through([onCurve(w)])}h0`);
     const [nextX, nextY] = onCurve(this.one.next);
     return [
+      shape("path", { class: "zigzag", d: through(way) }),
       shape("path", { class: "trail", d: marks.join("") }),
       shape("path", { class: "step", d: arrow([x(this.one.at), level], [clamp(nextX, -999, 9999), level]) }),
       shape("circle", {

@@ -103,15 +103,20 @@ export class ShapleySampler {
     }
   }
 
-  // errors: the standard error of each share. from: the mean over the rows that were drawn.
+  // errors: the standard error of each share. from: the mean over all rows, the same for whichever
+  // row is explained. What the rows that were drawn begin off from it is taken back from the shares,
+  // in proportion to their variances, so that they sum exactly.
   result() {
     const shares = new Map(), errors = new Map(), n = this.pairs;
-    for (let j = 0; j < this.sum.length; j++) {
-      const mean = this.sum[j] / n, variance = Math.max(0, this.squares[j] / n - mean * mean);
-      shares.set(j, mean);
-      errors.set(j, n > 1 ? Math.sqrt(variance / (n - 1)) : Infinity);
-    }
-    return { shares, errors, from: this.bases / n, to: this.to };
+    const from = meanPrediction(this.model, this.rows, this.output);
+    const means = Array.from(this.sum, (sum) => sum / n);
+    const variances = means.map((mean, j) => Math.max(0, this.squares[j] / n - mean * mean));
+    const all = variances.reduce((sum, variance) => sum + variance, 0), off = this.bases / n - from;
+    means.forEach((mean, j) => {
+      shares.set(j, mean + off * (all > 0 ? variances[j] / all : 1 / means.length));
+      errors.set(j, n > 1 ? Math.sqrt(variances[j] / (n - 1)) : Infinity);
+    });
+    return { shares, errors, from, to: this.to };
   }
 }
 
@@ -131,6 +136,18 @@ export function shapleyLinear(model, values, rows, output) {
   });
   const to = model.predict(values).values[output];
   return { shares, errors: null, from: to - whole, to };
+}
+
+const meansOf = new WeakMap(); // of a model: {rows, mean}
+
+// The mean of an output over rows; kept, for it takes as many predictions.
+function meanPrediction(model, rows, output) {
+  if (meansOf.get(model)?.rows !== rows) {
+    const mean = new Float64Array(model.T);
+    for (const row of rows) model.predict(row).values.forEach((value, t) => (mean[t] += value / rows.length));
+    meansOf.set(model, { rows, mean });
+  }
+  return meansOf.get(model).mean[output];
 }
 
 export function isLinear(model) {

@@ -40,6 +40,11 @@ export function number(value, scale = Infinity) {
   return minus(grouped[digits].format(value));
 }
 
+// 0 for what is one but for rounding, or for the last steps that were not taken.
+export function nought(value, least) {
+  return Math.abs(value) < least ? 0 : value;
+}
+
 // As few digits as an axis needs.
 export function short(value) {
   const size = Math.abs(value);
@@ -55,8 +60,9 @@ export function shorts(values) {
   return values.map((value) => (isFine ? minus(grouped[digits].format(value)) : short(value)));
 }
 
+// Of an exponent, too.
 function minus(text) {
-  return text.replace("-", "−");
+  return text.replaceAll("-", "−");
 }
 
 // A number as it is typed: six digits, without marks; empty if it is missing.

@@ -5,16 +5,22 @@ import { el, set, shape } from "./dom.js";
 import { draggable, sized } from "./gestures.js";
 import { pathOf } from "./model.js";
 import { linear } from "./scales.js";
-import { count } from "./text.js";
+import { count, number } from "./text.js";
 
 const HEIGHT = 66;
 const FLOOR = 50;
 const EDGE = 6;
 
-// Null where the run has kept no path: several members, too large, or nothing was trained.
+// Of several members it is a sentence on why there is none; null where the run has kept no path for
+// another reason: too large, or nothing was trained.
 export function timelinePart(desk) {
   const path = pathOf(desk.payload);
-  return path === null || desk.payload.history === null ? null : new Timeline(desk, path);
+  if (path !== null && desk.payload.history !== null) return new Timeline(desk, path);
+  const { members } = desk.payload.network;
+  if (members === 1) return null;
+  const text = `This function is the mean of ${count(members)} members, each trained by itself: a timeline of training, ` +
+    "with overfitting by epochs, is shown for a run of one member.";
+  return { node: el("p", { className: "note untimed" }, text), draw: () => {} };
 }
 
 class Timeline {
@@ -44,9 +50,27 @@ class Timeline {
       set(this.svg, { width });
       this.draw();
     });
-    const title = el("span", { className: "name" }, "The function while it was trained");
+    const title = el("h2", { className: "name" }, "Training over time: training and validation loss");
+    this.losses = el("p", { className: "note" });
     this.node = el("section", { className: "card timeline" },
-      el("div", { className: "head" }, title, el("span", {}, this.said, this.back)), plot, this.keys);
+      el("div", { className: "head" }, title, el("span", {}, this.said, this.back)), plot, this.keys,
+      this.losses, el("p", { className: "note" }, this.#about()));
+  }
+
+  #about() {
+    const go = "Drag along it, and all of this tab is the function of that moment.";
+    if (!this.#hasValidation) return `${go} The run has no validation rows, so that overfitting cannot be seen.`;
+    return `${go} Where the loss on validation rows rises while that on training rows still falls, it overfits.`;
+  }
+
+  get #hasValidation() { return this.desk.payload.history.validation?.some((loss) => loss > 0); }
+
+  // Both losses at the end of the epoch that is nearest to a moment.
+  #lossesAt(update) {
+    const { epoch, train, validation } = this.desk.payload.history;
+    const away = this.updates.map((each) => Math.abs(each - update)), k = away.indexOf(Math.min(...away));
+    const onOthers = this.#hasValidation ? `, on validation rows ${number(validation[k])}` : "";
+    return `Epoch ${count(epoch[k])}: loss on training rows ${number(train[k])}${onOthers}.`;
   }
 
   // Most happens at first: the axis is the square root of the number of updates.
@@ -76,6 +100,7 @@ class Timeline {
     const updates = this.path.updates[this.place], isBest = updates === undefined;
     this.said.textContent = isBest ? `epoch ${count(this.desk.payload.training.best_epochs[0])}, the best`
       : `epoch ${(updates / this.perEpoch).toFixed(1)}, ${count(updates)} updates`;
+    this.losses.textContent = this.#lossesAt(isBest ? this.bestUpdate : updates);
     this.keys.value = this.place;
     this.keys.setAttribute("aria-valuetext", this.said.textContent);
     this.back.disabled = isBest;
