@@ -130,7 +130,7 @@ def absent_modules(payload: Mapping[str, Any]) -> set[str]:
         "whatif_series.js": payload["series"] is not None,
         "whatif_image.js": payload["image"] is not None or is_image,
         "whatif_outputs.js": outputs > 1 and not is_image and payload["series"] is None,
-        "whatif_timeline.js": payload["path"] is not None,
+        "whatif_timeline.js": payload["path"] is not None or payload["network"]["members"] > 1,
         "whatif_map.js": sum(each["kind"] == "number" for each in columns) > 1,
     }
     return {name for name, is_there in has.items() if not is_there}
