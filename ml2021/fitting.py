@@ -30,9 +30,7 @@ from ml2021.training.trainer import Trainer
 if TYPE_CHECKING:
     import pandas as pd
 
-_lock = threading.Lock()
-_kept: list[int] = []
-"""The number of torch's threads before the trainings that are in progress, once for each."""
+_one_at_a_time = threading.Lock()
 
 
 def train(
@@ -99,19 +97,16 @@ def _train_in_memory(trainer: Trainer) -> Model:
 
 @contextmanager
 def _threads_kept() -> Iterator[None]:
-    """Leave the number of torch's threads as it was, also where several threads train at once.
+    """Leave the number of torch's threads as it was, and wait for other trainings of the process.
 
-    Of a thread that has just begun it is the one that was set last, in whatever thread.
+    That number is one for all threads, and with another one a training has other last bits.
     """
-    with _lock:
-        before = _kept[0] if _kept else torch.get_num_threads()
-        _kept.append(before)
-    try:
-        yield
-    finally:
-        with _lock:
+    with _one_at_a_time:
+        before = torch.get_num_threads()
+        try:
+            yield
+        finally:
             torch.set_num_threads(before)
-            _kept.pop()
 
 
 @contextmanager

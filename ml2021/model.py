@@ -44,6 +44,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_PATHS = ("path", "test_path", "cache")
+_TRUTH = {
+    **dict.fromkeys(("True", "TRUE", "true"), True),
+    **dict.fromkeys(("False", "FALSE", "false"), False),
+}
+"""The texts that pandas reads as truth values."""
+
+
 def load(run: str | os.PathLike[str]) -> "Model":
     """Return the model of a run: the path of its directory, or its name under runs/.
 
@@ -105,8 +113,13 @@ class Model:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The config with every default, as plain values by section, without paths."""
-        return config_without_paths(self._model.config)
+        """The config with every default, as plain values by section, without paths.
+
+        `ml2021.train` takes it with a frame.
+        """
+        plain = config_without_paths(self._model.config)
+        data = {key: value for key, value in plain["data"].items() if key not in _PATHS}
+        return {**plain, "data": data}
 
     @property
     def scores(self) -> dict[str, dict[str, float | None]]:
@@ -236,7 +249,7 @@ class Model:
         is not an empty directory, ConfigError if it is in a run, ResourceError.
         """
         path = Path(path)
-        refuse_inside("save", path, path.parent)
+        refuse_inside("save", path, path.absolute().parent)
         if os.path.lexists(path) and not (path.is_dir() and not any(path.iterdir())):
             raise RunInUseError(f"save {echo(path)}: already exists; choose another place")
         run = create_run(path, "")
@@ -247,8 +260,11 @@ class Model:
 
     @property
     def _classes(self) -> NDArray[Any]:
-        """The classes (C,) as pandas reads them from a file: texts, or numbers if all are."""
+        """The classes (C,) as pandas reads them from a file: texts, numbers, or truth values."""
         texts = np.array(self._target.labels, object)
+        truth = [_TRUTH.get(text) for text in self._target.labels]
+        if sorted(map(str, truth)) == ["False", "True"]:
+            return np.array(truth, np.bool_)
         try:
             numbers = texts.astype(np.float64)
         except ValueError:

@@ -360,7 +360,8 @@ class Classifier(ClassifierMixin, _Estimator):
         table = self._table(X, reset=False)
         found = self.model_.predict_proba(table)
         probabilities = np.zeros((len(table), len(self.classes_)))
-        places = [self._places[value_text(label)] for label in found.columns]
+        texts = (str(x) if isinstance(x, bool) else value_text(x) for x in found.columns.tolist())
+        places = [self._places[text] for text in texts]
         probabilities[:, places] = found.to_numpy()
         return probabilities
 

@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from ml2021.engine.dataset import generator
 from ml2021.engine.fit import fit
+from ml2021.engine.networks import initial_parameters, member_outputs
 from ml2021.engine.state import start
 from ml2021.engine.updates import Updates
 from tests.oracle import outputs
@@ -43,6 +46,18 @@ def test_one_float32_epoch_agrees_with_the_cpu() -> None:
     on_gpu = data.to(CUDA)
     there = outputs(network, train(network, hparams, on_gpu).theta, on_gpu.inputs)
     torch.testing.assert_close(there.cpu(), here, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("network_name", NETWORKS)
+def test_predictions_on_a_gpu_are_those_of_the_cpu(network_name: str) -> None:
+    network = NETWORKS[network_name]
+    theta = initial_parameters(network, [generator(seed, "weights") for seed in range(2)])
+    inputs = np.random.default_rng(0).normal(size=(1000, network.layout.inputs + 1))
+    inputs[:, -1] = 1
+    rows = inputs.astype(np.float32)
+    here = list(member_outputs(network, theta, rows))
+    there = list(member_outputs(network, theta.to(CUDA), rows))
+    np.testing.assert_allclose(there, here, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("optimizer_name", OPTIMIZERS)

@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -326,6 +327,7 @@ def state() -> Iterator[None]:
             Path.cwd(),
         )
 
+    import_module("sympy")  # by torch at some first use; it adds a filter of warnings
     threads = torch.get_num_threads()
     torch.set_num_threads(threads + 2)
     before = now()

@@ -317,3 +317,45 @@ def test_unseen_categories_warn_and_the_rest_is_in_the_notes() -> None:
     assert all(word in notes for word in ("more", "z × 30", "outside the training range: a 60"))
     with pytest.raises(ml2021.DataError, match="set it to NaN"):
         model.predict(frame.assign(a=1e30))
+
+
+def test_moments_of_several_offsets_are_all_read() -> None:
+    """Summer and winter time in one column of objects: each cell is what its text would be."""
+    zones = [datetime.timezone(datetime.timedelta(hours=hours)) for hours in (1, 2)]
+    when = [datetime.datetime(2020, 1 + i % 12, 1 + i % 28, tzinfo=zones[i % 2]) for i in range(60)]
+    frame = pd.DataFrame({"when": when, "y": [float(each.month) for each in when]})
+    config = {**QUICK, "data": {"target": "y"}, "task": "regression"}
+    model = ml2021.train(config, frame)
+    as_text = ml2021.train(config, frame.assign(when=frame["when"].map(str)))
+    assert np.array_equal(model.predict(frame), as_text.predict(frame))
+    assert not [note for note in model.notes_on(frame) if "missing" in note]
+
+
+def test_truth_values_are_predicted_as_such() -> None:
+    frame = pd.DataFrame({"a": np.arange(60.0)}).assign(y=lambda t: t["a"] > 30)
+    model = ml2021.train({**QUICK, "data": {"target": "y"}}, frame)
+    assert model.predict(frame).dtype == bool
+    assert [*model.predict_proba(frame).columns] == [False, True]
+
+
+def test_the_config_of_a_model_trains_it_again() -> None:
+    frame = pd.DataFrame({"a": np.arange(60.0)}).assign(y=lambda t: t["a"] ** 2)
+    model = ml2021.train({**QUICK, "data": {"target": "y"}}, frame)
+    again = ml2021.train(model.config, frame)
+    assert np.array_equal(again.predict(frame), model.predict(frame))
+
+
+def test_a_column_without_a_name_is_refused() -> None:
+    frame = pd.DataFrame({"": [1.0, 2.0, 3.0] * 9, "y": [1.0, 2.0, 3.0] * 9})
+    with pytest.raises(ml2021.DataError, match="column 1 has no name"):
+        ml2021.train({"data": {"target": "y"}, "preset": "fast"}, frame)
+
+
+def test_a_run_may_lie_in_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    frame = pd.DataFrame({"a": np.arange(60.0)}).assign(y=lambda t: t["a"] ** 2)
+    config = {**QUICK, "data": {"target": "y"}}
+    model = ml2021.train(config, frame, run_dir=".")
+    assert np.array_equal(ml2021.load(tmp_path).predict(frame), model.predict(frame))

@@ -58,6 +58,9 @@ class FrameSource:
         names = [str(name) for name in frame.columns]
         if not table_format.header:
             names = [str(position) for position in range(len(names))]
+        if "" in names:
+            where = f"{FRAME_NAME}: column {names.index('') + 1}"
+            raise DataError(f"{where} has no name; give it one")
         header = make_header(FRAME_NAME, names)
         self._header = replace(header, path=FRAME_NAME, numbered=not table_format.header)
 

@@ -223,8 +223,11 @@ def cells_of(
     cells = column.to_numpy(object)
     known = np.flatnonzero(~pd.isna(cells))
     found = pd.api.types.infer_dtype(cells[known], skipna=False)
-    if found in _MOMENTS and (moments := pd.to_datetime(column, errors="coerce")).dtype.kind == "M":
-        return write_dates(moments, form)
+    if found in _MOMENTS:
+        moments = pd.to_datetime(column, errors="coerce")
+        # some are lost where offsets from UTC differ: their texts are not
+        if moments.dtype.kind == "M" and not moments.isna().to_numpy()[known].any():
+            return write_dates(moments, form)
     texts = np.full(len(cells), np.nan, object)
     if found == "boolean" and kind == "number":
         numbers = np.full(len(cells), np.nan)

@@ -169,7 +169,7 @@ def refuse_used(
     if os.path.lexists(path) and not path.is_dir():
         what = "a file" if path.exists() else "a link to nothing"
         raise ConfigError(f"{option} {echo(path)}: is {what}; name a new or empty folder")
-    refuse_inside(option, path, path.parent, Path(os.path.realpath(path)).parent)
+    refuse_inside(option, path, path.absolute().parent, Path(os.path.realpath(path)).parent)
     if not path.is_dir() or _has_not_begun(path, kind):
         return
     for each in inputs:
