@@ -42,6 +42,8 @@ _FORBIDDEN: dict[str, list[tuple[dict[str, Any], tuple[str, ...]]]] = {
             {"lags": _POSITIVE, "group_by": _SOME, "split": _chosen("method", "random")},
             ("lags", "group_by", "split"),
         ),
+        ({"memory": {"const": "ram"}, "cache": _SOME}, ("memory", "cache")),
+        ({"memory": {"const": "disk"}, "split": _chosen("method", "kfold")}, ("memory", "split")),
     ],
     "Sgd": [({"nesterov": {"const": True}, "momentum": {"const": 0}}, ("nesterov",))],
     "": [
