@@ -1,8 +1,8 @@
 """Settings that must come before torch is loaded, and the figures that the soak ends with."""
 
 import os
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -40,3 +40,8 @@ def pytest_terminal_summary(
         lines = ["| what | figure |", "|---|---|"]
         lines += [f"| {name} | {figure} |" for name, figure in figures.items()]
         terminalreporter.write("\n" + "\n".join(lines) + "\n")
+
+
+def sampled(names: Iterable[str], *quick: str) -> list[Any]:
+    """Return parameters of which only `quick` are in the quick suite, all in that of `-m soak`."""
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.soak) for name in names]

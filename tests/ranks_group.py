@@ -143,7 +143,8 @@ def main() -> None:
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
 
     def lead(ranks: Ranks) -> dict[str, float]:
-        return {name: difference(CASES[name], ranks) for name in CASES_OF[ranks.size]}
+        names = FEW if "few" in sys.argv else CASES_OF[ranks.size]
+        return {name: difference(CASES[name], ranks) for name in names}
 
     def lead_few(ranks: Ranks) -> dict[str, float]:
         return {name: difference(CASES[name], ranks) for name in FEW}

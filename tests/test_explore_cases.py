@@ -7,6 +7,7 @@ import pytest
 
 from tests.browser import function_bytes, opened
 from tests.commands import run_well, series, table, write_rows
+from tests.conftest import sampled
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -65,7 +66,7 @@ def look(browser: "Browser", page: Path) -> str:
     return "\n".join(words)
 
 
-@pytest.mark.parametrize("name", DATA)
+@pytest.mark.parametrize("name", sampled(DATA, "number", "groups", "all"))
 def test_it_opens(browser: "Browser", folder: Path, name: str) -> None:
     assert "It has no rows" not in look(browser, page_of(folder, name))
 
@@ -74,7 +75,7 @@ def test_it_opens_without_rows(browser: "Browser", folder: Path) -> None:
     look(browser, page_of(folder, "number", "--rows", 0))
 
 
-@pytest.mark.parametrize("name", ["number", "groups", "pieces"])
+@pytest.mark.parametrize("name", sampled(["number", "groups", "pieces"], "number"))
 def test_it_opens_without_its_table(browser: "Browser", folder: Path, name: str) -> None:
     page = page_of(folder, name)
     tables = {path: path.read_bytes() for path in folder.glob("*.csv")}

@@ -32,6 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.soak
 def test_every_file_is_taken_as_by_predict(browser: "Browser", folder: Path) -> None:
     given, train, furnished = 0, (folder / "train.csv").read_bytes(), {*folder.iterdir()}
     differ: list[str] = []

@@ -13,6 +13,7 @@ import pytest
 
 from tests.browser import NAMELESS, PALE, UNREACHED, fits, opened
 from tests.commands import run, run_well, series, table, write_rows
+from tests.conftest import sampled
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -209,7 +210,9 @@ def differences(
     return largest, others
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize(
+    "name", sampled(KINDS, "number", "classes", "series", "pieces", "repeated")
+)
 def test_a_file_gets_the_predictions_of_predict(
     browser: "Browser", folder: Path, tmp_path: Path, name: str
 ) -> None:

@@ -13,7 +13,7 @@ import pytest
 from ml2021.report.explore.page import script
 from tests.browser import NAMELESS, PALE, UNREACHED, fits, function_bytes, opened
 from tests.commands import read_rows, run_well, series, table, write_rows
-from tests.conftest import Record
+from tests.conftest import Record, sampled
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -419,7 +419,7 @@ def test_without_rows_it_begins_with_usual_values(
         )
 
 
-@pytest.mark.parametrize("name", [*CONFIGS, "empty"])
+@pytest.mark.parametrize("name", sampled([*CONFIGS, "empty"], "number", "series", "targets"))
 def test_it_fits_every_width_and_is_named_and_legible(
     browser: "Browser", pages: dict[str, Path], name: str
 ) -> None:

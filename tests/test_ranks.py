@@ -17,7 +17,7 @@ from tests import mutants
 from tests.commands import contents, run_well, table, write_rows
 from tests.forks import ROOT
 from tests.ranks_faults import END_SECONDS, launched, listening, run_on_ranks
-from tests.ranks_group import CASES_OF
+from tests.ranks_group import CASES_OF, FEW
 
 NEAR = 1e-9
 
@@ -25,7 +25,11 @@ NEAR = 1e-9
 @pytest.fixture(scope="module")
 def differences() -> dict[str, Any]:
     """How far trainings on several ranks are from those on one, as `tests.ranks_group` says."""
-    command = [sys.executable, "-m", "tests.ranks_group"]
+    return differences_of("few")
+
+
+def differences_of(*words: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "tests.ranks_group", *words]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
     )
@@ -33,7 +37,16 @@ def differences() -> dict[str, Any]:
     return found
 
 
-def test_ranks_agree_with_one_to_rounding(differences: dict[str, Any]) -> None:
+def test_some_ranks_agree_with_one_to_rounding(differences: dict[str, Any]) -> None:
+    for size in CASES_OF:
+        found = differences["right"][str(size)]
+        assert set(found) == set(FEW)
+        assert max(found.values()) < NEAR, found
+
+
+@pytest.mark.soak
+def test_ranks_agree_with_one_to_rounding() -> None:
+    differences = differences_of()
     for size, cases in CASES_OF.items():
         found = differences["right"][str(size)]
         assert set(found) == set(cases)
