@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -33,6 +33,7 @@ _CHUNK_BYTES = 64 << 20
 _ALIGNMENT = 64
 _ROWS_AT_ONCE = 1 << 16
 Array = TypeVar("Array", bound=NDArray[Any])
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 @dataclass
@@ -86,29 +87,29 @@ def kept(array: Array) -> Array:
         return array
     if array.dtype.hasobject:
         return array
-    copy = empty(array.shape, array.dtype)
+    copy = cast(Array, empty(array.shape, array.dtype))
     copy[...] = array
-    return copy  # type: ignore[return-value]
+    return copy
 
 
-def taken(array: Array, rows: NDArray[np.int64]) -> Array:
+def taken(array: NDArray[Scalar], rows: NDArray[np.int64]) -> NDArray[Scalar]:
     """Return these rows of an array; on the disk, without another copy of them in memory."""
     if _place.get() is None or array.dtype.hasobject:
-        return array[rows]  # type: ignore[return-value]
+        return array[rows]
     found = empty((len(rows), *array.shape[1:]), array.dtype)
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         some = slice(start, start + _ROWS_AT_ONCE)
         found[some] = array[rows[some]]
-    return found  # type: ignore[return-value]
+    return found
 
 
-def columns_of(array: Array, columns: Sequence[int]) -> Array:
+def columns_of(array: NDArray[Scalar], columns: Sequence[int]) -> NDArray[Scalar]:
     """Return these columns of an array, in the order of rows."""
     found = empty((len(array), len(columns)), array.dtype)
     for start in range(0, len(array), _ROWS_AT_ONCE):
         some = slice(start, start + _ROWS_AT_ONCE)
         np.take(array[some], columns, axis=1, out=found[some])
-    return found  # type: ignore[return-value]
+    return found
 
 
 def is_on_disk(array: NDArray[Any]) -> bool:

@@ -1,8 +1,8 @@
-"""The commands about runs: `evaluate`, `predict`, `report`, `explore`, `export`, `compare`..."""
+"""The commands about runs, from `evaluate` and `predict` to `explore`, `export` and `surface`."""
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from typer import BadParameter, Option
 
@@ -20,9 +20,6 @@ from ml2021.cli.options import (
 )
 from ml2021.console import VERDICT_COLOURS, Console, write_json, write_path, write_result
 from ml2021.formatting import bulleted, plural
-
-if TYPE_CHECKING:
-    pass
 
 
 @command(

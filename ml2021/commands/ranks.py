@@ -63,7 +63,7 @@ def _follow(ranks: "Ranks") -> int:
                 train_packs(ranks)
             else:
                 follower.handle(message)
-    except Exception as error:
+    except Exception as error:  # whatever it is, the leader prints it and all ranks end
         if (code := _wait_for_end(ranks)) is not None:
             return code
         lines, code = _described(error), ResourceError.exit_code

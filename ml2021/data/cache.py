@@ -85,13 +85,9 @@ class KeptRows:
     def samples(self, name: str) -> Samples:
         """Return the samples of a split."""
         odd = self.meta.odd[name]
-        arrays = {key: self._arrays.get(f"{name}-{key}") for key in _ARRAYS}
+        arrays: dict[str, Any] = {key: self._arrays.get(f"{name}-{key}") for key in _ARRAYS}
         return Samples(
-            **arrays,  # type: ignore[arg-type]
-            previous=None,
-            notes=odd.notes,
-            outside=odd.outside,
-            unseen=odd.unseen,
+            **arrays, previous=None, notes=odd.notes, outside=odd.outside, unseen=odd.unseen
         )
 
 

@@ -7,7 +7,7 @@ reads any other table. Legend: N rows of the table.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -56,9 +56,6 @@ from ml2021.data.weights import class_factors, named_classes
 from ml2021.disk import columns_of, uses_disk
 from ml2021.errors import ConfigError, DataError
 from ml2021.formatting import bulleted, echo, listed, number, plural
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)

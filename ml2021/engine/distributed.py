@@ -323,8 +323,8 @@ class _Watch:
             return "elsewhere"
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            return "gone"
+        except OSError:  # no such process, or no /proc, as on macOS
+            return "elsewhere" if _is_there(pid) else "gone"
         return "gone" if state in "ZX" else "stopped" if state in "Tt" else "running"
 
     def _give_up(self, *lines: str, code: int = ResourceError.exit_code) -> None:
@@ -337,6 +337,17 @@ class _Watch:
             for line in lines:
                 write_message(message(line))
         os._exit(code)
+
+
+def _is_there(pid: int) -> bool:
+    """Whether the machine has a process of this number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _machine() -> str:

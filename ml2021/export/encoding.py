@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ml2021.data.csv.cells import CellRules
 from ml2021.data.preprocessing.records import (
     CategoryFeature,
+    History,
     NumberFeature,
     Preprocessing,
     value_text,
@@ -101,17 +102,8 @@ def encode(graph: Graph, preprocessing: Preprocessing, rules: CellRules) -> Enco
         mask = graph.columns(missing, range(len(numbers)), len(doubles))
         own = graph.columns(values, range(len(numbers)), len(doubles))
         floats += _encode_numbers(graph, encoding, numbers, own, mask, sound)
-    if (history := preprocessing.history) is not None:
-        name = graph.input(graph.free("history"), DOUBLE, history.lags)
-        lost = graph.cast(_is_missing(graph, name, rules), FLOAT)
-        sound.append(graph.add("Equal", lost, np.zeros((1, 1), np.float32)))
-        places = [history.lags - lag for lag in history.used]
-        known = graph.columns(name, places, history.lags)
-        z = _standardise(graph, known, [history.mean], [history.scale])
-        sound.append(_is_near(graph, z))
-        first = encoding.take(len(history.used))
-        encoding.parts += [(first + k, start + k, 1.0) for k in range(len(history.used))]
-        floats.append(z)
+    if preprocessing.history is not None:
+        floats.append(_encode_history(graph, encoding, preprocessing.history, start, rules, sound))
     if any(map(_depends_on_missing, doubles)):
         _flag_missing(encoding, doubles)
         flags.append(missing)
@@ -138,6 +130,27 @@ def encode(graph: Graph, preprocessing: Preprocessing, rules: CellRules) -> Enco
     return encoding
 
 
+def _encode_history(
+    graph: Graph,
+    encoding: Encoding,
+    history: History,
+    start: int,
+    rules: CellRules,
+    sound: list[str],
+) -> str:
+    """Add the input `history`; return its values in use, standardised, from input `start` on."""
+    name = graph.input(graph.free("history"), DOUBLE, history.lags)
+    lost = graph.cast(_is_missing(graph, name, rules), FLOAT)
+    sound.append(graph.add("Equal", lost, np.zeros((1, 1), np.float32)))
+    places = [history.lags - lag for lag in history.used]
+    known = graph.columns(name, places, history.lags)
+    standardised = _standardise(graph, known, [history.mean], [history.scale])
+    sound.append(_is_near(graph, standardised))
+    first = encoding.take(len(places))
+    encoding.parts += [(first + k, start + k, 1.0) for k in range(len(places))]
+    return standardised
+
+
 def _categories(placed: _Placed) -> tuple[str | float, ...]:
     assert isinstance(placed.feature, CategoryFeature)
     return placed.feature.categories
@@ -146,7 +159,7 @@ def _categories(placed: _Placed) -> tuple[str | float, ...]:
 def input_columns(preprocessing: Preprocessing) -> dict[str, str]:
     """Return the columns that are inputs of their own, in the order of the training file.
 
-    Each with its type: number, category or date.
+    Each with its type: number, text or date.
     """
     dates = {date.name for date in preprocessing.dates}
     kinds = {

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, checker, helper, numpy_helper
 
+from ml2021.data.array_names import unused_name
+
 OPSET, IR_VERSION = 21, 10
 Value = str | NDArray[Any] | float
 """An operand: the name of a value of the graph, or a constant."""
@@ -47,8 +49,7 @@ class Graph:
 
     def free(self, name: str) -> str:
         """Return the name, with underscores behind it until no other value has it."""
-        while name in self._taken:
-            name += "_"
+        name = unused_name(name, self._taken)
         self._taken.add(name)
         return name
 

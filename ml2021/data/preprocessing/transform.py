@@ -202,9 +202,10 @@ def encode_on_disk(
         first = max(0, start - back)
         block = slice(first, start + _BLOCK)
         places = [slice(*np.searchsorted(rows, [start, start + _BLOCK])) for rows in splits]
+        blocks = {name: column.iloc[block] for name, column in columns.items()}
         encoded = encode_splits(
             preprocessing,
-            lambda name, block=block: columns[name].iloc[block],  # type: ignore[misc]
+            blocks.__getitem__,
             [rows[place] - first for rows, place in zip(splits, places, strict=True)],
             None if series is None else series[block],
         )
