@@ -15,8 +15,9 @@ kernels run over it at full width (at W2 this order takes 0.92 of the time of (K
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Literal, assert_never
 
 import numpy as np
@@ -313,8 +314,10 @@ of 12, 24 and 48 in which products are computed, so that none is narrower at the
 
 
 _LEAST_SHARED = 10_000_000
-"""The fewest multiplications of a block that several threads share: for fewer they wait for each
-other, on a busy machine 8 ms a block."""
+"""The fewest multiplications of a block for which several threads share the blocks: with fewer they
+wait for the interpreter."""
+_BLOCKS_AT_ONCE = 100
+"""The most blocks that a thread computes before it looks whether the rest is still wanted."""
 
 
 @torch.inference_mode()
@@ -327,25 +330,45 @@ def member_outputs(
     computed by `Forward`. Inputs and parameters are float32, as in training, all arithmetic and the
     outputs float64. A row's outputs do not depend on the rows beside it: a product of matrices may
     add in another order where shapes or strides differ, so every block has the same number of rows,
-    the last one filled up, and the same layout. On processors where a row's place in the block
-    still matters, it is by about 1e-16. Memory beside the outputs holds one block.
+    the last one filled up, and the same layout, and one thread computes it. On processors where a
+    row's place in the block still matters, it is by about 1e-16. Memory beside the outputs holds a
+    block for each thread.
     """
-    threads = torch.get_num_threads()
+    threads, starts = torch.get_num_threads(), range(0, len(inputs), INFERENCE_ROWS)
+    is_shared = INFERENCE_ROWS * network.layout.parameters >= _LEAST_SHARED and not theta.is_cuda
+    share = min(-(-len(starts) // threads), _BLOCKS_AT_ONCE) if is_shared else 0
     for member in range(len(theta)):
         parameters = theta[member : member + 1].double()
-        block = parameters.new_zeros(1, network.layout.inputs + 1, INFERENCE_ROWS).mT
-        forward = Pass(network, parameters, INFERENCE_ROWS).forward
         outputs: NDArray[np.float64] = empty((len(inputs), network.layout.outputs), np.float64)
+        own = partial(_write_outputs, network, parameters, inputs, outputs)
         try:
-            if INFERENCE_ROWS * network.layout.parameters < _LEAST_SHARED:
-                torch.set_num_threads(1)
-            for start in range(0, len(inputs), INFERENCE_ROWS):
-                count = min(INFERENCE_ROWS, len(inputs) - start)
-                block[0, :count] = torch.from_numpy(inputs[start : start + count])
-                outputs[start : start + count] = forward(block)[0, :count].cpu().numpy()
+            if len(starts) <= share or not share:
+                own(starts)
+            else:
+                with ThreadPoolExecutor(threads) as pool:
+                    firsts = range(0, len(starts), share)
+                    list(pool.map(own, (starts[first : first + share] for first in firsts)))
         finally:
             torch.set_num_threads(threads)
         yield outputs
+
+
+@torch.inference_mode()
+def _write_outputs(
+    network: Network,
+    parameters: Tensor,
+    inputs: NDArray[np.float32],
+    outputs: NDArray[np.float64],
+    starts: Sequence[int],
+) -> None:
+    """Write the outputs of the blocks that start there, in one thread."""
+    torch.set_num_threads(1)
+    block = parameters.new_zeros(1, network.layout.inputs + 1, INFERENCE_ROWS).mT
+    forward = Pass(network, parameters, INFERENCE_ROWS).forward
+    for start in starts:
+        count = min(INFERENCE_ROWS, len(inputs) - start)
+        block[0, :count] = torch.from_numpy(inputs[start : start + count])
+        outputs[start : start + count] = forward(block)[0, :count].cpu().numpy()
 
 
 def are_finite(outputs: NDArray[np.float64]) -> NDArray[np.bool_]:
