@@ -125,7 +125,7 @@ def of_large(folder: Path, size: float, against: Path, plain: int) -> list[str]:
     took = watch(train(folder, "large"), folder, HERE)
     after = floor()
     read, engine = ((a + b) / 2 for a, b in zip(before, after, strict=True))
-    words = ["-m", "ml2021", "predict", "--run", "large", "t.csv", "--output", "p.csv", "--force"]
+    words = ["-m", "ml2021", "predict", "--run", "large", "t.csv", "--output", "p.csv"]
     predicted = watch(words, folder, HERE)
     (folder / "p.csv").unlink()
     cells = [f"{took.seconds:.0f}", f"{read:.0f}", f"{engine:.0f}"]
