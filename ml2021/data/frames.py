@@ -3,7 +3,8 @@
 A cell means what it would mean in a file of the format that the run was trained on: texts are read
 by the same rules, and "" or NA is missing, as are None, NaN and what else pandas takes for missing.
 Numbers are themselves, of any type, and those of float32 what they are as text; a moment is written
-as its column's dates were in training.
+as its column's dates were in training. A period is the moment at which it begins, a timedelta its
+seconds.
 Legend: N rows.
 """
 
@@ -39,9 +40,13 @@ FRAME_NAME = Path("frame")
 """What messages call the table."""
 _SHOWN = 5
 _FEW = 100  # rows for which pandas takes longer to begin than Python to end
-_CELLS = (str, bool, int, float, Decimal, datetime.date, np.generic)
+_CELLS = (
+    *(str, bool, int, float, Decimal, datetime.date, datetime.time),
+    *(np.bool_, np.integer, np.floating),
+)
 _NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal")
 _MOMENTS = ("date", "datetime", "datetime64")
+_TIMES = ("timedelta", "timedelta64")
 
 
 class FrameReader:
@@ -240,6 +245,11 @@ def cells_of(
     letter, is_plain = dtype.kind, isinstance(dtype, np.dtype)
     if letter == "M":
         return write_dates(column, form)
+    if letter == "m":
+        seconds: Values = column.dt.total_seconds().to_numpy(np.float64, na_value=np.nan)
+        return _as_text(seconds) if kind == "text" else seconds
+    if isinstance(dtype, pd.PeriodDtype):
+        return write_dates(_beginnings(column, name), form)
     if letter in "iuf" and (is_plain or letter == "f" or not column.hasnans):
         numbers: Values
         if letter == "f":
@@ -261,6 +271,9 @@ def cells_of(
         # some are lost where offsets from UTC differ: their texts are not
         if moments.dtype.kind == "M" and not moments.isna().to_numpy()[known].any():
             return write_dates(moments, form)
+    if found in _TIMES or found == "period":
+        each = pd.to_timedelta(column) if found in _TIMES else _beginnings(column, name)
+        return cells_of(each, name, kind, form, is_told_apart=is_told_apart, decimal=decimal)
     texts = np.full(len(cells), np.nan, object)
     if found == "boolean" and kind == "number":
         numbers = np.full(len(cells), np.nan)
@@ -278,14 +291,28 @@ def cells_of(
         texts[known] = cells[known]
         return texts
     for place in known:
-        if not isinstance(cell := cells[place], _CELLS):
+        if not isinstance(cell := cells[place], (*_CELLS, pd.Interval)):
             what = type(cell).__name__
             raise DataError(
                 f"{FRAME_NAME}: row {place + 1}: column '{echo(name)}' holds a {what}, neither a "
-                "number nor text; convert it"
+                "number, a date nor text; convert it"
             )
         texts[place] = _text(cell, decimal)
     return texts
+
+
+def _beginnings(column: "pd.Series", name: str) -> "pd.Series":
+    """Return the moments (N,) at which periods begin. Raises DataError if pandas holds no such."""
+    import pandas as pd
+
+    try:
+        if isinstance(column.dtype, pd.PeriodDtype):
+            return pd.Series(column.dt.to_timestamp())
+        begun = [pd.NaT if pd.isna(cell) else cell.start_time for cell in column]
+        return pd.Series(begun, column.index)
+    except pd.errors.OutOfBoundsDatetime as error:
+        what = f"column '{echo(name)}' holds a period that is no Timestamp ({echo(error)})"
+        raise DataError(f"{FRAME_NAME}: {what}; write it as text") from None
 
 
 def _as_text(numbers: Values) -> Values:

@@ -131,6 +131,10 @@ class TrainedModel:
             raise ConfigError(f"{where} {level:g}: must be between 0 and 1, such as 0.9")
         if isinstance(self.preprocessing.target, ClassTarget):
             raise ConfigError(f"{where}: only for regression; classes come with probabilities")
+        if self.residuals is None and len(self.theta) < self.config.train.members:
+            raise ConfigError(
+                f"{where}: a member of an ensemble has no intervals; use the whole ensemble"
+            )
         if self.residuals is None:
             raise ConfigError(
                 f"{where}: needs a run with validation rows, which determine the width; "
