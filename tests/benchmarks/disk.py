@@ -17,6 +17,7 @@ import json
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -195,10 +196,13 @@ def main() -> None:
         (folder / "c.yaml").write_text(CONFIG)
         imports = "import torch, pandas, time; time.sleep(1)"
         plain = watch(["-c", imports], folder, HERE).peak_bytes
+        large, parts, small = (
+            1e9 * size for size in (given.gigabytes, given.parts_gigabytes, given.small_gigabytes)
+        )
         for found in (
-            lambda: of_memory(folder, given.small_gigabytes * 1e9, given.rounds),
-            lambda: of_parts(folder, given.parts_gigabytes * 1e9),
-            lambda: of_large(folder, given.gigabytes * 1e9, given.against.resolve(), plain),
+            partial(of_memory, folder, small, given.rounds),
+            partial(of_parts, folder, parts),
+            partial(of_large, folder, large, given.against.resolve(), plain),
         ):
             own = found()
             print(*own, sep="\n", flush=True)
