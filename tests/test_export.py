@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import ml2021
 from ml2021.export import function
 from ml2021.export.dates import MISSING_DATE, calendar_of
 from ml2021.export.graph import INT64, Graph
+from ml2021.formatting import score_text
 from ml2021.model import Model
 from tests.commands import refusal, run_well
 from tests.conftest import Record
@@ -194,15 +196,15 @@ def compare(
 
     history: of a time series, whose rows are NaN where it has a gap.
     """
-    inputs, known = feed(session, new), np.full(len(new), fill_value=True)
+    inputs, known = feed(session, new), np.ones(len(new), np.bool_)
     if history is not None:
-        inputs["history"], known = history, ~np.isnan(history).any(axis=1)
+        inputs["history"], known = history, np.asarray(~np.isnan(history).any(axis=1))
         assert known.sum() > len(new) / 2
     found = run_onnx(session, inputs)
     if "label" in found:
-        expected = model.predict_proba(new).to_numpy()
-        np.testing.assert_allclose(found["probabilities"], expected, atol=tolerance, rtol=0)
-        first, second = np.sort(expected, axis=1)[:, :-3:-1].T
+        proba = model.predict_proba(new).to_numpy()
+        np.testing.assert_allclose(found["probabilities"], proba, atol=tolerance, rtol=0)
+        first, second = np.sort(proba, axis=1)[:, :-3:-1].T
         is_clear = first - second > tolerance
         labels = model.predict(new).astype(str).to_numpy()
         assert (found["label"][:, 0] == labels)[is_clear].all()
@@ -350,6 +352,95 @@ def test_the_file_says_what_it_is(tmp_path: Path) -> None:
     before = (tmp_path / "m.onnx").read_bytes()
     run_well(tmp_path, "export", "run", "--output", "m.onnx")  # replaces it by the same bytes
     assert (tmp_path / "m.onnx").read_bytes() == before
+
+
+def test_numbers_may_be_one_matrix(tmp_path: Path) -> None:
+    """It has the columns in the order of the training file."""
+    own = settings(CASES["linear pieces"])
+    own["data"] |= {"features": ["few", "z", "a", "large"]}
+    del own["data"]["exclude"]
+    model = ml2021.train(own, table(240, 0)[["few", "a", "large", "y", "z"]])
+    model.save(tmp_path / "run")
+    run_well(tmp_path, "export", "run", "--output", "m.onnx", "--matrix")
+    session = session_of(tmp_path / "m.onnx")
+    (given,) = session.get_inputs()
+    columns = [*json.loads(facts_of(session)["columns"])]
+    assert (given.name, given.shape, given.type) == ("input", ["N", 4], "tensor(double)")
+    assert facts_of(session)["matrix"] == "input"
+    assert columns == ["few", "a", "large", "z"]
+    new = table(300, 1, is_new=True)
+    new.loc[3, "few"] = np.nan
+    found = run_onnx(session, {"input": new[columns].to_numpy(np.float64)})["prediction"][:, 0]
+    np.testing.assert_allclose(found, model.predict(new), rtol=1e-11)
+
+
+@pytest.mark.parametrize(("name", "word"), [("relus", "'c'"), ("one series", "history")])
+def test_what_is_no_matrix_is_refused(tmp_path: Path, name: str, word: str) -> None:
+    own = settings({**CASES, **SERIES}[name])
+    if name == "one series":
+        del own["data"]["exclude"]
+    ml2021.train(own, table(60, 0)).save(tmp_path / "run")
+    code, line = refusal(tmp_path, "export", "run", "--output", "m.onnx", "--matrix")
+    assert code == 2
+    assert line.startswith("--matrix: ")
+    assert word in line
+    assert not (tmp_path / "m.onnx").exists()
+
+
+def columns_of(count: int) -> pd.DataFrame:
+    values = np.random.default_rng(0).normal(size=(60, count)).round(2)
+    return pd.DataFrame(values, columns=[f"p{place}" for place in range(count)])
+
+
+CARDS: dict[str, tuple[dict[str, Any], pd.DataFrame]] = {
+    "all types": (CASES["relus"], table(240, 0).rename(columns={"c": 'a|"b'})),
+    "classes": (CASES["linear classes"], table(60, 0)),
+    "a series": (SERIES["one series"], table(60, 0).rename(columns={"a": "history"})),
+    "many columns": ({}, table(60, 0).join(columns_of(20))),
+    "a matrix": ({}, columns_of(3).assign(y=1.0 * np.arange(60))),
+    "a wide matrix": ({}, columns_of(20).assign(y=1.0 * np.arange(60))),
+}
+
+
+@pytest.mark.parametrize("case", CARDS)
+def test_a_card_says_what_the_model_takes_and_its_example_runs(
+    tmp_path: Path, case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    own, frame = settings(CARDS[case][0]), CARDS[case][1]
+    if case == "a series":
+        own["data"] |= {"features": ["history"]}
+    if case == "a series" or "matrix" in case:
+        del own["data"]["exclude"]
+    model = ml2021.train(own, frame)
+    model.save("run")
+    options = ["--output", "m.onnx", "--card", "m.md", *["--matrix"] * ("matrix" in case)]
+    run_well(tmp_path, "export", "run", *options)
+    text = Path("m.md").read_text()
+    (program,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(program, names)
+    first = names["label"] if case == "classes" else names["prediction"]
+    assert len(first) == 2
+    assert first[0, 0] == first[0, 0] != ""
+    features = [name for name in model.features if name != "y" or case != "a series"]
+    for name in features:
+        assert f"\n| {name.replace('|', chr(92) + '|')} | " in text
+    metric = "log_loss" if case == "classes" else "rmse"
+    (network,) = re.findall(r"\n\| network (.*)", text)
+    assert f" {score_text(metric, model.scores['test'][metric])} |" in network
+    assert model._model.data_sha256 in text
+    assert ml2021.__version__ in text
+    if case == "all types":
+        assert f"{frame['few'].min():g} to {frame['few'].max():g}" in text
+        assert "5: -, ñ, x, z, é" in normalize("NFC", text)
+        run_well(tmp_path, "export", "run", *options)
+        assert Path("m.md").read_text() == text
+    if case == "a matrix":
+        Path("other.md").write_text("mine")
+        for name in ("other.md", "m.onnx"):
+            assert refusal(tmp_path, "export", "run", *options[:2], "--card", name)[0] == 2
+        assert Path("other.md").read_text() == "mine"
 
 
 def test_only_a_model_is_replaced(tmp_path: Path) -> None:
