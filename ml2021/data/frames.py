@@ -25,6 +25,7 @@ from ml2021.data.dates import write_dates
 from ml2021.data.matching import match_columns
 from ml2021.data.new_table import NewColumns, choose_columns
 from ml2021.data.preprocessing.records import DateForm, Preprocessing, value_text
+from ml2021.data.preprocessing.transform import Column
 from ml2021.data.samples import FittedTable
 from ml2021.data.shortest import shortest
 from ml2021.data.spellings import Spellings
@@ -60,9 +61,9 @@ class FrameReader:
     def read(self, frame: "pd.DataFrame") -> FittedTable:
         """Return the columns that the model needs as a table. Raises as `columns` does."""
         read, found = self._read(frame)
-        return found.fitted(_frame_of(read))
+        return found.fitted(_frame_of({name: np.asarray(each) for name, each in read.items()}))
 
-    def columns(self, frame: "pd.DataFrame") -> Mapping[str, Values]:
+    def columns(self, frame: "pd.DataFrame") -> Mapping[str, Column]:
         """Return the columns (N,) that the model needs, by their names in training.
 
         They are found by name; other columns are not looked at. With the parts of dates, and in the
@@ -73,7 +74,7 @@ class FrameReader:
         read, found = self._read(frame)
         if not self._preprocessing.dates:
             return read
-        dates = {date.name: read[date.name] for date in self._preprocessing.dates}
+        dates = {date.name: np.asarray(read[date.name]) for date in self._preprocessing.dates}
         parts = found.with_dates(_frame_of(dates))
         return read | {str(name): column.to_numpy() for name, column in parts.items()}
 
@@ -81,7 +82,7 @@ class FrameReader:
         """Return notes on the columns that are not used. Raises as `columns` does."""
         return self._find(tuple(map(str, frame.columns.tolist())))[0].notes()
 
-    def _read(self, frame: "pd.DataFrame") -> tuple[dict[str, Values], NewColumns]:
+    def _read(self, frame: "pd.DataFrame") -> tuple[dict[str, Column], NewColumns]:
         """Return the columns by their names in training, checked, and what was found in the frame.
 
         Raises as `columns` does.
@@ -93,14 +94,18 @@ class FrameReader:
         loose = {n: kind for n, kind in columns.types.items() if n not in columns.numbers}
         series = [] if columns.group is None else [columns.group]
         given = [column for _, column in frame.items()]  # one by one takes four times as long
-        values = {
-            name: self._values(given[places[name]], name, columns, columns.types.get(name))
-            for name in columns.names
-        }
+        read: dict[str, Column] = {}
+        values: dict[str, Values] = {}
+        for name, trained in columns.names.items():
+            kind = columns.types.get(name)
+            if (texts := self._texts(given[places[name]], kind)) is not None:
+                read[trained] = texts
+            else:
+                values[name] = self._values(given[places[name]], name, columns, kind)
         checked = check_columns({**values}, self._format.rules, loose)
         rounded = {name: column.rounded for name, column in checked.items() if column.rounded}
         refuse_rounded(rounded, series)
-        read: dict[str, Values] = {columns.names[n]: each.values for n, each in checked.items()}
+        read |= {columns.names[name]: each.values for name, each in checked.items()}
         spellings = Spellings(FRAME_NAME, self._preprocessing, scored=False)
         spellings.add(read)
         spellings.refuse_others()
@@ -114,7 +119,7 @@ class FrameReader:
             raise DataError(*lines[:_SHOWN])
         for name in columns.numbers:
             if exact := rounded.get(name):
-                numbers = read[columns.names[name]].astype(object)
+                numbers = np.array(read[columns.names[name]], object)
                 numbers[[*exact]] = [*exact.values()]
                 read[columns.names[name]] = numbers
         return read, columns
@@ -131,6 +136,12 @@ class FrameReader:
             places = {name: place for place, name in enumerate(header.names)}
             self._last = names, columns, places
         return self._last[1:]
+
+    def _texts(self, column: "pd.Series", kind: StorageType | None) -> "pd.Categorical | None":
+        """Return the cells (N,) of a column that is read as text; None if others decide."""
+        if kind != "text" or self._format.rules.needs_search or len(column) <= _FEW:
+            return None
+        return distinct_texts(column, self._format.rules.missing_texts)
 
     def _values(
         self, column: "pd.Series", name: str, columns: NewColumns, kind: StorageType | None
@@ -165,6 +176,28 @@ def _other_names(
             if other != source.raw and other in given:
                 others[source.raw, source.occurrence] = other
     return others
+
+
+def distinct_texts(column: "pd.Series", missing: Collection[str]) -> "pd.Categorical | None":
+    """Return the cells (N,) of a column of any dtype, all text, so that each is met but once.
+
+    Without a category where they are missing. None if any is neither text nor missing.
+    """
+    import pandas as pd
+
+    if column.dtype.kind not in "OU":
+        return None
+    try:
+        codes, found = pd.factorize(column)
+    except TypeError:  # such as a list, which `cells_of` reports
+        return None
+    texts = np.asarray(found, object)
+    if pd.api.types.infer_dtype(texts, skipna=False) != "string":
+        return None
+    categories = pd.Index(texts, dtype=object)
+    if (is_missing := categories.isin([*missing])).any():
+        codes = np.append(np.where(is_missing, -1, np.arange(len(texts))), -1)[codes]
+    return pd.Categorical.from_codes(codes, categories)
 
 
 def without_missing(values: Values, texts: Collection[str]) -> Values:
