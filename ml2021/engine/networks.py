@@ -16,7 +16,7 @@ kernels run over it at full width (at W2 this order takes 0.92 of the time of (K
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Literal, assert_never
 
 import numpy as np
@@ -310,14 +310,13 @@ def to_module(network: Network, member: Tensor) -> nn.Sequential:
 INFERENCE_ROWS = 240
 """The rows of one block of `member_outputs`, whatever the number of rows: a multiple of the tiles
 of 12, 24 and 48 in which products are computed, so that none is narrower at the end."""
-
-
+_FEW_ROWS = (24, 48)
+"""Rows of smaller blocks, for tables that need no more; see `_rows_of_a_block`."""
 _LEAST_SHARED = 10_000_000
 """The fewest multiplications of a block that several threads share: for fewer they wait for each
 other, on a busy machine 8 ms a block."""
 
 
-@torch.inference_mode()
 def member_outputs(
     network: Network, theta: Tensor, inputs: NDArray[np.float32]
 ) -> Iterator[NDArray[np.float64]]:
@@ -330,17 +329,47 @@ def member_outputs(
     the last one filled up, and the same layout. On processors where a row's place in the block
     still matters, it is by about 1e-16. Memory beside the outputs holds one block.
     """
+    few = len(inputs) <= _FEW_ROWS[-1] and theta.device.type == "cpu"
+    rows = _rows_of_a_block(network, torch.get_num_threads()) if few else INFERENCE_ROWS
+    return _outputs_in_blocks(network, theta, inputs, rows)
+
+
+@cache
+def _rows_of_a_block(network: Network, threads: int) -> int:
+    """Return the fewest rows of a block whose outputs are those of `INFERENCE_ROWS`, bit for bit.
+
+    On this processor, with this number of torch's threads. In which order a product adds depends on
+    the shapes and not on the values, so a block of random ones tells.
+    """
+    generator = torch.Generator().manual_seed(0)
+    theta = initial_parameters(network, [generator])
+    inputs = torch.randn(INFERENCE_ROWS, network.layout.inputs + 1, generator=generator).numpy()
+    (whole,) = _outputs_in_blocks(network, theta, inputs, INFERENCE_ROWS)
+    for rows in _FEW_ROWS:
+        (outputs,) = _outputs_in_blocks(network, theta, inputs, rows)
+        if np.array_equal(outputs, whole):
+            return rows
+    return INFERENCE_ROWS
+
+
+@torch.inference_mode()
+def _outputs_in_blocks(
+    network: Network, theta: Tensor, inputs: NDArray[np.float32], rows: int
+) -> Iterator[NDArray[np.float64]]:
+    """Yield `member_outputs`, computed in blocks of this many rows."""
     threads = torch.get_num_threads()
-    for member in range(len(theta)):
-        parameters = theta[member : member + 1].double()
-        block = parameters.new_zeros(1, network.layout.inputs + 1, INFERENCE_ROWS).mT
-        forward = Pass(network, parameters, INFERENCE_ROWS).forward
+    is_shared = rows * network.layout.parameters >= _LEAST_SHARED
+    parameters = torch.empty_like(theta[:1], dtype=torch.float64)
+    block = parameters.new_zeros(1, network.layout.inputs + 1, rows).mT
+    forward = Pass(network, parameters, rows).forward
+    for member in theta:
+        parameters[0] = member
         outputs: NDArray[np.float64] = empty((len(inputs), network.layout.outputs), np.float64)
         try:
-            if INFERENCE_ROWS * network.layout.parameters < _LEAST_SHARED:
+            if not is_shared:
                 torch.set_num_threads(1)
-            for start in range(0, len(inputs), INFERENCE_ROWS):
-                count = min(INFERENCE_ROWS, len(inputs) - start)
+            for start in range(0, len(inputs), rows):
+                count = min(rows, len(inputs) - start)
                 block[0, :count] = torch.from_numpy(inputs[start : start + count])
                 outputs[start : start + count] = forward(block)[0, :count].cpu().numpy()
         finally:
