@@ -32,6 +32,7 @@ from ml2021.evaluation.ensembles import Predict, combine, evaluate_members, trai
 from ml2021.evaluation.fitted_baselines import FittedBaselines, fit_baselines, notes_on_baselines
 from ml2021.evaluation.metrics import ClassAnswers
 from ml2021.evaluation.scoring import Predictions, loss_unit, score_each
+from ml2021.files import followers_here
 from ml2021.formatting import HIGHER_IS_BETTER, plural
 from ml2021.runs.checkpoints import Checkpoint, Checkpoints, restore_state, saved_baselines
 from ml2021.runs.directory import RunDirectory
@@ -101,7 +102,8 @@ def build_trainer(
     network = build_network(config.model, *preprocessing.sizes)
     hparams = build_hyperparameters(config)
     rows = len(data.train)
-    check_job(job_of(data), where, is_encoded=True, is_begun=last is not None)
+    is_begun = last is not None
+    check_job(job_of(data), where, is_encoded=True, is_begun=is_begun, followers=followers_here())
     device = choose_device(config.device)
     ranks = current_ranks()
     if threads is None:
