@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ml2021.commands.prediction_csv import Predictions, prediction_columns
 from ml2021.data.new_table import read_new_table
 from ml2021.data.preprocessing.transform import encode_inputs
-from ml2021.engine.networks import INFERENCE_ROWS
+from ml2021.engine.inference import INFERENCE_ROWS
 from ml2021.runs.model import TrainedModel, load_model
 from tests import commands
 from tests.commands import run_well, write_rows
