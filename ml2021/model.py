@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -197,10 +198,14 @@ class Model:
 
         Its width is such that a share of `level` of the rows that calibrated it are covered. NaN
         for rows more than one step ahead. Raises ConfigError for classes, a run without validation
-        rows, or a level for which they are too few.
+        rows, a single member, or a level for which they are too few or that is no share.
         """
         import pandas as pd
 
+        if isinstance(level, bool) or not isinstance(level, Real):
+            what = f"the level must be a number between 0 and 1, such as 0.9, not {level!r}"
+            raise ConfigError(f"predict_interval: {what}")
+        level = float(str(level)) if isinstance(level, np.floating) else float(level)
         found, _ = self._predict(frame, self._model.half_widths(level, "predict_interval"))
         assert found.half_widths is not None
         ends = np.stack([found.values - found.half_widths, found.values + found.half_widths], -1)

@@ -25,6 +25,7 @@ except ImportError as error:
         f"ml2021.sklearn needs scikit-learn 1.6 or newer ({error}); pip install 'ml2021[sklearn]'"
     ) from None
 
+from ml2021.config.parameters import SECTIONS, named_by_parameters
 from ml2021.config.schema import FractionSplit
 from ml2021.data.array_names import class_names, column_name, unused_name
 from ml2021.data.preprocessing.records import value_text
@@ -33,16 +34,6 @@ from ml2021.model import Model
 
 _Setting = str | Mapping[str, Any] | None
 """A section of the config: the type, or a mapping of its keys; None: the default."""
-_SECTIONS = {
-    (): ("model", "loss", "optimizer", "preset", "device"),
-    ("train",): (
-        *("members", "epochs", "batch_size", "schedule", "clip_norm", "early_stopping", "metric"),
-        *("class_weight", "refit", "calibrate"),
-    ),
-    ("data",): ("features", "exclude", "numbers", "types", "dates", "max_categories", "missing"),
-    ("data", "split"): ("validation",),
-}
-"""The section of the config that has the key of each parameter but `random_state`."""
 
 
 class _Estimator(BaseEstimator):
@@ -125,7 +116,7 @@ class _Estimator(BaseEstimator):
         """Return the parameters as a config, without its columns."""
         config: dict[str, Any] = {"data": {"split": {"test": 0.0}}, "train": {"keep_path": False}}
         values = self.get_params(deep=False)
-        for sections, names in _SECTIONS.items():
+        for sections, names in SECTIONS.items():
             place = config
             for section in sections:
                 place = place[section]
@@ -160,7 +151,8 @@ class _Estimator(BaseEstimator):
         split = data["split"]
         if "validation" not in split and round(rows * FractionSplit().validation) == 0:
             split["validation"] = 0.0
-        self.model_ = train(config, pd.concat([table, pd.DataFrame(columns)], axis=1))
+        with named_by_parameters():
+            self.model_ = train(config, pd.concat([table, pd.DataFrame(columns)], axis=1))
         assert self.model_.epochs is not None
         self.n_iter_ = self.model_.epochs
 
@@ -235,7 +227,8 @@ class Regressor(RegressorMixin, _Estimator):
     def predict(self, X: Any) -> NDArray[np.float64]:
         """Return the predictions, (N,) or (N, T) as y was."""
         table = self._table(X, reset=False)
-        values: NDArray[np.float64] = self.model_.predict(table).to_numpy()
+        with named_by_parameters():
+            values: NDArray[np.float64] = self.model_.predict(table).to_numpy()
         return values.reshape(len(table), *self._shape)
 
     def predict_interval(self, X: Any, level: float = 0.9) -> NDArray[np.float64]:
@@ -245,7 +238,8 @@ class Regressor(RegressorMixin, _Estimator):
         too few for that level.
         """
         table = self._table(X, reset=False)
-        ends = self.model_.predict_interval(table, level).to_numpy()
+        with named_by_parameters():
+            ends = self.model_.predict_interval(table, level).to_numpy()
         return ends.reshape(len(table), *self._shape, 2)
 
     def __sklearn_tags__(self) -> Any:
@@ -358,7 +352,8 @@ class Classifier(ClassifierMixin, _Estimator):
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return the probability of each of classes_, (N, C); 0 of one without training rows."""
         table = self._table(X, reset=False)
-        found = self.model_.predict_proba(table)
+        with named_by_parameters():
+            found = self.model_.predict_proba(table)
         probabilities = np.zeros((len(table), len(self.classes_)))
         texts = (str(x) if isinstance(x, bool) else value_text(x) for x in found.columns.tolist())
         places = [self._places[text] for text in texts]

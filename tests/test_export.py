@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import ml2021
 from ml2021.export import function
 from ml2021.export.dates import MISSING_DATE, calendar_of
 from ml2021.export.graph import INT64, Graph
+from ml2021.formatting import score_text
 from ml2021.model import Model
 from tests.commands import refusal, run_well
 from tests.conftest import Record
@@ -59,6 +61,21 @@ SERIES: dict[str, dict[str, Any]] = {
     "one series": {
         "data": {"target": "y", "features": ["a"], "lags": 3, "horizon": 2, "missing": ["", -7.5]}
     },
+    "linear series": {
+        "data": {"target": "y", "lags": 7, "exclude": ["cls", "z", "when"]},
+        "model": {"type": "linear"},
+    },
+    "series of pieces": {
+        "data": {
+            "target": "y",
+            "lags": 5,
+            "order_by": "when",
+            "exclude": ["cls", "z"],
+            "numbers": "piecewise",
+            "max_categories": 4,
+        },
+        "train": {"members": 3},
+    },
     "grouped series": {
         "data": {
             "target": "y",
@@ -68,6 +85,20 @@ SERIES: dict[str, dict[str, Any]] = {
             "order_by": "when",
             "dates": ["month", "elapsed"],
         },
+        "train": {"members": 2},
+    },
+    "grouped series of pieces": {
+        "data": {
+            "target": "y",
+            "lags": 4,
+            "horizon": 3,
+            "group_by": "c",
+            "order_by": "when",
+            "exclude": ["cls", "z"],
+            "numbers": "piecewise",
+            "split": {"method": "sequential", "validation": 0.2},
+        },
+        "model": {"type": "sigmoid_sum", "units": 9},
         "train": {"members": 2},
     },
 }
@@ -153,47 +184,59 @@ def exported(folder: Path, model: Model) -> Any:
     return session_of(folder / "m.onnx")
 
 
-def compare(model: Model, session: Any, new: pd.DataFrame, deviation: float) -> None:
-    """Assert that the outputs are those of `predict` to 1e-6."""
-    found = run_onnx(session, feed(session, new))
+def compare(
+    model: Model,
+    session: Any,
+    new: pd.DataFrame,
+    deviation: float,
+    history: NDArray[np.float64] | None = None,
+    tolerance: float = 1e-6,
+) -> None:
+    """Assert that the outputs are those of `predict`, to so much of the value or the deviation.
+
+    history: of a time series, whose rows are NaN where it has a gap.
+    """
+    inputs, known = feed(session, new), np.ones(len(new), np.bool_)
+    if history is not None:
+        inputs["history"], known = history, np.asarray(~np.isnan(history).any(axis=1))
+        assert known.sum() > len(new) / 2
+    found = run_onnx(session, inputs)
     if "label" in found:
-        expected = model.predict_proba(new).to_numpy()
-        np.testing.assert_allclose(found["probabilities"], expected, atol=1e-6, rtol=0)
-        first, second = np.sort(expected, axis=1)[:, :-3:-1].T
-        is_clear = first - second > 1e-6
+        proba = model.predict_proba(new).to_numpy()
+        np.testing.assert_allclose(found["probabilities"], proba, atol=tolerance, rtol=0)
+        first, second = np.sort(proba, axis=1)[:, :-3:-1].T
+        is_clear = first - second > tolerance
         labels = model.predict(new).astype(str).to_numpy()
         assert (found["label"][:, 0] == labels)[is_clear].all()
         if len(model.members) > 1:
             each = [member.predict_proba(new).to_numpy() for member in model.members]
             spread = np.std(each, axis=0, ddof=1)
-            np.testing.assert_allclose(found["std"], spread, atol=1e-6, rtol=0)
+            np.testing.assert_allclose(found["std"], spread, atol=tolerance, rtol=0)
         return
     values = np.asarray(model.predict(new)).reshape(len(new), -1)
-    np.testing.assert_array_less(
-        np.abs(found["prediction"] - values), 1e-6 * np.maximum(np.abs(values), deviation)
-    )
+    ends = model.predict_interval(new, 0.9).to_numpy().reshape(len(new), -1, 2)
+    expected = {"prediction": values, "low": ends[:, :, 0], "high": ends[:, :, 1]}
+    most = np.abs(values)
     if len(model.members) > 1:
         each = [np.asarray(m.predict(new)).reshape(len(new), -1) for m in model.members]
-        spread = np.std(each, axis=0, ddof=1)
-        most = np.max(np.abs(each), axis=0)
-        np.testing.assert_array_less(
-            np.abs(found["std"] - spread), 1e-6 * np.maximum(most, deviation)
-        )
-    ends = model.predict_interval(new, 0.9).to_numpy().reshape(len(new), -1, 2)
-    for name, end in (("low", ends[:, :, 0]), ("high", ends[:, :, 1])):
-        np.testing.assert_array_less(
-            np.abs(found[name] - end), 1e-6 * np.maximum(np.abs(values), deviation)
-        )
+        expected["std"], most = np.std(each, axis=0, ddof=1), np.max(np.abs(each), axis=0)
+    assert found.keys() == expected.keys()
+    for name, wanted in expected.items():
+        assert np.isnan(found[name][~known]).all()
+        error = np.abs(found[name] - wanted)[known]
+        np.testing.assert_array_less(error, tolerance * np.maximum(most[known], deviation))
 
 
-def equal_on_new_rows(folder: Path, name: str, rows: int) -> None:
+def equal_on_new_rows(folder: Path, name: str, rows: int, tolerance: float) -> None:
     model = ml2021.train(settings(CASES[name]), table(240, 0))
-    compare(model, exported(folder, model), table(rows, 1, is_new=True), deviation=3.0)
+    session = exported(folder, model)
+    compare(model, session, table(rows, 1, is_new=True), deviation=3.0, tolerance=tolerance)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_onnx_gives_what_predict_gives(tmp_path: Path, name: str) -> None:
-    equal_on_new_rows(tmp_path, name, 300)
+    """To more digits than if its inputs were not rounded to float32, as those of `predict` are."""
+    equal_on_new_rows(tmp_path, name, 300, tolerance=1e-11)
 
 
 @pytest.mark.soak
@@ -201,37 +244,47 @@ def test_onnx_gives_what_predict_gives(tmp_path: Path, name: str) -> None:
 def test_onnx_gives_what_predict_gives_on_many_rows(
     tmp_path: Path, name: str, record: Record
 ) -> None:
-    equal_on_new_rows(tmp_path, name, 100_000)
+    equal_on_new_rows(tmp_path, name, 100_000, tolerance=1e-6)
     record(f"ONNX against predict, {name}", "100,000 rows within 1e-6")
 
 
-def series_agree(folder: Path, name: str, rows: int) -> None:
+def series_agree(folder: Path, name: str, rows: int, tolerance: float) -> None:
+    """Train on a series, and compare on a later one, whose first rows have no history."""
     frame = table(240, 0).dropna(subset=["c", "when"]).assign(c=lambda t: t["c"].str[:1])
     frame = frame.sort_values("when", kind="stable").drop_duplicates("when")
     own = settings(SERIES[name])
-    del own["data"]["exclude"]
+    if "features" in own["data"]:
+        del own["data"]["exclude"]
     model = ml2021.train(own, frame)
     session = exported(folder, model)
-    new = table(rows, 1, is_new=True).dropna(subset=["c", "when"])
-    new = new[new["c"].isin(frame["c"])].sort_values("when", kind="stable")
-    new = new.drop_duplicates("when").reset_index(drop=True)
-    expected = np.asarray(model.predict(new)).reshape(len(new), -1)
+    new = table(2 * rows, 1, is_new=True)
+    new["when"] = np.datetime64("1950-01-01T00", "s") + np.arange(2 * rows) * np.timedelta64(8, "h")
+    new = new[new["c"].isin(frame["c"])][:rows].reset_index(drop=True)
+    assert len(new) == rows
     lags = json.loads(facts_of(session)["lags"])
     groups = new["c"] if "grouped" in name else pd.Series("", new.index)
     before = [new["y"].groupby(groups).shift(lag).to_numpy() for lag in range(lags, 0, -1)]
-    history = np.stack(before, axis=1)
-    if name == "one series":
-        history[9, 0] = -7.5
-    found = run_onnx(session, {**feed(session, new), "history": history})["prediction"]
-    known = ~(np.isnan(history) | (history == -7.5)).any(axis=1)
-    assert known.sum() > len(new) / 2
-    assert np.isnan(found[~known]).all()
-    np.testing.assert_allclose(found[known], expected[known], rtol=1e-6)
+    compare(model, session, new, 3.0, np.stack(before, axis=1), tolerance)
 
 
 @pytest.mark.parametrize("name", SERIES)
 def test_onnx_continues_a_series(tmp_path: Path, name: str) -> None:
-    series_agree(tmp_path, name, 200)
+    series_agree(tmp_path, name, 200, tolerance=1e-11)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", SERIES)
+def test_onnx_continues_a_series_of_many_rows(tmp_path: Path, name: str, record: Record) -> None:
+    series_agree(tmp_path, name, 100_000, tolerance=1e-6)
+    record(f"ONNX against predict, {name}", "100,000 rows within 1e-6")
+
+
+def test_a_history_with_a_missing_value_is_a_gap(tmp_path: Path) -> None:
+    frame = table(60, 0)
+    session = exported(tmp_path, ml2021.train(settings(SERIES["one series"]), frame))
+    history = np.array([[1000.0, 1001, 999], [-7.5, 1001, 999], [1000, np.nan, 999]])
+    found = run_onnx(session, {**feed(session, frame[:3]), "history": history})
+    assert np.isfinite(found["prediction"][:, 0]).tolist() == [True, False, False]
 
 
 def test_the_calendar_is_that_of_every_day() -> None:
@@ -299,6 +352,95 @@ def test_the_file_says_what_it_is(tmp_path: Path) -> None:
     before = (tmp_path / "m.onnx").read_bytes()
     run_well(tmp_path, "export", "run", "--output", "m.onnx")  # replaces it by the same bytes
     assert (tmp_path / "m.onnx").read_bytes() == before
+
+
+def test_numbers_may_be_one_matrix(tmp_path: Path) -> None:
+    """It has the columns in the order of the training file."""
+    own = settings(CASES["linear pieces"])
+    own["data"] |= {"features": ["few", "z", "a", "large"]}
+    del own["data"]["exclude"]
+    model = ml2021.train(own, table(240, 0)[["few", "a", "large", "y", "z"]])
+    model.save(tmp_path / "run")
+    run_well(tmp_path, "export", "run", "--output", "m.onnx", "--matrix")
+    session = session_of(tmp_path / "m.onnx")
+    (given,) = session.get_inputs()
+    columns = [*json.loads(facts_of(session)["columns"])]
+    assert (given.name, given.shape, given.type) == ("input", ["N", 4], "tensor(double)")
+    assert facts_of(session)["matrix"] == "input"
+    assert columns == ["few", "a", "large", "z"]
+    new = table(300, 1, is_new=True)
+    new.loc[3, "few"] = np.nan
+    found = run_onnx(session, {"input": new[columns].to_numpy(np.float64)})["prediction"][:, 0]
+    np.testing.assert_allclose(found, model.predict(new), rtol=1e-11)
+
+
+@pytest.mark.parametrize(("name", "word"), [("relus", "'c'"), ("one series", "history")])
+def test_what_is_no_matrix_is_refused(tmp_path: Path, name: str, word: str) -> None:
+    own = settings({**CASES, **SERIES}[name])
+    if name == "one series":
+        del own["data"]["exclude"]
+    ml2021.train(own, table(60, 0)).save(tmp_path / "run")
+    code, line = refusal(tmp_path, "export", "run", "--output", "m.onnx", "--matrix")
+    assert code == 2
+    assert line.startswith("--matrix: ")
+    assert word in line
+    assert not (tmp_path / "m.onnx").exists()
+
+
+def columns_of(count: int) -> pd.DataFrame:
+    values = np.random.default_rng(0).normal(size=(60, count)).round(2)
+    return pd.DataFrame(values, columns=[f"p{place}" for place in range(count)])
+
+
+CARDS: dict[str, tuple[dict[str, Any], pd.DataFrame]] = {
+    "all types": (CASES["relus"], table(240, 0).rename(columns={"c": 'a|"b'})),
+    "classes": (CASES["linear classes"], table(60, 0)),
+    "a series": (SERIES["one series"], table(60, 0).rename(columns={"a": "history"})),
+    "many columns": ({}, table(60, 0).join(columns_of(20))),
+    "a matrix": ({}, columns_of(3).assign(y=1.0 * np.arange(60))),
+    "a wide matrix": ({}, columns_of(20).assign(y=1.0 * np.arange(60))),
+}
+
+
+@pytest.mark.parametrize("case", CARDS)
+def test_a_card_says_what_the_model_takes_and_its_example_runs(
+    tmp_path: Path, case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    own, frame = settings(CARDS[case][0]), CARDS[case][1]
+    if case == "a series":
+        own["data"] |= {"features": ["history"]}
+    if case == "a series" or "matrix" in case:
+        del own["data"]["exclude"]
+    model = ml2021.train(own, frame)
+    model.save("run")
+    options = ["--output", "m.onnx", "--card", "m.md", *["--matrix"] * ("matrix" in case)]
+    run_well(tmp_path, "export", "run", *options)
+    text = Path("m.md").read_text()
+    (program,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(program, names)
+    first = names["label"] if case == "classes" else names["prediction"]
+    assert len(first) == 2
+    assert first[0, 0] == first[0, 0] != ""
+    features = [name for name in model.features if name != "y" or case != "a series"]
+    for name in features:
+        assert f"\n| {name.replace('|', chr(92) + '|')} | " in text
+    metric = "log_loss" if case == "classes" else "rmse"
+    (network,) = re.findall(r"\n\| network (.*)", text)
+    assert f" {score_text(metric, model.scores['test'][metric])} |" in network
+    assert model._model.data_sha256 in text
+    assert ml2021.__version__ in text
+    if case == "all types":
+        assert f"{frame['few'].min():g} to {frame['few'].max():g}" in text
+        assert "5: -, ñ, x, z, é" in normalize("NFC", text)
+        run_well(tmp_path, "export", "run", *options)
+        assert Path("m.md").read_text() == text
+    if case == "a matrix":
+        Path("other.md").write_text("mine")
+        for name in ("other.md", "m.onnx"):
+            assert refusal(tmp_path, "export", "run", *options[:2], "--card", name)[0] == 2
+        assert Path("other.md").read_text() == "mine"
 
 
 def test_only_a_model_is_replaced(tmp_path: Path) -> None:

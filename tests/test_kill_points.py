@@ -19,7 +19,9 @@ from tests.finishing import (
     RUN,
     SETTINGS,
     TRAIN,
+    WHOLE,
     begin_again,
+    different,
     finish,
     prepare,
     scratch,
@@ -111,6 +113,43 @@ def test_no_kill_point_loses_anything(
         f"{survived} of {len(points)}",
     )
     assert wrong == {}
+
+
+KEPT = "kept"
+
+
+def damaged_caches(forks: Forks, folder: Path, count: int | None) -> tuple[int, list[object]]:
+    """Kill a training at calls that touch its kept rows; return how many, and what was wrong."""
+    run = (*TRAIN, "--set", "data.memory=disk", "--set", f"data.cache={KEPT}")
+    begin_again(folder)
+    shutil.rmtree(folder / KEPT, ignore_errors=True)
+    _, log = forks.trace(folder, *run, calls=CALLS, settings=SETTINGS)
+    points = [p for p in touching(log, f"/{KEPT}") if p.syscall != "newfstatat"]
+    some = points if count is None else spread(points, count)
+    wrong: list[object] = []
+    for point in some:
+        shutil.rmtree(folder / KEPT, ignore_errors=True)
+        killed(forks, folder, run, point)
+        begin_again(folder)
+        outcome = forks.run(folder, *run, settings=SETTINGS)
+        kept = [place.suffix for place in (folder / KEPT).iterdir()]
+        saved = [folder / name / "checkpoints" for name in (RUN, WHOLE)]
+        if outcome.code or kept != [".rows"] or different(*saved):
+            wrong.append((point, outcome, kept))
+    return len(some), wrong
+
+
+def test_some_kills_while_rows_are_kept_lose_nothing(forks: Forks, folder: Path) -> None:
+    assert damaged_caches(forks, folder, 6) == (6, [])
+
+
+@pytest.mark.soak
+def test_no_kill_while_rows_are_kept_loses_anything(
+    forks: Forks, folder: Path, record: Record
+) -> None:
+    count, wrong = damaged_caches(forks, folder, None)
+    record("kill points while rows are kept", f"{count - len(wrong)} of {count}")
+    assert wrong == []
 
 
 @pytest.mark.parametrize("mutant", mutants.names("test_kill_points"))

@@ -295,6 +295,12 @@ def test_what_a_model_cannot_do_is_refused(runs: Path) -> None:
     for name, level in [("classes", 0.9), ("number", 0.999), ("number", 1.5)]:
         with pytest.raises(ml2021.ConfigError, match="predict_interval"):
             model_of(runs, name).predict_interval(frame, level)
+    for odd in ("0.9", None, True, [0.9], float("nan")):
+        with pytest.raises(ml2021.ConfigError, match=r"between 0 and 1, such as 0\.9"):
+            model_of(runs, "number").predict_interval(frame, odd)  # type: ignore[arg-type]
+    model_of(runs, "number").predict_interval(frame, np.float32(0.7))  # type: ignore[arg-type]
+    with pytest.raises(ml2021.ConfigError, match=r"a member of an ensemble .* the whole ensemble"):
+        model_of(runs, "members").members[0].predict_interval(frame)
     with pytest.raises(TypeError):
         model_of(runs, "number").predict([[1, 2]])  # type: ignore[arg-type]
 

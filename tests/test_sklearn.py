@@ -4,6 +4,7 @@ import copy
 import importlib
 import os
 import pickle
+import re
 import sys
 import time
 import warnings
@@ -191,14 +192,48 @@ def test_a_search_sets_sections_and_their_keys() -> None:
         ({"loss": "cross_entropy"}, "loss"),
         ({"validation": 1.5}, "validation"),
         ({"exclude": ["x9"]}, "x9"),
-        ({"random_state": -1}, "seed"),
+        ({"random_state": -1}, "^random_state"),
+        ({"validation": 0.999}, "lower validation$"),
+        ({"validation": 1e-9}, "^validation: "),
+        ({"exclude": ["x*"]}, "see features and exclude"),
+        ({"features": "x0"}, r"^features: .*write \['x0'\]"),
+        ({"clip_norm": "train.members"}, "^clip_norm: .* or None, not 'train.members'"),
+        ({"early_stopping": 5}, "^early_stopping: .* or False"),
+        ({"early_stopping": {"epochs": 5}}, "epochs.*is a parameter of its own"),
+        ({"optimizer": {"lags": 5}}, "unknown key 'lags' in optimizer; remove it"),
+        ({"refit": "no"}, "^refit: .*True or False"),
+        ({"device": "cuda:99"}, "set device='cpu'"),
+        ({"types": {"y": "category"}}, "Regressor does not fit 'y', a category in types"),
+        ({"optimizer": {"type": "sgd", "lr": 1e30}}, "smaller optimizer.lr, or clip_norm"),
     ],
 )
-def test_a_wrong_parameter_is_a_value_error_of_fit(setting: dict[str, Any], message: str) -> None:
-    estimator = Regressor(**{**QUICK, **setting})
-    with pytest.raises(ValueError, match=message) as error:
-        estimator.fit(X, Y)
-    assert isinstance(error.value, ml2021.ConfigError)
+def test_a_wrong_parameter_is_named_as_the_estimator_takes_it(
+    setting: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ml2021.Ml2021Error, match=message) as error:
+        Regressor(**{**QUICK, **setting}).fit(X, Y)
+    assert not re.search(r"(^|[^'])\b(data\.|train\.|seed\b|task\b|frame\b)", str(error.value))
+    if "device" not in setting:
+        assert isinstance(error.value, ValueError)
+
+
+def test_what_a_classifier_and_intervals_lack_is_named_as_a_parameter() -> None:
+    labels = np.where(Y > 0, "up", "down")
+    wrong: dict[str, dict[str, Any]] = {
+        "^class_weight.*or None": {"class_weight": "even"},
+        "^loss: .*with Classifier; choose cross_entropy$": {"loss": "mse"},
+        r"^metric auroc: .*validation rows \(validation\)": {"metric": "auroc", "validation": 0.02},
+    }
+    for message, setting in wrong.items():
+        with pytest.raises(ValueError, match=message):
+            Classifier(**{**QUICK, **setting}).fit(X, labels)
+    many = pytest.warns(UserWarning, match="unique classes")  # of scikit-learn itself
+    with many, pytest.raises(ValueError, match="another y, or use Regressor"):
+        Classifier(**QUICK).fit(X, np.arange(60))
+    for validation, message in ((0.0, "train with validation above 0"), (0.1, "raise validation")):
+        estimator = Regressor(**QUICK, validation=validation).fit(X, Y)
+        with pytest.raises(ValueError, match=message):
+            estimator.predict_interval(X)
 
 
 @pytest.mark.parametrize(

@@ -242,6 +242,59 @@ def test_names_and_dtypes_of_a_frame_are_those_of_its_file(
     assert np.array_equal(model.predict(shuffled), model.predict(frame))
 
 
+def test_periods_and_durations_are_what_a_file_would_hold() -> None:
+    """A period is the date of its beginning, a duration its seconds, an interval its text."""
+    frame = small()
+    months: Any = pd.period_range("2015-01", periods=60, freq="M")
+    spans: Any = pd.to_timedelta(np.arange(60) ** 2 * 90, unit="s").to_series(index=frame.index)
+    spans[3] = pd.NaT
+    odd: dict[str, Any] = {"time": [datetime.time(row % 24) for row in range(60)]}
+    given = frame.assign(
+        p=pd.Series([pd.NaT, *months[1:]], dtype=object),
+        q=months.asfreq("Q"),
+        d=spans,
+        o=spans.astype(object),
+        cut=pd.cut(frame["b"], 3),
+        **odd,
+    )
+    plain = frame.assign(
+        p=["", *map(str, months.to_timestamp()[1:])],
+        q=months.asfreq("Q").to_timestamp().astype(str),
+        d=spans.dt.total_seconds(),
+        o=spans.dt.total_seconds(),
+        cut=given["cut"].astype(str),
+        time=given["time"].astype(str),
+    )
+    config = {**QUICK, "data": {"target": "y", "dates": ["year", "month"]}}
+    model, other = (ml2021.train(config, each) for each in (given, plain))
+    assert model.features == ("a", "b", "p", "q", "d", "o", "cut")
+    assert bits(model) == bits(other)
+    assert model.notes == other.notes
+    for some in (given, given[5:9], given.astype({"p": "period[M]", "cut": object})):
+        assert np.array_equal(model.predict(some), model.predict(plain.loc[some.index]))
+
+
+def test_what_only_a_file_has_is_not_asked_of_a_frame(tmp_path: Path) -> None:
+    texts = small().assign(b=lambda t: [f"{value:.3f}".replace(".", ",") for value in t["b"]])
+    model = ml2021.train({**QUICK, "data": {"target": "y", "decimal": ","}}, texts, tmp_path / "r")
+    assert model.notes_on(texts[:2]) == ()
+    texts.to_csv(tmp_path / "new.csv", sep=";", decimal=",", index=False)
+    run_well(tmp_path, "evaluate", "new.csv", "--run", "r")
+    config = {**QUICK, "data": {"target": 2, "header": False}}
+    with pytest.raises(ml2021.DataError, match=r"data\.header is false, but .* names, such as 'a'"):
+        ml2021.train(config, small())
+    assert ml2021.train(config, small().set_axis(range(3), axis=1)).features == ("0", "1")
+
+
+def test_a_label_and_its_text_are_one_class() -> None:
+    labels = [1, "1", 2.0, "2", "x", np.int8(1)] * 10
+    config = {**QUICK, "data": {"target": "y"}}
+    model = ml2021.train(config, small().assign(y=pd.Series(labels, dtype=object)))
+    assert model.predict_proba(small()).columns.tolist() == ["1", "2", "x"]
+    texts = small().assign(y=["1", "1", "2", "2", "x", "1"] * 10)
+    assert bits(model) == bits(ml2021.train(config, texts))
+
+
 def test_a_frame_has_one_digest(tmp_path: Path) -> None:
     frame, config = table(), config_of("plain")
     digest = ml2021.train(config, frame)._model.data_sha256

@@ -168,7 +168,7 @@ def explore(
     write_path(explored.page)
 
 
-@command("export houses-1", "export houses-1 --output houses.onnx --interval 0.8")
+@command("export houses-1", "export houses-1 --output houses.onnx --interval 0.8 --card houses.md")
 def export(
     run: RunArgument = None,
     run_: RunAgain = None,
@@ -181,11 +181,19 @@ def export(
             "to tell).",
         ),
     ] = None,
+    matrix: Annotated[
+        bool, Option("--matrix", help="Take all columns as one input, if all of them are numbers.")
+    ] = False,
+    card: Annotated[
+        Path | None,
+        Option(metavar="FILE", help="Write a model card beside it, a page of Markdown."),
+    ] = None,
 ) -> None:
     """Write a run as an ONNX model, its preprocessing inside."""
     from ml2021.commands import export as export_command
 
-    exported = export_command.export(one_run(run, run_), output, interval)
+    run_path = one_run(run, run_)
+    exported = export_command.export(run_path, output, interval, is_matrix=matrix, card=card)
     Console().say(f"run {exported.run}", *bulleted(exported.lines))
     write_path(exported.output)
 

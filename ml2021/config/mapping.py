@@ -6,6 +6,7 @@ arrays of numpy, tuples, paths, dates, and numbers as keys.
 
 import datetime
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from ml2021.formatting import echo
 
 _ROOT = "config"
 """What messages call the mapping itself."""
+_WORDS = {"null": "None", "true": "True", "false": "False"}
 _OF_FILES = ("path", "test_path", "skip_rows")
 """Keys of `data` that a data frame has no use for."""
 
@@ -51,6 +53,8 @@ def load_from_python(
     if with_frame:
         draft = _for_frame(draft)
     checked, problems = check_draft(draft)
+    if isinstance(config, Mapping):
+        problems = [_in_python(problem) for problem in problems]
     refuse(map(_without_repeats, problems))
     assert checked is not None
     return LoadedConfig(checked, text, draft.nodes)
@@ -62,6 +66,13 @@ def _without_repeats(problem: Problem) -> Problem:
     if problem.place.rank and problem.message.startswith((f"{key} must ", f"{key} type ")):
         return problem._replace(message=problem.message.removeprefix(f"{key} "))
     return problem
+
+
+def _in_python(problem: Problem) -> Problem:
+    """Return the problem with values as Python writes them, but for what is quoted."""
+    message = re.sub(r"; write \[(.*)\]$", r"; write ['\1']", problem.message)
+    words = re.sub(r"'[^']*'|\b(?:null|true|false)\b", lambda m: _WORDS.get(m[0], m[0]), message)
+    return problem._replace(message=words)
 
 
 def _for_frame(draft: Draft) -> Draft:
@@ -76,6 +87,8 @@ def _for_frame(draft: Draft) -> Draft:
             message = "only for the table of a file, but there is a DataFrame; remove it"
             problems.append(Problem(draft.nodes[path].key, path, message))
     data = {**{key: data[key] for key in data if key not in _OF_FILES}, "path": FRAME}
+    if data.get("decimal") == "," and "separator" not in data:
+        data["separator"] = ";"  # which a frame has no use for, and a file of it mostly
     return replace(draft, tree={**draft.tree, "data": data}, problems=problems)
 
 

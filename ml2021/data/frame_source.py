@@ -36,6 +36,7 @@ from ml2021.data.tables import (
     notes_on_marks,
 )
 from ml2021.errors import DataError
+from ml2021.formatting import echo
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +58,14 @@ class FrameSource:
         self._format = replace(table_format, in_memory=True)
         names = [str(name) for name in frame.columns]
         if not table_format.header:
-            names = [str(position) for position in range(len(names))]
+            positions = [str(position) for position in range(len(names))]
+            if names != positions:
+                named = next(n for n, place in zip(names, positions, strict=True) if n != place)
+                raise DataError(
+                    f"{FRAME_NAME}: data.header is false, but the columns have names, such as "
+                    f"'{echo(named)}'; remove data.header"
+                )
+            names = positions
         if "" in names:
             where = f"{FRAME_NAME}: column {names.index('') + 1}"
             raise DataError(f"{where} has no name; give it one")

@@ -3,7 +3,8 @@
 A cell means what it would mean in a file of the format that the run was trained on: texts are read
 by the same rules, and "" or NA is missing, as are None, NaN and what else pandas takes for missing.
 Numbers are themselves, of any type, and those of float32 what they are as text; a moment is written
-as its column's dates were in training.
+as its column's dates were in training. A period is the moment at which it begins, a timedelta its
+seconds.
 Legend: N rows.
 """
 
@@ -24,6 +25,7 @@ from ml2021.data.dates import write_dates
 from ml2021.data.matching import match_columns
 from ml2021.data.new_table import NewColumns, choose_columns
 from ml2021.data.preprocessing.records import DateForm, Preprocessing, value_text
+from ml2021.data.preprocessing.transform import Column
 from ml2021.data.samples import FittedTable
 from ml2021.data.shortest import shortest
 from ml2021.data.spellings import Spellings
@@ -38,9 +40,13 @@ FRAME_NAME = Path("frame")
 """What messages call the table."""
 _SHOWN = 5
 _FEW = 100  # rows for which pandas takes longer to begin than Python to end
-_CELLS = (str, bool, int, float, Decimal, datetime.date, np.generic)
+_CELLS = (
+    *(str, bool, int, float, Decimal, datetime.date, datetime.time),
+    *(np.bool_, np.integer, np.floating),
+)
 _NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal")
 _MOMENTS = ("date", "datetime", "datetime64")
+_TIMES = ("timedelta", "timedelta64")
 
 
 class FrameReader:
@@ -55,9 +61,9 @@ class FrameReader:
     def read(self, frame: "pd.DataFrame") -> FittedTable:
         """Return the columns that the model needs as a table. Raises as `columns` does."""
         read, found = self._read(frame)
-        return found.fitted(_frame_of(read))
+        return found.fitted(_frame_of({name: np.asarray(each) for name, each in read.items()}))
 
-    def columns(self, frame: "pd.DataFrame") -> Mapping[str, Values]:
+    def columns(self, frame: "pd.DataFrame") -> Mapping[str, Column]:
         """Return the columns (N,) that the model needs, by their names in training.
 
         They are found by name; other columns are not looked at. With the parts of dates, and in the
@@ -68,7 +74,7 @@ class FrameReader:
         read, found = self._read(frame)
         if not self._preprocessing.dates:
             return read
-        dates = {date.name: read[date.name] for date in self._preprocessing.dates}
+        dates = {date.name: np.asarray(read[date.name]) for date in self._preprocessing.dates}
         parts = found.with_dates(_frame_of(dates))
         return read | {str(name): column.to_numpy() for name, column in parts.items()}
 
@@ -76,7 +82,7 @@ class FrameReader:
         """Return notes on the columns that are not used. Raises as `columns` does."""
         return self._find(tuple(map(str, frame.columns.tolist())))[0].notes()
 
-    def _read(self, frame: "pd.DataFrame") -> tuple[dict[str, Values], NewColumns]:
+    def _read(self, frame: "pd.DataFrame") -> tuple[dict[str, Column], NewColumns]:
         """Return the columns by their names in training, checked, and what was found in the frame.
 
         Raises as `columns` does.
@@ -88,14 +94,18 @@ class FrameReader:
         loose = {n: kind for n, kind in columns.types.items() if n not in columns.numbers}
         series = [] if columns.group is None else [columns.group]
         given = [column for _, column in frame.items()]  # one by one takes four times as long
-        values = {
-            name: self._values(given[places[name]], name, columns, columns.types.get(name))
-            for name in columns.names
-        }
+        read: dict[str, Column] = {}
+        values: dict[str, Values] = {}
+        for name, trained in columns.names.items():
+            kind = columns.types.get(name)
+            if (texts := self._texts(given[places[name]], kind)) is not None:
+                read[trained] = texts
+            else:
+                values[name] = self._values(given[places[name]], name, columns, kind)
         checked = check_columns({**values}, self._format.rules, loose)
         rounded = {name: column.rounded for name, column in checked.items() if column.rounded}
         refuse_rounded(rounded, series)
-        read: dict[str, Values] = {columns.names[n]: each.values for n, each in checked.items()}
+        read |= {columns.names[name]: each.values for name, each in checked.items()}
         spellings = Spellings(FRAME_NAME, self._preprocessing, scored=False)
         spellings.add(read)
         spellings.refuse_others()
@@ -109,7 +119,7 @@ class FrameReader:
             raise DataError(*lines[:_SHOWN])
         for name in columns.numbers:
             if exact := rounded.get(name):
-                numbers = read[columns.names[name]].astype(object)
+                numbers = np.array(read[columns.names[name]], object)
                 numbers[[*exact]] = [*exact.values()]
                 read[columns.names[name]] = numbers
         return read, columns
@@ -126,6 +136,12 @@ class FrameReader:
             places = {name: place for place, name in enumerate(header.names)}
             self._last = names, columns, places
         return self._last[1:]
+
+    def _texts(self, column: "pd.Series", kind: StorageType | None) -> "pd.Categorical | None":
+        """Return the cells (N,) of a column that is read as text; None if others decide."""
+        if kind != "text" or self._format.rules.needs_search or len(column) <= _FEW:
+            return None
+        return distinct_texts(column, self._format.rules.missing_texts)
 
     def _values(
         self, column: "pd.Series", name: str, columns: NewColumns, kind: StorageType | None
@@ -160,6 +176,28 @@ def _other_names(
             if other != source.raw and other in given:
                 others[source.raw, source.occurrence] = other
     return others
+
+
+def distinct_texts(column: "pd.Series", missing: Collection[str]) -> "pd.Categorical | None":
+    """Return the cells (N,) of a column of any dtype, all text, so that each is met but once.
+
+    Without a category where they are missing. None if any is neither text nor missing.
+    """
+    import pandas as pd
+
+    if column.dtype.kind not in "OU":
+        return None
+    try:
+        codes, found = pd.factorize(column)
+    except TypeError:  # such as a list, which `cells_of` reports
+        return None
+    texts = np.asarray(found, object)
+    if pd.api.types.infer_dtype(texts, skipna=False) != "string":
+        return None
+    categories = pd.Index(texts, dtype=object)
+    if (is_missing := categories.isin([*missing])).any():
+        codes = np.append(np.where(is_missing, -1, np.arange(len(texts))), -1)[codes]
+    return pd.Categorical.from_codes(codes, categories)
 
 
 def without_missing(values: Values, texts: Collection[str]) -> Values:
@@ -207,6 +245,11 @@ def cells_of(
     letter, is_plain = dtype.kind, isinstance(dtype, np.dtype)
     if letter == "M":
         return write_dates(column, form)
+    if letter == "m":
+        seconds: Values = column.dt.total_seconds().to_numpy(np.float64, na_value=np.nan)
+        return _as_text(seconds) if kind == "text" else seconds
+    if isinstance(dtype, pd.PeriodDtype):
+        return write_dates(_beginnings(column, name), form)
     if letter in "iuf" and (is_plain or letter == "f" or not column.hasnans):
         numbers: Values
         if letter == "f":
@@ -228,6 +271,9 @@ def cells_of(
         # some are lost where offsets from UTC differ: their texts are not
         if moments.dtype.kind == "M" and not moments.isna().to_numpy()[known].any():
             return write_dates(moments, form)
+    if found in _TIMES or found == "period":
+        each = pd.to_timedelta(column) if found in _TIMES else _beginnings(column, name)
+        return cells_of(each, name, kind, form, is_told_apart=is_told_apart, decimal=decimal)
     texts = np.full(len(cells), np.nan, object)
     if found == "boolean" and kind == "number":
         numbers = np.full(len(cells), np.nan)
@@ -245,14 +291,28 @@ def cells_of(
         texts[known] = cells[known]
         return texts
     for place in known:
-        if not isinstance(cell := cells[place], _CELLS):
+        if not isinstance(cell := cells[place], (*_CELLS, pd.Interval)):
             what = type(cell).__name__
             raise DataError(
                 f"{FRAME_NAME}: row {place + 1}: column '{echo(name)}' holds a {what}, neither a "
-                "number nor text; convert it"
+                "number, a date nor text; convert it"
             )
         texts[place] = _text(cell, decimal)
     return texts
+
+
+def _beginnings(column: "pd.Series", name: str) -> "pd.Series":
+    """Return the moments (N,) at which periods begin. Raises DataError if pandas holds no such."""
+    import pandas as pd
+
+    try:
+        if isinstance(column.dtype, pd.PeriodDtype):
+            return pd.Series(column.dt.to_timestamp())
+        begun = [pd.NaT if pd.isna(cell) else cell.start_time for cell in column]
+        return pd.Series(begun, column.index)
+    except pd.errors.OutOfBoundsDatetime as error:
+        what = f"column '{echo(name)}' holds a period that is no Timestamp ({echo(error)})"
+        raise DataError(f"{FRAME_NAME}: {what}; write it as text") from None
 
 
 def _as_text(numbers: Values) -> Values:

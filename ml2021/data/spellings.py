@@ -6,11 +6,8 @@ A file whose categories or classes were all written otherwise would be predicted
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 from unicodedata import normalize
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ml2021.data.parts import TablePath
 from ml2021.data.preprocessing.records import (
@@ -20,7 +17,14 @@ from ml2021.data.preprocessing.records import (
     shown_value,
     value_text,
 )
-from ml2021.data.preprocessing.transform import Counts, add_counts, positions_of, value_counts
+from ml2021.data.preprocessing.transform import (
+    Column,
+    Counts,
+    add_counts,
+    as_column,
+    positions_of,
+    value_counts,
+)
 from ml2021.errors import DataError
 from ml2021.formatting import echo, listed
 
@@ -52,10 +56,10 @@ class Spellings:
             self._known[target.name] = target.classes
         self._counts: dict[str, Counts] = {name: Counter() for name in self._known}
 
-    def add(self, frame: "pd.DataFrame | Mapping[str, NDArray[Any]]") -> None:
+    def add(self, frame: "pd.DataFrame | Mapping[str, Column]") -> None:
         """Look at the columns of some rows of the file."""
         for name, counts in list(self._counts.items()):
-            column = np.asarray(frame[name])
+            column = as_column(frame[name])
             if _has_known(column, self._known[name]):
                 del self._counts[name]
             else:
@@ -80,7 +84,7 @@ class Spellings:
             raise DataError(*lines)
 
 
-def _has_known(column: NDArray[Any], known: "tuple[str | float, ...]") -> bool:
+def _has_known(column: "Column", known: "tuple[str | float, ...]") -> bool:
     """Whether any of the values is known."""
     storage: Literal["number", "text"] = "number" if column.dtype.kind in "iuf" else "text"
     values = known if storage == "number" else tuple(map(value_text, known))

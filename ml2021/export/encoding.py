@@ -70,10 +70,13 @@ class _Placed:
     start: int
 
 
-def encode(graph: Graph, preprocessing: Preprocessing, rules: CellRules) -> Encoding:
+def encode(
+    graph: Graph, preprocessing: Preprocessing, rules: CellRules, matrix: str = ""
+) -> Encoding:
     """Add the inputs of the graph, and the nodes from them to the codes.
 
-    rules: what counts as missing, as in the files of the run.
+    rules: what counts as missing, as in the files of the run. matrix: the name of one input for all
+    columns, which are numbers; "" for an input each.
     """
     encoding = Encoding()
     placed, start = [], 0
@@ -92,11 +95,18 @@ def encode(graph: Graph, preprocessing: Preprocessing, rules: CellRules) -> Enco
     floats: list[str] = []  # all that is cast to float32, as in training
     flags: list[str] = []  # bool
     sound: list[str] = []
-    columns = _add_inputs(graph, preprocessing, sound)
     doubles = [*numbers, *of_numbers]
     missing = ""
+    if matrix:
+        names = [*input_columns(preprocessing)]
+        whole = graph.input(matrix, DOUBLE, len(names))
+        places = [names.index(p.feature.name) for p in doubles]
+        values = graph.columns(whole, places, len(names))
+    else:
+        columns = _add_inputs(graph, preprocessing, sound)
+        if doubles:
+            values = graph.concat([columns[p.feature.name] for p in doubles])
     if doubles:
-        values = graph.concat([columns[p.feature.name] for p in doubles])
         missing = _is_missing(graph, values, rules)
     if numbers:
         mask = graph.columns(missing, range(len(numbers)), len(doubles))

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from ml2021 import __version__
-from ml2021.data.preprocessing.records import ClassTarget, RealTargets
-from ml2021.errors import ResourceError
+from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, RealTargets
+from ml2021.errors import ConfigError, ResourceError
 from ml2021.export.dates import MISSING_DATE
 from ml2021.export.encoding import encode, input_columns
 from ml2021.export.graph import DOUBLE, FLOAT, STRING, Graph
+from ml2021.formatting import echo
 from ml2021.runs.model import TrainedModel
 
 _LARGEST = float(np.finfo(np.float32).max)
@@ -26,11 +27,17 @@ _MOST_BYTES = 2**31 - (1 << 20)
 """Of the constants of a model in one file: a message of protobuf has at most 2 GiB."""
 
 
-def build(model: TrainedModel, level: float | None) -> ModelProto:
+_MATRIX = "input"
+"""What the only input is called that has all columns."""
+
+
+def build(model: TrainedModel, level: float | None, *, is_matrix: bool = False) -> ModelProto:
     """Return the ONNX model; `level` is that of its intervals, None for none.
 
     Inputs of shape (N, 1), doubles, strings, or int64 seconds for dates, under the names of the
     columns; and `history` (N, L), the target's last values, oldest first, of a time series.
+    is_matrix: one input of doubles, `input` (N, D), for all D columns in the order of the training
+    file, which `refuse_matrix` allows.
     Outputs: `prediction` (N, T), or `label` (N, 1) and `probabilities` (N, C); `std` (N, T or C) of
     several members; `low` and `high` (N, T). A name that a column has gets an underscore.
 
@@ -40,8 +47,9 @@ def build(model: TrainedModel, level: float | None) -> ModelProto:
     _refuse_large(8 * model.theta.numel())
     preprocessing = model.preprocessing
     columns = input_columns(preprocessing)
-    graph = Graph(columns)
-    encoding = encode(graph, preprocessing, model.table_format(()).rules)
+    graph = Graph([_MATRIX] if is_matrix else columns)
+    rules = model.table_format(()).rules
+    encoding = encode(graph, preprocessing, rules, _MATRIX if is_matrix else "")
     layers = [view.double().cpu().numpy() for view in model.network.layout.views(model.theta)]
     outputs = _network(graph, model, encoding.codes, encoding.first_layer(layers[0]), layers[1:])
     sound = _are_finite(graph, outputs)
@@ -88,6 +96,8 @@ def build(model: TrainedModel, level: float | None) -> ModelProto:
         "members": members,
         "data_sha256": model.data_sha256,
     }
+    if is_matrix:
+        facts["matrix"] = _MATRIX
     if preprocessing.dates:
         facts["missing_date"] = MISSING_DATE
     if level is not None:
@@ -96,6 +106,16 @@ def build(model: TrainedModel, level: float | None) -> ModelProto:
         facts |= {"lags": history.lags, "horizon": history.horizon}
     _refuse_large(graph.size())
     return graph.model(__version__, facts)
+
+
+def refuse_matrix(preprocessing: Preprocessing) -> None:
+    """Raise ConfigError unless all that a model takes are the numbers of a row."""
+    what = "a time series also takes its history" if preprocessing.history is not None else ""
+    for name, kind in input_columns(preprocessing).items():
+        if kind != "number" and not what:
+            what = f"column '{echo(name)}' is taken as {'a date' if kind == 'date' else 'text'}"
+    if what:
+        raise ConfigError(f"--matrix: {what}; leave it out, for an input each")
 
 
 def _refuse_large(size: int) -> None:

@@ -17,7 +17,7 @@ from ml2021.config.yaml_reader import KeyPath
 from ml2021.data.csv.scan import TableFormat
 from ml2021.data.load import TrainingData, load_training_data
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing
-from ml2021.data.preprocessing.transform import LISTED, OddValues, encode_inputs
+from ml2021.data.preprocessing.transform import LISTED, Column, OddValues, encode_inputs
 from ml2021.data.resolve import table_format_of
 from ml2021.data.table_source import refuse_frame
 from ml2021.engine.build import build_network
@@ -107,7 +107,7 @@ class TrainedModel:
         return combine(self.member_predictions(inputs))
 
     def predict_blocks(
-        self, frame: "pd.DataFrame | Mapping[str, NDArray[Any]]", count: int, beside: int = 0
+        self, frame: "pd.DataFrame | Mapping[str, Column]", count: int, beside: int = 0
     ) -> Iterator[Block]:
         """Yield the predictions of the N = count rows of a table, for a model without a history.
 
@@ -131,6 +131,10 @@ class TrainedModel:
             raise ConfigError(f"{where} {level:g}: must be between 0 and 1, such as 0.9")
         if isinstance(self.preprocessing.target, ClassTarget):
             raise ConfigError(f"{where}: only for regression; classes come with probabilities")
+        if self.residuals is None and len(self.theta) < self.config.train.members:
+            raise ConfigError(
+                f"{where}: a member of an ensemble has no intervals; use the whole ensemble"
+            )
         if self.residuals is None:
             raise ConfigError(
                 f"{where}: needs a run with validation rows, which determine the width; "

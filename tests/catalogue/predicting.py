@@ -5,6 +5,10 @@ import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pandas as pd
+import yaml
+
+import ml2021
 from tests import commands
 from tests.catalogue.case import SMALL, Case, Step, change, columns, copy, put
 from tests.commands import Outcome, parse_rows, read_rows, write_rows
@@ -43,6 +47,15 @@ def as_for_the_plain_table(folder: Path, outcome: Outcome) -> None:
     run = outcome.stderr.splitlines()[0].removeprefix("run ")
     plain = commands.run_well(folder, "predict", "plain.csv", "--run", run, "--output", "-")
     assert (folder / OUTPUT).read_text() == plain.stdout
+
+
+def train_on_a_frame(folder: Path) -> None:
+    """Train two members from Python, and save one of them as a run of its own."""
+    config = {"data": {"target": "y", "features": ["a", "b"]}, **yaml.safe_load(SMALL)}
+    config["train"]["members"] = 2
+    frame = pd.read_csv(folder / "train.csv")
+    model = ml2021.train(config, frame, folder / "runs" / "frame")
+    model.members[0].save(folder / "member")
 
 
 def reordered(order: Callable[[list[str]], list[str]]) -> Step:
@@ -345,5 +358,32 @@ CASES = [
         command="predict new.csv --run below --output -",
         code=0,
         then=(minus_signs,),
+    ),
+    *(
+        Case(
+            numbers=(44,),
+            name=f"a run of a DataFrame: {command}",
+            given=(train_on_a_frame,),
+            command=command,
+            code=3,
+            lines=(
+                "runs/frame/config.resolved.yaml:2:9: the table of this run was a DataFrame, "
+                f"which it does not keep; {remedy}",
+            ),
+        )
+        for command, remedy in {
+            "evaluate --run runs/frame": "name a CSV to score",
+            "train --resume runs/frame": "train again with ml2021.train",
+            "surface --run runs/frame": "train on a file of it for this",
+            "check runs/frame/config.resolved.yaml": "set data.path to a file that holds it",
+        }.items()
+    ),
+    Case(
+        numbers=(44,),
+        name="intervals of one member of an ensemble",
+        given=(train_on_a_frame,),
+        command="predict new.csv --run member --interval 0.5",
+        code=2,
+        lines=("--interval: a member of an ensemble has no intervals; use the whole ensemble",),
     ),
 ]

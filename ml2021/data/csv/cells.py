@@ -188,7 +188,7 @@ def check_texts(
     """
     import pandas as pd
 
-    if storage == "verbatim":
+    if storage == "verbatim" or (storage == "text" and not rules.needs_search):
         return CheckedColumn(texts)
     codes, distinct = pd.factorize(texts)
     missing = (

@@ -6,7 +6,7 @@ Legend: N rows, F inputs.
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from unicodedata import normalize
 
 import numpy as np
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _ROWS_AT_ONCE = 1 << 14  # few enough to stay in the CPU cache
+Column: TypeAlias = "NDArray[Any] | pd.Categorical"
 Counts = Counter[str | float]
 """How often each value of a column occurs."""
 _BLOCK = 1 << 16
@@ -121,15 +122,23 @@ def add_counts(counts: Counts, more: Counts) -> None:
         counts.update(dict(kept))
 
 
+def as_column(values: "pd.Series | Column") -> "Column":
+    """Return the values (N,) of a column without an index."""
+    import pandas as pd
+
+    return values if isinstance(values, pd.Categorical) else np.asarray(values)
+
+
 def encode_inputs(
     preprocessing: Preprocessing,
-    frame: "pd.DataFrame | Mapping[str, NDArray[Any]]",
+    frame: "pd.DataFrame | Mapping[str, Column]",
     rows: Rows,
     series: NDArray[np.float64] | None = None,
     remedy: str = LISTED,
 ) -> Encoded:
     """Return the inputs of these rows of the table, a frame or its columns by name.
 
+    Texts may also be a Categorical of them, so that each is looked up once, not once a row.
     With a history, `series` holds the target's values in order; each row's history is complete.
     remedy: how a value becomes a missing one. Raises DataError for a value that is too large.
     """
@@ -139,7 +148,7 @@ def encode_inputs(
 
 def encode_splits(
     preprocessing: Preprocessing,
-    column_of: "Callable[[str], pd.Series | NDArray[Any]]",
+    column_of: "Callable[[str], pd.Series | Column]",
     splits: Sequence[Rows],
     series: NDArray[np.float64] | None = None,
     remedy: str = LISTED,
@@ -156,11 +165,12 @@ def encode_splits(
     found = [Encoded(inputs.T) for inputs in by_column]
     start = 0
     for feature in preprocessing.features:
-        column = np.asarray(column_of(feature.name))
+        column = as_column(column_of(feature.name))
         stop = start + feature.width
         for rows, inputs, encoded in zip(splits, by_column, found, strict=True):
             if isinstance(feature, NumberFeature):
-                _encode_numbers(feature, column, rows, inputs[start:stop], encoded, remedy)
+                numbers = np.asarray(column)
+                _encode_numbers(feature, numbers, rows, inputs[start:stop], encoded, remedy)
             else:
                 _encode_categories(feature, column[rows], inputs[start:stop], encoded)
         start = stop
@@ -168,9 +178,11 @@ def encode_splits(
         if (history := preprocessing.history) is not None:
             assert series is not None
             values = histories(series, rows, history.used)
-            standardised = _standardise(values, history)
-            _refuse_far(preprocessing.target_columns[0], values, standardised, history, remedy)
-            inputs[start:-1] = standardised.T
+            if values.size:
+                low, high = float(values.min()), float(values.max())
+                name = preprocessing.target_columns[0]
+                _refuse_far(name, low, high, history, remedy)
+            inputs[start:-1] = _standardise(values, history).T
         inputs[-1] = 1
     by_column.clear()
     for encoded in found:
@@ -235,19 +247,20 @@ def _encode_numbers(
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         stop = min(start + _ROWS_AT_ONCE, len(rows))
         values = numbers[rows[start:stop]]
-        missing = np.isnan(values)
-        if missing.any():
+        low, high = float(values.min()), float(values.max())
+        if low != low:
+            missing = np.isnan(values)
             count_missing += int(missing.sum())
             values[missing] = feature.fill
-        if values.min() < feature.minimum or values.max() > feature.maximum:
+            low, high = float(values.min()), float(values.max())
+            if feature.has_indicator:
+                inputs[int(feature.has_value), start:stop] = missing
+        if low < feature.minimum or high > feature.maximum:
             outside = (values < feature.minimum) | (values > feature.maximum)
             count_outside += int(outside.sum())
         if feature.has_value:
-            standardised = _standardise(values, feature)
-            _refuse_far(feature.name, values, standardised, feature, remedy)
-            inputs[0, start:stop] = standardised
-        if feature.has_indicator:
-            inputs[int(feature.has_value), start:stop] = missing
+            _refuse_far(feature.name, low, high, feature, remedy)
+            inputs[0, start:stop] = _standardise(values, feature)
         if feature.edges:
             pieces = len(feature.edges) - 1
             inputs[-pieces:, start:stop] = encode_pieces(feature.edges, feature.centres, values)
@@ -260,21 +273,20 @@ def _encode_numbers(
 def _standardise(
     values: NDArray[np.float64], fitted: NumberFeature | History
 ) -> NDArray[np.float64]:
-    with np.errstate(over="ignore"):  # `_refuse_far` reports it
-        standardised: NDArray[np.float64] = (values - fitted.mean) / fitted.scale
+    """Return values that `_refuse_far` has let pass, in deviations from the mean."""
+    standardised: NDArray[np.float64] = (values - fitted.mean) / fitted.scale
     return standardised
 
 
 def _refuse_far(
-    name: str,
-    values: NDArray[np.float64],
-    standardised: NDArray[np.float64],
-    fitted: NumberFeature | History,
-    remedy: str,
+    name: str, low: float, high: float, fitted: NumberFeature | History, remedy: str
 ) -> None:
-    """Raise DataError for a value so far from the mean that its square overflows float32."""
-    if standardised.size and max(standardised.max(), -standardised.min()) > FARTHEST:
-        odd = values.flat[np.abs(standardised).argmax()]
+    """Raise DataError for a value so far from the mean that its square overflows float32.
+
+    low, high: the smallest and the largest of the values, one of which is farthest.
+    """
+    if max(high - fitted.mean, fitted.mean - low) / fitted.scale > FARTHEST:
+        odd = high if high - fitted.mean > fitted.mean - low else low
         raise DataError(
             f"column '{echo(name)}': {odd:g} is out of range (training mean {fitted.mean:g}, "
             f"standard deviation {fitted.scale:g}); correct it, or {remedy.format('it')}"
@@ -282,10 +294,11 @@ def _refuse_far(
 
 
 def _encode_categories(
-    feature: CategoryFeature, values: NDArray[Any], inputs: NDArray[np.float32], encoded: Encoded
+    feature: CategoryFeature, values: "Column", inputs: NDArray[np.float32], encoded: Encoded
 ) -> None:
     positions = positions_of(feature.categories, feature.storage, values)
-    is_known, is_missing = positions >= 0, values != values
+    is_known = positions >= 0
+    is_missing = values != values if isinstance(values, np.ndarray) else values.codes < 0
     if feature.rarer:
         is_known |= positions_of(feature.rarer, feature.storage, values) >= 0
         positions[(positions < 0) & ~is_missing] = len(feature.categories)
@@ -300,10 +313,11 @@ def _encode_categories(
         encoded.odd.examples[feature.name] = value_counts(values[is_unseen])
 
 
-def value_counts(values: "pd.Series | NDArray[Any]") -> Counts:
+def value_counts(values: "pd.Series | Column") -> Counts:
     """Return how often each value occurs that is not missing."""
     import pandas as pd
 
+    values = np.asarray(values)
     counts = pd.Series(values, dtype=values.dtype).value_counts()
     return Counter(dict(zip(counts.index.tolist(), counts.tolist(), strict=True)))
 
@@ -316,16 +330,19 @@ def shown_counts(counts: Counts) -> str:
 def positions_of(
     known: tuple[str, ...] | tuple[float, ...] | tuple[str | float, ...],
     storage: Literal["number", "text"],
-    column: "pd.Series | NDArray[Any]",
+    column: "pd.Series | pd.Index | Column",
 ) -> NDArray[np.int64]:
     """Return the index (N,) of each value in `known`, −1 for any other value.
 
     Composed and decomposed forms of a text are the same; integers are compared exactly.
     """
-    if len(column) <= _FEW and len(known) <= _FEW:
-        return _positions_of_few(known, storage, column.tolist())
     import pandas as pd
 
+    if isinstance(column, pd.Categorical):
+        each = np.append(positions_of(known, storage, column.categories), -1)
+        return np.asarray(each[column.codes])
+    if len(column) <= _FEW and len(known) <= _FEW:
+        return _positions_of_few(known, storage, column.tolist())
     kind = column.dtype.kind
     if storage == "number" and (kind == "O" or (kind == "i" and has_large(np.asarray(column)))):
         exact = {number: index for index, number in enumerate(known)}
