@@ -107,6 +107,14 @@ SIGMOID_STEEPNESS = 3.0
 """Length of a sigmoid's initial weights, so that it rises within about a deviation of the data.
 
 Of 2, 3, 4, 6 and 8, on six tables, 3 had the lowest mean error where training is short."""
+SIGMOID_SPREAD = 1.5
+"""Deviation of the middles of sigmoids in every input: wider than the data, so that more of them
+are flat on most rows, as ReLUs are.
+
+Instead of 1, over 5 splits and seeds (3 of covid and spambase), 1.5 takes the log loss on digits
+from 1.15 to 1.09 of that of a layer of ReLUs, its wrong classes from 1.09 to 0.98, and the errors
+of the other tables times 0.99 (covid), 0.96 (spambase), 1.01 (energy) and 1.00 (concrete,
+diabetes). On digits 0.5 was worse still than 1, and 2 no better than 1.5."""
 
 
 def initial_parameters(
@@ -117,9 +125,10 @@ def initial_parameters(
     Weights before a ReLU: N(0, 2 / fan_in) (He et al. 2015, arXiv:1502.01852); of the output layer:
     U(±1/√fan_in). Their biases: U(±1/√fan_in), so that units of a single feature do not all bend at
     the same place. Before a sigmoid: `SIGMOID_STEEPNESS` in a random direction, and a bias that
-    puts the middle of the sigmoid at a point drawn from N(0, 1) in every input, among standardised
-    rows (Nguyen and Widrow 1990 for a single input). From the smaller weights of Glorot and Bengio
-    (2010) all sigmoids are nearly straight lines, and training has first to make them steep.
+    puts the middle of the sigmoid at a point drawn from N(0, `SIGMOID_SPREAD`²) in every input,
+    among and around standardised rows (Nguyen and Widrow 1990 for a single input). From the smaller
+    weights of Glorot and Bengio (2010) all sigmoids are nearly straight lines, and training has
+    first to make them steep.
     """
     members = [_draw_member(network, generator) for generator in generators]
     return torch.stack(members).to(dtype)
@@ -142,7 +151,8 @@ def _draw_member(network: Network, generator: torch.Generator) -> Tensor:
         if index < last and network.activation != "relu":
             weight = normal(fan_out, fan_in)
             weight *= SIGMOID_STEEPNESS / weight.norm(dim=1, keepdim=True)
-            bias = -(weight * normal(fan_out, fan_in)).sum(dim=1, keepdim=True)
+            middle = SIGMOID_SPREAD * normal(fan_out, fan_in)
+            bias = -(weight * middle).sum(dim=1, keepdim=True)
         elif index == last:
             weight = uniform(fan_in**-0.5, fan_out, fan_in)
         else:
