@@ -53,6 +53,12 @@ def use_disk(folder: Path | None) -> None:
     _place.set(None if folder is None else _Place(folder))
 
 
+def disk_folder() -> Path | None:
+    """Return the folder in whose files large arrays are made, None where they are in memory."""
+    place = _place.get()
+    return None if place is None else place.folder
+
+
 def uses_disk() -> bool:
     """Whether large arrays are made in files."""
     return _place.get() is not None

@@ -216,6 +216,12 @@ def is_one_of_several() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1"
 
 
+def followers_here() -> int:
+    """Return how many ranks of this machine follow rank 0; none without torchrun."""
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if is_one_of_several() else 1
+    return here - (os.environ.get("GROUP_RANK", "0") == "0")
+
+
 def most_threads() -> int:
     """Return the CPU threads that this process may use: one per core, of a rank its share of them.
 

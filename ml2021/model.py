@@ -266,7 +266,7 @@ class Model:
             write_record(run.summary, self._summary)
         write_text(run.resolved_config, self._config)  # with it the run has begun
 
-    @property
+    @cached_property
     def _classes(self) -> NDArray[Any]:
         """The classes (C,) as pandas reads them from a file: texts, numbers, or truth values."""
         texts = np.array(self._target.labels, object)

@@ -123,7 +123,7 @@ class Forks:
                 command += ["-e", f"inject={inject.syscall}:{inject.what}:when={inject.when}"]
             tracer = subprocess.Popen(command, stderr=subprocess.DEVNULL)
             deadline = time.monotonic() + SECONDS
-            while not _is_traced(child):
+            while not is_traced(child):
                 assert tracer.poll() is None, "strace could not take hold of the child"
                 assert time.monotonic() < deadline
                 time.sleep(0.001)
@@ -171,7 +171,7 @@ class Forks:
         return answer
 
 
-def _is_traced(child: int) -> bool:
+def is_traced(child: int) -> bool:
     """Whether a tracer has attached, and the child stands where it stopped itself."""
     status = Path(f"/proc/{child}/status").read_text()
     fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
@@ -180,7 +180,7 @@ def _is_traced(child: int) -> bool:
 
 def serve() -> None:
     """Fork a child for each line of stdin, and answer with its number, and then with its end."""
-    _import_all()
+    import_all()
     _say({"ready": True})
     for line in sys.stdin:
         request = json.loads(line)
@@ -218,7 +218,8 @@ def _wait(child: int, kill_after: float | None) -> int:
     return HUNG if code == -signal.SIGXCPU else code
 
 
-def _import_all() -> None:
+def import_all() -> None:
+    """Import all that a command may need, so that a fork has it."""
     import pandas  # noqa: F401
     import torch
 

@@ -1,28 +1,37 @@
 """Groups of ranks without torchrun: one process imports torch and forks the ranks of each group.
 
+A sweep's ranks may be threads of one process, see `as_ranks`.
+
 Started as a program it trains the cases of `CASES_OF` on 2 and on 3 ranks and prints, as a line of
 JSON, how far each is from the same training on one; and so for each mutant, of which every rank is
 one, on 3 ranks and two cases.
 """
 
+import contextlib
 import json
 import os
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
+from torch.distributed import HashStore  # type: ignore[attr-defined]
 
+from ml2021.commands import sweep
+from ml2021.engine import distributed
 from ml2021.engine.dataset import Dataset
 from ml2021.engine.distributed import Ranks
 from ml2021.engine.fit import fit
 from ml2021.engine.losses import CrossEntropy, Huber, Loss, Mae, Mse
 from ml2021.engine.ranks import Follower
 from ml2021.engine.state import Hyperparameters, start
+from ml2021.sweeps.ranks import train_packs
 from tests import mutants
 from tests.test_engine_updates import NETWORKS, OPTIMIZERS, TRAINING, rows_for
 
@@ -135,6 +144,32 @@ def in_groups(
     for child in children:
         os.waitpid(child, 0)
     return answers
+
+
+@contextlib.contextmanager
+def as_ranks(size: int) -> Iterator[None]:
+    """Let a sweep of this process be that of rank 0; the others are threads."""
+    store = HashStore()
+    ranks = [Ranks(rank, size, store) for rank in range(size)]
+    ranks[0].connect_store = lambda: store
+
+    def follow(rank: Ranks) -> None:
+        assert rank.hear()["do"] == "sweep"
+        train_packs(rank)
+
+    threads = [threading.Thread(target=follow, args=(each,)) for each in ranks[1:]]
+    with (
+        patch.object(sweep, "is_one_of_several", lambda: True),
+        patch.object(sweep, "most_threads", lambda: 1),
+        patch.object(distributed, "_joined", ranks[:1]),
+        patch.object(threading, "excepthook", threading.excepthook),  # two writers of events
+    ):
+        for thread in threads:
+            thread.start()
+        yield
+        ranks[0].end(0)
+        for thread in threads:
+            thread.join()
 
 
 def main() -> None:

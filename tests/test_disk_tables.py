@@ -1,8 +1,10 @@
 """Tables on the disk: the same frames, orders, parameters and lines as in memory."""
 
 import errno
+import json
 import os
 import re
+import shutil
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,11 @@ from ml2021 import disk
 from ml2021.data import placement
 from ml2021.data.csv.scan import TableFormat
 from ml2021.data.preprocessing import transform
+from ml2021.data.samples import one_of_each
 from ml2021.data.tables import read_table
 from ml2021.engine import dataset, updates
 from ml2021.engine.dataset import EpochOrder, epoch_order, generator
+from ml2021.training import trainer
 from tests.commands import run, run_well
 
 ODD = {
@@ -271,3 +275,51 @@ def test_a_disk_that_fills_while_rows_are_kept(
     assert outcome.code == 5
     assert ".rows: cannot be written" in outcome.stderr
     assert [*(tmp_path / "kept").iterdir()] == []
+
+
+def test_two_processes_keep_the_same_rows(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.rmtree(kept / "kept")
+    first = True
+
+    def meanwhile(*_: object) -> None:
+        nonlocal first
+        if first:  # while the rows of `second` are written, another process keeps them
+            first = False
+            with monkeypatch.context() as context:
+                context.setattr("ml2021.data.cache.os.getpid", lambda: 1)
+                run_well(kept, "train", "--config", "c.yaml", "--run-dir", "third")
+
+    monkeypatch.setattr("ml2021.data.cache.reserve", meanwhile)
+    assert USED not in _train(kept, "second")
+    assert _best(kept, "second") == _best(kept, "third") == _best(kept, "first")
+    assert USED in _train(kept, "fourth")
+
+
+def test_many_training_rows_are_scored_by_some_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = one_of_each(1000, 300)
+    assert len(some) == 300
+    assert (np.arange(300) * 1000 // 300 <= some).all()
+    assert (some < np.arange(1, 301) * 1000 // 300).all()
+    _table(tmp_path)
+    sets = ("--set", "preset=fast", "--set", "train.epochs=2")
+    words = ("train", "t.csv", "--target", "y", *sets, "--run-dir")
+    all_rows = run_well(tmp_path, *words, "all", with_report=True)
+    monkeypatch.setattr(trainer, "MOST_TRAINING_ROWS", 100)
+    sampled = run_well(tmp_path, *words, "some", with_report=True)
+    assert _best(tmp_path, "all") == _best(tmp_path, "some")
+    assert "train, 100 rows" in sampled.stderr
+    assert "train, 490 rows" not in all_rows.stderr
+    whole, part = (
+        json.loads((tmp_path / name / "summary.json").read_text())["scores"]
+        for name in ("all", "some")
+    )
+    assert whole["test"] == part["test"]
+    assert (part["train"]["rows"], part["train"]["sampled_from"]) == (100, whole["train"]["rows"])
+    errors = [each["train"]["scores"]["rmse"] for each in (whole, part)]
+    assert errors[0] != errors[1] == pytest.approx(errors[0], rel=0.3)
+    for name in ("all", "some"):  # the page says of how many rows, too
+        page = (tmp_path / name / "report.html").read_text()
+        assert f"{whole['train']['rows']:,} train" in page
+        assert ("train, 100 rows" in page) == (name == "some")

@@ -19,7 +19,9 @@ from tests.finishing import (
     RUN,
     SETTINGS,
     TRAIN,
+    WHOLE,
     begin_again,
+    different,
     finish,
     prepare,
     scratch,
@@ -28,7 +30,10 @@ from tests.finishing import (
 )
 from tests.forks import Forks, Injection
 
-pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+pytestmark = [
+    pytest.mark.beside,
+    pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed"),
+]
 QUICK = 14
 
 
@@ -113,10 +118,48 @@ def test_no_kill_point_loses_anything(
     assert wrong == {}
 
 
+KEPT = "kept"
+
+
+def damaged_caches(forks: Forks, folder: Path, count: int | None) -> tuple[int, list[object]]:
+    """Kill a training at calls that touch its kept rows; return how many, and what was wrong."""
+    run = (*TRAIN, "--set", "data.memory=disk", "--set", f"data.cache={KEPT}")
+    begin_again(folder)
+    shutil.rmtree(folder / KEPT, ignore_errors=True)
+    _, log = forks.trace(folder, *run, calls=CALLS, settings=SETTINGS)
+    points = [p for p in touching(log, f"/{KEPT}") if p.syscall != "newfstatat"]
+    some = points if count is None else spread(points, count)
+    wrong: list[object] = []
+    for point in some:
+        shutil.rmtree(folder / KEPT, ignore_errors=True)
+        killed(forks, folder, run, point)
+        begin_again(folder)
+        outcome = forks.run(folder, *run, settings=SETTINGS)
+        kept = [place.suffix for place in (folder / KEPT).iterdir()]
+        saved = [folder / name / "checkpoints" for name in (RUN, WHOLE)]
+        if outcome.code or kept != [".rows"] or different(*saved):
+            wrong.append((point, outcome, kept))
+    return len(some), wrong
+
+
+def test_some_kills_while_rows_are_kept_lose_nothing(forks: Forks, folder: Path) -> None:
+    assert damaged_caches(forks, folder, 6) == (6, [])
+
+
+@pytest.mark.soak
+def test_no_kill_while_rows_are_kept_loses_anything(
+    forks: Forks, folder: Path, record: Record
+) -> None:
+    count, wrong = damaged_caches(forks, folder, None)
+    record("kill points while rows are kept", f"{count - len(wrong)} of {count}")
+    assert wrong == []
+
+
 @pytest.mark.parametrize("mutant", mutants.names("test_kill_points"))
 def test_a_mutant_loses_something(forks: Forks, folder: Path, mutant: str) -> None:
     points = points_of(forks, folder, TRAIN)
-    # Where it can show: as the folder is made, and from the writing of a file to its renaming.
+    # Where it can show: as the folder is made, and from the writing of a file to its renaming, most
+    # of all at the end.
     some = [p for p in points if p.syscall in ("write", "fsync", "rename")]
-    chosen = [*points[:20:5], *spread(some, 30)]
+    chosen = [*points[5:15:5], *reversed(spread(some, 30))]
     assert any(lost(forks, folder, TRAIN, [point], mutant) for point in chosen)

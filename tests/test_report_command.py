@@ -1,10 +1,9 @@
 """`report.html` by `train` and by `ml2021 report`: its contents, and failures."""
 
 import json
-import os
 import re
 import signal
-import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,16 +19,8 @@ from ml2021.report.sections import predictions as about_rows
 from ml2021.report.sections.worst_rows import worst_rows_section
 from ml2021.runs.directory import RunDirectory
 from tests import commands
-from tests.commands import (
-    PROGRAM,
-    contents,
-    environment,
-    refusal,
-    run,
-    run_well,
-    text_of,
-    write_rows,
-)
+from tests.commands import contents, refusal, run, run_well, text_of, write_rows
+from tests.started import Started
 
 SMALL = "model: {type: relu_stack, widths: [8]}\ntrain: {epochs: 3}\n"
 LINEAR = "model: linear\ntrain: {epochs: 3}\n"
@@ -315,23 +306,15 @@ def test_a_failure_to_draw_does_not_lose_the_run(
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_while_drawing_ends_cleanly(fresh: Path, number: int, code: int) -> None:
-    process = subprocess.Popen(
-        [*PROGRAM, "train", "--config", "regression.yaml"],
-        cwd=fresh,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith("For example"):  # the last line before the report is begun
-            break
-    os.kill(process.pid, number)
-    _, stderr = process.communicate(timeout=60)
+    process = Started(fresh, "train", "--config", "regression.yaml")
+    while "For example" not in process.said():  # the last line before the report is begun
+        assert process.poll() is None
+        time.sleep(0.002)
+    process.send_signal(number)
+    _, stderr = process.communicate()
     folder = fresh / "runs" / "regression-1"
     left = {path.name for path in folder.iterdir()}
-    assert process.returncode == code, stderr
+    assert process.wait() == code, stderr
     assert "ml2021 report --run" in stderr
     assert "report.html" not in left
     assert not [name for name in left if name.startswith(".")]

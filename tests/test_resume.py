@@ -2,10 +2,8 @@
 
 import json
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,8 @@ import pytest
 from ml2021.runs.checkpoints import load_checkpoint
 from ml2021.runs.directory import create_run
 from tests import commands
-from tests.commands import PROGRAM, Outcome, contents, refusal, run, run_well, write_rows
+from tests.commands import Outcome, contents, refusal, run, run_well, write_rows
+from tests.started import Started
 
 COMPARED = ("checkpoints/best.safetensors", "checkpoints/last.safetensors", "metrics.csv")
 DATA = "preset: fast\ndata: {path: train.csv, target: y, exclude: [id, kind, p*]}\n"
@@ -52,36 +51,22 @@ def folder(tmp_path: Path) -> Path:
 
 
 # The program, saving after every update: on any machine an epoch is then long.
-CAREFUL = [
-    *(sys.executable, "-c"),
-    "from ml2021.engine import fit; fit.PROGRESS_SECONDS = -1; "
-    "from ml2021.__main__ import run; run()",
-]
+CAREFUL = "import ml2021.engine.fit; ml2021.engine.fit.PROGRESS_SECONDS = -1"
 
 
 def stop(
-    folder: Path,
-    name: str,
-    is_time: Callable[[], bool],
-    number: int,
-    program: Sequence[str] = PROGRAM,
+    folder: Path, name: str, is_time: Callable[[], bool], number: int, before: str = ""
 ) -> Outcome:
     """Train in a process of its own until it is time, and then send it a signal."""
-    process = subprocess.Popen(
-        [*program, "train", "--quiet", "--config", f"{name}.yaml", "--run-dir", name],
-        cwd=folder,
-        env=commands.environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    options = ("--quiet", "--config", f"{name}.yaml", "--run-dir", name)
+    process = Started(folder, "train", *options, before=before)
     deadline = time.monotonic() + 60
     while process.poll() is None and not is_time():
         assert time.monotonic() < deadline
         time.sleep(0.005)
     process.send_signal(number)
-    stdout, stderr = process.communicate(timeout=60)
-    return Outcome(process.returncode, stdout, stderr)
+    stdout, stderr = process.communicate()
+    return Outcome(process.wait(), stdout, stderr)
 
 
 def has_saved_some(folder: Path, name: str, epochs: int) -> Callable[[], bool]:
@@ -336,9 +321,8 @@ def test_a_run_that_is_being_trained_is_busy(folder: Path) -> None:
 
 
 def test_signals_that_are_ignored_stay_ignored(folder: Path) -> None:
-    program = """
-import os, signal, sys, threading, time
-from ml2021.cli.main import main
+    before = """
+import signal, threading, time
 from pathlib import Path
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
 def hang_up():
@@ -348,11 +332,9 @@ def hang_up():
         os.kill(os.getpid(), signal.SIGHUP)
         time.sleep(0.001)
 threading.Thread(target=hang_up, daemon=True).start()
-sys.argv = ["ml2021", *"train --config many.yaml --run-dir run --set train.epochs=60".split()]
-main()
 """
-    done = subprocess.run(
-        [PROGRAM[0], "-c", program], cwd=folder, capture_output=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    options = ("--no-report", "--config", "many.yaml", "--run-dir", "run")
+    process = Started(folder, "train", *options, "--set", "train.epochs=60", before=before)
+    assert process.communicate()[0] == "run\n"
+    assert process.wait() == 0
     assert (folder / "run" / "summary.json").exists()

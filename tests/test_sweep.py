@@ -26,6 +26,7 @@ from tests.commands import (
     table,
     write_rows,
 )
+from tests.started import Started
 
 CONFIG = """\
 data: {path: t.csv, target: y, features: [a, b, colour]}
@@ -240,20 +241,14 @@ sweep:
 """
 
 
-class Started:
+class TwoRuns:
     """A sweep in its own process, one of whose two runs never ends."""
 
     def __init__(self, folder: Path) -> None:
         write_config(folder, LONG)
         self.path = folder / "s"
-        self.process = subprocess.Popen(
-            [*PROGRAM, "sweep", "--config", "c.yaml", "--jobs", "2", "--run-dir", "s"],
-            cwd=folder,
-            env=environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        options = ("--config", "c.yaml", "--jobs", 2, "--run-dir", "s")
+        self.process = Started(folder, "sweep", *options)
         wait_until(lambda: bool(self.results()))
 
     def results(self) -> str:
@@ -293,7 +288,7 @@ def is_alive(pid: int) -> bool:
 def test_finished_runs_outlive_the_sweep_and_its_workers(
     tmp_path: Path, *, is_worker: bool, number: int, code: int, words: str, status: str
 ) -> None:
-    started = Started(tmp_path)
+    started = TwoRuns(tmp_path)
     wait_until(lambda: len(started.workers()) == 1)  # the other one has no pack left
     workers = started.workers()
     os.kill(workers[0] if is_worker else started.process.pid, number)
@@ -306,7 +301,7 @@ def test_finished_runs_outlive_the_sweep_and_its_workers(
 
 
 def test_nothing_outlives_a_sweep_that_is_killed(tmp_path: Path) -> None:
-    started = Started(tmp_path)
+    started = TwoRuns(tmp_path)
     workers = started.workers()
     assert workers
     started.process.kill()

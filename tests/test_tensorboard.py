@@ -19,6 +19,7 @@ from ml2021.sweeps.results import hyperparameters as hyperparameters_of
 from ml2021.sweeps.worker import Worker
 from tests import commands
 from tests.commands import read_rows, refusal, run_well
+from tests.ranks_group import as_ranks
 
 if importlib.util.find_spec("tensorboard") is None:
     pytest.skip("tensorboard is not installed", allow_module_level=True)
@@ -177,6 +178,28 @@ def test_a_sweep_shows_its_runs_by_their_hyperparameters(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     code, line = refusal(kept, "sweep", "--resume", "swept")
     assert (code, "pip install 'ml2021[tensorboard]'" in line) == (2, True)
+
+
+def test_event_files_of_other_ranks_arrive(kept: Path) -> None:
+    sweep = "sweep: {grid: {model.widths: [[3], [4], [5], [6]]}}\n"  # each is a pack
+    (kept / "r.yaml").write_text(CONFIGS["number"] + sweep)
+    trained = []
+    for size in (1, 2):
+        with as_ranks(size):
+            run_well(kept, "sweep", "--config", "r.yaml", "--run-dir", f"on-{size}")
+        trained.append(contents_of_sweep(kept / f"on-{size}"))
+    assert trained[0] == trained[1]
+
+
+def contents_of_sweep(sweep: Path) -> list[object]:
+    """Return its table, the parameters of its best run, and its event files as they were made."""
+    events = [sweep / "tensorboard" / str(run) for run in range(1, 5)]
+    assert all(len(list(folder.iterdir())) == len(event_files(folder)) == 2 for folder in events)
+    return [
+        (sweep / "sweep.csv").read_text(),
+        (sweep / "best/checkpoints/best.safetensors").read_bytes(),
+        *((scalars(folder), hyperparameters(folder)) for folder in events),
+    ]
 
 
 def run_again(folder: Path, sweep: Path, run: int) -> None:

@@ -16,6 +16,7 @@ from ml2021.commands.from_table import load_table_config, table_hints
 from ml2021.config.loading import LoadedConfig, dump_changes, load_config
 from ml2021.config.schema import each_path
 from ml2021.errors import ConfigError
+from ml2021.files import followers_here
 from ml2021.formatting import bulleted, plural, shortened_path
 from ml2021.runs.directory import RUNS, open_run, refuse_run, refuse_undecodable, refuse_used
 from ml2021.runs.tensorboard import check_tensorboard
@@ -103,7 +104,8 @@ def prepare_config(
     def check(plan: Plan) -> None:
         from ml2021.training.memory import Job, check_job
 
-        check_job(Job(*plan), loaded.locate("model"), is_encoded=False)
+        where, followers = loaded.locate("model"), followers_here()
+        check_job(Job(*plan), where, is_encoded=False, followers=followers)
 
     with hints():
         data = load_training_data(

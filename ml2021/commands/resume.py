@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ml2021.config.loading import LoadedConfig, load_saved_config
 from ml2021.console import Console
 from ml2021.errors import CheckpointError, ConfigError
-from ml2021.files import is_there
+from ml2021.files import followers_here, is_there
 from ml2021.formatting import echo, plural
 from ml2021.runs.directory import RunDirectory, locked, open_run, refuse_undecodable
 from ml2021.runs.tensorboard import check_tensorboard
@@ -65,7 +65,8 @@ def resume(path: Path, overrides: Sequence[str], console: Console, *, with_repor
         where = loaded.locate("model")
 
         def check(plan: Plan) -> None:
-            check_job(Job(*plan), where, is_encoded=False, is_begun=True)
+            followers = followers_here()
+            check_job(Job(*plan), where, is_encoded=False, is_begun=True, followers=followers)
 
         environment = read_environment(run)
         progress = read_progress(run, environment)

@@ -41,11 +41,12 @@ from ml2021.sweeps.directory import (
     open_sweep,
     read_plan,
     receive_candidate,
+    receive_events,
     write_plan,
     write_table,
 )
 from ml2021.sweeps.packing import Pack, data_key, make_packs
-from ml2021.sweeps.pool import CandidateSent, Link, PackTask, Pool, Progressed, RunEnded, TableRead
+from ml2021.sweeps.pool import FilesSent, Link, PackTask, Pool, Progressed, RunEnded, TableRead
 from ml2021.sweeps.results import Result, choose_best, hyperparameters, losses_of, validation_value
 from ml2021.sweeps.search_space import check_runs, load_sweep
 from ml2021.sweeps.summary import SweepSummary
@@ -70,6 +71,7 @@ def sweep(
     `with_report`: write a report once everything else is saved.
     """
     refuse_undecodable()
+    _call_ranks()
     with config_hints(config, overrides):
         loaded = load_sweep(config, overrides)
         tables = [v.loaded.config.data for v in loaded.variations]
@@ -96,6 +98,7 @@ def sweep(
 def resume(path: Path, jobs: int | None, console: Console, *, with_report: bool) -> Path:
     """Train the runs of a sweep that are missing or failed."""
     refuse_undecodable()
+    _call_ranks()
     path = find_run(path)
     directory = open_sweep(path)
     with locked(RunDirectory(path)):
@@ -145,7 +148,7 @@ class _Sweep:
                 raise ConfigError(
                     "--jobs: torchrun's ranks are the workers; set its --nproc-per-node instead"
                 )
-            jobs = 1 + len(ranks)
+            jobs = len(ranks)
         jobs = jobs or min(default_jobs(config.device) for config in self.configs.values())
         packs = make_packs(missing, jobs)
         remove_leftovers(self.directory)
@@ -193,7 +196,7 @@ class _Sweep:
         stop_signal: Callable[[], int | None],
     ) -> None:
         """Let workers train the packs, and save the results."""
-        ranks = _ranks()[: workers - 1]
+        ranks = _ranks()[:workers]
         if ranks:
             _resume_with(f"ml2021 sweep --resume {self.directory.path}")
         threads = most_threads() if ranks else max(1, cores() // workers)
@@ -243,8 +246,10 @@ class _Sweep:
                         if not is_described:
                             self.console.say(*lines)
                             is_described = True
-                    case CandidateSent(run, files):
+                    case FilesSent("candidate", run, files):
                         receive_candidate(self.directory, run, files)
+                    case FilesSent("events", run, files):
+                        receive_events(self.directory, run, files)
                     case Progressed(of_running):
                         bar.show(len(self.results) + of_running, self._best_so_far())
 
@@ -292,12 +297,20 @@ class _Sweep:
 
 
 def _ranks() -> Sequence[Callable[[Callable[[str | None], None]], Link]]:
-    """Return what makes the link to each rank of torchrun but this one."""
+    """Return what makes the link to each rank of torchrun."""
     if not is_one_of_several():
         return []
     from ml2021.sweeps.ranks import links_to_ranks
 
     return links_to_ranks()
+
+
+def _call_ranks() -> None:
+    """Let the other ranks of torchrun, if any, get ready for packs."""
+    if is_one_of_several():
+        from ml2021.sweeps.ranks import call_ranks
+
+        call_ranks()
 
 
 def _resume_with(command: str) -> None:

@@ -166,7 +166,7 @@ def _say_results(
     if console.quiet:
         return
 
-    from ml2021.evaluation.scoring import best_available
+    from ml2021.evaluation.scoring import best_available, scores_by_split
     from ml2021.inspection.diagnosis import describe_diagnosis, diagnose
     from ml2021.inspection.evidence import evidence_of
     from ml2021.runs.metrics_csv import read_metrics
@@ -177,7 +177,7 @@ def _say_results(
     if split != "held-out":  # those are printed when the folds are done
         evaluation = evaluations[split]
         console.say(*score_table(plural(evaluation.rows, f"{split} row"), evaluation.table()), "")
-    console.say(*score_table("network on", {name: e.scores for name, e in evaluations.items()}), "")
+    console.say(*score_table("network on", scores_by_split(evaluations)), "")
     data, parameters = trainer.data, trainer.network.layout.parameters
     history = read_metrics(run, data.config.train.metric)
     evidence = evidence_of(data.config, data.preprocessing, evaluations, history, parameters)

@@ -41,6 +41,17 @@ def evenly_spaced(length: int, most: int) -> Rows:
     return np.linspace(0, length - 1, most).round().astype(np.int64)
 
 
+def one_of_each(length: int, most: int) -> Rows:
+    """Return at most `most` of the indices 0 to length − 1, one drawn from each part of as many.
+
+    The same ones each time. No period of the rows can hide, as it can from evenly spaced ones.
+    """
+    if length <= most:
+        return np.arange(length)
+    edges = np.arange(most + 1) * length // most
+    return edges[:-1] + (np.random.default_rng(0).random(most) * np.diff(edges)).astype(np.int64)
+
+
 @dataclass(frozen=True)
 class Samples:
     """Rows of a table, ready for the engine and for scoring.
@@ -81,6 +92,23 @@ class Samples:
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    def at(self, rows: Rows) -> "Samples":
+        """Return the samples of these positions, without counts or notes of odd inputs."""
+        return replace(
+            self,
+            inputs=self.inputs[rows],
+            targets=self.targets[rows],
+            previous=None if self.previous is None else self.previous[rows],
+            places=self.places[rows],
+            order=None if self.order is None else self.order.iloc[rows],
+            groups=None if self.groups is None else self.groups.iloc[rows],
+            weights=None if self.weights is None else self.weights[rows],
+            clusters=None if self.clusters is None else self.clusters[rows],
+            notes=(),
+            outside={},
+            unseen={},
+        )
 
 
 def notes_on_unfamiliar(split: str, samples: Samples) -> list[str]:

@@ -91,7 +91,6 @@ class Ranks:
         self.rank, self.size, self.local = rank, size, local
         self.remedy = "start the command again"
         self.store = store
-        self.are_working = False  # on packs of a sweep
         self._number = 0
         self._is_connected = False
         self._watch: _Watch | None = None

@@ -9,15 +9,19 @@ Legend: K members, N rows, P parameters.
 """
 
 import hashlib
+import math
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ml2021.disk import disk_folder, empty, use_disk
 from ml2021.engine import losses, optimizers, schedules
 from ml2021.engine.dataset import Dataset
 from ml2021.engine.distributed import Message, Ranks
@@ -25,7 +29,8 @@ from ml2021.engine.networks import Layout, Network
 from ml2021.engine.state import Hyperparameters, TrainingState, start
 from ml2021.engine.updates import Updates
 from ml2021.errors import ResourceError
-from ml2021.files import most_threads
+from ml2021.files import followers_here, most_threads
+from ml2021.memory import check_fits
 
 WINDOW_SECONDS = 0.2
 """About how long the updates take that are announced at once: the others stop between two."""
@@ -124,7 +129,13 @@ def _send_job(
     ranks.connect(work, with_cuda=state.theta.is_cuda)
     if not _is_sent(ranks, train):
         described = [[str(each.dtype)[6:], [*each.shape]] for each in train.tensors]
-        ranks.tell(do="rows", tensors=described, device=state.theta.device.type)
+        folder = disk_folder()
+        ranks.tell(
+            do="rows",
+            tensors=described,
+            device=state.theta.device.type,
+            folder=None if folder is None else str(folder.absolute()),
+        )
         for each in train.tensors:
             ranks.broadcast(each.contiguous())
     ranks.tell(
@@ -181,10 +192,18 @@ class Follower:
         device = torch.device(message["device"])
         if device.type == "cuda":
             device = torch.device("cuda", self._ranks.local)
-        tensors = [
-            torch.empty(shape, dtype=getattr(torch, dtype), device=device)
-            for dtype, shape in message["tensors"]
-        ]
+        described = [(getattr(torch, dtype), tuple(shape)) for dtype, shape in message["tensors"]]
+        folder = message["folder"]  # that of rank 0, which another machine need not have
+        is_usable = folder is not None and os.access(folder, os.W_OK)
+        use_disk(Path(folder) if is_usable else None)
+        if device.type == "cpu" and not is_usable:
+            size = sum(dtype.itemsize * math.prod(shape) for dtype, shape in described)
+            check_fits(
+                max(1, followers_here()) * size,
+                "the training rows, which each rank of this machine holds,",
+                "start fewer ranks on it, list columns in data.exclude, or use fewer rows",
+            )
+        tensors = [_empty(shape, dtype, device) for dtype, shape in described]
         for each in tensors:
             self._ranks.broadcast(each)
         self._rows = Dataset(*tensors)
@@ -217,6 +236,13 @@ class Follower:
     def _like(self, size: int) -> Tensor:
         assert self._state is not None
         return self._state.theta.new_zeros(size)
+
+
+def _empty(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return a tensor to be filled; on the CPU it is in a file if `use_disk` says so."""
+    if device.type != "cpu":
+        return torch.empty(shape, dtype=dtype, device=device)
+    return torch.from_numpy(empty(shape, str(dtype)[6:]))
 
 
 @dataclass(frozen=True)

@@ -27,13 +27,18 @@ LEVELS = (0.5, 0.8, 0.9, 0.95)
 """The levels in a run's summary."""
 
 
+def calibration_rows(rows: int) -> NDArray[np.int64]:
+    """Return the rows that calibrate: at most `MOST_ROWS`, evenly spaced.
+
+    A choice that does not depend on the residuals keeps them exchangeable.
+    """
+    return np.arange(min(rows, MOST_ROWS)) * rows // min(rows, MOST_ROWS)
+
+
 def residuals(
     truth: NDArray[np.float64], prediction: NDArray[np.float64], weights: Weights = None
 ) -> NDArray[np.float64]:
-    """Return the absolute residuals (N, T) of calibration rows, each column sorted.
-
-    Of more than `MOST_ROWS` rows, that many evenly spaced ones are used: a choice that does not
-    depend on the residuals keeps them exchangeable.
+    """Return the absolute residuals (N, T) of the `calibration_rows`, each column sorted.
 
     With weights (N,) of the rows, the distribution of the residuals is the weighted one, in which
     a new row has the mean weight (weighted conformal prediction: Tibshirani, Foygel Barber, Candès
@@ -42,9 +47,7 @@ def residuals(
     """
     assert truth.ndim == 2, truth.shape
     assert truth.shape == prediction.shape, (truth.shape, prediction.shape)
-    rows = np.arange(len(truth))
-    if len(rows) > MOST_ROWS:
-        rows = np.arange(MOST_ROWS) * len(truth) // MOST_ROWS
+    rows = calibration_rows(len(truth))
     found = np.abs(truth[rows] - prediction[rows])
     if weights is None:
         return np.sort(found, axis=0)

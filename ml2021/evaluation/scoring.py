@@ -122,7 +122,7 @@ class Evaluation(SplitScores):
 
     targets: the scores of each target, or of each class. confusion: of classes. members: where the
     prediction is the mean of several members', the scores of each alone. outside, unseen: as those
-    of `Samples`.
+    of `Samples`. sampled_from: the rows of the split, where only some of them are scored.
     """
 
     targets: dict[str, Scores]
@@ -130,6 +130,12 @@ class Evaluation(SplitScores):
     members: tuple[Scores, ...] = ()
     outside: dict[str, int] = Field(default_factory=dict)
     unseen: dict[str, int] = Field(default_factory=dict)
+    sampled_from: Annotated[int, Field(ge=0)] | None = None
+
+    @property
+    def split_rows(self) -> int:
+        """The number of rows of the split, scored or not."""
+        return self.rows if self.sampled_from is None else self.sampled_from
 
     @model_validator(mode="after")
     def _check_shapes(self) -> Self:
@@ -224,6 +230,15 @@ def answers_of(
             for rows in row_blocks(len(classes), width)
         ]
     )
+
+
+def scores_by_split(evaluations: Mapping[str, Evaluation]) -> dict[str, Scores]:
+    """Return the scores by the name of the split, with the number of rows where it is a sample."""
+    sampled = {split for split, each in evaluations.items() if each.sampled_from is not None}
+    return {
+        f"{split}, {each.rows:,} rows" if split in sampled else split: each.scores
+        for split, each in evaluations.items()
+    }
 
 
 def evaluate_predictions(

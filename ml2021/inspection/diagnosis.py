@@ -58,7 +58,7 @@ def _overfitting(evidence: Evidence, why: str) -> Diagnosis:
     On nine tables, eight of them real, a quarter of the units lowered the test error on four, and
     ten times the weight decay on four; see `_surest` for what did better.
     """
-    config, rows = evidence.config, evidence.evaluations["train"].rows
+    config, rows = evidence.config, evidence.evaluations["train"].split_rows
     means = f"fewer parameters ({evidence.parameters:,} for {rows:,} rows), more weight decay"
     if config.train.early_stopping is None:
         means += ", early stopping"

@@ -22,11 +22,22 @@ from ml2021.config.loading import load_config_text
 from ml2021.config.schema import Config
 from ml2021.data.preprocessing.records import Record
 from ml2021.errors import CheckpointError, ConfigError, ResourceError
-from ml2021.files import FORMAT_VERSION, MARK, is_marked, is_there, mark, mark_of, replace_file
+from ml2021.files import (
+    FORMAT_VERSION,
+    MARK,
+    cannot_write,
+    is_marked,
+    is_there,
+    make_folder,
+    mark,
+    mark_of,
+    replace_file,
+)
 from ml2021.runs.content import read_bytes, read_record, write_json, write_text
 from ml2021.runs.directory import (
     BEST_OF_SWEEP,
     RunDirectory,
+    event_files,
     foreign_entries,
     make_directory,
     refuse_links,
@@ -309,6 +320,22 @@ def receive_candidate(sweep: SweepDirectory, run: int, files: Mapping[str, str])
         if (content := files.get(str(path.relative_to(draft.path)))) is not None:
             replace_file(path, base64.b64decode(content))
     draft.path.replace(sweep.candidate(run))
+
+
+def receive_events(sweep: SweepDirectory, run: int, files: Mapping[str, str]) -> None:
+    """Write the event files of a run that a worker has sent, in base 64, in place of earlier ones.
+
+    Raises ResourceError.
+    """
+    folder = sweep.events(run)
+    try:
+        make_folder(folder)
+        for path in event_files(folder):
+            path.unlink()
+    except OSError as error:
+        raise cannot_write(folder, error) from None
+    for name, content in files.items():
+        replace_file(folder / Path(name).name, base64.b64decode(content))
 
 
 def keep_best(sweep: SweepDirectory, plan: SweepPlan, best: Result | None) -> None:

@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, TextIO
+from typing import Any, Literal, NamedTuple, Protocol, TextIO
 
 from ml2021.errors import ResourceError
 from ml2021.sweeps.packing import Pack
@@ -76,14 +76,18 @@ class Progressed(NamedTuple):
     done: float
 
 
-class CandidateSent(NamedTuple):
-    """A run that may become the best, of a worker that writes nothing: its files, in base 64."""
+class FilesSent(NamedTuple):
+    """What a worker elsewhere has made of a run: file -> its content in base 64.
 
+    kind: a run directory, since the run may become the best; or its event files.
+    """
+
+    kind: Literal["candidate", "events"]
     run: int
     files: Mapping[str, str]
 
 
-Event = RunEnded | TableRead | Progressed | CandidateSent
+Event = RunEnded | TableRead | Progressed | FilesSent
 POLL_SECONDS = 0.1
 """How long a signal may go unnoticed."""
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -175,8 +179,8 @@ class Pool:
     """Workers, and the packs that wait for one; use it in a `with`.
 
     threads: per worker. data_of: a key for the data of a pack; a worker gets a pack whose data it
-    has already loaded if there is one. others: what makes the link to each further worker that is
-    not a process of ours, given where its replies go.
+    has already loaded if there is one. links: what makes the link to each worker that is not a
+    process of its own, given where its replies go.
     """
 
     def __init__(
@@ -186,12 +190,12 @@ class Pool:
         threads: int,
         make_task: Callable[[Pack], PackTask],
         data_of: Callable[[Pack], object],
-        others: Sequence[Callable[[Callable[[str | None], None]], Link]] = (),
+        links: Sequence[Callable[[Callable[[str | None], None]], Link]] = (),
     ) -> None:
         self._packs = list(packs)
         self._jobs, self._threads = jobs, threads
         self._make_task, self._data_of = make_task, data_of
-        self._others = list(others)
+        self._links = list(links)
         self._workers: dict[int, _Worker] = {}  # in the order in which they started
         self._started = 0
         self._replies: queue.SimpleQueue[tuple[int, str | None]] = queue.SimpleQueue()
@@ -231,8 +235,8 @@ class Pool:
                 worker.done = reply["done"]
             case "data":
                 yield TableRead(reply["lines"])
-            case "candidate":
-                yield CandidateSent(reply["run"], reply["files"])
+            case "files":
+                yield FilesSent(reply["kind"], reply["run"], reply["files"])
             case "idle":
                 self._assign_pack(worker)
             case _:
@@ -244,11 +248,7 @@ class Pool:
         def reply(line: str | None) -> None:
             self._replies.put((number, line))
 
-        link: Link
-        if number and self._others:  # the first one is ours
-            link = self._others.pop()(reply)
-        else:
-            link = _Process(self._threads, reply)
+        link = self._links.pop(0)(reply) if self._links else _Process(self._threads, reply)
         worker = self._workers[number] = _Worker(link)
         return worker
 

@@ -28,6 +28,8 @@ PACK_BYTES = 1 << 30
 TRIAL_MEMBERS = 2
 TRIAL_ROWS = 20_000
 """The networks, and the rows, of the trial of `ml2021.training.numbers`."""
+_ON_RANK_0 = {"encoding", "baselines", "trial"}
+"""The steps that come before the other ranks get their rows."""
 _COLUMNS = 3
 """Columns of numbers that are in memory at once where the rows are on the disk."""
 _BLOCK = 64 << 20
@@ -79,8 +81,11 @@ class Job(Plan):
     def _of_inputs(self, rows: int) -> int:
         return 4 * rows * (len(self.preprocessing.inputs) + 1)
 
-    def steps(self) -> dict[str, int]:
-        """Return the bytes that each step holds at once, the encoded inputs among them."""
+    def steps(self, followers: int = 0) -> dict[str, int]:
+        """Return the bytes that each step holds at once, the encoded inputs among them.
+
+        followers: the other ranks on this machine, which hold training rows of their own.
+        """
         network, hparams = self.network, self.hparams
         rows, validation = self.rows["train"], self.rows["validation"]
         width, members = network.layout.outputs, len(hparams.seeds)
@@ -107,7 +112,27 @@ class Job(Plan):
             found["final"] = kept + 3 * parameters + again
         if self.folds:
             found["folds"] = training + self._folds(network, hparams)
+        if followers:
+            own = self.follower(rows + validation * self.config.train.refit)
+            found |= {name: found[name] + followers * own for name in {*found} - _ON_RANK_0}
+            if self.folds:
+                networks = self._pack(network, hparams) * members
+                found["folds"] += followers * networks * self._sent(rows)
         return found
+
+    def follower(self, rows: int) -> int:
+        """Return the bytes of a rank other than 0: the training rows, and its share of a batch."""
+        received = 0 if uses_disk() else self._sent(rows)
+        return received + memory_needed(self.network, self.hparams, rows)
+
+    def _sent(self, rows: int) -> int:
+        """Return the bytes of training rows as the other ranks get them, in a dataset."""
+        is_class = isinstance(self.preprocessing.target, ClassTarget)
+        target = 8 if is_class else 4 * self.network.layout.outputs
+        is_weighted = (
+            self.preprocessing.weight is not None or self.config.train.class_weight is not None
+        )
+        return self._of_inputs(rows) + rows * (target + 8 * is_weighted)
 
     def _baselines(self, rows: int) -> int:
         """Return the bytes of fitting least squares, or logistic regression."""
@@ -135,8 +160,12 @@ class Job(Plan):
         """Return the bytes of a pack of folds: its samples, their stack, and its training."""
         rows = self.rows["train"]
         own = memory_needed(network, hparams, rows, own_rows=True)
-        pack = min(self.folds, max(1, PACK_BYTES // own))
-        return pack * (2 * self._of_inputs(rows) + own)
+        return self._pack(network, hparams) * (2 * self._of_inputs(rows) + own)
+
+    def _pack(self, network: Network, hparams: Hyperparameters) -> int:
+        """Return how many folds a pack has."""
+        own = memory_needed(network, hparams, self.rows["train"], own_rows=True)
+        return min(self.folds, max(1, PACK_BYTES // own))
 
     def beside_disk(self) -> int:
         """Return the bytes that training holds where its rows are on the disk."""
@@ -181,15 +210,19 @@ def job_of(data: TrainingData) -> Job:
     return Job(data.config, data.preprocessing, data.split.sizes(), folds)
 
 
-def check_job(job: Job, where: str, *, is_encoded: bool, is_begun: bool = False) -> None:
+def check_job(
+    job: Job, where: str, *, is_encoded: bool, is_begun: bool = False, followers: int = 0
+) -> None:
     """Raise ResourceError if a run does not fit into memory. where: the place of the model.
 
     is_encoded: whether the inputs are in memory already. is_begun: whether the run goes on, so that
-    its config stays.
+    its config stays. followers: the other ranks on this machine that share its updates.
     """
     if uses_disk():
-        needed = job.beside_disk()
+        needed = job.beside_disk() + followers * job.follower(job.rows["train"])
     else:
-        needed = max(job.steps().values()) - (job.inputs if is_encoded else 0)
+        needed = max(job.steps(followers).values()) - (job.inputs if is_encoded else 0)
     remedy = "end other programs, or start a new run" if is_begun else job.remedy()
+    if followers:
+        remedy = f"start fewer ranks on this machine, or {remedy}"
     check_fits(needed, f"{where}: {job.describe()}", remedy)

@@ -17,7 +17,7 @@ from ml2021.config.schema import Config
 from ml2021.console import Console
 from ml2021.data.load import TrainingData
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing, RealTargets
-from ml2021.data.samples import Samples
+from ml2021.data.samples import Samples, one_of_each
 from ml2021.data.weights import Weights, class_factors
 from ml2021.disk import kept
 from ml2021.engine.build import build_hyperparameters, build_network
@@ -32,6 +32,7 @@ from ml2021.evaluation.ensembles import Predict, combine, evaluate_members, trai
 from ml2021.evaluation.fitted_baselines import FittedBaselines, fit_baselines, notes_on_baselines
 from ml2021.evaluation.metrics import ClassAnswers
 from ml2021.evaluation.scoring import Predictions, loss_unit, score_each
+from ml2021.files import followers_here
 from ml2021.formatting import HIGHER_IS_BETTER, plural
 from ml2021.runs.checkpoints import Checkpoint, Checkpoints, restore_state, saved_baselines
 from ml2021.runs.directory import RunDirectory
@@ -50,6 +51,11 @@ from ml2021.training.memory import check_job, job_of
 
 if TYPE_CHECKING:
     from ml2021.engine.distributed import Ranks
+
+
+MOST_TRAINING_ROWS = 1_000_000
+"""How many training rows are scored at the end: they only tell overfitting from underfitting, and
+the error of their own sampling is a thousandth."""
 
 
 @dataclass
@@ -96,7 +102,8 @@ def build_trainer(
     network = build_network(config.model, *preprocessing.sizes)
     hparams = build_hyperparameters(config)
     rows = len(data.train)
-    check_job(job_of(data), where, is_encoded=True, is_begun=last is not None)
+    is_begun = last is not None
+    check_job(job_of(data), where, is_encoded=True, is_begun=is_begun, followers=followers_here())
     device = choose_device(config.device)
     ranks = current_ranks()
     if threads is None:
@@ -209,26 +216,32 @@ def open_metrics(trainer: Trainer, run: RunDirectory) -> MetricsWriter:
 def summarise(trainer: Trainer, seconds: float, updates: int) -> RunSummary:
     """Score every split that has rows: test rows by the final model, others by the best parameters.
 
+    Of more than `MOST_TRAINING_ROWS` training rows, so many are scored.
     `seconds` and `updates` are those of this session alone.
     """
     data, state, seeds = trainer.data, trainer.state, trainer.hparams.seeds
     scores, predictions = {}, {}
     with memory_errors(data.config):
         for split, samples in data.splits.items():
-            scores[split], predictions[split] = evaluate_members(
+            total = None
+            if split == "train" and len(samples) > MOST_TRAINING_ROWS:
+                total = len(samples)
+                samples = samples.at(one_of_each(total, MOST_TRAINING_ROWS))
+            found, predictions[split] = evaluate_members(
                 predictor_of(trainer, split),
                 data.config,
                 data.preprocessing,
                 trainer.baselines,
                 samples,
             )
+            scores[split] = found.model_copy(update={"sampled_from": total})
         kept = residuals(trainer)
     target = data.preprocessing.target
     interval = None
     if kept is not None:
-        found = predictions.get("test")
-        assert not isinstance(found, ClassAnswers)
-        test = None if found is None else (data.test.values, found)
+        mean = predictions.get("test")
+        assert not isinstance(mean, ClassAnswers)
+        test = None if mean is None else (data.test.values, mean)
         levels = intervals.describe(kept, target.labels, test, data.test.weights)
         interval = Intervals(
             calibrated_on="validation" if trainer.residuals is None else "folds",
@@ -389,8 +402,9 @@ def residuals(trainer: Trainer) -> NDArray[np.float64] | None:
     if trainer.validation is None or isinstance(target, ClassTarget):
         return None
     validation = trainer.data.validation
-    mean, _ = combine(predictor_of(trainer, "validation")(validation.inputs))
-    return intervals.residuals(validation.values, mean, validation.weights)
+    some = validation.at(intervals.calibration_rows(len(validation)))
+    mean, _ = combine(predictor_of(trainer, "validation")(some.inputs))
+    return intervals.residuals(some.values, mean, some.weights)
 
 
 def predictor_of(trainer: Trainer, split: str) -> Predict:

@@ -11,11 +11,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch.distributed import HashStore  # type: ignore[attr-defined]
 
 from ml2021 import memory
+from ml2021.commands import prepare
 from ml2021.data import samples
 from ml2021.data.new_table import read_new_table
 from ml2021.data.resolve import table_format_of
+from ml2021.disk import use_disk
+from ml2021.engine.distributed import Ranks
+from ml2021.engine.ranks import Follower
+from ml2021.errors import ResourceError
 from ml2021.report.contents import from_disk
 from ml2021.report.write import write_report
 from ml2021.runs.directory import open_run
@@ -185,8 +192,8 @@ def test_folds_that_do_not_fit_are_refused(coded: Path, monkeypatch: pytest.Monk
     steps: dict[str, int] = {}
     found = Job.steps
 
-    def noted(job: Job) -> dict[str, int]:
-        steps.update(found(job))
+    def noted(job: Job, followers: int = 0) -> dict[str, int]:
+        steps.update(found(job, followers))
         return steps
 
     monkeypatch.setattr(Job, "steps", noted)
@@ -196,6 +203,57 @@ def test_folds_that_do_not_fit_are_refused(coded: Path, monkeypatch: pytest.Monk
     assert refused.code == 5
     assert "600 rows of 300 inputs" in refused.stderr
     assert not (coded / "folds").exists()
+
+
+def test_the_rows_of_other_ranks_count(coded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs: list[Job] = []
+    found = Job.steps
+
+    def noted(job: Job, followers: int = 0) -> dict[str, int]:
+        jobs.append(job)
+        return found(job, followers)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Job, "steps", noted)
+        patched.setattr(prepare, "followers_here", lambda: 2)
+        patched.setattr(memory, "free_memory", lambda: max(found(jobs[-1]).values()))
+        refused = run(coded, "train", "--config", "folds.yaml", "--run-dir", "many")
+    assert refused.code == 5
+    assert "are free; start fewer ranks on this machine, or reduce" in refused.stderr
+    assert not (coded / "many").exists()
+    alone, three = found(jobs[-1]), found(jobs[-1], 2)
+    assert alone["encoding"] == three["encoding"]
+    rows = 4 * jobs[-1].rows["train"] * (300 + 1 + 1)
+    assert three["training"] - alone["training"] > 2 * rows
+    assert three["folds"] - alone["folds"] > 3 * 2 * rows
+
+
+def test_a_rank_refuses_rows_that_do_not_fit_or_has_them_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Alone(Ranks):
+        def broadcast(self, tensor: torch.Tensor) -> None:
+            tensor.fill_(1)
+
+    rank = Alone(1, 2, HashStore())
+    shapes = [["float32", [9000, 3]], ["int64", [9000]]]
+    message = {"do": "rows", "tensors": shapes, "device": "cpu", "folder": str(tmp_path)}
+    monkeypatch.setattr(memory, "free_memory", lambda: 100_000)
+    inputs, targets = received(rank, message)
+    assert str(tmp_path) in Path("/proc/self/maps").read_text()
+    assert (float(inputs.sum()), int(targets.sum())) == (27_000, 9000)
+    with pytest.raises(ResourceError, match="fewer ranks"):
+        received(rank, message | {"folder": None})
+
+
+def received(ranks: Ranks, message: dict[str, Any]) -> tuple[torch.Tensor, ...]:
+    follower = Follower(ranks)
+    try:
+        follower.handle(message)
+        assert follower._rows is not None
+        return follower._rows.tensors
+    finally:
+        use_disk(None)
 
 
 @pytest.mark.usefixtures("short_memory")

@@ -62,7 +62,10 @@ def watch(command: list[str], folder: Path, repository: Path) -> Took:
     """Run a command in `folder` with the package of a repository, and watch its memory."""
     begun, peak, before = time.perf_counter(), 0, getrusage(RUSAGE_CHILDREN)
     process = subprocess.Popen(
-        [sys.executable, *command], cwd=folder, env={"PYTHONPATH": str(repository)}
+        [sys.executable, *command],
+        cwd=folder,
+        env={"PYTHONPATH": str(repository)},
+        stdout=subprocess.DEVNULL,
     )
     while process.poll() is None:
         try:

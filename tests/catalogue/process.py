@@ -16,6 +16,7 @@ from tests.catalogue import runners
 from tests.catalogue.case import Case, Step, in_process, put
 from tests.catalogue.runners import exists, opened, stopped
 from tests.commands import Outcome
+from tests.started import Started
 
 DATA = "preset: fast\ndata: {path: train.csv, target: y, exclude: [id, kind, p*]}\ndevice: cpu\n"
 # Epochs without end, saved all the time; one long epoch; and updates that take seconds.
@@ -74,7 +75,7 @@ def ended_as_never_stopped(folder: Path, outcome: Outcome) -> None:
 
 def removing(folder: Path, arguments: Sequence[str]) -> Outcome:
     """Remove the run directory while its run is trained."""
-    process = runners.start(folder, arguments)
+    process = Started(folder, *arguments)
     runners.wait_until(folder, process, exists(LAST))
     (folder / "run").rename(folder / "gone")
     outcome = runners.ended(process)
@@ -94,7 +95,7 @@ def held(folder: Path, arguments: Sequence[str]) -> Outcome:
 
 def one_of_two(folder: Path, arguments: Sequence[str]) -> Outcome:
     """Start two trainings into one directory; return what the one says that comes too late."""
-    first = runners.start(folder, arguments)
+    first = Started(folder, *arguments)
     runners.wait_until(folder, first, exists(LAST))
     late = in_process(folder, arguments)
     first.kill()
@@ -224,7 +225,7 @@ CASES = [
     Case(
         numbers=(71, 72),
         name="SIGKILL twice in one epoch, then a resume",
-        given=(put("long.yaml", LONG), lengthened("long.csv", 150)),
+        given=(put("long.yaml", LONG), lengthened("long.csv", 40)),
         command=trained("long"),
         code=0,
         leaves=("run",),

@@ -1,37 +1,36 @@
 """How a command is run where the process itself matters: signals, limits, disks, pipes."""
 
 import os
-import resource
 import shlex
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
 from tests.catalogue.case import Runner
-from tests.commands import PROGRAM, Outcome, environment, run_apart
+from tests.commands import PROGRAM, Outcome, environment
+from tests.forks import is_traced
+from tests.started import Started
 
 Condition = Callable[[Path, int], bool]
 """Whether the time for a signal has come, by the folder and the id of the process."""
-
-PREPARED = """
-import os, resource, sys
-import pandas, torch, ml2021.cli.main
-import ml2021.commands.train, ml2021.data.load, ml2021.training.trainer
-{}
-ml2021.cli.main.main()
+CLONE_NEWNS = 0x00020000  # of sched.h
+MOUNT = """
+import ctypes, subprocess
+assert ctypes.CDLL(None).unshare({0}) == 0
+subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+subprocess.run(["mount", "-t", "tmpfs", "-o", {1!r}, "tmpfs", {2!r}], check=True)
 """
 
 
-def stopped(when: Condition, *signals: int, program: str | None = None) -> Runner:
+def stopped(when: Condition, *signals: int, program: str = "") -> Runner:
     """Return what runs a command, and sends signals once it is time, a moment apart."""
 
     def run(folder: Path, arguments: Sequence[str]) -> Outcome:
-        process = start(folder, arguments, program)
+        process = Started(folder, *arguments, before=program)
         wait_until(folder, process, when)
         for number in signals:
             process.send_signal(number)
@@ -41,31 +40,17 @@ def stopped(when: Condition, *signals: int, program: str | None = None) -> Runne
     return run
 
 
-def start(
-    folder: Path, arguments: Sequence[str], program: str | None = None
-) -> "subprocess.Popen[str]":
-    command = PROGRAM if program is None else [sys.executable, "-c", PREPARED.format(program)]
-    return subprocess.Popen(
-        [*command, *arguments],
-        cwd=folder,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def wait_until(folder: Path, process: "subprocess.Popen[str]", when: Condition) -> None:
+def wait_until(folder: Path, process: Started, when: Condition) -> None:
     deadline = time.monotonic() + 60
     while process.poll() is None and not when(folder, process.pid):
         assert time.monotonic() < deadline, "its time never came"
         time.sleep(0.005)
 
 
-def ended(process: "subprocess.Popen[str]") -> Outcome:
+def ended(process: Started) -> Outcome:
     """Wait for the end; a process that a signal killed has the code that a shell gives it."""
-    stdout, stderr = process.communicate(timeout=60)
-    code = process.returncode
+    stdout, stderr = process.communicate()
+    code = process.wait()
     return Outcome(128 - code if code < 0 else code, stdout, stderr)
 
 
@@ -104,36 +89,38 @@ def killed(times: int) -> Runner:
         resuming = ["train", "--quiet", "--resume", place]
         for kill in range(times):
             before = last.stat().st_mtime_ns if last.exists() else 0
-            process = start(folder, resuming if kill else arguments)
+            process = Started(folder, *(resuming if kill else arguments))
             while not last.exists() or last.stat().st_mtime_ns == before:
                 assert process.poll() is None, "it ended before it was killed"
                 time.sleep(0.005)
             process.kill()
             assert ended(process).code == 128 + signal.SIGKILL
-        return ended(start(folder, resuming))
+        return ended(Started(folder, *resuming))
 
     return run
 
 
 def prepared(program: str) -> Runner:
     """Return what runs lines of Python first, when all libraries are in memory."""
-    return lambda folder, arguments: ended(start(folder, arguments, program))
+    return lambda folder, arguments: ended(Started(folder, *arguments, before=program))
 
 
 def limited(kind: int, limit: int) -> Runner:
     """Return what runs a command under a limit of the system."""
-    return lambda folder, arguments: run_apart(
-        folder, *arguments, before=lambda: resource.setrlimit(kind, (limit, limit))
-    )
+    return prepared(f"resource.setrlimit({kind}, ({limit}, {limit}))")
 
 
 def failing(call: str, error: str) -> Runner:
     """Return what lets a system call fail whenever it is made."""
 
     def run(folder: Path, arguments: Sequence[str]) -> Outcome:
-        tracing = ["-f", "--seccomp-bpf", "-qq", "-o", os.devnull, "-e", f"trace={call}"]
+        process = Started(folder, *arguments, before="os.kill(os.getpid(), 19)")  # SIGSTOP
+        options = ["-f", "-qq", "-o", os.devnull, "-e", f"trace={call}"]
         inject = ["-e", f"inject={call}:error={error}"]
-        return _apart(folder, ["strace", *tracing, *inject, *PROGRAM, *arguments])
+        with subprocess.Popen(["strace", *options, *inject, "-p", str(process.pid)]):
+            wait_until(folder, process, lambda _, pid: is_traced(pid))
+            process.send_signal(signal.SIGCONT)
+            return ended(process)
 
     return run
 
@@ -143,8 +130,7 @@ def mounted(name: str, options: str) -> Runner:
 
     def run(folder: Path, arguments: Sequence[str]) -> Outcome:
         (folder / name).mkdir()
-        mount = f'mount -t tmpfs -o {options} tmpfs {name} && exec "$@"'
-        outcome = _apart(folder, ["unshare", "-m", "sh", "-c", mount, "-", *PROGRAM, *arguments])
+        outcome = prepared(MOUNT.format(CLONE_NEWNS, options, name))(folder, arguments)
         (folder / name).rmdir()
         return outcome
 
@@ -180,10 +166,7 @@ def without_strace() -> str:
     if shutil.which("strace") is None:
         return "strace is not installed"
     done = subprocess.run(
-        ["strace", "-f", "--seccomp-bpf", "-o", os.devnull, "true"],
-        capture_output=True,
-        text=True,
-        check=False,
+        ["strace", "-f", "-o", os.devnull, "true"], capture_output=True, text=True, check=False
     )
     return "" if done.returncode == 0 else f"strace cannot trace here: {done.stderr.strip()}"
 

@@ -6,7 +6,7 @@ from ml2021.config import schema
 from ml2021.config.schema import each_path
 from ml2021.data.preprocessing.records import CategoryFeature, ClassTarget, NumberFeature
 from ml2021.evaluation.metrics import Scores
-from ml2021.evaluation.scoring import SPLITS, loss_unit
+from ml2021.evaluation.scoring import SPLITS, loss_unit, scores_by_split
 from ml2021.formatting import best_cells, echo, listed, number, plural, score_cells
 from ml2021.report.contents import ReportContents
 from ml2021.report.figures.learning import gradient_sizes, learning_curves, updates_of_an_epoch
@@ -64,7 +64,7 @@ def setup_section(contents: ReportContents) -> Section:
 
 def _rows_text(contents: ReportContents) -> str:
     """Return how many rows each split has; the rows of folds are counted once."""
-    rows = {split: each.rows for split, each in contents.evaluations.items()}
+    rows = {split: each.split_rows for split, each in contents.evaluations.items()}
     if (folds := contents.folds) is None:
         return ", ".join(f"{count:,} {split}" for split, count in rows.items())
     text = f"{folds.rows:,} in {folds.folds} folds, each row held out once"
@@ -111,8 +111,8 @@ def scores_section(contents: ReportContents) -> Section:
         if splits[0] != "held-out":  # those are the scores of the folds
             title = f"on {plural(first.rows, f'{splits[0]} row')}"
             blocks.append(_score_table(title, first.table(), strong=True))
-        each = {split: contents.evaluations[split].scores for split in reversed(splits)}
-        blocks.append(_score_table("network on", each))
+        each = {split: contents.evaluations[split] for split in reversed(splits)}
+        blocks.append(_score_table("network on", scores_by_split(each)))
         if len(first.targets) > 1:
             is_class = first.confusion is not None
             shown = dict(list(first.targets.items())[:_MOST_LISTED])
@@ -208,7 +208,7 @@ def training_section(contents: ReportContents) -> Section:
         )
     blocks += loss_pictures(contents)
     if "train" in contents.evaluations:
-        rows = contents.evaluations["train"].rows
+        rows = contents.evaluations["train"].split_rows
         size = config.train.batch_size
         batch = rows if size == "full" else min(int(size), rows)
         updates, epochs = -(-rows // batch), len(history.epochs)
