@@ -323,6 +323,12 @@ def test_an_odd_frame_is_refused(runs: Path, what: str) -> None:
     assert isinstance(caught.value, ml2021.Ml2021Error)
 
 
+class Other:
+    """A data frame of another library."""
+
+    to_pandas = None
+
+
 def test_what_a_model_cannot_do_is_refused(runs: Path) -> None:
     frame = frame_of(runs, "number")
     with pytest.raises(ml2021.ConfigError, match="predict_proba"):
@@ -336,8 +342,10 @@ def test_what_a_model_cannot_do_is_refused(runs: Path) -> None:
     model_of(runs, "number").predict_interval(frame, np.float32(0.7))  # type: ignore[arg-type]
     with pytest.raises(ml2021.ConfigError, match=r"a member of an ensemble .* the whole ensemble"):
         model_of(runs, "members").members[0].predict_interval(frame)
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=r"not list$"):
         model_of(runs, "number").predict([[1, 2]])  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"not tests\.Other; call its to_pandas\(\)$"):
+        model_of(runs, "number").predict(Other())  # type: ignore[arg-type]
 
 
 def test_a_row_alone_is_predicted_as_among_others(runs: Path) -> None:
