@@ -70,7 +70,10 @@ def refuse_other_tables(frame: object) -> None:
     import pandas as pd
 
     if not isinstance(frame, pd.DataFrame):
-        raise TypeError(f"a pandas DataFrame is needed, not {type(frame).__name__}")
+        kind = type(frame)
+        name = f"{kind.__module__.partition('.')[0]}.{kind.__name__}".removeprefix("builtins.")
+        remedy = "; call its to_pandas()" if hasattr(frame, "to_pandas") else ""
+        raise TypeError(f"a pandas DataFrame is needed, not {name}{remedy}")
 
 
 class Model:
@@ -263,7 +266,7 @@ class Model:
             write_record(run.summary, self._summary)
         write_text(run.resolved_config, self._config)  # with it the run has begun
 
-    @property
+    @cached_property
     def _classes(self) -> NDArray[Any]:
         """The classes (C,) as pandas reads them from a file: texts, numbers, or truth values."""
         texts = np.array(self._target.labels, object)

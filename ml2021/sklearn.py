@@ -180,10 +180,8 @@ class _Estimator(BaseEstimator):
             elif X.dtype.kind in "US":
                 X = X.astype(str).astype(object)
             table = pd.DataFrame(X)
-        names = getattr(self, "feature_names_in_", None)
-        if names is None:
-            names = [f"x{place}" for place in range(self.n_features_in_)]
-        table.columns = pd.Index(names)
+        names = [f"x{place}" for place in range(self.n_features_in_)]
+        table.columns = pd.Index(getattr(self, "feature_names_in_", names))
         return table
 
 
@@ -346,8 +344,7 @@ class Classifier(ClassifierMixin, _Estimator):
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the most probable label of each row (N,)."""
-        places = self.predict_proba(X).argmax(axis=1)
-        return np.asarray(self.classes_[places])
+        return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return the probability of each of classes_, (N, C); 0 of one without training rows."""
@@ -372,9 +369,17 @@ def _check_target(y: Any, dtype: Literal["numeric"] | None) -> NDArray[Any]:
     """Return y as an array (N,) or (N, T). Raises ValueError for what it cannot hold."""
     if y is None:
         raise ValueError("requires y to be passed, but the target y is None")
-    if isinstance(y, pd.Series) and not y.hasnans and hasattr(y.dtype, "numpy_dtype"):
+    if isinstance(y, pd.Series) and y.hasnans:  # of which check_array makes a TypeError for text
+        raise ValueError("Input y contains NaN.")
+    if isinstance(y, pd.Series) and hasattr(y.dtype, "numpy_dtype"):
         y = y.to_numpy(y.dtype.numpy_dtype)  # truth values, which become floats otherwise
-    return np.asarray(check_array(y, ensure_2d=False, dtype=dtype, input_name="y"))
+    values = np.asarray(check_array(y, ensure_2d=False, dtype=dtype, input_name="y"))
+    if dtype == "numeric" and values.dtype.kind == "O":
+        with suppress(TypeError, ValueError):
+            return values.astype(np.float64)
+    if dtype == "numeric" and values.dtype.kind not in "biuf":
+        raise ValueError(f"y holds a {type(values.flat[0]).__name__}, no number; convert it")
+    return values
 
 
 def _check_weights(sample_weight: Any, rows: int) -> NDArray[np.float64]:

@@ -19,6 +19,11 @@ Record = Callable[[str, str], None]
 _FIGURES = pytest.StashKey[dict[str, str]]()
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let tests run in a second process, see there."""
+    config.pluginmanager.import_plugin("tests.beside")
+
+
 @pytest.fixture
 def record(request: pytest.FixtureRequest) -> Record:
     """Return what notes a figure of the soak under its name."""

@@ -1,5 +1,6 @@
 """A small run that saves after every update, what touches its folder, and how to finish it."""
 
+import contextlib
 import json
 import re
 import shutil
@@ -91,8 +92,9 @@ def _contents(run: Path) -> dict[str, Any]:
             name = str(path.relative_to(run))
             contents[name] = path.read_bytes()
             if name in _CLOCKS:
-                read = json.loads(contents[name])
-                contents[name] = {key: v for key, v in read.items() if key not in _CLOCKS[name]}
+                with contextlib.suppress(ValueError):  # cut short
+                    read = json.loads(contents[name])
+                    contents[name] = {key: v for key, v in read.items() if key not in _CLOCKS[name]}
     return contents
 
 

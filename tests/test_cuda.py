@@ -9,7 +9,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from ml2021.engine.dataset import generator
 from ml2021.engine.fit import fit
-from ml2021.engine.networks import initial_parameters, member_outputs
+from ml2021.engine.inference import member_outputs
+from ml2021.engine.networks import initial_parameters
 from ml2021.engine.state import start
 from ml2021.engine.updates import Updates
 from tests.oracle import outputs

@@ -30,7 +30,10 @@ from tests.finishing import (
 )
 from tests.forks import Forks, Injection
 
-pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+pytestmark = [
+    pytest.mark.beside,
+    pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed"),
+]
 ERRORS = ("ENOSPC", "EIO", "EACCES", "EMFILE")
 QUICK = 10
 MOST_SAVES = 9

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ml2021.engine import losses
 from ml2021.engine.networks import (
+    SIGMOID_SPREAD,
     SIGMOID_STEEPNESS,
     Network,
     Pass,
@@ -136,7 +137,7 @@ def test_sigmoids_start_steep_and_among_the_data() -> None:
     first = network.layout.views(theta)[0][0]
     lengths = first[:, :-1].norm(dim=1)
     torch.testing.assert_close(lengths, torch.full_like(lengths, SIGMOID_STEEPNESS))
-    # The middle lies at w·x + b = 0: along w, as far from the origin as N(0, 1) is.
+    # The middle lies at w·x + b = 0: along w, as far from the origin as N(0, SIGMOID_SPREAD²) is.
     distances = first[:, -1] / lengths
     assert abs(float(distances.mean())) < 0.05
-    assert float(distances.std()) == pytest.approx(1, abs=0.05)
+    assert float(distances.std()) == pytest.approx(SIGMOID_SPREAD, rel=0.05)

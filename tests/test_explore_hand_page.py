@@ -16,6 +16,8 @@ from tests.commands import run_well
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
+pytestmark = pytest.mark.beside
+
 WIDTHS = (320, 400, 768, 1280)
 
 

@@ -14,6 +14,7 @@ import torch
 
 import ml2021
 from ml2021.commands.prediction_csv import _digits, _numbers
+from ml2021.data import spellings
 from ml2021.data.preprocessing.records import RealTargets
 from tests import commands
 from tests.commands import run, run_well, write_rows
@@ -172,6 +173,35 @@ def test_columns_of_other_types_mean_the_same(runs: Path, name: str, kind: str) 
     other = OTHER_TYPES[kind](frame)
     assert np.array_equal(model.encode(other), model.encode(frame))
     assert values_of(model, other) == values_of(model, frame)
+    many = pd.concat([other] * 3)  # of more rows each text is read once
+    assert np.array_equal(model.encode(many), np.tile(model.encode(frame), (3, 1)))
+    assert values_of(model, many) == 3 * values_of(model, frame)
+
+
+TEXTS: dict[str, list[object]] = {
+    "texts": ["red", "NA", "", "e\u0301", "\u00e9", None, "a\0b", "a\0c", " red"],
+    "mixed": [1, True, 1.0, "1", "True", np.nan, -0.0, 0, "red", pd.NA],
+    "integers": [1, 2, 3],
+    "floats": [1.0, 2.5, -0.0, 0.0, np.nan],
+    "booleans": [True, False],
+    "moments": [pd.Timestamp("2021-03-04"), pd.Timestamp("2021-03-05 10:00"), pd.NaT],
+    "durations": [pd.Timedelta(hours=1), pd.NaT],
+    "periods": [*pd.period_range("2021-01", periods=3, freq="M")],
+}
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_each_text_is_what_it_is_among_a_few(
+    runs: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spellings, "_TOO_MANY", 1000)
+    model, frame = model_of(runs, "number"), frame_of(runs, "number")
+    cells = pd.Series(TEXTS[kind])
+    for given in (cells, cells.astype("category"), cells.astype(object)):
+        few = frame.iloc[: len(given)].assign(colour=given)
+        read = np.asarray(model._reader.columns(few)["colour"])
+        many = model._reader.columns(pd.concat([few] * 20).iloc[: 101 + len(few)])["colour"]
+        assert [*map(repr, np.resize(read, len(many)))] == [*map(repr, np.asarray(many))]
 
 
 def test_float32_stands_for_the_category_that_it_was_written_as(runs: Path) -> None:
@@ -189,9 +219,12 @@ def test_moments_are_written_as_in_training(runs: Path) -> None:
         frame.assign(sold=sold, bought=bought),
         frame.assign(sold=sold.dt.date, bought=bought.dt.tz_localize("Europe/Berlin")),
         frame.assign(sold=sold.astype(object), bought=bought.dt.date),
+        frame.assign(sold=sold.dt.tz_localize("UTC"), bought=bought.astype("date32[pyarrow]")),
     ]
     for other in given:
         assert np.array_equal(model.encode(other), expected)
+        many = pd.concat([other] * 3)
+        assert values_of(model, many) == 3 * values_of(model, frame)
     series, other = frame_of(runs, "series"), frame_of(runs, "series")
     other["day"] = pd.to_datetime(other["day"])
     model = model_of(runs, "series")
@@ -284,8 +317,16 @@ def test_an_odd_frame_is_refused(runs: Path, what: str) -> None:
     model, frame = model_of(runs, "number"), frame_of(runs, "number")
     with pytest.raises(ml2021.DataError, match=message) as caught:
         model.predict(change(frame))
+    with pytest.raises(ml2021.DataError, match=message):
+        model.predict(change(pd.concat([frame] * 3, ignore_index=True)))
     assert "--" not in str(caught.value)
     assert isinstance(caught.value, ml2021.Ml2021Error)
+
+
+class Other:
+    """A data frame of another library."""
+
+    to_pandas = None
 
 
 def test_what_a_model_cannot_do_is_refused(runs: Path) -> None:
@@ -301,8 +342,10 @@ def test_what_a_model_cannot_do_is_refused(runs: Path) -> None:
     model_of(runs, "number").predict_interval(frame, np.float32(0.7))  # type: ignore[arg-type]
     with pytest.raises(ml2021.ConfigError, match=r"a member of an ensemble .* the whole ensemble"):
         model_of(runs, "members").members[0].predict_interval(frame)
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=r"not list$"):
         model_of(runs, "number").predict([[1, 2]])  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"not tests\.Other; call its to_pandas\(\)$"):
+        model_of(runs, "number").predict(Other())  # type: ignore[arg-type]
 
 
 def test_a_row_alone_is_predicted_as_among_others(runs: Path) -> None:

@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -204,6 +205,7 @@ def test_a_search_sets_sections_and_their_keys() -> None:
         ({"refit": "no"}, "^refit: .*True or False"),
         ({"device": "cuda:99"}, "set device='cpu'"),
         ({"types": {"y": "category"}}, "Regressor does not fit 'y', a category in types"),
+        ({"missing": 3}, "^missing: must be a list"),
         ({"optimizer": {"type": "sgd", "lr": 1e30}}, "smaller optimizer.lr, or clip_norm"),
     ],
 )
@@ -265,6 +267,34 @@ def test_labels_of_any_type_come_back_as_they_were(labels: list[Any]) -> None:
     assert probabilities.shape == (60, len(classes))
     assert (estimator.classes_[probabilities.argmax(axis=1)] == found).all()
     assert estimator.score(X, y) > 0.6
+
+
+def test_what_is_no_target_is_a_value_error() -> None:
+    days = pd.Series(pd.date_range("2020-01-01", periods=60))
+    for y, words in (
+        (days, "y holds a Timestamp|y holds a datetime64"),
+        (days.dt.tz_localize("Europe/Berlin"), "y holds a"),
+        (days - days[0], "y holds a timedelta64"),
+        (pd.Series([1, None] * 30, dtype="Int64"), "y contains NaN"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            Regressor(**QUICK).fit(X, y)
+    for dtype in ("string", "category", "boolean"):
+        labels = pd.Series([None, True if dtype == "boolean" else "a"], dtype=dtype)
+        with pytest.raises(ValueError, match="y contains NaN"):
+            Classifier(**QUICK).fit(X[:2], labels)
+    exact = [Decimal(f"{value:.3f}") for value in Y]
+    assert Regressor(**QUICK).fit(X, exact).predict(X).dtype == np.float64
+
+
+def test_columns_may_be_called_as_globs_are() -> None:
+    frame = pd.DataFrame(X, columns=["a*", "?", "*"])
+    estimator = Regressor(**QUICK).fit(frame, pd.Series(Y, name="*"))
+    assert estimator.model_.features == ("a*", "?", "*")
+    assert estimator.model_.config["data"]["target"] == "*_"
+    assert (
+        Regressor(**QUICK).fit(frame[["a*"]], pd.Series(Y, name="*")).predict(frame[["a*"]]).any()
+    )
 
 
 @pytest.mark.parametrize("dtype", ["boolean", "Int64", "string", "category"])

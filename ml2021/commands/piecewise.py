@@ -182,7 +182,7 @@ def _network_at(trainer: "Trainer", x: "NDArray[np.float64]") -> "NDArray[np.flo
     import numpy as np
 
     from ml2021.data.preprocessing.records import NumberFeature
-    from ml2021.engine.networks import member_outputs
+    from ml2021.engine.inference import member_outputs
     from ml2021.evaluation.scoring import to_predictions
 
     preprocessing, theta = trainer.data.preprocessing, trainer.state.best

@@ -45,6 +45,7 @@ _WORDS = [
     (r"\btask:? classification\b", "Classifier"),
     (r"\bset types: \{(.*): category\}", r"set types={'\1': 'category'}"),
     (r"\bset (\w+): (\w+)", r"set \1='\2'"),
+    (r"\bset (\w+): \[", r"set \1=["),
     (r"^(early_stopping: .*) or None\b", r"\1 or False"),
     (r"^frame: (row|column)\b", r"\1"),
     (r"\bframe\b", "the table"),

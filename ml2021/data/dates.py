@@ -6,13 +6,14 @@ Legend: N rows.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml2021.config.schema import DatePart
+from ml2021.data.csv.parser import Column
 from ml2021.data.csv.writings import writing_of
 from ml2021.data.preprocessing.records import DateFeature, DateForm
 from ml2021.data.tables import Rows
@@ -31,6 +32,7 @@ _FIELDS = (
     r"(?:[ T](\d{1,2})[:.](\d{2})(?:[:.](\d{2})(?:[.,]\d+)?)?(?: ?(?:Z|[+-]\d{2}:?\d{2}))?)?\Z"
 )
 """Three numbers, of which one is a year, and perhaps a time of day and its offset from UTC."""
+_DATE = re.compile(_FIELDS, re.ASCII)
 
 _LIKE = "write them like 2021-03-31"
 _TIME = r"\d{1,4}(?::[0-5]\d){1,2}(?:[.,]\d+)?"
@@ -64,7 +66,7 @@ def date_form(distinct: "pd.Series") -> tuple[DateForm | None, str]:
             example = echo(distinct[dates.index[0]])
             return None, f"dates such as {example}, whose day and month cannot be told; {_LIKE}"
         form = "month first" if has_month_first else "day first"
-    odd = np.isnat(_moments(fields, form))
+    odd = np.isnat(_moments(distinct, form))
     if odd.any():
         return None, f"dates, but '{echo(distinct[odd].iloc[0])}' is none; {_LIKE}"
     return form, ""
@@ -75,8 +77,7 @@ def read_dates(texts: "pd.Series", form: DateForm) -> Moments:
     import pandas as pd
 
     places, distinct = pd.factorize(texts)  # −1 for a missing value
-    fields = pd.Series(distinct, dtype=object).str.extract(_FIELDS, flags=re.ASCII)
-    return np.append(_moments(fields, form), np.datetime64("NaT"))[places]
+    return np.append(_moments(distinct, form), np.datetime64("NaT"))[places]
 
 
 def write_dates(moments: "pd.Series", form: DateForm) -> NDArray[np.object_]:
@@ -84,34 +85,36 @@ def write_dates(moments: "pd.Series", form: DateForm) -> NDArray[np.object_]:
 
     With the time of day if one of them has any, and NaN where a moment is missing.
     """
-    clock = moments.dt.tz_localize(None)
-    values = clock.to_numpy().astype("datetime64[us]")
+    has_zone = not isinstance(moments.dtype, np.dtype) and moments.dt.tz is not None
+    clock = moments.dt.tz_localize(None) if has_zone else moments
+    values = clock.to_numpy("datetime64[us]")
     known = ~np.isnat(values)
     fits = (unit for unit in ("D", "s") if (values == values.astype(f"M8[{unit}]"))[known].all())
     unit = next(fits, "us")
-    if moments.dt.tz is not None:  # its offset matters where it orders the rows
+    if has_zone:  # its offset matters where it orders the rows
         texts = moments.astype(str).to_numpy(object)
     else:
-        written = np.datetime_as_string(values.astype(f"M8[{unit}]"))
-        texts = np.char.replace(written, "T", " ").astype(object)
+        written = np.datetime_as_string(values.astype(f"M8[{unit}]")).tolist()
+        texts = np.array([text.replace("T", " ") for text in written], object)
     if form != "year first":
         day, month = slice(8, 10), slice(5, 7)
         first, second = (day, month) if form == "day first" else (month, day)
-        parts = ((t[first], t[second], t[:4] + t[10:]) for t in texts)
-        texts = np.array(["-".join(each) for each in parts], object)
+        parts = ((t[first], t[second], t[:4] + t[10:]) for t in texts[known])
+        texts[known] = ["-".join(each) for each in parts]
     return np.where(known, texts, np.nan)
 
 
-def _moments(fields: "pd.DataFrame", form: DateForm) -> Moments:
-    """Return the moments (N,) of the parts of `_FIELDS`; NaT where there is no such date."""
-    import pandas as pd
-
-    order = {"year first": (0, 2, 3), "day first": (3, 2, 0), "month first": (3, 0, 2)}[form]
-    columns = (pd.to_numeric(fields[column]).fillna(0) for column in (*order, 4, 5, 6))
-    year, month, day, hour, minute, second = (column.to_numpy(np.int64) for column in columns)
+def _moments(texts: "pd.Series | pd.Index | Column", form: DateForm) -> Moments:
+    """Return the moments (N,) of texts in this form; NaT where one is no such date."""
+    order = {"year first": (1, 3, 4), "day first": (4, 3, 1), "month first": (4, 1, 3)}[form]
+    fields = np.zeros((len(texts), 6), np.int64)
+    for row, text in enumerate(texts):
+        match = _DATE.match(text)
+        if match is not None and len(match[order[0]]) == 4:
+            fields[row] = [int(field or 0) for field in match.group(*order, 5, 6, 7)]
+    year, month, day, hour, minute, second = fields.T
     months = ((year - 1970) * 12 + np.clip(month, 1, 12) - 1).astype("datetime64[M]")
-    exists = fields[0].notna().to_numpy() & (year >= 1) & (month >= 1) & (month <= 12)
-    exists &= fields[order[0]].str.len().to_numpy() == 4
+    exists = (year >= 1) & (month >= 1) & (month <= 12)
     exists &= (day >= 1) & (day <= _lengths(months)) & (hour < 24) & (minute < 60) & (second < 60)
     seconds = ((hour * 60 + minute) * 60 + second).astype("timedelta64[s]")
     moments: Moments = _on_day(months, day - 1) + seconds
@@ -149,21 +152,34 @@ def with_parts(
     """
     import pandas as pd
 
-    columns: dict[str, NDArray[np.float64]] = {}
+    columns = parts_of(frame, dates, where, remedy)
+    if not columns:
+        return frame
+    return pd.concat([frame, pd.DataFrame(columns, index=frame.index)], axis=1)
+
+
+def parts_of(
+    columns: "pd.DataFrame | Mapping[str, Column]",
+    dates: Sequence[DateFeature],
+    where: str = "",
+    remedy: str = "list it in data.missing",
+) -> dict[str, NDArray[np.float64]]:
+    """Return each part (N,) of each column of dates by its name. Raises as `with_parts` does."""
+    import pandas as pd
+
+    found: dict[str, NDArray[np.float64]] = {}
     for date in dates:
-        texts = frame[date.name]
-        moments = read_dates(texts, date.form)
-        odd = np.isnat(moments) & texts.notna().to_numpy()
-        if odd.any():
-            text = echo(texts.iloc[int(odd.argmax())])
+        places, distinct = pd.factorize(columns[date.name])  # −1 for a missing value
+        moments = _moments(distinct, date.form)
+        if (odd := np.isnat(moments)).any():
+            text = echo(distinct[int(odd.argmax())])
             raise DataError(
                 f"{where}column '{echo(date.name)}': '{text}' is not a date with the {date.form}, "
                 f"as in training; correct it, or {remedy}"
             )
-        columns |= dict(zip(date.features, _values(moments, date), strict=True))
-    if not columns:
-        return frame
-    return pd.concat([frame, pd.DataFrame(columns, index=frame.index)], axis=1)
+        values = _values(np.append(moments, np.datetime64("NaT")), date)
+        found |= {name: each[places] for name, each in zip(date.features, values, strict=True)}
+    return found
 
 
 def _values(moments: Moments, date: DateFeature) -> Iterator[NDArray[np.float64]]:

@@ -19,13 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml2021.data.csv.cells import StorageType
-from ml2021.data.csv.parser import Values
+from ml2021.data.csv.parser import Column, Values
 from ml2021.data.csv.scan import TableFormat, make_header
 from ml2021.data.dates import write_dates
 from ml2021.data.matching import match_columns
 from ml2021.data.new_table import NewColumns, choose_columns
 from ml2021.data.preprocessing.records import DateForm, Preprocessing, value_text
-from ml2021.data.preprocessing.transform import Column
 from ml2021.data.samples import FittedTable
 from ml2021.data.shortest import shortest
 from ml2021.data.spellings import Spellings
@@ -72,11 +71,7 @@ class FrameReader:
         number or date where training had them, and categories all spelled otherwise.
         """
         read, found = self._read(frame)
-        if not self._preprocessing.dates:
-            return read
-        dates = {date.name: np.asarray(read[date.name]) for date in self._preprocessing.dates}
-        parts = found.with_dates(_frame_of(dates))
-        return read | {str(name): column.to_numpy() for name, column in parts.items()}
+        return read | found.parts_of_dates(read)
 
     def notes(self, frame: "pd.DataFrame") -> list[str]:
         """Return notes on the columns that are not used. Raises as `columns` does."""
@@ -93,12 +88,13 @@ class FrameReader:
         # Words where training had numbers as categories may be another spelling of them.
         loose = {n: kind for n, kind in columns.types.items() if n not in columns.numbers}
         series = [] if columns.group is None else [columns.group]
-        given = [column for _, column in frame.items()]  # one by one takes four times as long
+        # one by one takes four times as long, and with labels of text a fifth longer
+        given = [each for _, each in frame.set_axis(range(frame.shape[1]), axis=1).items()]
         read: dict[str, Column] = {}
         values: dict[str, Values] = {}
         for name, trained in columns.names.items():
             kind = columns.types.get(name)
-            if (texts := self._texts(given[places[name]], kind)) is not None:
+            if (texts := self._texts(given[places[name]], name, columns, kind)) is not None:
                 read[trained] = texts
             else:
                 values[name] = self._values(given[places[name]], name, columns, kind)
@@ -137,11 +133,28 @@ class FrameReader:
             self._last = names, columns, places
         return self._last[1:]
 
-    def _texts(self, column: "pd.Series", kind: StorageType | None) -> "pd.Categorical | None":
-        """Return the cells (N,) of a column that is read as text; None if others decide."""
+    def _texts(
+        self, column: "pd.Series", name: str, columns: NewColumns, kind: StorageType | None
+    ) -> "pd.Categorical | None":
+        """Return the cells (N,) of a column that is read as text, of which each is read once.
+
+        None for a few rows, and where cells that are equal may not be the same text: 1 and True.
+        """
         if kind != "text" or self._format.rules.needs_search or len(column) <= _FEW:
             return None
-        return distinct_texts(column, self._format.rules.missing_texts)
+        import pandas as pd
+
+        try:
+            places, found = pd.factorize(column)
+        except TypeError:  # a list, which `cells_of` reports
+            return None
+        if found.dtype == object and pd.api.types.infer_dtype(found, skipna=False) != "string":
+            return None
+        distinct = self._values(pd.Series(found, dtype=found.dtype), name, columns, kind)
+        codes, texts = pd.factorize(distinct)
+        return pd.Categorical.from_codes(
+            np.append(codes, -1)[places], pd.Index(texts, dtype=object)
+        )
 
     def _values(
         self, column: "pd.Series", name: str, columns: NewColumns, kind: StorageType | None
@@ -176,28 +189,6 @@ def _other_names(
             if other != source.raw and other in given:
                 others[source.raw, source.occurrence] = other
     return others
-
-
-def distinct_texts(column: "pd.Series", missing: Collection[str]) -> "pd.Categorical | None":
-    """Return the cells (N,) of a column of any dtype, all text, so that each is met but once.
-
-    Without a category where they are missing. None if any is neither text nor missing.
-    """
-    import pandas as pd
-
-    if column.dtype.kind not in "OU":
-        return None
-    try:
-        codes, found = pd.factorize(column)
-    except TypeError:  # such as a list, which `cells_of` reports
-        return None
-    texts = np.asarray(found, object)
-    if pd.api.types.infer_dtype(texts, skipna=False) != "string":
-        return None
-    categories = pd.Index(texts, dtype=object)
-    if (is_missing := categories.isin([*missing])).any():
-        codes = np.append(np.where(is_missing, -1, np.arange(len(texts))), -1)[codes]
-    return pd.Categorical.from_codes(codes, categories)
 
 
 def without_missing(values: Values, texts: Collection[str]) -> Values:
@@ -244,7 +235,8 @@ def cells_of(
         return np.concatenate([values, missing])[codes]
     letter, is_plain = dtype.kind, isinstance(dtype, np.dtype)
     if letter == "M":
-        return write_dates(column, form)
+        is_day = dtype.type is datetime.date  # of Arrow, without a time of day
+        return write_dates(pd.to_datetime(column) if is_day else column, form)
     if letter == "m":
         seconds: Values = column.dt.total_seconds().to_numpy(np.float64, na_value=np.nan)
         return _as_text(seconds) if kind == "text" else seconds

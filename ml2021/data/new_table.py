@@ -7,10 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ml2021.data.csv.cells import StorageType
+from ml2021.data.csv.parser import Column
 from ml2021.data.csv.scan import Header, TableFormat
 from ml2021.data.csv.source import changed_error
-from ml2021.data.dates import with_parts
+from ml2021.data.dates import parts_of, with_parts
 from ml2021.data.matching import explain_absent, match_columns
 from ml2021.data.parts import Parts, TablePath, shown_of
 from ml2021.data.preprocessing.records import (
@@ -85,6 +89,11 @@ class NewColumns:
         """Return the table with the parts of its dates. Raises DataError for what is no date."""
         remedy = self.table_format.listing("it")
         return with_parts(frame, self.preprocessing.dates, f"{self.path}: ", remedy)
+
+    def parts_of_dates(self, columns: Mapping[str, Column]) -> dict[str, NDArray[np.float64]]:
+        """Return the parts of the dates alone. Raises as `with_dates` does."""
+        remedy = self.table_format.listing("it")
+        return parts_of(columns, self.preprocessing.dates, f"{self.path}: ", remedy)
 
     def fitted(self, frame: "pd.DataFrame") -> FittedTable:
         """Return all rows, under the names in training, as a table of the model, in series order.

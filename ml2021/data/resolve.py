@@ -79,8 +79,9 @@ def select_columns(
         found: list[str] = []
         for index, pattern in enumerate([patterns] if isinstance(patterns, str) else patterns):
             keys = ("data", key) if isinstance(patterns, str) else ("data", key, index)
-            matches = match_names(header, pattern)
-            if not matches and not (key == "features" and pattern == "*"):
+            is_all = key == "features" and pattern == "*"  # though a column may be called so
+            matches = [*header.names] if is_all else match_names(header, pattern)
+            if not matches and not is_all:
                 problems.append(Problem(keys, explain_missing(header, pattern)))
             found += matches
         return list(dict.fromkeys(found))

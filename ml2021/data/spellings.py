@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal
 from unicodedata import normalize
 
+from ml2021.data.csv.parser import Column
 from ml2021.data.parts import TablePath
 from ml2021.data.preprocessing.records import (
     ClassTarget,
@@ -18,7 +19,6 @@ from ml2021.data.preprocessing.records import (
     value_text,
 )
 from ml2021.data.preprocessing.transform import (
-    Column,
     Counts,
     add_counts,
     as_column,

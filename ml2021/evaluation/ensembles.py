@@ -17,7 +17,8 @@ from torch import Tensor
 from ml2021.config.schema import Config
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing
 from ml2021.data.samples import Samples
-from ml2021.engine.networks import Network, are_finite, member_outputs
+from ml2021.engine.inference import are_finite, member_outputs
+from ml2021.engine.networks import Network
 from ml2021.errors import DivergenceError
 from ml2021.evaluation.fitted_baselines import FittedBaselines
 from ml2021.evaluation.metrics import (
@@ -117,7 +118,7 @@ def trained_predictions(
     Raises DivergenceError if an output is not a finite number.
     """
     for raw in member_outputs(network, theta, inputs):
-        if not are_finite(raw).all():
+        if not are_finite(raw):
             raise DivergenceError(
                 "training diverged: the network's output is not a finite number; "
                 "try a smaller optimizer.lr, or train.clip_norm"

@@ -77,7 +77,7 @@ def card_of(
         split = summary.split
         lines.append(
             f"- rows: {split.train:,} to train, {split.validation:,} to validate, {split.test:,} "
-            f"to test, divided by the method {_plain(split.method)}"
+            f"to test; split: {_plain(split.method)}"
         )
     return "\n".join([*lines, ""])
 
@@ -115,8 +115,8 @@ def _inputs(fitted: Preprocessing, facts: Mapping[str, str]) -> Iterator[str]:
             yield from ("", f"{plural(more, 'more column')}: see `columns` in the metadata.")
         yield ""
         yield (
-            f"They are the columns of one input `{facts['matrix']}` of doubles, (N, {len(columns)})"
-            ", in this order."
+            f"They are the columns of one input, `{facts['matrix']}`, doubles (N, {len(columns)}), "
+            "in this order."
             if "matrix" in facts
             else "Each is an input of its name, (N, 1): numbers as doubles, texts as strings, "
             "dates as int64 seconds since 1970."

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from ml2021.data.preprocessing.records import RealTargets
-from ml2021.engine.networks import Layout, Network, member_outputs
+from ml2021.engine.inference import member_outputs
+from ml2021.engine.networks import Layout, Network
 from ml2021.inspection.features import InspectedColumn, columns_of
 from ml2021.runs.model import TrainedModel
 

@@ -14,15 +14,17 @@ from ml2021.config.loading import LoadedConfig, load_saved_config, set_format
 from ml2021.config.messages import differences
 from ml2021.config.schema import Config, each_path
 from ml2021.config.yaml_reader import KeyPath
+from ml2021.data.csv.parser import Column
 from ml2021.data.csv.scan import TableFormat
 from ml2021.data.load import TrainingData, load_training_data
 from ml2021.data.preprocessing.records import ClassTarget, Preprocessing
-from ml2021.data.preprocessing.transform import LISTED, Column, OddValues, encode_inputs
+from ml2021.data.preprocessing.transform import LISTED, OddValues, encode_inputs
 from ml2021.data.resolve import table_format_of
 from ml2021.data.table_source import refuse_frame
 from ml2021.engine.build import build_network
 from ml2021.engine.hardware import choose_device
-from ml2021.engine.networks import Network, are_finite, member_outputs
+from ml2021.engine.inference import are_finite, member_outputs
+from ml2021.engine.networks import Network
 from ml2021.errors import CheckpointError, ConfigError, DataError
 from ml2021.evaluation import intervals as conformal
 from ml2021.evaluation.ensembles import combine
@@ -154,7 +156,7 @@ class TrainedModel:
     def member_predictions(self, inputs: NDArray[np.float32]) -> Iterator[NDArray[np.float64]]:
         """Yield the predictions of each member, as `predict` does."""
         for raw in member_outputs(self.network, self.theta, inputs):
-            if not are_finite(raw).all():  # not their number, since more blocks may follow
+            if not are_finite(raw):  # not their number, since more blocks may follow
                 raise DataError(
                     "the network's output is not a finite number in some rows, whose values are "
                     "too far from those of the training rows; correct them, or "

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from ml2021.commands.prediction_csv import Predictions, prediction_columns
 from ml2021.data.new_table import read_new_table
 from ml2021.data.preprocessing.transform import encode_inputs
-from ml2021.engine.networks import INFERENCE_ROWS
+from ml2021.engine.inference import INFERENCE_ROWS, member_outputs
+from ml2021.engine.networks import initial_parameters, relu_stack
 from ml2021.runs.model import TrainedModel, load_model
 from tests import commands
 from tests.commands import run_well, write_rows
@@ -100,6 +102,17 @@ def test_a_row_alone_has_the_digits_that_it_has_among_others(tmp_path: Path) -> 
     for (_, task, _), model in zip(SAMPLE, trained(tmp_path, SAMPLE), strict=True):
         table = tmp_path / ("new.csv" if task in ("number", "classes", "pixels") else "long.csv")
         assert mismatches(model, table, 20) == (0, 20), task
+
+
+def test_a_few_rows_have_the_bits_that_they_have_among_many() -> None:
+    for inputs, widths, outputs in [(7, [], 2), (1, [1], 1), (2, [3], 3), (12, [64, 64], 1)]:
+        network = relu_stack(inputs, outputs, widths)
+        theta = initial_parameters(network, [torch.Generator().manual_seed(k) for k in (0, 1)])
+        rows = np.random.default_rng(0).normal(size=(500, inputs + 1)).astype(np.float32)
+        among = np.stack([*member_outputs(network, theta, rows)])
+        for count in (1, 24, 25, 48, 49):
+            few = np.stack([*member_outputs(network, theta, rows[-count:])])
+            assert np.array_equal(few, among[:, -count:])
 
 
 @pytest.mark.soak

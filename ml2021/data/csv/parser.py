@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,8 @@ _WAITING = 2  # pieces in memory for each thread
 _STREAMED_BYTES = 1 << 20
 """The size of a piece where the table is not kept: text takes ten times as much once parsed."""
 Values = NDArray[np.generic]
+Column: TypeAlias = "NDArray[Any] | pd.Categorical"
+"""Cells (N,); texts may be a Categorical of those that are not missing."""
 Piece = TypeVar("Piece")
 Parsed = TypeVar("Parsed")
 

@@ -15,6 +15,7 @@ Legend: N rows, K pieces of a column.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -137,11 +138,17 @@ def encode_pieces(
 
 def positions(edges: Sequence[float], values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the position (K, N) of each value (N,) within each piece, from 0 to 1."""
-    lower, upper = np.array(edges[:-1])[:, None], np.array(edges[1:])[:, None]
-    widths = np.where(lower < upper, upper - lower, np.inf)
+    lower, widths = _pieces_of(tuple(edges))
     with np.errstate(over="ignore"):  # far outside a narrow piece, which is clipped
         found: NDArray[np.float64] = np.clip((values - lower) / widths, 0.0, 1.0)
     return found
+
+
+@lru_cache(maxsize=1024)
+def _pieces_of(edges: tuple[float, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the lower edge and the width (K, 1) of each piece; of one without values, infinity."""
+    lower, upper = np.array(edges[:-1])[:, None], np.array(edges[1:])[:, None]
+    return lower, np.where(lower < upper, upper - lower, np.inf)
 
 
 def _known(
