@@ -16,18 +16,32 @@ if TYPE_CHECKING:
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 Record = Callable[[str, str], None]
-_FIGURES = pytest.StashKey[dict[str, str]]()
+_FIGURE = "figure of "
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Let tests run in a second process, see there."""
-    config.pluginmanager.import_plugin("tests.beside")
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return 2 for the whole quick suite, which leaves a core idle, 0 for any other run."""
+    is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    is_quick = config.option.markexpr == "not soak" and not config.option.keyword
+    return 2 if is_whole and is_quick else 0
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have all tests run in one process, in their order, but the group "long" in the other."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group("others"))
 
 
 @pytest.fixture
 def record(request: pytest.FixtureRequest) -> Record:
     """Return what notes a figure of the soak under its name."""
-    return request.config.stash.setdefault(_FIGURES, {}).__setitem__
+
+    def note(name: str, figure: str) -> None:
+        request.node.user_properties.append((_FIGURE + name, figure))
+
+    return note
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +51,14 @@ def browser() -> Iterator["Browser"]:
         yield started
 
 
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the figures as a table in Markdown."""
-    if figures := config.stash.get(_FIGURES, {}):
+    reports = [each for kind in ("passed", "failed") for each in terminalreporter.getreports(kind)]
+    found = dict(pair for each in reports for pair in each.user_properties)
+    figures = {name: value for name, value in found.items() if name.startswith(_FIGURE)}
+    if figures:
         lines = ["| what | figure |", "|---|---|"]
-        lines += [f"| {name} | {figure} |" for name, figure in figures.items()]
+        lines += [f"| {name.removeprefix(_FIGURE)} | {value} |" for name, value in figures.items()]
         terminalreporter.write("\n" + "\n".join(lines) + "\n")
 
 

@@ -13,7 +13,7 @@ from tests.conftest import sampled
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-pytestmark = pytest.mark.beside
+pytestmark = pytest.mark.xdist_group("long")
 
 SMALL = "train: {epochs: 3}\ndevice: cpu\npreset: fast\n"
 Y = "path: t.csv, target: y, exclude: [id, kind, p*]"

@@ -16,7 +16,7 @@ from tests.commands import run_well
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
-pytestmark = pytest.mark.beside
+pytestmark = pytest.mark.xdist_group("long")
 
 WIDTHS = (320, 400, 768, 1280)
 
