@@ -323,6 +323,18 @@ def _last_rows_are_skipped() -> None:
     put(share, broken)
 
 
+def _members_stay() -> None:
+    from ml2021.engine.distributed import Ranks
+
+    gather = Ranks.gather
+
+    def broken(self: Ranks, tensor: Any) -> Any:
+        gather(self, tensor)  # so that they stay in step
+        return [tensor] * self.size
+
+    Ranks.gather = broken  # type: ignore[method-assign]
+
+
 def _means_of_shares() -> None:
     from ml2021.engine.losses import build_loss
 
@@ -361,6 +373,7 @@ MUTANTS: dict[str, Mutant] = {
     "no all-reduce": Mutant("test_ranks", _no_sum),
     "a rank skips the last rows": Mutant("test_ranks", _last_rows_are_skipped),
     "each share has its own mean": Mutant("test_ranks", _means_of_shares),
+    "members stay where they are trained": Mutant("test_ranks", _members_stay),
     "a failing disk is a missing file": Mutant(
         "test_disk_errors", _a_failing_disk_is_a_missing_file
     ),

@@ -219,6 +219,7 @@ def test_moments_are_written_as_in_training(runs: Path) -> None:
         frame.assign(sold=sold, bought=bought),
         frame.assign(sold=sold.dt.date, bought=bought.dt.tz_localize("Europe/Berlin")),
         frame.assign(sold=sold.astype(object), bought=bought.dt.date),
+        frame.assign(sold=sold.dt.tz_localize("UTC"), bought=bought.astype("date32[pyarrow]")),
     ]
     for other in given:
         assert np.array_equal(model.encode(other), expected)

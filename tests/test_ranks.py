@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests import mutants
-from tests.commands import contents, run_well, table, write_rows
+from tests.commands import contents, read_rows, run_well, table, write_rows
 from tests.forks import ROOT
 from tests.ranks_faults import END_SECONDS, launched, listening, run_on_ranks
 from tests.ranks_group import CASES_OF, FEW
@@ -88,25 +88,57 @@ def parameters(run: Path) -> dict[str, str]:
     return {name: value for name, value in contents(run).items() if name.endswith(kept)}
 
 
-def kill_and_resume(folder: Path, seed: int) -> None:
+def kill_and_resume(folder: Path, seed: int, whole: str = "whole", *changes: str) -> None:
     """Kill a rank at a random time; the others end, and a resume ends like the whole run."""
     draw = random.Random(seed)
-    run = folder / f"killed-{seed}"
-    with launched(folder, *TRAIN, "--run-dir", run.name) as command:
-        command.wait_for(run / "checkpoints/last.safetensors")
+    run = folder / f"killed-{whole}-{seed}"
+    first = "folds-1" if changes else "last"
+    with launched(folder, *TRAIN, "--run-dir", run.name, *changes) as command:
+        command.wait_for(run / f"checkpoints/{first}.safetensors")
         time.sleep(draw.uniform(0, 0.5))
         os.kill(draw.choice(command.ranks), signal.SIGKILL)
         assert command.seconds_to_end(command.ranks) < END_SECONDS
     code, text = run_on_ranks(folder, "train", "--resume", run.name, "--no-report")
     assert code == 0, text
     assert "bit for bit" not in text
-    assert parameters(run) == parameters(folder / "whole")
+    assert parameters(run) == parameters(folder / whole)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(100))
 def test_ranks_killed_at_random_times(place: Path, seed: int) -> None:
     kill_and_resume(place, seed)
+
+
+FOLDS = (
+    *("--set", "data.split.method=kfold", "--set", "data.split.folds=4"),
+    *("--set", "train.members=3", "--set", "train.early_stopping.patience=20"),
+)
+
+
+@pytest.fixture(scope="module")
+def folds(place: Path) -> Path:
+    """Return the run of folds and members on two ranks, of which each trains some."""
+    code, text = run_on_ranks(place, *TRAIN, "--run-dir", "folds", *FOLDS)
+    assert code == 0, text
+    assert "each rank trains some of the folds" in text
+    return place / "folds"
+
+
+@pytest.mark.soak
+def test_folds_on_ranks_agree_with_those_of_one(place: Path, folds: Path) -> None:
+    run_well(place, *TRAIN, "--run-dir", "folds-alone", *FOLDS)
+    ours, alone = (read_rows(run / "folds.csv") for run in (folds, place / "folds-alone"))
+    for one, other in zip(ours, alone, strict=True):
+        assert {k: float(v) for k, v in one.items()} == pytest.approx(
+            {k: float(v) for k, v in other.items()}, rel=1e-3
+        )
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(5))
+def test_ranks_killed_while_folds_are_trained(folds: Path, seed: int) -> None:
+    kill_and_resume(folds.parent, seed, "folds", *FOLDS)
 
 
 def test_a_data_error_is_printed_once(tmp_path: Path) -> None:

@@ -85,21 +85,22 @@ def write_dates(moments: "pd.Series", form: DateForm) -> NDArray[np.object_]:
 
     With the time of day if one of them has any, and NaN where a moment is missing.
     """
-    clock = moments.dt.tz_localize(None)
-    values = clock.to_numpy().astype("datetime64[us]")
+    has_zone = not isinstance(moments.dtype, np.dtype) and moments.dt.tz is not None
+    clock = moments.dt.tz_localize(None) if has_zone else moments
+    values = clock.to_numpy("datetime64[us]")
     known = ~np.isnat(values)
     fits = (unit for unit in ("D", "s") if (values == values.astype(f"M8[{unit}]"))[known].all())
     unit = next(fits, "us")
-    if moments.dt.tz is not None:  # its offset matters where it orders the rows
+    if has_zone:  # its offset matters where it orders the rows
         texts = moments.astype(str).to_numpy(object)
     else:
-        written = np.datetime_as_string(values.astype(f"M8[{unit}]"))
-        texts = np.char.replace(written, "T", " ").astype(object)
+        written = np.datetime_as_string(values.astype(f"M8[{unit}]")).tolist()
+        texts = np.array([text.replace("T", " ") for text in written], object)
     if form != "year first":
         day, month = slice(8, 10), slice(5, 7)
         first, second = (day, month) if form == "day first" else (month, day)
-        parts = ((t[first], t[second], t[:4] + t[10:]) for t in texts)
-        texts = np.array(["-".join(each) for each in parts], object)
+        parts = ((t[first], t[second], t[:4] + t[10:]) for t in texts[known])
+        texts[known] = ["-".join(each) for each in parts]
     return np.where(known, texts, np.nan)
 
 

@@ -28,6 +28,7 @@ from ml2021.errors import DivergenceError
 
 if TYPE_CHECKING:
     from ml2021.engine.distributed import Ranks
+    from ml2021.engine.ranks import LeadingUpdates
 
 Score = Callable[[Tensor, Tensor], Tensor]
 """(k,), the indices of members, and (k, N, T), their outputs for their validation rows -> (k,)
@@ -90,12 +91,7 @@ def fit(
     """
     pause = PROGRESS_SECONDS if pause is None else pause
     batches = hparams.batches(len(train))
-    if ranks is None:
-        update = build_updates(network, hparams, state, train)
-    else:
-        from ml2021.engine.ranks import LeadingUpdates
-
-        update = LeadingUpdates(ranks, network, hparams, state, train)
+    update = build_updates(network, hparams, state, train, ranks)
     forward = None if validation is None else Forward(network, state.theta, len(validation))
     members = torch.arange(len(state.theta)) if members is None else members
     of_outputs = None if score is None else partial(score, members)
@@ -116,9 +112,17 @@ def fit(
 
 
 def build_updates(
-    network: Network, hparams: Hyperparameters, state: TrainingState, train: Dataset
-) -> Updates:
+    network: Network,
+    hparams: Hyperparameters,
+    state: TrainingState,
+    train: Dataset,
+    ranks: "Ranks | None" = None,
+) -> "Updates | LeadingUpdates":
     """Return the updates in the form that is fastest on the device of the state."""
+    if ranks is not None:
+        from ml2021.engine.ranks import LeadingUpdates
+
+        return LeadingUpdates(ranks, network, hparams, state, train)
     if state.theta.is_cuda:
         from ml2021.engine.cuda_graph import GraphedUpdates
 

@@ -18,7 +18,7 @@ from ml2021.engine.networks import Network, Pass, initial_parameters
 INFERENCE_ROWS = 240
 """The rows of one block of `member_outputs`, whatever the number of rows: a multiple of the tiles
 of 12, 24 and 48 in which products are computed, so that none is narrower at the end."""
-_FEW_ROWS = (24, 48)
+_FEW_ROWS = (12, 24, 48)
 """Rows of smaller blocks, for tables that need no more; see `_rows_of_a_block`."""
 _LEAST_SHARED = 10_000_000
 """The fewest multiplications of a block for which several threads share the blocks: with fewer they
@@ -97,7 +97,6 @@ class _Blocks:
         self._block = parameters.new_zeros(1, network.layout.inputs + 1, rows).mT
         self._forward = Pass(network, parameters, rows).forward
 
-    @torch.inference_mode()
     def write(
         self, inputs: NDArray[np.float32], outputs: NDArray[np.float64], starts: Sequence[int]
     ) -> None:

@@ -1,14 +1,14 @@
-"""Updates that several ranks share: each does its rows of every batch, one sum joins them.
+"""Updates that several ranks share: rank 0 announces them, the others follow.
 
 The leader, rank 0, trains as if it were alone (`LeadingUpdates`), and announces to the others how
-many updates come next; `Follower` does the same updates on every other rank. All have all rows and
-the whole state, so that parameters need never be sent: the same sum of gradients gives the same
-step. A digest of the parameters shows it once an epoch.
+many updates come next; `Follower` does the same updates on every other rank, as far as they are its
+own (`ml2021.engine.shares`). All have all rows. Where they divide the rows, all have the whole
+state, so that parameters need never be sent: the same sum of gradients gives the same step. A
+digest of the parameters shows it once an epoch.
 
 Legend: K members, N rows, P parameters.
 """
 
-import hashlib
 import math
 import os
 import time
@@ -26,9 +26,9 @@ from ml2021.engine import losses, optimizers, schedules
 from ml2021.engine.dataset import Dataset
 from ml2021.engine.distributed import Message, Ranks
 from ml2021.engine.networks import Layout, Network
+from ml2021.engine.shares import MemberShare, RowShare, are_divided, build_share
 from ml2021.engine.state import Hyperparameters, TrainingState, start
 from ml2021.engine.updates import Updates
-from ml2021.errors import ResourceError
 from ml2021.files import followers_here, most_threads
 from ml2021.memory import check_fits
 
@@ -63,7 +63,7 @@ def _built(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-class LeadingUpdates(Updates):
+class LeadingUpdates:
     """The updates of rank 0, which the other ranks share."""
 
     def __init__(
@@ -75,15 +75,21 @@ class LeadingUpdates(Updates):
         train: Dataset,
     ) -> None:
         _send_job(ranks, network, hparams, state, train)
-        super().__init__(network, hparams, state, train, ranks)
+        self._share = build_share(ranks, network, hparams, state, train)
+        self._batches = len(state.batch_losses)
         self._group, self._epoch = ranks, -1
         self._until = self._window = self._announced = 0
         self._since = 0.0
 
     def begin_epoch(self, epoch: int) -> None:
         """Gather the rows in the order of the epoch, counted from 0."""
-        super().begin_epoch(epoch)
+        self._share.begin_epoch(epoch)
         self._epoch, self._until, self._announced = epoch, 0, 0
+
+    @property
+    def gradient(self) -> Tensor:
+        """(K, P), what the last update used, where training may stop."""
+        return self._share.whole_gradient
 
     def may_pause(self, batch: int) -> bool:
         """Whether the others wait before that batch, too."""
@@ -91,7 +97,6 @@ class LeadingUpdates(Updates):
 
     def __call__(self, batch: int) -> None:
         """Do the update for a batch of the epoch, counted from 0."""
-        last = len(self._batches)
         if batch >= self._until:
             now = time.perf_counter()
             if self._announced:
@@ -99,25 +104,12 @@ class LeadingUpdates(Updates):
                 most = max(1, min(2 * self._window, round(WINDOW_SECONDS / each)))
                 self._window = most
             self._window = max(1, self._window)
-            self._until = min(last, batch + self._window)
+            self._until = min(self._batches, batch + self._window)
             self._announced, self._since = self._until - batch, now
             self._group.tell(do="go", epoch=self._epoch, first=batch, until=self._until)
-        super().__call__(batch)
-        if batch == last - 1:
-            check_equal(self._group, self._theta)
-
-
-def check_equal(ranks: Ranks, theta: Tensor) -> None:
-    """Raise ResourceError unless all ranks have the same parameters θ (K, P), to the bit."""
-    digest = hashlib.blake2b(theta.cpu().numpy().data, digest_size=8).digest()
-    own = torch.tensor([int.from_bytes(digest, "little", signed=True)], device=theta.device)
-    found = [int(each) for each in ranks.gather(own)]
-    odd = [rank for rank, value in enumerate(found) if value != found[0]]
-    if odd:
-        raise ResourceError(
-            f"rank {odd[0]} has other parameters than rank 0 after the same updates; use machines "
-            f"with the same processor, or one machine"
-        )
+        self._share(batch)
+        if batch == self._until - 1:
+            self._share.join(self._until - self._announced, self._until)
 
 
 def _send_job(
@@ -166,7 +158,7 @@ class Follower:
     def __init__(self, ranks: Ranks) -> None:
         self._ranks = ranks
         self._rows: Dataset | None = None
-        self._updates: Updates | None = None
+        self._share: RowShare | MemberShare | None = None
         self._state: TrainingState | None = None
         self._epoch = -1
 
@@ -177,7 +169,7 @@ class Follower:
             case "connect":
                 self._ranks.accept(message["seconds"], with_cuda=message["with_cuda"])
             case "rows":
-                self._updates = self._rows = None  # before the next, so that memory never has two
+                self._share = self._rows = None  # before the next, so that memory never has two
                 self._receive_rows(message)
             case "train":
                 self._receive_job(message)
@@ -219,19 +211,17 @@ class Follower:
         self._state = start(network, hparams, len(self._rows), theta, theta=theta)
         for each in (self._state.theta, *self._state.slots.values()):
             self._ranks.broadcast(each)
-        self._updates, self._epoch = None, -1
-        self._updates = Updates(network, hparams, self._state, self._rows, self._ranks)
+        self._share, self._epoch = None, -1
+        self._share = build_share(self._ranks, network, hparams, self._state, self._rows)
 
     def _update(self, epoch: int, first: int, until: int) -> None:
-        assert self._updates is not None
-        assert self._state is not None
+        assert self._share is not None
         if epoch != self._epoch:
-            self._updates.begin_epoch(epoch)
+            self._share.begin_epoch(epoch)
             self._epoch = epoch
         for batch in range(first, until):
-            self._updates(batch)
-        if until == len(self._state.batch_losses):
-            check_equal(self._ranks, self._state.theta)
+            self._share(batch)
+        self._share.join(first, until)
 
     def _like(self, size: int) -> Tensor:
         assert self._state is not None
@@ -247,15 +237,25 @@ def _empty(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> 
 
 @dataclass(frozen=True)
 class Costs:
-    """The seconds of an update on one rank and on all of them, and of the sum in it."""
+    """The seconds of an update on one rank and on all of them, and of the sum in it.
+
+    members: how many are divided among the ranks, which need no sum; None where the rows are.
+    """
 
     ranks: int
     alone: float
     shared: float
     summing: float
+    members: int | None = None
 
     def describe(self) -> str:
         """Say what the ranks cost and give."""
+        if self.members is not None:
+            return (
+                f"{self.ranks} ranks, each of which trains some of the {self.members} members: an "
+                f"update takes {_milliseconds(self.shared)}; on one rank "
+                f"{_milliseconds(self.alone)}"
+            )
         measured = (
             f"{self.ranks} ranks: an update takes {_milliseconds(self.shared)}, of which the "
             f"all-reduce {_milliseconds(self.summing)}; on one rank {_milliseconds(self.alone)}"
@@ -298,13 +298,15 @@ def measure(
     torch.set_num_threads(of_rank)
     together = LeadingUpdates(ranks, network, hparams, copy(), train)
     shared = _time_updates(together, batches, seconds)
+    if are_divided(ranks, len(state.theta)):
+        return Costs(ranks.size, alone, shared, 0.0, members=len(state.theta))
     size, times = state.theta.numel() + len(state.theta), 20
     ranks.tell(do="sum", size=size, times=times)
     summing = _time_sums(ranks, state.theta.new_zeros(size), times)
     return Costs(ranks.size, alone, shared, min(summing, shared))
 
 
-def _time_updates(updates: Updates, batches: int, seconds: float) -> float:
+def _time_updates(updates: Updates | LeadingUpdates, batches: int, seconds: float) -> float:
     """Return the seconds of an update; the first ones, which make the buffers, are not timed."""
     taken: list[float] = []
     begun = time.perf_counter()

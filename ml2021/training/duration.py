@@ -97,4 +97,7 @@ def describe_ranks(trainer: Trainer, ranks: "Ranks") -> str:
     threads = choose_threads(trainer.network, min(hparams.batch_size or rows, rows))
     work = trainer.network, hparams, trainer.state, trainer.train
     with memory_errors(trainer.data.config):
-        return measure(ranks, *work, threads=threads).describe()
+        found = measure(ranks, *work, threads=threads).describe()
+    if trainer.data.folds is None:
+        return found
+    return f"each rank trains some of the folds; of the final model, on {found}"
