@@ -342,7 +342,8 @@ class Classifier(ClassifierMixin, _Estimator):
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the most probable label of each row (N,)."""
-        return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
+        places = self.predict_proba(X).argmax(axis=1)  # which says so if it is not fitted
+        return np.asarray(self.classes_[places])
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return the probability of each of classes_, (N, C); 0 of one without training rows."""
