@@ -112,7 +112,7 @@ def test_ranks_killed_at_random_times(place: Path, seed: int) -> None:
 
 FOLDS = (
     *("--set", "data.split.method=kfold", "--set", "data.split.folds=4"),
-    *("--set", "train.members=3", "--set", "train.early_stopping=20"),
+    *("--set", "train.members=3", "--set", "train.early_stopping.patience=20"),
 )
 
 
