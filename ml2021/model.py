@@ -179,7 +179,7 @@ class Model:
 
         values = self._predict(frame)[0].values
         if isinstance(target := self._target, ClassTarget):
-            classes = self._classes[values.argmax(axis=1)]
+            classes = self._classes.array.take(values.argmax(axis=1))
             return pd.Series(classes, frame.index, name=target.label)
         if target.width == 1:
             return pd.Series(values[:, 0], frame.index, name=target.labels[0])
@@ -194,7 +194,7 @@ class Model:
 
         if not isinstance(self._target, ClassTarget):
             raise ConfigError("predict_proba: only for classes; use predict")
-        return pd.DataFrame(self._predict(frame)[0].values, frame.index, pd.Index(self._classes))
+        return pd.DataFrame(self._predict(frame)[0].values, frame.index, self._classes)
 
     def predict_interval(self, frame: "pd.DataFrame", level: float = 0.9) -> "pd.DataFrame":
         """Return an interval around each prediction, (N, 2 T): target_low, target_high, ...
@@ -267,20 +267,23 @@ class Model:
         write_text(run.resolved_config, self._config)  # with it the run has begun
 
     @cached_property
-    def _classes(self) -> NDArray[Any]:
+    def _classes(self) -> "pd.Index":
         """The classes (C,) as pandas reads them from a file: texts, numbers, or truth values."""
-        texts = np.array(self._target.labels, object)
+        import pandas as pd
+
+        texts: pd.Index[Any] = pd.Index(np.array(self._target.labels, object))
         truth = [_TRUTH.get(text) for text in self._target.labels]
         if sorted(map(str, truth)) == ["False", "True"]:
-            return np.array(truth, np.bool_)
+            return pd.Index(truth)
         try:
-            numbers = texts.astype(np.float64)
+            numbers = np.array(self._target.labels, np.float64)
         except ValueError:
             return texts
         known = np.isfinite(numbers).all()
-        if not known or [*map(value_text, numbers.tolist())] != texts.tolist():  # such as 007
+        if not known or tuple(map(value_text, numbers.tolist())) != self._target.labels:  # 007
             return texts
-        return numbers.astype(np.int64) if (numbers == np.floor(numbers)).all() else numbers
+        are_whole = (numbers == np.floor(numbers)).all()
+        return pd.Index(numbers.astype(np.int64)) if are_whole else pd.Index(numbers)
 
     def _read(self, frame: "pd.DataFrame") -> FittedTable:
         refuse_other_tables(frame)

@@ -27,7 +27,7 @@ except ImportError as error:
 
 from ml2021.config.parameters import SECTIONS, named_by_parameters
 from ml2021.config.schema import FractionSplit
-from ml2021.data.array_names import class_names, column_name, unused_name
+from ml2021.data.array_names import class_names, column_name, target_names, unused_name
 from ml2021.data.preprocessing.records import value_text
 from ml2021.fitting import train
 from ml2021.model import Model
@@ -214,10 +214,8 @@ class Regressor(RegressorMixin, _Estimator):
             values = values.astype(np.float64)
         self._shape = values.shape[1:]
         width = values.shape[1] if self._shape else 1
-        targets: dict[str, Any] = {}
-        for place, column in enumerate(values.reshape(len(values), width).T):
-            name = column_name(y, place) or ("y" if width == 1 else f"y{place}")
-            targets[unused_name(name, {*table.columns, *targets})] = column
+        names = target_names(y, width, {*table.columns})
+        targets = dict(zip(names, values.reshape(len(values), width).T, strict=True))
         task = "regression" if width == 1 else "structured"
         self._fit(table, targets, sample_weight, {**self._settings(), "task": task})
         return self
@@ -344,7 +342,8 @@ class Classifier(ClassifierMixin, _Estimator):
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the most probable label of each row (N,)."""
-        return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
+        places = self.predict_proba(X).argmax(axis=1)  # which says so if it is not fitted
+        return np.asarray(self.classes_[places])
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return the probability of each of classes_, (N, C); 0 of one without training rows."""

@@ -112,7 +112,7 @@ def test_ranks_killed_at_random_times(place: Path, seed: int) -> None:
 
 FOLDS = (
     *("--set", "data.split.method=kfold", "--set", "data.split.folds=4"),
-    *("--set", "train.members=3", "--set", "train.early_stopping=20"),
+    *("--set", "train.members=3", "--set", "train.early_stopping.patience=20"),
 )
 
 
@@ -195,3 +195,23 @@ def test_a_sweep_on_ranks_is_that_of_one_machine(place: Path) -> None:
     assert ours.read_text() == alone.read_text()
     best = "best/checkpoints/best.safetensors"
     assert (place / "on-ranks" / best).read_bytes() == (place / "alone" / best).read_bytes()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_sweep_resumes_after_a_rank_was_killed(place: Path, rank: int) -> None:
+    grid = "sweep: {grid: {model.widths: [[3], [4], [5], [6], [7], [8]]}}\n"  # a pack each
+    (place / "g.yaml").write_text(CONFIG.replace("EPOCHS", "600") + grid)
+    run_well(place, "sweep", "--config", "g.yaml", "--run-dir", f"unhurt-{rank}", "--jobs", "2")
+    swept = place / f"hurt-{rank}"
+    with launched(place, "sweep", "--config", "g.yaml", "--run-dir", swept.name) as command:
+        command.wait_for(swept / "results.jsonl")
+        while not (swept / "results.jsonl").read_text():
+            time.sleep(0.02)
+        os.kill(command.ranks[rank], signal.SIGKILL)
+        assert command.seconds_to_end(command.ranks) < END_SECONDS
+    code, text = run_on_ranks(place, "sweep", "--resume", swept.name)
+    assert code == 0, text
+    assert "of 6 runs missing" in text
+    table_of = [(folder / "sweep.csv").read_text() for folder in (swept, place / f"unhurt-{rank}")]
+    assert table_of[0] == table_of[1]

@@ -287,6 +287,19 @@ def test_what_is_no_target_is_a_value_error() -> None:
     assert Regressor(**QUICK).fit(X, exact).predict(X).dtype == np.float64
 
 
+def test_names_of_targets_are_those_of_no_predictions() -> None:
+    y = pd.DataFrame({"a_std": Y, "a": -Y})
+    estimator = Regressor(**QUICK, members=2).fit(X, y)
+    assert estimator.predict(X).shape == (60, 2)
+    assert estimator.model_.config["data"]["target"] == ["a_std_", "a"]
+
+
+def test_numbers_with_marks_are_to_be_converted() -> None:
+    frame = pd.DataFrame({"a": [f"{row + 1},500" for row in range(60)], "b": Y})
+    with pytest.raises(ml2021.DataError, match=r"'1,500'\); convert them \(and 59 more"):
+        Regressor(**QUICK).fit(frame, Y)
+
+
 def test_columns_may_be_called_as_globs_are() -> None:
     frame = pd.DataFrame(X, columns=["a*", "?", "*"])
     estimator = Regressor(**QUICK).fit(frame, pd.Series(Y, name="*"))

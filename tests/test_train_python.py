@@ -276,6 +276,8 @@ def test_periods_and_durations_are_what_a_file_would_hold() -> None:
 
 def test_what_only_a_file_has_is_not_asked_of_a_frame(tmp_path: Path) -> None:
     texts = small().assign(b=lambda t: [f"{value:.3f}".replace(".", ",") for value in t["b"]])
+    with pytest.raises(ml2021.DataError, match=r'set data\.decimal: ","'):
+        ml2021.train({**QUICK, "data": {"target": "y"}}, texts)
     model = ml2021.train({**QUICK, "data": {"target": "y", "decimal": ","}}, texts, tmp_path / "r")
     assert model.notes_on(texts[:2]) == ()
     texts.to_csv(tmp_path / "new.csv", sep=";", decimal=",", index=False)

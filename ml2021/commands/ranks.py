@@ -98,4 +98,4 @@ def _pass_signals_on(ranks: "Ranks") -> None:
     number = signal.sigwait(_SIGNALS)
     ranks.pass_on(number)
     time.sleep(GRACE_SECONDS)
-    os._exit(128 + number)
+    ranks.leave(128 + number)

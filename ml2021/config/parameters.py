@@ -43,6 +43,7 @@ _WORDS = [
     (r"\bset task: (?:regression|structured)\b", "use Regressor"),
     (r"\btask:? (?:regression|structured)\b", "Regressor"),
     (r"\btask:? classification\b", "Classifier"),
+    (r"\bset data\.(?:decimal|thousands): .*?(?= \(and |$)", "convert them"),
     (r"\bset types: \{(.*): category\}", r"set types={'\1': 'category'}"),
     (r"\bset (\w+): (\w+)", r"set \1='\2'"),
     (r"\bset (\w+): \[", r"set \1=["),

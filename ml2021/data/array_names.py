@@ -38,6 +38,20 @@ def column_name(array: Any, place: int = 0) -> str | None:
     return name if isinstance(name, str) and name else None
 
 
+def target_names(array: Any, count: int, taken: Collection[str]) -> list[str]:
+    """Return names for the columns of y, its own or y, y0, ..., which are none of `taken`.
+
+    And none that a column of predictions would have, so that the model can be saved as a run.
+    """
+    usual = ["y"] if count == 1 else [f"y{place}" for place in range(count)]
+    names = [column_name(array, place) or name for place, name in enumerate(usual)]
+    beside = {f"{name}{end}" for name in names for end in ("_std", "_low", "_high")}
+    found: list[str] = []
+    for name in names:
+        found.append(unused_name(name, {*taken, *beside, *found}))
+    return found
+
+
 def unused_name(name: str, names: Collection[str]) -> str:
     """Return the name, with underscores behind it until it is not among the others."""
     while name in names:

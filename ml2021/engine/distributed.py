@@ -11,6 +11,7 @@ where the launcher has ended or a rank does not answer any more.
 
 import json
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -19,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, NoReturn, cast
 
 import torch
 import torch.distributed as dist
@@ -91,6 +92,7 @@ class Ranks:
         self.rank, self.size, self.local = rank, size, local
         self.remedy = "start the command again"
         self.store = store
+        self.folder: Path | None = None  # for files that end with the process
         self._number = 0
         self._is_connected = False
         self._watch: _Watch | None = None
@@ -147,6 +149,12 @@ class Ranks:
         """Let the leader stop as if it had got that signal, which this rank did."""
         if self._watch is not None:
             self._watch.signal_number = signal_number
+
+    def leave(self, code: int) -> NoReturn:
+        """End this process at once; only a kill leaves its folder behind."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        os._exit(code)
 
     def fail(self, code: int, lines: Sequence[str]) -> None:
         """Report a follower's error, which the leader prints; return when all may end."""
@@ -335,7 +343,7 @@ class _Watch:
                 self._store.set("end", str(code))
             for line in lines:
                 write_message(message(line))
-        os._exit(code)
+        self._ranks.leave(code)
 
 
 def _is_there(pid: int) -> bool:

@@ -62,7 +62,7 @@ def card_of(
         "",
         "## Use",
         "",
-        "With onnxruntime 1.18 or newer and numpy; the same row twice:",
+        "With onnxruntime 1.20 or newer and numpy; the same row twice:",
         "",
         "```python",
         *_example(fitted, facts, file),

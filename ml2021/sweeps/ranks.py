@@ -123,7 +123,7 @@ def train_packs(ranks: Ranks) -> None:
 
     tasks = Channel(ranks.store, f"tasks/{ranks.rank}")
     replies = Channel(ranks.store, f"replies/{ranks.rank}")
-    folder = Path(tempfile.mkdtemp())
+    ranks.folder = folder = Path(tempfile.mkdtemp())
     own = SweepDirectory(folder)
     own.candidates.mkdir()
 

@@ -63,25 +63,35 @@ def main() -> None:
     many = table(parser.parse_args().rows)
     torch.set_num_threads(1)
     print(f"import: {import_ms('import ml2021') - import_ms('pass'):.1f} ms beyond a bare Python")
-    kinds: dict[str, dict[str, Any]] = {
-        "one network": {},
-        "in pieces": {"data": {"numbers": "piecewise"}},
-        "five members": {"train": {"members": 5}},
+    classes = many.assign(y=np.where(many["y"] > 1, "more", "less"))
+    texts = [name for name in many if str(name).startswith("c")]
+    numbers = many.drop(columns=texts).assign(n7=many["n1"], n8=many["n2"], n9=many["n3"])
+    moments = pd.Timestamp("2020-01-01") + pd.to_timedelta(np.arange(len(many)) % 1000, "D")
+    five = {"train": {"members": 5}}
+    kinds: dict[str, tuple[pd.DataFrame, dict[str, Any]]] = {
+        "one network": (many, {}),
+        "in pieces": (many, {"data": {"numbers": "piecewise"}}),
+        "five members": (many, five),
+        "five members, classes": (classes, five),
+        "ten numbers": (numbers, {}),
+        "texts as objects": (many.astype(dict.fromkeys(texts, object)), {}),
+        "texts as categories": (many.astype(dict.fromkeys(texts, "category")), {}),
+        "with moments": (many.assign(n6=moments), {}),
     }
-    for name, settings in kinds.items():
+    for name, (frame, settings) in kinds.items():
         config = {
             "data": {"target": "y", "numbers": "standardise", **settings.get("data", {})},
             "train": {"epochs": 2, **settings.get("train", {})},
             "model": {"type": "relu_stack", "widths": [64, 64]},
             "preset": "fast",
         }
-        model = ml2021.train(config, many[:2000])
-        alone = fastest(partial(model.predict, many.iloc[[5]]), 300)
-        read = model._read(many).frame
+        model = ml2021.train(config, frame[:2000])
+        alone = fastest(partial(model.predict, frame.iloc[[5]]), 300)
+        read = model._read(frame).frame
         by_command = fastest(partial(predict_blocks, model, read), 3)
-        from_python = fastest(partial(model.predict, many), 3)
+        from_python = fastest(partial(model.predict, frame), 3)
         print(
-            f"{name}: one row {alone:.2f} ms; {len(many):,} rows {from_python:,.0f} ms, "
+            f"{name}: one row {alone:.2f} ms; {len(frame):,} rows {from_python:,.0f} ms, "
             f"{from_python / by_command:.2f} of the command's {by_command:,.0f} ms"
         )
 

@@ -148,11 +148,12 @@ def _is_marked(column: CheckedColumn) -> bool:
 
 def remedy_for(writing: Writing, format: TableFormat) -> str:
     """Say how numbers in another writing can be read: by which keys, or written how."""
-    keys = {} if format.thousands else writing.keys(format.separator, format.decimal)
+    separator = "" if format.in_memory else format.separator
+    keys = {} if format.thousands else writing.keys(separator, format.decimal)
     if not keys:
         return writing.rewriting()
     remedy = format.setting(**keys)
-    if writing.is_unsure and writing.thousands != format.separator:
+    if writing.is_unsure and writing.thousands != separator:
         decimal = format.setting(decimal=f'"{writing.thousands}"')
         remedy += f", or {decimal} if '{writing.thousands}' marks decimals"
     return remedy
