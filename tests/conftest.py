@@ -20,18 +20,10 @@ _FIGURE = "figure of "
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Return 2 for the whole quick suite, which leaves a core idle, 0 for any other run."""
+    """Return 2 for the whole quick suite, which alone leaves a core idle, and 0 for other runs."""
     is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
     is_quick = config.option.markexpr == "not soak" and not config.option.keyword
     return 2 if is_whole and is_quick else 0
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have all tests run in one process, in their order, but the group "long" in the other."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group("others"))
 
 
 @pytest.fixture

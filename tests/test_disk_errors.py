@@ -30,10 +30,7 @@ from tests.finishing import (
 )
 from tests.forks import Forks, Injection
 
-pytestmark = [
-    pytest.mark.xdist_group("long"),
-    pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed"),
-]
+pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 ERRORS = ("ENOSPC", "EIO", "EACCES", "EMFILE")
 QUICK = 10
 MOST_SAVES = 9

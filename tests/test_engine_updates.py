@@ -308,7 +308,7 @@ def test_updates_that_count_on_the_device_are_the_plain_ones(
     )
     data, network = rows_for(hparams.loss), NETWORKS["relu_stack"]
     plain = train(network, hparams, data, keep_path=True)
-    monkeypatch.setattr("ml2021.engine.fit.build_updates", GraphedUpdates)
+    monkeypatch.setattr("ml2021.engine.fit.build_updates", lambda *job: GraphedUpdates(*job[:4]))
     monkeypatch.setattr(GraphedUpdates, "_capture", lambda self: self._one_update)
     monkeypatch.setattr("ml2021.engine.trajectory.MOST_POINTS", 12)
     counted = train(network, hparams, data, keep_path=True)

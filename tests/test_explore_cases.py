@@ -12,8 +12,6 @@ from tests.conftest import sampled
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-pytestmark = pytest.mark.xdist_group("long")
-
 SMALL = "model: {type: relu_stack, widths: [8]}\ntrain: {epochs: 3}\ndevice: cpu\npreset: fast\n"
 Y = "target: y, exclude: [id, kind, p*]"
 DATA = {

@@ -13,8 +13,6 @@ from tests.conftest import sampled
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-pytestmark = pytest.mark.xdist_group("long")
-
 SMALL = "train: {epochs: 3}\ndevice: cpu\npreset: fast\n"
 Y = "path: t.csv, target: y, exclude: [id, kind, p*]"
 SIGMOIDS = "{type: sigmoid_sum, units: 9"

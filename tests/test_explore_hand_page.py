@@ -16,8 +16,6 @@ from tests.commands import run_well
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
-pytestmark = pytest.mark.xdist_group("long")
-
 WIDTHS = (320, 400, 768, 1280)
 
 

@@ -18,8 +18,6 @@ from tests.conftest import sampled
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-pytestmark = pytest.mark.xdist_group("long")
-
 ROOT = Path(__file__).parent.parent
 SHIPPED = ["diabetes", "digits", "digits_completion"]
 SHIPPED += ["views_linear", "views_relu", "views_sigmoid"]

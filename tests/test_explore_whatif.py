@@ -18,8 +18,6 @@ from tests.conftest import Record, sampled
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-pytestmark = pytest.mark.xdist_group("long")
-
 SMALL = "train: {epochs: 4}\ndevice: cpu\npreset: fast\n"
 RELU = f"model: {{type: relu_stack, widths: [8]}}\n{SMALL}"
 CONFIGS = {

@@ -25,7 +25,6 @@ NEVER_NAMED = {"DataLoader"}
 NEVER_CALLED = {"eval", "exec", "compile", "__import__"}
 
 
-@pytest.mark.xdist_group("long")
 @pytest.mark.parametrize("name", GATE)
 def test_the_gate_is_open(name: str) -> None:
     done = subprocess.run(

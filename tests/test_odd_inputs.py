@@ -11,8 +11,6 @@ from tests import mutants, suites
 from tests.conftest import Record
 from tests.suites import HangError, Tally, run_suite
 
-pytestmark = pytest.mark.xdist_group("long")
-
 QUICK = {"damage": 240, "yaml": 200, "csv": 200}
 LONG = {"damage": 10_000, "yaml": 20_000, "csv": 10_000}
 TITLES = {

@@ -38,7 +38,6 @@ LINKS = [
 PACKAGE = ROOT / "ml2021"
 
 
-@pytest.mark.xdist_group("long")
 def test_every_command_runs_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for folder in ("configs", "data"):
         shutil.copytree(ROOT / folder, tmp_path / folder)

@@ -25,10 +25,7 @@ OPTIONS = (
     "--allow-file-access-from-files --enable-logging=stderr --virtual-time-budget=20000"
 )
 
-pytestmark = [
-    pytest.mark.xdist_group("long"),
-    pytest.mark.skipif(BROWSER is None, reason="needs chromium"),
-]
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs chromium")
 
 HARNESS = """<!DOCTYPE html><meta charset="utf-8"><body><script>
 const reports = %s, widths = %s, measured = {};

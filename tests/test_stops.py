@@ -129,7 +129,6 @@ def stop_until_it_ends(
             return ["too many stops"], stops
 
 
-@pytest.mark.xdist_group("long")
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_run_stopped_often_ends_like_an_uninterrupted_one(
     forks: Forks, folders: dict[str, Path], name: str
@@ -142,7 +141,6 @@ def test_a_run_stopped_often_ends_like_an_uninterrupted_one(
         assert len({epoch for epoch, _ in within}) < len(within), "several stops in one epoch"
 
 
-@pytest.mark.xdist_group("long")
 @pytest.mark.parametrize("mutant", mutants.names("test_stops"))
 def test_a_mutant_is_caught(forks: Forks, folders: dict[str, Path], mutant: str) -> None:
     assert any(

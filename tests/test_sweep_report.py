@@ -9,8 +9,6 @@ from ml2021.report import sweep as of_sweep
 from ml2021.sweeps.directory import create_sweep
 from tests.commands import contents, read_rows, refusal, run, run_well, table, text_of, write_rows
 
-pytestmark = pytest.mark.xdist_group("long")
-
 HEAD = """\
 data: {path: t.csv, target: y, features: [a, b, colour]}
 model: {type: relu_stack, widths: [4]}

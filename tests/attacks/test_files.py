@@ -66,7 +66,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def folder(made: Path, tmp_path: Path) -> Path:
     """Return a copy of that folder, beside one of the user's with files in it."""
-    home = tmp_path / "home"
+    home = tmp_path / "h"
     shutil.copytree(made, home)
     for name in ("environment.json", "config.resolved.yaml", "sweep.json"):
         for path in home.rglob(name):
@@ -441,11 +441,11 @@ def test_what_is_in_the_way_of_a_sweep_is_named(folder: Path, name: str) -> None
 # Names and messages.
 
 
-ODD = os.fsdecode(b"caf\xe9")
+ODD = os.fsdecode(b"\xe9")
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_names_that_are_not_utf_8_are_refused_before_anything(folder: Path, name: str) -> None:
+def test_not_utf_8(folder: Path, name: str) -> None:
     """C1: in an option or the working directory."""
     (folder / ODD).mkdir()
     for file in ("c.yaml", "s.yaml", "t.csv", "curve.csv"):

@@ -387,7 +387,6 @@ def test_a_config_is_that_of_the_checkpoint(folder: Path, before: str, after: st
         refused(folder, "number/config.resolved.yaml", *words, "number")
 
 
-@pytest.mark.xdist_group("long")
 def test_mutations_are_refused_or_handled() -> None:
     """As many as half a minute of processor time allows."""
     tally = run_suite("received", 300)[""]

@@ -35,7 +35,7 @@ UNDER_TORCHRUN = {*range(94, 99)}  # in tests/test_ranks.py
 @pytest.fixture(scope="session")
 def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder that is copied for each row; `here` beside it is where it came to be."""
-    place = tmp_path_factory.mktemp("catalogue")
+    place = tmp_path_factory.mktemp("c")
     furnish(place / "here")
     shutil.copytree(place / "here", place / "furnished")
     return place / "furnished"
