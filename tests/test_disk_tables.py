@@ -306,7 +306,7 @@ def test_many_training_rows_are_scored_by_some_of_them(
     sets = ("--set", "preset=fast", "--set", "train.epochs=2")
     words = ("train", "t.csv", "--target", "y", *sets, "--run-dir")
     all_rows = run_well(tmp_path, *words, "all", with_report=True)
-    monkeypatch.setattr(trainer, "MOST_TRAINING_ROWS", 100)
+    monkeypatch.setattr(trainer, "MOST_ROWS", 100)
     sampled = run_well(tmp_path, *words, "some", with_report=True)
     assert _best(tmp_path, "all") == _best(tmp_path, "some")
     assert "train, 100 rows" in sampled.stderr

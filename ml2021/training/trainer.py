@@ -53,9 +53,9 @@ if TYPE_CHECKING:
     from ml2021.engine.distributed import Ranks
 
 
-MOST_TRAINING_ROWS = 1_000_000
-"""How many training rows are scored at the end: they only tell overfitting from underfitting, and
-the error of their own sampling is a thousandth."""
+MOST_ROWS = 1_000_000
+"""How many training rows are scored at the end, and validation rows if there are test rows: they
+only tell overfitting from underfitting, and the error of their own sampling is a thousandth."""
 
 
 @dataclass
@@ -216,7 +216,7 @@ def open_metrics(trainer: Trainer, run: RunDirectory) -> MetricsWriter:
 def summarise(trainer: Trainer, seconds: float, updates: int) -> RunSummary:
     """Score every split that has rows: test rows by the final model, others by the best parameters.
 
-    Of more than `MOST_TRAINING_ROWS` training rows, so many are scored.
+    Of more than `MOST_ROWS`, so many are scored, but for those that say most about new rows.
     `seconds` and `updates` are those of this session alone.
     """
     data, state, seeds = trainer.data, trainer.state, trainer.hparams.seeds
@@ -224,9 +224,9 @@ def summarise(trainer: Trainer, seconds: float, updates: int) -> RunSummary:
     with memory_errors(data.config):
         for split, samples in data.splits.items():
             total = None
-            if split == "train" and len(samples) > MOST_TRAINING_ROWS:
+            if split != data.scored_split[0] and len(samples) > MOST_ROWS:
                 total = len(samples)
-                samples = samples.at(one_of_each(total, MOST_TRAINING_ROWS))
+                samples = samples.at(one_of_each(total, MOST_ROWS))
             found, predictions[split] = evaluate_members(
                 predictor_of(trainer, split),
                 data.config,
