@@ -14,7 +14,6 @@ import math
 import mmap
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,8 +32,6 @@ _CHUNK_BYTES = 64 << 20
 """Arrays smaller than half of this share a file: a process may have few files open."""
 _ALIGNMENT = 64
 _ROWS_AT_ONCE = 1 << 16
-_POPULATE_WRITE = 23
-"""MADV_POPULATE_WRITE of Linux 5.14, which Python 3.11 has no name for."""
 Array = TypeVar("Array", bound=NDArray[Any])
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -90,20 +87,6 @@ def empty(shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     return found
 
 
-def fill(part: NDArray[Any], values: NDArray[Any]) -> None:
-    """Copy values into part of an array that `empty` made, all of whose bytes lie side by side.
-
-    The system is told before, so that its pages need not fault one by one: copying a gigabyte into
-    a file took 0.5 s in place of 2.7.
-    """
-    if (file := _file_of(part)) is not None and part.nbytes > mmap.PAGESIZE:
-        place = part.ctypes.data - np.frombuffer(file, np.uint8).ctypes.data
-        first = place - place % mmap.PAGESIZE
-        with suppress(OSError):  # of another system, or an older one
-            file.madvise(_POPULATE_WRITE, first, place + part.nbytes - first)
-    part[...] = values
-
-
 def kept(array: Array) -> Array:
     """Return an array that is kept: a copy in a file, where `empty` would make it in one."""
     if _place.get() is None or array.nbytes < _LEAST_BYTES or is_on_disk(array):
@@ -111,7 +94,7 @@ def kept(array: Array) -> Array:
     if array.dtype.hasobject:
         return array
     copy = cast(Array, empty(array.shape, array.dtype))
-    fill(copy, array)
+    copy[...] = array
     return copy
 
 
@@ -122,7 +105,7 @@ def taken(array: NDArray[Scalar], rows: NDArray[np.int64]) -> NDArray[Scalar]:
     found = empty((len(rows), *array.shape[1:]), array.dtype)
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         some = slice(start, start + _ROWS_AT_ONCE)
-        fill(found[some], array[rows[some]])
+        found[some] = array[rows[some]]
     return found
 
 
@@ -137,15 +120,10 @@ def columns_of(array: NDArray[Scalar], columns: Sequence[int]) -> NDArray[Scalar
 
 def is_on_disk(array: NDArray[Any]) -> bool:
     """Whether the values of an array lie in a file."""
-    return _file_of(array) is not None
-
-
-def _file_of(array: NDArray[Any]) -> mmap.mmap | None:
-    """Return the file, as memory, in which the values of an array lie, None if they do not."""
     base: object = array
     while isinstance(base, np.ndarray):
         base = base.base
-    return base if isinstance(base, mmap.mmap) else None
+    return isinstance(base, mmap.mmap)
 
 
 def _reserved(folder: Path, size: int) -> mmap.mmap:

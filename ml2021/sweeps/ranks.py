@@ -46,7 +46,7 @@ class _Thread:
         try:
             while line := self._tasks.get():
                 worker.train(PackTask.from_line(line))
-        except Exception as error:
+        except Exception as error:  # whatever it is, the sweep has to end and say so
             self._code = ResourceError.exit_code
             if not lacks_memory(error):
                 self._send({"event": "bug", "text": traceback.format_exc()})

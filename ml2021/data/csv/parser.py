@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml2021.data.csv.scan import Block, TableFormat
-from ml2021.disk import empty, fill, uses_disk
+from ml2021.disk import empty, uses_disk
 from ml2021.files import cores
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ class _Column:
             if self._numbers is not None:
                 larger[:rows] = self._numbers[:rows]
             self._numbers = larger
-        fill(self._numbers[rows:stop], values)
+        self._numbers[rows:stop] = values
 
     def take(self, rows: int) -> Values | None:
         """Return the values and forget them; None if the column is garbled."""

@@ -26,7 +26,7 @@ from ml2021.data.preprocessing.records import (
 )
 from ml2021.data.series import histories
 from ml2021.data.tables import Rows
-from ml2021.disk import empty, fill
+from ml2021.disk import empty
 from ml2021.errors import DataError
 from ml2021.formatting import echo, listed, plural
 
@@ -223,7 +223,7 @@ def encode_on_disk(
             None if series is None else series[block],
         )
         for whole, place, part in zip(found, places, encoded, strict=True):
-            fill(whole.inputs[place], part.inputs)
+            whole.inputs[place] = part.inputs
             whole.odd.add(part.odd)
     for whole in found:
         whole.odd.sort(preprocessing)
