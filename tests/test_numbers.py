@@ -62,6 +62,18 @@ def test_a_table_without_pieces_is_standardised_without_a_trial(tmp_path: Path) 
     assert not any("data.numbers" in note for note in data.notes)
 
 
+@pytest.mark.parametrize(("rows", "is_tried"), [(39, False), (40, True)])
+def test_too_few_rows_to_tell_are_standardised_without_a_trial(
+    tmp_path: Path, rows: int, is_tried: bool
+) -> None:
+    path = write_csv(tmp_path / "t.csv", bent(np.random.default_rng(0), rows))
+    data = load(path, "  target: y", "  numbers: auto", "  split: {validation: 0, test: 0}")
+    found = choose_numbers(data)
+    assert ("in a trial on held-out" in found.notes[-1]) is is_tried
+    assert is_tried or found.config.data.numbers == schema.Standardise()
+    assert is_tried or "at least 40 training rows, and there are 39" in found.notes[-1]
+
+
 def test_a_run_keeps_the_choice_and_a_resume_holds_to_it(tmp_path: Path) -> None:
     write_csv(tmp_path / "t.csv", bent(np.random.default_rng(0), ROWS))
     (tmp_path / "c.yaml").write_text(

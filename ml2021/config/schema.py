@@ -129,7 +129,8 @@ class Auto(Section):
     """Standardised numbers or pieces as well, whichever is better on held-out rows."""
 
     type: Literal["auto"] = "auto"
-    """`auto`: `standardise` or `piecewise`, by a short trial on held-out training rows."""
+    """`auto`: `standardise` or `piecewise`, by a short trial on held-out training rows; of fewer
+    than 40 training rows `standardise`, without a trial."""
 
 
 Numbers = Annotated[

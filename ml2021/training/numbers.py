@@ -29,6 +29,8 @@ from ml2021.training.trainer import objective_factors, to_dataset
 UPDATES = 400
 """Updates of each member, about: the number of epochs is a whole one."""
 HELD_OUT = 0.25
+LEAST_ROWS = 40
+"""With fewer training rows, fewer than ten would be held out, which cannot tell encodings apart."""
 LEAST_GAIN = 0.02
 """Pieces have to lower the held-out loss by this fraction: what they cost in time and in reading
 the function is otherwise not repaid."""
@@ -44,6 +46,12 @@ def choose_numbers(data: TrainingData) -> TrainingData:
     plain, pieces = without_pieces(data), _with_pieces(data)
     if len(plain.preprocessing.inputs) == len(pieces.preprocessing.inputs):
         return plain  # no column can be cut
+    if len(plain.train) < LEAST_ROWS:
+        note = (
+            f"numbers are standardised: a trial of pieces takes at least {LEAST_ROWS} training "
+            f"rows, and there are {len(plain.train)} (data.numbers: auto)"
+        )
+        return replace(plain, notes=(*plain.notes, note))
     with memory_errors(data.config):
         before, after = _held_out_loss(plain), _held_out_loss(pieces)
     chosen = pieces if after < (1 - LEAST_GAIN) * before else plain
