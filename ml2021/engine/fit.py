@@ -201,7 +201,7 @@ def _epoch_loss(state: TrainingState, train: Dataset, hparams: Hyperparameters) 
     first = totals.isfinite().logical_not().int().argmax(0) + 1  # 1 where none is infinite
     odd = state.epoch * batches + torch.where(loss.isfinite(), state.batch, first)
     _mark_diverged(state, batches, loss + state.theta.sum(1), odd)
-    largest = torch.linalg.vector_norm(state.theta, torch.inf, dim=1)
+    largest = torch.maximum(state.theta.amax(1), -state.theta.amin(1))
     grown = torch.where(largest <= LARGEST_PARAMETER, 0.0, torch.inf)
     last = torch.full_like(odd, state.epoch * batches + state.batch)
     _mark_diverged(state, batches, grown, last, f"a parameter exceeds {LARGEST_PARAMETER:g}")
