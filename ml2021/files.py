@@ -12,21 +12,29 @@ import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Container, Iterator
+from collections import deque
+from collections.abc import Callable, Container, Iterable, Iterator
+from contextvars import copy_context
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 from ml2021.errors import ResourceError
 from ml2021.formatting import closest, printable
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 FORMAT_VERSION: Literal[5] = 5
 """The format of everything in a run or a sweep."""
 MARK = "ml2021.tag"
 """The file that marks a directory as a run or a sweep."""
 Kind = Literal["run", "sweep"]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 _FIRST_LINE = re.compile(rb"ml2021 (run|sweep), format ([0-9]{1,9})\n")
 _TEMPORARY = re.compile(r"\.(.+)\.[0-9]+\.ml2021")
+_MOST_THREADS = 4  # one that reads a file for them is about four times as fast as one of them
 _NAME_BYTES = 200
 """The most bytes of a file's name in that of its temporary file, which may have 255 in all."""
 
@@ -234,3 +242,23 @@ def most_threads() -> int:
     if asked.isdecimal() and int(asked) > 1:
         return min(cores(), int(asked))
     return max(1, cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
+def map_in_threads(
+    work: Callable[[Item], Result], items: Iterable[Item], *, waiting: int = 0
+) -> Iterator[Result]:
+    """Yield the result of each item in order, computed in a few threads.
+
+    waiting: how many items a thread may be ahead, which are in memory.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    threads = min(_MOST_THREADS, most_threads())
+    running: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for item in items:
+            running.append(pool.submit(copy_context().run, work, item))
+            if len(running) >= (waiting + 1) * threads:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()

@@ -256,6 +256,8 @@ def _infer_task(
         return task
     if selection.types.get(name) == "number":
         return "regression"
+    if column.iloc[: 50 * _FEW_CLASSES].nunique() > _FEW_CLASSES:
+        return "regression"  # the usual case, without sorting a large column
     values = np.unique(column.dropna().to_numpy(np.float64))
     if values.size == 2:
         notes.append(

@@ -118,7 +118,8 @@ def notes_on_time(frame: "pd.DataFrame", dates: Iterable[str], target: str) -> l
 
     Of rows that are divided at random, those held out then lie between rows of training.
     """
-    if not is_number(frame[target]):
+    dates = [*dates]
+    if not dates or not is_number(frame[target]):
         return []
     values = frame[target].to_numpy(np.float64)
     pairs = np.stack([values[:-1], values[1:]])

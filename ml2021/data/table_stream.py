@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ml2021.data.csv.cells import CheckedColumn, StorageType
 from ml2021.data.csv.faults import InvalidCells, reject_invalid
-from ml2021.data.csv.parser import Values, map_in_threads, settle
+from ml2021.data.csv.parser import Values, settle
 from ml2021.data.csv.scan import TableFormat
 from ml2021.data.parts import TablePath
 from ml2021.data.passes import Piece as RawPiece
 from ml2021.data.passes import TablePass, find_cells
 from ml2021.data.tables import check_columns, frame_of, may_be_rounded, select_columns
+from ml2021.files import map_in_threads
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,7 +68,7 @@ class TableStream:
             selected = [select_columns(begun.header, [*types]) for types in self._reads]
             parse = partial(self._parsed, selected)
             rows = begun.pieces(is_streamed=True)
-            for parsed in map_in_threads(parse, rows, is_streamed=True):
+            for parsed in map_in_threads(parse, rows, waiting=1):
                 count = len(next(iter(parsed.checked[0].values())).values)
                 self.invalid.add(parsed.checked[0], parsed.cells, count)
                 if not self.invalid:

@@ -30,7 +30,7 @@ from ml2021.data.csv.cells import (
 )
 from ml2021.data.csv.faults import reject_invalid, remedy_for
 from ml2021.data.csv.missing import MissingTexts
-from ml2021.data.csv.parser import Values, join_pieces, map_in_threads
+from ml2021.data.csv.parser import Values, join_pieces
 from ml2021.data.csv.scan import Block, Header, TableFormat
 from ml2021.data.csv.source import show_path
 from ml2021.data.csv.writings import Writing
@@ -38,6 +38,7 @@ from ml2021.data.parts import Parts, TablePath, shown_of
 from ml2021.data.passes import Piece, TablePass, TextFile, find_cells, is_parquet, lines_of
 from ml2021.disk import kept, uses_disk
 from ml2021.errors import DataError
+from ml2021.files import map_in_threads
 from ml2021.formatting import echo, listed
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ def _join(
     if not columns:
         deque(pieces, maxlen=0)  # so that all of its structure is checked
         return {}
-    return join_pieces(map_in_threads(parse, pieces), columns, begun.expected_rows)
+    return join_pieces(map_in_threads(parse, pieces, waiting=2), columns, begun.expected_rows)
 
 
 def is_number(column: "pd.Series") -> bool:

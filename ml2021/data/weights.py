@@ -10,7 +10,7 @@ bit.
 
 from collections.abc import Callable, Mapping
 from fractions import Fraction
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from ml2021.formatting import echo
 if TYPE_CHECKING:
     import pandas as pd
 
+Number = TypeVar("Number", bound=np.number[Any])
 Weights = NDArray[np.float64] | None
 """Of rows, (N,), each above 0; None: all rows weigh the same."""
 ClassWeight = Literal["balanced"] | Mapping[str, float] | None
@@ -50,24 +51,26 @@ def weights_of(frame: "pd.DataFrame", name: str | None, rows: Rows) -> Weights:
     return frame[name].to_numpy(np.float64)[rows]
 
 
-def known_values(
-    values: NDArray[np.float64], weights: Weights
-) -> tuple[NDArray[np.float64], Weights]:
+def known_values(values: NDArray[Number], weights: Weights) -> tuple[NDArray[Number], Weights]:
     """Return the values (N,) that are not missing, and their weights."""
-    known = ~np.isnan(values)
-    if known.all():
+    missing = np.isnan(values)
+    if not missing.any():
         return values, weights
+    known = ~missing
     return values[known], None if weights is None else weights[known]
 
 
-def weighted_median(values: NDArray[np.float64], weights: Weights) -> NDArray[np.float64]:
+def weighted_median(
+    values: NDArray[np.float64], weights: Weights, *, overwrite: bool = False
+) -> NDArray[np.float64]:
     """Return the median of each column of values (N,) or (N, T).
 
     Half of the weight lies below it and half above; between two values it is their mean, so that
-    whole weights give the median of the rows repeated so many times.
+    whole weights give the median of the rows repeated so many times. overwrite: whether the values
+    may change places, which saves a copy.
     """
     if weights is None:
-        return np.asarray(np.median(values, axis=0))
+        return np.asarray(np.median(values, axis=0, overwrite_input=overwrite))
     order = np.argsort(values, axis=0, kind="stable")
     below = np.cumsum(weights[order], axis=0)
     half = below[-1:] / 2

@@ -21,6 +21,12 @@ threads take 1.06 of the time of one, at W2 (34 million) 0.76, at W3 0.57; where
 cost twice the CPU time, and far more beside other work."""
 
 
+_WORK_TO_DIVIDE = 1e8
+"""Floating-point operations per update that are worth dividing its rows among ranks: a sum over two
+of them takes 0.3 to 3 ms here. Measured with folds of W1, whose final model took 40 times as long
+on two ranks as on one."""
+
+
 def choose_device(name: str) -> torch.device:
     """Return the device; `auto` is cuda if available, else cpu.
 
@@ -47,6 +53,22 @@ def choose_threads(network: networks.Network, batch_rows: int, ranks: "Ranks | N
         batch_rows, most = -(-batch_rows // ranks.size), most_threads()
     work = 6 * batch_rows * network.layout.parameters
     return max(1, min(most, round(work / _WORK_PER_THREAD)))
+
+
+def worth_dividing(
+    ranks: "Ranks | None", network: networks.Network, hparams: Hyperparameters, rows: int
+) -> "Ranks | None":
+    """Return the ranks, or None where dividing the rows of a batch among them gains no time.
+
+    A rule and not a measurement, so that the same ranks give the same bits.
+    """
+    if ranks is None:
+        return None
+    from ml2021.engine.shares import are_divided
+
+    size = min(hparams.batch_size or rows, rows)
+    is_large = 6 * size * network.layout.parameters >= _WORK_TO_DIVIDE
+    return ranks if is_large or are_divided(ranks, len(hparams.seeds)) else None
 
 
 def current_ranks() -> "Ranks | None":

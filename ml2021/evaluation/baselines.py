@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ml2021.data.weights import Weights
 from ml2021.disk import empty
+from ml2021.files import map_in_threads
 
 CHUNK_VALUES = 1 << 21
 """How many features are held as float64 at a time: 16 MiB."""
@@ -110,17 +111,19 @@ def fit_least_squares(
         for _ in range(2):  # the solution, and one refinement
             solution += deviations.T @ (inverse @ (centred - deviations @ solution))
     else:
-        gram = np.zeros((columns, columns))
-        for chunk in chunks(rows, columns):
+
+        def gram_of(chunk: slice) -> NDArray[np.float64]:
             deviations = deviations_of(chunk)
-            gram += deviations.T @ deviations
+            return np.asarray(deviations.T @ deviations)
+
+        def moment_of(chunk: slice) -> NDArray[np.float64]:
+            deviations = deviations_of(chunk)
+            return np.asarray(deviations.T @ (centred[chunk] - deviations @ solution))
+
+        gram = sum(map_in_threads(gram_of, chunks(rows, columns)), np.zeros((columns, columns)))
         inverse = _pseudoinverse(gram)
         for _ in range(2):
-            moment = np.zeros_like(solution)
-            for chunk in chunks(rows, columns):
-                deviations = deviations_of(chunk)
-                moment += deviations.T @ (centred[chunk] - deviations @ solution)
-            solution += inverse @ moment
+            solution += inverse @ sum(map_in_threads(moment_of, chunks(rows, columns)))
     return LeastSquares(np.vstack([solution, target_means - means @ solution]))
 
 

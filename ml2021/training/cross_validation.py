@@ -26,7 +26,7 @@ from ml2021.data.preprocessing.records import ClassTarget
 from ml2021.data.samples import Fold, Folds
 from ml2021.data.weights import Weights
 from ml2021.engine.dataset import Dataset
-from ml2021.engine.hardware import memory_needed
+from ml2021.engine.hardware import memory_needed, worth_dividing
 from ml2021.engine.networks import Network
 from ml2021.engine.state import Hyperparameters, TrainingState, start
 from ml2021.errors import DivergenceError
@@ -117,6 +117,8 @@ def cross_validate(trainer: Trainer, run: RunDirectory | None, console: Console)
     if run is not None:
         write_text(run.folds, _fold_lines(folds))
     trainer.hparams = replace(trainer.hparams, last_epoch=scores.final_epochs)
+    rows = len(trainer.train)
+    trainer.ranks = worth_dividing(trainer.ranks, trainer.network, trainer.hparams, rows)
     if not isinstance(predictions, ClassAnswers):
         values = np.asarray(truth, np.float64)
         trainer.residuals = intervals.residuals(values, predictions, weights)

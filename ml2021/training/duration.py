@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ml2021.engine.fit import fit
-from ml2021.engine.hardware import choose_threads
+from ml2021.engine.hardware import choose_threads, worth_dividing
 from ml2021.engine.state import start
 from ml2021.formatting import duration, plural
 from ml2021.training.loop import memory_errors, metrics_row
@@ -94,10 +94,14 @@ def describe_ranks(trainer: Trainer, ranks: "Ranks") -> str:
     hparams, rows = trainer.hparams, len(trainer.train)
     if trainer.state.is_finished(hparams):
         return f"{ranks.size} ranks"
+    if trainer.data.folds is not None:
+        folds = "each rank trains some of the folds"
+        if worth_dividing(ranks, trainer.network, hparams, rows) is None:
+            return f"{ranks.size} ranks: {folds}; one trains the final model, which is small"
     threads = choose_threads(trainer.network, min(hparams.batch_size or rows, rows))
     work = trainer.network, hparams, trainer.state, trainer.train
     with memory_errors(trainer.data.config):
         found = measure(ranks, *work, threads=threads).describe()
     if trainer.data.folds is None:
         return found
-    return f"each rank trains some of the folds; of the final model, on {found}"
+    return f"{folds}; of the final model, on {found}"

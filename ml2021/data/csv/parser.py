@@ -4,9 +4,7 @@
 """
 
 import io
-from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -15,7 +13,6 @@ from numpy.typing import NDArray
 
 from ml2021.data.csv.scan import Block, TableFormat
 from ml2021.disk import empty, uses_disk
-from ml2021.files import cores
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,8 +21,6 @@ _PIECE_BYTES, _PIECE_ROWS = 4 << 20, 1000
 """The minimum size of a piece, so that pandas' fixed cost per piece, 2 ms, does not matter: on two
 cores, 104 MB with 29 columns took 0.37, 0.33 and 0.33 s in pieces of 2, 4 and 8 MB."""
 _LARGE_PIECE_BYTES = 32 << 20  # enough even with fewer rows
-_MOST_THREADS = 4  # the scan, a single thread, is about four times as fast as one of them
-_WAITING = 2  # pieces in memory for each thread
 _STREAMED_BYTES = 1 << 20
 """The size of a piece where the table is not kept: text takes ten times as much once parsed."""
 Values = NDArray[np.generic]
@@ -124,22 +119,6 @@ def _pieces(blocks: Iterable[Block], least_bytes: int | None = None) -> Iterator
             piece, size, rows = [], 0, 0
     if piece:
         yield piece
-
-
-def map_in_threads(
-    parse: Callable[[Piece], Parsed], pieces: Iterable[Piece], *, is_streamed: bool = False
-) -> Iterator[Parsed]:
-    """Yield the parsed pieces in order; for each thread, a few more are in memory."""
-    waiting = 1 if is_streamed else _WAITING
-    threads = min(_MOST_THREADS, cores())
-    running: deque[Future[Parsed]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        for piece in pieces:
-            running.append(pool.submit(parse, piece))
-            if len(running) > waiting * threads:
-                yield running.popleft().result()
-        while running:
-            yield running.popleft().result()
 
 
 class _Column:

@@ -111,6 +111,10 @@ class HashedFile:
         except OSError as error:
             raise os_error(self.path, "read", error) from None
         self._hash.update(data)
+        from ml2021.disk import uses_disk
+
+        if uses_disk() and hasattr(os, "posix_fadvise"):  # memory is for the rows, not for these
+            os.posix_fadvise(self._file.fileno(), 0, self._file.tell(), os.POSIX_FADV_DONTNEED)
         return data
 
     def seek(self, offset: int) -> int:

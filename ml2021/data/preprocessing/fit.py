@@ -4,9 +4,11 @@ All in float64; `ml2021.data.preprocessing.records` describes the result.
 Legend: N rows, T outputs.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,12 +33,14 @@ from ml2021.data.splits import Split
 from ml2021.data.tables import Rows, indistinct_error, is_number
 from ml2021.data.weights import Weights, known_values, weighted_median, weights_of
 from ml2021.errors import DataError
+from ml2021.files import map_in_threads
 from ml2021.formatting import echo, listed
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _EXACT_IN_FLOAT32 = 2.0**24
+_SUMMED = 1 << 16
 _FEW = 1000  # values that nearly always tell that a column is not constant
 
 
@@ -66,43 +70,16 @@ def fit_features(
     the rows.
     """
     fitted = FittedFeatures()
-    group_scales = _group_scales(frame, features, rows, weights)
-    for feature in features:
-        values = frame[feature.name].iloc[rows]
-        known = values.dropna()
-        missing = len(values) - len(known)
-        single = _single_value(known)
-        if len(known) == 0 or (single is not None and not missing):
-            left_out = LeftOut(
-                name=feature.name,
-                value=single,
-                before=len(fitted.features),
-                pixel=feature.group is not None,
-            )
-            fitted.left_out.append(left_out)
-        elif feature.type == "category":
-            del known
-            fitted.features.append(_fit_categories(feature.name, values, max_categories, weights))
-        else:
-            del known
-            numbers, own = known_values(values.to_numpy(np.float64), weights)
-            mean, scale = _moments(numbers, own)
-            if feature.group is not None:
-                scale = group_scales[feature.group]
-            fitted.features.append(
-                NumberFeature(
-                    name=feature.name,
-                    mean=mean,
-                    scale=scale or 1.0,
-                    fill=float(weighted_median(numbers, own)),
-                    has_value=single is None,
-                    has_indicator=missing > 0,
-                    minimum=float(numbers.min()),
-                    maximum=float(numbers.max()),
-                    missing=missing,
-                )
-            )
-            if np.ptp(numbers) > _EXACT_IN_FLOAT32 and bool((numbers == np.round(numbers)).all()):
+    scales = _group_scales(frame, features, rows, weights)
+    fit = partial(_fit_feature, frame, rows, max_categories, weights, scales)
+    for feature, found in zip(features, map_in_threads(fit, features), strict=True):
+        if isinstance(found, LeftOut):
+            fitted.left_out.append(found.model_copy(update={"before": len(fitted.features)}))
+            continue
+        fitted.features.append(found)
+        if isinstance(found, NumberFeature) and found.maximum - found.minimum > _EXACT_IN_FLOAT32:
+            numbers = frame[feature.name].to_numpy()[rows]
+            if bool((numbers == np.round(numbers))[~np.isnan(numbers)].all()):
                 text = f"{echo(feature.name)}: integers in this range lose digits in float32"
                 fitted.notes.append(text)
     flags = [f.name for f in fitted.features if isinstance(f, NumberFeature) and not f.has_value]
@@ -120,16 +97,62 @@ def fit_features(
     return fitted
 
 
-def _single_value(known: "pd.Series") -> float | str | None:
-    """Return the value that all of these are, None if they differ or there are none."""
+def _fit_feature(
+    frame: "pd.DataFrame",
+    rows: Rows,
+    max_categories: int | None,
+    weights: Weights,
+    group_scales: Mapping[str, float],
+    feature: FeatureColumn,
+) -> NumberFeature | CategoryFeature | LeftOut:
+    """Fit a feature on the training rows, whose values memory holds once."""
+    column = frame[feature.name]
+    if feature.type == "category":
+        texts = column.iloc[rows]
+        present = texts.dropna().to_numpy()
+        single = _single_value(present)
+        if len(present) == 0 or (single is not None and len(present) == len(rows)):
+            return _left_out(feature, single)
+        del present
+        return _fit_categories(feature.name, texts, max_categories, weights)
+    known, own = known_values(column.to_numpy()[rows], weights)
+    missing = len(rows) - len(known)
+    single = _single_value(known)
+    if len(known) == 0 or (single is not None and not missing):
+        return _left_out(feature, single)
+    numbers = known.astype(np.float64, copy=False)
+    del known
+    mean, scale = _moments(numbers, own)
+    if feature.group is not None:
+        scale = group_scales[feature.group]
+    return NumberFeature(
+        name=feature.name,
+        mean=mean,
+        scale=scale or 1.0,
+        has_value=single is None,
+        has_indicator=missing > 0,
+        minimum=float(numbers.min()),
+        maximum=float(numbers.max()),
+        missing=missing,
+        fill=float(weighted_median(numbers, own, overwrite=True)),
+    )
+
+
+def _left_out(feature: FeatureColumn, value: float | str | None) -> LeftOut:
+    is_pixel = feature.group is not None
+    return LeftOut(name=feature.name, value=value, before=0, pixel=is_pixel)
+
+
+def _single_value(known: NDArray[Any]) -> float | str | None:
+    """Return the value that all of these (N,) are, None if they differ or there are none."""
     if len(known) == 0:
         return None
-    first = known.iloc[0]
-    if len(known) > _FEW and bool((known.iloc[:_FEW] != first).any()):
+    first = known[0]
+    if len(known) > _FEW and bool((known[:_FEW] != first).any()):
         return None  # the usual case, without a pass over a large column
     if bool((known != first).any()):
         return None
-    return float(first) if is_number(known) else str(first)
+    return float(first) if known.dtype.kind in "iuf" else str(first)
 
 
 def fit_real_targets(
@@ -258,9 +281,21 @@ def _moments(values: NDArray[np.float64], weights: Weights) -> tuple[float, floa
     if np.ptp(values) == 0:
         return float(values[0]), 0.0
     mean = float(np.average(values, weights=weights))
-    squares = values - mean
-    np.square(squares, out=squares)  # in place: a column of a large table is large, too
-    return mean, float(np.sqrt(np.average(squares, weights=weights)))
+    if weights is None:
+        return mean, math.sqrt(_sum_of_squares(values, mean) / len(values))
+    return mean, float(np.sqrt(np.average(np.square(values - mean), weights=weights)))
+
+
+def _sum_of_squares(values: NDArray[np.float64], mean: float) -> float:
+    """Return Σ (value − mean)², in pieces that stay in the cache and add up as NumPy's sum does.
+
+    That halves what it sums until few are left, at multiples of eight.
+    """
+    if len(values) <= _SUMMED:
+        return float(np.square(values - mean).sum())
+    half = len(values) // 2
+    half -= half % 8
+    return _sum_of_squares(values[:half], mean) + _sum_of_squares(values[half:], mean)
 
 
 def _root_mean_square(values: ArrayLike, weights: Weights = None) -> float:

@@ -28,6 +28,7 @@ from ml2021.data.series import histories
 from ml2021.data.tables import Rows
 from ml2021.disk import empty
 from ml2021.errors import DataError
+from ml2021.files import map_in_threads
 from ml2021.formatting import echo, listed, plural
 
 if TYPE_CHECKING:
@@ -209,9 +210,8 @@ def encode_on_disk(
     columns = {feature.name: column_of(feature.name) for feature in preprocessing.features}
     back = 0 if preprocessing.history is None else preprocessing.history.lags
     assert all((rows[1:] > rows[:-1]).all() for rows in splits)
-    for start in range(
-        0, max((int(rows[-1]) + 1 for rows in splits if len(rows)), default=0), _BLOCK
-    ):
+
+    def encode(start: int) -> list[OddValues]:
         first = max(0, start - back)
         block = slice(first, start + _BLOCK)
         places = [slice(*np.searchsorted(rows, [start, start + _BLOCK])) for rows in splits]
@@ -224,7 +224,12 @@ def encode_on_disk(
         )
         for whole, place, part in zip(found, places, encoded, strict=True):
             whole.inputs[place] = part.inputs
-            whole.odd.add(part.odd)
+        return [part.odd for part in encoded]
+
+    stop = max((int(rows[-1]) + 1 for rows in splits if len(rows)), default=0)
+    for odds in map_in_threads(encode, range(0, stop, _BLOCK)):
+        for whole, odd in zip(found, odds, strict=True):
+            whole.odd.add(odd)
     for whole in found:
         whole.odd.sort(preprocessing)
     return found
