@@ -28,7 +28,8 @@ from ml2021.evaluation.scoring import loss_unit
 from ml2021.sweeps.packing import differing_numbers
 from ml2021.training.loop import MetricsRow, member_rows, memory_errors
 from ml2021.training.memory import check_job, job_of
-from ml2021.training.trainer import Trainer, build_score, to_datasets
+from ml2021.training.scores import build_score
+from ml2021.training.trainer import Trainer, to_datasets
 
 
 @dataclass(frozen=True)

@@ -44,13 +44,8 @@ from ml2021.runs.directory import RunDirectory
 from ml2021.runs.summary import FoldScores
 from ml2021.training.loop import Saver, memory_errors, run_loop
 from ml2021.training.memory import PACK_BYTES
-from ml2021.training.trainer import (
-    Trainer,
-    build_score,
-    choose_threshold,
-    objective_factors,
-    to_dataset,
-)
+from ml2021.training.scores import build_score
+from ml2021.training.trainer import Trainer, choose_threshold, objective_factors, to_dataset
 
 
 @dataclass(frozen=True)

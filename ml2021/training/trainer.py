@@ -1,12 +1,10 @@
 """The trainer of a run: network, state and data, from the first update to the summary."""
 
-import math
 import platform
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -26,14 +24,13 @@ from ml2021.engine.fit import Score
 from ml2021.engine.hardware import choose_device, choose_threads, current_ranks
 from ml2021.engine.networks import Network
 from ml2021.engine.state import Hyperparameters, TrainingState, ensemble_members, start
-from ml2021.errors import ConfigError, DivergenceError
+from ml2021.errors import DivergenceError
 from ml2021.evaluation import intervals, thresholds
 from ml2021.evaluation.ensembles import Predict, combine, evaluate_members, trained_predictions
 from ml2021.evaluation.fitted_baselines import FittedBaselines, fit_baselines, notes_on_baselines
 from ml2021.evaluation.metrics import ClassAnswers
-from ml2021.evaluation.scoring import Predictions, loss_unit, score_each
+from ml2021.evaluation.scoring import Predictions, loss_unit
 from ml2021.files import followers_here
-from ml2021.formatting import HIGHER_IS_BETTER, plural
 from ml2021.runs.checkpoints import Checkpoint, Checkpoints, restore_state, saved_baselines
 from ml2021.runs.directory import RunDirectory
 from ml2021.runs.metrics_csv import MetricsWriter
@@ -48,6 +45,7 @@ from ml2021.runs.summary import (
 )
 from ml2021.training.loop import Saver, memory_errors, metrics_columns, metrics_row, run_loop
 from ml2021.training.memory import check_job, job_of
+from ml2021.training.scores import build_score
 
 if TYPE_CHECKING:
     from ml2021.engine.distributed import Ranks
@@ -136,40 +134,6 @@ def build_trainer(
         score=score,
         ranks=ranks,
     )
-
-
-def build_score(config: Config, rows: Sequence[tuple[Preprocessing, Samples]]) -> Score | None:
-    """Return what chooses the best epoch by `train.metric`, None where that is the loss.
-
-    rows: the validation rows of each member, or those that all share. Raises ConfigError where the
-    metric is undefined on them.
-    """
-    metric = config.train.metric
-    if metric == "loss":
-        return None
-    sign = -1.0 if metric in HIGHER_IS_BETTER else 1.0
-
-    def score_of(place: int, outputs: NDArray[np.floating[Any]]) -> float:
-        preprocessing, samples = rows[place]
-        (scores,) = score_each(preprocessing, samples, outputs[None])
-        value = scores[metric]
-        return math.inf if value is None else sign * value
-
-    for place, (preprocessing, samples) in enumerate(rows):
-        trial = np.zeros((len(samples), preprocessing.target.width), np.float32)
-        if not len(samples) or not math.isfinite(score_of(place, trial)):
-            raise ConfigError(
-                f"train.metric {metric}: undefined on {plural(len(samples), 'validation row')}; "
-                "use loss, or more validation rows (data.split.validation)"
-            )
-
-    def score(members: torch.Tensor, outputs: torch.Tensor) -> torch.Tensor:
-        places = members.tolist() if len(rows) > 1 else [0] * len(members)
-        each = zip(places, outputs.cpu().numpy(), strict=True)
-        values = [score_of(k, own) if np.isfinite(own).all() else math.inf for k, own in each]
-        return outputs.new_tensor(values, dtype=torch.float64)
-
-    return score
 
 
 def notes_of(trainer: Trainer) -> tuple[str, ...]:
