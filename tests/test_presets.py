@@ -52,7 +52,7 @@ def test_a_key_that_is_set_stays(preset: str) -> None:
     lines = (
         f"preset: {preset}",
         "train: {epochs: 7, members: 1, early_stopping: null, refit: false, calibrate: false}",
-        "optimizer: {type: adamw, lr: 0.1}",
+        "optimizer: {type: adamw, lr: 0.1, beta2: 0.9}",
     )
     config = config_of(*lines, task="classification")
     filled = fill_preset(config, 500)
@@ -93,6 +93,11 @@ def test_what_fits_the_task_and_the_split() -> None:
     classes = fill_preset(config_of("preset: default", task="classification"), 500)
     assert not regression.train.calibrate
     assert classes.train.calibrate
+    assert regression.optimizer == classes.optimizer == schema.Adamw(lr=0.003)
+    best = fill_preset(config_of("preset: best", "optimizer: {lr: 0.01}"), 500)
+    assert best.optimizer == schema.Adamw(lr=0.01, beta2=0.95)
+    best = fill_preset(config_of("preset: best", task="classification"), 500)
+    assert best.optimizer == schema.Adamw(lr=0.003)
     full = fill_preset(config_of("preset: default", "train: {batch_size: full}"), 500)
     assert full.train.epochs == schema.Train().epochs
     sgd = fill_preset(config_of("preset: default", "optimizer: sgd"), 500)

@@ -33,6 +33,7 @@ def fill_preset(config: schema.Config, rows: int) -> schema.Config:
         return config
     train = config.train
     batches = 0 if train.batch_size == "full" else -(-rows // train.batch_size)
+    optimizer = {"lr": 0.003}
     match config.preset:
         case "fast":
             return config
@@ -40,6 +41,10 @@ def fill_preset(config: schema.Config, rows: int) -> schema.Config:
             train_keys = _default(rows, batches)
         case "best":
             train_keys = _best(rows, batches)
+            if config.task != "classification":
+                # Gradients shrink with the residuals over a long schedule, and a memory of 20
+                # updates follows. Those of classes shrink with confidence, and it overshoots.
+                optimizer["beta2"] = 0.95
     if not train_keys:
         return config
     if config.task == "classification":
@@ -47,11 +52,14 @@ def fill_preset(config: schema.Config, rows: int) -> schema.Config:
     if isinstance(config.data.split, schema.KFoldSplit):
         train_keys["refit"] = False
     numbers = {"numbers": schema.Auto()}
-    return _filled(config, {"data": numbers, "train": train_keys, "optimizer": {"lr": 0.003}})
+    return _filled(config, {"data": numbers, "train": train_keys, "optimizer": optimizer})
 
 
 def _filled(config: schema.Config, values_of: dict[str, dict[str, Any]]) -> schema.Config:
-    """Return the config with these values of its sections where it has none; lr is AdamW's."""
+    """Return the config with these values of its sections where it has none.
+
+    Those of the optimizer are AdamW's.
+    """
     sections = {}
     for name, values in values_of.items():
         if name == "optimizer" and config.optimizer.type != "adamw":
