@@ -108,6 +108,20 @@ def test_other_rows_than_training_rows_teach_nothing() -> None:
     assert grouped == fit({"p0": [1, 2, 250], "p1": [4, 6, None]}, [0, 1], group="p")
 
 
+@pytest.mark.parametrize("count", [65_536, 65_537, 131_081, 300_007])
+def test_a_long_column_has_the_deviation_that_numpy_computes(count: int) -> None:
+    values = np.random.default_rng(0).normal(1e3, 2, count)
+    values[::7] = np.nan
+    known = values[~np.isnan(values)]
+    frame = frame_of({"x": values.tolist()})
+    (feature,) = fit_features(frame, [FeatureColumn("x", "number")], np.arange(count)).features
+    assert isinstance(feature, NumberFeature)
+    assert feature.mean == known.mean()
+    assert feature.scale == np.sqrt(np.square(known - known.mean()).mean())
+    assert feature.fill == np.median(known)
+    assert np.array_equal(frame["x"].to_numpy(), values, equal_nan=True)
+
+
 def test_a_large_mean_with_a_tiny_variance() -> None:
     cells = [1e9 + step / 1024 for step in (0, 1, 2, 3, 5)]
     columns: Columns = {"x": cells}
