@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,12 @@ from ml2021.data.samples import Folds
 from ml2021.engine.build import build_hyperparameters, build_network
 from ml2021.engine.dataset import Dataset
 from ml2021.engine.fit import fit_members
-from ml2021.engine.state import start
+from ml2021.engine.hardware import worth_dividing
+from ml2021.engine.losses import Mse
+from ml2021.engine.networks import relu_stack
+from ml2021.engine.optimizers import Adam
+from ml2021.engine.schedules import Constant
+from ml2021.engine.state import Hyperparameters, start
 from ml2021.evaluation import intervals as conformal
 from ml2021.evaluation.confusion import Confusion
 from ml2021.runs.checkpoints import load_checkpoint
@@ -356,3 +362,24 @@ def test_a_sweep_has_neither_folds_nor_members(runs: Path, setting: str, line: s
     assert code == 2
     assert said.startswith(line), said
     assert not (runs / "never").exists()
+
+
+def test_a_small_final_model_is_not_divided_among_ranks() -> None:
+    ranks: Any = SimpleNamespace(size=2)
+
+    def found(widths: list[int], members: int) -> Any:
+        hparams = Hyperparameters(
+            loss=Mse(),
+            optimizer=Adam(0.001),
+            schedule=Constant(),
+            epochs=1,
+            batch_size=512,
+            clip_norm=None,
+            patience=None,
+            seeds=tuple(range(members)),
+        )
+        return worth_dividing(ranks, relu_stack(28, 1, widths), hparams, 10_000)
+
+    assert found([100], 1) is None
+    assert found([100], 2) is ranks  # each trains one of them
+    assert found([512, 512], 1) is ranks

@@ -108,6 +108,22 @@ def test_other_rows_than_training_rows_teach_nothing() -> None:
     assert grouped == fit({"p0": [1, 2, 250], "p1": [4, 6, None]}, [0, 1], group="p")
 
 
+def test_long_columns_have_the_deviations_that_numpy_computes() -> None:
+    count = 160_001
+    values = np.random.default_rng(0).normal(1e3, 2, (count, 8))
+    values[::7] = np.nan
+    known = np.ascontiguousarray(values[~np.isnan(values[:, 0])].T)
+    frame = frame_of({f"x{place}": column.tolist() for place, column in enumerate(values.T)})
+    columns = [FeatureColumn(str(name), "number") for name in frame]
+    found = fit_features(frame, columns, np.arange(count)).features
+    for feature, own in zip(found, known, strict=True):
+        assert isinstance(feature, NumberFeature)
+        assert feature.mean == own.mean()
+        assert feature.scale == np.sqrt(np.square(own - own.mean()).mean())
+        assert feature.fill == np.median(own)
+    assert np.array_equal(frame.to_numpy(), values, equal_nan=True)
+
+
 def test_a_large_mean_with_a_tiny_variance() -> None:
     cells = [1e9 + step / 1024 for step in (0, 1, 2, 3, 5)]
     columns: Columns = {"x": cells}

@@ -8,6 +8,7 @@ Legend: N rows, T targets, C classes. Without weights everything is the plain st
 bit.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -24,6 +25,8 @@ from ml2021.formatting import echo
 if TYPE_CHECKING:
     import pandas as pd
 
+_SUMMED = 1 << 16
+"""The values of a piece that stays in the cache."""
 Number = TypeVar("Number", bound=np.number[Any])
 Weights = NDArray[np.float64] | None
 """Of rows, (N,), each above 0; None: all rows weigh the same."""
@@ -80,6 +83,28 @@ def weighted_median(
     ordered = np.take_along_axis(values, order, axis=0)
     middle = [np.take_along_axis(ordered, place, axis=0)[0] for place in (lower, upper)]
     return np.asarray((middle[0] + middle[1]) / 2)
+
+
+def moments(values: NDArray[np.float64], weights: Weights) -> tuple[float, float]:
+    """Return mean and standard deviation in float64; of equal values the latter is exactly 0."""
+    if np.ptp(values) == 0:
+        return float(values[0]), 0.0
+    mean = float(np.average(values, weights=weights))
+    if weights is None:
+        return mean, math.sqrt(_sum_of_squares(values, mean) / len(values))
+    return mean, float(np.sqrt(np.average(np.square(values - mean), weights=weights)))
+
+
+def _sum_of_squares(values: NDArray[np.float64], mean: float) -> float:
+    """Return Σ (value − mean)², in pieces that stay in the cache and add up as NumPy's sum does.
+
+    That halves what it sums until few are left, at multiples of eight.
+    """
+    if len(values) <= _SUMMED:
+        return float(np.square(values - mean).sum())
+    half = len(values) // 2
+    half -= half % 8
+    return _sum_of_squares(values[:half], mean) + _sum_of_squares(values[half:], mean)
 
 
 def class_factors(

@@ -4,7 +4,6 @@ All in float64; `ml2021.data.preprocessing.records` describes the result.
 Legend: N rows, T outputs.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -31,7 +30,7 @@ from ml2021.data.preprocessing.records import (
 from ml2021.data.resolve import Selection
 from ml2021.data.splits import Split
 from ml2021.data.tables import Rows, indistinct_error, is_number
-from ml2021.data.weights import Weights, known_values, weighted_median, weights_of
+from ml2021.data.weights import Weights, known_values, moments, weighted_median, weights_of
 from ml2021.errors import DataError
 from ml2021.files import map_in_threads
 from ml2021.formatting import echo, listed
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _EXACT_IN_FLOAT32 = 2.0**24
-_SUMMED = 1 << 16
 _FEW = 1000  # values that nearly always tell that a column is not constant
 
 
@@ -122,7 +120,7 @@ def _fit_feature(
         return _left_out(feature, single)
     numbers = known.astype(np.float64, copy=False)
     del known
-    mean, scale = _moments(numbers, own)
+    mean, scale = moments(numbers, own)
     if feature.group is not None:
         scale = group_scales[feature.group]
     return NumberFeature(
@@ -169,8 +167,8 @@ def fit_real_targets(
     With `one_scale` the outputs share the root mean square of their standard deviations. weights:
     (N,) of the rows.
     """
-    moments = [_moments(column, weights) for column in values.T]
-    scales = [scale for _, scale in moments]
+    fitted = [moments(column, weights) for column in values.T]
+    scales = [scale for _, scale in fitted]
     notes = []
     if not any(scales):
         notes.append(f"target {echo(labels[0])} is constant in the training rows; R2 is undefined")
@@ -179,7 +177,7 @@ def fit_real_targets(
     target = RealTargets(
         names=tuple(names),
         labels=tuple(labels),
-        means=tuple(mean for mean, _ in moments),
+        means=tuple(mean for mean, _ in fitted),
         scales=tuple(scale or 1.0 for scale in scales),
         shape=None if shape is None else tuple(shape),
     )
@@ -276,28 +274,6 @@ def _distinct(
     return "text", tuple(sorted(str(value) for value in values.unique()))
 
 
-def _moments(values: NDArray[np.float64], weights: Weights) -> tuple[float, float]:
-    """Return mean and standard deviation in float64; of equal values the latter is exactly 0."""
-    if np.ptp(values) == 0:
-        return float(values[0]), 0.0
-    mean = float(np.average(values, weights=weights))
-    if weights is None:
-        return mean, math.sqrt(_sum_of_squares(values, mean) / len(values))
-    return mean, float(np.sqrt(np.average(np.square(values - mean), weights=weights)))
-
-
-def _sum_of_squares(values: NDArray[np.float64], mean: float) -> float:
-    """Return Σ (value − mean)², in pieces that stay in the cache and add up as NumPy's sum does.
-
-    That halves what it sums until few are left, at multiples of eight.
-    """
-    if len(values) <= _SUMMED:
-        return float(np.square(values - mean).sum())
-    half = len(values) // 2
-    half -= half % 8
-    return _sum_of_squares(values[:half], mean) + _sum_of_squares(values[half:], mean)
-
-
 def _root_mean_square(values: ArrayLike, weights: Weights = None) -> float:
     return float(np.sqrt(np.average(np.square(values), weights=weights)))
 
@@ -311,7 +287,7 @@ def _group_scales(
         if feature.group is not None:
             values = frame[feature.name].to_numpy(np.float64)[rows]
             known, own = known_values(values, weights)
-            scale = _moments(known, own)[1] if known.size else 0.0
+            scale = moments(known, own)[1] if known.size else 0.0
             groups.setdefault(feature.group, []).append(scale)
     return {group: _root_mean_square(scales) for group, scales in groups.items()}
 
