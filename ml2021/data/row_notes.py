@@ -215,9 +215,9 @@ def notes_on_entities(frame: "pd.DataFrame", names: Iterable[str], target: str) 
     """Return a note on a column whose values repeat and have one target each, such as patients."""
     for name in names:
         column = frame[name]
-        sample = column.iloc[:_SAMPLE].dropna()
-        if is_number(column) and not (sample == np.floor(sample)).all():
+        if is_number(column) and (column.to_numpy()[:_SAMPLE] % 1 > 0).any():
             continue
+        sample = column.iloc[:_SAMPLE].dropna()
         if sample.nunique() * 4 > 3 * len(sample):
             continue
         known = frame[[name, target]].dropna()

@@ -51,7 +51,7 @@ class Description(BaseModel):
     checkpoint file that training started from, if any. epoch, batch: how far training had come.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
     format_version: int
     config: dict[str, Any]

@@ -9,6 +9,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import islice
 from typing import Literal, NamedTuple
 
@@ -41,26 +42,7 @@ _CODES = (
     "USD|EUR|GBP|CHF|JPY|CNY|RMB|INR|AUD|CAD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|RUB|TRY|BRL|MXN|ZAR|KRW|SGD"
     "|HKD|THB|kr|Kr|zł|Kč|Ft|Fr|Rs"
 )
-_SYMBOLS = "".join(chr(c) for c in range(0xFFFF) if unicodedata.category(chr(c)) == "Sc")
-_CURRENCY = rf"(?:[A-Z]{{0,3}}[{_SYMBOLS}]|(?:{_CODES})\.?)"
 _MINUS = "\u2212\u2010\u2011\u2012\u2013\u2014\ufe63\uff0d"
-_CELL = re.compile(
-    rf"""
-    (?P<open>\()? \s*
-    (?P<compared>[<>≤≥~≈±]=?)? \s*
-    (?P<sign>[-+{_MINUS}])? (?P<gap>\s*)
-    (?P<before>{_CURRENCY})? \s*
-    (?P<inner>[-+{_MINUS}])? \s*
-    (?P<body>(?:[0-9][0-9.,'’_{_BLANK}]*[0-9]|[0-9]|[.,][0-9]+) [.,]? (?:[eE][+-]?[0-9]+)?)
-    (?P<space>\s*)
-    (?P<after>{_CURRENCY}(?:/\w+)?|[%‰]|°\s?[CFKcf]?|["″]
-      |[^\W\d_]{{1,12}}\^?[²³23]?\.?(?:[/·*](?:100\s?)?[^\W\d_]{{1,9}}\^?[²³23]?)?
-      (?:\ [a-z][a-z./²³]{{0,9}})?)? \s*
-    (?P<trailing>[-{_MINUS}])? \s*
-    (?P<close>\))?
-    """,
-    re.VERBOSE,
-)
 _TIME = re.compile(r"(?P<sign>[-+−]?)(?P<parts>\d{1,4}(?::[0-5]\d){1,2})(?:[.,](?P<rest>\d+))?")
 _PLAIN_BODY = r"(?:[0-9]+{d}?[0-9]*|{d}[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _EXPONENT = r"(?P<exponent>(?:[eE][+-]?[0-9]+)?)"
@@ -77,6 +59,36 @@ _NO_UNITS = re.compile(  # ordinals, times of the day, months
     r"|juli|aug\w*|sept?\w*|o[ck]t\w*|nov\w*|de[cz]\w*|x|of",
     re.IGNORECASE,
 )
+
+
+@cache
+def _currency() -> str:
+    """Return the pattern of a currency."""
+    symbols = "".join(chr(c) for c in range(0xFFFF) if unicodedata.category(chr(c)) == "Sc")
+    return rf"(?:[A-Z]{{0,3}}[{symbols}]|(?:{_CODES})\.?)"
+
+
+@cache
+def _cell_pattern() -> re.Pattern[str]:
+    """Return what a number in another writing looks like, which few tables need: it takes 10 ms."""
+    currency = _currency()
+    return re.compile(
+        rf"""
+        (?P<open>\()? \s*
+        (?P<compared>[<>≤≥~≈±]=?)? \s*
+        (?P<sign>[-+{_MINUS}])? (?P<gap>\s*)
+        (?P<before>{currency})? \s*
+        (?P<inner>[-+{_MINUS}])? \s*
+        (?P<body>(?:[0-9][0-9.,'’_{_BLANK}]*[0-9]|[0-9]|[.,][0-9]+) [.,]? (?:[eE][+-]?[0-9]+)?)
+        (?P<space>\s*)
+        (?P<after>{currency}(?:/\w+)?|[%‰]|°\s?[CFKcf]?|["″]
+          |[^\W\d_]{{1,12}}\^?[²³23]?\.?(?:[/·*](?:100\s?)?[^\W\d_]{{1,9}}\^?[²³23]?)?
+          (?:\ [a-z][a-z./²³]{{0,9}})?)? \s*
+        (?P<trailing>[-{_MINUS}])? \s*
+        (?P<close>\))?
+        """,
+        re.VERBOSE,
+    )
 
 
 def looks_missing(text: str) -> bool:
@@ -117,7 +129,7 @@ def decorated(text: str, decimal: str) -> Decorated | None:
         oddities.append("digits of another script")
     if (time := _TIME.fullmatch(core)) is not None:
         return Decorated((*oddities, "colons, a time or duration"), _seconds(time, decimal))
-    cell = _CELL.fullmatch(core)
+    cell = _cell_pattern().fullmatch(core)
     if cell is None or bool(cell["open"]) != bool(cell["close"]):
         return None
     signs = [s for s in (cell["sign"], cell["inner"], cell["trailing"]) if s]
@@ -142,7 +154,7 @@ def decorated(text: str, decimal: str) -> Decorated | None:
         oddities.append(f"the currency '{cell['before']}'")
     if after in ("%", "‰"):
         oddities.append("a percent sign" if after == "%" else "a per mille sign")
-    elif after and re.match(_CURRENCY, after):
+    elif after and re.match(_currency(), after):
         oddities.append(f"the currency '{after}'")
     elif after:
         oddities.append(f"the unit '{after}'")

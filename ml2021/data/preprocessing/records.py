@@ -33,7 +33,9 @@ DateForm = Literal["year first", "day first", "month first"]
 class Record(BaseModel):
     """A frozen record, validated when read from a checkpoint."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True
+    )
 
 
 class NumberFeature(Record):
