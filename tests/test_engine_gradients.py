@@ -17,6 +17,7 @@ from ml2021.engine.networks import (
     relu_stack,
     sigmoid_sum,
 )
+from ml2021.engine.updates import BatchStep
 from tests import test_engine_updates as cases
 from tests.oracle import oracle_module, outputs
 
@@ -117,6 +118,40 @@ def test_huge_outputs_give_a_finite_loss_and_gradient() -> None:
     theta, rows, targets = draw(network, loss, scale=1e4)
     for pair in map(torch.isfinite, backpropagate(network, loss, theta, rows, targets)):
         assert bool(pair.all())
+
+
+@pytest.mark.parametrize("is_weighted", [False, True])
+def test_label_smoothing_is_that_of_torch_in_the_gradient_and_not_in_the_value(
+    is_weighted: bool,
+) -> None:
+    network, loss = NETWORKS["relu_stack_2"], losses.CrossEntropy(label_smoothing=0.2)
+    theta, rows, targets = draw(network, loss)
+    generator = torch.Generator().manual_seed(4)
+    weights = torch.rand(MEMBERS, ROWS, 1, generator=generator, dtype=torch.float64)
+    given = weights if is_weighted else torch.ones_like(weights)
+    gradient, total = torch.full_like(theta, torch.nan), theta.new_empty(MEMBERS, 1, 1)
+    with torch.inference_mode():
+        step = BatchStep(network, theta, gradient, ROWS, loss)
+        step(rows, targets, total, weights if is_weighted else None)
+    for member in range(MEMBERS):
+        module = oracle_module(network, theta[member])
+        plain, smoothed = (
+            torch.nn.functional.cross_entropy(
+                module(rows[member, :, :-1]), targets[member], reduction="none", label_smoothing=s
+            )
+            @ given[member, :, 0]
+            for s in (0.0, 0.2)
+        )
+        torch.autograd.backward(smoothed / ROWS)
+        pieces = [
+            torch.cat([layer.weight.grad, layer.bias.grad[:, None]], 1).flatten()
+            for layer in module
+            if isinstance(layer, torch.nn.Linear)
+            and layer.weight.grad is not None
+            and layer.bias.grad is not None
+        ]
+        torch.testing.assert_close(total[member, 0, 0], plain.detach())
+        torch.testing.assert_close(gradient[member], torch.cat(pieces), rtol=1e-10, atol=1e-10)
 
 
 def test_two_relus_make_one_hard_sigmoid() -> None:

@@ -98,6 +98,13 @@ def test_what_fits_the_task_and_the_split() -> None:
     assert best.optimizer == schema.Adamw(lr=0.01, beta2=0.95)
     best = fill_preset(config_of("preset: best", task="classification"), 500)
     assert best.optimizer == schema.Adamw(lr=0.003)
+    assert best.loss == schema.CrossEntropy()
+    best = fill_preset(config_of("preset: best", task="classification"), 1_000)
+    assert best.loss == schema.CrossEntropy(label_smoothing=0.05)
+    assert classes.loss == schema.CrossEntropy()
+    set_ = config_of("preset: best", task="classification")
+    set_ = set_.model_copy(update={"loss": schema.CrossEntropy(label_smoothing=0.0)})
+    assert fill_preset(set_, 1_000).loss == schema.CrossEntropy()
     full = fill_preset(config_of("preset: default", "train: {batch_size: full}"), 500)
     assert full.train.epochs == schema.Train().epochs
     sgd = fill_preset(config_of("preset: default", "optimizer: sgd"), 500)

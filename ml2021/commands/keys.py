@@ -12,7 +12,7 @@ _ABOUT = (
     "with a type may be written as that type alone, `loss: mae` for `loss: {type: mae}`. Defaults "
     "are those of `preset: fast`; the presets `default` and `best` also choose `train.members`, "
     "`train.epochs`, `train.early_stopping`, `train.refit`, `train.calibrate`, `optimizer.lr`, "
-    "`optimizer.beta2` and `data.numbers` where they are not set. "
+    "`optimizer.beta2`, `loss.label_smoothing` and `data.numbers` where they are not set. "
     "`ml2021 keys optimizer.lr` prints one of them, `--set optimizer.lr=0.0005` sets it for one "
     "command, and `ml2021 schema` prints all as a JSON Schema for editors."
 )

@@ -331,6 +331,9 @@ class CrossEntropy(Section):
 
     type: Literal["cross_entropy"] = "cross_entropy"
     """`cross_entropy`: negative log-likelihood of the true class."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of a row's target that is given to all classes alike, in training alone: outputs then
+    stay moderate, and training overfits later. Losses are shown without it."""
 
 
 RegressionLoss = Mae | Mse | Huber

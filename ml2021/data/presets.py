@@ -33,7 +33,7 @@ def fill_preset(config: schema.Config, rows: int) -> schema.Config:
         return config
     train = config.train
     batches = 0 if train.batch_size == "full" else -(-rows // train.batch_size)
-    optimizer = {"lr": 0.003}
+    optimizer, loss = {"lr": 0.003}, {}
     match config.preset:
         case "fast":
             return config
@@ -45,6 +45,10 @@ def fill_preset(config: schema.Config, rows: int) -> schema.Config:
                 # Gradients shrink with the residuals over a long schedule, and a memory of 20
                 # updates follows. Those of classes shrink with confidence, and it overshoots.
                 optimizer["beta2"] = 0.95
+            elif rows >= _FEW:
+                # It delays overfitting. What it takes from the probabilities, the temperature
+                # gives back, which takes some hundred held-out rows.
+                loss["label_smoothing"] = 0.05
     if not train_keys:
         return config
     if config.task == "classification":
@@ -52,7 +56,8 @@ def fill_preset(config: schema.Config, rows: int) -> schema.Config:
     if isinstance(config.data.split, schema.KFoldSplit):
         train_keys["refit"] = False
     numbers = {"numbers": schema.Auto()}
-    return _filled(config, {"data": numbers, "train": train_keys, "optimizer": optimizer})
+    filled = {"data": numbers, "train": train_keys, "optimizer": optimizer, "loss": loss}
+    return _filled(config, filled)
 
 
 def _filled(config: schema.Config, values_of: dict[str, dict[str, Any]]) -> schema.Config:

@@ -34,7 +34,7 @@ def build_loss(loss: schema.Loss) -> losses.Loss:
         case schema.Huber():
             return losses.Huber(loss.delta)
         case schema.CrossEntropy():
-            return losses.CrossEntropy()
+            return losses.CrossEntropy(loss.label_smoothing)
         case _:
             assert_never(loss)
 

@@ -38,7 +38,14 @@ class Huber:
 
 @dataclass(frozen=True)
 class CrossEntropy:
-    """−log softmax(output)[class], in nats."""
+    """−log softmax(output)[class], in nats.
+
+    label_smoothing: ε. The gradient is then that to a target of 1 − ε for the class and ε/C more
+    for each of the C classes (Szegedy et al. 2016, arXiv:1512.00567, as torch.nn.CrossEntropyLoss).
+    The value stays that without it, so that the losses of training and validation compare.
+    """
+
+    label_smoothing: float = 0.0
 
 
 Loss = Mae | Mse | Huber | CrossEntropy
@@ -67,8 +74,8 @@ def build_loss(loss: Loss, gradient: Tensor, of_rows: int | None = None) -> Loss
             return _SquaredError(gradient, rows)
         case Huber(delta):
             return _HuberError(gradient, rows, delta)
-        case CrossEntropy():
-            return _CrossEntropy(gradient, rows)
+        case CrossEntropy(label_smoothing):
+            return _CrossEntropy(gradient, rows, label_smoothing)
         case _:
             assert_never(loss)
 
@@ -149,13 +156,17 @@ class _HuberError(_Batch):
 
 
 class _CrossEntropy:
-    def __init__(self, gradient: Tensor, of_rows: int) -> None:
-        members, rows, _ = gradient.shape
+    def __init__(self, gradient: Tensor, of_rows: int, label_smoothing: float) -> None:
+        members, rows, classes = gradient.shape
         self._gradient = gradient
         self._log_probability = torch.empty_like(gradient)
         self._picked = gradient.new_empty(members, rows, 1)
         self._picked_as_row = self._picked.mT
-        self._minus_one = gradient.new_full((1, 1, 1), -1.0).expand(members, rows, 1)
+        minus_one = gradient.new_full((1, 1, 1), -(1 - label_smoothing))
+        self._minus_one = minus_one.expand(members, rows, 1)
+        self._smoothed = None
+        if label_smoothing:
+            self._smoothed = gradient.new_tensor(label_smoothing / classes)
         self._mean = gradient.new_tensor(1 / of_rows)
 
     def __call__(
@@ -172,6 +183,8 @@ class _CrossEntropy:
         total.neg_()
         torch.exp(self._log_probability, out=self._gradient)
         self._gradient.scatter_add_(2, index, self._minus_one)
+        if self._smoothed is not None:
+            self._gradient.sub_(self._smoothed)
         if weights is not None:
             self._gradient.mul_(weights)
         self._gradient.mul_(self._mean)

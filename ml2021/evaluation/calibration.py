@@ -16,7 +16,7 @@ _BOUND = 3.0
 """The most that the logarithm of a temperature differs from 0."""
 _MOST_PROBABILITIES = 1 << 22
 _FEWEST_ROWS = 500
-_PRIOR_DEVIATION = 0.1
+_PRIOR_DEVIATION = 0.3
 """The standard deviation of the logarithm of temperatures, before any row is looked at."""
 
 
