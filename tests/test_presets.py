@@ -98,17 +98,29 @@ def test_what_fits_the_task_and_the_split() -> None:
     assert best.optimizer == schema.Adamw(lr=0.01, beta2=0.95)
     best = fill_preset(config_of("preset: best", task="classification"), 500)
     assert best.optimizer == schema.Adamw(lr=0.003)
-    assert best.loss == schema.CrossEntropy()
-    best = fill_preset(config_of("preset: best", task="classification"), 1_000)
-    assert best.loss == schema.CrossEntropy(label_smoothing=0.05)
-    assert classes.loss == schema.CrossEntropy()
-    set_ = config_of("preset: best", task="classification")
-    set_ = set_.model_copy(update={"loss": schema.CrossEntropy(label_smoothing=0.0)})
-    assert fill_preset(set_, 1_000).loss == schema.CrossEntropy()
+    assert best.loss == classes.loss == schema.CrossEntropy()
     full = fill_preset(config_of("preset: default", "train: {batch_size: full}"), 500)
     assert full.train.epochs == schema.Train().epochs
     sgd = fill_preset(config_of("preset: default", "optimizer: sgd"), 500)
     assert sgd.optimizer == schema.Sgd()
+
+
+@pytest.mark.parametrize(
+    ("preset", "rows", "smoothing"),
+    [
+        *(("default", 999, 0), ("default", 1_000, 0.05), ("default", 10_000, 0.05)),
+        *(("default", 20_000, 0.025), ("default", 40_000, 0), ("fast", 1_000, 0)),
+        *(("best", 999, 0), ("best", 1_000, 0.05), ("best", 50_000, 0.05)),
+    ],
+)
+def test_labels_are_smoothed_where_a_temperature_can_be_fitted(
+    preset: str, rows: int, smoothing: float
+) -> None:
+    config = config_of(f"preset: {preset}", task="classification")
+    assert fill_preset(config, rows).loss == schema.CrossEntropy(label_smoothing=smoothing)
+    plain = schema.CrossEntropy(label_smoothing=0)
+    assert fill_preset(config.model_copy(update={"loss": plain}), rows).loss == plain
+    assert fill_preset(config_of(f"preset: {preset}"), rows).loss == schema.Mse()
 
 
 @pytest.mark.parametrize(("lines", "columns"), [("", ["y"]), ("  members: 2\n", ["y", "y_std"])])

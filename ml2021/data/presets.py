@@ -33,7 +33,8 @@ def fill_preset(config: schema.Config, rows: int) -> schema.Config:
         return config
     train = config.train
     batches = 0 if train.batch_size == "full" else -(-rows // train.batch_size)
-    optimizer, loss = {"lr": 0.003}, {}
+    optimizer: dict[str, Any] = {"lr": 0.003}
+    loss: dict[str, Any] = {}
     match config.preset:
         case "fast":
             return config
@@ -45,14 +46,12 @@ def fill_preset(config: schema.Config, rows: int) -> schema.Config:
                 # Gradients shrink with the residuals over a long schedule, and a memory of 20
                 # updates follows. Those of classes shrink with confidence, and it overshoots.
                 optimizer["beta2"] = 0.95
-            elif rows >= _FEW:
-                # It delays overfitting. What it takes from the probabilities, the temperature
-                # gives back, which takes some hundred held-out rows.
-                loss["label_smoothing"] = 0.05
     if not train_keys:
         return config
     if config.task == "classification":
         train_keys["calibrate"] = True
+        faded = 0.0 if config.preset == "best" else _position(rows, _SOME, _MANY)
+        loss = _smoothing(rows, 1 - faded)
     if isinstance(config.data.split, schema.KFoldSplit):
         train_keys["refit"] = False
     numbers = {"numbers": schema.Auto()}
@@ -92,6 +91,15 @@ def _default(rows: int, batches: int) -> dict[str, Any]:
 def _best(rows: int, batches: int) -> dict[str, Any]:
     epochs = _epochs(batches, updates=10_000, fewest=100, most=400)
     return {**epochs, "members": 8, "refit": True}
+
+
+def _smoothing(rows: int, share: float) -> dict[str, Any]:
+    """Return the keys of `loss` for classes; share: of the most smoothing that a preset sets.
+
+    It delays overfitting. What it takes from the probabilities, the temperature gives back; that is
+    fitted on the validation rows, a tenth as many, of which it takes a hundred.
+    """
+    return {"label_smoothing": round(0.05 * share, 3)} if rows >= _FEW else {}
 
 
 def _epochs(batches: int, *, updates: int, fewest: int, most: int) -> dict[str, Any]:
