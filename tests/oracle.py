@@ -27,3 +27,14 @@ def outputs(network: Network, theta: Tensor, inputs: Tensor) -> Tensor:
     The dtype is that of θ.
     """
     return Forward(network, theta, inputs.shape[-2])(inputs)
+
+
+def gradient_of(module: torch.nn.Sequential) -> Tensor:
+    """Return the gradient (P,) that autograd has left in the layers, in the order of θ."""
+    pieces = []
+    for layer in module:
+        if isinstance(layer, torch.nn.Linear):
+            assert layer.weight.grad is not None
+            assert layer.bias.grad is not None
+            pieces.append(torch.cat([layer.weight.grad, layer.bias.grad[:, None]], 1).flatten())
+    return torch.cat(pieces)

@@ -10,7 +10,7 @@ from ml2021.engine import losses
 from ml2021.engine.dataset import Dataset
 from ml2021.engine.losses import CrossEntropy, Huber, Loss, Mae, Mse
 from ml2021.engine.updates import BatchStep
-from tests.oracle import oracle_module
+from tests.oracle import gradient_of, oracle_module
 from tests.test_engine_gradients import LOSSES, MEMBERS, NETWORKS, ROWS, TARGETS, draw
 from tests.test_engine_updates import NETWORKS as SMALL_NETWORKS
 from tests.test_engine_updates import TRAINING, rows_for, train
@@ -47,15 +47,8 @@ def test_weighted_value_and_gradient_are_those_of_autograd(loss_name: str) -> No
         own = each_loss(loss, module(rows[member, :, :-1]), targets[member])
         expected = (weights[member, :, 0] * own).sum() / ROWS
         torch.autograd.backward(expected)
-        pieces = [
-            torch.cat([layer.weight.grad, layer.bias.grad[:, None]], 1).flatten()
-            for layer in module
-            if isinstance(layer, torch.nn.Linear)
-            and layer.weight.grad is not None
-            and layer.bias.grad is not None
-        ]
         torch.testing.assert_close(total[member, 0, 0] / ROWS, expected.detach())
-        torch.testing.assert_close(gradient[member], torch.cat(pieces), rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(gradient[member], gradient_of(module), rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("loss", ALL, ids=lambda loss: type(loss).__name__)
