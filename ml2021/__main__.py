@@ -32,6 +32,7 @@ def run() -> NoReturn:
         sys.exit(5)
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # which any package may bring
     gc.set_threshold(COLLECTION_THRESHOLD)
     if not sys.warnoptions:  # those of libraries are for us: the tests make them errors
         warnings.simplefilter("ignore")

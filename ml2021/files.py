@@ -15,6 +15,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator
 from contextvars import copy_context
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
@@ -247,16 +248,21 @@ def most_threads() -> int:
 def map_in_threads(
     work: Callable[[Item], Result], items: Iterable[Item], *, waiting: int = 0
 ) -> Iterator[Result]:
-    """Yield the result of each item in order, computed in a few threads.
+    """Yield the result of each item in order, computed in a few threads; of one item, here.
 
     waiting: how many items a thread may be ahead, which are in memory.
     """
+    items = iter(items)
+    first = list(islice(items, 2))
+    if len(first) < 2:
+        yield from map(work, first)
+        return
     from concurrent.futures import ThreadPoolExecutor
 
     threads = min(_MOST_THREADS, most_threads())
     running: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads) as pool:
-        for item in items:
+        for item in chain(first, items):
             running.append(pool.submit(copy_context().run, work, item))
             if len(running) >= (waiting + 1) * threads:
                 yield running.popleft().result()

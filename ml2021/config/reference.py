@@ -228,7 +228,7 @@ def _tag(path: Path, union: Models, schema: Schema) -> Variant:
     for model, field in zip(union, fields, strict=True):
         if f"#/$defs/{model.__name__}" in free:
             default = dump_value(field.default)
-    meaning = " ".join(_text(field.description) for field in fields)
+    meaning = " ".join(_text(_node(path, model, schema)) for model in union)
     return Variant((), _joined([*members(union)]), default, meaning)
 
 
@@ -246,13 +246,12 @@ def _variant(path: Path, model: Model, union: Models, schema: Schema) -> Variant
         default = dump_value(getattr(field.default, tag)) if tag else "that of its keys"
     else:
         default = dump_value(field.default)
-    return Variant(
-        tags, _type(_node(path, model, schema), schema), default, _text(field.description)
-    )
+    node = _node(path, model, schema)
+    return Variant(tags, _type(node, schema), default, _text(node))
 
 
-def _text(description: str | None) -> str:
-    return " ".join((description or "").split())
+def _text(node: Schema) -> str:
+    return " ".join(node.get("description", "").split())
 
 
 def _choices(node: Schema) -> list[Any]:

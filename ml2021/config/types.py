@@ -1,7 +1,12 @@
 """Field types of the config, the base class of its sections, and our own validation errors."""
 
+import ast
+import inspect
 import re
+import sys
 import unicodedata
+from functools import cache
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -27,9 +32,39 @@ CONFLICT = "conflict"
 class Section(BaseModel):
     """A mapping of the config: no extra keys, strict types, immutable."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Describe each key by the string under it.
+
+        pydantic's own `use_attribute_docstrings` reads the source of each class at each start.
+        """
+        found = handler(schema)
+        properties = handler.resolve_ref_schema(found).get("properties", {})
+        for name, text in _strings_under_fields(cls.__module__).get(cls.__name__, {}).items():
+            properties[name]["description"] = text
+        return found
+
+
+@cache
+def _strings_under_fields(module: str) -> dict[str, dict[str, str]]:
+    """Return the string under each field of each class of a module, by class and field."""
+    source = ast.parse(inspect.getsource(sys.modules[module]))
+    return {
+        owner.name: {
+            field.target.id: inspect.cleandoc(str(below.value.value))
+            for field, below in pairwise(owner.body)
+            if isinstance(field, ast.AnnAssign)
+            and isinstance(field.target, ast.Name)
+            and isinstance(below, ast.Expr)
+            and isinstance(below.value, ast.Constant)
+        }
+        for owner in source.body
+        if isinstance(owner, ast.ClassDef)
+    }
 
 
 def conflict(message: str, *keys: str | tuple[str, ...]) -> PydanticCustomError:

@@ -108,11 +108,12 @@ def infer_column_types(
     if counters := [f.name for f in features if f.type == "number" and _counts(frame[f.name])]:
         looks = "looks like a row number" if len(counters) == 1 else "look like row numbers"
         notes.append(f"{listed(counters)} {looks}; list identifiers in data.exclude")
+    target = frame[selection.targets[0]]
     shuffled = [
         f.name
         for f in features
         if f.type == "number" and f.group is None and f.name not in declared
-        if looks_like_identifier(frame[f.name], frame[selection.targets[0]])
+        if looks_like_identifier(frame[f.name], target)
     ]
     if shuffled:
         looks = "looks like an identifier" if len(shuffled) == 1 else "look like identifiers"
@@ -141,11 +142,11 @@ def _feature_type(
     column: "pd.Series", max_categories: int, declared: schema.ColumnType | None
 ) -> tuple[ColumnType | None, str]:
     """Return a feature's type, or None and the reason to exclude it."""
-    present = column.dropna()
-    if len(present) == 0:
+    if not column.notna().any():
         return None, "no values"
     if is_number(column):
         return "number", ""
+    present = column.dropna()
     if declared == "date" or (declared is None and is_date(present.unique())):
         return "date", "dates or times; see data.dates"
     if declared is None and (why := why_identifiers(present, max_categories)):
@@ -155,10 +156,10 @@ def _feature_type(
 
 def _notes_on_codes(frame: "pd.DataFrame", names: Iterable[str]) -> list[str]:
     """Return a note on each value that looks like a code for "missing", and where it occurs."""
-    numbers = [name for name in names if is_number(frame[name])]
+    numbers = {name: column for name in names if is_number(column := frame[name])}
     found: dict[float, dict[str, str]] = {}
-    for name in numbers:
-        for value, count, ranges in far_codes(frame[name]):
+    for name, column in numbers.items():
+        for value, count, ranges in far_codes(column):
             side = "below" if ranges < 0 else "above"
             is_countable = abs(ranges) < _MOST_RANGES
             far = f"{abs(ranges):,.0f} interquartile ranges" if is_countable else "far"
@@ -167,7 +168,7 @@ def _notes_on_codes(frame: "pd.DataFrame", names: Iterable[str]) -> list[str]:
     notes = []
     for value, texts in found.items():
         (first, text), *_ = texts.items()
-        counts = {name: is_apart(frame[name], value) for name in numbers if name != first}
+        counts = {name: is_apart(numbers[name], value) for name in numbers if name != first}
         others = [f"{name} ({count:,})" for name, count in counts.items() if count]
         also = f", and in {listed(others)}" if others else ""
         remedy = f"list {value:.12g} in data.missing if it means missing"

@@ -7,7 +7,7 @@ reads any other table. Legend: N rows of the table.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,6 @@ from ml2021.data.csv.scan import Header
 from ml2021.data.dates import with_parts
 from ml2021.data.folds import split_rows_in_folds
 from ml2021.data.groups import group_codes, notes_on_groups
-from ml2021.data.new_table import NewTable, read_new_table
 from ml2021.data.output_names import check_output_names
 from ml2021.data.overview import ColumnSummary, summarise_columns
 from ml2021.data.parts import find_parts
@@ -56,6 +55,9 @@ from ml2021.data.weights import class_factors, named_classes
 from ml2021.disk import columns_of, uses_disk
 from ml2021.errors import ConfigError, DataError
 from ml2021.formatting import bulleted, echo, listed, number, plural
+
+if TYPE_CHECKING:
+    from ml2021.data.new_table import NewTable
 
 
 @dataclass(frozen=True)
@@ -317,8 +319,10 @@ def with_config(data: TrainingData, loaded: LocatedConfig) -> TrainingData:
     return replace(data, config=config)
 
 
-def _read_test_file(data: schema.Data, preprocessing: Preprocessing) -> tuple[NewTable, Rows]:
+def _read_test_file(data: schema.Data, preprocessing: Preprocessing) -> "tuple[NewTable, Rows]":
     """Return the table of `data.test_path`, and its rows that can be scored."""
+    from ml2021.data.new_table import read_new_table
+
     assert data.test_path is not None
     path = find_parts(data.test_path)
     new = read_new_table(preprocessing, path, table_format_of(data), "scored")

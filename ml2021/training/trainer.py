@@ -150,7 +150,7 @@ def environment(trainer: Trainer) -> Environment:
         python=platform.python_version(),
         torch=torch.__version__,
         numpy=np.__version__,
-        platform=platform.platform(),
+        platform=f"{platform.system()} {platform.release()} {platform.machine()}",
         command=tuple(sys.argv),
         seed=trainer.data.config.seed,
         device=device_name(trainer),

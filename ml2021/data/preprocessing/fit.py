@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
 _EXACT_IN_FLOAT32 = 2.0**24
 _FEW = 1000  # values that nearly always tell that a column is not constant
+_ROWS_FOR_THREADS = 100_000
+"""From how many rows on threads fit the columns. Of 2,760 rows and 56 columns they take 11 ms in
+place of 5.5, since each waits for Python; of 300,000 rows 99 ms in place of 183."""
 
 
 @dataclass
@@ -70,7 +73,8 @@ def fit_features(
     fitted = FittedFeatures()
     scales = _group_scales(frame, features, rows, weights)
     fit = partial(_fit_feature, frame, rows, max_categories, weights, scales)
-    for feature, found in zip(features, map_in_threads(fit, features), strict=True):
+    apply = map_in_threads if len(rows) >= _ROWS_FOR_THREADS else map
+    for feature, found in zip(features, apply(fit, features), strict=True):
         if isinstance(found, LeftOut):
             fitted.left_out.append(found.model_copy(update={"before": len(fitted.features)}))
             continue
