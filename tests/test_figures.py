@@ -141,9 +141,11 @@ def test_a_date_is_not_repeated_below_the_axis(
 def test_large_numbers_are_written_as_in_tables() -> None:
     (axes,) = (figure := predictions.truth_against_prediction(1e6 * TRUTH, SAID, "views")).axes
     axes.set_xlim(-2e6, 2e6)
+    axes.secondary_xaxis("top", functions=(lambda x: 2 * x, lambda x: x / 2))
     svg = style.to_svg(figure)
     assert ">1,000,000<" in svg
     assert ">-1,000,000<" in svg
+    assert ">4,000,000<" in svg
 
 
 @pytest.mark.parametrize(

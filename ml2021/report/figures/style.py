@@ -254,10 +254,9 @@ def show_cells(axis: Axis) -> None:
 
 
 def _plain_numbers(figure: Figure) -> None:
-    for axes in figure.axes:
-        for axis in (axes.xaxis, axes.yaxis):
-            if type(axis.get_major_formatter()) is ScalarFormatter:
-                axis.set_major_formatter(_PlainNumbers())
+    for axis in figure.findobj(Axis):
+        if isinstance(axis, Axis) and type(axis.get_major_formatter()) is ScalarFormatter:
+            axis.set_major_formatter(_PlainNumbers())
 
 
 OUR_PNG = b"Software\0ml2021"
