@@ -140,15 +140,21 @@ def of_large(folder: Path, size: float, against: Path, plain: int) -> list[str]:
 
 def of_parts(folder: Path, size: float) -> list[str]:
     """Train on one file and on three parts of it."""
-    write_table(folder / "t.csv", size)
-    parts = folder / "parts"
-    parts.mkdir(exist_ok=True)
-    frame = pd.read_csv(folder / "t.csv")
-    third = -(-len(frame) // 3)
-    frame[:third].to_csv(parts / "a.csv", index=False)
-    with gzip.open(parts / "b.csv.gz", "wt", compresslevel=1) as file:
-        frame[third : 2 * third].to_csv(file, index=False)
-    frame[2 * third :].to_parquet(parts / "c.parquet")
+    rows, parts = write_table(folder / "t.csv", size), folder / "parts"
+    parts.mkdir()
+    with (
+        (folder / "t.csv").open("rb") as table,
+        (parts / "a.csv").open("wb") as plain,
+        gzip.open(parts / "b.csv.gz", "wb", compresslevel=1) as packed,
+    ):
+        head = table.readline()
+        for file in (plain, packed):
+            file.write(head)
+            for start in range(0, rows // 3, BLOCK):
+                file.write(table.read(LINE * min(BLOCK, rows // 3 - start)))
+        rest = pd.read_csv(table, header=None, names=head.decode().strip().split(","))
+    rest.to_parquet(parts / "c.parquet")
+    del rest
     watch(train(folder, "one"), folder, HERE)
     watch(train(folder, "three", "data.path=parts"), folder, HERE)
     shutil.rmtree(parts)
