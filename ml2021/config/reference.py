@@ -86,6 +86,7 @@ EXAMPLES = {
     "model.activation": "hard_sigmoid",
     "model.widths": "[64, 64, 64]",
     "loss.delta": "1.5",
+    "loss.label_smoothing": "0.05",
     "optimizer.lr": "0.0005",
     "optimizer.momentum": "0.9",
     "optimizer.weight_decay": "0.01",
