@@ -1,6 +1,7 @@
 """The diagnosis: from scores to a finding and the settings to try next."""
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -339,3 +340,15 @@ def test_a_best_epoch_at_the_very_start_is_evidence(
     history = History(epochs, np.array(training, np.float64), losses, np.ones(len(training)))
     found = evidences.evidence_of(data.config, data.preprocessing, {}, history, 2)
     assert (found.early is not None) == expected
+
+
+def test_the_best_epoch_of_members_is_not_that_of_the_last_ones_alone(tmp_path: Path) -> None:
+    values, epochs = list(range(40)), np.arange(1, 101)
+    data = load(write_csv(tmp_path / "t.csv", {"x": values, "y": values}), "  target: y")
+    losses = np.where(epochs < 60, 5.0, 1 / epochs)  # two members with high losses have stopped
+    history = History(epochs, losses, losses, np.ones(100))
+    for kept, best in (((), 100), ((40, 10, 40, 100), 40), ((40, 10, 30, 100), 30)):
+        found = replace(history, kept=kept)
+        assert found.best_epoch == best
+        evidence = evidences.evidence_of(data.config, data.preprocessing, {}, found, 2)
+        assert evidence.is_falling == (not kept)

@@ -1,6 +1,7 @@
 """What is given is what is drawn, on axes with names and units."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -52,7 +53,7 @@ def test_learning_curves() -> None:
     epochs = np.arange(1, 6)
     training, validation = np.array([9.0, 5, 4, 3, 2]), np.array([9.0, 6, 5, 6, 7])
     lr = np.array([0.1, 0.08, 0.06, 0.04, 0.02])
-    figure = learning.learning_curves(epochs, training, validation, lr, 3, "mse: views, squared")
+    figure = learning.learning_curves(epochs, training, validation, lr, [3], "mse: views, squared")
     upper, lower = figure.axes
     assert upper.get_ylabel() == "mse: views, squared"
     assert names_of(lower) == ("epoch", "learning rate")
@@ -62,6 +63,9 @@ def test_learning_curves() -> None:
     assert_array_equal(data_of(upper, 3), ([3], [5]))
     (legend,) = figure.legends
     assert texts_of(legend.get_texts()) == ["training", "validation", "best: epoch 3"]
+    figure = learning.learning_curves(epochs, training, validation, lr, [4, 2, 4], "mse")
+    assert_array_equal(data_of(figure.axes[0], 4), ([2, 4], [6, 6]))  # below two lines
+    assert texts_of(figure.legends[0].get_texts())[2] == "best: epochs 2 to 4"
 
 
 def test_gradient_sizes_go_from_back_to_front() -> None:
@@ -107,7 +111,7 @@ def test_no_legend_is_over_data() -> None:
     panels = {"w": (["w = 1", "w = 2", "w = 3"], np.stack([x, x**2, 1 - x]))}
     marks = {"0.5": 3, "recommended": 9}
     drawn = [
-        learning.learning_curves(np.arange(1, 31), x, 1 - x, x, 3, "mse"),
+        learning.learning_curves(np.arange(1, 31), x, 1 - x, x, [3], "mse"),
         predictions.truth_against_prediction(*pair, "views"),
         predictions.over_time(np.arange(len(TRUTH)), {"": pair}, "views", "day"),
         predictions.reliability(x[:5], x[:5], np.arange(1, 6), "a"),
@@ -141,7 +145,7 @@ def test_a_date_is_not_repeated_below_the_axis(
 def test_large_numbers_are_written_as_in_tables() -> None:
     (axes,) = (figure := predictions.truth_against_prediction(1e6 * TRUTH, SAID, "views")).axes
     axes.set_xlim(-2e6, 2e6)
-    axes.secondary_xaxis("top", functions=(lambda x: 2 * x, lambda x: x / 2))
+    axes.secondary_xaxis("top", functions=(partial(np.multiply, 2), partial(np.multiply, 0.5)))
     svg = style.to_svg(figure)
     assert ">1,000,000<" in svg
     assert ">-1,000,000<" in svg
@@ -481,7 +485,7 @@ CHINESE = "一个非常非常非常非常长的列名用来测试图表的边界
         lambda name: functions.paired_bars([name] * 3, ERRORS, ERRORS, (name, "b"), name),
         lambda name: predictions.confusion(np.eye(3, dtype=np.int64), [name] * 3),
         lambda name: predictions.reliability(X[:2] / 4, X[:2] / 4, np.array([1, 2]), name),
-        lambda name: learning.learning_curves(np.arange(5), X, X, X, 2, name),
+        lambda name: learning.learning_curves(np.arange(5), X, X, X, [2], name),
     ],
 )
 def test_a_long_name_stays_within_the_picture(draw: Callable[[str], Figure], name: str) -> None:

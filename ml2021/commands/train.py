@@ -179,7 +179,7 @@ def _say_results(
         console.say(*score_table(plural(evaluation.rows, f"{split} row"), evaluation.table()), "")
     console.say(*score_table("network on", scores_by_split(evaluations)), "")
     data, parameters = trainer.data, trainer.network.layout.parameters
-    history = read_metrics(run, data.config.train.metric)
+    history = read_metrics(run, data.config.train.metric, summary.best_epochs)
     evidence = evidence_of(data.config, data.preprocessing, evaluations, history, parameters)
     first, *others = describe_diagnosis(diagnose(evidence), run)
     verdict = evaluations[split].verdict

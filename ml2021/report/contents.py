@@ -190,6 +190,7 @@ def _collect(
         rows = select_rows(model, data)
         if rows.split == "train":
             held_out = held_out_rows(run, model, data, rows)
+    kept = () if summary is None else summary.best_epochs
     return ReportContents(
         name=run.path.absolute().name,
         config=config,
@@ -198,7 +199,7 @@ def _collect(
         model=model,
         evaluations=evaluations,
         summary=summary,
-        history=read_metrics(run, config.train.metric),
+        history=read_metrics(run, config.train.metric, kept),
         notes=summary.notes if summary is not None else () if data is None else data.notes,
         unused=() if data is None else data.unused,
         rows=rows,

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
+from statistics import median_low
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +85,8 @@ class History:
 
     The losses are in the unit that `ml2021.evaluation.scoring.loss_unit` names. criterion: what
     chose the best epoch in place of the validation loss, lower is better; None for that loss.
+    kept: the best epoch of each ensemble member, if there are several. Values are then means over
+    those still trained, which fall where a member with higher ones stops.
     """
 
     epochs: NDArray[np.int64]
@@ -91,20 +94,26 @@ class History:
     validation: NDArray[np.float64] | None
     lr: NDArray[np.float64]
     criterion: NDArray[np.float64] | None = None
+    kept: tuple[int, ...] = ()
 
     @property
     def best_epoch(self) -> int:
-        """The first epoch with the lowest criterion, else the last; 0 without epochs."""
+        """The first epoch with the lowest criterion, else the last; 0 without epochs.
+
+        Of several members the median, rounded down to the best epoch of one.
+        """
         if not len(self.epochs):
             return 0
+        if self.kept:
+            return median_low(self.kept)
         values = self.validation if self.criterion is None else self.criterion
         if values is None:
             return int(self.epochs[-1])
         return int(self.epochs[np.nanargmin(values)])
 
 
-def read_metrics(run: RunDirectory, metric: str = "loss") -> History:
-    """Read metrics.csv; `metric` is the one that chose the best epoch.
+def read_metrics(run: RunDirectory, metric: str = "loss", kept: tuple[int, ...] = ()) -> History:
+    """Read metrics.csv; `metric` is the one that chose the best epoch. kept: as in `History`.
 
     Raises CheckpointError if it is missing or damaged, or ResourceError.
     """
@@ -118,7 +127,8 @@ def read_metrics(run: RunDirectory, metric: str = "loss") -> History:
     criterion = None
     if metric != "loss" and not np.isnan(table[:, 4]).all():
         criterion = -table[:, 4] if metric in HIGHER_IS_BETTER else table[:, 4]
-    return History(table[:, 0].astype(np.int64), table[:, 1], validation, table[:, 3], criterion)
+    epochs = table[:, 0].astype(np.int64)
+    return History(epochs, table[:, 1], validation, table[:, 3], criterion, kept)
 
 
 def _read_lines(path: Path, missing: str) -> list[str]:

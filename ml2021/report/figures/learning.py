@@ -19,12 +19,12 @@ def learning_curves(
     training: NDArray[np.float64],
     validation: NDArray[np.float64] | None,
     lr: NDArray[np.float64],
-    best_epoch: int,
+    best_epochs: Sequence[int],
     loss: str,
 ) -> Figure:
-    """Draw losses (E,) by epoch (E,), the best epoch, and the learning rate below.
+    """Draw losses (E,) by epoch (E,), the best epochs, and the learning rate below.
 
-    `loss` is the name of the loss with its unit.
+    best_epochs: of each network. loss: its name with its unit.
     """
     figure = style.new_figure(style.WIDTH, 1.25 * style.HEIGHT)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
@@ -36,11 +36,13 @@ def learning_curves(
         losses.append(validation)
     if style.spans_decades(*losses):
         style.use_log_scale(upper, "y")
-    index = np.flatnonzero(epochs == best_epoch)
-    if validation is not None and index.size:
-        upper.axvline(best_epoch, color=style.BEST, linewidth=1, zorder=0.5)
-        best = validation[index[0]]
-        upper.plot(best_epoch, best, "o", color=style.BEST, label=f"best: epoch {best_epoch:,}")
+    best = np.isin(epochs, best_epochs)
+    if validation is not None and best.any():
+        for epoch in epochs[best]:
+            upper.axvline(epoch, color=style.BEST, linewidth=1, zorder=0.5)
+        first, last = min(best_epochs), max(best_epochs)
+        label = f"best: epoch {first:,}" if first == last else f"best: epochs {first:,} to {last:,}"
+        upper.plot(epochs[best], validation[best], "o", color=style.BEST, label=label)
     style.label_axes(upper, "", loss)
     lower.plot(epochs[kept], lr[kept], color=style.INK, linewidth=1.2)
     style.label_axes(lower, "epoch", "learning rate")

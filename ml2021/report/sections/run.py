@@ -166,7 +166,7 @@ def _final_model(summary: RunSummary | None) -> str:
     if summary is not None and summary.temperature is not None:
         held = "held-out" if summary.cross_validation is not None else "validation"
         text += (
-            f" Its outputs are divided by {number(summary.temperature)}, the temperature that "
+            f" The outputs are divided by {number(summary.temperature)}, the temperature that "
             f"fits the probabilities of {held} rows best."
         )
     return text
@@ -182,14 +182,17 @@ def training_section(contents: ReportContents) -> Section:
             history.training,
             history.validation,
             history.lr,
-            history.best_epoch,
+            contents.best_epochs or [history.best_epoch],
             loss_unit(config, contents.preprocessing).label,
         )
         last = int(history.epochs[-1])
         caption = f"The loss over {plural(last, 'epoch')}; below, the learning rate."
         if len(contents.best_epochs) > 1:
             kept = ", ".join(f"{epoch:,}" for epoch in contents.best_epochs)
-            caption += f" Losses are means over the ensemble members, whose best epochs are {kept}."
+            caption += (
+                " Losses are means over the ensemble members that are still trained, whose best "
+                f"epochs are {kept}."
+            )
         elif history.validation is not None:
             by = "" if config.train.metric == "loss" else f" by {config.train.metric}"
             caption += f" The best epoch{by} is {history.best_epoch:,}; its parameters are kept."
