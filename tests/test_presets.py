@@ -47,6 +47,13 @@ def test_the_default_falls_smoothly_to_fast() -> None:
     assert [config.train.refit for config in found] == [rows <= 2_000 for rows in ROWS]
 
 
+def test_the_best_has_twice_the_members_for_numbers_of_few_rows() -> None:
+    numbers, classes = (config_of("preset: best", task=t) for t in ("regression", "classification"))
+    found = [fill_preset(numbers, rows).train.members for rows in (20, 1_000, 1_414, 2_000, 10**6)]
+    assert found == [16, 16, 12, 8, 8]
+    assert {fill_preset(classes, rows).train.members for rows in ROWS} == {8}
+
+
 @pytest.mark.parametrize("preset", ["default", "best"])
 def test_a_key_that_is_set_stays(preset: str) -> None:
     lines = (

@@ -46,6 +46,9 @@ def fill_preset(config: schema.Config, rows: int) -> schema.Config:
                 # Gradients shrink with the residuals over a long schedule, and a memory of 20
                 # updates follows. Those of classes shrink with confidence, and it overshoots.
                 optimizer["beta2"] = 0.95
+                # The fewer rows, the more of an error is a single network's chance. Classes gained
+                # nothing from more members.
+                train_keys["members"] = round(16 - 8 * _position(rows, _FEW, 2 * _FEW))
     if not train_keys:
         return config
     if config.task == "classification":

@@ -45,6 +45,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from ml2021.formatting import plural
 from tests.benchmarks.accuracy_tables import Split, Table, is_number, parse_table
 from tests.benchmarks.measure import describe_machine, markdown_table, run_command
 
@@ -225,9 +226,11 @@ def report(
                     f"{fmean(cpu):.1f}" if cpu else "",
                 )
             )
-        splits = len({(job.split.name, job.seed) for job in own})
+        names, seeds = {job.split.name for job in own}, {job.seed for job in own}
+        each = ((len(names), "split"), (len(seeds), "seed"))
+        runs = " x ".join(plural(n, what) for n, what in each if n > 1) or "once"
         size = f"{len(table.content[1]):,} rows, {len(table.content[0])} columns"
-        lines += ["", f"### {table.path.stem}: {size}, {splits} times", ""]
+        lines += ["", f"### {table.path.stem}: {size}, {runs}", ""]
         lines += markdown_table(("system", first, second, "of first", "CPU s"), rows)
     if len(tables) > 1:
         lines += ["", f"### All {len(tables)} tables", ""]
