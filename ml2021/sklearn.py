@@ -25,7 +25,7 @@ except ImportError as error:
         f"ml2021.sklearn needs scikit-learn 1.6 or newer ({error}); pip install 'ml2021[sklearn]'"
     ) from None
 
-from ml2021.config.parameters import SECTIONS, named_by_parameters
+from ml2021.config.parameters import SECTIONS, as_mapping, named_by_parameters
 from ml2021.config.schema import FractionSplit
 from ml2021.data.array_names import class_names, column_name, target_names, unused_name
 from ml2021.data.preprocessing.records import value_text
@@ -92,6 +92,8 @@ class _Estimator(BaseEstimator):
         self.device = device
         self.random_state = random_state
 
+    __init__.__qualname__ = "Regressor.__init__"  # whose alone it is, and which errors name
+
     def set_params(self, **params: Any) -> Self:
         """Set parameters, and single keys of those that are sections, such as optimizer__lr=0.01.
 
@@ -103,7 +105,7 @@ class _Estimator(BaseEstimator):
         inner = {name: parts for name, parts in keys.items() if len(parts) == 2}
         super().set_params(**{name: params[name] for name in params if name not in inner})
         for name, (section, key) in inner.items():
-            setattr(self, section, {**_as_mapping(getattr(self, section)), key: params[name]})
+            setattr(self, section, {**as_mapping(getattr(self, section)), key: params[name]})
         return self
 
     def __sklearn_tags__(self) -> Any:
@@ -357,13 +359,6 @@ class Classifier(ClassifierMixin, _Estimator):
         return probabilities
 
 
-def _as_mapping(section: Any) -> dict[str, Any]:
-    """Return a section as a mapping of its keys; False, of early stopping, has none."""
-    if isinstance(section, Mapping):
-        return {**section}
-    return {"type": section} if section else {}
-
-
 def _check_target(y: Any, dtype: Literal["numeric"] | None) -> NDArray[Any]:
     """Return y as an array (N,) or (N, T). Raises ValueError for what it cannot hold."""
     if y is None:
@@ -372,10 +367,16 @@ def _check_target(y: Any, dtype: Literal["numeric"] | None) -> NDArray[Any]:
         raise ValueError("Input y contains NaN.")
     if isinstance(y, pd.Series) and hasattr(y.dtype, "numpy_dtype"):
         y = y.to_numpy(y.dtype.numpy_dtype)  # truth values, which become floats otherwise
-    values = np.asarray(check_array(y, ensure_2d=False, dtype=dtype, input_name="y"))
-    if dtype == "numeric" and values.dtype.kind == "O":
-        with suppress(TypeError, ValueError):
-            return values.astype(np.float64)
+    try:
+        values = np.asarray(check_array(y, ensure_2d=False, dtype=dtype, input_name="y"))
+        if dtype == "numeric" and values.dtype.kind == "O":
+            with suppress(TypeError):
+                values = values.astype(np.float64)
+    except ValueError:
+        text = next((cell for cell in np.asarray(y, object).flat if isinstance(cell, str)), None)
+        if dtype is None or text is None:
+            raise
+        raise ValueError(f"y holds text, such as {text!r}; use Classifier, or convert it") from None
     if dtype == "numeric" and values.dtype.kind not in "biuf":
         raise ValueError(f"y holds a {type(values.flat[0]).__name__}, no number; convert it")
     return values

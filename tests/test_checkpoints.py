@@ -307,7 +307,10 @@ def test_safetensors_of_somebody_else_are_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_not_there_or_no_file_is_refused(tmp_path: Path) -> None:
-    assert refusal(tmp_path / "x") == "no such checkpoint; resume the run, or train again"
+    assert (
+        refusal(tmp_path / "x")
+        == "no such checkpoint; resume the run if it was stopped, else train again"
+    )
     assert refusal(tmp_path) == "not a file; train the run again"
     os.mkfifo(tmp_path / "pipe")
     assert refusal(tmp_path / "pipe") == "not a file; train the run again"

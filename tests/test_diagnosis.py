@@ -95,6 +95,8 @@ def given(
 
 MEMBERS = "train.members=5"
 MEMORISING = EarlyBest(2, 22, training=(0.6, 0.2), validation=(0.7, 0.9))
+BARELY_MEMORISING = EarlyBest(2, 22, training=(0.6, 0.587), validation=(0.7, 0.71))
+STALLED = EarlyBest(2, 22, training=(0.6, 0.589), validation=(0.7, 0.9))
 JUMPING = EarlyBest(1, 21, training=(0.6, 0.62), validation=(0.7, 0.9))
 
 CASES: dict[str, tuple[Evidence, tuple[Finding, str, str]]] = {
@@ -181,6 +183,14 @@ CASES: dict[str, tuple[Evidence, tuple[Finding, str, str]]] = {
     "the best epoch was at the start, and the training loss fell on": (
         given(RELU, (20, 90, 50), (21, 90, 50), early=MEMORISING),
         ("overfitting", "the best epoch was 2 of 22; after it the training loss", MEMBERS),
+    ),
+    "the best epoch was at the start, and the training loss fell on by more than 2 %": (
+        given(RELU, (48, 90, 50), test=(51, 90, 50), rows=64, early=BARELY_MEMORISING),
+        ("overfitting", "the training loss went from 0.6", MEMBERS),
+    ),
+    "the best epoch was at the start, and the training loss stayed where it was": (
+        given(RELU, (48, 90, 50), test=(51, 90, 50), rows=64, early=STALLED),
+        ("optimisation", "learning rate is probably too high", "optimizer.lr=0.00067"),
     ),
     "the best epoch was at the start, and nothing fell after it": (
         given(RELU, (48, 90, 50), test=(51, 90, 50), rows=64, early=JUMPING),
@@ -326,6 +336,7 @@ def test_a_loss_that_ends_higher_than_it_began_is_rising(
     [
         ([9, 5, *[4 - i / 10 for i in range(20)]], [8, 4, *[5 + i / 10 for i in range(20)]], True),
         ([9, 5, *[5] * 20], [8, 4, *[4.01] * 20], False),  # it has arrived
+        ([9, *[5] * 21], [4, *[4.01] * 21], False),  # so it has, at the end of the first epoch
         ([9, 5, *[4] * 20], [8, 7, *[6 - i / 10 for i in range(20)]], False),
         ([9, 5, *[4] * 20], None, False),
     ],

@@ -17,6 +17,12 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 GUIDE = (ROOT / "configs" / "guide.md").read_text()
 SHELL_BLOCKS = re.findall(r"```sh\n(.*?)```", README + GUIDE, re.DOTALL)
+OUTPUTS = [
+    block
+    for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", GUIDE, re.DOTALL | re.MULTILINE)
+    if not language and " ± " in block
+]
+"""What the guide shows that its commands print."""
 COMMANDS = [line for block in SHELL_BLOCKS for line in block.splitlines()]
 TRACKERS = {
     match[1]: block
@@ -43,13 +49,24 @@ def test_every_command_runs_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyP
         shutil.copytree(ROOT / folder, tmp_path / folder)
     monkeypatch.chdir(tmp_path)
     assert sum(line.startswith("ml2021 ") for line in COMMANDS) >= 20
+    printed: set[str] = set()
     for line in COMMANDS:
         if line.startswith(("mkdir ", "head ", "(head ")):
             subprocess.run(line, shell=True, check=True)
         if line.startswith("ml2021 "):
             result = CliRunner().invoke(app, shlex.split(line.removeprefix("ml2021 ")))
             assert result.exit_code == 0, (line, result.output, result.exception)
+            printed |= {digits_masked(text) for text in result.output.splitlines()}
+    shown = {digits_masked(line) for block in OUTPUTS for line in block.splitlines()}
+    assert len(OUTPUTS) == 2
+    assert shown - printed == {"..."}
     check_the_ladder(tmp_path / "runs" / "ladder-sweep-1" / "sweep.csv")
+
+
+def digits_masked(line: str) -> str:
+    """Return a line that is the same where digits differ, but for those after a point."""
+    line = re.sub(r"(?<![.\d])\d+(,\d+)*", "0", line)
+    return re.sub(r"\d", "0", re.sub(r" +", " ", line))
 
 
 def check_the_ladder(path: Path) -> None:
@@ -102,6 +119,9 @@ def test_recipes_for_trackers_run_as_shown(
 def test_the_two_set_up_commands_are_whole() -> None:
     train, test = (line for line in COMMANDS if line.startswith("python3 -m venv"))
     assert train.endswith(".venv/bin/ml2021 train --config configs/views_relu.yaml")
+    bound = re.search(r"pip install 'torch(<[\d.]+)' --index-url", README)
+    assert bound is not None
+    assert f'"torch>=2.9,{bound[1]}"' in (ROOT / "pyproject.toml").read_text()
     assert test in (ROOT / ".ci" / "run").read_text().splitlines()
 
 

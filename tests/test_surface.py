@@ -176,7 +176,7 @@ def test_a_network_that_was_built_is_drawn_too_unless_its_data_has_changed(tmp_p
     write_rows(tmp_path / "curve.csv", {"x": [0, 1, 2], "y": [1, 3, 0]})
     run_well(tmp_path, "piecewise", "curve.csv")
     for options, title in (
-        ([], "network as built"),
+        ([], "around the network's parameters"),
         (["--x", "c[1]", "--y", "b"], "Loss over c[1] and b,"),
         (["--x", "w[2]"], "Loss over w[2,x],"),
     ):

@@ -19,7 +19,7 @@ from ml2021.evaluation.comparison import (
 from ml2021.evaluation.scoring import SPLITS
 from ml2021.formatting import Scores, plural, score_table
 from ml2021.runs.directory import find_run, open_run
-from ml2021.runs.summary import read_summary
+from ml2021.runs.summary import read_summary, refuse_saved_model
 from ml2021.sweeps.directory import is_sweep, load_results, open_sweep, read_plan
 
 
@@ -117,6 +117,8 @@ def compare(paths: Sequence[Path]) -> Comparison:
 def _read_run(path: Path) -> ComparedRun:
     run = open_run(path)
     if not run.summary.is_file():
+        score = f"score it with: ml2021 evaluate CSV --run {path}"
+        refuse_saved_model(run, "scores", score)
         raise CheckpointError(f"{path}: not finished; resume it with: ml2021 train --resume {path}")
     config = load_saved_config(run.resolved_config).config
     return ComparedRun(str(path), {}, read_summary(run).result(config))

@@ -16,9 +16,15 @@ from ml2021.data.samples import Samples
 from ml2021.data.table_source import FileSource
 from ml2021.errors import CheckpointError, ConfigError, DataError, Ml2021Error
 from ml2021.evaluation.scoring import SPLITS, Evaluation
+from ml2021.files import is_there
 from ml2021.formatting import echo, plural, score_table
 from ml2021.runs.directory import RunDirectory, chosen_run, open_run, refuse_run
-from ml2021.runs.summary import FoldScores, read_environment, read_summary_if_ended
+from ml2021.runs.summary import (
+    FoldScores,
+    read_environment,
+    read_summary_if_ended,
+    refuse_saved_model,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -134,6 +140,7 @@ def _folds_of(run: RunDirectory) -> FoldScores:
     """Return the scores of the folds. Raises CheckpointError where the run has none yet."""
     summary = read_summary_if_ended(run)
     if summary is None:
+        refuse_saved_model(run, "scores", "name a CSV to score")
         raise CheckpointError(
             f"{run.path}: not finished; resume it with: ml2021 train --resume {run.path}"
         )
@@ -199,6 +206,8 @@ def _notes_on_training_rows(
 
     from ml2021.runs.model import reload_training_data
 
+    if not is_there(run.environment):  # of a model that Python saved
+        return []
     recorded = read_environment(run)
     files = [Path(path) for path in recorded.parts or each_path(recorded.data)]
     if not all(file.is_file() for file in files):

@@ -7,6 +7,7 @@ from ml2021.console import Console, write_message
 from ml2021.errors import CheckpointError, ConfigError, Ml2021Error, RunInterruptedError
 from ml2021.runs.directory import find_run, open_run
 from ml2021.runs.outputs import check_output_folder
+from ml2021.runs.summary import refuse_saved_model
 from ml2021.signals import stop_signals
 from ml2021.sweeps.directory import is_sweep, load_results, open_sweep, read_plan
 from ml2021.sweeps.summary import SweepSummary
@@ -38,6 +39,8 @@ def report(run_path: Path | None, plots: Path | None) -> Path:
         return sweep.report
 
     run = open_run(run_path)
+    explore = f"see the function with: ml2021 explore --run {run.path}"
+    refuse_saved_model(run, "the history that a report shows", explore)
 
     from ml2021.report.contents import from_disk
     from ml2021.report.write import write_report

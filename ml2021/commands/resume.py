@@ -49,6 +49,10 @@ def resume(path: Path, overrides: Sequence[str], console: Console, *, with_repor
     run = open_run(path)
     if odd := [text for text in overrides if not text.startswith("train.epochs=")]:
         raise ConfigError(f"--set {odd[0]}: only train.epochs can be changed when resuming")
+    from ml2021.runs.summary import read_environment, refuse_saved_model
+
+    anew = f"train again, or start from its parameters with --init-from {run.path}"
+    refuse_saved_model(run, "what training resumes from", anew)
     loaded = load_saved_config(run.resolved_config, overrides)
     check_tensorboard(loaded.config, loaded.locate("train", "tensorboard"))
     with locked(run):
@@ -58,7 +62,6 @@ def resume(path: Path, overrides: Sequence[str], console: Console, *, with_repor
         refuse_frame(loaded, "train again with ml2021.train")
         from ml2021.data.load import Plan, load_training_data
         from ml2021.engine.hardware import current_ranks
-        from ml2021.runs.summary import read_environment
         from ml2021.training.memory import Job, check_job
         from ml2021.training.trainer import build_trainer
 

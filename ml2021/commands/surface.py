@@ -22,6 +22,7 @@ from ml2021.report.sections.loss_surface import CURVE, GRID, draw_curve, draw_su
 from ml2021.runs.directory import chosen_run, open_run
 from ml2021.runs.model import load_model, reload_training_data
 from ml2021.runs.outputs import PNG, check_output, tables_of, write_output
+from ml2021.runs.summary import is_saved_model
 
 
 def surface(
@@ -63,7 +64,8 @@ def surface(
     if len(plane.centre) > 2 and not is_curve:
         console.say("marked losses are at the actual parameters, not at their projections")
     if trajectory.start is None:
-        console.say("built by piecewise, not trained: no trajectory")
+        origin = "saved from Python" if is_saved_model(run) else "built by piecewise, not trained"
+        console.say(f"{origin}: no trajectory")
     elif not len(trajectory.path):
         console.say(
             "no trajectory was saved: train.keep_path was false, the run belongs to a sweep, or "

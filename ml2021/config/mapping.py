@@ -55,6 +55,8 @@ def load_from_python(
     checked, problems = check_draft(draft)
     if isinstance(config, Mapping):
         problems = [_in_python(problem) for problem in problems]
+    if not with_frame:
+        problems = [_or_frame(problem) for problem in problems]
     refuse(map(_without_repeats, problems))
     assert checked is not None
     return LoadedConfig(checked, text, draft.nodes)
@@ -73,6 +75,12 @@ def _in_python(problem: Problem) -> Problem:
     message = re.sub(r"; write \[(.*)\]$", r"; write ['\1']", problem.message)
     words = re.sub(r"'[^']*'|\b(?:null|true|false)\b", lambda m: _WORDS.get(m[0], m[0]), message)
     return problem._replace(message=words)
+
+
+def _or_frame(problem: Problem) -> Problem:
+    """Return the problem with what Python may pass in place of the path of a table."""
+    is_path = problem.message == "missing key 'path' in data; add it"
+    return problem._replace(message=f"{problem.message}, or pass a frame") if is_path else problem
 
 
 def _for_frame(draft: Draft) -> Draft:

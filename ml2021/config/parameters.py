@@ -5,8 +5,9 @@ the names that the user gave.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from ml2021.errors import ConfigError, DataError, DivergenceError, ResourceError
 
@@ -50,7 +51,15 @@ _WORDS = [
     (r"^(early_stopping: .*) or None\b", r"\1 or False"),
     (r"^frame: (row|column)\b", r"\1"),
     (r"\bframe\b", "the table"),
+    (r"\b(model|loss|optimizer|schedule|early_stopping|numbers)\.(\w+)", r"\1__\2"),
 ]
+
+
+def as_mapping(section: Any) -> dict[str, Any]:
+    """Return a section as a mapping of its keys; False, of early stopping, has none."""
+    if isinstance(section, Mapping):
+        return {**section}
+    return {"type": section} if section else {}
 
 
 @contextmanager

@@ -31,7 +31,8 @@ EARLY_OF_BUDGET = 0.05
 class EarlyBest:
     """A best epoch at the very start: of how many, and the losses there and at the end.
 
-    Each pair of losses is that of the best epoch and that of the last one.
+    Each pair of losses is the one at the best parameters and that of the last epoch. The training
+    loss of an epoch is a mean over its updates, so the epoch after the best one tells the former.
     """
 
     epoch: int
@@ -41,9 +42,12 @@ class EarlyBest:
 
     @property
     def is_memorising(self) -> bool:
-        """Whether the training loss went on falling while the validation loss did not."""
+        """Whether the training loss went on falling while the validation loss did not.
+
+        That one cannot have, as its lowest value chose the best epoch.
+        """
         before, after = self.training
-        return after < before * (1 - LEAST_GAP)
+        return after < before * (1 - CLEARLY)
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ def _early_best(history: History, budget: int) -> EarlyBest | None:
     place = int(np.searchsorted(history.epochs, best))
     if best == last or best > max(EARLY * last, EARLY_OF_BUDGET * budget):
         return None
-    training = float(history.training[place]), float(history.training[-1])
+    training = float(history.training[place + 1]), float(history.training[-1])
     validation = float(history.validation[place]), float(history.validation[-1])
     if all(abs(after - before) <= CLEARLY * before for before, after in (training, validation)):
         return None

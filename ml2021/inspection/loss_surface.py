@@ -140,7 +140,7 @@ def trajectory_plane(trajectory: Trajectory, downhill: Callable[[Tensor], Tensor
     """Return the plane that shows most of the trajectory, through the best parameters.
 
     Without a path it holds the start and the best, and `downhill`, the negative gradient (P,) at
-    the start. Of a network that was built and not trained, it is random.
+    the start. Of a network that was built and not trained, or saved from Python, it is random.
     """
     if len(trajectory.path) > 2:
         directions, shares = principal_directions(trajectory.path, 2)
@@ -152,7 +152,7 @@ def trajectory_plane(trajectory: Trajectory, downhill: Callable[[Tensor], Tensor
     elif trajectory.start is None:
         directions = torch.zeros(2, len(trajectory.best), dtype=torch.float64)
         labels = ["a random direction", "another, orthogonal to it"]
-        title = "Loss around the network as built"
+        title = "Loss around the network's parameters"
     else:
         start = trajectory.start
         directions = torch.stack([trajectory.best - start, downhill(start)])

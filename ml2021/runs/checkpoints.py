@@ -89,8 +89,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 def read_content(path: Path) -> bytes:
     """Return the bytes of a checkpoint, unchecked. Raises as `load_checkpoint` does."""
-    missing = f"{path.absolute()}: no such checkpoint; resume the run, or train again"
-    return read_bytes(path, missing, free_memory())
+    remedy = "resume the run if it was stopped, else train again"
+    return read_bytes(path, f"{path.absolute()}: no such checkpoint; {remedy}", free_memory())
 
 
 def parse_checkpoint(content: bytes, path: Path) -> Checkpoint:

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from ml2021.config.schema import Config, Task
 from ml2021.data.preprocessing.records import Preprocessing, Record
+from ml2021.errors import CheckpointError
 from ml2021.evaluation.comparison import RunResult
 from ml2021.evaluation.metrics import Scores
 from ml2021.evaluation.scoring import (
@@ -311,6 +312,17 @@ def write_record(path: Path, record: Environment | RunSummary) -> None:
 def read_environment(run: RunDirectory) -> Environment:
     """Read environment.json. Raises CheckpointError if it is missing, damaged or outdated."""
     return read_record(run.environment, Environment)
+
+
+def is_saved_model(run: RunDirectory) -> bool:
+    """Whether `ml2021.Model.save` wrote it: a model, but nothing of how it was trained."""
+    return not any(map(is_there, (run.config, run.environment, run.metrics)))
+
+
+def refuse_saved_model(run: RunDirectory, lacks: str, remedy: str) -> None:
+    """Raise CheckpointError for what `is_saved_model`, where a command needs more."""
+    if is_saved_model(run):
+        raise CheckpointError(f"{run.path}: a model saved from Python, without {lacks}; {remedy}")
 
 
 def read_summary(run: RunDirectory) -> RunSummary:

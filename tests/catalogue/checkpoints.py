@@ -211,7 +211,7 @@ CASES = [
         54,
         "missing",
         lambda folder: (folder / BEST).unlink(),
-        f"{{here}}/{BEST}: no such checkpoint; resume the run, or train again",
+        f"{{here}}/{BEST}: no such checkpoint; resume the run if it was stopped, else train again",
     ),
     refused(54, "empty", put(BEST, b"")),
     refused(55, "cut short", change(BEST, lambda content: content[:-1])),
@@ -518,8 +518,8 @@ CASES = [
         command="train --quiet --resume run",
         code=4,
         lines=(
-            "{here}/run/checkpoints/init.safetensors: no such checkpoint; resume the run, "
-            "or train again",
+            "{here}/run/checkpoints/init.safetensors: no such checkpoint; "
+            "resume the run if it was stopped, else train again",
         ),
     ),
     Case(

@@ -378,6 +378,30 @@ CASES = [
             "check runs/frame/config.resolved.yaml": "set data.path to a file that holds it",
         }.items()
     ),
+    *(
+        Case(
+            numbers=(44,),
+            name=f"a model saved from Python: {command}",
+            given=(train_on_a_frame,),
+            command=command,
+            code=4,
+            lines=(f"member: a model saved from Python, without {what}",),
+        )
+        for command, what in {
+            "report --run member": "the history that a report shows; see the function with: "
+            "ml2021 explore --run member",
+            "train --resume member": "what training resumes from; train again, or start from its "
+            "parameters with --init-from member",
+            "compare member": "scores; score it with: ml2021 evaluate CSV --run member",
+        }.items()
+    ),
+    Case(
+        numbers=(44,),
+        name="scores of a model saved from Python",
+        given=(train_on_a_frame,),
+        command="evaluate train.csv --run member",
+        code=0,
+    ),
     Case(
         numbers=(44,),
         name="intervals of one member of an ensemble",
