@@ -196,7 +196,7 @@ def test_a_config_from_python_is_checked_as_yaml_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize("as_file", [False, True])
 def test_a_config_without_a_table_may_be_given_a_frame(tmp_path: Path, as_file: bool) -> None:
     (path := tmp_path / "c.yaml").write_text("data: {target: y}")
-    with pytest.raises(ml2021.ConfigError, match="missing key 'path'.*, or pass a frame"):
+    with pytest.raises(ml2021.ConfigError, match=r"missing key 'path'.*, or pass a frame"):
         ml2021.train(path if as_file else {"data": {"target": "y"}})
 
 
