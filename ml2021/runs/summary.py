@@ -316,7 +316,8 @@ def read_environment(run: RunDirectory) -> Environment:
 
 def is_saved_model(run: RunDirectory) -> bool:
     """Whether `ml2021.Model.save` wrote it: a model, but nothing of how it was trained."""
-    return not any(map(is_there, (run.config, run.environment, run.metrics)))
+    history = (run.config, run.environment, run.metrics)
+    return is_there(run.best) and not any(map(is_there, history))
 
 
 def refuse_saved_model(run: RunDirectory, lacks: str, remedy: str) -> None:
