@@ -201,7 +201,12 @@ def test_keys_that_only_some_models_have_are_shown_too() -> None:
             compared_run("d", 4.0, model={"type": "sigmoid_sum", "units": 20}, device="cpu"),
         ]
     )
-    assert list(groups[0].settings) == ["data.lags", "model.type", "model.units"]
+    assert list(groups[0].settings) == [
+        "data.lags",
+        "model.type",
+        "model.units",
+        "model.activation",
+    ]
     assert [each.settings["model.units"] for each in groups] == ["", "", "10", "20"]
 
 
