@@ -91,7 +91,8 @@ def test_scores_are_the_means_of_the_folds_with_their_standard_errors(runs: Path
 def test_a_fold_of_its_own_size_is_named_alone(runs: Path, tmp_path: Path) -> None:
     settings = ("data.split={method: kfold, folds: 3}", "train.epochs=1")
     options = [option for text in settings for option in ("--set", text)]
-    said = run_well(tmp_path, "train", "--config", runs / "number.yaml", *options).stderr
+    place = ("--config", "number.yaml", "--run-dir", str(tmp_path / "run"))
+    said = run_well(runs, "train", *place, *options).stderr
     assert "\nfolds 1 to 2: 2 side by side, 81 training rows each, " in said
     assert "\nfold 3: 82 training rows, " in said
 
