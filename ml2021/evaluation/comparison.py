@@ -111,8 +111,7 @@ def group(runs: Sequence[ComparedRun]) -> list[Group]:
     """Return the groups, in the order of their first runs.
 
     Groups are told apart by the runs' settings, and where these do not suffice, by other keys that
-    differ; without settings by all keys that differ. Runs of the same seed, too, are of different
-    groups.
+    differ; without settings by all keys that differ. A group has a seed once at most.
     """
     flat = [{**dict(_flatten(to_plain(run.result.config))), **run.settings} for run in runs]
     chosen = [key for key in dict.fromkeys(k for run in runs for k in run.settings) if key != SEED]
@@ -121,16 +120,15 @@ def group(runs: Sequence[ComparedRun]) -> list[Group]:
         known = chosen if has_settings else []
         if key not in _NOT_COMPARED and _count(flat, [*known, key]) > _count(flat, known):
             chosen.append(key)
-    groups: dict[tuple[object, ...], list[ComparedRun]] = {}
+    groups: dict[tuple[tuple[str, ...], int], list[ComparedRun]] = {}
     times = Counter[tuple[object, ...]]()
     for run, settings in zip(runs, flat, strict=True):
         own = tuple(settings.get(key, "") for key in chosen)
         seeded = (*own, run.result.config.seed)
-        groups.setdefault((times[seeded], *own), []).append(run)
+        groups.setdefault((own, times[seeded]), []).append(run)
         times[seeded] += 1
     return [
-        Group(dict(zip(chosen, own, strict=True)), tuple(each))
-        for (_, *own), each in groups.items()
+        Group(dict(zip(chosen, own, strict=True)), tuple(each)) for (own, _), each in groups.items()
     ]
 
 
