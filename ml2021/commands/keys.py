@@ -11,8 +11,9 @@ _WIDTH = 100
 _ABOUT = (
     "Every key of a config, by section. Only `data.path` and `data.target` must be set. A section "
     "with a type may be written as that type alone, `loss: mae` for `loss: {type: mae}`. Defaults "
-    "are those of `preset: fast`; the presets `default` and `best` also choose PRESET_KEYS where they "
-    "are not set. `ml2021 keys optimizer.lr` prints one of them, `--set optimizer.lr=0.0005` sets it for one "
+    "are those of `preset: fast`; the presets `default` and `best` also choose PRESET_KEYS where "
+    "they are not set. `ml2021 keys optimizer.lr` prints one of them, "
+    "`--set optimizer.lr=0.0005` sets it for one "
     "command, and `ml2021 schema` prints all as a JSON Schema for editors."
 )
 
