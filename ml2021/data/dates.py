@@ -6,7 +6,7 @@ Legend: N rows.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -147,7 +147,7 @@ def with_parts(
     frame: "pd.DataFrame",
     dates: Sequence[DateFeature],
     where: str = "",
-    remedy: str = "list it in data.missing",
+    listing: Callable[[str], str] = lambda text: "list it in data.missing",
 ) -> "pd.DataFrame":
     """Return the table with a column for each part of each column of dates.
 
@@ -155,7 +155,7 @@ def with_parts(
     """
     import pandas as pd
 
-    columns = parts_of(frame, dates, where, remedy)
+    columns = parts_of(frame, dates, where, listing)
     if not columns:
         return frame
     return pd.concat([frame, pd.DataFrame(columns, index=frame.index)], axis=1)
@@ -165,7 +165,7 @@ def parts_of(
     columns: "pd.DataFrame | Mapping[str, Column]",
     dates: Sequence[DateFeature],
     where: str = "",
-    remedy: str = "list it in data.missing",
+    listing: Callable[[str], str] = lambda text: "list it in data.missing",
 ) -> dict[str, NDArray[np.float64]]:
     """Return each part (N,) of each column of dates by its name. Raises as `with_parts` does."""
     import pandas as pd
@@ -175,10 +175,10 @@ def parts_of(
         places, distinct = pd.factorize(columns[date.name])  # −1 for a missing value
         moments = _moments(distinct, date.form)
         if (odd := np.isnat(moments)).any():
-            text = echo(distinct[int(odd.argmax())])
+            text = str(distinct[int(odd.argmax())])
             raise DataError(
-                f"{where}column '{echo(date.name)}': '{text}' is not a date with the {date.form}, "
-                f"as in training; correct it, or {remedy}"
+                f"{where}column '{echo(date.name)}': '{echo(text)}' is not a date with the "
+                f"{date.form}, as in training; correct it, or {listing(text)}"
             )
         values = _values(np.append(moments, np.datetime64("NaT")), date)
         found |= {name: each[places] for name, each in zip(date.features, values, strict=True)}
