@@ -207,9 +207,14 @@ def missing_file(path: Path) -> str:
     if path.is_symlink():
         return f"{where}: a link to what does not exist; check it"
     with contextlib.suppress(OSError):
-        near = closest(path.name, (entry.name for entry in path.parent.iterdir()), cutoff=0.75)
-        if near is not None:
-            return f"{where}: no such file; did you mean '{printable(str(path.with_name(near)))}'?"
+        beside = [Path(entry.name) for entry in path.parent.iterdir()]
+        stem = closest(path.stem, (entry.stem for entry in beside), cutoff=0.8)
+        names = [entry.name for entry in beside if entry.stem == stem]
+        if near := closest(path.name, names, cutoff=0.75):
+            found = path.with_name(near)
+            if found.is_relative_to(Path.cwd()):  # as people write it, also where a run keeps it
+                found = found.relative_to(Path.cwd())
+            return f"{where}: no such file; did you mean '{printable(str(found))}'?"
     return f"{where}: no such file; check the path"
 
 

@@ -120,6 +120,18 @@ def test_only_what_is_not_the_default_is_printed(houses: Path) -> None:
         ("evaluate --run", ["--run", "requires"]),
         ("train - --target price", ["save standard input to a file"]),
         ("train --seed 010", ["--set seed=010"]),
+        ("train hose.csv", ["did you mean 'houses.csv'"]),
+        ("train mouse.csv", ["check the path"]),  # as unlike as money is to gone
+        ("evaluate house.csv --run houses-1", ["no such file; did you mean 'houses.csv'"]),
+        ("train houses.csv --config as.yaml", ["only one of: houses.csv, --config as.yaml"]),
+        ("train houses.csv --target rooms,price", ["write --target rooms --target price"]),
+        ("train houses.csv --set data.target=rooms,price", ["write [rooms, price]"]),
+        ("predict houses.csv --run houses-1 --id rooms,price", ["write --id rooms --id price"]),
+        ("train houses.csv --set seed = 1", ["write --set seed=1"]),
+        ("train houses.csv --set seed= 1", ["write --set seed=1"]),
+        ("train houses.csv --set seed =1", ["write --set seed=1"]),
+        ("train houses.csv --set data.thousands: ,", ["write --set data.thousands=,"]),
+        ("train houses.csv --set seed:1", ["write --set seed=1"]),
     ],
 )
 def test_a_wrong_line_is_told_what_to_type(houses: Path, line: str, words: list[str]) -> None:
@@ -158,6 +170,12 @@ def test_a_wrong_line_is_told_what_to_type(houses: Path, line: str, words: list[
         ("predict --lr 1", "see ml2021 predict --help"),
         ("report --lr 1", "see ml2021 report --help"),
         ("train --dropout 0.5", "see ml2021 train --help"),
+        ("train houses.csv --name flats", "did you mean --run-dir?"),
+        ("train --run x", "did you mean --run-dir?"),
+        ("train --runs 4", "see ml2021 train --help"),
+        ("train --kind flats", "see ml2021 train --help"),
+        ("train --type linear", "use --set model.type=linear"),
+        ("predict --sep ,", "use --set data.separator=,"),
     ],
 )
 def test_an_option_of_another_program_becomes_a_key(tmp_path: Path, line: str, hint: str) -> None:

@@ -1,5 +1,6 @@
 """`train houses.csv --target price`: the config that it stands for, and where messages point."""
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from ml2021.config.loading import load_config_text
 from ml2021.data.resolve import check_columns
 from ml2021.data.table_source import source_of
 from ml2021.errors import ConfigError, DataError
-from tests.commands import contents, run_well, table, write_rows
+from tests.commands import contents, run, run_well, table, write_rows
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +86,35 @@ def test_the_run_keeps_what_the_command_stood_for(csv: Path, tmp_path: Path) -> 
     run_well(tmp_path, "train", "--quiet", "--config", kept, "--run-dir", "again")
     runs = (tmp_path / "again", kept.parent)
     assert len({contents(run / "checkpoints")["best.safetensors"] for run in runs}) == 1
+
+
+ROWS = [f"{row},{row % 4},{2 * row}" for row in range(40)]
+TABLES = {
+    "a cell": ["a,b,y", *ROWS, "1O5,2,3", ",2,3"],
+    "cells": ["a,b,y", *ROWS, "1O5,2,3", ",2,3", "2O5,1,x y", "7,'z,3"],
+    "too large a number": ["a,b,y", *ROWS, "1e400,2,3"],
+    "a word that looks missing": ["a,b,y", *ROWS, "NULL,2,3"],
+    "another separator and mark": ["a;b;y", *(row.replace(",", ";") + ",5" for row in ROWS)],
+    "a title": ["sales", "", "a,b,y", *ROWS],
+    "few rows": ["a,b,y", *ROWS[1:4]],
+    "few rows, not all of which train": ["a,b,y", *ROWS[1:5]],
+}
+
+
+@pytest.mark.parametrize("lines", TABLES.values(), ids=TABLES)
+@pytest.mark.parametrize("command", ["check", "init"])
+def test_a_remedy_works_as_it_is_copied(tmp_path: Path, lines: list[str], command: str) -> None:
+    (tmp_path / "t.csv").write_text("\n".join([*lines, ""]))
+    options: list[str] = []
+    for _ in range(3):
+        outcome = run(tmp_path, command, "t.csv", "--target", "y", *options)
+        if not outcome.code:
+            return
+        if "or let ml2021 init" in outcome.stderr:
+            run_well(tmp_path, "init", "t.csv", "--output", "found.yaml")
+        _, use, remedy = outcome.stderr.partition(" --set ")
+        assert use, outcome.stderr
+        words = shlex.split(remedy.partition("; ")[0].partition("\n")[0])
+        pairs = ["--set", words[0].removesuffix(","), *words[1:]]
+        options += [w for at, w in enumerate(pairs) if w == "--set" or pairs[at - 1] == "--set"]
+    assert not outcome.code, outcome.stderr

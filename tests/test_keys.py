@@ -10,6 +10,7 @@ from ml2021.config.paths import models_at, takes_numbers
 from ml2021.config.reference import EXAMPLES, MARKDOWN, UNITS, entries, find
 from ml2021.config.schema import Config
 from ml2021.config.yaml_reader import KeyPath
+from ml2021.data.presets import fill_preset, keys_of_presets
 from ml2021.errors import ConfigError
 from tests.commands import refusal, run_well
 
@@ -118,3 +119,20 @@ def test_the_command_prints_all_keys_or_one(tmp_path: Path) -> None:
     code, line = refusal(tmp_path, "keys", "zzzzzz")
     assert (code, "no such key" in line) == (2, True)
     assert refusal(tmp_path, "keys", "seed", "--markdown")[0] == 2
+
+
+def test_a_key_that_a_preset_sets_says_so(tmp_path: Path) -> None:
+    said = {key: run_well(tmp_path, "keys", key).stdout for key in ("train.members", "seed")}
+    assert "default and best (relu_stack)" in said["train.members"]
+    assert "  preset " not in said["seed"]
+    config = load_config_text("data: {path: a, target: y}\nloss: mse\ntask: regression", "c").config
+    before, after = config.model_dump(), fill_preset(config, 500).model_dump()
+    changed = {
+        f"{name}.{key}"
+        for name, section in after.items()
+        if isinstance(section, dict)
+        for key in section
+        if section[key] != before[name][key]
+    } - {"train.spread"}
+    assert "train.members" in changed
+    assert changed <= keys_of_presets().keys()

@@ -280,6 +280,8 @@ def test_a_saved_model_is_a_run(runs: Path, tmp_path: Path) -> None:
     best = Path("checkpoints", "best.safetensors")
     assert (tmp_path / "kept" / best).read_bytes() == (runs / "members" / best).read_bytes()
     run_well(runs, "predict", "new.csv", "--run", tmp_path / "kept", "--output", "-")
+    scored = run_well(runs, "evaluate", "new.csv", "--run", tmp_path / "kept").stdout
+    assert scored == run_well(runs, "evaluate", "new.csv", "--run", "members").stdout
     model.members[1].save(tmp_path / "one")
     assert values_of(ml2021.load(tmp_path / "one"), frame) == values_of(model.members[1], frame)
     with pytest.raises(ml2021.RunInUseError):

@@ -166,9 +166,10 @@ def test_a_frame_with_text_and_gaps_needs_no_transformer(kind: type) -> None:
 
 
 def test_a_wrong_parameter_or_target_is_told_in_the_users_terms() -> None:
-    for kind in (Regressor, Classifier):
+    kinds: list[type] = [Regressor, Classifier]
+    for kind in kinds:
         with pytest.raises(TypeError, match=rf"^{kind.__name__}\.__init__\(\).*'epoch'"):
-            kind(**{"epoch": 3})
+            kind(epoch=3)
     labels = pd.Series(np.where(Y > 0, "yes", "no"))
     for y in (labels, labels.to_numpy(), [*labels], labels.astype("category"), labels.to_frame()):
         with pytest.raises(ValueError, match=r"y holds text, such as '(yes|no)'; use Classifier"):

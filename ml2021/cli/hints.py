@@ -12,8 +12,20 @@ from typing import Any
 from ml2021.formatting import closest, echo
 
 _WORDS = {
-    "run-dir": ("out", "o", "output", "output_dir", "out_dir", "save_dir", "log_dir", "dir"),
-    "output": ("out", "o", "out_file", "output_file", "save"),
+    "run-dir": (
+        "run",
+        "run_name",
+        "name",
+        "out",
+        "o",
+        "output",
+        "output_dir",
+        "out_dir",
+        "save_dir",
+        "log_dir",
+        "dir",
+    ),
+    "output": ("name", "out", "o", "out_file", "output_file", "save"),
     "run": ("model", "m", "checkpoint", "model_path", "run_name", "run_dir"),
     "resume": ("continue", "checkpoint", "resume_from"),
     "init-from": ("pretrained", "weights", "warm_start", "checkpoint_path"),
@@ -63,6 +75,8 @@ def usage_line(error: Any, arguments: Sequence[str]) -> str:
         message = error.message
     message = (message[:1].lower() + message[1:]).rstrip(".")
     if "unexpected extra argument" in message:
+        if setting := _apart(arguments):
+            return f"{command}: --set {setting[0]} has spaces; write --set {setting[1]}"
         extra = echo(message.partition("(")[2].removeprefix("s) (").removesuffix(")"))
         also = (
             f", or name the target by --target {extra}"
@@ -108,8 +122,8 @@ def _unknown_option(name: str, context: Any, arguments: Sequence[str]) -> str:
 
 def _setting(word: str, values: Sequence[str], command: str, cutoff: float) -> str | None:
     """Return KEY=VALUE for an option of another program, if it means a key of the config."""
-    from ml2021.config.messages import dotted, key_named
-    from ml2021.config.paths import takes_list
+    from ml2021.config.messages import TAGS, dotted, key_named
+    from ml2021.config.paths import members, models_at, takes_list
     from ml2021.config.schema import FORMAT_KEYS
     from ml2021.config.yaml_scalars import dump_value, resolve_scalar
 
@@ -118,6 +132,12 @@ def _setting(word: str, values: Sequence[str], command: str, cutoff: float) -> s
         return None
     if path is None:
         return _VALUES.get(word)
+    if path[0] == "sweep" and command == "train":
+        return None
+    if path[-1] in TAGS and not {*values} <= members(models_at(path[:-1])).keys():
+        return None  # a name or method of something else
+    if [*values] == [","]:  # a mark, no list
+        return f"{dotted(path)}=,"
     texts = [text.strip() for value in values for text in value.strip("[]()").split(",")]
     try:
         items = [dump_value(resolve_scalar(text)) for text in texts] or ["VALUE"]
@@ -126,6 +146,21 @@ def _setting(word: str, values: Sequence[str], command: str, cutoff: float) -> s
     if takes_list(path) and (len(items) > 1 or _is_number(items[0])):
         return f"{dotted(path)}=[{', '.join(items)}]"
     return f"{dotted(path)}={items[0]}"
+
+
+def _apart(arguments: Sequence[str]) -> tuple[str, str] | None:
+    """Return a KEY=VALUE that was typed with spaces, as `lr = 0.1` or `lr: 0.1`, and without."""
+    from ml2021.config.messages import key_named
+
+    for position, argument in enumerate(arguments[:-2]):
+        first, *rest = arguments[position + 1 : position + 4]
+        key = first.rstrip(":=")
+        if argument != "--set" or "=" in key or key_named(key, _EXACT) is None:
+            continue
+        value = next(text for text in (rest[0].lstrip("="), *rest[1:]) if text)
+        typed = [first, *rest[: 1 + (rest[0] == "=")]]
+        return echo(" ".join(typed)), shlex.quote(echo(f"{key}={value}"))
+    return None
 
 
 def _as_typed(name: str, arguments: Sequence[str]) -> tuple[str, list[str]]:

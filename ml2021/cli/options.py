@@ -7,6 +7,8 @@ from typing import Annotated
 
 from typer import Argument, BadParameter, Option
 
+from ml2021.formatting import listed
+
 _CONFIG_SUFFIXES = (".yaml", ".yml", ".json")
 _TABLE_SUFFIXES = (".csv", ".tsv", ".gz", ".parquet")
 
@@ -81,12 +83,16 @@ def one_run(run: Path | None, named: Path | None) -> Path | None:
     return run if run is not None else named
 
 
-def only_one(*paths: Path | None, of: str) -> Path:
+def only_one(source: Path | None, config: Path | None, resume: Path | None, *, of: str) -> Path:
     """Return the one path that was given; `of` says which could be."""
-    given = [path for path in paths if path is not None]
-    if len(given) != 1:
-        raise BadParameter(f"give {'only one of' if given else 'one of'}: {of}")
-    return given[0]
+    named = {"": source, "--config ": config, "--resume ": resume}
+    given = {option: path for option, path in named.items() if path is not None}
+    if not given:
+        raise BadParameter(f"give one of: {of}")
+    if len(given) > 1:
+        typed = listed(f"{option}{path}" for option, path in given.items())
+        raise BadParameter(f"give only one of: {typed}")
+    return next(iter(given.values()))
 
 
 def refuse_table(config: Path | None, remedy: str) -> None:

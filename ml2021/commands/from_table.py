@@ -4,6 +4,7 @@ It has the path and the target, and what `--set` adds; all else are the defaults
 with the run, as that of a config file is.
 """
 
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,10 +14,11 @@ from typing import Any
 
 from ml2021.config.loading import Draft, LoadedConfig, check_draft, load_config_text, refuse
 from ml2021.config.overrides import apply_override
+from ml2021.config.schema import Config, Data
 from ml2021.config.yaml_reader import KeyPath, Node, Place
 from ml2021.config.yaml_scalars import dump_document
 from ml2021.data.parts import find_parts, literal_name
-from ml2021.errors import DataError
+from ml2021.errors import ConfigError, DataError, Ml2021Error
 from ml2021.formatting import echo, printable
 from ml2021.runs.directory import RunDirectory
 
@@ -89,15 +91,48 @@ def how_to_go_on(run: RunDirectory) -> str:
 
 @contextmanager
 def table_hints(csv: Path) -> Iterator[None]:
-    """Add to an error about a table without a config, which names a key, how a key is set."""
+    """Say in an error about a table without a config how keys are set, by options or by `init`."""
     try:
         yield
-    except DataError as error:
-        if not any("data." in line for line in error.lines):
-            raise
-        init = shlex.join(["ml2021", "init", str(csv)])
-        hint = f"set keys by --set, or let {init} find out how the file is written"
-        raise DataError(*error.lines, hint) from None
+    except (ConfigError, DataError) as error:
+        lines = with_options(error)
+        if isinstance(error, DataError):
+            from ml2021.data.detect import settings_in
+
+            if all(map(settings_in, error.lines)):
+                init = shlex.join(["ml2021", "init", str(csv)])
+                lines.append(f"or let {init} find out how the file is written")
+        raise type(error)(*lines) from None
+
+
+def with_options(error: Ml2021Error) -> list[str]:
+    """Return the lines of an error, `set KEY: VALUE` as --set KEY=VALUE.
+
+    A last line says how a key is set where a table's error only names one.
+    """
+    lines = [_SETTINGS.sub(_as_options, _TARGETS.sub(_as_targets, line)) for line in error.lines]
+    text = "\n".join(lines)
+    if isinstance(error, DataError) and "--set" not in text and _KEY.search(text):
+        lines.append("set keys by --set KEY=VALUE")
+    return lines
+
+
+_KEY = re.compile(rf"\bdata\.(?:{'|'.join(Data.model_fields.keys() - {'path', 'target'})})\b")
+_VALUE = r"""\{[^}]*\}|\[(?:"(?:[^"\\]|\\.)*"|[^]"])*\]|"(?:[^"\\]|\\.)*"|[\w.+-]*\w"""
+_SETTING = re.compile(rf"((?:{'|'.join(Config.model_fields)})(?:\.\w+)*): ({_VALUE})")
+_TARGETS = re.compile(r"^(--target: .*; write )\[(.*)\]$")
+_SETTINGS = re.compile(rf"(?<!-)\b(set|in) {_SETTING.pattern}(?: and {_SETTING.pattern})*")
+
+
+def _as_targets(match: re.Match[str]) -> str:
+    names = map(shlex.quote, match[2].split(", "))
+    return match[1] + " ".join(f"--target {name}" for name in names)
+
+
+def _as_options(match: re.Match[str]) -> str:
+    settings = (shlex.quote(f"{key}={value}") for key, value in _SETTING.findall(match[0]))
+    options = " ".join(f"--set {setting}" for setting in settings)
+    return f"{'use' if match[1] == 'set' else 'by'} {options}"
 
 
 def _node(source: str) -> Node:

@@ -8,12 +8,13 @@ import os
 import shlex
 import textwrap
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml2021.commands.example import NAME, TARGET, example_csv
-from ml2021.commands.from_table import load_table_config, name_of, sets_target
+from ml2021.commands.from_table import load_table_config, name_of, sets_target, with_options
 from ml2021.config.json_schema import schema_text
 from ml2021.config.loading import LoadedConfig, load_config_text
 from ml2021.config.schema import FORMAT_KEYS
@@ -89,7 +90,8 @@ def config_text(
     given = dump_document({"data": {"path": str(csv), "target": "-"}})
     section = load_config_text(given, printable(str(csv)), overrides).config.data
     known = {k: getattr(section, k) for k in FORMAT_KEYS if k in section.model_fields_set}
-    found = detect_format(find_parts(section.path), known, target)
+    with _options():
+        found = detect_format(find_parts(section.path), known, target)
     notes, comments = list[str](), dict[str, str]()
     named = list(target or ())
     if not named and not any(map(sets_target, overrides)):
@@ -102,17 +104,8 @@ def config_text(
     keys = dict(found.keys)
     del found  # and its table
     loaded, _ = load_table_config(csv, named, overrides, keys)
-    try:
+    with _options(named[0] if "target" in comments else None):
         data = load_training_data(loaded, with_columns=True)
-    except (ConfigError, DataError) as error:
-        lines = list(error.lines)
-        if any("set " in line or line.startswith("data.") for line in lines):
-            lines.append("ml2021 init sets keys by --set, such as --set task=classification")
-        if "target" in comments:
-            lines.append(
-                f"the target is {echo(named[0])}, the last column; name another by --target"
-            )
-        raise type(error)(*lines) from None
     command = ["ml2021", "init", str(csv)]
     command += [word for name in target or () for word in ("--target", name)]
     command += [word for setting in overrides for word in ("--set", setting)]
@@ -125,6 +118,20 @@ def config_text(
     text = "\n".join([*head, *_body(loaded, data, comments)]) + "\n"
     assert load_config_text(text, str(path)).config == loaded.config
     return text, notes
+
+
+@contextmanager
+def _options(assumed: str | None = None) -> Iterator[None]:
+    """Say in an error by which options keys are set; assumed: the target if none was named."""
+    try:
+        yield
+    except (ConfigError, DataError) as error:
+        lines = with_options(error)
+        if assumed is not None:
+            lines.append(
+                f"the target is {echo(assumed)}, the last column; name another by --target"
+            )
+        raise type(error)(*lines) from None
 
 
 def _body(loaded: LoadedConfig, data: "TrainingData", comments: dict[str, str]) -> Iterator[str]:

@@ -5,15 +5,15 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from ml2021.config.reference import MARKDOWN, Entry, entries, find
+from ml2021.data.presets import keys_of_presets
 
 _WIDTH = 100
 _ABOUT = (
     "Every key of a config, by section. Only `data.path` and `data.target` must be set. A section "
     "with a type may be written as that type alone, `loss: mae` for `loss: {type: mae}`. Defaults "
-    "are those of `preset: fast`; the presets `default` and `best` also choose `train.members`, "
-    "`train.epochs`, `train.early_stopping`, `train.refit`, `train.calibrate`, `optimizer.lr`, "
-    "`optimizer.beta2`, `loss.label_smoothing` and `data.numbers` where they are not set. "
-    "`ml2021 keys optimizer.lr` prints one of them, `--set optimizer.lr=0.0005` sets it for one "
+    "are those of `preset: fast`; the presets `default` and `best` also choose PRESET_KEYS where "
+    "they are not set. `ml2021 keys optimizer.lr` prints one of them, "
+    "`--set optimizer.lr=0.0005` sets it for one "
     "command, and `ml2021 schema` prints all as a JSON Schema for editors."
 )
 
@@ -37,7 +37,8 @@ def describe_keys(name: str) -> list[str]:
 def markdown() -> str:
     """Return the reference as the text of `configs/README.md`."""
     lines = [f"<!-- Written by: {MARKDOWN} -->", "", "# The keys of a config", ""]
-    lines += textwrap.wrap(_ABOUT, 120)
+    of_presets = [f"`{key}`" for key, models in keys_of_presets().items() if "relu_stack" in models]
+    lines += textwrap.wrap(_ABOUT.replace("PRESET_KEYS", _joined(of_presets)), 120)
     lines += ["", "The configs in this folder are those of the [README](../README.md).", ""]
     for title, section in _sections(entries()):
         lines += [f"## {title}", "", "| key | type | default | unit | meaning | example |"]
@@ -58,6 +59,7 @@ def _described(entry: Entry) -> list[str]:
     rows = {
         "type": entry.types,
         "default": entry.defaults,
+        "preset": _of_presets(entry.key),
         "unit": entry.unit,
         "meaning": entry.meanings,
         "example": f"--set {shlex.quote(f'{entry.key}={entry.example}')}",
@@ -69,6 +71,19 @@ def _described(entry: Entry) -> list[str]:
                 text, _WIDTH, initial_indent=f"  {name:<8} ", subsequent_indent=" " * 11
             )
     return lines
+
+
+def _of_presets(key: str) -> str:
+    """Say which presets set a key where the config does not; "" if none does."""
+    known = keys_of_presets()
+    found = known.get(key) or known.get(key.rpartition(".")[0], {})
+    texts = [f"{_joined(presets)} ({model})" for model, presets in found.items()]
+    return f"sets it where the config does not: {'; '.join(texts)}" if texts else ""
+
+
+def _joined(names: Sequence[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _row(entry: Entry) -> str:

@@ -4,8 +4,9 @@ Each value keeps the place where it was written, so that errors in it are report
 schema checks the values.
 """
 
+import shlex
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from ml2021.config.messages import dotted
 from ml2021.config.paths import models_at, tag_of
@@ -18,7 +19,11 @@ from ml2021.config.yaml_reader import (
     find_wrong_character,
     parse_document,
 )
+from ml2021.config.yaml_scalars import dump_value
 from ml2021.formatting import echo
+
+_MARKS: Final = (("data", "separator"), ("data", "decimal"), ("data", "thousands"))
+"""The keys that are one character, which needs no quotes where YAML would want them, as a comma."""
 
 
 def apply_override(
@@ -29,11 +34,17 @@ def apply_override(
     name = name.strip()
     place = Place(rank, 0, 0, f"--set {echo(name or override)}")
     if not equals:
-        return [Problem(place, None, "no value; write --set KEY=VALUE")]
+        key, _, value = (part.strip() for part in override.partition(":"))
+        name = key if key and wrong_key(key) is None else ""
+        place = place._replace(source=f"--set {echo(name)}")
+        setting = shlex.quote(f"{name or 'KEY'}={value or 'VALUE'}")
+        return [Problem(place, None, f"no value; write --set {echo(setting)}")]
     if wrong := wrong_key(name):
         return [Problem(place, None, wrong)]
     path: KeyPath = tuple(name.split("."))
     document = parse_document(text, place.source, rank)
+    if path in _MARKS and len(text) == 1 and text != "~":
+        document = parse_document(dump_value(text), place.source, rank)
     if document.is_complete and document.is_empty:
         message = "no value after '='; write null for none, '\"\"' for empty text"
         return [Problem(place, path, message)]

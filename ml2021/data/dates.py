@@ -6,7 +6,7 @@ Legend: N rows.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,6 +36,7 @@ _DATE = re.compile(_FIELDS, re.ASCII)
 
 _LIKE = "write them like 2021-03-31"
 _TIME = r"\d{1,4}(?::[0-5]\d){1,2}(?:[.,]\d+)?"
+_DOTTED_TIME = r"\d{1,2}(?:\.[0-5]\d){2}"
 
 
 def date_form(distinct: "pd.Series") -> tuple[DateForm | None, str]:
@@ -47,12 +48,14 @@ def date_form(distinct: "pd.Series") -> tuple[DateForm | None, str]:
     first, last = fields[0].str.len(), fields[3].str.len()
     dates = fields[first.notna()]
     if not ((first == 4) | (last == 4)).any():
-        if distinct.str.fullmatch(_TIME, flags=re.ASCII).all():
+        has_dots = distinct.str.fullmatch(_DOTTED_TIME, flags=re.ASCII).all()
+        has_dots = has_dots and distinct.str.contains(".00.", regex=False).any()  # no day or month
+        if has_dots or distinct.str.fullmatch(_TIME, flags=re.ASCII).all():
             time = str(distinct.max())
-            number = writing_of(time, ".")
+            number = writing_of(time.replace(".", ":") if has_dots else time, ".")
             plain = f"plain numbers, such as {number.plain}, or " if number else ""
             return None, f"times without a date; write {plain}dates like 2021-03-31 {echo(time)}"
-        return None, f"times without a date, or years of two digits; {_LIKE}"
+        return None, "times without a date, or years of two digits; write dates like 2021-03-31"
     form: DateForm = "year first"
     if not (first.dropna() == 4).all():
         if not (last.dropna() == 4).all() or (first > 2).any():
@@ -144,7 +147,7 @@ def with_parts(
     frame: "pd.DataFrame",
     dates: Sequence[DateFeature],
     where: str = "",
-    remedy: str = "list it in data.missing",
+    listing: Callable[[str], str] = lambda text: "list it in data.missing",
 ) -> "pd.DataFrame":
     """Return the table with a column for each part of each column of dates.
 
@@ -152,7 +155,7 @@ def with_parts(
     """
     import pandas as pd
 
-    columns = parts_of(frame, dates, where, remedy)
+    columns = parts_of(frame, dates, where, listing)
     if not columns:
         return frame
     return pd.concat([frame, pd.DataFrame(columns, index=frame.index)], axis=1)
@@ -162,7 +165,7 @@ def parts_of(
     columns: "pd.DataFrame | Mapping[str, Column]",
     dates: Sequence[DateFeature],
     where: str = "",
-    remedy: str = "list it in data.missing",
+    listing: Callable[[str], str] = lambda text: "list it in data.missing",
 ) -> dict[str, NDArray[np.float64]]:
     """Return each part (N,) of each column of dates by its name. Raises as `with_parts` does."""
     import pandas as pd
@@ -172,10 +175,10 @@ def parts_of(
         places, distinct = pd.factorize(columns[date.name])  # −1 for a missing value
         moments = _moments(distinct, date.form)
         if (odd := np.isnat(moments)).any():
-            text = echo(distinct[int(odd.argmax())])
+            text = str(distinct[int(odd.argmax())])
             raise DataError(
-                f"{where}column '{echo(date.name)}': '{text}' is not a date with the {date.form}, "
-                f"as in training; correct it, or {remedy}"
+                f"{where}column '{echo(date.name)}': '{echo(text)}' is not a date with the "
+                f"{date.form}, as in training; correct it, or {listing(text)}"
             )
         values = _values(np.append(moments, np.datetime64("NaT")), date)
         found |= {name: each[places] for name, each in zip(date.features, values, strict=True)}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _MOST_STEPS = 12
-_SETTING = re.compile(rf"(?<!\w)data\.({'|'.join(FORMAT_KEYS)}): ")
+_SETTING = re.compile(rf"(?<!\w)(?<!list it in )data\.({'|'.join(FORMAT_KEYS)}): ")
 _WORD = re.compile(r"[\w.+-]*\w")
 _MAY_BE_LABELS = re.compile(r"\W*(?:null|none|nil|blank|empty|missing|n\.?a\.?)\W*", re.IGNORECASE)
 """What looks missing among numbers, but is a category as often, as no garage and North America."""
@@ -82,7 +82,8 @@ def detect_format(
 def settings_in(message: str) -> dict[str, Any]:
     """Return the keys of `data`, with their values, that a message of the reader says to set.
 
-    It is the inverse of `TableFormat.setting`. Only the first remedy of several counts; none if it
+    It is the inverse of `TableFormat.setting`, but not of `listing`: the user may rather correct a
+    cell. Only the first remedy of several counts; none if it
     is to drop a line that may be a row.
     """
     found: dict[str, Any] = {}

@@ -113,8 +113,8 @@ def notes_on_numbers(
 def _beside(found: Writing) -> str:
     """Return what a column of numbers and other texts holds, and what to do."""
     return (
-        f"{100 * found.share:.0f} % numbers beside {_counted(found)}; if this means missing, list "
-        "it in data.missing"
+        f"{100 * found.share:.0f} % numbers beside {_counted(found)}; if this means missing, "
+        f"{found.listing}"
     )
 
 

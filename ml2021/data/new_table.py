@@ -87,13 +87,13 @@ class NewColumns:
 
     def with_dates(self, frame: "pd.DataFrame") -> "pd.DataFrame":
         """Return the table with the parts of its dates. Raises DataError for what is no date."""
-        remedy = self.table_format.listing("it")
-        return with_parts(frame, self.preprocessing.dates, f"{self.path}: ", remedy)
+        listing = self.table_format.listing
+        return with_parts(frame, self.preprocessing.dates, f"{self.path}: ", listing)
 
     def parts_of_dates(self, columns: Mapping[str, Column]) -> dict[str, NDArray[np.float64]]:
         """Return the parts of the dates alone. Raises as `with_dates` does."""
-        remedy = self.table_format.listing("it")
-        return parts_of(columns, self.preprocessing.dates, f"{self.path}: ", remedy)
+        listing = self.table_format.listing
+        return parts_of(columns, self.preprocessing.dates, f"{self.path}: ", listing)
 
     def fitted(self, frame: "pd.DataFrame") -> FittedTable:
         """Return all rows, under the names in training, as a table of the model, in series order.
@@ -193,7 +193,7 @@ def choose_columns(
     if absent:
         raise DataError(*(explain_absent(path, preprocessing, header, name) for name in absent))
     if unknown := [name for name in carried if not match_names(header, name)]:
-        raise ConfigError(*(f"--id: {explain_missing(header, name)}" for name in unknown))
+        raise ConfigError(*(f"--id: {explain_missing(header, name, '--id')}" for name in unknown))
     carried = tuple(dict.fromkeys(n for pattern in carried for n in match_names(header, pattern)))
     if purpose == "predicted" and group_by is not None and found[group_by] not in carried:
         carried = (found[group_by], *carried)

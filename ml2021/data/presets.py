@@ -8,11 +8,13 @@ What they set was chosen by the mean error over tables and splits, see tests/ben
 """
 
 import math
-from typing import Any
+from itertools import product
+from typing import Any, get_args
 
 from ml2021.config import schema
 
 _FEW, _SOME, _MANY = 1_000, 10_000, 40_000
+_CLASSES = ("classification", "cross_entropy")
 
 
 def fill_preset(config: schema.Config, rows: int) -> schema.Config:
@@ -60,6 +62,31 @@ def fill_preset(config: schema.Config, rows: int) -> schema.Config:
     numbers = {"numbers": schema.Auto()}
     filled = {"data": numbers, "train": train_keys, "optimizer": optimizer, "loss": loss}
     return _filled(config, filled)
+
+
+def keys_of_presets() -> dict[str, dict[str, tuple[str, ...]]]:
+    """Return the keys that presets set, and by which presets they are set, by the model.
+
+    Found by filling configs for tables of all kinds.
+    """
+    found: dict[str, dict[str, dict[str, None]]] = {}
+    presets = get_args(schema.Config.model_fields["preset"].annotation)
+    models, tasks = ("relu_stack", "sigmoid_sum"), (("regression", "mse"), _CLASSES)
+    splits = ("random", "kfold")
+    for model, preset, (task, loss), split in product(models, presets, tasks, splits):
+        data = {"path": "-", "target": "-", "split": split}
+        plain = {"data": data, "task": task, "loss": loss, "preset": preset, "model": model}
+        config = schema.Config.model_validate({**plain, "train": {"spread": False}})
+        for rows in (_FEW // 2, _FEW, _SOME, _MANY):
+            filled = fill_preset(config, rows)
+            for name in ("data", "train", "optimizer", "loss"):
+                before, after = getattr(config, name), getattr(filled, name)
+                for key in type(after).model_fields:
+                    if getattr(before, key) != getattr(after, key):
+                        found.setdefault(f"{name}.{key}", {}).setdefault(model, {})[preset] = None
+    return {
+        key: {model: tuple(by) for model, by in of.items()} for key, of in sorted(found.items())
+    }
 
 
 def _filled(config: schema.Config, values_of: dict[str, dict[str, Any]]) -> schema.Config:

@@ -1,6 +1,7 @@
 """Resolve a config against the data: column names and globs, and defaults that depend on data."""
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol, get_args
@@ -116,13 +117,22 @@ def match_names(header: Header, pattern: str) -> list[str]:
     return [name for name in header.names if glob.fullmatch(name)]
 
 
-def explain_missing(header: Header, name: str) -> str:
-    """Return why a name or glob matches no column, with a suggestion."""
+def explain_missing(header: Header, name: str, option: str = "") -> str:
+    """Return why a name or glob matches no column, with a suggestion.
+
+    option: by which columns are named one by one, if not by a list in the config.
+    """
     if name in header.repeated:
         choices = ", ".join(header.repeated[name])
         return f"column name '{echo(name)}' is repeated; choose one of {choices}"
     if set("*?") & set(name):
         return f"no column matches '{echo(name)}'"
+    parts = [part.strip() for part in name.split(",")]
+    if len(parts) > 1 and all(part in header.names for part in parts):
+        each = " ".join(f"{option} {shlex.quote(part)}" for part in parts)
+        names = ", ".join(parts)
+        remedy = f"write {echo(each if option else f'[{names}]')}"
+        return f"no column '{echo(name)}' in {header.path.name}; {remedy}"
     hint = suggest(name, header.names) or f"; the columns are {listed(header.names, 8)}"
     return f"no column '{echo(name)}' in {header.path.name}{hint}"
 

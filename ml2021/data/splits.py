@@ -73,8 +73,8 @@ def split_by_fraction(
             strata = classes if method == "stratified" else None
             parts = divide_at_random(groups, [*shares.values()], seed, strata)
         return _of_parts(rows, parts, shares)
-    n_test = share_of("test", test, count, plural(count, "row"))
-    n_validation = share_of("validation", validation, count, plural(count, "row"))
+    n_test = share_of("test", test, count, plural(count, "row"), validation)
+    n_validation = share_of("validation", validation, count, plural(count, "row"), test)
     if count - n_test - n_validation < 1:
         raise DataError(
             f"data.split: {plural(count, 'usable row')} leave none to train; lower "
@@ -110,8 +110,8 @@ def split_series(
     in_test = np.rint(lengths * test)
     in_validation = np.rint(lengths * validation)
     longest = f"the {plural(int(lengths.max()), 'row')} of the longest series"
-    for name, fraction in (("test", test), ("validation", validation)):
-        share_of(name, fraction, int(lengths.max()), longest)
+    for name, fraction, other in (("test", test, validation), ("validation", validation, test)):
+        share_of(name, fraction, int(lengths.max()), longest, other)
     is_test = left <= np.repeat(in_test, lengths)
     is_validation = ~is_test & (left <= np.repeat(in_test + in_validation, lengths))
     if (is_test | is_validation).all():
@@ -146,13 +146,20 @@ def _by_first_row(groups: Codes) -> Codes:
     return pd.factorize(groups)[0].astype(np.int64)
 
 
-def share_of(name: str, fraction: float, count: int, counted: str) -> int:
-    """Return this fraction of the rows. Raises DataError if it is above 0 but gives no row."""
+def share_of(name: str, fraction: float, count: int, counted: str, other: float = 0.0) -> int:
+    """Return this fraction of the rows. Raises DataError if it is above 0 but gives no row.
+
+    other: the fraction of the other split, which has a row, too, if there is one. A larger fraction
+    is only named where it leaves two rows to train.
+    """
     share = round(count * fraction)
     if fraction > 0 and share == 0:
+        enough = float(f"{1 / count:.2g}")
+        is_left = max(round(count * other), int(other > 0)) + 3 <= count and enough + other < 1
+        remedy = f"{enough}, or 0.0 for none" if is_left else "0.0"
         raise DataError(
             f"data.split.{name}: {fraction} of {counted} is less than one row; "
-            "raise it, or set it to 0.0"
+            f"set data.split.{name}: {remedy}"
         )
     return share
 

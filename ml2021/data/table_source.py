@@ -5,6 +5,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ml2021.config import schema
@@ -25,6 +26,7 @@ from ml2021.data.tables import (
 )
 from ml2021.data.weights import check_weights
 from ml2021.errors import DataError
+from ml2021.files import missing_file
 from ml2021.formatting import echo
 
 if TYPE_CHECKING:
@@ -82,8 +84,11 @@ class FileSource:
         return read_table(self.path, self.format, columns=names, types=types, compared=compared)
 
     def size(self) -> int:
-        """Return how many bytes it has on the disk."""
-        return sum(file.stat().st_size for file in files_of(self.path))
+        """Return how many bytes it has on the disk. Raises DataError where there is no file."""
+        try:
+            return sum(file.stat().st_size for file in files_of(self.path))
+        except FileNotFoundError as error:
+            raise DataError(missing_file(Path(error.filename))) from None
 
     def rows(self) -> int:
         """Return about how many rows it has, from its beginning."""

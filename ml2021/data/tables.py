@@ -307,7 +307,7 @@ def make_table(
     """Return the checked columns of these names as a table without notes."""
     frame = frame_of({name: checked[name] for name in names}, rows)
     writings = {
-        name: replace(found, remedy=remedy_for(found, format))
+        name: replace(found, remedy=remedy_for(found, format), listing=format.listing(*found.words))
         for name in names
         if (found := checked[name].writing) is not None
     }

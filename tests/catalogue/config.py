@@ -279,14 +279,15 @@ BYTES = {
 
 # Arguments of --set, and the only line about each.
 OVERRIDES = {
-    "lr": "--set lr: no value; write --set KEY=VALUE",
+    "lr": "--set lr: no value; write --set lr=VALUE",
+    'data.decimal: ","': "--set data.decimal: no value; write --set 'data.decimal=\",\"'",
     "": "--set : no value; write --set KEY=VALUE",
     "=1": "--set =1: not a dotted key; write a key such as optimizer.lr",
     "a..b=1": "--set a..b: not a dotted key; write a key such as optimizer.lr",
     ".".join("a" * 40) + "=1": f"--set {'.'.join('a' * 40)}: too many dots; "
     "write a key such as optimizer.lr",
     "optimizer.lr=": f"--set optimizer.lr: {NO_VALUE}",
-    "data.separator=#": f"--set data.separator: {NO_VALUE}",
+    "data.path=#": f"--set data.path: {NO_VALUE}",
     "optimizer.lr=x": "--set optimizer.lr: optimizer.lr must be a number, not 'x'",
     "optimizer.lr=1: 2": "--set optimizer.lr: optimizer.lr must be a number, not a mapping",
     "optimiser.lr=1": "--set optimiser.lr: unknown key 'optimiser' at the top level; "

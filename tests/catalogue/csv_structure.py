@@ -144,8 +144,8 @@ CASES = [
         command="train t.csv --target y",
         code=3,
         lines=(
-            't.csv:1: the header has only 1 field; set data.separator: ";"',
-            "set keys by --set, or let ml2021 init t.csv find out how the file is written",
+            "t.csv:1: the header has only 1 field; use --set 'data.separator=\";\"'",
+            "or let ml2021 init t.csv find out how the file is written",
         ),
     ),
     refused(17, "zero bytes", b"", "t.csv: the file is empty; give a file with a table"),
@@ -474,7 +474,8 @@ CASES = [
     parts_refused(
         "a part with a wrong cell",
         "d",
-        "d/b.csv:4: column 'x': '1O5' is not a number; correct it, or list it in data.missing",
+        "d/b.csv:4: column 'x': '1O5' is not a number; correct it, or list it in "
+        'data.missing: ["", "NA", "N/A", "null", "None", "NaN", "1O5"]',
         a=b"x,y\n" + b"".join(b"%d.5,%d\n" % (i, 2 * i) for i in range(40)),
         b=b"y,x\n1,2\n\n2,1O5\n",
     ),

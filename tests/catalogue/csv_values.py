@@ -6,12 +6,20 @@ from dataclasses import replace
 from tests.catalogue.case import Case, columns, put
 
 TRAIN = "train --quiet --config number.yaml"
-REMEDY = "correct it, or list it in data.missing"
-REMEDY_OF_PREDICT = "correct it, or list it in --set data.missing=[...]"
+MISSING = '["", "NA", "N/A", "null", "None", "NaN"]'
+
+
+def remedy(cell: object, missing: str = MISSING) -> str:
+    """Return what to do about a cell that is listed as missing beside those that are."""
+    return f'correct it, or list it in data.missing: {missing[:-1]}, "{cell}"]'
+
+
 A = [0.5, -0.5, 1.5]  # the first cells of column a, before the odd one
 
 
-def refused(number: int, name: str, cell: object, line: str, *settings: str) -> Case:
+def refused(
+    number: int, name: str, cell: object, line: str, *settings: str, missing: str = MISSING
+) -> Case:
     """Return the row of a refused cell in a column of numbers, on line 5 of the file."""
     return Case(
         numbers=(number,),
@@ -19,7 +27,7 @@ def refused(number: int, name: str, cell: object, line: str, *settings: str) -> 
         given=(columns("train.csv", 120, 0, a=[*A, cell]),),
         command=" ".join([TRAIN, *settings]),
         code=3,
-        lines=(f"train.csv:5: column 'a': {line}; {REMEDY}",),
+        lines=(f"train.csv:5: column 'a': {line}; {remedy(cell, missing)}",),
     )
 
 
@@ -50,7 +58,10 @@ CASES = [
         given=(columns("new.csv", a=["few"] * 20),),
         command="predict new.csv --run runs/number",
         code=3,
-        lines=(f"new.csv:2: column 'a': 'few' (20 cells) is not a number; {REMEDY_OF_PREDICT}",),
+        lines=(
+            "new.csv:2: column 'a': 'few' (20 cells) is not a number; correct it, or list it by "
+            f"--set 'data.missing={MISSING[:-1]}, \"few\"]'",
+        ),
     ),
     Case(
         numbers=(34,),
@@ -100,10 +111,7 @@ CASES = [
         given=(columns("new.csv", a=["", "NA"], y=["", 2.5, "NaN", "None"]),),
         command="evaluate new.csv --run runs/number",
         code=0,
-        lines=(
-            "  - rows without a target, left out: 3",
-            "  - missing values filled (categories: encoded as none): a 1",
-        ),
+        lines=("  - rows without a target, left out: 3", "  - missing values filled: a 1"),
     ),
     refused(36, "infinity", "-inf", "'-inf' is not a finite number"),
     refused(
@@ -112,6 +120,7 @@ CASES = [
         "+nan",
         "'+nan' is not a finite number",
         "--set data.missing=[NA]",
+        missing='["NA"]',
     ),
     refused(37, "infinite in 64 bits", "1e400", "'1e400' is too large (the limit is about 3.4e38)"),
     refused(37, "infinite in 32 bits", "-1e39", "'-1e39' is too large (the limit is about 3.4e38)"),
@@ -187,8 +196,8 @@ CASES = [
         code=3,
         lines=(
             "column 'y' holds 67 % numbers beside 'a' (14 cells), 'b' (13 cells), 'c' (13 cells); "
-            "if this means missing, list it in data.missing; if these are classes, set task: "
-            "classification",
+            "if this means missing, list it in data.missing: "
+            f'{MISSING[:-1]}, "a", "b", "c"]; if these are classes, set task: classification',
         ),
     ),
     rewritten(40, "a percentage", "5%", "5%' is a number with a percent sign; write 5"),
@@ -226,7 +235,7 @@ CASES = [
         command="train --quiet --config c.yaml",
         code=3,
         lines=(
-            f"t.csv:150002: column 'x': 'bad' (1,234 cells) is not a number; {REMEDY}; "
+            f"t.csv:150002: column 'x': 'bad' (1,234 cells) is not a number; {remedy('bad')}; "
             "if these are labels, set data.types: {x: category}",
         ),
     ),

@@ -220,7 +220,8 @@ CASES = [
     refused(
         93,
         "a fraction that gives no row",
-        "data.split.validation: 0.001 of 120 rows is less than one row; raise it, or set it to 0.0",
+        "data.split.validation: 0.001 of 120 rows is less than one row; "
+        "set data.split.validation: 0.0083, or 0.0 for none",
         f"{NUMBER} --set data.split.validation=0.001",
     ),
     refused(
@@ -243,7 +244,7 @@ CASES = [
         93,
         "series too short for a fraction",
         "data.split.validation: 0.1 of the 2 rows of the longest series is less than one row; "
-        "raise it, or set it to 0.0",
+        "set data.split.validation: 0.0",
         f"{SERIES} --set data.lags=1 --set data.split.test=0.3",
         PANEL,
     ),

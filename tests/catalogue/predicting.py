@@ -314,8 +314,8 @@ CASES = [
         command="predict good.csv new.csv --run runs/number --output out",
         code=3,
         lines=(
-            "new.csv:22: column 'a': 'bad' is not a number; correct it, or list it in "
-            "--set data.missing=[...]",
+            "new.csv:22: column 'a': 'bad' is not a number; correct it, or list it by "
+            '--set \'data.missing=["", "NA", "N/A", "null", "None", "NaN", "bad"]\'',
         ),
     ),
     Case(
@@ -325,8 +325,8 @@ CASES = [
         command=f"{PREDICT} --output out.csv",
         code=3,
         lines=(
-            "new.csv:22: column 'a': 'bad' is not a number; correct it, or list it in "
-            "--set data.missing=[...]",
+            "new.csv:22: column 'a': 'bad' is not a number; correct it, or list it by "
+            '--set \'data.missing=["", "NA", "N/A", "null", "None", "NaN", "bad"]\'',
         ),
     ),
     Case(
@@ -337,7 +337,8 @@ CASES = [
         code=3,
         lines=(
             "dates.csv: column 'sold': '20.06.2021' is not a date with the year first, as in "
-            "training; correct it, or list it in --set data.missing=[...]",
+            "training; correct it, or list it by "
+            '--set \'data.missing=["", "NA", "N/A", "null", "None", "NaN", "20.06.2021"]\'',
         ),
     ),
     Case(

@@ -99,17 +99,18 @@ def reject_invalid(
     }
     found = find({row for rows in shown.values() for row in rows})
     _reject_units(format, checked, find, files)
-    words = [found[row][1][name] for name, rows in shown.items() for row in rows]
-    words = list(dict.fromkeys(word for word in words if word and means_no_number(word)))
-    texts = json.dumps([*format.missing, *words[:_LISTED_WORDS]], ensure_ascii=False)
-    missing = format.setting(missing=texts)
+    texts = dict.fromkeys(found[row][1][name] for name, rows in shown.items() for row in rows)
+    words = [text for text in texts if text and means_no_number(text)][:_LISTED_WORDS]
+    missing = format.setting(missing=json.dumps([*format.missing, *words], ensure_ascii=False))
+    odd = [text for text in texts if text not in words and _is_no_writing(text, format)]
+    listing = format.listing(*words, *odd)
     lines = []
     for name, rows in shown.items():
         column = invalid[name]
         for row, count in zip(rows, column.counts, strict=False):
             where, cells = found[row]
             times = f" ({plural(int(count), 'cell')})" if count > 1 else ""
-            what = _explain(cells[name], times, format, missing)
+            what = _explain(cells[name], times, format, missing, listing)
             if column.writing is not None and _is_marked(column):
                 what = f"{column.writing.describe()}; {remedy_for(column.writing, format)}"
             elif (
@@ -159,10 +160,21 @@ def remedy_for(writing: Writing, format: TableFormat) -> str:
     return remedy
 
 
-def _explain(text: str, times: str, format: TableFormat, missing: str) -> str:
-    """Say why a cell is no valid number, and what to do; `times` says how often it occurs."""
+def _is_no_writing(text: str, format: TableFormat) -> bool:
+    """Whether a cell is no finite number in any writing that is known."""
+    if format.rules.is_number(text) or NOT_FINITE.fullmatch(text):
+        return True
+    return writing_of(text, format.decimal) is None
+
+
+def _explain(text: str, times: str, format: TableFormat, missing: str, listing: str) -> str:
+    """Say why a cell is no valid number, and what to do.
+
+    times: how often it occurs. missing, listing: how to list words that look missing, or all cells
+    of the error.
+    """
     shown = f"'{echo(text)}'{times}"
-    correct = f"correct it, or {format.listing('it')}"
+    correct = f"correct it, or {listing}"
     if text == "":
         return f"an empty cell{times} is not a number; {correct}"
     if format.rules.is_number(text):

@@ -5,6 +5,7 @@ The fast path (`regular_records`) accepts perfectly regular blocks. All others g
 bounded by `RECORD_LIMIT`, whatever the file contains.
 """
 
+import json
 import re
 import shlex
 import unicodedata
@@ -292,12 +293,16 @@ class TableFormat:
         settings = [f"data.{key}" + (f": {value}" if value else "") for key, value in keys.items()]
         return f"set {' and '.join(settings)}"
 
-    def listing(self, what: str) -> str:
-        """Return the remedy that a value be listed as missing."""
+    def listing(self, *texts: str) -> str:
+        """Return the remedy that cells be listed as missing, beside what is listed already."""
         if self.in_memory:
-            return f"set {what} to NaN"
-        place = "--set data.missing=[...]" if self.by_option else "data.missing"
-        return f"list {what} in {place}"
+            return "set it to NaN"
+        if any(text != echo(text) for text in texts):  # too long, or not printable
+            return f"list it in {'--set data.missing=[...]' if self.by_option else 'data.missing'}"
+        value = json.dumps([*self.missing, *texts], ensure_ascii=False)
+        if self.by_option:
+            return f"list it by --set {shlex.quote(f'data.missing={value}')}"
+        return f"list it in data.missing: {value}"
 
     @cached_property
     def rules(self) -> CellRules:

@@ -235,7 +235,7 @@ class Writing:
     oddities: what the numbers are written with, the most frequent first; example: such a cell, and
     plain: the same number as it should be written. thousands, decimal: their marks beside those of
     the config, or "". is_unsure: the thousands mark may as well mark decimals. remedy: what to do,
-    for which the format of the file has to be known.
+    and listing: how to list the words as missing, for which the format of the file has to be known.
     """
 
     kind: Literal["numbers", "marks", "decorated", "mixed", "text"]
@@ -251,6 +251,7 @@ class Writing:
     units: tuple[str, ...] = ()
     is_unsure: bool = False
     remedy: str = ""
+    listing: str = ""
 
     def describe(self) -> str:
         """Say how the numbers are written, with an example."""
