@@ -168,7 +168,7 @@ class ProgressBar:
                 _write(sys.stderr, "\r\x1b[K")
 
     def show(self, done: float, losses: str) -> None:
-        """Show how many units are done and the current losses, unless shown just before."""
+        """Show how many units are done and the current losses, if any, unless shown just before."""
         if time.monotonic() - self._shown_at < (LINE_SECONDS if self._bar is None else BAR_SECONDS):
             return
         self._shown_at = time.monotonic()
@@ -178,7 +178,8 @@ class ProgressBar:
             self._bar.bar_format = self._format(done)
             self._bar.set_postfix_str(losses)
         else:
-            self._console.say(f"{self._unit} {int(done):,} of {self._total:,}: {losses}")
+            count = f"{self._unit} {int(done):,} of {self._total:,}"
+            self._console.say(f"{count}: {losses}" if losses else count)
 
 
 def is_terminal(stream: TextIO | None) -> bool:

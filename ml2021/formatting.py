@@ -69,6 +69,12 @@ def echo(value: object) -> str:
     return shortened(printable(str(value)))
 
 
+def visible(name: object) -> str:
+    """Return a name for a list: escaped, and quoted where its ends would not be seen."""
+    text = echo(name)
+    return f"'{text}'" if text != text.strip() or not text else text
+
+
 def shortened(text: str) -> str:
     """Return at most `ECHO_LIMIT` characters of a text."""
     return text if len(text) <= ECHO_LIMIT else text[: ECHO_LIMIT - 1] + "…"
@@ -241,8 +247,8 @@ def bulleted(lines: Iterable[str]) -> list[str]:
 
 
 def listed(names: Iterable[object], limit: int = 6) -> str:
-    """Return "a, b and 3 more": at most `limit` names, each escaped."""
-    texts = [echo(name) for name in names]
+    """Return "a, b and 3 more": at most `limit` names, each as `visible` shows it."""
+    texts = [visible(name) for name in names]
     shown = ", ".join(texts[:limit])
     return shown if len(texts) <= limit else f"{shown} and {len(texts) - limit:,} more"
 

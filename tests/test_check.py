@@ -86,8 +86,19 @@ def test_folds_and_the_final_model_count(folder: Path) -> None:
     once = check(Path("c.yaml"), [], None)
     again = check(Path("c.yaml"), ["train.refit=true"], None)
     folds = check(Path("c.yaml"), ["data.split={method: kfold, folds: 4}"], None)
-    for lines, epochs in ((once, 3), (again, 6), (folds, 15)):
-        assert any(f"{epochs} epochs of" in line for line in lines)
+    which = ("", " (those of train.refit included)", " (those of 4 folds included)")
+    for lines, epochs, included in zip((once, again, folds), (3, 6, 15), which, strict=True):
+        (line,) = [line for line in lines if f"{epochs} epochs of" in line]
+        assert line.partition(" epochs of ")[2].partition(", ")[0].endswith(f"s{included}")
+
+
+def test_the_range_of_dates_is_that_of_time_and_blank_names_are_seen(folder: Path) -> None:
+    days = [f"{day:02}/{month:02}/{2004 + month // 12}" for month in (10, 12) for day in (2, 29)]
+    write_rows(folder / "d.csv", {" ": days * 9, "x": range(36), "y": [i % 9 for i in range(36)]})
+    lines = check(Path("d.csv"), ["preset=fast"], None, is_table=True, target=["y"])
+    (line,) = [line for line in lines if line.startswith("' '")]
+    assert line.split() == ["'", "'", "date", "-", "02/10/2004", "to", "29/12/2005"]
+    assert any("standardised: '  year', x" in line for line in lines)
 
 
 def test_it_does_not_change_what_training_finds(folder: Path) -> None:

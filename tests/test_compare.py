@@ -1,6 +1,7 @@
 """The command `compare`: which runs make one line, which is best, and what cannot be compared."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -91,7 +92,7 @@ def test_the_table_has_the_spread_a_star_and_the_baselines(folder: Path) -> None
 
 
 def test_a_run_named_twice_counts_once(folder: Path) -> None:
-    assert compared(folder, "a", "a", "c") == compared(folder, "a", "c")
+    assert compared(folder, "a", str(folder / "a"), "a", "c") == compared(folder, "a", "c")
 
 
 def test_without_test_rows_in_all_validation_is_compared(folder: Path) -> None:
@@ -138,9 +139,8 @@ def test_a_sweep_stands_for_its_runs(folder: Path) -> None:
     run_well(folder, "sweep", "--config", "s.yaml", "--run-dir", "s", "--jobs", 1, "--quiet")
     outcome = run_well(folder, "compare", "s")
     assert "s: 2 unfinished or failed runs left out" in outcome.stderr
-    result = compared(folder, "s", "a", "b")
-    (one,) = result["groups"]  # the same configs, so the same line; a seed counts once
-    assert one["runs"] == ["s run 1", "s run 2"]
+    one, two = compared(folder, "s", "a", "b")["groups"]  # the same configs and seeds twice
+    assert [one["runs"], two["runs"]] == [["s run 1", "s run 2"], ["a", "b"]]
     assert one["scores"]["mae"]["mean"] == pytest.approx(
         mean(scores(folder, name)["mae"] for name in ("a", "b")), rel=1e-3
     )
@@ -172,7 +172,25 @@ def compared_run(name: str, mae: float | None, **keys: object) -> ComparedRun:
     )
 
 
-def test_no_more_keys_than_tell_the_groups_apart() -> None:
+def test_runs_of_one_config_and_seed_have_a_row_each() -> None:
+    groups = group([compared_run(name, 1.0) for name in "abc"])
+    assert [[run.name for run in each.runs] for each in groups] == [["a"], ["b"], ["c"]]
+    others = [compared_run(name, 1.0, seed=1) for name in "de"]
+    groups = group([*groups[0].runs, *others])
+    assert [[run.name for run in each.runs] for each in groups] == [["a", "d"], ["e"]]
+
+
+def test_without_settings_all_keys_that_differ_are_shown_else_those_that_tell_apart() -> None:
+    runs = [
+        compared_run("a", 1.0, preset="best", train={"members": 8, "epochs": 9}),
+        compared_run("b", 1.0, preset="fast", train={"members": 3, "epochs": 9}),
+    ]
+    assert list(group(runs)[0].settings) == ["preset", "train.members"]
+    swept = [replace(run, settings={"preset": run.result.config.preset}) for run in runs]
+    assert list(group(swept)[0].settings) == ["preset"]
+
+
+def test_keys_that_only_some_models_have_are_shown_too() -> None:
     groups = group(
         [
             compared_run(
@@ -183,7 +201,12 @@ def test_no_more_keys_than_tell_the_groups_apart() -> None:
             compared_run("d", 4.0, model={"type": "sigmoid_sum", "units": 20}, device="cpu"),
         ]
     )
-    assert list(groups[0].settings) == ["data.lags", "model.type", "model.units"]
+    assert list(groups[0].settings) == [
+        "data.lags",
+        "model.type",
+        "model.units",
+        "model.activation",
+    ]
     assert [each.settings["model.units"] for each in groups] == ["", "", "10", "20"]
 
 

@@ -89,7 +89,8 @@ def test_off_a_terminal_progress_is_an_occasional_line(monkeypatch: pytest.Monke
         assert stderr.getvalue() == ""
         monkeypatch.setattr(console, "LINE_SECONDS", 0.0)
         bar.show(1.5, "mse train 1")
-    assert stderr.getvalue() == "epoch 1 of 10: mse train 1\n"
+        bar.show(2.0, "")
+    assert stderr.getvalue() == "epoch 1 of 10: mse train 1\nepoch 2 of 10\n"
 
 
 class Terminal(io.StringIO):

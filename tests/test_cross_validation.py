@@ -88,6 +88,15 @@ def test_scores_are_the_means_of_the_folds_with_their_standard_errors(runs: Path
     assert found["pooled"]["scores"]["mae"] == pytest.approx(mae)
 
 
+def test_a_fold_of_its_own_size_is_named_alone(runs: Path, tmp_path: Path) -> None:
+    settings = ("data.split={method: kfold, folds: 3}", "train.epochs=1")
+    options = [option for text in settings for option in ("--set", text)]
+    place = ("--config", "number.yaml", "--run-dir", str(tmp_path / "run"))
+    said = run_well(runs, "train", *place, *options).stderr
+    assert "\nfolds 1 to 2: 2 side by side, 73 training rows each, " in said
+    assert "\nfold 3: 74 training rows, " in said
+
+
 def test_baselines_are_fitted_in_each_fold(runs: Path) -> None:
     folds = folds_of(runs)
     squares, means = [], []

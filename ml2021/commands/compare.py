@@ -90,7 +90,7 @@ def compare(paths: Sequence[Path]) -> Comparison:
     """
     runs: list[ComparedRun] = []
     notes: list[str] = []
-    for path in dict.fromkeys(map(find_run, paths)):
+    for path in {path.resolve(): path for path in map(find_run, paths)}.values():
         runs += list(_read_sweep(path, notes)) if is_sweep(path) else [_read_run(path)]
     if not runs:
         raise CheckpointError(f"{paths[0]}: none of its runs has finished; nothing to compare")

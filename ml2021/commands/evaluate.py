@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml2021.config.schema import FractionSplit, KFoldSplit, each_path
+from ml2021.config.loading import LoadedConfig, load_saved_config
+from ml2021.config.schema import FRAME, FractionSplit, KFoldSplit, each_path
 from ml2021.data.csv.scan import TableFormat
 from ml2021.data.new_table import read_new_table
 from ml2021.data.parts import find_parts
@@ -15,7 +16,7 @@ from ml2021.data.preprocessing.transform import shown_counts, value_counts
 from ml2021.data.samples import Samples
 from ml2021.data.table_source import FileSource
 from ml2021.errors import CheckpointError, ConfigError, DataError, Ml2021Error
-from ml2021.evaluation.scoring import SPLITS, Evaluation
+from ml2021.evaluation.scoring import SPLITS, Evaluation, truth_digest
 from ml2021.formatting import echo, plural, score_table
 from ml2021.runs.directory import RunDirectory, chosen_run, open_run, refuse_run
 from ml2021.runs.summary import FoldScores, read_environment, read_summary_if_ended
@@ -35,7 +36,8 @@ class ScoredRows:
     """What was scored, and how. `split` is one of the run's own, or the path of the CSV.
 
     folds: the scores of a run with folds; where nothing but the folds was held out, `split` is
-    folds, and the evaluation has the means of their scores.
+    folds, and the evaluation has the means of their scores. are_seen: whether rows that were not
+    held out are among those of a CSV.
     """
 
     run: Path
@@ -44,6 +46,7 @@ class ScoredRows:
     evaluation: Evaluation
     notes: tuple[str, ...]
     folds: FoldScores | None
+    are_seen: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the one JSON object that `--json` prints."""
@@ -60,6 +63,8 @@ class ScoredRows:
         }
         if evaluation.members:
             found["members"] = list(evaluation.members)
+        if self.are_seen:
+            found["training_rows"] = True
         if self.folds is not None:
             found["cross_validation"] = self.folds.model_dump(mode="json", exclude_defaults=True)
         return found
@@ -82,7 +87,10 @@ class ScoredRows:
             if more := len(targets) - len(shown):
                 lines.append(f"and {more:,} more; --json lists them all")
         split = {"folds": "held-out"}.get(self.split, self.split if self.split in SPLITS else "")
-        return [*lines, "", self.evaluation.verdict_words(split)]
+        verdict = self.evaluation.verdict_words(split)
+        if self.are_seen:
+            verdict += " Training rows are among these, so this says less about new rows."
+        return [*lines, "", verdict]
 
 
 def evaluate(csvs: Sequence[Path], run_path: Path | None, overrides: Sequence[str]) -> ScoredRows:
@@ -105,6 +113,7 @@ def evaluate(csvs: Sequence[Path], run_path: Path | None, overrides: Sequence[st
     table_format = model.table_format(overrides)
     task = model.preprocessing.task
     notes: list[str] = []
+    seen: list[str] = []
     unseen_classes = ""
     folds = None
     if not csvs and isinstance(model.config.data.split, KFoldSplit):
@@ -116,18 +125,18 @@ def evaluate(csvs: Sequence[Path], run_path: Path | None, overrides: Sequence[st
             split, samples = reload_training_data(run, model, "name a CSV to score").scored_split
             model = model.of_split(split)
         else:
-            split, samples, notes, unseen_classes = _rows_of(csvs, run, model, table_format)
+            split, samples, notes, unseen_classes, seen = _rows_of(csvs, run, model, table_format)
         check_scores(model.preprocessing, len(samples), len(model.theta), echo(split))
         evaluation, _ = evaluate_members(
             model.member_predictions, model.config, model.preprocessing, model.baselines, samples
         )
-    notes += samples.notes
+    notes += [*seen, *samples.notes]
     if evaluation.confusion is not None and (unseen := int((samples.classes < 0).sum())):
         examples = f" ({unseen_classes})" if unseen_classes else ""
         notes.append(
             f"rows of a class never seen in training, counted as wrong: {unseen:,}{examples}"
         )
-    return ScoredRows(run.path, split, task, evaluation, tuple(notes), folds)
+    return ScoredRows(run.path, split, task, evaluation, tuple(notes), folds, bool(seen))
 
 
 def _folds_of(run: RunDirectory) -> FoldScores:
@@ -144,12 +153,16 @@ def _folds_of(run: RunDirectory) -> FoldScores:
 
 def _rows_of(
     csvs: Sequence[Path], run: RunDirectory, model: "TrainedModel", table_format: TableFormat
-) -> tuple[str, Samples, list[str], str]:
-    """Return the rows of another file that can be scored, notes, and examples of new classes."""
+) -> tuple[str, Samples, list[str], str, list[str]]:
+    """Return the rows of another file that can be scored, notes, and examples of new classes.
+
+    The last are notes on rows that were not held out.
+    """
     table = find_parts(csvs)
     section = model.config.data.model_copy(update={"split": FractionSplit()})  # of these rows
     columns = len(model.preprocessing.sources)
-    placed = place_rows(section, FileSource(table, table_format), columns, run.path)
+    source = FileSource(table, table_format)
+    placed = place_rows(section, source, columns, run.path)
     matched = read_new_table(model.preprocessing, table, table_format, "scored")
     rows = matched.table.scorable_rows()
     if not len(rows):
@@ -164,11 +177,12 @@ def _rows_of(
     if isinstance(target, ClassTarget):
         labels = matched.table.frame[target.name].iloc[rows]
         unseen_classes = shown_counts(value_counts(labels[samples.classes < 0]))
+    seen: list[str] = []
     if matched.sha256 == model.data_sha256:
-        notes.append(_note_on_training_file(run, model, len(matched.table.frame)))
+        seen = [_note_on_training_file(run, model, len(matched.table.frame))]
     elif matched.sha256 != model.test_sha256:
-        notes += _notes_on_training_rows(run, model, samples)
-    return str(table), samples, notes, unseen_classes
+        seen = _notes_on_training_rows(run, model, samples, source)
+    return str(table), samples, notes, unseen_classes, seen
 
 
 def _note_on_training_file(run: RunDirectory, model: "TrainedModel", rows: int) -> str:
@@ -189,16 +203,20 @@ def _note_on_training_file(run: RunDirectory, model: "TrainedModel", rows: int) 
 
 
 def _notes_on_training_rows(
-    run: RunDirectory, model: "TrainedModel", samples: Samples
+    run: RunDirectory, model: "TrainedModel", samples: Samples, source: FileSource
 ) -> list[str]:
     """Say how many rows are those of the training file that were not held out, if it is at hand.
 
-    In tables of few distinct rows, new ones are the same by chance, as the run's test rows show.
+    Of a DataFrame only a file of all of it is recognised. In tables of few distinct rows, new ones
+    are the same by chance, as the run's test rows show.
     """
     import numpy as np
 
     from ml2021.runs.model import reload_training_data
 
+    loaded = load_saved_config(run.resolved_config)
+    if loaded.config.data.path == FRAME:
+        return _notes_on_frame(run, model, loaded, source)
     recorded = read_environment(run)
     files = [Path(path) for path in recorded.parts or each_path(recorded.data)]
     if not all(file.is_file() for file in files):
@@ -219,6 +237,28 @@ def _notes_on_training_rows(
         f"rows of the training file that were not held out: {found:,} of {len(samples):,}; "
         "the scores say less about new rows"
     ]
+
+
+def _notes_on_frame(
+    run: RunDirectory, model: "TrainedModel", loaded: LoadedConfig, source: FileSource
+) -> list[str]:
+    """Say whether a file holds the DataFrame that was trained on, by the answers of a split."""
+    from ml2021.data.load import load_training_data
+
+    summary = read_summary_if_ended(run)
+    if summary is None or source.size() > _MOST_BYTES:
+        return []
+    try:
+        data = load_training_data(loaded, model.preprocessing, source=source, beside=run.path)
+    except Ml2021Error:  # another table
+        return []
+    split, samples = data.scored_split
+    truth = truth_digest(model.preprocessing.target.labels, samples.targets, samples.weights)
+    if split not in summary.scores or truth != summary.scores[split].truth_sha256:
+        return []
+    used = sum(map(len, data.splits.values()))
+    held_out = f"only {len(data.test):,}" if len(data.test) else "none"
+    return [f"this is the table that was trained on; {held_out} of its {used:,} rows were held out"]
 
 
 def _row_hashes(samples: Samples) -> "NDArray[np.uint64]":

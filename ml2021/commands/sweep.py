@@ -266,7 +266,7 @@ class _Sweep:
 
     def _best_so_far(self) -> str:
         if self.best is None or self.best.result is None:
-            return "no best run yet"
+            return ""
         metric = selection_metric(self.best.result.task, self.losses)
         value = number(validation_value(self.best, self.losses))
         return f"best validation {heading(metric)} {value} (run {self.best.run})"

@@ -36,6 +36,7 @@ _DATE = re.compile(_FIELDS, re.ASCII)
 
 _LIKE = "write them like 2021-03-31"
 _TIME = r"\d{1,4}(?::[0-5]\d){1,2}(?:[.,]\d+)?"
+_DOTTED_TIME = r"\d{1,2}(?:\.[0-5]\d){2}"
 
 
 def date_form(distinct: "pd.Series") -> tuple[DateForm | None, str]:
@@ -47,12 +48,14 @@ def date_form(distinct: "pd.Series") -> tuple[DateForm | None, str]:
     first, last = fields[0].str.len(), fields[3].str.len()
     dates = fields[first.notna()]
     if not ((first == 4) | (last == 4)).any():
-        if distinct.str.fullmatch(_TIME, flags=re.ASCII).all():
+        has_dots = distinct.str.fullmatch(_DOTTED_TIME, flags=re.ASCII).all()
+        has_dots = has_dots and distinct.str.contains(".00.", regex=False).any()  # no day or month
+        if has_dots or distinct.str.fullmatch(_TIME, flags=re.ASCII).all():
             time = str(distinct.max())
-            number = writing_of(time, ".")
+            number = writing_of(time.replace(".", ":") if has_dots else time, ".")
             plain = f"plain numbers, such as {number.plain}, or " if number else ""
             return None, f"times without a date; write {plain}dates like 2021-03-31 {echo(time)}"
-        return None, f"times without a date, or years of two digits; {_LIKE}"
+        return None, "times without a date, or years of two digits; write dates like 2021-03-31"
     form: DateForm = "year first"
     if not (first.dropna() == 4).all():
         if not (last.dropna() == 4).all() or (first > 2).any():

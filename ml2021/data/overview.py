@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ml2021.data.dates import date_form, read_dates
 from ml2021.data.tables import is_number
-from ml2021.formatting import UNGROUPED, echo, listed, number, plural
+from ml2021.formatting import UNGROUPED, echo, listed, number, plural, visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,7 +103,11 @@ def _values(columns: "pd.DataFrame", kind: str) -> str:
     present = columns.iloc[:, 0].dropna()
     if kind == "date":
         distinct = present.drop_duplicates()
-        return f"{echo(distinct.min())} to {echo(distinct.max())}" if len(distinct) else ""
+        form, _ = date_form(distinct)
+        assert form is not None  # or it is no date
+        moments = read_dates(distinct, form)
+        first, last = distinct.iloc[moments.argmin()], distinct.iloc[moments.argmax()]
+        return f"{echo(first)} to {echo(last)}"
     counts = present.value_counts()
     if kind == "text":
         return (
@@ -124,5 +129,5 @@ def _texts(labels: Iterable[object]) -> list[str]:
 
 
 def _short(value: object) -> str:
-    text = echo(value)
+    text = visible(value)
     return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"

@@ -4,6 +4,7 @@ The commands `compare` and `sweep` say where the runs come from.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
@@ -107,24 +108,27 @@ class Group:
 
 
 def group(runs: Sequence[ComparedRun]) -> list[Group]:
-    """Return the groups, in the order of their first runs. A run that is listed twice counts once.
+    """Return the groups, in the order of their first runs.
 
     Groups are told apart by the runs' settings, and where these do not suffice, by other keys that
-    differ.
+    differ; without settings by all keys that differ. A group has a seed once at most.
     """
     flat = [{**dict(_flatten(to_plain(run.result.config))), **run.settings} for run in runs]
     chosen = [key for key in dict.fromkeys(k for run in runs for k in run.settings) if key != SEED]
+    has_settings = any(run.settings for run in runs)
     for key in dict.fromkeys(key for settings in flat for key in settings):
-        more = [*chosen, key]
-        if key not in _NOT_COMPARED and _count(flat, more) > _count(flat, chosen):
-            chosen = more
-    groups: dict[tuple[str, ...], dict[int, ComparedRun]] = {}
+        known = chosen if has_settings else []
+        if key not in _NOT_COMPARED and _count(flat, [*known, key]) > _count(flat, known):
+            chosen.append(key)
+    groups: dict[tuple[tuple[str, ...], int], list[ComparedRun]] = {}
+    times = Counter[tuple[object, ...]]()
     for run, settings in zip(runs, flat, strict=True):
         own = tuple(settings.get(key, "") for key in chosen)
-        groups.setdefault(own, {}).setdefault(run.result.config.seed, run)
+        seeded = (*own, run.result.config.seed)
+        groups.setdefault((own, times[seeded]), []).append(run)
+        times[seeded] += 1
     return [
-        Group(dict(zip(chosen, own, strict=True)), tuple(by_seed.values()))
-        for own, by_seed in groups.items()
+        Group(dict(zip(chosen, own, strict=True)), tuple(each)) for (own, _), each in groups.items()
     ]
 
 

@@ -321,13 +321,9 @@ def evaluate_against(
         clusters=clusters,
         is_ordered=is_in_order(config),
     )
-    digest = hashlib.sha256(json.dumps(target.labels).encode())
-    digest.update(np.ascontiguousarray(truth).data)
-    if weights is not None:
-        digest.update(np.ascontiguousarray(weights).data)
     return Evaluation(
         rows=len(truth),
-        truth_sha256=digest.hexdigest(),
+        truth_sha256=truth_digest(target.labels, truth, weights),
         scores=scores,
         baselines=scored,
         verdict=verdict,
@@ -335,3 +331,14 @@ def evaluate_against(
         confusion=confusion,
         members=tuple(members),
     )
+
+
+def truth_digest(
+    labels: Sequence[str], truth: NDArray[np.float64] | NDArray[np.int64], weights: Weights
+) -> str:
+    """Return the SHA-256 of values (N, T) or classes (N,), and of the rows' weights."""
+    digest = hashlib.sha256(json.dumps(labels).encode())
+    digest.update(np.ascontiguousarray(truth).data)
+    if weights is not None:
+        digest.update(np.ascontiguousarray(weights).data)
+    return digest.hexdigest()

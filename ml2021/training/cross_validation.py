@@ -193,8 +193,10 @@ def _train_pack(
         stacked = {name: np.stack([each[name] for each in fitted]) for name in fitted[0]}
     if not state.is_finished(hparams):
         which = f"folds {indices[0] + 1} to {indices[-1] + 1}" if packs > 1 else "folds"
+        each = f"{plural(len(train), 'training row')}"
+        rows = f"{which}: {len(folds)} side by side, {each} each"
         console.say(
-            f"{which}: {len(folds)} side by side, {plural(len(train), 'training row')} each, "
+            f"{f'fold {indices[0] + 1}: {each}' if len(folds) == 1 else rows}, "
             f"{plural(hparams.batches(len(train)), 'update')} per epoch"
         )
         saver = None

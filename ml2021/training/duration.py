@@ -27,12 +27,14 @@ PAUSE = 0.02
 class Estimate:
     """The seconds that an epoch takes, by so many updates; epochs: the most that there can be.
 
-    Those of the folds and of the final model are counted, too, in epochs of the training rows.
+    Those of the folds and of the final model are counted, too, in epochs of the training rows, and
+    `included` says so.
     """
 
     epoch_seconds: float
     updates: int
     epochs: int
+    included: str
 
     @property
     def seconds(self) -> float:
@@ -43,7 +45,7 @@ class Estimate:
         """Say how long it takes, and by what that is known."""
         return (
             f"at most about {duration(self.seconds)} of training: "
-            f"{plural(self.epochs, 'epoch')} of {duration(self.epoch_seconds)}, "
+            f"{plural(self.epochs, 'epoch')} of {duration(self.epoch_seconds)}{self.included}, "
             f"measured over {plural(self.updates, 'update')}"
         )
 
@@ -72,16 +74,17 @@ def estimate(trainer: Trainer) -> Estimate:
             seconds, updates = now - begun, step.updates - before
             if seconds > SECONDS:
                 break
-    return Estimate(seconds / max(updates, 1) * batches, int(updates), _epochs(trainer))
+    return Estimate(seconds / max(updates, 1) * batches, int(updates), *_epochs(trainer))
 
 
-def _epochs(trainer: Trainer) -> int:
+def _epochs(trainer: Trainer) -> tuple[int, str]:
     """Return the most epochs of training, those of folds and of the final model included."""
     data, epochs = trainer.data, trainer.hparams.epochs
-    again = 0 if data.folds is None else len(data.folds)
-    if data.folds is None and data.config.train.refit and trainer.validation is not None:
-        again = 1
-    return epochs * (1 + again)
+    if data.folds is not None:
+        return epochs * (1 + len(data.folds)), f" (those of {len(data.folds)} folds included)"
+    if data.config.train.refit and trainer.validation is not None:
+        return 2 * epochs, " (those of train.refit included)"
+    return epochs, ""
 
 
 def describe_ranks(trainer: Trainer, ranks: "Ranks") -> str:

@@ -111,10 +111,7 @@ CASES = [
         given=(columns("new.csv", a=["", "NA"], y=["", 2.5, "NaN", "None"]),),
         command="evaluate new.csv --run runs/number",
         code=0,
-        lines=(
-            "  - rows without a target, left out: 3",
-            "  - missing values filled (categories: encoded as none): a 1",
-        ),
+        lines=("  - rows without a target, left out: 3", "  - missing values filled: a 1"),
     ),
     refused(36, "infinity", "-inf", "'-inf' is not a finite number"),
     refused(

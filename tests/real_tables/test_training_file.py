@@ -5,8 +5,10 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+import ml2021
 from tests.commands import read_rows, run_well, text_of, write_rows
 
 SMALL = "model: {type: linear}\ntrain: {epochs: 3}\ndevice: cpu\n"
@@ -41,6 +43,25 @@ def test_the_training_file_is_recognised(folder: Path) -> None:
     predicted = run_well(folder, "predict", "train.csv", "--run", "run", "--output", "-")
     assert "training file" in predicted.stderr
     assert "training file" not in notes(folder, "new.csv")
+    for run in ("run", "folds"):
+        scored = run_well(folder, "evaluate", "train.csv", "--run", run).stdout
+        assert "Training rows are among these" in scored.splitlines()[-1]
+    assert "Training" not in run_well(folder, "evaluate", "new.csv", "--run", "run").stdout
+    assert "Training" not in run_well(folder, "evaluate", "--run", "run").stdout
+
+
+def test_the_file_of_the_data_frame_that_was_trained_on_is_recognised(folder: Path) -> None:
+    frame = pd.read_csv(folder / "train.csv")
+    config = {"data": {"target": "y"}, "model": "linear", "train": {"epochs": 3}, "device": "cpu"}
+    ml2021.train(config, frame, folder / "framed")
+    scored = run_well(folder, "evaluate", "train.csv", "--run", "framed")
+    assert "trained on; only 18 of its 90 rows were held out" in scored.stderr
+    assert "Training rows are among these" in scored.stdout
+    json_of = run_well(folder, "evaluate", "train.csv", "--run", "framed", "--json").stdout
+    assert json.loads(json_of)["training_rows"] is True
+    scored = run_well(folder, "evaluate", "new.csv", "--run", "framed")
+    assert "trained on" not in scored.stderr
+    assert "Training" not in scored.stdout
 
 
 def test_rows_of_the_training_file_are_recognised(folder: Path) -> None:

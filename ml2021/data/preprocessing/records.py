@@ -25,7 +25,7 @@ from ml2021.data.preprocessing.checks import (
     check_sources,
     check_target,
 )
-from ml2021.formatting import echo, listed
+from ml2021.formatting import echo, listed, visible
 
 DateForm = Literal["year first", "day first", "month first"]
 
@@ -377,20 +377,22 @@ def describe_columns(preprocessing: Preprocessing) -> list[str]:
     columns = {
         "standardised": [f.name for f in numbers if f.has_value],
         "missing values filled with the median and flagged": [
-            f"{f.name} ({f.missing:,})" for f in numbers if f.has_value and f.has_indicator
+            f"{visible(f.name)} ({f.missing:,})" for f in numbers if f.has_value and f.has_indicator
         ],
         "only whether it is missing": [f.name for f in numbers if not f.has_value],
-        "in pieces as well": [f"{f.name} ({len(f.edges) - 1})" for f in numbers if f.edges],
+        "in pieces as well": [
+            f"{visible(f.name)} ({len(f.edges) - 1})" for f in numbers if f.edges
+        ],
         "rows weighted by": [] if preprocessing.weight is None else [preprocessing.weight],
-        "one-hot": [f"{f.name} ({len(f.categories)})" for f in categories if not f.rarer],
+        "one-hot": [f"{visible(f.name)} ({len(f.categories)})" for f in categories if not f.rarer],
         "one-hot, the rarer categories as one": [
-            f"{f.name} ({len(f.categories)} of {len(f.categories) + len(f.rarer):,})"
+            f"{visible(f.name)} ({len(f.categories)} of {len(f.categories) + len(f.rarer):,})"
             for f in categories
             if f.rarer
         ],
     }
     columns["dates, as parts of their own"] = [
-        f"{date.name} ({', '.join(date.parts)})" for date in preprocessing.dates
+        f"{visible(date.name)} ({', '.join(date.parts)})" for date in preprocessing.dates
     ]
     lines = [f"{how}: {listed(names, 8)}" for how, names in columns.items() if names]
     if (history := preprocessing.history) is not None:

@@ -29,7 +29,7 @@ from ml2021.data.tables import Rows
 from ml2021.disk import empty
 from ml2021.errors import DataError
 from ml2021.files import map_in_threads
-from ml2021.formatting import echo, listed, plural
+from ml2021.formatting import echo, listed, plural, visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,8 +86,11 @@ class OddValues:
 
         Of very many columns, those with the most odd values come first.
         """
+        categories = {f.name for f in preprocessing.features if isinstance(f, CategoryFeature)}
+        encoded = categories | {d.name for d in preprocessing.dates if categories & {*d.features}}
+        as_none = " (categories: encoded as none)" if encoded & self.missing.keys() else ""
         texts = {
-            "missing values filled (categories: encoded as none)": self.missing,
+            f"missing values filled{as_none}": self.missing,
             f"{UNSEEN}, encoded as none": self.unseen,
             f"{UNSEEN}, encoded as other": self.unseen_as_other,
             "values outside the training range": self.outside,
@@ -100,7 +103,7 @@ class OddValues:
             if more := max(0, len(odd) - _MOST_LISTED):
                 odd = sorted(odd, key=lambda name: -counts[name])[:_MOST_LISTED]
             shown = [
-                f"{echo(name)} {counts[name]:,}"
+                f"{visible(name)} {counts[name]:,}"
                 + (f" ({shown_counts(self.examples[name])})" if are_unseen else "")
                 for name in odd
             ]

@@ -6,7 +6,7 @@
 import { exactly } from "./cells.js";
 import { TableError } from "./csv.js";
 import { isTooFar } from "./model.js";
-import { count, echo, listed, plural } from "./text.js";
+import { count, echo, listed, plural, visible } from "./text.js";
 
 const [FINE, MISSING, UNSEEN, OUTSIDE] = [0, 1, 2, 3];
 
@@ -81,8 +81,12 @@ export function notesOn(model, columns, rows) {
     if (times[UNSEEN])
       examples.set(column.name, mostFrequent(rows.filter((row) => odd[row] === UNSEEN).map((row) => texts[row])));
   });
+  const encoded = model.columns.some(
+    ({ kind, name, date }) => kind === "category" && (date === null ? missing.has(name) : ofDates.has(date.name)),
+  );
+  const asNone = encoded ? " (categories: encoded as none)" : "";
   return [
-    ...noteOf("missing values filled (categories: encoded as none)", new Map([...missing, ...ofDates])),
+    ...noteOf(`missing values filled${asNone}`, new Map([...missing, ...ofDates])),
     ...noteOf("categories not seen in training, encoded as none", unseen, examples),
     ...noteOf("categories not seen in training, encoded as other", asOther, examples),
     ...noteOf("values outside the training range", outside),
@@ -94,7 +98,7 @@ function noteOf(what, counts, examples = null) {
   let odd = [...counts];
   if (more) odd = odd.sort((one, other) => other[1] - one[1]).slice(0, MOST_LISTED);
   const shown = odd.map(
-    ([name, times]) => `${echo(name)} ${count(times)}${examples === null ? "" : ` (${examples.get(name)})`}`,
+    ([name, times]) => `${visible(name)} ${count(times)}${examples === null ? "" : ` (${examples.get(name)})`}`,
   );
   if (more) shown.push(`and ${plural(more, "more column")}`);
   return shown.length ? [`${what}: ${shown.join(", ")}`] : [];

@@ -99,9 +99,15 @@ function escaped(letter) {
   return code < 0x10000 ? `\\u${code.toString(16).padStart(4, "0")}` : `\\U${code.toString(16).padStart(8, "0")}`;
 }
 
+// A name for a list: quoted where its ends would not be seen.
+export function visible(name) {
+  const shown = echo(name);
+  return shown !== shown.trim() || shown === "" ? `'${shown}'` : shown;
+}
+
 // "a, b and 3 more"
 export function listed(names, most) {
-  const shown = names.slice(0, most).map(echo).join(", ");
+  const shown = names.slice(0, most).map(visible).join(", ");
   return names.length <= most ? shown : `${shown} and ${count(names.length - most)} more`;
 }
 
