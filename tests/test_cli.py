@@ -132,6 +132,7 @@ def test_only_what_is_not_the_default_is_printed(houses: Path) -> None:
         ("train houses.csv --set seed =1", ["write --set seed=1"]),
         ("train houses.csv --set data.thousands: ,", ["write --set data.thousands=,"]),
         ("train houses.csv --set seed:1", ["write --set seed=1"]),
+        ("predict houses.csv --run houses-1 --set data.decimal:,", ["write --set data.decimal=,"]),
     ],
 )
 def test_a_wrong_line_is_told_what_to_type(houses: Path, line: str, words: list[str]) -> None:
@@ -172,6 +173,7 @@ def test_a_wrong_line_is_told_what_to_type(houses: Path, line: str, words: list[
         ("train --dropout 0.5", "see ml2021 train --help"),
         ("train houses.csv --name flats", "did you mean --run-dir?"),
         ("train --run x", "did you mean --run-dir?"),
+        ("train --lr = 0.1", "use --set optimizer.lr=0.1"),
         ("train --runs 4", "see ml2021 train --help"),
         ("train --kind flats", "see ml2021 train --help"),
         ("train --type linear", "use --set model.type=linear"),

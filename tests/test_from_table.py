@@ -101,6 +101,13 @@ TABLES = {
 }
 
 
+def test_a_key_that_is_only_named_is_shown_as_an_option(tmp_path: Path) -> None:
+    write_rows(tmp_path / "t.csv", {"a": range(60), "y": [f"n{row}" for row in range(60)]})
+    assert run(tmp_path, "check", "t.csv").stderr.endswith("choose another --target\n")
+    said = run(tmp_path, "check", "t.csv", "--target", "a").stderr  # y has a value per row
+    assert said.endswith("as in --set data.exclude=VALUE\n")
+
+
 @pytest.mark.parametrize("lines", TABLES.values(), ids=TABLES)
 @pytest.mark.parametrize("command", ["check", "init"])
 def test_a_remedy_works_as_it_is_copied(tmp_path: Path, lines: list[str], command: str) -> None:

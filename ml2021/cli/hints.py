@@ -82,7 +82,9 @@ def usage_line(error: Any, arguments: Sequence[str]) -> str:
             f", or name the target by --target {extra}"
             if command.endswith(" train") and "." not in extra
             else ", or quote the pattern of a table in parts"
-            if "." in extra and command.endswith((" train", " check", " init"))
+            if "." in extra
+            and not _is_number(extra)
+            and command.endswith((" train", " check", " init"))
             else ""
         )
         message = f"unexpected {extra}; remove it{also}"
@@ -169,6 +171,7 @@ def _as_typed(name: str, arguments: Sequence[str]) -> tuple[str, list[str]]:
         option, equals, value = argument.partition("=")
         if option == name:
             following = [value] if equals else list(arguments[position + 1 :])
+            following = following[following[:1] == ["="] :]  # --lr = 0.1
             numbers = list(takewhile(_is_number, following))
             if len(numbers) > 1:
                 return option, numbers

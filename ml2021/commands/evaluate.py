@@ -93,10 +93,10 @@ class ScoredRows:
             if more := len(targets) - len(shown):
                 lines.append(f"and {more:,} more; --json lists them all")
         split = {"folds": "held-out"}.get(self.split, self.split if self.split in SPLITS else "")
-        verdict = self.evaluation.verdict_words(split)
+        lines += ["", self.evaluation.verdict_words(split)]
         if self.are_seen:
-            verdict += " Training rows are among these, so this says less about new rows."
-        return [*lines, "", verdict]
+            lines.append("Training rows are among these, so this says less about new rows.")
+        return lines
 
 
 def evaluate(csvs: Sequence[Path], run_path: Path | None, overrides: Sequence[str]) -> ScoredRows:

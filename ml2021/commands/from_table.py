@@ -106,20 +106,25 @@ def table_hints(csv: Path) -> Iterator[None]:
 
 
 def with_options(error: Ml2021Error) -> list[str]:
-    """Return the lines of an error, `set KEY: VALUE` as --set KEY=VALUE.
+    """Return the lines of an error, `set KEY: VALUE` as --set KEY=VALUE, data.target as --target.
 
     A last line says how a key is set where a table's error only names one.
     """
     lines = [_SETTINGS.sub(_as_options, _TARGETS.sub(_as_targets, line)) for line in error.lines]
-    text = "\n".join(lines)
-    if isinstance(error, DataError) and "--set" not in text and _KEY.search(text):
-        lines.append("set keys by --set KEY=VALUE")
+    if isinstance(error, DataError):
+        lines = [re.sub(r"\bdata\.target\b", "--target", line) for line in lines]
+        text = "\n".join(lines)
+        if "--set" not in text and (named := _KEY.findall(text)):
+            lines.append(f"set keys by --set, as in --set {named[-1]}=VALUE")
     return lines
 
 
-_KEY = re.compile(rf"\bdata\.(?:{'|'.join(Data.model_fields.keys() - {'path', 'target'})})\b")
+_KEY = re.compile(rf"\bdata\.(?:{'|'.join(Data.model_fields.keys() - {'path'})})\b(?:\.\w+)*")
 _VALUE = r"""\{[^}]*\}|\[(?:"(?:[^"\\]|\\.)*"|[^]"])*\]|"(?:[^"\\]|\\.)*"|[\w.+-]*\w"""
-_SETTING = re.compile(rf"((?:{'|'.join(Config.model_fields)})(?:\.\w+)*): ({_VALUE})")
+_WORD = r"\d+(?:\.\d+)?|null|auto"
+_SETTING = re.compile(
+    rf"((?:{'|'.join(Config.model_fields)})(?:\.\w+)*)(?:: ({_VALUE})| to ({_WORD})\b)"
+)
 _TARGETS = re.compile(r"^(--target: .*; write )\[(.*)\]$")
 _SETTINGS = re.compile(rf"(?<!-)\b(set|in) {_SETTING.pattern}(?: and {_SETTING.pattern})*")
 
@@ -130,7 +135,8 @@ def _as_targets(match: re.Match[str]) -> str:
 
 
 def _as_options(match: re.Match[str]) -> str:
-    settings = (shlex.quote(f"{key}={value}") for key, value in _SETTING.findall(match[0]))
+    found = _SETTING.findall(match[0])
+    settings = (shlex.quote(f"{key}={value or word}") for key, value, word in found)
     options = " ".join(f"--set {setting}" for setting in settings)
     return f"{'use' if match[1] == 'set' else 'by'} {options}"
 

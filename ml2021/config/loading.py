@@ -5,6 +5,7 @@ check that the columns, files and devices of a config exist, and get the place o
 `LoadedConfig.locate`.
 """
 
+import re
 import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -88,7 +89,7 @@ def set_format(data: Data, overrides: Sequence[str]) -> Data:
         return data
     names = [f"data.{key}" for key in FORMAT_KEYS]
     for override in overrides:
-        if (name := override.partition("=")[0].strip()) not in names:
+        if (name := re.split("[=:]", override)[0].strip()) not in names:
             only = f"only how the file is written can be set here: {listed(names, len(names))}"
             raise ConfigError(f"--set {echo(name)}: {only}")
     known = {key: getattr(data, key) for key in FORMAT_KEYS}

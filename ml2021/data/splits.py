@@ -127,9 +127,9 @@ def _shares(validation: float, test: float, found: int, what: str) -> dict[str, 
     shares = {"train": 1 - validation - test, "validation": validation, "test": test}
     shares = {name: share for name, share in shares.items() if share > 0}
     if found < len(shares):
-        raise DataError(
-            f"{what} cannot be divided into {listed(shares)}; set the fraction of one to 0.0"
-        )
+        without = [f"data.split.{name}: 0.0" for name in shares if name != "train"]
+        remedy = (" and " if found == 1 else ", or set ").join(without)
+        raise DataError(f"{what} cannot be divided into {listed(shares)}; set {remedy}")
     return shares
 
 

@@ -423,7 +423,7 @@ CASES = [
         code=3,
         lines=(
             "column 'name' has 30 distinct texts in 30 rows, too many for classes; "
-            "choose another data.target",
+            "choose another --target",
             "the target is name, the last column; name another by --target",
         ),
     ),

@@ -227,16 +227,16 @@ CASES = [
     refused(
         93,
         "fewer groups than parts",
-        "data.group_by: 2 groups cannot be divided into train, validation, test; set the fraction "
-        "of one to 0.0",
+        "data.group_by: 2 groups cannot be divided into train, validation, test; set "
+        "data.split.validation: 0.0, or set data.split.test: 0.0",
         f"{NUMBER} --set data.group_by=kind",
         columns("train.csv", 120, 0, kind=["a", "b"] * 60),
     ),
     refused(
         93,
         "fewer dates than parts",
-        "data.order_by: 2 values cannot be divided into train, validation, test; set the fraction "
-        "of one to 0.0",
+        "data.order_by: 2 values cannot be divided into train, validation, test; set "
+        "data.split.validation: 0.0, or set data.split.test: 0.0",
         f"{SERIES} --set data.order_by=date --set data.lags=1",
         PANEL,
     ),
