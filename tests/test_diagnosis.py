@@ -335,14 +335,17 @@ def test_a_loss_that_ends_higher_than_it_began_is_rising(
     ("training", "validation", "expected"),
     [
         ([9, 5, *[4 - i / 10 for i in range(20)]], [8, 4, *[5 + i / 10 for i in range(20)]], True),
-        ([9, 5, *[5] * 20], [8, 4, *[4.01] * 20], False),  # it has arrived
-        ([9, *[5] * 21], [4, *[4.01] * 21], False),  # so it has, at the end of the first epoch
-        ([9, 5, *[4] * 20], [8, 7, *[6 - i / 10 for i in range(20)]], False),
-        ([9, 5, *[4] * 20], None, False),
+        ([5, 9, *[5.1] * 20], [4, *[6] * 21], False),  # it jumped
+        ([9, 5, *[4.92] * 20], [4, *[6] * 21], False),
+        ([9, 5, *[4.88] * 20], [4, *[6] * 21], True),
+        ([9, 5, *[5] * 20], [8, 4, *[4.01] * 20], None),  # it has arrived
+        ([9, *[5] * 21], [4, *[4.01] * 21], None),  # so it has, at the end of the first epoch
+        ([9, 5, *[4] * 20], [8, 7, *[6 - i / 10 for i in range(20)]], None),
+        ([9, 5, *[4] * 20], None, None),
     ],
 )
 def test_a_best_epoch_at_the_very_start_is_evidence(
-    tmp_path: Path, training: list[float], validation: list[float] | None, expected: bool
+    tmp_path: Path, training: list[float], validation: list[float] | None, expected: bool | None
 ) -> None:
     values = list(range(40))
     data = load(write_csv(tmp_path / "t.csv", {"x": values, "y": values}), "  target: y")
@@ -350,7 +353,7 @@ def test_a_best_epoch_at_the_very_start_is_evidence(
     losses = None if validation is None else np.array(validation, np.float64)
     history = History(epochs, np.array(training, np.float64), losses, np.ones(len(training)))
     found = evidences.evidence_of(data.config, data.preprocessing, {}, history, 2)
-    assert (found.early is not None) == expected
+    assert (None if found.early is None else found.early.is_memorising) == expected
 
 
 def test_the_best_epoch_of_members_is_not_that_of_the_last_ones_alone(tmp_path: Path) -> None:

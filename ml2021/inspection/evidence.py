@@ -31,8 +31,8 @@ EARLY_OF_BUDGET = 0.05
 class EarlyBest:
     """A best epoch at the very start: of how many, and the losses there and at the end.
 
-    Each pair of losses is the one at the best parameters and that of the last epoch. The training
-    loss of an epoch is a mean over its updates, so the epoch after the best one tells the former.
+    Each pair of losses is that at the best parameters and that of the last epoch. The training loss
+    of an epoch is a mean over its updates, so the lower one of the best epoch and the next counts.
     """
 
     epoch: int
@@ -114,7 +114,7 @@ def _early_best(history: History, budget: int) -> EarlyBest | None:
     place = int(np.searchsorted(history.epochs, best))
     if best == last or best > max(EARLY * last, EARLY_OF_BUDGET * budget):
         return None
-    training = float(history.training[place + 1]), float(history.training[-1])
+    training = float(history.training[place : place + 2].min()), float(history.training[-1])
     validation = float(history.validation[place]), float(history.validation[-1])
     if all(abs(after - before) <= CLEARLY * before for before, after in (training, validation)):
         return None

@@ -283,7 +283,7 @@ def choose_threshold(
 def train_to_end(
     trainer: Trainer, run: RunDirectory | None, console: Console, metrics: MetricsWriter | None
 ) -> None:
-    """Train to the end; after a divergence the best parameters so far are saved.
+    """Train to the end; after a divergence the best parameters so far, if any, are saved.
 
     run, metrics: None to write nothing. Raises DivergenceError, ResourceError, or
     RunInterruptedError after a signal; the run is saved.
