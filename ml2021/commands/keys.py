@@ -56,20 +56,21 @@ def _sections(known: dict[str, Entry]) -> Iterator[tuple[str, Sequence[Entry]]]:
 
 
 def _described(entry: Entry) -> list[str]:
+    example = f"{entry.key}={entry.example}"
     rows = {
         "type": entry.types,
         "default": entry.defaults,
         "preset": _of_presets(entry.key),
         "unit": entry.unit,
         "meaning": entry.meanings,
-        "example": f"--set {shlex.quote(f'{entry.key}={entry.example}')}",
+        "example": " ".join(f"--set {shlex.quote(each)}" for each in (*entry.needs, example)),
     }
     lines = [entry.key]
     for name, text in rows.items():
-        if text:
-            lines += textwrap.wrap(
-                text, _WIDTH, initial_indent=f"  {name:<8} ", subsequent_indent=" " * 11
-            )
+        whole = name == "example"  # to be copied
+        parts = [text] if whole else textwrap.wrap(text, _WIDTH - 11)
+        heads = (f"  {name:<8} ", *[" " * 11] * len(parts))
+        lines += [head + part for head, part in zip(heads, parts, strict=False) if part]
     return lines
 
 
