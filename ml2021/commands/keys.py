@@ -79,7 +79,7 @@ def _of_presets(key: str) -> str:
     known = keys_of_presets()
     found = known.get(key) or known.get(key.rpartition(".")[0], {})
     texts = [f"{_joined(presets)} ({model})" for model, presets in found.items()]
-    return f"sets it where the config does not: {'; '.join(texts)}" if texts else ""
+    return f"set by {'; '.join(texts)} where the config does not set it" if texts else ""
 
 
 def _joined(names: Sequence[str]) -> str:

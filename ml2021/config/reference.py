@@ -183,7 +183,7 @@ class Entry:
 def entries() -> dict[str, Entry]:
     """Return all keys in the order of the schema, those of a section after it."""
     schema = config_schema()
-    found = {}
+    found: dict[str, Entry] = {}
     for path in _paths(()):
         key, above = ".".join(path), models_at(path[:-1])
         union = above if len(above) > 1 else []
