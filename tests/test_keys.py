@@ -1,10 +1,12 @@
 """`keys` and `configs/README.md`: the reference of a config, held to its schema."""
 
+import shlex
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from ml2021.commands.keys import markdown
+from ml2021.commands.keys import describe_keys, markdown
 from ml2021.config.loading import load_config_text
 from ml2021.config.paths import models_at, takes_numbers
 from ml2021.config.reference import EXAMPLES, MARKDOWN, UNITS, entries, find
@@ -15,13 +17,6 @@ from ml2021.errors import ConfigError
 from tests.commands import refusal, run_well
 
 README = Path(__file__).parent.parent / "configs" / "README.md"
-NEEDED = {
-    "data.horizon": ["data.lags=3"],
-    "data.gaps": ["data.lags=3"],
-    "data.decimal": ["data.separator=';'"],
-    "optimizer.nesterov": ["optimizer.momentum=0.9"],
-}
-"""What else has to be set for the example of a key, or of those inside it."""
 
 
 def schema_keys(above: KeyPath = ()) -> list[str]:
@@ -50,18 +45,11 @@ def test_each_key_is_explained_and_its_example_is_valid(key: str) -> None:
     assert entry.types
     assert entry.meanings
     assert entry.defaults
-    tags = entry.variants[0].of[:1]
-    section, _, _ = key.rpartition(".")
-    tag = "method" if section == "data.split" else "type"
-    settings = [f"{section}.{tag}={tags[0]}"] if tags else []
-    if tags == ("column",):
-        settings = ["data.split={method: column, column: part}"]
-    for start, needed in NEEDED.items():
-        settings += needed if key == start or key.startswith(f"{start}.") else []
-    example = entry.example
-    if key == "data.split.method":
-        example = "random"
-    loaded = load_config_text("data: {path: a, target: y}", "c", [*settings, f"{key}={example}"])
+    printed = " ".join(describe_keys(key)).partition("  example ")[2].partition(f"{key}.")[0]
+    words = shlex.split(printed)
+    settings = [value for word, value in pairwise(words) if word == "--set"]
+    assert settings[-1] == f"{key}={entry.example}"
+    loaded = load_config_text("data: {path: a, target: y}", "c", settings)
     assert isinstance(loaded.config, Config)
 
 

@@ -56,20 +56,21 @@ def _sections(known: dict[str, Entry]) -> Iterator[tuple[str, Sequence[Entry]]]:
 
 
 def _described(entry: Entry) -> list[str]:
+    example = f"{entry.key}={entry.example}"
     rows = {
         "type": entry.types,
         "default": entry.defaults,
         "preset": _of_presets(entry.key),
         "unit": entry.unit,
         "meaning": entry.meanings,
-        "example": f"--set {shlex.quote(f'{entry.key}={entry.example}')}",
+        "example": " ".join(f"--set {shlex.quote(each)}" for each in (*entry.needs, example)),
     }
     lines = [entry.key]
     for name, text in rows.items():
-        if text:
-            lines += textwrap.wrap(
-                text, _WIDTH, initial_indent=f"  {name:<8} ", subsequent_indent=" " * 11
-            )
+        whole = name == "example"  # to be copied
+        parts = [text] if whole else textwrap.wrap(text, _WIDTH - 11)
+        heads = (f"  {name:<8} ", *[" " * 11] * len(parts))
+        lines += [head + part for head, part in zip(heads, parts, strict=False) if part]
     return lines
 
 
@@ -78,7 +79,7 @@ def _of_presets(key: str) -> str:
     known = keys_of_presets()
     found = known.get(key) or known.get(key.rpartition(".")[0], {})
     texts = [f"{_joined(presets)} ({model})" for model, presets in found.items()]
-    return f"sets it where the config does not: {'; '.join(texts)}" if texts else ""
+    return f"set by {'; '.join(texts)} where the config does not set it" if texts else ""
 
 
 def _joined(names: Sequence[str]) -> str:

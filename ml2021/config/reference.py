@@ -119,6 +119,15 @@ EXAMPLES = {
 }
 """A value of each key, as YAML. Of true or false, and of choices, it is the first other than the
 default."""
+_NEEDED = {
+    "data.horizon": "data.lags=3",
+    "data.gaps": "data.lags=3",
+    "data.decimal": "data.separator=;",
+    "data.split.validation_from": "data.split.column=part",
+    "data.split.test_from": "data.split.column=part",
+    "optimizer.nesterov": "optimizer.momentum=0.9",
+}
+"""What else has to be set for the example of a key, or of those inside it, beside its type."""
 
 
 @dataclass(frozen=True)
@@ -133,12 +142,16 @@ class Variant:
 
 @dataclass(frozen=True)
 class Entry:
-    """A key: its variants, at least one, the unit of its numbers, and an example as YAML."""
+    """A key: its variants, at least one, the unit of its numbers, and an example as YAML.
+
+    needs: the settings, KEY=VALUE, without which the example is refused.
+    """
 
     key: str
     variants: tuple[Variant, ...]
     unit: str
     example: str
+    needs: tuple[str, ...] = ()
 
     @property
     def types(self) -> str:
@@ -170,7 +183,7 @@ class Entry:
 def entries() -> dict[str, Entry]:
     """Return all keys in the order of the schema, those of a section after it."""
     schema = config_schema()
-    found = {}
+    found: dict[str, Entry] = {}
     for path in _paths(()):
         key, above = ".".join(path), models_at(path[:-1])
         union = above if len(above) > 1 else []
@@ -184,7 +197,12 @@ def entries() -> dict[str, Entry]:
         default = variants[0].default
         other = (dump_value(choice) for choice in choices if dump_value(choice) != default)
         example = EXAMPLES.get(key) or next(other, default)
-        found[key] = Entry(key, tuple(variants), UNITS.get(key, ""), example)
+        needs = [value for start, value in _NEEDED.items() if f"{key}.".startswith(f"{start}.")]
+        if of := variants[0].of:
+            tag = found[".".join((*path[:-1], tag_of(union)))]
+            if tag.variants[0].default not in of:
+                needs.insert(0, f"{tag.key}={of[0]}")
+        found[key] = Entry(key, tuple(variants), UNITS.get(key, ""), example, tuple(needs))
     return found
 
 
