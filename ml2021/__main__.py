@@ -15,6 +15,9 @@ SPIN_COUNT = "1000"
 milliseconds, so when another process needs the core, the threads of an update wait for each other:
 100,000 x 20 rows on 2 cores took 0.4 ms an update when idle and over 10 ms next to a busy process;
 with this setting 0.4 ms and 1.7-3 ms."""
+BLAS_TIMEOUT = "18"
+"""For how long an idle thread of NumPy's OpenBLAS spins, as a power of 2 of clock cycles: 0.1 ms.
+At its default of 26 a command of 1.6 s spun for 0.15 s on a second core."""
 COLLECTION_THRESHOLD = 1_000_000
 """How many new objects trigger a garbage collection. Imports create nearly a million, none of them
 garbage; collecting takes 0.2 s of the 0.9 s of importing pandas and torch at the default of 700,
@@ -33,6 +36,7 @@ def run() -> NoReturn:
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # which any package may bring
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", BLAS_TIMEOUT)
     gc.set_threshold(COLLECTION_THRESHOLD)
     if not sys.warnoptions:  # those of libraries are for us: the tests make them errors
         warnings.simplefilter("ignore")
