@@ -22,7 +22,6 @@ COLLECTION_THRESHOLD = 1_000_000
 """How many new objects trigger a garbage collection. Imports create nearly a million, none of them
 garbage; collecting takes 0.2 s of the 0.9 s of importing pandas and torch at the default of 700,
 and still 0.06 s at 200,000."""
-
 STACK_SIZE = 1 << 14
 """How many values `run` may have on its stack, far more than it has. CPython keeps the frames of
 functions in chunks of 16 KiB, and maps and unmaps one whenever a call crosses a chunk's end: 24

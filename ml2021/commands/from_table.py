@@ -110,23 +110,22 @@ def with_options(error: Ml2021Error) -> list[str]:
 
     A last line says how a key is set where a table's error only names one.
     """
-    lines = [_SETTINGS.sub(_as_options, _TARGETS.sub(_as_targets, line)) for line in error.lines]
+    lines = [re.sub(_TARGETS, _as_targets, line) for line in error.lines]
+    lines = [re.sub(_SETTINGS, _as_options, line) for line in lines]
     if isinstance(error, DataError):
         lines = [re.sub(r"\bdata\.target\b", "--target", line) for line in lines]
         text = "\n".join(lines)
-        if "--set" not in text and (named := _KEY.findall(text)):
+        if "--set" not in text and (named := re.findall(_KEY, text)):
             lines.append(f"set keys by --set, as in --set {named[-1]}=VALUE")
     return lines
 
 
-_KEY = re.compile(rf"\bdata\.(?:{'|'.join(Data.model_fields.keys() - {'path'})})\b(?:\.\w+)*")
+_KEY = rf"\bdata\.(?:{'|'.join(Data.model_fields.keys() - {'path'})})\b(?:\.\w+)*"
 _VALUE = r"""\{[^}]*\}|\[(?:"(?:[^"\\]|\\.)*"|[^]"])*\]|"(?:[^"\\]|\\.)*"|[\w.+-]*\w"""
 _WORD = r"\d+(?:\.\d+)?|null|auto"
-_SETTING = re.compile(
-    rf"((?:{'|'.join(Config.model_fields)})(?:\.\w+)*)(?:: ({_VALUE})| to ({_WORD})\b)"
-)
-_TARGETS = re.compile(r"^(--target: .*; write )\[(.*)\]$")
-_SETTINGS = re.compile(rf"(?<!-)\b(set|in) {_SETTING.pattern}(?: and {_SETTING.pattern})*")
+_SETTING = rf"((?:{'|'.join(Config.model_fields)})(?:\.\w+)*)(?:: ({_VALUE})| to ({_WORD})\b)"
+_TARGETS = r"^(--target: .*; write )\[(.*)\]$"
+_SETTINGS = rf"(?<!-)\b(set|in) {_SETTING}(?: and {_SETTING})*"  # compiled for an error alone
 
 
 def _as_targets(match: re.Match[str]) -> str:
@@ -135,7 +134,7 @@ def _as_targets(match: re.Match[str]) -> str:
 
 
 def _as_options(match: re.Match[str]) -> str:
-    found = _SETTING.findall(match[0])
+    found = re.findall(_SETTING, match[0])
     settings = (shlex.quote(f"{key}={value or word}") for key, value, word in found)
     options = " ".join(f"--set {setting}" for setting in settings)
     return f"{'use' if match[1] == 'set' else 'by'} {options}"

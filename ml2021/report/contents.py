@@ -118,7 +118,7 @@ class ReportContents:
     @property
     def best_epochs(self) -> tuple[int, ...]:
         """The best epoch of each ensemble member that predicts; empty for a single network."""
-        return () if self.summary is None else self.summary.best_epochs
+        return self.history.kept
 
     @property
     def piecewise(self) -> PiecewiseFacts | None:
